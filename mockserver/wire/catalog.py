@@ -1,0 +1,73 @@
+"""The model catalogue: what differs from model to model, read once from `models.json`.
+
+Adding a model is one entry in that file. Sources: state.md §7 (windows), wire.md W12 (defaults), W14 (names),
+tokens.md T2, T8 (families).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model as the API echoes it.
+
+    `id` is the resolved name; `family` the prompt markup (C chat, H harmony, Spec: T2); token counts in tokens;
+    `created` in unix seconds; `efforts` in the service's order, empty for models that don't reason.
+    """
+
+    id: str
+    aliases: tuple[str, ...]
+    created: int
+    owned_by: str
+    family: Literal["C", "H"]
+    context_window: int
+    max_input_tokens: int
+    max_output_tokens: int
+    reasoning: bool
+    efforts: tuple[str, ...]
+    default_effort: str | None
+    reasoning_context: str | None
+    top_p: float
+    prompt_cache_retention: str | None
+    only_24h_cache: bool
+    phase: bool
+    verbosities: tuple[str, ...]
+    rounds_reasoning: bool
+    exact_cache: bool
+
+
+@cache
+def _entries() -> tuple[Model, ...]:
+    document = orjson.loads((files("mockserver.wire") / "models.json").read_bytes())
+    defaults = document["defaults"]
+    models = []
+    for entry in document["models"]:
+        merged = {**defaults[entry["like"]], **entry}
+        del merged["like"]
+        merged.setdefault("max_input_tokens", merged["context_window"])
+        for key in ("aliases", "efforts", "verbosities"):
+            merged[key] = tuple(merged.get(key, ()))
+        models.append(Model(**merged))
+    return tuple(models)
+
+
+@cache
+def _by_name() -> dict[str, Model]:
+    return {name: model for model in _entries() for name in (model.id, *model.aliases)}
+
+
+def resolve(name: str) -> Model | None:
+    """Return the model behind a name or alias, None when no such model exists. Spec: W14."""
+    return _by_name().get(name)
+
+
+def names() -> list[tuple[str, Model]]:
+    """Return every public name, aliases before the snapshot they stand for, in catalogue order."""
+    return [(name, model) for model in _entries() for name in (*model.aliases, model.id)]

@@ -1,0 +1,43 @@
+"""Values to bytes: JSON bodies are indented by two and ASCII-escaped, events are compact raw UTF-8.
+
+orjson does the work (19–35 times faster than the standard library); the standard library steps in for what orjson
+refuses or renders differently: very deep values, integers beyond 64 bits, floats with an exponent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+# orjson writes 2.5e-6 and 1e16, the service 2.5e-06 and 1e+16 (Spec: W6); a match inside a string only costs time.
+_EXPONENT = re.compile(rb"\de-?\d+[,\s\]}]")
+_NON_ASCII = re.compile("[^\x00-\x7f]+")
+
+
+def _escape(match: re.Match[str]) -> str:
+    return json.dumps(match.group())[1:-1]
+
+
+def json_body(value: Any) -> bytes:
+    """Render a JSON body as the service does: indent 2, non-ASCII escaped, no final newline. Spec: W4, W5."""
+    try:
+        body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    except TypeError:
+        return json.dumps(value, indent=2).encode()
+    if _EXPONENT.search(body):
+        return json.dumps(value, indent=2).encode()
+    if not body.isascii():
+        # DEL is ASCII for both encoders; everything above is escaped as UTF-16 units, as the service does.
+        return _NON_ASCII.sub(_escape, body.decode()).encode()
+    return body
+
+
+def json_compact(value: Any) -> bytes:
+    """Render one line of compact JSON with raw UTF-8, as events carry it. Spec: S1, W6."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
