@@ -1,0 +1,322 @@
+"""How a context is written into the prompt, and what that costs: `usage` and `/responses/input_tokens`.
+
+Pure functions over plain dicts; the tokenizer comes in as `count`. A `Tally` is the cost of a context so far; adding
+an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.wire.catalog import Model
+from mockserver.wire.encoding import json_compact
+from mockserver.wire.render_images import FILE_TOKENS, file_text, images_tokens, rule_of
+from mockserver.wire.render_tools import Count, definitions_tokens, format_tokens, tools_tokens
+
+Item = Mapping[str, Any]
+Hidden = Callable[[Item], int]
+
+PRIMING = {"C": 3, "H": 2}
+MESSAGE = 4
+ASSISTANT = {"C": 4, "H": 6}
+CALL = {"C": 11, "H": 13}
+CALL_WITHOUT_ID = {"C": 8, "H": 10}
+CALL_WITHOUT_ID_GPT_5_4 = 13
+OUTPUT = {"C": 3, "H": 7}
+OTHER = {"C": 11, "H": 13}
+REASONING = 2
+COMPACTION = 80
+COMPACT_CALL = 93
+ANSWER = {"C": 1, "H": 4}
+ANSWER_WITH_TOOLS = {"C": 2, "H": 4}
+ANSWER_AS_JSON = {"C": 4, "H": 3}
+ANSWER_O3_MINI = 1
+BEFORE_CALL = {"C": 0, "H": 7}
+NEW_CALL = {"C": 8, "H": 11}
+ROUNDING = 64
+# By prefix of the model's id, the first match counts; measured for gpt-5.6, gpt-5 and gpt-5.4 (Spec: T12).
+_ADDITIONAL_TOOLS = (("gpt-5.4", 85), ("gpt-5.5", 85), ("gpt-5.6", 82), ("gpt-6", 82), ("gpt-5", 84), ("", 84))
+# What the model wrote and what came back, by item type; these texts are counted, the frame is a guess (Spec: T12).
+_WRITTEN: dict[str, tuple[str, ...]] = {
+    "web_search_call": ("action",),
+    "file_search_call": ("queries",),
+    "code_interpreter_call": ("code",),
+    "image_generation_call": ("revised_prompt",),
+    "computer_call": ("action", "actions"),
+    "mcp_call": ("name", "arguments"),
+    "mcp_approval_request": ("name", "arguments"),
+    "tool_search_call": ("arguments",),
+    "shell_call": ("action",),
+    "local_shell_call": ("action",),
+    "apply_patch_call": ("operation",),
+    "program": ("code",),
+}
+_CAME_BACK: dict[str, tuple[str, ...]] = {
+    "file_search_call": ("results",),
+    "code_interpreter_call": ("outputs",),
+    "mcp_call": ("output", "error"),
+    "mcp_list_tools": ("tools",),
+    "mcp_approval_response": ("approve", "reason"),
+    "computer_call_output": (),
+    "shell_call_output": ("output",),
+    "local_shell_call_output": ("output",),
+    "apply_patch_call_output": ("status", "output"),
+    "program_output": ("result",),
+}
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+
+
+def no_hidden_tokens(item: Item) -> int:
+    """Return 0: the default for callers that keep no hidden lengths."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The cost of a context in tokens, for one cost class of models, ready to be extended.
+
+    `total` is everything but reasoning; `reasoning_now` is the reasoning since the last user message and
+    `reasoning_before` what came earlier (Spec: T9). `pending` holds (call_id, name, namespace) of calls without an
+    output yet; `answered` says that the last item is an assistant message which a call would raise by one (Spec: T3).
+    """
+
+    total: int = 0
+    reasoning_now: int = 0
+    reasoning_before: int = 0
+    pending: tuple[tuple[str, str, str | None], ...] = ()
+    answered: bool = False
+
+    def to_json(self) -> list[Any]:
+        """Return the tally as a JSON list."""
+        calls = [list(call) for call in self.pending]
+        return [self.total, self.reasoning_now, self.reasoning_before, calls, self.answered]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> Tally:
+        """Return the tally that `to_json` wrote."""
+        total, now, before, calls, answered = value
+        return cls(total, now, before, tuple((call[0], call[1], call[2]) for call in calls), answered)
+
+
+def cost_class(model: Model) -> str:
+    """Return a name for all that tallies depend on: models of one class have equal tallies. Spec: T2, T3, T7, T12."""
+    rule = rule_of(model)
+    image = f"{rule.base}.{rule.tile}.{rule.factor}.{rule.item}"
+    return f"{model.family}/{model.phase:d}/{_call_without_id(model)}/{_additional_tools(model)}/{image}"
+
+
+def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden: Hidden = no_hidden_tokens) -> Tally:
+    """Return the tally of a context that goes on with these items.
+
+    A call without the key `id` is one the server does not know. `hidden` gives the tokens that an item does not show:
+    the length of a reasoning item's thoughts, of a compaction item's summary. Spec: T3, T7, T9, T10.
+    """
+    counter = _Counter(tally, model, count, hidden)
+    for item in items:
+        counter.add(item)
+    return counter.tally()
+
+
+@dataclass(slots=True)
+class _Counter:
+    """One run of `add`: the tally's fields while they change."""
+
+    start: Tally
+    model: Model
+    count: Count
+    hidden: Hidden
+    total: int = 0
+    reasoning_now: int = 0
+    reasoning_before: int = 0
+    answered: bool = False
+    pending: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        start = self.start
+        self.total, self.answered = start.total, start.answered
+        self.reasoning_now, self.reasoning_before = start.reasoning_now, start.reasoning_before
+        self.pending = {call_id: (name, namespace) for call_id, name, namespace in start.pending}
+
+    def tally(self) -> Tally:
+        pending = tuple((call_id, *call) for call_id, call in self.pending.items())
+        return Tally(self.total, self.reasoning_now, self.reasoning_before, pending, self.answered)
+
+    def add(self, item: Item) -> None:
+        kind = item.get("type", "message")
+        answered, self.answered = self.answered, False
+        if kind in _CALLS:
+            self.total += self._call(item) + answered
+        else:
+            _ADDERS.get(kind, _Counter._other)(self, item)
+
+    def _message(self, item: Item) -> None:
+        role = item.get("role")
+        self.total += content_tokens(item.get("content"), self.model, self.count)
+        if role != "assistant":
+            self.total += MESSAGE
+        else:
+            commentary = item.get("phase") == "commentary"
+            self.total += ASSISTANT[self.model.family] + (commentary and self.model.phase)
+            self.answered = self.model.phase and not commentary
+        if role == "user":
+            self.reasoning_before += self.reasoning_now
+            self.reasoning_now = 0
+
+    def _call(self, item: Item) -> int:
+        name, namespace = str(item.get("name")), item.get("namespace")
+        self.pending[str(item.get("call_id"))] = (name, namespace)
+        frame = CALL[self.model.family] if item.get("id") else _call_without_id(self.model)
+        return frame + _call_text_tokens(item, self.count)
+
+    def _output(self, item: Item) -> None:
+        known = self.pending.pop(str(item.get("call_id")), None)
+        name, namespace = known or (str(item.get("name") or ""), item.get("namespace"))
+        self.total += OUTPUT[self.model.family] + content_tokens(item.get("output"), self.model, self.count)
+        if namespace:
+            self.total += self.count(f"{namespace}.{name}") - 1
+        elif name:
+            self.total += self.count(name if self.model.family == "C" else "." + name)
+
+    def _reasoning(self, item: Item) -> None:
+        self.reasoning_now += self.hidden(item) + REASONING
+
+    def _compaction(self, item: Item) -> None:
+        self.total = self.hidden(item) + COMPACTION
+        self.reasoning_now = self.reasoning_before = 0
+
+    def _additional_tools(self, item: Item) -> None:
+        tools = item.get("tools") or ()
+        self.total += definitions_tokens(tools, self.model, self.count) + _additional_tools(self.model)
+
+    def _found_tools(self, item: Item) -> None:
+        loaded = [{**tool, "defer_loading": False} for tool in item.get("tools") or ()]
+        self.total += OUTPUT[self.model.family] + definitions_tokens(loaded, self.model, self.count)
+
+    def _other(self, item: Item) -> None:
+        kind = str(item.get("type"))
+        written, came_back = _WRITTEN.get(kind), _CAME_BACK.get(kind)
+        if written is not None:
+            self.total += OTHER[self.model.family] + _texts_tokens(item, written, self.count)
+        if came_back is not None:
+            self.total += OUTPUT[self.model.family] + _texts_tokens(item, came_back, self.count)
+        if kind == "computer_call_output":
+            self.total += images_tokens([item.get("output") or {}], self.model)
+
+
+_ADDERS: dict[str, Callable[[_Counter, Item], None]] = {
+    "message": _Counter._message,
+    "reasoning": _Counter._reasoning,
+    "compaction": _Counter._compaction,
+    "additional_tools": _Counter._additional_tools,
+    "tool_search_output": _Counter._found_tools,
+    **dict.fromkeys(_OUTPUTS, _Counter._output),
+}
+
+
+def _call_without_id(model: Model) -> int:
+    if model.id.startswith("gpt-5.4"):
+        return CALL_WITHOUT_ID_GPT_5_4
+    return CALL_WITHOUT_ID[model.family]
+
+
+def _additional_tools(model: Model) -> int:
+    return next(tokens for prefix, tokens in _ADDITIONAL_TOOLS if model.id.startswith(prefix))
+
+
+def _call_text_tokens(item: Item, count: Count) -> int:
+    """Return the tokens of a call's name and arguments, whether written now or read later. Spec: T7."""
+    name, namespace = item.get("name"), item.get("namespace")
+    arguments = item.get(_CALLS[item["type"]])
+    text = arguments if isinstance(arguments, str) else json_compact(arguments).decode()
+    recipient = count(f" to={namespace}.{name}") - 3 if namespace else count(f".{name}")
+    return recipient + count(text)
+
+
+def _texts_tokens(item: Item, keys: Iterable[str], count: Count) -> int:
+    values = [item.get(key) for key in keys]
+    return sum(count(_as_text(value)) for value in values if value is not None)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json_compact(value).decode()
+
+
+def content_tokens(content: Any, model: Model, count: Count) -> int:
+    """Return what a message's content or a tool's output costs: texts joined, images and files. Spec: T3, T12."""
+    if content is None or isinstance(content, str):
+        return count(content or "")
+    texts, images, total = [], [], 0
+    for part in content:
+        kind = part.get("type")
+        if kind in ("input_image", "computer_screenshot"):
+            images.append(part)
+        elif kind == "input_file":
+            text = file_text(part)
+            texts.append(text or "")
+            total += FILE_TOKENS if text is None else 0
+        else:
+            texts.append(part.get("refusal" if kind == "refusal" else "text") or "")
+    return total + count("".join(texts)) + images_tokens(images, model)
+
+
+def input_tokens(request: Mapping[str, Any], tally: Tally, model: Model, count: Count) -> int:
+    """Return `usage.input_tokens` of a request whose whole context, own input included, has this tally. Spec: T3–T9."""
+    tools = request.get("tools") or ()
+    instructions = request.get("instructions")
+    total = PRIMING[model.family] + tally.total + _reasoning_tokens(request, tally, model)
+    if instructions:
+        total += count(_as_text(instructions)) + MESSAGE
+    text_format = (request.get("text") or {}).get("format")
+    return total + tools_tokens(tools, request, model, count) + format_tokens(text_format, tools, count)
+
+
+def _reasoning_tokens(request: Mapping[str, Any], tally: Tally, model: Model) -> int:
+    if not model.reasoning:
+        return 0
+    asked = (request.get("reasoning") or {}).get("context")
+    context = model.reasoning_context if asked in (None, "auto") else asked
+    return tally.reasoning_now + (tally.reasoning_before if context == "all_turns" else 0)
+
+
+def compact_input_tokens(request: Mapping[str, Any], items: Sequence[Item], model: Model, count: Count) -> int:
+    """Return `usage.input_tokens` of a `/responses/compact` call; an earlier compaction is free. Spec: T10."""
+    last = max((number for number, item in enumerate(items) if item.get("type") == "compaction"), default=-1)
+    bare = {"instructions": request.get("instructions")}
+    return input_tokens(bare, add(Tally(), items[last + 1 :], model, count), model, count) + COMPACT_CALL
+
+
+def output_tokens(
+    output_items: Sequence[Item], reasoning_tokens: int, request: Mapping[str, Any], model: Model, count: Count
+) -> int:
+    """Return `usage.output_tokens` for these new items; a compaction pass is not included. Spec: T8."""
+    items = [item for item in output_items if item.get("type") != "compaction"]
+    total, last = reasoning_tokens, len(items) - 1
+    for number, item in enumerate(items):
+        kind = item.get("type")
+        if kind == "message":
+            frame = _answer(request, model) if number == last else BEFORE_CALL[model.family]
+            total += content_tokens(item.get("content"), model, count) + frame
+        elif kind in _CALLS:
+            total += NEW_CALL[model.family] + _call_text_tokens(item, count)
+        elif kind == "reasoning":
+            total += 0 if model.id.startswith("o3-mini") else REASONING
+        elif kind in _WRITTEN:
+            total += NEW_CALL[model.family] + _texts_tokens(item, _WRITTEN[str(kind)], count)
+    return total
+
+
+def _answer(request: Mapping[str, Any], model: Model) -> int:
+    """Return the frame of the message that ends a turn."""
+    if model.id.startswith("o3-mini"):
+        return ANSWER_O3_MINI
+    text_format = (request.get("text") or {}).get("format") or {}
+    frame = (ANSWER_WITH_TOOLS if request.get("tools") else ANSWER)[model.family]
+    return frame + (ANSWER_AS_JSON[model.family] if text_format.get("type") == "json_schema" else 0)
+
+
+def reported_reasoning(reasoning_tokens: int, model: Model) -> int:
+    """Return `reasoning_tokens` as the model reports it: rounded down to 64 by the older ones. Spec: T8."""
+    return reasoning_tokens // ROUNDING * ROUNDING if model.rounds_reasoning else reasoning_tokens

@@ -1,0 +1,147 @@
+"""What images and files cost as input: sizes read from the file's own header, then the model's rule. Spec: T12.
+
+A picture that can't be looked at (a URL, a file id, an unknown format) counts as one of `UNKNOWN_SIZE`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+from urllib.parse import unquote
+
+from mockserver.wire.catalog import Model
+
+Size = tuple[int, int]
+UNKNOWN_SIZE: Size = (1024, 1024)
+FILE_TOKENS = 1000
+_HEAD_CHARACTERS = 400_000
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRule:
+    """How one model counts images: `base` tokens per image plus `tile` per 512-px tile, or `factor` tokens per patch.
+
+    `item` tokens are added once per item that holds images.
+    """
+
+    base: int = 0
+    tile: int = 0
+    factor: float = 0.0
+    item: int = 0
+
+
+# Prefix of the model's id, the longest match counts; measured for gpt-4o, gpt-4.1-nano and gpt-5-mini (Spec: T12),
+# otherwise as documented or by analogy.
+_RULES: dict[str, ImageRule] = {
+    "gpt-4o": ImageRule(base=85, tile=170),
+    "gpt-4o-mini": ImageRule(base=2833, tile=5667),
+    "gpt-4.1": ImageRule(base=85, tile=170),
+    "gpt-4.1-mini": ImageRule(factor=1.62, item=1),
+    "gpt-4.1-nano": ImageRule(factor=2.46, item=1),
+    "o1": ImageRule(base=75, tile=150),
+    "o3": ImageRule(base=75, tile=150),
+    "computer-use-preview": ImageRule(base=65, tile=129),
+    "o4-mini": ImageRule(factor=1.72, item=1),
+}
+_OTHERS = ImageRule(factor=1.2, item=5)
+
+
+def rule_of(model: Model) -> ImageRule:
+    """Return the model's image rule."""
+    prefixes = [prefix for prefix in _RULES if model.id.startswith(prefix)]
+    return _RULES[max(prefixes, key=len)] if prefixes else _OTHERS
+
+
+def images_tokens(images: Iterable[Mapping[str, Any]], model: Model) -> int:
+    """Return the cost of all images of one item. Spec: T12."""
+    rule, parts = rule_of(model), list(images)
+    if not parts:
+        return 0
+    if rule.tile:
+        return sum(
+            rule.base + (0 if part.get("detail") == "low" else rule.tile * _tiles(size_of(part))) for part in parts
+        )
+    return round(rule.factor * sum(_patches(size_of(part)) for part in parts)) + rule.item
+
+
+def _tiles(size: Size) -> int:
+    width, height = size
+    shrink = min(1.0, 2048 / max(width, height))
+    shrink *= min(1.0, 768 / (min(width, height) * shrink))
+    return ceil(round(width * shrink, 3) / 512) * ceil(round(height * shrink, 3) / 512)
+
+
+def _patches(size: Size) -> int:
+    return ceil(size[0] / 32) * ceil(size[1] / 32)
+
+
+def size_of(part: Mapping[str, Any]) -> Size:
+    """Return width and height of an image part in pixels, `UNKNOWN_SIZE` where its bytes are not at hand."""
+    url = part.get("image_url")
+    data = _head(url) if isinstance(url, str) else b""
+    size = next((found for reader in _READERS if (found := reader(data))), None)
+    return size if size and min(size) > 0 else UNKNOWN_SIZE
+
+
+def _head(url: str) -> bytes:
+    head, comma, body = url[:_HEAD_CHARACTERS].partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        return b""
+    body = "".join(body.split())
+    try:
+        return base64.b64decode(body[: len(body) // 4 * 4])
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _png(data: bytes) -> Size | None:
+    return struct.unpack(">II", data[16:24]) if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24 else None
+
+
+def _gif(data: bytes) -> Size | None:
+    return struct.unpack("<HH", data[6:10]) if data[:6] in (b"GIF87a", b"GIF89a") and len(data) >= 10 else None
+
+
+def _jpeg(data: bytes) -> Size | None:
+    position = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
+            return width, height
+        position += 1 if marker == 0xFF else 2 + max(length, 2)
+    return None
+
+
+def _webp(data: bytes) -> Size | None:
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    if data[12:16] == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack("<HH", data[26:30])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+_READERS: tuple[Callable[[bytes], Size | None], ...] = (_png, _jpeg, _gif, _webp)
+
+
+def file_text(part: Mapping[str, Any]) -> str | None:
+    """Return the text of a file part when its data URL says text/*, else None (it costs `FILE_TOKENS`). Spec: T12."""
+    url = part.get("file_data")
+    if not isinstance(url, str) or not url.startswith("data:text/"):
+        return None
+    head, _, body = url.partition(",")
+    try:
+        data = base64.b64decode(body) if head.endswith(";base64") else unquote(body).encode()
+    except (binascii.Error, ValueError):
+        return None
+    return data.decode(errors="replace")
