@@ -1,0 +1,45 @@
+"""The queue of scripted lines: one-shot answers, used in order, kept with the project's other records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+
+from mockserver.core.state import Change, Delete, Put, State
+
+
+T = TypeVar("T")
+
+
+def queued(state: State) -> list[Any]:
+    """Return the documents of the lines that still wait, first one first."""
+    return [orjson.loads(record.doc) for record in state.scan("line")]
+
+
+def enqueue(state: State, lines: list[Any]) -> list[Change]:
+    """Return the changes that put lines at the end of the queue."""
+    last = state.scan("line", limit=1, descending=True)
+    first = last[0].order + 1 if last else 0
+    return [
+        Put("line", f"{order:012d}", orjson.dumps({"line": line, "used": 0}), "", order)
+        for order, line in enumerate(lines, first)
+    ]
+
+
+def take(state: State, accept: Callable[[Any], T | None]) -> tuple[T | None, list[Change]]:
+    """Return what the first line that is accepted becomes, and the changes that use it up.
+
+    `accept` gets a line's JSON and returns None to pass it over. A line with `times: n` stays for n uses.
+    """
+    for record in state.scan("line"):
+        entry = orjson.loads(record.doc)
+        accepted = accept(entry["line"])
+        if accepted is not None:
+            used = entry["used"] + 1
+            if used >= entry["line"].get("times", 1):
+                return accepted, [Delete("line", record.id)]
+            doc = orjson.dumps({**entry, "used": used})
+            return accepted, [Put("line", record.id, doc, "", record.order)]
+    return None, []

@@ -1,0 +1,195 @@
+"""Admission: all that is decided about a request before the model runs. Spec: errors §3 steps 6 to 9.
+
+A request that is refused leaves no trace: nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mockserver.core import pairing
+from mockserver.core.lineage import Lineage, resolve_lineage
+from mockserver.core.lookup import resolve_items
+from mockserver.core.rules import Rules
+from mockserver.core.sealed import unseal
+from mockserver.core.state import Item, State, Summary, items_back, items_up_to
+from mockserver.wire import capability, catalog, errors, render
+from mockserver.wire.catalog import Model
+from mockserver.wire.errors import MockError
+from mockserver.wire.ids import Mint, partition_of
+from mockserver.wire.resources import stored_item
+
+Request = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that will be answered.
+
+    `items` are its own items in stored form, `summary` the context up to and including them, `input_tokens` what
+    `usage` will say.
+    """
+
+    request: Request
+    model: Model
+    lineage: Lineage
+    items: list[Item]
+    summary: Summary
+    input_tokens: int
+    stored: bool
+
+    def newest_first(self, state: State) -> Iterator[Item]:
+        """Walk the effective context from its last item to its first."""
+        yield from reversed(self.items)
+        yield from items_back(state, self.lineage.head)
+
+
+def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> Admission:
+    """Decide whether a request is answered and with what context; raises the first APIError in the API's order."""
+    refuse_unbuilt(request)
+    lineage = resolve_lineage(state, request, rules, now)
+    if not request.get("input") and lineage.fresh:
+        raise errors.input_missing()
+    model = known_model(request)
+    capability.check(request, model)
+    stored = request.get("store", True)
+    mint.mark = "00" if stored else "01"
+    items = resolve_items(state, request, lineage, rules, now)
+    mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
+    pending = pairing.check(lineage.summary.pending, items, items_back(state, lineage.head))
+    check_content(request, items, model, rules)
+    if lineage.conversation is not None and lineage.conversation.running is not None:
+        raise errors.conversation_locked()
+    base = counted(state, lineage, model, rules)
+    kept = [stored_item(item, mint) for item in items]
+    tally = tallied(base, kept, model, rules)
+    input_tokens = render.input_tokens(request, priced(tally, base, items, kept, model, rules), model, rules.count)
+    if input_tokens > model.max_input_tokens:
+        raise overflow(request)
+    summary = replace(base, count=base.count + len(kept), pending=pending, tally=tally.to_json())
+    return Admission(request, model, lineage, kept, summary, input_tokens, stored)
+
+
+# The model whose prompt format is counted when a count names none: the newest one.
+DEFAULT_MODEL = "gpt-5.6"
+
+
+def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> int:
+    """Return the input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
+    refuse_unbuilt(request)
+    lineage = resolve_lineage(state, request, rules, now)
+    model = known_model({"model": DEFAULT_MODEL, **request})
+    items = resolve_items(state, request, lineage, rules, now)
+    base = counted(state, lineage, model, rules)
+    kept = [stored_item(item, mint) for item in items]
+    tally = priced(tallied(base, kept, model, rules), base, items, kept, model, rules)
+    return render.input_tokens(request, tally, model, rules.count)
+
+
+# Fields that need what is not built yet: refused loudly, never ignored.
+_UNBUILT = {
+    "background": lambda value: value is True,
+    "context_management": bool,
+    "moderation": lambda value: value is not None,
+    "multi_agent": lambda value: value is not None,
+}
+_UNBUILT_ITEMS = frozenset({"compaction_trigger", "compaction"})
+
+
+def refuse_unbuilt(request: Request) -> None:
+    """Raise a 501 MockError for what the mock does not do yet."""
+    for name, asked in _UNBUILT.items():
+        if name in request and asked(request[name]):
+            raise MockError(f"The mock does not support '{name}' yet.", status=501, param=name)
+    own = request.get("input")
+    for index, item in enumerate(own if isinstance(own, list) else ()):
+        if item.get("type") in _UNBUILT_ITEMS:
+            raise MockError(f"The mock does not support '{item['type']}' items yet.", status=501, param=f"input[{index}]")
+
+
+def known_model(request: Request) -> Model:
+    """Return the catalogue's entry; raises E11 for a name that does not exist."""
+    name = request.get("model", "")
+    model = catalog.resolve(name)
+    if model is None:
+        raise errors.model_not_found(name)
+    return model
+
+
+def overflow(request: Request) -> Exception:
+    """Return what is raised for a context larger than the model's window. Spec: R7.2, R7.4."""
+    if request.get("truncation") == "auto":
+        return MockError("The mock does not support 'truncation: auto' beyond the window yet.", status=501, param="truncation")
+    return errors.context_length_exceeded()
+
+
+def partition_of_items(items: list[Item]) -> str | None:
+    """Return the partition key of replayed items: a response that replays items shares theirs. Spec: W1."""
+    from_items = (partition_of(item["id"]) for item in items if "id" in item)
+    return next((key for key in from_items if key), None)
+
+
+def check_content(request: Request, items: list[Item], model: Model, rules: Rules) -> None:
+    """Judge what the items hold: sealed content, reasoning for a model that can't read it, the word json."""
+    for item in items:
+        if item["type"] == "reasoning":
+            if not model.reasoning:
+                raise errors.reasoning_items_unsupported()
+            blob = item.get("encrypted_content")
+            if blob is not None and unseal(blob, rules.key) is None:
+                raise errors.encrypted_content_invalid(blob, item.get("id"))
+    if (request.get("text") or {}).get("format", {}).get("type") == "json_object":
+        capability.check_json_word(request, message_texts(items))
+
+
+def message_texts(items: list[Item]) -> Iterator[str]:
+    """Return the texts of the messages among a request's own items."""
+    for item in items:
+        if item["type"] == "message":
+            content = item["content"]
+            yield from [content] if isinstance(content, str) else (part.get("text", "") for part in content)
+
+
+def hidden_tokens(rules: Rules) -> Any:
+    """Return how many hidden tokens stand behind a reasoning item: its sealed content says."""
+
+    def hidden(item: Item) -> int:
+        sealed = unseal(item.get("encrypted_content") or "", rules.key)
+        return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
+
+    return hidden
+
+
+def counted(state: State, lineage: Lineage, model: Model, rules: Rules) -> Summary:
+    """Return the context's summary with its token tally under this model's costs; re-read only if the family changed."""
+    summary, cost_class = lineage.summary, render.cost_class(model)
+    if summary.cost_class == cost_class:
+        return summary
+    items = items_up_to(state, lineage.head)
+    tally = render.add(render.Tally(), items, model, rules.count, hidden_tokens(rules))
+    return replace(summary, cost_class=cost_class, tally=tally.to_json())
+
+
+def tallied(base: Summary, items: list[Item], model: Model, rules: Rules) -> render.Tally:
+    """Return the token cost of a context once `items` stand behind it."""
+    return render.add(render.Tally.from_json(base.tally), items, model, rules.count, hidden_tokens(rules))
+
+
+def priced(
+    tally: render.Tally, base: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+) -> render.Tally:
+    """Return what this request pays for its context: a call replayed without an id costs less than it will. Spec: T7."""
+    anonymous = [one["type"] in _CALLS and not one.get("id") for one in sent]
+    if not any(anonymous):
+        return tally
+    items = [_without_id(item) if bare else item for item, bare in zip(kept, anonymous, strict=True)]
+    return tallied(base, items, model, rules)
+
+
+_CALLS = frozenset({"function_call", "custom_tool_call"})
+
+
+def _without_id(item: Item) -> Item:
+    return {key: value for key, value in item.items() if key != "id"}

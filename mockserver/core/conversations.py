@@ -1,0 +1,154 @@
+"""Conversations and their items: created, read, changed, deleted; nothing here ever expires. Spec: R2.1–R2.21."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from mockserver.core import pairing
+from mockserver.core.lifecycle import append
+from mockserver.core.pairing import OUTPUTS
+from mockserver.core.state import (
+    Change,
+    Conversation,
+    Delete,
+    Entry,
+    Item,
+    Node,
+    Put,
+    State,
+    Summary,
+    item_pointers,
+    nodes_back,
+    read_conversation,
+    read_entry,
+    read_node,
+    read_summary,
+)
+from mockserver.wire import errors, resources
+from mockserver.wire.ids import Mint, partition_of_conversation
+
+Body = dict[str, Any]
+
+
+def create(state: State, request: Body, mint: Mint, now: float, order: int) -> tuple[Body, list[Change]]:
+    """Create a conversation, with items if the request brings any. Spec: R2.2."""
+    created_at = int(now)
+    made = Conversation(resources.conversation(mint.conversation(), created_at, request.get("metadata") or {}), order)
+    items = request.get("items")
+    if not items:
+        return made.object, [made.put()]
+    _, changes = _added(state, made, items, mint, created_at)
+    return made.object, changes
+
+
+def retrieve(state: State, id: str) -> Conversation:
+    """Return a conversation; raises E64."""
+    conversation = read_conversation(state, id)
+    if conversation is None:
+        raise errors.conversation_not_found(id)
+    return conversation
+
+
+def update(state: State, id: str, request: Body) -> tuple[Body, list[Change]]:
+    """Replace a conversation's metadata. Spec: R2.4."""
+    conversation = retrieve(state, id)
+    changed = replace(conversation, object={**conversation.object, "metadata": request.get("metadata") or {}})
+    return changed.object, [changed.put()]
+
+
+def delete(state: State, id: str) -> tuple[Body, list[Change]]:
+    """Delete a conversation; its items stay and can still be referred to. Spec: R2.5."""
+    retrieve(state, id)
+    return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id)]
+
+
+def create_items(
+    state: State, id: str, request: Body, mint: Mint, now: float
+) -> tuple[list[Item], list[Change]]:
+    """Add items by hand, whatever runs; returns them in input order. Spec: R2.3, R2.12, R2.17."""
+    return _added(state, retrieve(state, id), request["items"], mint, int(now))
+
+
+def _added(
+    state: State, conversation: Conversation, items: Iterable[Item], mint: Mint, created_at: int
+) -> tuple[list[Item], list[Change]]:
+    mint.partition = partition_of_conversation(conversation.id)
+    kept = [resources.stored_item(item, mint) for item in resources.input_items(items)]
+    kept = _unambiguous(state, conversation, kept, mint)
+    before = read_summary(state, conversation.head)
+    summary = Summary(
+        count=before.count + len(kept), turn=before.turn, pending=pairing.after(before.pending, kept)
+    )
+    node = Node(
+        mint.node(), conversation.head, kept, len(kept), created_at, summary, mint.partition, "", conversation.id
+    )
+    changes = [Put("node", node.id, node.doc()), *item_pointers(node), *append(state, conversation, node)]
+    return kept, changes
+
+
+def _unambiguous(state: State, conversation: Conversation, items: list[Item], mint: Mint) -> list[Item]:
+    """Refuse an id that the conversation already holds; tool outputs pair by call id and get a new one. Spec: R1.36."""
+    seen: set[str] = set()
+    for at, item in enumerate(items):
+        if item["id"] in seen or read_entry(state, conversation.id, item["id"]) is not None:
+            if item["type"] not in OUTPUTS:
+                raise errors.duplicate_item(item["id"])
+            items[at] = item = {**item, "id": mint.item(item["type"])}
+        seen.add(item["id"])
+    return items
+
+
+def item_at(state: State, entry: Entry) -> Item:
+    """Return the item that a conversation keeps in a place."""
+    node = read_node(state, entry.node)
+    if node is None:
+        raise LookupError(f"node {entry.node} of a conversation's item is missing")
+    return node.items[entry.index]
+
+
+def retrieve_item(state: State, id: str, item_id: str) -> Item:
+    """Return one item of a conversation; raises E64 or E65."""
+    retrieve(state, id)
+    entry = read_entry(state, id, item_id)
+    if entry is None:
+        raise errors.item_not_in_conversation(item_id)
+    return item_at(state, entry)
+
+
+def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]]:
+    """Delete an item: no later turn sees it; what was answered from it stands. Returns the conversation. Spec: R2.15, P16."""
+    conversation = retrieve(state, id)
+    if read_entry(state, id, item_id) is None:
+        raise errors.item_not_in_conversation(item_id)
+    head, rebuilt = _without(state, conversation.head, item_id)
+    puts = [Put("node", node.id, node.doc()) for node in rebuilt]
+    changes: list[Change] = [Delete("entry", f"{id}/{item_id}"), *puts, replace(conversation, head=head).put()]
+    return conversation.object, changes
+
+
+def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, list[Node]]:
+    """Return the head of a context that lacks an item, and the nodes to write for it: those from the item on, anew.
+
+    The nodes themselves stay as they are, for responses keep the context that they saw.
+    """
+    behind: list[Node] = []
+    for node in nodes_back(state, head):
+        behind.append(node)
+        if any(item["id"] == item_id for item in node.items):
+            break
+    parent = behind[-1].parent
+    before = read_summary(state, parent)
+    rebuilt: list[Node] = []
+    for node in reversed(behind):
+        items = [item for item in node.items if item["id"] != item_id]
+        before = Summary(
+            count=before.count + len(items),
+            turn=before.turn + bool(node.status),
+            pending=pairing.after(before.pending, items),
+        )
+        copy = replace(node, id=f"{node.id}-{item_id}", parent=parent, items=items, own=len(items), summary=before)
+        rebuilt.append(copy)
+        parent = copy.id
+    return parent, rebuilt

@@ -1,0 +1,89 @@
+"""What the public API does not show: the context a model saw, all responses, all conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from mockserver.core.admission import hidden_tokens
+from mockserver.core.lineage import live_response
+from mockserver.core.rules import Rules
+from mockserver.core.state import Conversation, State, items_up_to
+from mockserver.wire import catalog, render
+from mockserver.wire.errors import MockError
+from mockserver.wire.resources import page
+
+
+def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any]:
+    """Return the effective context of a response: what the model was given for it, with each item's tokens."""
+    node, doc = live_response(state, id, rules, now), state.get("response", id)
+    if node is None or doc is None:
+        raise MockError(f"No response with id '{id}' is stored.", status=404)
+    response = orjson.loads(doc)
+    items = [*items_up_to(state, node.parent), *node.items[: node.own]]
+    usage = response["usage"]
+    return {
+        "instructions": response["instructions"],
+        "items": items,
+        "tokens": item_tokens(items, response["model"], rules),
+        "dropped": [],
+        "tools": response["tools"],
+        "input_tokens": usage["input_tokens"] if usage else None,
+    }
+
+
+def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Rules) -> list[int]:
+    """Return what each item adds to the cost of the context before it."""
+    model = catalog.resolve(model_name) or catalog.names()[0][1]
+    tally, costs = render.Tally(), []
+    for item in items:
+        grown = render.add(tally, [item], model, rules.count, hidden_tokens(rules))
+        costs.append(grown.total - tally.total)
+        tally = grown
+    return costs
+
+
+def responses(
+    state: State,
+    rules: Rules,
+    *,
+    limit: int,
+    after: str | None,
+    matches: Callable[[dict[str, Any]], bool],
+    now: float,
+) -> dict[str, Any]:
+    """List stored responses, newest first; expired ones are not there."""
+    found: list[dict[str, Any]] = []
+    for record in state.scan("response", descending=True):
+        response = orjson.loads(record.doc)
+        if not rules.expired(response["created_at"], now) and matches(response):
+            found.append(response)
+    return _page(found, limit, after)
+
+
+def conversations(state: State, *, limit: int, after: str | None) -> dict[str, Any]:
+    """List conversations, newest first."""
+    records = state.scan("conversation", descending=True)
+    return _page([Conversation(**orjson.loads(record.doc)).object for record in records], limit, after)
+
+
+def _page(found: list[dict[str, Any]], limit: int, after: str | None) -> dict[str, Any]:
+    ids = [one["id"] for one in found]
+    if after is not None and after not in ids:
+        raise MockError(f"after: there is no '{after}' in this list.", param="after")
+    start = 0 if after is None else ids.index(after) + 1
+    return page(found[start : start + limit], has_more=len(found) > start + limit)
+
+
+def expired_between(state: State, rules: Rules, before: float, now: float) -> list[str]:
+    """Return the ids of responses that a move of the clock has made unreachable, oldest first."""
+    if not rules.response_ttl_days:
+        return []
+    gone = []
+    for record in state.scan("response"):
+        created_at = orjson.loads(record.doc)["created_at"]
+        if rules.expired(created_at, now) and not rules.expired(created_at, before):
+            gone.append(record.id)
+    return gone

@@ -1,0 +1,142 @@
+"""What a turn writes and when: at once, or once the clock has passed its end; deletion of responses. Spec: R2.9–R2.12.
+
+A turn that takes time is kept as a `running` record and locks its conversation; `settle` writes what has ended by now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from mockserver.core import pairing
+from mockserver.core.lineage import live_response
+from mockserver.core.rules import Rules
+from mockserver.core.state import (
+    Change,
+    Conversation,
+    Delete,
+    Entry,
+    Node,
+    Put,
+    State,
+    Summary,
+    decode_node,
+    item_pointers,
+    read_conversation,
+    read_summary,
+)
+from mockserver.core.turn import Turn
+from mockserver.wire import echo, errors
+from mockserver.wire.encoding import json_body
+from mockserver.wire.resources import deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A turn under way: what it will write, when it ends (unix seconds), and its place among the project's turns.
+
+    `node` is the node's document, `body` the response's, None when it is not stored.
+    """
+
+    id: str
+    node: str
+    body: str | None
+    ends_at: float
+    order: int
+
+    def put(self) -> Put:
+        """Return the change that stores it."""
+        return Put("running", self.id, orjson.dumps(self), "", self.order)
+
+
+def stored_body(turn: Turn) -> bytes:
+    """Return the JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9."""
+    return json_body(echo.with_billing(turn.final))
+
+
+def begin(state: State, turn: Turn, body: bytes, ends_at: float, order: int) -> list[Change]:
+    """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
+    running = Running(turn.id, turn.node.doc().decode(), body.decode() if turn.stored else None, ends_at, order)
+    conversation = read_conversation(state, turn.conversation) if turn.conversation else None
+    if conversation is None:
+        return [running.put()]
+    return [running.put(), replace(conversation, running=turn.id).put()]
+
+
+def commit(state: State, node: Node, body: bytes | None, order: int, rules: Rules) -> list[Change]:
+    """Return the changes of a finished turn: the response, its context, and the conversation's new items, all at once.
+
+    `body` is None for a response that is not stored. Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
+    """
+    conversation = read_conversation(state, node.conversation) if node.conversation else None
+    if conversation is not None:
+        conversation = replace(conversation, running=None)
+    writes = conversation is not None and node.status in rules.conversation_write_on
+    changes: list[Change] = []
+    if body is not None:
+        changes.append(Put("response", node.id, body, "", order))
+    else:
+        node = replace(node, deleted=True)
+    if body is not None or writes:
+        changes += [Put("node", node.id, node.doc()), *item_pointers(node)]
+    if conversation is not None:
+        changes += append(state, conversation, node) if writes else [conversation.put()]
+    return changes
+
+
+def append(state: State, conversation: Conversation, node: Node) -> list[Change]:
+    """Return the changes that put a stored node's items at the end of a conversation. Spec: R2.8.
+
+    If items were added by hand while the turn ran, the conversation goes on from those, and the response keeps the
+    context that it saw.
+    """
+    first = conversation.next
+    changes: list[Change] = [
+        Entry(node.id, index, first + index).put(conversation.id, item["id"]) for index, item in enumerate(node.items)
+    ]
+    tail = node
+    if conversation.head != node.parent:
+        tail = rebased(state, node, conversation.head)
+        changes.append(Put("node", tail.id, tail.doc()))
+    return [*changes, replace(conversation, head=tail.id, next=first + len(node.items)).put()]
+
+
+def rebased(state: State, node: Node, parent: str | None) -> Node:
+    """Return a copy of a node's items behind another node; its tokens are left to be counted when they are needed."""
+    before = read_summary(state, parent)
+    summary = Summary(
+        count=before.count + len(node.items),
+        turn=before.turn + bool(node.status),
+        pending=pairing.after(before.pending, node.items),
+    )
+    return replace(node, id=f"{node.id}+{parent}", parent=parent, summary=summary)
+
+
+def settle(state: State, now: float, rules: Rules) -> tuple[str, list[Change]] | None:
+    """Return the first turn that has ended by now with what it writes, None when all others still run. Spec: R9.20."""
+    running = [Running(**orjson.loads(record.doc)) for record in state.scan("running")]
+    ended = min((one for one in running if one.ends_at <= now), key=lambda one: (one.ends_at, one.order), default=None)
+    return None if ended is None else (ended.id, finish(state, ended, rules))
+
+
+def read_running(state: State, id: str) -> Running | None:
+    """Return a turn under way, None when no such turn runs."""
+    doc = state.get("running", id)
+    return None if doc is None else Running(**orjson.loads(doc))
+
+
+def finish(state: State, running: Running, rules: Rules) -> list[Change]:
+    """Return the changes that end a running turn."""
+    body = None if running.body is None else running.body.encode()
+    return [Delete("running", running.id), *commit(state, decode_node(running.node), body, running.order, rules)]
+
+
+def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:
+    """Delete a response: it can't be retrieved or continued any more; what was built on it stands. Spec: R1.11, R1.31."""
+    node = live_response(state, id, rules, now)
+    if node is None or state.get("response", id) is None:
+        raise errors.response_not_found(id)
+    gone = replace(node, deleted=True)
+    return deleted(id, "response"), [Delete("response", id), Put("node", id, gone.doc())]

@@ -1,0 +1,122 @@
+"""A request's own items against what is stored: references resolved, replayed ids known, none twice.
+
+Spec: R1.36, R1.37, R1.38.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from mockserver.core.lineage import Lineage
+from mockserver.core.pairing import OUTPUTS
+from mockserver.core.rules import Rules
+from mockserver.core.state import Item, Node, State, items_back, read_node
+from mockserver.wire import errors
+from mockserver.wire.ids import marked_unstored
+from mockserver.wire.resources import input_items
+
+
+def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules: Rules, now: float) -> list[Item]:
+    """Return the items a request brings, as sent, references replaced by what they name; raises E68, E69, E70."""
+    value = request.get("input")
+    items = [_resolved(state, item, request, rules, now) for item in input_items(value or [])]
+    check_duplicates(state, items, lineage.head)
+    return items
+
+
+def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, now: float) -> Item:
+    kind, id = item["type"], item.get("id")
+    if id is None:
+        return item
+    if kind == "item_reference":
+        found = find_item(state, id, rules, now)
+        if found is None:
+            raise not_found(id, request)
+        return found
+    if not _made_by_the_service(item) or _self_contained(item):
+        return item
+    found = find_item(state, id, rules, now)
+    if found is None:
+        raise not_found(id, request)
+    if kind == "reasoning" and "encrypted_content" in found:
+        # what was hidden comes back from the store, as it would in a chain (Spec: T9)
+        return {**item, "encrypted_content": found["encrypted_content"]}
+    return item
+
+
+def not_found(id: str, request: dict[str, Any]) -> errors.APIError:
+    """Return E69 when this request does not store, else E68."""
+    return errors.item_not_stored(id) if request.get("store") is False else errors.item_not_found(id)
+
+
+def _made_by_the_service(item: Item) -> bool:
+    """Whether only the service hands out ids for such an item, so that an unknown one is an error. Spec: R1.37."""
+    if item["type"] == "message":
+        return item["role"] == "assistant"
+    return item["type"] in _SERVICE_MADE
+
+
+_SERVICE_MADE = frozenset(
+    {
+        "reasoning",
+        "function_call",
+        "custom_tool_call",
+        "computer_call",
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "image_generation_call",
+        "local_shell_call",
+        "shell_call",
+        "apply_patch_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "tool_search_call",
+        "program",
+    }
+)
+
+
+def _self_contained(item: Item) -> bool:
+    """Whether the item needs no look-up: its content is sealed in it, or its id says that it never was stored.
+
+    An unstored reasoning item without sealed content has lost its content. Spec: R1.37, W1.
+    """
+    if item.get("encrypted_content"):
+        return True
+    return item["type"] != "reasoning" and marked_unstored(item["id"])
+
+
+def find_item(state: State, id: str, rules: Rules, now: float) -> Item | None:
+    """Return a stored item that still lives: in a conversation for ever, else as long as its response. Spec: R2.5."""
+    pointer = state.get("item", id)
+    if pointer is None:
+        return None
+    node_id, index = orjson.loads(pointer)
+    node = read_node(state, node_id)
+    if node is None or not _alive(node, rules, now):
+        return None
+    return node.items[index]
+
+
+def _alive(node: Node, rules: Rules, now: float) -> bool:
+    if node.conversation is not None:
+        return True
+    return not node.deleted and not rules.expired(node.created_at, now)
+
+
+def check_duplicates(state: State, items: list[Item], head: str | None) -> None:
+    """Raise E70 for an id that stands twice in the effective context; tool outputs pair by call id and are exempt."""
+    ids = [item["id"] for item in items if item.get("id") and item["type"] not in OUTPUTS]
+    if not ids:
+        return
+    seen: set[str] = set()
+    if head is not None:
+        seen.update(item["id"] for item in items_back(state, head) if "id" in item)
+    for id in ids:
+        if id in seen:
+            raise errors.duplicate_item(id)
+        seen.add(id)

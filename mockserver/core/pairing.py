@@ -1,0 +1,81 @@
+"""Calls and their outputs: every call a client must answer is answered, every output has its call. Spec: R1.33, R1.34."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mockserver.wire import errors
+
+Item = dict[str, Any]
+
+# call type → the output type that answers it
+ANSWERS = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+    "computer_call": "computer_call_output",
+    "shell_call": "shell_call_output",
+    "local_shell_call": "local_shell_call_output",
+    "apply_patch_call": "apply_patch_call_output",
+    "tool_search_call": "tool_search_output",
+}
+OUTPUTS = frozenset(ANSWERS.values())
+
+
+def call_id(item: Item) -> str | None:
+    """Return what pairs a call with its output."""
+    return item.get("call_id") or (item.get("id") if item["type"] == "local_shell_call_output" else None)
+
+
+def owed(item: Item) -> bool:
+    """Whether a call waits for an output that only the client can give."""
+    if item["type"] not in ANSWERS or item.get("async"):
+        return False
+    if item["type"] == "shell_call":
+        return (item.get("environment") or {}).get("type") != "container_reference"
+    if item["type"] == "tool_search_call":
+        return item.get("execution") == "client"
+    return True
+
+
+def after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:
+    """Return the outputs still owed once `items` stand behind a context that owes `pending`."""
+    items = list(items)
+    left = dict(pending)
+    for item in items:
+        if owed(item):
+            left[item["call_id"]] = ANSWERS[item["type"]]
+    for item in items:
+        if item["type"] in OUTPUTS:
+            left.pop(call_id(item) or "", None)
+    return left
+
+
+def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
+    """Return the outputs among `items` that answer neither a pending call nor one of their own number."""
+    calls = dict(pending)
+    for item in items:
+        if item["type"] in ANSWERS and item.get("call_id"):
+            calls[item["call_id"]] = ANSWERS[item["type"]]
+    return [
+        item
+        for item in items
+        if item["type"] in OUTPUTS and call_id(item) is not None and calls.get(call_id(item) or "") != item["type"]
+    ]
+
+
+def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> dict[str, str]:
+    """Return the outputs owed after `items`; raises E72 for an orphan output and E71 for an unanswered call.
+
+    `history` walks the context before `items`; it is read only when an output's call is not among the pending ones.
+    """
+    strays = orphans(pending, items)
+    if strays:
+        answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
+        for stray in strays:
+            if (call_id(stray), stray["type"]) not in answered:
+                raise errors.no_tool_call(call_id(stray) or "")
+    left = after(pending, items)
+    if left:
+        raise errors.no_tool_output(next(iter(left)))
+    return left

@@ -1,0 +1,47 @@
+"""Encrypted content: opaque to clients, shaped like the service's, signed so that tampering shows. Spec: W2, R1.42.
+
+A blob carries what the mock must know when the client sends it back (the hidden reasoning tokens). It is bound to
+nothing but the key, which comes from the seed: any process with the same seed reads it, for any project.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b, shake_256
+from hmac import compare_digest
+from typing import Any
+
+import orjson
+
+_VERSION = b"\x80"
+_HEAD = 1 + 8 + 16
+_MAC = 32
+
+
+def _stream(key: bytes, nonce: bytes, size: int) -> bytes:
+    return shake_256(key + nonce).digest(size)
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
+
+
+def seal(payload: Any, key: bytes, nonce_seed: str, now: float, size: int = 160) -> str:
+    """Return a blob that holds a JSON value; at least `size` bytes long so that lengths tell nothing."""
+    plain = orjson.dumps(payload)
+    plain += b" " * (max(size, -(-len(plain) // 16) * 16) - len(plain))
+    nonce = blake2b(nonce_seed.encode(), digest_size=16).digest()
+    signed = _VERSION + int(now).to_bytes(8) + nonce + _xor(plain, _stream(key, nonce, len(plain)))
+    return urlsafe_b64encode(signed + blake2b(signed, key=key, digest_size=_MAC).digest()).decode()
+
+
+def unseal(blob: str, key: bytes) -> Any | None:
+    """Return the value inside a blob, None when it was tampered with or comes from elsewhere. Spec: E57."""
+    try:
+        raw = urlsafe_b64decode(blob.encode("ascii"))
+    except ValueError:
+        return None
+    signed, mac = raw[:-_MAC], raw[-_MAC:]
+    if len(signed) < _HEAD or not compare_digest(mac, blake2b(signed, key=key, digest_size=_MAC).digest()):
+        return None
+    return orjson.loads(_xor(signed[_HEAD:], _stream(key, signed[9:_HEAD], len(signed) - _HEAD)))

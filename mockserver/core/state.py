@@ -1,0 +1,201 @@
+"""What the core reads and what it asks to be written: records, the read-only `State`, and `Change`s.
+
+Records are bytes under (kind, id); those of one kind may hang below a `parent` in the order of a number. A response's
+context is a `Node`: the items of one turn, a pointer to the node before it, and a summary of everything up to here, so
+that a turn reads one node and not its ancestry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+Item = dict[str, Any]
+
+
+# Kinds that are found by id alone and never listed; a store need not keep their order.
+UNLISTED = frozenset({"node", "item", "project"})
+
+
+class Put(NamedTuple):
+    """Write a record; it is listed below `parent` by `order`."""
+
+    kind: str
+    id: str
+    doc: bytes
+    parent: str = ""
+    order: int = 0
+
+
+class Delete(NamedTuple):
+    """Remove a record, if it is there."""
+
+    kind: str
+    id: str
+
+
+Change = Put | Delete
+
+
+class Record(NamedTuple):
+    """A record as a scan returns it."""
+
+    id: str
+    doc: bytes
+    order: int
+
+
+class State(Protocol):
+    """The records of one project, to be read."""
+
+    def get(self, kind: str, id: str) -> bytes | None:
+        """Return a record's document, None when there is none."""
+        ...
+
+    def scan(
+        self,
+        kind: str,
+        parent: str = "",
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> list[Record]:
+        """Return records of a kind below a parent by their order, strictly behind `after` in that direction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of a context without reading it: everything a next turn must check or count.
+
+    `pending` maps a call id to the type of output that is still owed; `tally` is the token cost under `cost_class`.
+    """
+
+    count: int = 0
+    turn: int = 0
+    pending: dict[str, str] = field(default_factory=dict)
+    cost_class: str = ""
+    tally: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a context: the items of one turn (the first `own` are its input) behind those of `parent`.
+
+    A node of a response bears the response's id and status; a node of items added by hand has no status. `include` is
+    what the response was created with.
+    """
+
+    id: str
+    parent: str | None
+    items: list[Item]
+    own: int
+    created_at: int
+    summary: Summary
+    partition: str = ""
+    status: str = ""
+    conversation: str | None = None
+    deleted: bool = False
+    include: tuple[str, ...] = ()
+
+    def doc(self) -> bytes:
+        """Return the stored form."""
+        return orjson.dumps(self)
+
+
+def read_node(state: State, id: str) -> Node | None:
+    """Return a context node, None when there is none."""
+    doc = state.get("node", id)
+    return None if doc is None else decode_node(doc)
+
+
+def decode_node(doc: bytes | str) -> Node:
+    """Return the node that a document holds."""
+    values = orjson.loads(doc)
+    values["summary"] = Summary(**values["summary"])
+    return Node(**values)
+
+
+def read_summary(state: State, id: str | None) -> Summary:
+    """Return the summary of the context that ends in a node; the empty one for no node."""
+    node = read_node(state, id) if id else None
+    return node.summary if node else Summary()
+
+
+def nodes_back(state: State, id: str | None) -> Iterator[Node]:
+    """Walk from a node to the beginning of its context, reading no more than is asked for."""
+    while id is not None:
+        node = read_node(state, id)
+        if node is None:
+            return
+        yield node
+        id = node.parent
+
+
+def items_back(state: State, id: str | None) -> Iterator[Item]:
+    """Walk the items of a context from the last to the first."""
+    for node in nodes_back(state, id):
+        yield from reversed(node.items)
+
+
+def items_up_to(state: State, id: str | None) -> list[Item]:
+    """Return the items of a context, oldest first. Spec: R1.20."""
+    nodes = list(nodes_back(state, id))
+    return [item for node in reversed(nodes) for item in node.items]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation: its object, its place among the project's, the node its context ends in, the next item's number
+    and the response that runs.
+    """
+
+    object: dict[str, Any]
+    order: int
+    head: str | None = None
+    next: int = 0
+    running: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The conversation's id."""
+        return self.object["id"]
+
+    def put(self) -> Put:
+        """Return the change that stores it."""
+        return Put("conversation", self.id, orjson.dumps(self), "", self.order)
+
+
+def read_conversation(state: State, id: str) -> Conversation | None:
+    """Return a conversation, None when there is none."""
+    doc = state.get("conversation", id)
+    return None if doc is None else Conversation(**orjson.loads(doc))
+
+
+class Entry(NamedTuple):
+    """Where a conversation keeps one of its items: position `index` of a node, `order` in the list."""
+
+    node: str
+    index: int
+    order: int
+
+    def put(self, conversation_id: str, item_id: str) -> Put:
+        """Return the change that stores it."""
+        return Put("entry", f"{conversation_id}/{item_id}", orjson.dumps(self), conversation_id, self.order)
+
+
+def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:
+    """Return where a conversation keeps an item, None when it doesn't."""
+    doc = state.get("entry", f"{conversation_id}/{item_id}")
+    return None if doc is None else Entry(*orjson.loads(doc))
+
+
+def item_pointers(node: Node) -> list[Change]:
+    """Return the changes that let `item_reference` find a node's items."""
+    return [
+        Put("item", item["id"], orjson.dumps([node.id, index])) for index, item in enumerate(node.items) if "id" in item
+    ]

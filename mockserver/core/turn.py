@@ -1,0 +1,292 @@
+"""A turn is a value: the response it ends in, from which every event of it follows. Spec: S8, S9, S12.
+
+`plan` makes a turn of an admission and a reply; `events_of` spells it out; `fold` is the one accumulator back from
+events to a response; `deliver` lays it out in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from mockserver.core import pairing
+from mockserver.core.admission import Admission, hidden_tokens
+from mockserver.core.rules import Rules
+from mockserver.core.sealed import seal
+from mockserver.core.state import Item, Node
+from mockserver.core.streamers import Script, stream_item
+from mockserver.wire import echo, events, render
+from mockserver.wire.events import Event, Padding
+from mockserver.wire.ids import Mint
+from mockserver.wire.resources import output_item, present
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answered request: `final` is the terminal Response as events carry it, `node` its step in the context."""
+
+    final: dict[str, Any]
+    node: Node
+    stored: bool
+    conversation: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The response's id."""
+        return self.final["id"]
+
+
+class Outcome(NamedTuple):
+    """What a model's reply leaves open: how the turn ends and what was counted."""
+
+    status: str
+    error: dict[str, Any] | None
+    reason: str | None
+    usage: dict[str, Any] | None
+
+
+def plan(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float) -> Turn:
+    """Make a turn of a reply: items finished, usage counted, the terminal Response built.
+
+    `reply` has the attributes of a model's Reply; its `error` has been raised before.
+    """
+    items = finish_items(admission, reply, rules, mint, now)
+    outcome = _outcome(admission, reply, items, rules)
+    identifier = mint.new("resp")
+    include = frozenset(_included(admission))
+    conversation = admission.lineage.conversation
+    created = int(now)
+    final = echo.response_object(
+        admission.request,
+        admission.model,
+        identifier=identifier,
+        created_at=created,
+        stored=admission.stored,
+        conversation=conversation.id if conversation else None,
+    )
+    final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
+    final["output"] = [present(item, include) for item in items]
+    if reply.model is not None:
+        final["model"] = reply.model
+    if outcome.status == "completed":
+        final["completed_at"] = created
+    if outcome.reason is not None:
+        final["incomplete_details"] = {"reason": outcome.reason}
+    if outcome.error is None:
+        final["service_tier"] = echo.completed_tier(admission.request.get("service_tier"))
+        final["tool_usage"] = echo.tool_usage(items)
+    node = _node(admission, identifier, created, items, outcome.status, rules, mint, sorted(include))
+    return Turn(final, node, admission.stored, conversation.id if conversation else None)
+
+
+def _included(admission: Admission) -> list[str]:
+    """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
+    asked = list(admission.request.get("include", ()))
+    return asked if admission.stored else [*asked, "reasoning.encrypted_content"]
+
+
+def finish_items(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float) -> list[Item]:
+    """Return the output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
+    items = [output_item(draft, mint) for draft in reply.output]
+    hidden = reply.reasoning_tokens
+    for at, item in enumerate(items):
+        if item["type"] == "reasoning" and "encrypted_content" not in item:
+            payload = {"tokens": hidden, "id": item["id"]}
+            blob = seal(payload, rules.key, item["id"], now)
+            hidden = 0  # one reply has one figure; its first reasoning item carries it
+            items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
+    if reply.incomplete is not None:
+        _mark_incomplete(items)
+    if "message.output_text.logprobs" in admission.request.get("include", ()):
+        items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
+    return items
+
+
+_REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
+
+
+def _mark_incomplete(items: list[Item]) -> None:
+    """The last message of an incomplete turn is incomplete itself. Spec: R7.6."""
+    for at in range(len(items) - 1, -1, -1):
+        if items[at]["type"] == "message":
+            items[at] = {**items[at], "status": "incomplete"}
+            return
+
+
+def _with_logprobs(item: Item, top: int, rules: Rules) -> Item:
+    if item["type"] != "message":
+        return item
+    return {**item, "content": [_part_with_logprobs(part, top, rules) for part in item["content"]]}
+
+
+def _part_with_logprobs(part: dict[str, Any], top: int, rules: Rules) -> dict[str, Any]:
+    if part["type"] != "output_text" or part["logprobs"]:
+        return part
+    return {**part, "logprobs": [_logprob(piece, top) for piece in rules.pieces(part["text"])]}
+
+
+def _logprob(token: str, top: int) -> dict[str, Any]:
+    """Return one token's log probability: made up, but always the same for the same token. Spec: W7."""
+    drawn = blake2b(token.encode(), digest_size=2).digest()
+    likely = -round(int.from_bytes(drawn) / 65536, 6)
+    one = {"bytes": list(token.encode()), "logprob": likely, "token": token}
+    others = [{**one, "token": token + "'" * k, "logprob": likely - k} for k in range(1, top)]
+    for other in others:
+        other["bytes"] = list(other["token"].encode())
+    return {**one, "top_logprobs": [one, *others][:top]}
+
+
+def _outcome(admission: Admission, reply: Any, items: list[Item], rules: Rules) -> Outcome:
+    if reply.failed is not None:
+        return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
+    usage = _usage(admission, reply, items, rules)
+    if reply.incomplete is not None:
+        return Outcome("incomplete", None, reply.incomplete, usage)
+    return Outcome("completed", None, None, usage)
+
+
+def _usage(admission: Admission, reply: Any, items: list[Item], rules: Rules) -> dict[str, Any]:
+    """Return the usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8."""
+    model, asked = admission.model, reply.usage
+    output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
+    counted = {
+        "input_tokens": admission.input_tokens,
+        "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": render.reported_reasoning(reply.reasoning_tokens, model)},
+        "total_tokens": 0,
+    }
+    for key, value in asked.items():
+        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    if "total_tokens" not in asked:
+        counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]
+    return counted
+
+
+def _node(
+    admission: Admission,
+    identifier: str,
+    created_at: int,
+    items: list[Item],
+    status: str,
+    rules: Rules,
+    mint: Mint,
+    include: list[str],
+) -> Node:
+    """Return the step that this turn adds to its context."""
+    before = admission.summary
+    tally = render.add(render.Tally.from_json(before.tally), items, admission.model, rules.count, hidden_tokens(rules))
+    summary = replace(
+        before,
+        count=before.count + len(items),
+        turn=before.turn + 1,
+        pending=pairing.after(before.pending, items),
+        tally=tally.to_json(),
+    )
+    conversation = admission.lineage.conversation
+    return Node(
+        identifier,
+        admission.lineage.head,
+        [*admission.items, *items],
+        len(admission.items),
+        created_at,
+        summary,
+        mint.partition,
+        status,
+        conversation.id if conversation else None,
+        include=tuple(include),
+    )
+
+
+def events_of(
+    final: dict[str, Any], pieces: Callable[[str], list[str]], *, obfuscate: bool
+) -> list[Event]:
+    """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
+
+    The same response always gives the same events, so nothing but the response needs to be stored for a replay.
+    """
+    script = Script(pieces, Padding(final["id"]) if obfuscate else None)
+    begun = echo.begun(final)
+    script.lifecycle("response.created", begun)
+    script.lifecycle("response.in_progress", begun)
+    for index, item in enumerate(final["output"]):
+        stream_item(script, item, index)
+    if final["error"] is not None:
+        script.events.append(events.error(_stream_error(final["error"]), script.number))
+    script.lifecycle(f"response.{final['status']}", final)
+    return script.events
+
+
+# error code → what the nested error event says beside it (Spec: S12, E54, E93–E98)
+_STREAM_ERRORS = {
+    "insufficient_quota": ("insufficient_quota", None),
+    "rate_limit_exceeded": ("tokens", None),
+    "context_length_exceeded": ("invalid_request_error", "input"),
+    "server_is_overloaded": ("service_unavailable_error", None),
+    "server_error": ("server_error", None),
+    "slow_down": ("rate_limit_error", None),
+}
+
+
+def _stream_error(error: dict[str, Any]) -> dict[str, Any]:
+    type, param = _STREAM_ERRORS.get(error["code"], ("invalid_request_error", None))
+    return {"type": type, "code": error["code"], "message": error["message"], "param": param}
+
+
+def fold(stream: Iterable[Event]) -> dict[str, Any]:
+    """Accumulate events into the Response they describe so far; the terminal event's own response is not used for output.
+
+    The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream.
+    """
+    response: dict[str, Any] = {}
+    output: list[Item] = []
+    for event in stream:
+        if event["type"] == "response.output_item.added":
+            output.append(event["item"])
+        elif event["type"] == "response.output_item.done":
+            output[event["output_index"]] = event["item"]
+        elif "response" in event:
+            response = event["response"]
+    return {**response, "output": output}
+
+
+class Emit(NamedTuple):
+    """Send these events now, in one write."""
+
+    events: list[Event]
+
+
+class Wait(NamedTuple):
+    """Let so many seconds pass."""
+
+    seconds: float
+
+
+Step = Emit | Wait
+
+
+def is_token(event: Event) -> bool:
+    """Whether an event stands for a token that took its time."""
+    return event["type"].endswith(".delta")
+
+
+def deliver(stream: list[Event], first_token_s: float, tokens_per_s: float) -> list[Step]:
+    """Lay a turn's events out in time: the first token's delay after the opening events, then one token at a time."""
+    if not first_token_s and not tokens_per_s:
+        return [Emit(stream)]
+    opening = 2 if len(stream) > 2 and stream[1]["type"] == "response.in_progress" else 1
+    steps: list[Step] = [Emit(stream[:opening]), Wait(first_token_s)]
+    batch: list[Event] = []
+    for event in stream[opening:]:
+        if tokens_per_s and is_token(event):
+            steps += [Emit(batch), Wait(1 / tokens_per_s)] if batch else [Wait(1 / tokens_per_s)]
+            batch = []
+        batch.append(event)
+    return [*steps, Emit(batch)]
+
+
+def duration(steps: Iterable[Step]) -> float:
+    """Return how many seconds a delivery takes."""
+    return sum(step.seconds for step in steps if isinstance(step, Wait))

@@ -1,0 +1,451 @@
+"""The engine: one synchronous coordinator of store, clock, model and script; every call is one transaction.
+
+The edge calls it with bytes and plain values and gets bytes, events or an error back. Whatever raises here has
+written nothing, apart from time that has passed and a scripted line that was used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import orjson
+
+from mockserver.control import script
+from mockserver.control.clock import Clock
+from mockserver.core import conversations, inspection, lifecycle, pages
+from mockserver.core.admission import Admission, admit, measure
+from mockserver.core.lineage import live_response
+from mockserver.core.rules import Rules
+from mockserver.core.state import Change, Delete, Put, Record, State
+from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
+from mockserver.model import tokens
+from mockserver.model.prompt import Prompt, Reply, Respondent
+from mockserver.model.scenario import parse_lines
+from mockserver.model.seeded import SeededModel
+from mockserver.settings import Settings
+from mockserver.store.memory import MemoryStore
+from mockserver.store.sqlite import SQLiteStore
+from mockserver.wire import catalog, echo, errors, requests, resources
+from mockserver.wire.encoding import json_body
+from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.events import Event
+from mockserver.wire.ids import Mint
+from mockserver.wire.query import ListQuery, RetrieveQuery
+
+DEFAULT_PROJECT = "default"
+
+
+class Store(Protocol):
+    """Where records live: six methods, written by every store."""
+
+    def transaction(self, project: str) -> Any: ...
+    def get(self, project: str, kind: str, id: str) -> bytes | None: ...
+    def scan(
+        self,
+        project: str,
+        kind: str,
+        parent: str = "",
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> list[Record]: ...
+    def apply(self, project: str, changes: Iterable[Change]) -> None: ...
+    def clear(self, project: str) -> None: ...
+    def close(self) -> None: ...
+
+
+def open_store(where: str) -> Store:
+    """Open the store that a setting names."""
+    return MemoryStore() if where == "memory" else SQLiteStore(where.removeprefix("sqlite:///"))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One project's records, to be read: the core's `State`."""
+
+    store: Store
+    project: str
+
+    def get(self, kind: str, id: str) -> bytes | None:
+        """Return a record's document."""
+        return self.store.get(self.project, kind, id)
+
+    def scan(
+        self,
+        kind: str,
+        parent: str = "",
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> list[Record]:
+        """Return records in order."""
+        return self.store.scan(self.project, kind, parent, after=after, limit=limit, descending=descending)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One call under way: what it reads, when it is, its place among the project's writes, and what it will write."""
+
+    state: State
+    clock: Clock
+    now: float
+    ordinal: int
+    mint: Mint
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A turn on its way to the caller: a JSON body, or events in time. `running` turns are finished by delivery."""
+
+    id: str
+    model: str
+    steps: list[Step]
+    body: bytes | None
+    seconds: float
+
+    @property
+    def running(self) -> bool:
+        """Whether the turn goes on after the request was answered."""
+        return self.seconds > 0
+
+
+class Engine:
+    """A mock's whole state and behaviour, without sockets; two engines never meet."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        model: Respondent | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.store = store or open_store(self.settings.store)
+        self.model = model or SeededModel()
+        self._wall = wall
+        seed = str(self.settings.seed)
+        digest = blake2b(seed.encode(), digest_size=32, person=b"understudy").digest()
+        self._cluster = f"19{digest[0] & 15:x}"
+        self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest)
+
+    # --- callers -----------------------------------------------------------------------------------------------
+
+    def project(self, authorization: str | None, openai_project: str | None) -> str:
+        """Return the project of a caller: the key and `OpenAI-Project`, hashed, for keys are never written down.
+
+        Raises E90 and E91 when only given keys are let in.
+        """
+        key = (authorization or "").partition(" ")[2].strip()
+        allowed = self.settings.api_key
+        if allowed and not key:
+            raise errors.missing_bearer()
+        if allowed and key not in allowed:
+            raise errors.incorrect_api_key(key)
+        if not key and not openai_project:
+            return DEFAULT_PROJECT
+        return blake2b(f"{key}\n{openai_project or ''}".encode(), digest_size=12).hexdigest()
+
+    # --- one call, one transaction -----------------------------------------------------------------------------
+
+    def _clock(self, state: State) -> tuple[Clock, int]:
+        doc = state.get("project", "project")
+        if doc is None:
+            return Clock(frozen=self.settings.clock), 0
+        values = orjson.loads(doc)
+        return Clock(**values["clock"]), values["ordinal"]
+
+    def _settled(self, project: str, state: State, now: float) -> list[str]:
+        """Write what has ended by now; returns the responses that it completed."""
+        ended = []
+        while (settled := lifecycle.settle(state, now, self.rules)) is not None:
+            ended.append(settled[0])
+            self.store.apply(project, settled[1])
+        return ended
+
+    @contextmanager
+    def _writing(self, project: str) -> Iterator[Operation]:
+        state = View(self.store, project)
+        with self.store.transaction(project):
+            clock, ordinal = self._clock(state)
+            now = clock.reading(self._wall())
+            self._settled(project, state, now)
+            operation = Operation(state, clock, now, ordinal, self._mint(project, ordinal, now))
+            yield operation
+            self.store.apply(project, [*operation.changes, _project_record(operation.clock, ordinal + 1)])
+
+    def _mint(self, project: str, ordinal: int, now: float) -> Mint:
+        return Mint(f"{self.settings.seed}/{project}/{ordinal}", now, self._cluster)
+
+    def _reading(self, project: str) -> tuple[State, float]:
+        """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
+        state = View(self.store, project)
+        clock, _ = self._clock(state)
+        now = clock.reading(self._wall())
+        if state.scan("running", limit=1):
+            with self.store.transaction(project):
+                self._settled(project, state, now)
+        return state, now
+
+    # --- responses ---------------------------------------------------------------------------------------------
+
+    def create_response(self, project: str, body: bytes) -> Delivery:
+        """Create a response: judged, admitted, answered, written, and laid out for delivery. Spec: P1."""
+        request = requests.create_response(body)
+        with self._writing(project) as operation:
+            outcome = self._answer(operation, request)
+        if isinstance(outcome, APIError):
+            raise outcome
+        return outcome
+
+    def _answer(self, operation: Operation, request: dict[str, Any]) -> Delivery | APIError:
+        state, mint, now = operation.state, operation.mint, operation.now
+        admission = admit(state, request, self.rules, mint, now)
+        reply = self._respond(operation, admission)
+        if reply.error is not None:
+            return reply.error
+        turn = plan(admission, reply, self.rules, mint, now)
+        delivery, body = self._laid_out(turn, request, reply)
+        if delivery.running:
+            operation.changes += lifecycle.begin(state, turn, body, now + delivery.seconds, operation.ordinal)
+        else:
+            kept = body if turn.stored else None
+            operation.changes += lifecycle.commit(state, turn.node, kept, operation.ordinal, self.rules)
+        return delivery
+
+    def _respond(self, operation: Operation, admission: Admission) -> Reply:
+        prompt = Prompt(
+            request=admission.request,
+            model=admission.model,
+            input=tuple(admission.items),
+            newest_first=partial(admission.newest_first, operation.state),
+            item_count=admission.summary.count,
+            turn=admission.summary.turn + 1,
+            seed=operation.mint.seed("reply"),
+            transport="sse" if admission.request.get("stream") else "http",
+        )
+        reply, used = script.take(operation.state, partial(self._scripted, prompt))
+        operation.changes += used
+        return reply or self.model.respond(prompt)
+
+    def _scripted(self, prompt: Prompt, line: Any) -> Reply | None:
+        parsed = parse_lines([line])[0]
+        return parsed.reply(prompt) if parsed.holds(prompt) else None
+
+    def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply) -> tuple[Delivery, bytes]:
+        """Return a turn's delivery and the body that is kept of it."""
+        pacing = reply.pacing or self.settings.pacing
+        streamed = bool(request.get("stream"))
+        body = lifecycle.stored_body(turn) if turn.stored or not streamed else b""
+        if not streamed and pacing.instant:
+            return Delivery(turn.id, turn.final["model"], [], body, 0.0), body
+        options = request.get("stream_options") or {}
+        events = events_of(turn.final, self.rules.pieces, obfuscate=options.get("include_obfuscation") is not False)
+        steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
+        seconds = duration(steps)
+        if streamed:
+            return Delivery(turn.id, turn.final["model"], steps, None, seconds), body
+        return Delivery(turn.id, turn.final["model"], [Wait(seconds)], body, seconds), body
+
+    def finish(self, project: str, response_id: str) -> None:
+        """End a turn whose delivery has ended, whatever the clock says."""
+        state = View(self.store, project)
+        with self.store.transaction(project):
+            running = lifecycle.read_running(state, response_id)
+            if running is not None:
+                self.store.apply(project, lifecycle.finish(state, running, self.rules))
+
+    def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Event]:
+        """Return a stored response as a JSON body, or its events behind `starting_after`. Spec: P2, S11."""
+        state, now = self._reading(project)
+        node, body = live_response(state, id, self.rules, now), state.get("response", id)
+        if node is None or body is None:
+            raise errors.response_not_found(id)
+        if query.include and not set(query.include) <= set(node.include):
+            include = {*query.include, *node.include}
+            response = orjson.loads(body)
+            response["output"] = [resources.present(item, include) for item in node.items[node.own :]]
+            body = json_body(response)
+        if not query.stream:
+            return body
+        final = echo.without_billing(orjson.loads(body))
+        events = events_of(final, self.rules.pieces, obfuscate=query.include_obfuscation is not False)
+        return events[query.starting_after + 1 :] if query.starting_after is not None else events
+
+    def delete_response(self, project: str, id: str) -> bytes:
+        """Delete a response. Spec: P3."""
+        with self._writing(project) as operation:
+            marker, operation.changes = lifecycle.delete_response(operation.state, id, self.rules, operation.now)
+        return json_body(marker)
+
+    def list_input_items(self, project: str, id: str, query: ListQuery) -> bytes:
+        """List a response's input items. Spec: P5."""
+        state, now = self._reading(project)
+        if state.get("response", id) is None:
+            raise errors.response_not_found(id)
+        return json_body(pages.input_items(state, id, query, self.rules, now))
+
+    def count_input_tokens(self, project: str, body: bytes) -> bytes:
+        """Count the input tokens of a request. Spec: P6."""
+        request = requests.count_input_tokens(body)
+        state, now = self._reading(project)
+        count = measure(state, request, self.rules, self._mint(project, 0, now), now)
+        return json_body({"object": "response.input_tokens", "input_tokens": count})
+
+    # --- conversations -----------------------------------------------------------------------------------------
+
+    def create_conversation(self, project: str, body: bytes) -> bytes:
+        """Create a conversation. Spec: P9."""
+        request = requests.create_conversation(body)
+        with self._writing(project) as at:
+            made, at.changes = conversations.create(at.state, request, at.mint, at.now, at.ordinal)
+        return json_body(made)
+
+    def retrieve_conversation(self, project: str, id: str) -> bytes:
+        """Return a conversation. Spec: P10."""
+        state, _ = self._reading(project)
+        return json_body(conversations.retrieve(state, id).object)
+
+    def update_conversation(self, project: str, id: str, body: bytes) -> bytes:
+        """Replace a conversation's metadata. Spec: P11."""
+        request = requests.update_conversation(body)
+        with self._writing(project) as at:
+            changed, at.changes = conversations.update(at.state, id, request)
+        return json_body(changed)
+
+    def delete_conversation(self, project: str, id: str) -> bytes:
+        """Delete a conversation, not its items. Spec: P12."""
+        with self._writing(project) as at:
+            marker, at.changes = conversations.delete(at.state, id)
+        return json_body(marker)
+
+    def create_items(self, project: str, id: str, body: bytes, include: Iterable[str]) -> bytes:
+        """Add items to a conversation. Spec: P13."""
+        request = requests.create_items(body)
+        with self._writing(project) as at:
+            items, at.changes = conversations.create_items(at.state, id, request, at.mint, at.now)
+        shown = [resources.present(item, set(include)) for item in items]
+        return json_body(resources.page(shown, has_more=False))
+
+    def list_items(self, project: str, id: str, query: ListQuery) -> bytes:
+        """List a conversation's items. Spec: P14."""
+        state, _ = self._reading(project)
+        return json_body(pages.conversation_items(state, id, query))
+
+    def retrieve_item(self, project: str, id: str, item_id: str, include: Iterable[str]) -> bytes:
+        """Return one item of a conversation. Spec: P15."""
+        state, _ = self._reading(project)
+        item = conversations.retrieve_item(state, id, item_id)
+        return json_body(resources.present(item, set(include)))
+
+    def delete_item(self, project: str, id: str, item_id: str) -> bytes:
+        """Delete one item of a conversation; returns the conversation. Spec: P16."""
+        with self._writing(project) as at:
+            conversation, at.changes = conversations.delete_item(at.state, id, item_id)
+        return json_body(conversation)
+
+    # --- models ------------------------------------------------------------------------------------------------
+
+    def list_models(self) -> bytes:
+        """List the models of the catalogue. Spec: P17."""
+        return json_body({"object": "list", "data": [resources.model(name, entry) for name, entry in catalog.names()]})
+
+    def retrieve_model(self, name: str) -> bytes:
+        """Return one model; raises E12. Spec: P18."""
+        entry = catalog.resolve(name)
+        if entry is None:
+            raise errors.model_unavailable(name)
+        return json_body(resources.model(name, entry))
+
+    # --- the test author's levers ------------------------------------------------------------------------------
+
+    def read_clock(self, project: str) -> dict[str, Any]:
+        """Return the project's clock."""
+        clock, _ = self._clock(View(self.store, project))
+        return {"now": clock.reading(self._wall()), "mode": clock.mode}
+
+    def set_clock(self, project: str, now: float | None) -> dict[str, Any]:
+        """Freeze the project's clock at a time, or let it run with the system's (None)."""
+        with self._writing(project) as at:
+            at.clock = Clock() if now is None else at.clock.frozen_at(now)
+        return self.read_clock(project)
+
+    def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
+        """Move the project's clock forward; says which responses expired and which turns came to their end."""
+        with self._writing(project) as at:
+            at.clock = at.clock.advanced(seconds)
+            now = at.now + seconds
+            completed = self._settled(project, at.state, now)
+            expired = inspection.expired_between(at.state, self.rules, at.now, now)
+        return {"now": now, "expired": expired, "completed": completed}
+
+    def enqueue(self, project: str, lines: Any) -> int:
+        """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
+        parse_lines(lines)
+        with self._writing(project) as at:
+            at.changes = script.enqueue(at.state, lines)
+            waiting = len(script.queued(at.state))
+        return waiting + len(lines)
+
+    def reset(self, project: str, only: Iterable[str] | None = None) -> None:
+        """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
+        parts = set(RESETTABLE if only is None else only)
+        view = View(self.store, project)
+        with self.store.transaction(project):
+            clock, ordinal = self._clock(view)
+            if "clock" in parts:
+                clock = Clock(frozen=self.settings.clock)
+            lines = view.scan("line")
+            if "state" in parts:
+                self.store.clear(project)
+                kept = [] if "scenario" in parts else [Put("line", one.id, one.doc, "", one.order) for one in lines]
+                changes: list[Change] = [_project_record(clock, 0), *kept]
+            else:
+                forgotten = [Delete("line", one.id) for one in lines] if "scenario" in parts else []
+                changes = [_project_record(clock, ordinal), *forgotten]
+            self.store.apply(project, changes)
+
+    def context(self, project: str, response_id: str) -> dict[str, Any]:
+        """Return what the model saw for a response."""
+        state, now = self._reading(project)
+        return inspection.context_of(state, response_id, self.rules, now)
+
+    def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
+        """List the project's responses, newest first; `where` filters by model, status, conversation."""
+        state, now = self._reading(project)
+        wanted = {key: value for key, value in where.items() if value is not None}
+        matches = partial(_matches, wanted)
+        return inspection.responses(state, self.rules, limit=limit, after=after, matches=matches, now=now)
+
+    def list_conversations(self, project: str, *, limit: int, after: str | None) -> dict[str, Any]:
+        """List the project's conversations, newest first."""
+        state, _ = self._reading(project)
+        return inspection.conversations(state, limit=limit, after=after)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+
+RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
+
+
+def _project_record(clock: Clock, ordinal: int) -> Put:
+    return Put("project", "project", orjson.dumps({"clock": asdict(clock), "ordinal": ordinal}))
+
+
+def _matches(wanted: Mapping[str, str], response: Mapping[str, Any]) -> bool:
+    seen = {**response, "conversation": (response.get("conversation") or {}).get("id")}
+    return all(seen.get(key) == value for key, value in wanted.items())
+
+
+__all__ = ["APIError", "Delivery", "Emit", "Engine", "MockError", "Wait", "open_store"]

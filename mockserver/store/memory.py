@@ -1,0 +1,102 @@
+"""Records in memory: dictionaries per project, and per parent a list kept in order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import RLock
+
+from mockserver.core.state import UNLISTED, Change, Delete, Put, Record
+
+_Place = tuple[int, str]  # (order, id): the place of a record below its parent
+
+
+class _Project:
+    """One project's records: `(kind, id)` → its Put, `(kind, parent)` → places in order."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], Put] = {}
+        self.places: dict[tuple[str, str], list[_Place]] = {}
+
+
+class MemoryStore:
+    """A store that forgets with its process."""
+
+    def __init__(self) -> None:
+        self._projects: dict[str, _Project] = {}
+        self._lock = RLock()
+
+    @contextmanager
+    def transaction(self, project: str) -> Iterator[None]:
+        """Keep others out; what is applied inside is applied at once, so callers apply last."""
+        with self._lock:
+            yield
+
+    def get(self, project: str, kind: str, id: str) -> bytes | None:
+        """Return a record's document, None when there is none."""
+        records = self._projects.get(project)
+        put = records.records.get((kind, id)) if records else None
+        return put.doc if put else None
+
+    def scan(
+        self,
+        project: str,
+        kind: str,
+        parent: str = "",
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> list[Record]:
+        """Return records of a kind below a parent by their order, strictly behind `after` in that direction."""
+        mine = self._projects.get(project)
+        places = mine.places.get((kind, parent)) if mine else None
+        if not mine or not places:
+            return []
+        if descending:
+            end = len(places) if after is None else bisect_left(places, (after, ""))
+            start = 0 if limit is None else max(0, end - limit)
+            chosen = places[start:end][::-1]
+        else:
+            start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
+            chosen = places[start:] if limit is None else places[start : start + limit]
+        return [Record(id, mine.records[kind, id].doc, order) for order, id in chosen]
+
+    def apply(self, project: str, changes: Iterable[Change]) -> None:
+        """Write changes."""
+        mine = self._projects.setdefault(project, _Project())
+        for change in changes:
+            if isinstance(change, Put):
+                _put(mine, change)
+            else:
+                _delete(mine, change)
+
+    def clear(self, project: str) -> None:
+        """Forget a project."""
+        self._projects.pop(project, None)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _put(mine: _Project, put: Put) -> None:
+    key = (put.kind, put.id)
+    if put.kind not in UNLISTED:
+        old = mine.records.get(key)
+        if old is None or (old.parent, old.order) != (put.parent, put.order):
+            if old is not None:
+                _displace(mine, old)
+            insort(mine.places.setdefault((put.kind, put.parent), []), (put.order, put.id))
+    mine.records[key] = put
+
+
+def _delete(mine: _Project, change: Delete) -> None:
+    old = mine.records.pop((change.kind, change.id), None)
+    if old is not None and old.kind not in UNLISTED:
+        _displace(mine, old)
+
+
+def _displace(mine: _Project, old: Put) -> None:
+    places = mine.places[old.kind, old.parent]
+    del places[bisect_left(places, (old.order, old.id))]

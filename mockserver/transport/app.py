@@ -1,0 +1,89 @@
+"""The mock's ASGI app: one call of the engine per request, errors as the API sends them, the headers of every answer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from hashlib import blake2b
+
+from starlette.types import Receive, Scope, Send
+
+from mockserver.engine import Engine
+from mockserver.model import tokens
+from mockserver.settings import SettingError, Settings
+from mockserver.store.sqlite import StoreError
+from mockserver.transport.control_api import control_handler
+from mockserver.transport.guard import Refusal
+from mockserver.transport.http import Answer, Call, Disconnected, error_answer, read_body, read_head, send_answer
+from mockserver.transport.routes import public_handler
+from mockserver.wire.errors import APIError, MockError
+
+log = logging.getLogger("understudy")
+
+CONTROL_PREFIX = "/_mock/"
+
+
+class MockApp:
+    """An ASGI app over an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._served = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, one WebSocket, or the life of the process."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            error = MockError("The mock does not support WebSocket mode yet; use HTTP.", status=501)
+            await Refusal(error)(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        tokens.load()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.engine.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = read_head(scope)
+        control = call.path.startswith(CONTROL_PREFIX)
+        try:
+            body = await read_body(receive, call.headers, self.engine.settings.max_body_bytes)
+            answer = self._answer(replace(call, body=body), control=control)
+        except Disconnected:
+            return
+        except (APIError, MockError) as error:
+            answer = error_answer(error)
+        except Exception:
+            log.exception("a fault of the mock: %s %s", call.method, call.path)
+            answer = error_answer(MockError("The mock itself failed; its log has the traceback.", status=500))
+        common = [] if control else self._headers()
+        await send_answer(answer, common, receive, send, head=call.method == "HEAD")
+
+    def _answer(self, call: Call, *, control: bool) -> Answer:
+        project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
+        handler, parts = (control_handler if control else public_handler)(call)
+        return handler(self.engine, replace(call, project=project, parts=parts))
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers of every answer of the public API. Spec: W15."""
+        self._served += 1
+        name = f"{self.engine.settings.seed}/{self._served}".encode()
+        return [
+            (b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()),
+            (b"openai-version", b"2020-10-01"),
+            (b"openai-processing-ms", b"1"),
+            (b"openai-organization", b"understudy"),
+        ]
+
+
+def create_app(settings: Settings) -> MockApp:
+    """Return the mock as an ASGI app; raises SettingError when the store can't be opened."""
+    try:
+        return MockApp(Engine(settings))
+    except StoreError as error:
+        raise SettingError(f"--store {settings.store}: {error}") from error

@@ -1,0 +1,165 @@
+"""HTTP in and out: a request as a value, an answer as a value, and the only code that waits on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from mockserver.core.turn import Emit, Step, Wait
+from mockserver.wire import errors
+from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.events import sse
+
+JSON = b"application/json"
+SSE = b"text/event-stream; charset=utf-8"
+
+
+class Disconnected(Exception):
+    """The client went away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    project: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's value, None when it was not sent; `name` in lower case."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a body, or steps of a stream; `ended` is called once all of it has been delivered."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    steps: list[Step] | None = None
+    streamed: bool = False
+    ended: Callable[[], None] | None = None
+
+
+def error_answer(error: APIError | MockError) -> Answer:
+    """Return the answer that an error is."""
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items())
+    return Answer(error.body(), error.status, headers=headers)
+
+
+def read_head(scope: Scope) -> Call:
+    """Return a request without its body."""
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return Call(scope["method"], scope["path"], pairs, dict(scope["headers"]))
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """Return a request's body; raises APIError 413 beyond `limit` bytes, before reading more than that."""
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise errors.body_too_large(limit)
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _within(message.get("body", b""), limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise errors.body_too_large(limit)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+        message = await receive()
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise errors.body_too_large(limit)
+    return body
+
+
+async def send_answer(
+    answer: Answer, common: list[tuple[bytes, bytes]], receive: Receive, send: Send, *, head: bool
+) -> None:
+    """Deliver an answer; a client that goes away ends the delivery, not the turn. Spec: R9.20."""
+    headers = [(b"content-type", answer.content_type), *common, *answer.headers]
+    if answer.steps is not None:
+        await _deliver(answer, headers, receive, send)
+        return
+    await _send_whole(answer, headers, send, head=head)
+
+
+async def _send_whole(answer: Answer, headers: list[tuple[bytes, bytes]], send: Send, *, head: bool) -> None:
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+async def _deliver(
+    answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
+) -> None:
+    """Interpret the steps of a turn: emit, or wait unless the client goes away meanwhile."""
+    steps = answer.steps or []
+    if not any(isinstance(step, Wait) for step in steps):
+        await _stream(answer, headers, steps, None, send)
+        return
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await _stream(answer, headers, steps, gone, send)
+    except Disconnected:
+        return
+    finally:
+        gone.cancel()
+
+
+async def _stream(
+    answer: Answer, headers: list[tuple[bytes, bytes]], steps: list[Step], gone: asyncio.Future[None] | None, send: Send
+) -> None:
+    if answer.streamed:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    last = len(steps) - 1
+    for at, step in enumerate(steps):
+        if isinstance(step, Wait):
+            await _wait(step.seconds, gone)
+        elif isinstance(step, Emit):
+            if at == last:
+                _end(answer)
+            await send({"type": "http.response.body", "body": sse(step.events), "more_body": at < last})
+    if not answer.streamed:
+        _end(answer)
+        await _send_whole(answer, headers, send, head=False)
+
+
+def _end(answer: Answer) -> None:
+    # before the last byte leaves, so that whoever has read it finds the turn written (read your writes)
+    if answer.ended is not None:
+        answer.ended()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _wait(seconds: float, gone: asyncio.Future[None] | None) -> None:
+    if gone is None:
+        await asyncio.sleep(seconds)
+        return
+    await asyncio.wait([gone], timeout=seconds)
+    if gone.done():
+        raise Disconnected

@@ -1,0 +1,292 @@
+"""The Response object: how every request field is echoed, normalised or dropped. Spec: O1, W9, W12, R1.54, F4–F7."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockserver.wire.catalog import Model
+
+Request = dict[str, Any]
+
+TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+# tier asked for → tier reported once completed (Spec: F1, W12)
+_TIERS = {"auto": "default", "fast": "priority"}
+
+_NO_IMAGES = {
+    "input_tokens": 0,
+    "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    "total_tokens": 0,
+}
+
+_FUNCTION_ORDER = (
+    "type",
+    "allowed_callers",
+    "async",
+    "defer_loading",
+    "description",
+    "name",
+    "output_schema",
+    "parameters",
+    "strict",
+)
+
+# What a hosted tool's echo holds when the request is silent (Spec: F7).
+_HOSTED_DEFAULTS: dict[str, dict[str, Any]] = {
+    "web_search": {
+        "filters": None,
+        "return_token_budget": "default",
+        "search_content_types": ["text"],
+        "search_context_size": "medium",
+        "user_location": {"type": "approximate", "city": None, "country": "US", "region": None, "timezone": None},
+    },
+    "file_search": {
+        "filters": None,
+        "max_num_results": 20,
+        "ranking_options": {"ranker": "auto", "score_threshold": 0.0},
+    },
+    "image_generation": {
+        "background": "auto",
+        "moderation": "auto",
+        "n": 1,
+        "output_compression": 100,
+        "output_format": "png",
+        "quality": "auto",
+        "size": "auto",
+    },
+    "mcp": {
+        "allowed_tools": None,
+        "headers": None,
+        "require_approval": "always",
+        "server_description": None,
+        "server_url": None,
+    },
+    "tool_search": {"description": None, "parameters": None},
+}
+_HOSTED_DEFAULTS["web_search_2025_08_26"] = _HOSTED_DEFAULTS["web_search"]
+_NOT_ECHOED = {
+    "web_search": ("external_web_access",),
+    "web_search_2025_08_26": ("external_web_access",),
+    "image_generation": ("partial_images", "input_fidelity"),
+}
+
+
+def response_object(
+    request: Request, model: Model, *, identifier: str, created_at: int, stored: bool, conversation: str | None
+) -> dict[str, Any]:
+    """Return a Response that has just begun: status in_progress, no output, no usage. Spec: W9, W12, W18."""
+    asked = request.get
+    response = {
+        "id": identifier,
+        "object": "response",
+        "created_at": created_at,
+        "status": "in_progress",
+        "background": asked("background", False),
+        "completed_at": None,
+        "conversation": {"id": conversation},
+        "error": None,
+        "frequency_penalty": _decimal(asked("frequency_penalty", 0.0)),
+        "incomplete_details": None,
+        "instructions": asked("instructions"),
+        "max_output_tokens": asked("max_output_tokens"),
+        "max_tool_calls": asked("max_tool_calls"),
+        "model": model.id,
+        "moderation": None,
+        "output": [],
+        "parallel_tool_calls": asked("parallel_tool_calls", True),
+        "presence_penalty": _decimal(asked("presence_penalty", 0.0)),
+        "previous_response_id": asked("previous_response_id"),
+        "prompt_cache_key": asked("prompt_cache_key"),
+        "prompt_cache_options": _cache_options(asked("prompt_cache_options")),
+        "prompt_cache_retention": asked("prompt_cache_retention") or model.prompt_cache_retention,
+        "reasoning": _reasoning(asked("reasoning") or {}, model),
+        "safety_identifier": asked("safety_identifier"),
+        "service_tier": "flex" if asked("service_tier") == "flex" else "auto",
+        "store": stored,
+        "temperature": _decimal(asked("temperature", 1.0)),
+        "text": _text(asked("text") or {}),
+        "tool_choice": asked("tool_choice", "auto"),
+        "tool_usage": {"image_gen": _NO_IMAGES, "web_search": {"num_requests": 0}},
+        "tools": [echo_tool(tool) for tool in asked("tools", ())],
+        "top_logprobs": asked("top_logprobs", 0),
+        "top_p": _decimal(asked("top_p", model.top_p)),
+        "truncation": asked("truncation", "disabled"),
+        "usage": None,
+        "user": asked("user"),
+        "metadata": asked("metadata", {}),
+    }
+    if conversation is None:
+        del response["conversation"]
+    if "prompt_cache_options" not in request:
+        del response["prompt_cache_options"]
+    if "access_programs" in request or "image" in request:
+        response = _with_newest_keys(response, request)
+    return response
+
+
+def _with_newest_keys(response: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Add the keys that only the newest clients send, in alphabetical position."""
+    head, tail = list(response.items())[:4], list(response.items())[4:-2]
+    tail += [(key, request[key]) for key in ("access_programs", "image") if key in request]
+    return dict(head + sorted(tail) + list(response.items())[-2:])
+
+
+def with_billing(response: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON-body form of a terminal Response, which alone names who pays. Spec: W9."""
+    body = {}
+    for key, value in response.items():
+        body[key] = value
+        if key == "background":
+            body["billing"] = {"payer": "developer"}
+    return body
+
+
+def without_billing(response: dict[str, Any]) -> dict[str, Any]:
+    """Return the form that events carry. Spec: W9."""
+    return {key: value for key, value in response.items() if key != "billing"}
+
+
+def begun(response: dict[str, Any]) -> dict[str, Any]:
+    """Return the Response as its own `response.created` event showed it. Spec: W18."""
+    tier = response["service_tier"]
+    return without_billing(response) | {
+        "status": "in_progress",
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "output": [],
+        "service_tier": tier if tier == "flex" else "auto",
+        "tool_usage": {"image_gen": _NO_IMAGES, "web_search": {"num_requests": 0}},
+        "usage": None,
+    }
+
+
+def completed_tier(asked: str | None) -> str:
+    """Return the service tier of a completed response. Spec: F1, R1.54."""
+    return _TIERS.get(asked or "auto", asked or "default")
+
+
+def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the counts of hosted tool use; `num_requests` counts searches. Spec: W12."""
+    searches = sum(item["type"] == "web_search_call" for item in output)
+    return {"image_gen": _NO_IMAGES, "web_search": {"num_requests": searches}}
+
+
+def effective_effort(request: Request, model: Model) -> str | None:
+    """Return the reasoning effort that applies: the one asked for, else the model's default. Spec: F4, W12."""
+    return (request.get("reasoning") or {}).get("effort") or model.default_effort
+
+
+def _decimal(value: float) -> float:
+    return float(value)
+
+
+def _cache_options(options: dict[str, Any] | None) -> dict[str, Any]:
+    sent = {key: value for key, value in (options or {}).items() if value is not None and key != "prewarm"}
+    filled = {"mode": "implicit", "ttl": "30m", **sent}
+    return {key: filled[key] for key in sorted(filled)}
+
+
+def _reasoning(asked: dict[str, Any], model: Model) -> dict[str, Any]:
+    if not model.reasoning:
+        return {"context": None, "effort": None, "summary": None}
+    context = asked.get("context")
+    summary = asked.get("summary")
+    return {
+        "context": model.reasoning_context if context in (None, "auto") else context,
+        "effort": asked.get("effort") or model.default_effort,
+        "mode": asked.get("mode") or "standard",
+        "summary": "detailed" if summary == "auto" else summary,
+    }
+
+
+def _text(asked: dict[str, Any]) -> dict[str, Any]:
+    text_format = asked.get("format") or {"type": "text"}
+    if text_format["type"] == "json_schema":
+        text_format = {
+            "description": text_format.get("description"),
+            "name": text_format["name"],
+            "schema": text_format["schema"],
+            "strict": bool(text_format.get("strict")),
+            "type": "json_schema",
+        }
+    return {"format": text_format, "verbosity": asked.get("verbosity") or "medium"}
+
+
+def echo_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool as `Response.tools` shows it. Spec: F7, W8."""
+    kind = tool["type"]
+    if kind == "function":
+        return _function(tool)
+    if kind == "namespace":
+        inner = [_function(one) if one["type"] == "function" else one for one in tool["tools"]]
+        return {"type": kind, "description": tool.get("description"), "name": tool["name"], "tools": inner}
+    sent = {key: value for key, value in tool.items() if value is not None and key not in _NOT_ECHOED.get(kind, ())}
+    if kind == "mcp":
+        sent = _redacted(sent)
+    filled = {**_HOSTED_DEFAULTS.get(kind, {}), **sent}
+    return {key: filled[key] for key in sorted(filled, key=lambda key: (key != "type", key))}
+
+
+def _redacted(tool: dict[str, Any]) -> dict[str, Any]:
+    """Hide what an MCP tool's echo must not show: authorization, header values, the URL's path."""
+    hidden = dict(tool)
+    if "authorization" in hidden:
+        hidden["authorization"] = "<redacted>"
+    if "headers" in hidden:
+        hidden["headers"] = dict.fromkeys(hidden["headers"], "<redacted>")
+    if "server_url" in hidden:
+        scheme, _, rest = hidden["server_url"].partition("://")
+        host, slash, _path = rest.partition("/")
+        hidden["server_url"] = f"{scheme}://{host}/<redacted>" if slash else hidden["server_url"]
+    return hidden
+
+
+def _function(tool: dict[str, Any]) -> dict[str, Any]:
+    filled = {"description": None, "output_schema": None, "parameters": None, **tool}
+    if tool.get("strict") is None:
+        strict_schema = strict_form(tool.get("parameters") or {"type": "object", "properties": {}})
+        filled["strict"] = strict_schema is not None
+        if strict_schema is not None:
+            filled["parameters"] = strict_schema
+    nullable = ("description", "output_schema", "parameters", "strict")
+    return {key: filled[key] for key in _FUNCTION_ORDER if key in filled and (key in nullable or filled[key] is not None)}
+
+
+# Keywords that have no strict form (Spec: R10.5): a schema that uses one stays as it is and is not strict.
+_NOT_STRICT = frozenset({"allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas",
+                         "uniqueItems", "oneOf", "patternProperties", "propertyNames"})  # fmt: skip
+
+
+def strict_form(schema: Any) -> Any:
+    """Return the strict form of a function's schema, None when it has none. Spec: F7, R11.2.
+
+    Objects gain `additionalProperties: false` and a `required` that lists every property, at their end.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    if not _NOT_STRICT.isdisjoint(schema) or schema.get("additionalProperties") not in (None, False):
+        return None
+    strict: dict[str, Any] = {}
+    for key, value in schema.items():
+        strict[key] = _strict_member(key, value)
+        if strict[key] is None and value is not None:
+            return None
+    properties = schema.get("properties")
+    if schema.get("type") == "object" or properties is not None:
+        strict["additionalProperties"] = False
+        strict["required"] = list(properties or ())
+    return strict
+
+
+def _strict_member(key: str, value: Any) -> Any:
+    """Return the strict form of a keyword's value; keywords that hold no schema keep theirs."""
+    if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
+        members = {name: strict_form(one) for name, one in value.items()}
+        return None if None in members.values() else members
+    if key == "anyOf" and isinstance(value, list):
+        branches = [strict_form(one) for one in value]
+        return None if None in branches else branches
+    return strict_form(value) if key == "items" else value

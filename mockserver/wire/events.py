@@ -1,0 +1,90 @@
+"""Stream events: one constructor per shape, keys in the wire's order, and their encodings. Spec: S1, S5, S7.
+
+Every constructor's last argument is the event's `sequence_number`; the order inside an event is `type`, then
+alphabetical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mockserver.wire.encoding import json_compact
+from mockserver.wire.ids import draw
+
+Event = dict[str, Any]
+
+TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+def lifecycle(type: str, response: dict[str, Any], number: int) -> Event:
+    """`response.created`, `.queued`, `.in_progress`, `.completed`, `.incomplete` or `.failed`."""
+    return {"type": type, "response": response, "sequence_number": number}
+
+
+def output_item(type: str, item: dict[str, Any], output_index: int, number: int) -> Event:
+    """`response.output_item.added` or `.done`."""
+    return {"type": type, "item": item, "output_index": output_index, "sequence_number": number}
+
+
+def content_part(type: str, item_id: str, index: int, content_index: int, part: dict[str, Any], number: int) -> Event:
+    """`response.content_part.added` or `.done`."""
+    return {
+        "type": type,
+        "content_index": content_index,
+        "item_id": item_id,
+        "output_index": index,
+        "part": part,
+        "sequence_number": number,
+    }
+
+
+def on_item(type: str, item_id: str, output_index: int, number: int, **fields: Any) -> Event:
+    """Any event about an item: `item_id`, `output_index` and the fields given, in alphabetical order."""
+    fields |= {"item_id": item_id, "output_index": output_index, "sequence_number": number}
+    return {"type": type, **{key: fields[key] for key in sorted(fields)}}
+
+
+def text_delta(
+    item_id: str, index: int, content_index: int, delta: str, logprobs: list[Any], padding: str | None, number: int
+) -> Event:
+    """`response.output_text.delta`; `padding` is its obfuscation, None when switched off. Spec: S6, S7."""
+    event: Event = {
+        "type": "response.output_text.delta",
+        "content_index": content_index,
+        "delta": delta,
+        "item_id": item_id,
+        "logprobs": logprobs,
+    }
+    if padding is not None:
+        event["obfuscation"] = padding
+    event["output_index"] = index
+    event["sequence_number"] = number
+    return event
+
+
+def error(error: dict[str, Any], number: int) -> Event:
+    """The nested `error` event: type, code, message, param. Spec: S12."""
+    return {"type": "error", "error": error, "sequence_number": number}
+
+
+class Padding:
+    """Obfuscation of one stream: padding that fills a delta up to the next multiple of 16 characters. Spec: S6."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._pool = draw(seed, 512)
+        self._used = 0
+
+    def __call__(self, delta: str) -> str:
+        length = -len(delta) % 16
+        if self._used + length > len(self._pool):
+            self._pool = draw(f"{self._seed}/{self._pool[:16]}", 512)
+            self._used = 0
+        start, self._used = self._used, self._used + length
+        return self._pool[start : self._used]
+
+
+def sse(events: Iterable[Event]) -> bytes:
+    """Encode events as server-sent events: LF only, one line of data, raw UTF-8, no sentinel. Spec: S1, S2."""
+    return b"".join([b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json_compact(one)) for one in events])

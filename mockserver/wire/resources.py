@@ -1,0 +1,199 @@
+"""Objects as they go out: items in resource form, conversations, list envelopes, delete markers.
+
+Key order is the service's: `id`, `type`, `status`, then alphabetical (Spec: W7). What a caller must ask for by
+`include` is always stored and filtered on the way out by `present`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from mockserver.wire.catalog import Model
+from mockserver.wire.ids import Mint
+
+Item = dict[str, Any]
+
+# Items without a status on the wire (Spec: W7, §5.5).
+STATUSLESS = frozenset(
+    {
+        "reasoning",
+        "compaction",
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "program",
+        "additional_tools",
+        "configuration_update",
+    }
+)
+
+# Keys that a resource carries although nobody set them (Spec: O8, I8).
+ALWAYS_PRESENT: dict[str, dict[str, Any]] = {
+    "reasoning": {"content": [], "summary": []},
+    "file_search_call": {"queries": [], "results": None},
+    "code_interpreter_call": {"code": None, "outputs": None},
+    "image_generation_call": {"result": None},
+    "shell_call": {"environment": None},
+    "shell_call_output": {"max_output_length": None},
+    "tool_search_call": {"call_id": None, "execution": "server"},
+    "tool_search_output": {"call_id": None, "execution": "server"},
+    "mcp_call": {"approval_request_id": None, "error": None, "output": None},
+    "computer_call": {"pending_safety_checks": []},
+}
+
+_HEAD = ("id", "type", "status")
+
+
+def ordered(item: Item) -> Item:
+    """Return an item in the wire's key order."""
+    keys = [key for key in _HEAD if key in item]
+    keys += sorted(key for key in item if key not in _HEAD)
+    return {key: item[key] for key in keys}
+
+
+def _ordered_part(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    return {key: part[key] for key in sorted(part, key=lambda key: (key != "type", key))}
+
+
+def text_part(text: str) -> dict[str, Any]:
+    """Return an output_text part as the wire spells it out."""
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _content(content: Any, role: str) -> list[Any]:
+    """Return typed parts for what a message may carry. Spec: F8.3, F8.4, F8.5."""
+    if isinstance(content, str):
+        return [text_part(content)] if role == "assistant" else [{"type": "input_text", "text": content}]
+    return [_part(part) for part in content]
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    match part["type"]:
+        case "output_text":
+            filled = {"annotations": [], "logprobs": [], **{k: v for k, v in part.items() if v is not None}}
+            filled["annotations"] = [_ordered_part(one) for one in filled["annotations"]]
+            return _ordered_part(filled)
+        case "input_image":
+            return _ordered_part({**part, "detail": part.get("detail") or "auto"})
+        case _:
+            return _ordered_part(part)
+
+
+def typed(item: Item) -> Item:
+    """Return an input item with its `type` written out. Spec: F8.2."""
+    if item.get("type"):
+        return item
+    return {**item, "type": "message" if "role" in item else "item_reference"}
+
+
+def input_items(value: str | Iterable[Item]) -> list[Item]:
+    """Return the items of an `input`; text is one user message. Spec: F8.1."""
+    if isinstance(value, str):
+        return [{"type": "message", "role": "user", "content": value}]
+    return [typed(item) for item in value]
+
+
+def stored_item(item: Item, mint: Mint) -> Item:
+    """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2."""
+    kind = item["type"]
+    filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
+    filled["id"] = item.get("id") or mint.item(kind)
+    if kind not in STATUSLESS:
+        filled["status"] = item.get("status") or "completed"
+    else:
+        filled.pop("status", None)
+    if kind == "message":
+        filled["content"] = _content(filled["content"], filled["role"])
+    return ordered(filled)
+
+
+def output_item(draft: Item, mint: Mint) -> Item:
+    """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent."""
+    item = dict(draft)
+    if item["type"] in _NEEDS_CALL_ID and not item.get("call_id"):
+        item["call_id"] = mint.call()
+    if item["type"] == "message":
+        item.setdefault("role", "assistant")
+    if item["type"] == "code_interpreter_call":
+        item.setdefault("container_id", mint.container())
+    return stored_item(item, mint)
+
+
+_NEEDS_CALL_ID = frozenset(
+    {"function_call", "custom_tool_call", "computer_call", "shell_call", "local_shell_call", "apply_patch_call"}
+)
+
+
+def _without(item: Item, *keys: str) -> Item:
+    return {key: value for key, value in item.items() if key not in keys}
+
+
+def _message_without_logprobs(item: Item) -> Item:
+    if not any(part.get("logprobs") for part in item["content"]):
+        return item
+    content = [{**part, "logprobs": []} if "logprobs" in part else part for part in item["content"]]
+    return {**item, "content": content}
+
+
+def _message_without_image_urls(item: Item) -> Item:
+    if not any(part["type"] == "input_image" and part.get("image_url") for part in item["content"]):
+        return item
+    content = [{**part, "image_url": None} if part["type"] == "input_image" else part for part in item["content"]]
+    return {**item, "content": content}
+
+
+def _without_sources(item: Item) -> Item:
+    action = item.get("action")
+    return {**item, "action": _without(action, "sources")} if isinstance(action, dict) else item
+
+
+def _without_screenshot(item: Item) -> Item:
+    return {**item, "output": {**item["output"], "image_url": None}}
+
+
+# include value → the item type it is about and what an item looks like without it (Spec: F3, I8)
+_FILTERS: tuple[tuple[str, str, Callable[[Item], Item]], ...] = (
+    ("reasoning.encrypted_content", "reasoning", lambda item: _without(item, "encrypted_content")),
+    ("message.output_text.logprobs", "message", _message_without_logprobs),
+    ("message.input_image.image_url", "message", _message_without_image_urls),
+    ("file_search_call.results", "file_search_call", lambda item: {**item, "results": None}),
+    ("web_search_call.results", "web_search_call", lambda item: _without(item, "results")),
+    ("web_search_call.action.sources", "web_search_call", _without_sources),
+    ("code_interpreter_call.outputs", "code_interpreter_call", lambda item: {**item, "outputs": None}),
+    ("computer_call_output.output.image_url", "computer_call_output", _without_screenshot),
+)
+_FILTERED_TYPES = frozenset(type for _, type, _ in _FILTERS)
+
+
+def present(item: Item, include: Collection[str]) -> Item:
+    """Return an item as a caller sees it who asked for `include`. Spec: F3."""
+    kind = item["type"]
+    if kind in _FILTERED_TYPES:
+        for name, type, strip in _FILTERS:
+            if type == kind and name not in include:
+                item = strip(item)
+    return item
+
+
+def conversation(identifier: str, created_at: int, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return a Conversation object. Spec: W7, endpoints §4."""
+    return {"id": identifier, "object": "conversation", "created_at": created_at, "metadata": metadata}
+
+
+def deleted(identifier: str, kind: str) -> dict[str, Any]:
+    """Return a delete marker. Spec: P3, P12."""
+    return {"id": identifier, "object": kind, "deleted": True}
+
+
+def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
+    """Return a list envelope. Spec: P25."""
+    first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
+    return {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more}
+
+
+def model(name: str, entry: Model) -> dict[str, Any]:
+    """Return a Model object. Spec: P18."""
+    return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
