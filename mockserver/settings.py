@@ -89,8 +89,12 @@ def _seconds(text: str) -> float:
 
 
 def _upstream(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and text.isascii()
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("takes a URL such as https://api.openai.com/v1")
     return text.rstrip("/")
 
@@ -154,9 +158,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("host", _text, "127.0.0.1", "ADDRESS", "address to listen on"),
     Setting("port", _port, 4010, "PORT", "port to listen on; 0 picks a free one and prints it"),
     Setting("upstream", _upstream, None, "URL", "the real API, such as https://api.openai.com/v1", proxy_only=True),
-    Setting(
-        "upstream_api_key", _text, None, "KEY", "key sent upstream instead of the caller's own", proxy_only=True
-    ),
+    Setting("upstream_api_key", _text, None, "KEY", "key sent upstream instead of the caller's own", proxy_only=True),
     Setting(
         "upstream_timeout",
         _seconds,
@@ -165,8 +167,14 @@ SETTINGS: tuple[Setting, ...] = (
         "how long the upstream may stay silent before the answer is 504",
         proxy_only=True,
     ),
-    Setting("mode", _choice(MODES), None, "MODE", "|".join(MODES) + " (default: mock, or forward with --upstream)",
-            proxy_only=True),
+    Setting(
+        "mode",
+        _choice(MODES),
+        None,
+        "MODE",
+        "|".join(MODES) + " (default: mock, or forward with --upstream)",
+        proxy_only=True,
+    ),
     Setting("store", _store, "memory", "WHERE", "memory or sqlite:///FILE"),
     Setting("seed", _integer, 0, "N", "seed of ids and of the default model"),
     Setting("clock", _clock, None, "WHEN", "system, or an ISO time that freezes the clock"),
@@ -236,6 +244,14 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def environment_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that say what the given options say, for a process that is told by its environment."""
+    given = ((row, options.get(row.name)) for row in SETTINGS)
+    return {
+        row.variable: ",".join(value) if row.repeatable else str(value) for row, value in given if value is not None
+    }
 
 
 def _parse(row: Setting, given: Any, source: str) -> Any:

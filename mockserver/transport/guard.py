@@ -1,0 +1,114 @@
+"""Who may come in: no web page may spend the user's key through this process or read its control API.
+
+A browser names the page that sends a request (`Origin`, `Sec-Fetch-Site`), and a name that was rebound to a loopback
+address is still in `Host`. No CORS header is ever sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mockserver.settings import Settings
+from mockserver.wire.errors import MockError
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+WILDCARDS = frozenset(("0.0.0.0", "::"))
+JSON = (b"content-type", b"application/json")
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Return the host names let in besides loopback: the bound host and those of `--allow-host`, lower case."""
+    names = [_host_name(name) for name in settings.allow_host]
+    return frozenset(name for name in (*names, _host_name(settings.host)) if name and name not in WILDCARDS)
+
+
+def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
+    """Return why a request with these headers is refused, or None; header names are lower case, as in ASGI."""
+    named = False
+    for name, value in headers:
+        if name == b"host":
+            named = True
+            if not _allowed(value.decode("latin-1"), hosts):
+                return _forbidden("Host", value, "--allow-host NAME lets a name in")
+        elif name == b"origin" and not _allowed_origin(value.decode("latin-1"), hosts):
+            return _forbidden("Origin", value, "web pages of other hosts can't use this server")
+        elif name == b"sec-fetch-site" and value.strip().lower() == b"cross-site":
+            return _forbidden("Sec-Fetch-Site", value, "web pages of other hosts can't use this server")
+    return None if named else _forbidden("Host", b"", "a request must name its host")
+
+
+def _forbidden(header: str, value: bytes, hint: str) -> MockError:
+    shown = value.decode("latin-1")[:100]
+    return MockError(f"Refused: {header} is {shown!r}; {hint}.", status=403, param=header)
+
+
+def _allowed_origin(origin: str, hosts: frozenset[str]) -> bool:
+    scheme, separator, host = origin.strip().partition("://")
+    return bool(separator) and scheme.lower() in ("http", "https") and _allowed(host, hosts)
+
+
+def _allowed(host: str, hosts: frozenset[str]) -> bool:
+    name = _host_name(host.strip())
+    return name in hosts or _loopback(name)
+
+
+def _host_name(host: str) -> str:
+    """Return the name or address of `name:port`, lower case, without brackets; empty when it is malformed."""
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
+    try:
+        parts = urlsplit("//" + host)
+        well_formed = parts.netloc == host and "@" not in host and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        return ""
+    return (parts.hostname or "").removesuffix(".") if well_formed else ""
+
+
+def _loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Refusal:
+    """An ASGI app that answers a request, or a WebSocket handshake, with an error."""
+
+    def __init__(self, error: MockError) -> None:
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        error = self._error
+        kind = "http.response"
+        if scope["type"] == "websocket":
+            if "websocket.http.response" not in scope.get("extensions", {}):
+                return await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
+            kind = "websocket.http.response"
+        body = error.body()
+        extra = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        headers = [JSON, (b"content-length", b"%d" % len(body)), *extra]
+        await send({"type": f"{kind}.start", "status": error.status, "headers": headers})
+        return await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+class Guard:
+    """An ASGI app that lets in only what `refusal` has nothing against; the rest gets 403 `mock_error`."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, answer: Callable[[MockError], ASGIApp] = Refusal) -> None:
+        self._app = app
+        self._answer = answer
+        self._hosts = allowed_hosts(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection."""
+        error = None if scope["type"] == "lifespan" else refusal(scope["headers"], self._hosts)
+        app = self._app if error is None else self._answer(error)
+        await app(scope, receive, send)

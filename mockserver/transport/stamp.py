@@ -1,0 +1,41 @@
+"""Headers that every answer made in this process carries: its date and where it came from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
+
+
+class Stamp:
+    """An ASGI app whose answers carry `Date` (unless they have one) and the given headers."""
+
+    def __init__(self, app: ASGIApp, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._app = app
+        self._headers = list(headers)
+        self._second = 0
+        self._date = b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection."""
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+
+        async def stamped(message: Message) -> None:
+            if message["type"] in STARTS:
+                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+                if all(name.lower() != b"date" for name, _ in message["headers"]):
+                    message["headers"].insert(0, (b"date", self._now()))
+            await send(message)
+
+        return await self._app(scope, receive, stamped)
+
+    def _now(self) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True).encode()
+        return self._date

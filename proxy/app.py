@@ -1,0 +1,81 @@
+"""The proxy's ASGI app: each request is answered by the mock, by the upstream, or by an error that says why not."""
+
+from __future__ import annotations
+
+import hmac
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mockserver.settings import Settings
+from mockserver.transport.guard import Guard, Refusal
+from mockserver.transport.stamp import Stamp
+from mockserver.wire.errors import MockError
+from proxy.headers import first
+from proxy.relay import Relay
+from proxy.rules import MODE_HEADER, Decision, decide, refuse_unbuilt
+from proxy.upstream import Upstream
+
+MODE = MODE_HEADER.lower().encode()
+SOURCE = (b"x-understudy-source", b"mock")
+
+
+class ProxyApp:
+    """An ASGI app that hands requests to the mock's app or relays them; `transport` is the way to the upstream.
+
+    Raises SettingError when the settings ask for a mode that does not exist yet.
+    """
+
+    def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        refuse_unbuilt(settings)
+        self._settings = settings
+        self._transport = transport or Upstream()
+        self._relay = Relay(settings, self._transport) if settings.upstream else None
+        self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
+        self._mock = Stamp(mock, [SOURCE])
+        self._guarded = Guard(self._route, settings, _refusal)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, one WebSocket, or the life of the process."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self._guarded(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._mock(scope, receive, send)
+        finally:
+            await self._transport.aclose()
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        decision = self._decide(scope)
+        error = decision.error
+        if decision.answerer == "mock":
+            await self._mock(scope, receive, send)
+        elif decision.answerer == "upstream" and self._relay is not None:
+            error = _not_forwarded(scope) or self._not_let_in(scope) or await self._relay(scope, receive, send)
+        if error is not None:
+            await _refusal(error)(scope, receive, send)
+
+    def _decide(self, scope: Scope) -> Decision:
+        modes = [value for name, value in scope["headers"] if name == MODE]
+        mode = b", ".join(modes).decode("latin-1") if modes else None
+        return decide(scope.get("method", "GET"), scope["path"], mode, self._settings)
+
+    def _not_let_in(self, scope: Scope) -> MockError | None:
+        """Return the error of a caller without one of the `--api-key`s: the upstream is not everybody's to use."""
+        given = first(scope["headers"], b"authorization") or b""
+        if not self._keys or any(hmac.compare_digest(given, key) for key in self._keys):
+            return None
+        return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
+
+
+def _not_forwarded(scope: Scope) -> MockError | None:
+    if scope["type"] != "websocket":
+        return None
+    return MockError("Forwarding a WebSocket is not built yet; use HTTP, or the mock.", status=501)
+
+
+def _refusal(error: MockError) -> ASGIApp:
+    return Stamp(Refusal(error), [SOURCE])
