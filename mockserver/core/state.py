@@ -185,7 +185,7 @@ class Entry(NamedTuple):
 
     def put(self, conversation_id: str, item_id: str) -> Put:
         """Return the change that stores it."""
-        return Put("entry", f"{conversation_id}/{item_id}", orjson.dumps(self), conversation_id, self.order)
+        return Put("entry", f"{conversation_id}/{item_id}", orjson.dumps([*self]), conversation_id, self.order)
 
 
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:

@@ -1,0 +1,103 @@
+"""One suite for every store: subclasses provide the fixture `store`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.core.state import Delete, Put, Record
+
+P = "project"
+
+
+def write(store: Any, *changes: Any, project: str = P) -> None:
+    with store.transaction(project):
+        store.apply(project, changes)
+
+
+class StoreSuite:
+    """What every store does."""
+
+    def fresh(self) -> Any:
+        raise AssertionError("a store's test class says how to make one")
+
+    def test_an_unknown_record_is_none(self, store: Any) -> None:
+        assert store.get(P, "node", "a") is None
+        assert store.scan(P, "entry", "c") == []
+
+    def test_what_was_put_is_there_until_deleted(self, store: Any) -> None:
+        write(store, Put("node", "a", b"1"), Put("entry", "c/a", b"2", "c", 0))
+        assert (store.get(P, "node", "a"), store.get(P, "entry", "c/a")) == (b"1", b"2")
+        write(store, Put("node", "a", b"3"), Delete("entry", "c/a"), Delete("entry", "never"))
+        assert (store.get(P, "node", "a"), store.get(P, "entry", "c/a")) == (b"3", None)
+        assert store.scan(P, "entry", "c") == []
+
+    def test_projects_never_meet(self, store: Any) -> None:
+        write(store, Put("entry", "x", b"1", "c", 0))
+        write(store, Put("entry", "x", b"2", "c", 0), project="other")
+        assert store.get(P, "entry", "x") == b"1"
+        store_clear(store, P)
+        assert store.get(P, "entry", "x") is None
+        assert store.scan("other", "entry", "c") == [Record("x", b"2", 0)]
+
+    def test_kinds_and_parents_never_meet(self, store: Any) -> None:
+        write(store, Put("entry", "x", b"1", "c", 0), Put("entry", "y", b"2", "d", 0), Put("line", "x", b"3", "c", 0))
+        assert store.scan(P, "entry", "c") == [Record("x", b"1", 0)]
+
+    def test_scans_page_in_both_directions(self, store: Any) -> None:
+        write(store, *(Put("entry", f"i{n}", b"%d" % n, "c", n) for n in (3, 0, 2, 4, 1)))
+        names = lambda records: [record.id for record in records]  # noqa: E731
+        assert names(store.scan(P, "entry", "c")) == ["i0", "i1", "i2", "i3", "i4"]
+        assert names(store.scan(P, "entry", "c", after=1, limit=2)) == ["i2", "i3"]
+        assert names(store.scan(P, "entry", "c", descending=True, limit=2)) == ["i4", "i3"]
+        assert names(store.scan(P, "entry", "c", descending=True, after=2)) == ["i1", "i0"]
+        assert store.scan(P, "entry", "c", after=4) == []
+
+    def test_a_record_moves_when_it_is_put_elsewhere(self, store: Any) -> None:
+        write(store, Put("entry", "x", b"1", "c", 5))
+        write(store, Put("entry", "x", b"2", "d", 1))
+        assert store.scan(P, "entry", "c") == []
+        assert store.scan(P, "entry", "d") == [Record("x", b"2", 1)]
+
+    def test_agrees_with_a_dictionary(self) -> None:
+        @given(STEPS, st.none() | st.integers(-1, 10), st.none() | st.integers(0, 6), st.booleans())
+        def agrees(steps: list[Any], after: int | None, limit: int | None, descending: bool) -> None:
+            store, model = self.fresh(), {}
+            for at, (verb, id, parent, order) in enumerate(steps):
+                if verb == "put":
+                    model[id] = (parent, order, b"%d" % at)
+                    write(store, Put("entry", id, b"%d" % at, parent, order))
+                else:
+                    model.pop(id, None)
+                    write(store, Delete("entry", id))
+            wanted = sorted((order, id, doc) for id, (parent, order, doc) in model.items() if parent == "p")
+            if descending:
+                wanted.reverse()
+            if after is not None:
+                wanted = [one for one in wanted if (one[0] < after if descending else one[0] > after)]
+            got = store.scan(P, "entry", "p", after=after, limit=limit, descending=descending)
+            assert got == [Record(id, doc, order) for order, id, doc in wanted[:limit]]
+            store.close()
+
+        agrees()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from("abcde"), st.sampled_from("pq"), st.integers(0, 9)),
+    max_size=30,
+)
+
+
+def store_clear(store: Any, project: str) -> None:
+    with store.transaction(project):
+        store.clear(project)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Any:
+    made = request.instance.fresh()
+    yield made
+    made.close()
