@@ -77,12 +77,12 @@ def _nodes(schema: dict[str, Any]) -> Iterator[Node]:
 
 
 def _children(node: dict[str, Any]) -> Iterator[tuple[Context, int, Any]]:
-    """The subschemas of one node; a property or an array's items are one level deeper."""
+    """The subschemas of one node; a property is one level deeper."""
     for key, deeper in (("properties", 1), ("$defs", 0), ("definitions", 0)):
         members = node.get(key)
         for name, child in members.items() if isinstance(members, dict) else ():
             yield (key, name), deeper, child
-    yield ("items",), 1, node.get("items")
+    yield ("items",), 0, node.get("items")
     branches = node.get("anyOf")
     for index, child in enumerate(branches if isinstance(branches, list) else ()):
         yield ("anyOf", str(index)), 0, child
@@ -117,7 +117,7 @@ def _limit_complaint(nodes: list[Node]) -> str | None:
     enums = [node["enum"] for _, _, node in nodes if isinstance(node.get("enum"), list)]
     counts = (
         (properties, MAX_PROPERTIES, "object properties"),
-        (max(level for _, level, _ in nodes), MAX_LEVELS, "levels of nesting"),
+        (max(level for _, level, node in nodes if "properties" in node or level == 1), MAX_LEVELS, "levels of nesting"),
         (sum(map(len, enums)), MAX_ENUM_VALUES, "enum values"),
         (sum(map(len, _names(nodes, enums))), MAX_STRINGS, "characters in property names, definitions and enum values"),
         *((_characters(enum), MAX_LARGE_ENUM, "characters in one enum") for enum in enums if len(enum) > LARGE_ENUM),

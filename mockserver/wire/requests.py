@@ -8,7 +8,7 @@ without meaning anything by them; nothing else is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -149,12 +149,22 @@ _ITEMS = item_list(longest=20, without=("item_reference", "compaction_trigger"))
 
 
 class Endpoint:
-    """One request body: its required and optional top-level fields, in the order of judgement."""
+    """One request body: its required and optional top-level fields, in the order of judgement.
 
-    def __init__(self, required: Fields, optional: Fields, *, moved: dict[str, str] | None = None) -> None:
+    `moved` are the keys of older APIs and where they went, `null_matters` the optional fields where null isn't absence.
+    """
+
+    def __init__(
+        self,
+        required: Fields,
+        optional: Fields,
+        *,
+        moved: Mapping[str, str] | None = None,
+        null_matters: Iterable[str] = (),
+    ) -> None:
         self.known = frozenset((*required, *optional))
         self._required = required
-        self._optional = frozenset(optional)
+        self._nullable = frozenset(optional).difference(null_matters)
         self._moved = moved or {}
         # Nulls of optional fields are gone before pydantic looks, so `nullable` would only cost time.
         self._validator = Validator(_flat(required, optional))
@@ -167,7 +177,7 @@ class Endpoint:
             request = {
                 key: value
                 for key, value in body.items()
-                if key not in dropped and not (value is None and key in self._optional)
+                if key not in dropped and not (value is None and key in self._nullable)
             }
         self._check_keys(request)
         self._validator.judge(request)
@@ -194,8 +204,8 @@ def _flat(required: Fields, optional: Fields) -> dict[str, Any]:
     return {"type": "typed-dict", "fields": fields, "extra_behavior": "forbid", "strict": True}
 
 
-_CREATE_RESPONSE = Endpoint({}, {**_MODEL, **_CREATE}, moved=MOVED)
-_FRAME = Endpoint({}, {**_MODEL, **_CREATE, "generate": BOOLEAN}, moved=MOVED)
+_CREATE_RESPONSE = Endpoint({}, {**_MODEL, **_CREATE}, moved=MOVED, null_matters=("model", "input"))
+_FRAME = Endpoint({}, {**_MODEL, **_CREATE, "generate": BOOLEAN}, moved=MOVED, null_matters=("model", "input"))
 _COUNT_TOKENS = Endpoint({}, _COUNT)
 _COMPACT_RESPONSE = Endpoint(_MODEL, _COMPACT)
 _CREATE_CONVERSATION = Endpoint({}, {"items": _ITEMS, "metadata": METADATA})
