@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Protocol
 
 from mockserver.settings import Pacing
 from mockserver.wire.catalog import Model
+from mockserver.wire.encoding import json_compact
 from mockserver.wire.errors import APIError
 
 Item = dict[str, Any]
@@ -51,6 +53,58 @@ class Reply:
     incomplete: str | None = None
     model: str | None = None
     pacing: Pacing | None = None
+
+
+_MADE_BY_MODEL = ("reasoning", "compaction", "program")
+_UNREADABLE = ("input_image", "input_file", "computer_screenshot")
+_TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "result", "code", "queries", "action")
+
+
+def item_text(item: Item) -> str:
+    """Return the readable text of an item: what a message says, what a call passes, what a tool gave back."""
+    return "\n".join(text for key in _TEXT_KEYS if (text := _text(item.get(key))))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) or value is None:
+        return value or ""
+    if isinstance(value, list):
+        return "".join(_text(part) for part in value)
+    if isinstance(value, dict):
+        return _part_text(value)
+    return str(value)
+
+
+def _part_text(part: Item) -> str:
+    for key in ("text", "refusal"):
+        if isinstance(part.get(key), str):
+            return str(part[key])
+    return "" if part.get("type") in _UNREADABLE else json_compact(part).decode()
+
+
+def made_by_model(item: Item) -> bool:
+    """Whether an item is something that a model said or did."""
+    kind = item.get("type", "message")
+    return item.get("role") == "assistant" if kind == "message" else kind.endswith("_call") or kind in _MADE_BY_MODEL
+
+
+def last_user_text(prompt: Prompt) -> str:
+    """Return the text of the newest user message in the context, empty when there is none."""
+    return next((item_text(item) for item in prompt.newest_first() if item.get("role") == "user"), "")
+
+
+def input_text(prompt: Prompt) -> str:
+    """Return the text of this request's user messages since the model last spoke in it, one line each.
+
+    So a request that replays its whole history has the same input text as one that is chained to it.
+    """
+    fresh = takewhile(lambda item: not made_by_model(item), reversed(prompt.input))
+    return "\n".join(reversed([item_text(item) for item in fresh if item.get("role") == "user"]))
+
+
+def context_text(prompt: Prompt) -> str:
+    """Return the text of the whole context, oldest item first, one line each."""
+    return "\n".join(reversed([text for item in prompt.newest_first() if (text := item_text(item))]))
 
 
 class Respondent(Protocol):

@@ -1,0 +1,20 @@
+"""Deterministic draws: a text decides a number, so that nothing remembers how far a sequence has got."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def draw(key: str, below: int) -> int:
+    """Return a whole number from 0 to below `below`, the same for the same key."""
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % below
+
+
+def choose(key: str, options: Sequence[T]) -> T:
+    """Return one of the options, the same for the same key."""
+    return options[draw(key, len(options))]

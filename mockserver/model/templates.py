@@ -1,0 +1,73 @@
+"""`{{ name }}` in the strings of a script: a handful of names, no code.
+
+Names: `input_text`, `context_text`, `turn`, `item_count`, `tool_output`, `metadata.KEY`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from mockserver.model.prompt import Prompt, context_text, input_text, item_text
+from mockserver.wire.errors import MockError
+
+_FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_METADATA = "metadata."
+_OUTPUTS = (
+    "function_call_output",
+    "custom_tool_call_output",
+    "computer_call_output",
+    "shell_call_output",
+    "local_shell_call_output",
+    "apply_patch_call_output",
+)
+
+
+def _tool_output(prompt: Prompt) -> str:
+    return next((item_text(item) for item in prompt.newest_first() if item.get("type") in _OUTPUTS), "")
+
+
+_NAMES: Mapping[str, Callable[[Prompt], str]] = {
+    "input_text": input_text,
+    "context_text": context_text,
+    "turn": lambda prompt: str(prompt.turn),
+    "item_count": lambda prompt: str(prompt.item_count),
+    "tool_output": _tool_output,
+}
+
+
+def check(value: Any, where: str) -> None:
+    """Raise MockError for an unknown name in any string of a JSON value; `where` is the value's path."""
+    if isinstance(value, str):
+        for name in _FIELD.findall(value):
+            if name not in _NAMES and not (name.startswith(_METADATA) and len(name) > len(_METADATA)):
+                raise MockError(_unknown(name), param=where)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            check(one, f"{where}.{key}")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            check(one, f"{where}[{number}]")
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, [*_NAMES, "metadata.KEY"], n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"Unknown template name '{name}'.{hint} Known names are: {', '.join(_NAMES)}, metadata.KEY."
+
+
+def fill(value: Any, prompt: Prompt) -> Any:
+    """Return a JSON value with every `{{ name }}` in its strings replaced; a missing metadata key is an empty text."""
+    if isinstance(value, str):
+        return _FIELD.sub(lambda match: _lookup(match.group(1), prompt), value) if "{{" in value else value
+    if isinstance(value, Mapping):
+        return {key: fill(one, prompt) for key, one in value.items()}
+    return [fill(one, prompt) for one in value] if isinstance(value, list) else value
+
+
+def _lookup(name: str, prompt: Prompt) -> str:
+    if name.startswith(_METADATA):
+        return str((prompt.request.get("metadata") or {}).get(name.removeprefix(_METADATA), ""))
+    return _NAMES[name](prompt)
