@@ -350,7 +350,7 @@ ITEMS: Fields = {
 
 def _branch(item: Any) -> str | None:
     """Tell how an item says what it is: by type, by role, or as a lone id. Spec: F8.2, E16, E17."""
-    if isinstance(item, dict) and item.keys() == {"id"}:
+    if isinstance(item, dict) and (item.keys() == {"id"} or (item.keys() == {"id", "type"} and item["type"] is None)):
         return "reference"
     return _typed_or_by_role(item)
 
@@ -371,7 +371,7 @@ def item_list(*, longest: int | None = None, without: tuple[str, ...] = ()) -> S
     }
     choose = _typed_or_by_role
     if "item_reference" not in without:
-        branches["reference"] = shape({"id": identifier()})
+        branches["reference"] = shape({"id": identifier()}, {"type": {"type": "none"}})
         choose = _branch
     items = choice(branches, choose, expected="an input item")
     return array(items, expected="an array of input items", longest=longest)

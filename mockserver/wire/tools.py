@@ -85,7 +85,7 @@ _FILTERS = tagged(
         **dict.fromkeys(("and", "or"), _COMPOUND),
     }
 )
-_LOCATION = shape({"type": enum("approximate")}, dict.fromkeys(("city", "country", "region", "timezone"), TEXT))
+_LOCATION = shape({}, {"type": enum("approximate"), **dict.fromkeys(("city", "country", "region", "timezone"), TEXT)})
 _MCP_TOOLS = shape({}, {"read_only": BOOLEAN, "tool_names": strings()})
 _GRAMMAR = tagged(
     {
