@@ -159,12 +159,6 @@ def unsupported_file() -> APIError:
     )
 
 
-def model_not_accessible(name: str) -> APIError:
-    """The key has no access to the model. Spec: E12."""
-    message = f"The model `{name}` does not exist or you do not have access to it."
-    return APIError(message, status=404, code="model_not_found")
-
-
 def unsupported_parameter(name: str, *, code: str | None = None) -> APIError:
     """A parameter the model doesn't take; `code` is null for sampling parameters. Spec: E40, E41."""
     return APIError(f"Unsupported parameter: '{name}' is not supported with this model.", param=name, code=code)

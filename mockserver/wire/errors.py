@@ -133,6 +133,12 @@ def model_not_found(name: str) -> APIError:
     return APIError(f"The requested model '{name}' does not exist.", param="model", code="model_not_found")
 
 
+def model_unavailable(name: str) -> APIError:
+    """The model doesn't exist or the key has no access to it, as the models routes say it. Spec: E12."""
+    message = f"The model `{name}` does not exist or you do not have access to it."
+    return APIError(message, status=404, code="model_not_found")
+
+
 # --- State: errors.md §6 -----------------------------------------------------------------------------------------
 
 
@@ -225,6 +231,11 @@ def conversation_locked() -> APIError:
 def item_not_found(item_id: str) -> APIError:
     """An item of the input names no stored item. Spec: E68."""
     return APIError(f"Item with id '{item_id}' not found.", status=404, param="input")
+
+
+def item_not_in_list(item_id: str) -> APIError:
+    """A list is to go on after an item it doesn't have; the service's text is unknown, this is E68's. Spec: E68."""
+    return APIError(f"Item with id '{item_id}' not found.", status=404, param="after")
 
 
 def item_not_stored(item_id: str) -> APIError:
