@@ -212,15 +212,18 @@ def parse(raw: bytes, method: str = "GET") -> Answer:
 
 
 def _unchunk(rest: bytes) -> tuple[bytes, bool]:
+    """Put chunks together; tells whether the last chunk and the end of the trailers came."""
     parts = []
     while True:
-        size, found, rest = rest.partition(b"\r\n")
-        if not found:
+        line, found, rest = rest.partition(b"\r\n")
+        digits = line.partition(b";")[0]
+        if not found or not all(48 <= one <= 57 or 97 <= one <= 102 for one in digits):
             return b"".join(parts), False
-        if int(size, 16) == 0:
-            return b"".join(parts), rest == b"\r\n"
-        parts.append(rest[: int(size, 16)])
-        rest = rest[int(size, 16) + 2 :]
+        size = int(digits, 16)
+        if size == 0:
+            return b"".join(parts), rest.endswith(b"\r\n")
+        parts.append(rest[:size])
+        rest = rest[size + 2 :]
 
 
 def until(condition: Callable[[], bool]) -> bool:
