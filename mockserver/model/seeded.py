@@ -32,15 +32,15 @@ _EFFORT_UNITS: Mapping[str, tuple[int, int]] = {
 }
 _UNIT = 8
 _STOP_WORDS = frozenset(
-    "about all also and any are but call can could did does for from get give has have her him his how into its just "
-    "let like make may need not now off one our out over please run set she should some tell than that the their them "
-    "then there these they this tool use using was way were what when where which who why will with would you your"
-    " result results return returns function call calls given value values".split()
+    """
+    about all also and any are but call calls can could did does for from function get give given has have her him
+    his how into its just let like make may need not now off one our out over please result results return returns
+    run set she should some tell than that the their them then there these they this tool use using value values
+    was way were what when where which who why will with would you your
+    """.split()
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
-_TINY_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+_TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 class SeededModel:
@@ -90,15 +90,23 @@ def _compact(value: Any) -> str:
 
 
 def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
+    """Put a reasoning item first; where the cap is tight, thinking gives way to the answer."""
     reasoning = prompt.request.get("reasoning") or {}
-    effort = reasoning.get("effort") or prompt.model.default_effort
+    drawn = _drawn_tokens(prompt, str(reasoning.get("effort") or prompt.model.default_effort))
+    item = reasoning_item(_thought(prompt) if reasoning.get("summary") else None)
+    room = _most(prompt) - _length((item, answer), 0, prompt, count)
+    unit = ROUNDING if prompt.model.rounds_reasoning else 1
+    tokens = min(drawn, room) // unit * unit
+    return Reply(output=(item, answer), reasoning_tokens=tokens) if tokens > 0 else Reply(output=(answer,))
+
+
+def _drawn_tokens(prompt: Prompt, effort: str) -> int:
+    """Return the reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
     if not prompt.model.reasoning or effort not in _EFFORT_UNITS:
-        return Reply(output=(answer,))
+        return 0
     least, most = _EFFORT_UNITS[effort]
     unit = ROUNDING if prompt.model.rounds_reasoning else _UNIT
-    tokens = unit * (least + draw(prompt.seed + "/reasoning", most - least + 1))
-    summary = reasoning.get("summary")
-    return Reply(output=(reasoning_item(_thought(prompt) if summary else None), answer), reasoning_tokens=tokens)
+    return unit * (least + draw(prompt.seed + "/reasoning", most - least + 1))
 
 
 def reasoning_item(summary: str | None) -> Item:
@@ -274,8 +282,7 @@ _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
 
 def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all. Spec: R7.5, R7.6, R7.7."""
-    asked = prompt.request.get("max_output_tokens")
-    most = min(asked, prompt.model.max_output_tokens) if isinstance(asked, int) else prompt.model.max_output_tokens
+    most = _most(prompt)
     if reply.error or reply.failed or _length(reply.output, reply.reasoning_tokens, prompt, count) <= most:
         return reply
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
@@ -292,13 +299,17 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     )
 
 
+def _most(prompt: Prompt) -> int:
+    """Return the cap on output tokens; more than the model can is what the model can. Spec: R7.7."""
+    asked = prompt.request.get("max_output_tokens")
+    return min(asked or prompt.model.max_output_tokens, prompt.model.max_output_tokens)
+
+
 def _length(items: Iterable[Item], thoughts: int, prompt: Prompt, count: Count) -> int:
     return output_tokens(list(items), thoughts, prompt.request, prompt.model, count)
 
 
-def _cut_message(
-    kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count
-) -> Item | None:
+def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
     """Return the message with as much text as fits, None when not a token does."""
     bare = {**item, "status": "incomplete", "content": []}
     room = most - _length((*kept, bare), thoughts, prompt, count)
