@@ -54,4 +54,4 @@ def _position(items: list[Item], cursor: str) -> int:
     for position, item in enumerate(items):
         if item["id"] == cursor:
             return position
-    raise errors.item_not_in_list(cursor)
+    raise errors.item_not_in_conversation(cursor)

@@ -41,6 +41,8 @@ def unseal(blob: str, key: bytes) -> Any | None:
         raw = urlsafe_b64decode(blob.encode("ascii"))
     except ValueError:
         return None
+    if urlsafe_b64encode(raw) != blob.encode():
+        return None  # another spelling of the same bytes is tampering too
     signed, mac = raw[:-_MAC], raw[-_MAC:]
     if len(signed) < _HEAD or not compare_digest(mac, blake2b(signed, key=key, digest_size=_MAC).digest()):
         return None

@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
-# orjson writes 2.5e-6 and 1e16, the service 2.5e-06 and 1e+16 (Spec: W6); a match inside a string only costs time.
-_EXPONENT = re.compile(rb"\de-?\d+[,\s\]}]")
-_NON_ASCII = re.compile("[^\x00-\x7f]+")
+# orjson writes 2.5e-6, 0.00001 and 1e16, the service 2.5e-06, 1e-05 and 1e+16 (Spec: W6); a match inside a string
+# only costs time.
+_EXPONENT = re.compile(rb"e-?\d+(?:[,\s\]}]|$)")
+_NOT_PRINTABLE_ASCII = re.compile("[^\x00-\x7e]+")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -27,11 +28,11 @@ def json_body(value: Any) -> bytes:
         body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     except TypeError:
         return json.dumps(value, indent=2).encode()
-    if _EXPONENT.search(body):
+    if b"0.0000" in body or _EXPONENT.search(body):
         return json.dumps(value, indent=2).encode()
-    if not body.isascii():
-        # DEL is ASCII for both encoders; everything above is escaped as UTF-16 units, as the service does.
-        return _NON_ASCII.sub(_escape, body.decode()).encode()
+    if not body.isascii() or b"\x7f" in body:
+        # escaped as UTF-16 units, DEL too, as Python does
+        return _NOT_PRINTABLE_ASCII.sub(_escape, body.decode()).encode()
     return body
 
 

@@ -52,7 +52,7 @@ _NEW_FORM = re.compile(r"[a-z]+_(0[0-9a-f]{15})(00|01)[0-9a-f]{32}")
 
 def draw(key: str, size: int) -> str:
     """Return `size` letters and digits that depend on `key` alone."""
-    drawn = blake2b(key.encode(), digest_size=min(size, 64)).digest()
+    drawn = blake2b(key.encode(), digest_size=max(1, min(size, 64))).digest()
     block = 0
     while len(drawn) < size:
         block += 1

@@ -1,0 +1,106 @@
+"""Driving an engine in a test: plain dicts in and out, one project, a clock that stands still."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mockserver.core.turn import Emit
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.wire.errors import APIError
+from mockserver.wire.events import Event
+from mockserver.wire.query import list_query, retrieve_query
+
+NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z
+MODEL = "gpt-4.1"
+CHAT = "gpt-4.1-2025-04-14"
+
+
+class Driver:
+    """One project of an engine."""
+
+    def __init__(self, engine: Engine | None = None, project: str = "p", **settings: Any) -> None:
+        self.engine = engine or Engine(Settings(**{"clock": NOON, **settings}))
+        self.project = project
+
+    def script(self, *lines: dict[str, Any]) -> None:
+        self.engine.enqueue(self.project, list(lines))
+
+    def create(self, input: Any = "hello", **fields: Any) -> dict[str, Any]:
+        body = {"model": MODEL, "input": input, **fields}
+        delivery = self.engine.create_response(self.project, json.dumps(body).encode())
+        assert delivery.body is not None
+        if delivery.running:
+            self.engine.finish(self.project, delivery.id)
+        return json.loads(delivery.body)
+
+    def stream(self, input: Any = "hello", **fields: Any) -> list[Event]:
+        body = {"model": MODEL, "input": input, "stream": True, **fields}
+        delivery = self.engine.create_response(self.project, json.dumps(body).encode())
+        return [event for step in delivery.steps if isinstance(step, Emit) for event in step.events]
+
+    def get(self, id: str, *include: str) -> dict[str, Any]:
+        body = self.engine.retrieve_response(self.project, id, retrieve_query([("include[]", one) for one in include]))
+        assert isinstance(body, bytes)
+        return json.loads(body)
+
+    def replay(self, id: str, **query: str) -> list[Event]:
+        pairs = [("stream", "true"), *query.items()]
+        events = self.engine.retrieve_response(self.project, id, retrieve_query(pairs))
+        assert isinstance(events, list)
+        return events
+
+    def delete(self, id: str) -> dict[str, Any]:
+        return json.loads(self.engine.delete_response(self.project, id))
+
+    def input_items(self, id: str, **query: str) -> dict[str, Any]:
+        return json.loads(self.engine.list_input_items(self.project, id, list_query(list(query.items()))))
+
+    def count(self, **body: Any) -> int:
+        body = {"model": MODEL, **body}
+        return json.loads(self.engine.count_input_tokens(self.project, json.dumps(body).encode()))["input_tokens"]
+
+    def conversation(self, **body: Any) -> dict[str, Any]:
+        return json.loads(self.engine.create_conversation(self.project, json.dumps(body).encode()))
+
+    def items(self, id: str, **query: str) -> dict[str, Any]:
+        return json.loads(self.engine.list_items(self.project, id, list_query(list(query.items()))))
+
+    def add(self, id: str, *items: Any) -> list[dict[str, Any]]:
+        body = json.dumps({"items": items}).encode()
+        return json.loads(self.engine.create_items(self.project, id, body, ()))["data"]
+
+    def context(self, id: str) -> list[str]:
+        return [text_of(item) for item in self.engine.context(self.project, id)["items"]]
+
+    def advance(self, **how: float) -> dict[str, Any]:
+        seconds = how.get("seconds", 0) + how.get("days", 0) * 86_400
+        return self.engine.advance_clock(self.project, seconds)
+
+
+def text_of(item: dict[str, Any]) -> str:
+    """Return what an item says, whatever it is."""
+    match item["type"]:
+        case "message":
+            return "".join(part.get("text") or part.get("refusal") or "" for part in item["content"])
+        case "function_call_output" | "custom_tool_call_output":
+            return str(item["output"])
+        case "function_call" | "custom_tool_call":
+            return item["name"]
+        case _:
+            return str(item["type"])
+
+
+def refused(call: Any, *args: Any, **kwargs: Any) -> APIError:
+    """Return the error that a call raises."""
+    try:
+        result = call(*args, **kwargs)
+    except APIError as error:
+        return error
+    raise AssertionError(f"not refused: {result}")
+
+
+def summary(error: APIError) -> tuple[int, str, str | None, str | None]:
+    """Return what a client can tell of an error besides its type."""
+    return error.status, error.message, error.param, error.code

@@ -1,0 +1,181 @@
+"""The Response object: key order, defaults, normalisation. Spec: W8, W9, W10, W12, F4, F5, F7, R1.54."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockserver.wire import catalog, echo
+
+W9 = """id object created_at status background billing completed_at conversation error frequency_penalty
+incomplete_details instructions max_output_tokens max_tool_calls model moderation output parallel_tool_calls
+presence_penalty previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention reasoning
+safety_identifier service_tier store temperature text tool_choice tool_usage tools top_logprobs top_p truncation usage
+user metadata""".split()
+
+
+def made(model: str = "gpt-5.6-terra", conversation: str | None = None, **request: Any) -> dict[str, Any]:
+    entry = catalog.resolve(model)
+    assert entry is not None
+    return echo.response_object(
+        request, entry, identifier="resp_1", created_at=5, stored=True, conversation=conversation
+    )
+
+
+def test_W9_key_order_with_everything() -> None:
+    assert list(echo.with_billing(made(conversation="conv_1", prompt_cache_options={}))) == W9
+
+
+def test_W10_keys_that_are_missing_when_unused() -> None:
+    silent = list(echo.with_billing(made()))
+    assert silent == [key for key in W9 if key not in ("conversation", "prompt_cache_options")]
+
+
+def test_W9_billing_only_where_asked() -> None:
+    assert "billing" not in made()
+    assert echo.without_billing(echo.with_billing(made())) == made()
+    assert echo.with_billing(made())["billing"] == {"payer": "developer"}
+
+
+def test_W12_silence() -> None:
+    response = made()
+    nulls = """error incomplete_details instructions max_output_tokens max_tool_calls previous_response_id
+    prompt_cache_key safety_identifier user moderation usage completed_at""".split()
+    assert all(response[key] is None for key in nulls)
+    assert response["text"] == {"format": {"type": "text"}, "verbosity": "medium"}
+    assert response["reasoning"] == {"context": "all_turns", "effort": "medium", "mode": "standard", "summary": None}
+    assert (response["temperature"], response["top_p"], response["service_tier"]) == (1.0, 0.98, "auto")
+    assert (response["tools"], response["tool_choice"], response["metadata"]) == ([], "auto", {})
+    assert (response["parallel_tool_calls"], response["top_logprobs"], response["truncation"]) == (True, 0, "disabled")
+
+
+def test_W12_a_model_without_reasoning() -> None:
+    response = made("gpt-4.1")
+    assert response["reasoning"] == {"context": None, "effort": None, "summary": None}
+    assert response["top_p"] == 1.0
+
+
+def test_F4_effective_reasoning() -> None:
+    reasoning = made("gpt-5.2", reasoning={"effort": "high", "summary": "auto"})["reasoning"]
+    assert reasoning == {"context": "current_turn", "effort": "high", "mode": "standard", "summary": "detailed"}
+
+
+def test_F5_W8_json_schema_echo() -> None:
+    sent = {"type": "json_schema", "strict": True, "name": "n", "schema": {"b": 1, "a": 2}}
+    text = made(text={"format": sent})["text"]
+    assert list(text["format"]) == ["description", "name", "schema", "strict", "type"]
+    assert text["format"]["description"] is None
+    assert list(text["format"]["schema"]) == ["b", "a"]
+    assert text["verbosity"] == "medium"
+
+
+def test_F7_function_without_strict_is_normalised() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    assert echo.echo_tool(tool) == {
+        "type": "function",
+        "description": None,
+        "name": "f",
+        "output_schema": None,
+        "parameters": {"type": "object", "properties": {}, "additionalProperties": False, "required": []},
+        "strict": True,
+    }
+    assert list(echo.echo_tool(tool)) == ["type", "description", "name", "output_schema", "parameters", "strict"]
+    assert list(echo.echo_tool(tool)["parameters"]) == ["type", "properties", "additionalProperties", "required"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_F7_function_with_strict_is_left_alone(strict: bool) -> None:
+    parameters = {"type": "object", "properties": {"a": {"type": "string"}}}
+    tool = {"type": "function", "name": "f", "parameters": parameters, "strict": strict}
+    shown = echo.echo_tool(tool)
+    assert (shown["parameters"], shown["strict"]) == (parameters, strict)
+
+
+def test_F7_a_schema_without_strict_form_is_not_strict() -> None:
+    parameters = {"type": "object", "properties": {"a": {"type": "object", "additionalProperties": True}}}
+    shown = echo.echo_tool({"type": "function", "name": "f", "parameters": parameters})
+    assert (shown["parameters"], shown["strict"]) == (parameters, False)
+
+
+HOSTED = {
+    "file_search": {"filters": None, "max_num_results": 20, "ranking_options": {"ranker": "auto", "score_threshold": 0.0}},
+    "web_search": {
+        "filters": None,
+        "return_token_budget": "default",
+        "search_content_types": ["text"],
+        "search_context_size": "medium",
+        "user_location": {"type": "approximate", "city": None, "country": "US", "region": None, "timezone": None},
+    },
+    "image_generation": {
+        "background": "auto",
+        "moderation": "auto",
+        "n": 1,
+        "output_compression": 100,
+        "output_format": "png",
+        "quality": "auto",
+        "size": "auto",
+    },
+    "tool_search": {"description": None, "parameters": None},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTED)
+def test_F7_hosted_tools(kind: str) -> None:
+    assert echo.echo_tool({"type": kind}) == {"type": kind, **HOSTED[kind]}
+
+
+def test_F7_what_is_not_echoed() -> None:
+    assert "external_web_access" not in echo.echo_tool({"type": "web_search", "external_web_access": True})
+    shown = echo.echo_tool({"type": "image_generation", "partial_images": 1, "input_fidelity": "low", "model": "m"})
+    assert "partial_images" not in shown
+    assert "input_fidelity" not in shown
+    assert shown["model"] == "m"
+
+
+def test_F7_secrets_of_mcp_tools_are_hidden() -> None:
+    shown = echo.echo_tool(
+        {
+            "type": "mcp",
+            "server_label": "s",
+            "server_url": "https://example.com/secret/path",
+            "authorization": "token",
+            "headers": {"X-Key": "secret"},
+        }
+    )
+    assert shown["authorization"] == "<redacted>"
+    assert shown["headers"] == {"X-Key": "<redacted>"}
+    assert shown["server_url"] == "https://example.com/<redacted>"
+
+
+def test_F7_namespaces() -> None:
+    inner = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    shown = echo.echo_tool({"type": "namespace", "name": "n", "description": "d", "tools": [inner]})
+    assert list(shown) == ["type", "description", "name", "tools"]
+    assert shown["tools"][0]["strict"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier"),
+    [(None, "default"), ("auto", "default"), ("default", "default"), ("flex", "flex"), ("fast", "priority"),
+     ("priority", "priority")],
+)  # fmt: skip
+def test_F1_service_tiers(asked: str | None, tier: str) -> None:
+    assert echo.completed_tier(asked) == tier
+
+
+def test_R1_54_prompt_cache_options_are_filled() -> None:
+    assert made(prompt_cache_options={"ttl": "30m"})["prompt_cache_options"] == {"mode": "implicit", "ttl": "30m"}
+
+
+def test_W18_begun_is_what_created_showed() -> None:
+    final = made() | {"status": "completed", "completed_at": 6, "output": [{"id": "x"}], "usage": {}, "service_tier": "default"}
+    assert echo.begun(echo.with_billing(final)) == made()
+    assert list(echo.begun(final)) == list(made())
+
+
+def test_the_newest_keys_stand_in_alphabetical_place() -> None:
+    keys = list(made(image={"context_compression": "auto"}, access_programs={"cyber": "standard"}))
+    assert keys[:5] == ["id", "object", "created_at", "status", "access_programs"]
+    assert keys[-2:] == ["user", "metadata"]
+    assert keys[4:-2] == sorted(keys[4:-2])

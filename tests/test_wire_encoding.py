@@ -1,0 +1,42 @@
+"""Bytes of JSON bodies and events. Spec: W4, W5, W6, S1."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.wire.encoding import json_body, json_compact
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=("Cs",))),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), inner),
+)  # fmt: skip
+
+
+@given(VALUES)
+def test_W4_bodies_are_pythons_json_with_indent_2(value: object) -> None:
+    assert json_body(value) == json.dumps(value, indent=2).encode()
+
+
+@given(VALUES)
+def test_W6_events_are_compact_raw_utf_8(value: object) -> None:
+    line = json_compact(value)
+    assert json.loads(line) == value
+    assert b"\n" not in line
+
+
+def test_W6_floats_and_text_as_recorded() -> None:
+    assert json_body({"a": 2.5e-06, "b": 1.0}) == b'{\n  "a": 2.5e-06,\n  "b": 1.0\n}'
+    assert json_body("é😀") == b'"\\u00e9\\ud83d\\ude00"'
+    assert json_compact({"a": "é"}) == '{"a":"é"}'.encode()
+
+
+def test_values_deeper_than_orjson_goes() -> None:
+    value: list[object] = []
+    for _ in range(400):
+        value = [value]
+    assert json_body(value) == json.dumps(value, indent=2).encode()
+    assert json.loads(json_compact(value)) == value
