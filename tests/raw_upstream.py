@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import uvicorn
+
 from mockserver.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 

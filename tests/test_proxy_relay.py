@@ -10,9 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from mockserver.settings import Settings
 from proxy.app import ProxyApp
-from tests.raw_upstream import PATIENCE, Behaviour, Peer, RawUpstream, connect, exchange, get, parse, read_all, serving, until
+from tests.raw_upstream import (
+    PATIENCE,
+    Behaviour,
+    Peer,
+    RawUpstream,
+    connect,
+    exchange,
+    get,
+    parse,
+    read_all,
+    serving,
+    until,
+)
 
 
 async def no_mock(scope, receive, send):
@@ -166,7 +179,8 @@ RESPONSES = {
     "plain": ok(b"hello", b"Content-Type: application/json", b"X-Mixed-CASE: Yes"),
     "twice": ok(b"", b"Set-Cookie: a=1", b"X: \xe9\xff", b"Set-Cookie: b=2", b"Date: yesterday", b"Server: cloud"),
     "gzip": ok(gzip.compress(b"zipped" * 99), b"Content-Encoding: gzip"),
-    "chunks": b"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;ext=1\r\n!\r\n0\r\nX-T: 1\r\n\r\n",
+    "chunks": b"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nhello\r\n1;ext=1\r\n!\r\n0\r\nX-Trailer: 1\r\n\r\n",
     "close": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end",
     "http10": b"HTTP/1.0 200 OK\r\n\r\nold",
     "big": ok(BIG),

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from mockserver.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp

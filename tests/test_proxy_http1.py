@@ -1,0 +1,200 @@
+"""The exchange on a connection, without a socket: however the bytes are cut, the response is the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from proxy.http1 import HIGH_WATER, Connection, Exchange, Head
+
+
+class Wire:
+    """A transport that remembers what is done to it."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closed = False
+        self.paused = False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+class Bench:
+    """A connection over a `Wire`."""
+
+    def __init__(self, method: str = "GET", timeout: float | None = None) -> None:
+        self.wire = Wire()
+        self.free: list[Connection] = []
+        self.connection = Connection(asyncio.get_running_loop(), self.free.append)
+        self.connection.connection_made(self.wire)  # type: ignore[arg-type]
+        self.exchange: Exchange = self.connection.exchange(method, timeout)
+
+    async def all(self) -> tuple[Head, bytes]:
+        """The whole response."""
+        head, body = await self.exchange.head, b""
+        while data := await self.exchange.read():
+            body += data
+        return head, body
+
+
+RESPONSE = (
+    b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+    b"HTTP/1.1 200 Fine\r\nX-A: 1\r\nx-a: \xff\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 1000])
+def test_response_in_pieces(size: int) -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.exchange.send(b"GET / HTTP/1.1\r\n\r\n", b"")
+        for start in range(0, len(RESPONSE), size):
+            bench.connection.data_received(RESPONSE[start : start + size])
+        head, body = await bench.all()
+        assert (head.status, head.reason, body) == (200, b"Fine", b"abcde")
+        assert head.headers == [(b"X-A", b"1"), (b"x-a", b"\xff"), (b"Transfer-Encoding", b"chunked")]
+        assert bench.free == [bench.connection] and not bench.wire.closed
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("at", range(len(RESPONSE)))
+def test_cut_anywhere_is_never_complete(at: int) -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(RESPONSE[:at])
+        bench.connection.connection_lost(None)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await bench.all()
+        assert bench.free == []
+
+    asyncio.run(scene())
+
+
+NO_BODY = [
+    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", True),
+    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", True),
+    ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", True),
+    ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
+]
+
+
+@pytest.mark.parametrize(("method", "response", "kept"), NO_BODY)
+def test_no_body(method: str, response: bytes, kept: bool) -> None:
+    async def scene() -> None:
+        bench = Bench(method)
+        bench.connection.data_received(response)
+        assert (await bench.all())[1] == b""
+        assert bool(bench.free) == kept != bench.wire.closed
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
+def test_body_until_the_end_of_the_connection(error: Exception | None) -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nsome")
+        bench.connection.connection_lost(error)
+        if error is None:
+            assert (await bench.all())[1] == b"some"
+            return
+        await bench.exchange.head
+        assert await bench.exchange.read() == b"some"
+        with pytest.raises(httpx.ReadError, match="reset"):
+            await bench.exchange.read()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("excess", [b"HTTP/1.1 200 OK\r\n\r\nforged", b"junk", b"\x00"])
+def test_excess_makes_the_connection_unusable(excess: bytes) -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + excess)
+        assert (await bench.all())[1] == b"ok"
+        assert bench.free == [] and bench.wire.closed
+
+    asyncio.run(scene())
+
+
+def test_unasked_bytes_close_an_idle_connection() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        bench.connection.data_received(b"HTTP/1.1 408 Timeout\r\n\r\n")
+        assert bench.wire.closed and bench.connection.lost
+
+    asyncio.run(scene())
+
+
+def test_reader_that_is_slow_pauses_the_upstream() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(HIGH_WATER + 1))
+        assert bench.wire.paused
+        assert len(await bench.exchange.read()) == HIGH_WATER + 1
+        assert not bench.wire.paused
+
+    asyncio.run(scene())
+
+
+def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
+    async def parts():
+        for part in (b"one", b"", b"two", b"never"):
+            yield part
+
+    async def scene() -> None:
+        bench = Bench("POST")
+        bench.connection.pause_writing()
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=True)
+        await asyncio.sleep(0.01)
+        assert bench.wire.sent == b"HEAD\r\n\r\n3\r\none\r\n"
+        bench.connection.data_received(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+        bench.connection.resume_writing()
+        await asyncio.sleep(0.01)
+        assert (await bench.all())[0].status == 413
+        assert b"never" not in bench.wire.sent and bench.wire.closed and bench.free == []
+
+    asyncio.run(scene())
+
+
+def test_upload_that_fails_fails_the_exchange() -> None:
+    async def parts():
+        yield b"one"
+        raise LookupError("the client left")
+
+    async def scene() -> None:
+        bench = Bench("POST")
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=False)
+        with pytest.raises(LookupError):
+            await bench.exchange.head
+        assert bench.wire.closed
+
+    asyncio.run(scene())
+
+
+def test_silence() -> None:
+    async def scene() -> None:
+        bench = Bench(timeout=0.05)
+        with pytest.raises(httpx.ReadTimeout):
+            await bench.exchange.head
+        assert bench.wire.closed
+
+    asyncio.run(scene())

@@ -1,0 +1,58 @@
+"""Who answers which request."""
+
+from __future__ import annotations
+
+import pytest
+
+from mockserver.settings import SettingError, Settings
+from proxy.rules import decide, refuse_unbuilt
+
+UP = "http://upstream.test/v1"
+COVERED = ("/v1/responses", "/v1/responses/resp_1/cancel", "/v1/conversations/conv_1", "/v1/models", "/v1/models/x")
+OTHER = ("/v1/chat/completions", "/v1", "/", "/v1/responsesx", "/v2/responses", "/_mockery")
+
+
+@pytest.mark.parametrize("path", COVERED)
+def test_covered(path: str) -> None:
+    assert decide("GET", path, None, Settings()).answerer == "mock"
+    assert decide("GET", path, None, Settings(upstream=UP)).answerer == "upstream"
+    assert decide("GET", path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
+    assert decide("GET", path, " Mock ", Settings(upstream=UP)).answerer == "mock"
+    assert decide("GET", path, "forward", Settings(upstream=UP, mode="mock")).answerer == "upstream"
+
+
+@pytest.mark.parametrize("path", OTHER)
+def test_other_paths(path: str) -> None:
+    error = decide("POST", path, None, Settings()).error
+    assert error is not None and error.status == 501 and error.headers == {"x-should-retry": "false"}
+    assert f"POST {path} is not mocked" in error.message
+    for mode in (None, "mock", "forward"):
+        assert decide("POST", path, mode, Settings(upstream=UP)).answerer == "upstream"
+
+
+@pytest.mark.parametrize("path", ["/_mock", "/_mock/", "/_mock/reset"])
+@pytest.mark.parametrize("mode", [None, "forward", "nonsense"])
+def test_control_api_is_never_forwarded(path: str, mode: str | None) -> None:
+    assert decide("POST", path, mode, Settings(upstream=UP)).answerer == "mock"
+
+
+@pytest.mark.parametrize(
+    ("mode", "upstream", "says"),
+    [
+        ("nonsense", UP, "takes one of mock, forward"),
+        ("", UP, "takes one of mock, forward"),
+        ("mock, forward", UP, "takes one of mock, forward"),
+        ("record", UP, "not built yet"),
+        ("replay", None, "not built yet"),
+        ("forward", None, "--upstream"),
+    ],
+)
+def test_mode_that_can_not_be(mode: str, upstream: str | None, says: str) -> None:
+    error = decide("GET", "/v1/models", mode, Settings(upstream=upstream)).error
+    assert error is not None and (error.status, error.param) == (400, "X-Understudy-Mode") and says in error.message
+
+
+def test_server_mode_that_is_not_built() -> None:
+    refuse_unbuilt(Settings())
+    with pytest.raises(SettingError, match="--mode record is not built yet"):
+        refuse_unbuilt(Settings(mode="record", upstream=UP))

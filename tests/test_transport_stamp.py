@@ -1,0 +1,37 @@
+"""Headers of every answer made here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mockserver.transport.stamp import Stamp
+
+
+def stamped(*headers: tuple[bytes, bytes], kind: str = "http") -> list[tuple[bytes, bytes]]:
+    """The headers of an app's answer once they are stamped."""
+    sent = []
+
+    async def app(scope, receive, send) -> None:
+        await send({"type": f"{kind}.start", "status": 200, "headers": headers})
+        await send({"type": f"{kind}.body", "body": b"x"})
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    asyncio.run(Stamp(app, [(b"x-source", b"here")])({"type": "http"}, None, send))
+    assert sent[1] == {"type": f"{kind}.body", "body": b"x"}
+    return sent[0]["headers"]
+
+
+def test_date_and_given_headers() -> None:
+    (name, value), *rest = stamped((b"a", b"1"), kind="http.response")
+    assert name == b"date" and value.endswith(b" GMT") and len(value) == 29
+    assert rest == [(b"a", b"1"), (b"x-source", b"here")]
+
+
+def test_date_of_the_app_stays() -> None:
+    assert stamped((b"Date", b"then"), kind="http.response") == [(b"Date", b"then"), (b"x-source", b"here")]
+
+
+def test_refused_websocket() -> None:
+    assert (b"x-source", b"here") in stamped(kind="websocket.http.response")
