@@ -235,7 +235,7 @@ def item_not_found(item_id: str) -> APIError:
 
 def item_not_in_list(item_id: str) -> APIError:
     """A list is to go on after an item it doesn't have; the service's text is unknown, this is E68's. Spec: E68."""
-    return APIError(f"Item with id '{item_id}' not found.", status=404, param="after")
+    return APIError(f"Item with id '{item_id}' not found.", status=404)
 
 
 def item_not_stored(item_id: str) -> APIError:
