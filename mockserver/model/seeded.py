@@ -31,15 +31,15 @@ _EFFORT_UNITS: Mapping[str, tuple[int, int]] = {
     "max": (16, 64),
 }
 _UNIT = 8
-_STOP_WORDS = frozenset(
-    """
-    about all also and any are but call calls can could did does for from function get give given has have her him
-    his how into its just let like make may need not now off one our out over please result results return returns
-    run set she should some tell than that the their them then there these they this tool use using value values
-    was way were what when where which who why will with would you your
-    """.split()
-)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_STOP_TEXT = """
+about all also and any are but call calls can could did does for from function get give given has have her him
+his how into its just let like make may need not now off one our out over please result results return returns
+run set she should some tell than that the their them then there these they this tool use using value values
+was way were what when where which who why will with would you your
+"""
+_STOP_WORDS = frozenset(_STOP_TEXT.split())
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORDS = re.compile(r"[^\W_]+")
 _TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -214,7 +214,7 @@ def _fitting(prompt: Prompt, tools: list[Named]) -> Named | None:
 
 
 def _words(text: str) -> frozenset[str]:
-    words = (word.lower() for word in _WORDS.findall(text))
+    words = (word.lower() for word in _WORDS.findall(_HUMP.sub(" ", text)))
     return frozenset(word for word in words if len(word) >= 3 and word not in _STOP_WORDS)
 
 
