@@ -6,16 +6,16 @@ A request that is refused leaves no trace: nothing here writes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from mockserver.core import pairing
+from mockserver.core import context, pairing
 from mockserver.core.lineage import Lineage, resolve_lineage
 from mockserver.core.lookup import resolve_items
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import unseal
-from mockserver.core.state import Item, State, Summary, items_back, items_up_to
-from mockserver.wire import capability, catalog, errors, render
+from mockserver.core.state import Item, State, Summary, items_back
+from mockserver.wire import capability, catalog, errors
 from mockserver.wire.catalog import Model
 from mockserver.wire.errors import MockError
 from mockserver.wire.ids import Mint, partition_of
@@ -58,18 +58,16 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     mint.mark = "00" if stored else "01"
     items = resolve_items(state, request, lineage, rules, now)
     mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
-    pending = pairing.check(lineage.summary.pending, items, items_back(state, lineage.head))
-    check_content(request, items, model, rules)
+    pairing.check(lineage.summary.pending, items, items_back(state, lineage.head))
+    check_content(request, items, lineage.summary, model, rules)
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
-    base = counted(state, lineage, model, rules)
     kept = [stored_item(item, mint) for item in items]
-    tally = tallied(base, kept, model, rules)
-    input_tokens = render.input_tokens(request, priced(tally, base, items, kept, model, rules), model, rules.count)
-    if input_tokens > model.max_input_tokens:
+    base = context.counted(state, lineage.summary, lineage.head, model, rules)
+    summary, tokens = context.admitted(request, base, items, kept, model, rules)
+    if tokens > model.max_input_tokens:
         raise overflow(request)
-    summary = replace(base, count=base.count + len(kept), pending=pending, tally=tally.to_json())
-    return Admission(request, model, lineage, kept, summary, input_tokens, stored)
+    return Admission(request, model, lineage, kept, summary, tokens, stored)
 
 
 # The model whose prompt format is counted when a count names none: the newest one.
@@ -82,10 +80,9 @@ def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float
     lineage = resolve_lineage(state, request, rules, now)
     model = known_model({"model": DEFAULT_MODEL, **request})
     items = resolve_items(state, request, lineage, rules, now)
-    base = counted(state, lineage, model, rules)
     kept = [stored_item(item, mint) for item in items]
-    tally = priced(tallied(base, kept, model, rules), base, items, kept, model, rules)
-    return render.input_tokens(request, tally, model, rules.count)
+    base = context.counted(state, lineage.summary, lineage.head, model, rules)
+    return context.input_tokens(request, base, items, kept, model, rules)
 
 
 # Fields that need what is not built yet: refused loudly, never ignored.
@@ -131,12 +128,12 @@ def partition_of_items(items: list[Item]) -> str | None:
     return next((key for key in from_items if key), None)
 
 
-def check_content(request: Request, items: list[Item], model: Model, rules: Rules) -> None:
-    """Judge what the items hold: sealed content, reasoning for a model that can't read it, the word json."""
+def check_content(request: Request, items: list[Item], before: Summary, model: Model, rules: Rules) -> None:
+    """Judge what the context holds: reasoning for a model that can't read it, sealed content, the word json."""
+    if not model.reasoning and (before.reasoned or any(item["type"] == "reasoning" for item in items)):
+        raise errors.reasoning_items_unsupported()
     for item in items:
         if item["type"] == "reasoning":
-            if not model.reasoning:
-                raise errors.reasoning_items_unsupported()
             blob = item.get("encrypted_content")
             if blob is not None and unseal(blob, rules.key) is None:
                 raise errors.encrypted_content_invalid(blob, item.get("id"))
@@ -150,46 +147,3 @@ def message_texts(items: list[Item]) -> Iterator[str]:
         if item["type"] == "message":
             content = item["content"]
             yield from [content] if isinstance(content, str) else (part.get("text", "") for part in content)
-
-
-def hidden_tokens(rules: Rules) -> Any:
-    """Return how many hidden tokens stand behind a reasoning item: its sealed content says."""
-
-    def hidden(item: Item) -> int:
-        sealed = unseal(item.get("encrypted_content") or "", rules.key)
-        return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
-
-    return hidden
-
-
-def counted(state: State, lineage: Lineage, model: Model, rules: Rules) -> Summary:
-    """Return the context's summary with its token tally under this model's costs; re-read only if the family changed."""
-    summary, cost_class = lineage.summary, render.cost_class(model)
-    if summary.cost_class == cost_class:
-        return summary
-    items = items_up_to(state, lineage.head)
-    tally = render.add(render.Tally(), items, model, rules.count, hidden_tokens(rules))
-    return replace(summary, cost_class=cost_class, tally=tally.to_json())
-
-
-def tallied(base: Summary, items: list[Item], model: Model, rules: Rules) -> render.Tally:
-    """Return the token cost of a context once `items` stand behind it."""
-    return render.add(render.Tally.from_json(base.tally), items, model, rules.count, hidden_tokens(rules))
-
-
-def priced(
-    tally: render.Tally, base: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
-) -> render.Tally:
-    """Return what this request pays for its context: a call replayed without an id costs less than it will. Spec: T7."""
-    anonymous = [one["type"] in _CALLS and not one.get("id") for one in sent]
-    if not any(anonymous):
-        return tally
-    items = [_without_id(item) if bare else item for item, bare in zip(kept, anonymous, strict=True)]
-    return tallied(base, items, model, rules)
-
-
-_CALLS = frozenset({"function_call", "custom_tool_call"})
-
-
-def _without_id(item: Item) -> Item:
-    return {key: value for key, value in item.items() if key != "id"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from mockserver.core import pairing
+from mockserver.core import context
 from mockserver.core.lifecycle import append
 from mockserver.core.pairing import OUTPUTS
 from mockserver.core.state import (
@@ -18,7 +18,6 @@ from mockserver.core.state import (
     Node,
     Put,
     State,
-    Summary,
     item_pointers,
     nodes_back,
     read_conversation,
@@ -77,10 +76,7 @@ def _added(
     mint.partition = partition_of_conversation(conversation.id)
     kept = [resources.stored_item(item, mint) for item in resources.input_items(items)]
     kept = _unambiguous(state, conversation, kept, mint)
-    before = read_summary(state, conversation.head)
-    summary = Summary(
-        count=before.count + len(kept), turn=before.turn, pending=pairing.after(before.pending, kept)
-    )
+    summary = context.grown(read_summary(state, conversation.head), kept)
     node = Node(
         mint.node(), conversation.head, kept, len(kept), created_at, summary, mint.partition, "", conversation.id
     )
@@ -143,11 +139,7 @@ def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, 
     rebuilt: list[Node] = []
     for node in reversed(behind):
         items = [item for item in node.items if item["id"] != item_id]
-        before = Summary(
-            count=before.count + len(items),
-            turn=before.turn + bool(node.status),
-            pending=pairing.after(before.pending, items),
-        )
+        before = context.grown(before, items, turns=bool(node.status))
         copy = replace(node, id=f"{node.id}-{item_id}", parent=parent, items=items, own=len(items), summary=before)
         rebuilt.append(copy)
         parent = copy.id

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.core.admission import hidden_tokens
+from mockserver.core.context import hidden_tokens
 from mockserver.core.lineage import live_response
 from mockserver.core.rules import Rules
 from mockserver.core.state import Conversation, State, items_up_to

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.core import pairing
+from mockserver.core import context
 from mockserver.core.lineage import live_response
 from mockserver.core.rules import Rules
 from mockserver.core.state import (
@@ -21,7 +21,6 @@ from mockserver.core.state import (
     Node,
     Put,
     State,
-    Summary,
     decode_node,
     item_pointers,
     read_conversation,
@@ -105,12 +104,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
 
 def rebased(state: State, node: Node, parent: str | None) -> Node:
     """Return a copy of a node's items behind another node; its tokens are left to be counted when they are needed."""
-    before = read_summary(state, parent)
-    summary = Summary(
-        count=before.count + len(node.items),
-        turn=before.turn + bool(node.status),
-        pending=pairing.after(before.pending, node.items),
-    )
+    summary = context.grown(read_summary(state, parent), node.items, turns=bool(node.status))
     return replace(node, id=f"{node.id}+{parent}", parent=parent, summary=summary)
 
 

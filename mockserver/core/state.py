@@ -72,12 +72,14 @@ class State(Protocol):
 class Summary:
     """What is known of a context without reading it: everything a next turn must check or count.
 
-    `pending` maps a call id to the type of output that is still owed; `tally` is the token cost under `cost_class`.
+    `turn` counts the responses in it, `pending` maps a call id to the type of output that is still owed, `reasoned` says
+    whether it holds reasoning items, `tally` is the token cost under `cost_class`.
     """
 
     count: int = 0
     turn: int = 0
     pending: dict[str, str] = field(default_factory=dict)
+    reasoned: bool = False
     cost_class: str = ""
     tally: Any = None
 

@@ -7,12 +7,12 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from mockserver.core import pairing
-from mockserver.core.admission import Admission, hidden_tokens
+from mockserver.core import context
+from mockserver.core.admission import Admission
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import seal
 from mockserver.core.state import Item, Node
@@ -176,15 +176,7 @@ def _node(
     include: list[str],
 ) -> Node:
     """Return the step that this turn adds to its context."""
-    before = admission.summary
-    tally = render.add(render.Tally.from_json(before.tally), items, admission.model, rules.count, hidden_tokens(rules))
-    summary = replace(
-        before,
-        count=before.count + len(items),
-        turn=before.turn + 1,
-        pending=pairing.after(before.pending, items),
-        tally=tally.to_json(),
-    )
+    summary = context.extended(admission.summary, items, admission.model, rules, turns=1)
     conversation = admission.lineage.conversation
     return Node(
         identifier,

@@ -1,0 +1,90 @@
+"""A context's summary kept up to date, and what a context costs in tokens. Spec: R1.20, R1.29, T7, T9, T11."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from mockserver.core import pairing
+from mockserver.core.rules import Rules
+from mockserver.core.sealed import unseal
+from mockserver.core.state import Item, State, Summary, items_up_to
+from mockserver.wire import render
+from mockserver.wire.catalog import Model
+
+
+def grown(before: Summary, items: list[Item], *, turns: int = 0) -> Summary:
+    """Return the summary of a context once `items` stand behind it; its tokens are left to be counted when needed."""
+    return Summary(
+        count=before.count + len(items),
+        turn=before.turn + turns,
+        pending=pairing.after(before.pending, items),
+        reasoned=before.reasoned or any(item["type"] == "reasoning" for item in items),
+    )
+
+
+def extended(before: Summary, items: list[Item], model: Model, rules: Rules, *, turns: int = 0) -> Summary:
+    """Return the same with the token tally carried on; `before` is counted for this model."""
+    tally = _tallied(before, items, model, rules).to_json()
+    return replace(grown(before, items, turns=turns), cost_class=before.cost_class, tally=tally)
+
+
+def counted(state: State, summary: Summary, head: str | None, model: Model, rules: Rules) -> Summary:
+    """Return a context's summary with its tally under this model's costs; it is read again only if those differ."""
+    cost_class = render.cost_class(model)
+    if summary.cost_class == cost_class:
+        return summary
+    tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, hidden_tokens(rules))
+    return replace(summary, cost_class=cost_class, tally=tally.to_json())
+
+
+def input_tokens(
+    request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+) -> int:
+    """Return the input tokens of a request behind a context.
+
+    `sent` are the request's items as sent, `kept` the same in stored form.
+    """
+    return render.input_tokens(request, _priced(before, sent, kept, model, rules), model, rules.count)
+
+
+def admitted(
+    request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+) -> tuple[Summary, int]:
+    """Return the summary of the context with a request's own items, and the request's input tokens."""
+    summary = extended(before, kept, model, rules)
+    anonymous = any(_anonymous_call(item) for item in sent)
+    tally = _priced(before, sent, kept, model, rules) if anonymous else render.Tally.from_json(summary.tally)
+    return summary, render.input_tokens(request, tally, model, rules.count)
+
+
+def _priced(before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules) -> render.Tally:
+    """Return what is paid this time: a call replayed without an id costs less than it will later. Spec: T7."""
+    items = [_without_id(item) if _anonymous_call(raw) else item for raw, item in zip(sent, kept, strict=True)]
+    return _tallied(before, items, model, rules)
+
+
+def _anonymous_call(item: Item) -> bool:
+    return item["type"] in _CALLS and not item.get("id")
+
+
+_CALLS = frozenset({"function_call", "custom_tool_call"})
+
+
+def _without_id(item: Item) -> Item:
+    return {key: value for key, value in item.items() if key != "id"}
+
+
+def _tallied(before: Summary, items: Iterable[Item], model: Model, rules: Rules) -> render.Tally:
+    return render.add(render.Tally.from_json(before.tally), items, model, rules.count, hidden_tokens(rules))
+
+
+def hidden_tokens(rules: Rules) -> Callable[[Any], int]:
+    """Return how many hidden tokens stand behind a reasoning item: its sealed content says."""
+
+    def hidden(item: Item) -> int:
+        sealed = unseal(item.get("encrypted_content") or "", rules.key)
+        return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
+
+    return hidden
