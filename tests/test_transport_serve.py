@@ -19,7 +19,7 @@ def test_bind_picks_a_free_port() -> None:
 
 
 def test_bind_says_what_to_change() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingError, match="in use.*--port"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingError, match=r"in use.*--port"):
         bind("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(SettingError, match="--host"):
         bind("no-such-host.invalid", 0)
