@@ -72,8 +72,9 @@ def enum(*values: str, also: tuple[str, ...] = (), expected_for: Mapping[type, s
 def array(
     items: Schema, *, expected: str = "an array of objects", longest: int | None = None, shortest: int | None = None
 ) -> Schema:
-    """An array; `expected` is how a sentence calls it."""
-    schema = {"type": "list", "items_schema": items, "strict": True, "metadata": {"expected": expected}}
+    """An array; `expected` is how a sentence calls it. Its first bad element is the one complained about."""
+    metadata = {"expected": expected}
+    schema = {"type": "list", "items_schema": items, "strict": True, "fail_fast": True, "metadata": metadata}
     bounds = {"max_length": longest, "min_length": shortest}
     return {**schema, **{name: bound for name, bound in bounds.items() if bound is not None}}
 

@@ -95,8 +95,9 @@ def _node_complaint(context: Context, node: dict[str, Any]) -> str | None:
         if node.get("additionalProperties") is not False:
             return f"In context={context}, 'additionalProperties' is required to be supplied and to be false."
         properties, required = node.get("properties"), node.get("required")
+        named = {key for key in required if isinstance(key, str)} if isinstance(required, list) else set()
         for key in properties if isinstance(properties, dict) else ():
-            if not isinstance(required, list) or key not in required:
+            if key not in named:
                 return (
                     f"In context={context}, 'required' is required to be supplied and to be an array including every "
                     f"key in properties. Missing '{key}'."

@@ -60,13 +60,16 @@ class Fault(NamedTuple):
 def first_complaint(schema: Schema, value: Any, failure: ValidationError) -> APIError:
     """Return the error the service would have answered with."""
     findings = failure.errors(include_url=False, include_input=False)
-    faults = [fault for finding in findings if (fault := trace(schema, value, finding))]
+    faults = [fault for place, finding in enumerate(findings) if (fault := trace(schema, value, finding, place))]
     fault = min(faults, key=lambda fault: fault.rank)
     return _COMPLAINTS[fault.kind](fault)
 
 
-def trace(schema: Schema, value: Any, finding: Any) -> Fault | None:
-    """Follow pydantic's location through shape and value; None when it is about a branch not taken."""
+def trace(schema: Schema, value: Any, finding: Any, place: int) -> Fault | None:
+    """Follow pydantic's location through shape and value; None when it is about a branch not taken.
+
+    `place` is that of the finding among all of them, which for free keys is the order of the body.
+    """
     kind, steps = finding["type"], list(finding["loc"])
     path: Path = ()
     rank: tuple[tuple[int, int], ...] = ()
@@ -90,21 +93,21 @@ def trace(schema: Schema, value: Any, finding: Any) -> Fault | None:
             continue
         if steps == ["[key]"]:
             return Fault(f"key_{kind}", path, schema, step, finding["ctx"], rank)
-        path, rank = (*path, step), (*rank, _rank(schema, value, step, kind))
+        path, rank = (*path, step), (*rank, _rank(schema, value, step, place))
         if not steps and kind in ("missing", "extra_forbidden"):
             return Fault(kind, path, schema, None, {}, rank)
         schema, value = _inside(schema, value, step)
 
 
-def _rank(schema: Schema, value: Any, step: str | int, kind: str) -> tuple[int, int]:
+def _rank(schema: Schema, value: Any, step: str | int, place: int) -> tuple[int, int]:
     """Return the place of one step among its siblings: the urgency of the finding, then the order of judgement."""
     if isinstance(step, int):
         return _WRONG, step
     fields = schema.get("fields")
     if fields is None:
-        return _WRONG, list(value).index(step)
+        return _WRONG, place
     if step not in fields:
-        return _UNKNOWN, list(value).index(step)
+        return _UNKNOWN, place
     return _WRONG if step in value else _MISSING, list(fields).index(step)
 
 
