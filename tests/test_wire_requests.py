@@ -437,6 +437,12 @@ def test_nulls_and_tolerated_keys_are_dropped() -> None:
     assert requests.create_response(orjson.dumps(body)) == MINIMAL
 
 
+def test_unknown_keys_may_be_ignored() -> None:
+    body = orjson.dumps({**MINIMAL, "zzz": 1, "seed": None})
+    assert requests.create_response(body, unknown_keys="ignore") == MINIMAL
+    assert complaint(body).param == "zzz"
+
+
 FULL = {
     **MINIMAL,
     "instructions": "Be brief.",

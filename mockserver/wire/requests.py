@@ -9,7 +9,7 @@ without meaning anything by them; nothing else is changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -37,6 +37,9 @@ from mockserver.wire.validation import Validator
 from mockserver.wire.vocabulary import suggestions
 
 MAX_DEPTH = 200
+
+# What becomes of top-level keys nobody knows: the values of switch `unknown_body_key`.
+UnknownKeys = Literal["refuse", "ignore"]
 
 # Sent by real clients, known to nobody: accepted and dropped. Spec: F1, C2.
 TOLERATED = frozenset({"client_metadata", "verbosity"})
@@ -169,9 +172,13 @@ class Endpoint:
         # Nulls of optional fields are gone before pydantic looks, so `nullable` would only cost time.
         self._validator = Validator(_flat(required, optional))
 
-    def read(self, body: dict[str, Any], *, ignored: Iterable[str] = ()) -> dict[str, Any]:
-        """Return the request without its nulls and tolerated keys."""
+    def read(
+        self, body: dict[str, Any], *, ignored: Iterable[str] = (), unknown_keys: UnknownKeys = "refuse"
+    ) -> dict[str, Any]:
+        """Return the request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
         request = body
+        if unknown_keys == "ignore":
+            ignored = body.keys() - self.known
         if None in body.values() or not TOLERATED.isdisjoint(body) or ignored:
             dropped = TOLERATED.union(ignored)
             request = {
@@ -257,15 +264,15 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def create_response(body: bytes) -> dict[str, Any]:
-    """Read the body of POST /responses. Spec: F1, errors §3 steps 1 to 5."""
-    return judge_response(read_object(body))
+def create_response(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
+    """Read the body of POST /responses. Spec: F1, errors §3 steps 1 to 5 (switch `unknown_body_key`)."""
+    return judge_response(read_object(body), unknown_keys=unknown_keys)
 
 
-def judge_response(body: dict[str, Any]) -> dict[str, Any]:
+def judge_response(body: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Judge the already parsed body of POST /responses. Spec: F1."""
     _check_model_and_input(body)
-    request = _CREATE_RESPONSE.read(body)
+    request = _CREATE_RESPONSE.read(body, unknown_keys=unknown_keys)
     if "stream_options" in request and not request.get("stream"):
         raise complaints.stream_options_without_stream()
     return request
