@@ -20,7 +20,7 @@ Schema = Mapping[str, Any]
 
 _TRIES = 12
 _DEEPEST = 64
-_SLACK = 4
+_SLACK = 3
 _MOST_ITEMS = 1000
 _SPREAD = 20
 

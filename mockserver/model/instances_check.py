@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import isfinite
 from typing import Any
 
-from mockserver.model.instances_merge import Schemas
+from mockserver.model.instances_merge import Schemas, matches, sound
 
 Schema = Mapping[str, Any]
 
@@ -41,13 +40,6 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _matches(pattern: Any, value: str) -> bool:
-    try:
-        return re.search(pattern, value) is not None
-    except (re.error, TypeError):
-        return True
-
-
 def _multiple(value: Any, step: Any) -> bool:
     return (Fraction(str(value)) / Fraction(str(step))).denominator == 1 and float(value / step).is_integer()
 
@@ -60,7 +52,7 @@ _KEYWORDS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Any], bool]], 
     ("multipleOf", _number, _multiple),
     ("minLength", _TYPES["string"], lambda value, bound: len(value) >= bound),
     ("maxLength", _TYPES["string"], lambda value, bound: len(value) <= bound),
-    ("pattern", _TYPES["string"], lambda value, pattern: _matches(pattern, value)),
+    ("pattern", _TYPES["string"], lambda value, pattern: matches(pattern, value)),
     ("minItems", _TYPES["array"], lambda value, bound: len(value) >= bound),
     ("maxItems", _TYPES["array"], lambda value, bound: len(value) <= bound),
     ("minProperties", _TYPES["object"], lambda value, bound: len(value) >= bound),
@@ -74,6 +66,8 @@ class Judge:
 
     def __init__(self, schemas: Schemas) -> None:
         self._schemas = schemas
+        # By reference and the value's identity; the value is kept, so that its identity can't be given to another.
+        self._referred: dict[tuple[str, int], tuple[Any, bool]] = {}
 
     def among(self, value: Any, values: list[Any]) -> bool:
         """Whether an equal JSON value is in a list."""
@@ -83,6 +77,7 @@ class Judge:
         """Whether a value is valid; formats and exotic keywords are not judged."""
         if isinstance(schema, bool) or not isinstance(schema, Mapping) or depth > _DEEPEST:
             return schema is not False
+        schema = sound(schema)
         kinds = schema.get("type", ())
         kinds = (kinds,) if isinstance(kinds, str) else kinds
         if kinds and not any(_TYPES.get(kind, _TYPES["string"])(value) for kind in kinds):
@@ -100,7 +95,7 @@ class Judge:
         def votes(word: str) -> list[bool]:
             return [self.valid(value, one, depth) for one in schema.get(word) or ()]
 
-        if isinstance(schema.get("$ref"), str) and not self.valid(value, self._schemas.target(schema["$ref"]), depth):
+        if "$ref" in schema and not self._refers(value, schema["$ref"], depth):
             return False
         if "not" in schema and self.valid(value, schema["not"], depth):
             return False
@@ -110,6 +105,13 @@ class Judge:
                 return False
         any_of, one_of = votes("anyOf"), votes("oneOf")
         return all(votes("allOf")) and (not any_of or any(any_of)) and (not one_of or sum(one_of) == 1)
+
+    def _refers(self, value: Any, reference: str, depth: int) -> bool:
+        key = (reference, id(value))
+        if key not in self._referred:
+            self._referred[key] = (value, True)  # a circle asks for nothing more
+            self._referred[key] = (value, self.valid(value, self._schemas.target(reference), depth))
+        return self._referred[key][1]
 
     def _inside(self, value: Any, schema: Schema, depth: int) -> bool:
         if isinstance(value, list):
@@ -133,7 +135,7 @@ class Judge:
     def _members(self, value: dict[str, Any], schema: Schema, depth: int) -> bool:
         listed, patterns = schema.get("properties") or {}, schema.get("patternProperties") or {}
         for name, one in value.items():
-            asked = [inner for pattern, inner in patterns.items() if _matches(pattern, name)]
+            asked = [inner for pattern, inner in patterns.items() if matches(pattern, name)]
             asked += [listed[name]] if name in listed else []
             if not all(self.valid(one, inner, depth) for inner in asked or [schema.get("additionalProperties", True)]):
                 return False

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 from urllib.parse import unquote
 
 Schema = Mapping[str, Any]
 
 NEVER = 1_000_000
-_LONGEST_CHAIN = 32
+_LARGEST = 10**30
 
 
 def _joined(one: Any, other: Any) -> list[Any]:
-    return [*one, *(name for name in other if name not in one)] if isinstance(one, list) else other
+    return [*one, *(name for name in other if name not in one)]
 
 
 def _kinds(kinds: Any) -> list[str]:
@@ -55,6 +56,61 @@ _BY_MEMBER = ("properties", "patternProperties", "dependentRequired", "$defs", "
 _SUBSCHEMAS = ("items", "additionalProperties", "propertyNames", "contains")
 
 
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and isfinite(value) and abs(value) < _LARGEST
+
+
+def _length(value: Any) -> bool:
+    return _finite(value) and not isinstance(value, bool) and value >= 0
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _object(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _schemas(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _schema(value: Any) -> bool:
+    return isinstance(value, Mapping | bool)
+
+
+_SOUND: Mapping[str, Callable[[Any], bool]] = {
+    "$ref": lambda value: isinstance(value, str),
+    "type": lambda value: isinstance(value, str) or (_names(value) and bool(value)),
+    "required": _names,
+    "dependentRequired": lambda value: _object(value) and all(map(_names, value.values())),
+    "pattern": lambda value: isinstance(value, str),
+    "multipleOf": lambda value: _length(value) and value > 0,
+    "items": lambda value: _schema(value) or isinstance(value, list),
+    **dict.fromkeys(("enum", "allOf", "anyOf", "oneOf", "prefixItems"), _schemas),
+    **dict.fromkeys(("properties", "patternProperties"), _object),
+    **dict.fromkeys(("additionalProperties", "additionalItems", "propertyNames", "contains", "not", "if"), _schema),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _finite),
+    **dict.fromkeys(("minLength", "minItems", "minProperties", "minContains"), _length),
+    **dict.fromkeys(("maxLength", "maxItems", "maxProperties", "maxContains"), _length),
+}
+
+
+def sound(schema: Schema) -> Schema:
+    """Return a schema without the keywords whose values make no sense."""
+    bad = {word for word, value in schema.items() if word in _SOUND and not _SOUND[word](value)}
+    return {word: value for word, value in schema.items() if word not in bad} if bad else schema
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text matches; a pattern of another dialect matches everything."""
+    try:
+        return re.search(pattern, text) is not None
+    except (re.error, OverflowError, RecursionError):
+        return True
+
+
 class Schemas:
     """The schemas below one root; every answer depends on the schema alone, so answers are kept."""
 
@@ -68,22 +124,20 @@ class Schemas:
         """Return a schema without `$ref` and `allOf`: both merged with what stands beside them."""
         if not isinstance(schema, Mapping):
             return {}
-        if "$ref" not in schema and "allOf" not in schema:
-            return schema
         known = self._plain.get(id(schema))
         if known is None:
-            known = self._plain[id(schema)] = (schema, self._unfolded(schema, _LONGEST_CHAIN))
+            # Whoever comes back here while this is being unfolded has gone in a circle, which asks for nothing more.
+            self._plain[id(schema)] = (schema, {})
+            known = self._plain[id(schema)] = (schema, self._unfolded(sound(schema)))
         return known[1]
 
-    def _unfolded(self, schema: Any, left: int) -> Schema:
-        if not isinstance(schema, Mapping) or left == 0:
-            return {}
+    def _unfolded(self, schema: Schema) -> Schema:
+        if "$ref" not in schema and "allOf" not in schema:
+            return schema
         parts: list[Any] = [{word: value for word, value in schema.items() if word not in ("$ref", "allOf")}]
-        if isinstance(schema.get("$ref"), str):
-            parts.append(self._unfolded(self.target(schema["$ref"]), left - 1))
-        for part in schema.get("allOf") or ():
-            parts.append(self._unfolded(part, left - 1))
-        return self.merged(parts) if len(parts) > 1 else parts[0]
+        if "$ref" in schema:
+            parts.append(self.target(schema["$ref"]))
+        return self.merged([*parts, *schema.get("allOf", ())])
 
     def target(self, reference: str) -> Any:
         """Return the schema a local `$ref` names, an empty one when there is none."""
@@ -129,7 +183,7 @@ class Schemas:
     def other_property(self, plain: Schema, name: str) -> Any:
         """Return the schema of a property that `properties` does not list."""
         for pattern, schema in (plain.get("patternProperties") or {}).items():
-            if re.search(pattern, name):
+            if matches(pattern, name):
                 return schema
         other = plain.get("additionalProperties")
         return other if isinstance(other, Mapping) else {"type": "string"}

@@ -62,6 +62,8 @@ _TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "res
 
 def item_text(item: Item) -> str:
     """Return the readable text of an item: what a message says, what a call passes, what a tool gave back."""
+    if item.get("type") == "message":
+        return _text(item.get("content"))
     return "\n".join(text for key in _TEXT_KEYS if (text := _text(item.get(key))))
 
 
@@ -69,7 +71,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return value or ""
     if isinstance(value, list):
-        return "".join(_text(part) for part in value)
+        return "".join([_text(part) for part in value])
     if isinstance(value, dict):
         return _part_text(value)
     return str(value)
