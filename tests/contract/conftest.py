@@ -1,0 +1,3 @@
+from tests.contract.environments import clients
+
+__all__ = ["clients"]

@@ -1,0 +1,53 @@
+"""Python environments of their own for the generations of OpenAI's client, made once and kept under `.venvs`."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ROOT
+
+HOME = ROOT / ".venvs"
+REQUIREMENTS: Mapping[int, str] = {2: "openai>=2,<3", 3: "openai>=3,<4"}
+
+
+@pytest.fixture(scope="session")
+def clients() -> Mapping[int, Path]:
+    """The Python interpreters that have the client, by its major version."""
+    HOME.mkdir(exist_ok=True)
+    with _alone():
+        return {major: _interpreter(HOME / f"openai-{major}", wanted) for major, wanted in REQUIREMENTS.items()}
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other test runs in this checkout from making the same environments."""
+    with open(HOME / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _interpreter(place: Path, wanted: str) -> Path:
+    """Return the interpreter of an environment, which is made anew when its marker doesn't say what is wanted."""
+    marker = place / "requirement.txt"
+    python = place / "bin" / "python"
+    if python.exists() and marker.exists() and marker.read_text() == wanted:
+        return python
+    shutil.rmtree(place, ignore_errors=True)
+    _run(sys.executable, "-m", "venv", str(place))
+    _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wanted)
+    marker.write_text(wanted)
+    return python
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)

@@ -1,0 +1,89 @@
+"""The guide under both generations of OpenAI's client, sync and async, directly and through a forwarding instance."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.serving import Served, serving
+
+GUIDE = Path(__file__).with_name("guide.py")
+LIMIT_S = 120
+
+
+class Variant(NamedTuple):
+    """One way to run the guide."""
+
+    openai: int
+    kind: str
+    checks: str
+    way: str
+
+    def __str__(self) -> str:
+        return f"openai{self.openai}-{self.kind}-{self.checks}-{self.way}"
+
+    @property
+    def options(self) -> list[str]:
+        """The options of the program."""
+        return ["--async"] * (self.kind == "async") + ["--strict"] * (self.checks == "strict")
+
+
+VARIANTS = [Variant(*one) for one in product((3, 2), ("sync", "async"), ("plain", "strict"), ("direct", "forwarded"))]
+
+
+def run_guide(python: Path, base_url: str, control: str, *options: str, key: str) -> subprocess.CompletedProcess[str]:
+    """Run the guide to its end, as the project of this key."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
+    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control}
+    return subprocess.run(
+        [str(python), str(GUIDE), *options],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**inherited, "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1", **told},
+    )
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def forwarding(mock: Served) -> Iterator[Served]:
+    with serving("serve", "--upstream", mock.base_url) as served:
+        yield served
+
+
+Runs = Mapping[Variant, "Future[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(scope="module")
+def runs(mock: Served, forwarding: Served, clients: Mapping[int, Path]) -> Iterator[Runs]:
+    """All runs, some of them at once; a key of its own makes each a project of its own."""
+    base_urls = {"direct": mock.base_url, "forwarded": forwarding.base_url}
+    pool = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2))
+
+    def start(variant: Variant) -> Future[subprocess.CompletedProcess[str]]:
+        way = (clients[variant.openai], base_urls[variant.way], mock.origin, *variant.options)
+        return pool.submit(run_guide, *way, key=f"guide-{variant}")
+
+    yield {variant: start(variant) for variant in VARIANTS}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_guide(runs: Runs, variant: Variant) -> None:
+    done = runs[variant].result(LIMIT_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("all ")
+    assert f" openai {variant.openai}." in done.stdout.splitlines()[-1]
+    assert done.stderr == ""
