@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mockserver.model.instances import instance
-from mockserver.model.instances_text import matching
 
 
 def check(schema: Any, seed: str = "seed", **how: bool) -> Any:
@@ -239,12 +237,3 @@ def test_unsatisfiable_and_deep_schemas_end() -> None:
     check(deep)
     instance({"type": "string", "pattern": "((x{900}){900}){900}"}, "x")
     instance({"type": "string", "pattern": "(unclosed"}, "x")
-
-
-@pytest.mark.parametrize(
-    "pattern", [*PATTERNS, r"(a)\1b?", r"^[\w.-]+$", r"^[^\s/]{3}$", r"\bfoo\b", r"^\D\W\S$", "a|b"]
-)
-def test_matching(pattern: str) -> None:
-    for seed in "abcdef":
-        found = matching(pattern, seed)
-        assert found is not None and re.search(pattern, found)

@@ -84,7 +84,8 @@ def _candidates(schema: Mapping[str, Any], key: str, name: str, shortest: int, l
     form, pattern = schema.get("format"), schema.get("pattern")
     found = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
     if isinstance(pattern, str):
-        found.append(matching(pattern, key, shortest, longest) or "")
+        made = matching(pattern, key, shortest, longest)
+        found += [] if made is None else [made]
     if name.lower() in _BY_NAME:
         found.append(choose(key, _BY_NAME[name.lower()]))
     return [*found, choose(key, _WORDS)]
