@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -27,7 +27,7 @@ from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, even
 from mockserver.model import tokens
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.model.scenario import parse_lines
-from mockserver.model.seeded import SeededModel
+from mockserver.model.seeded import SeededModel, cap
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
@@ -66,7 +66,7 @@ def open_store(where: str) -> Store:
     return MemoryStore() if where == "memory" else SQLiteStore(where.removeprefix("sqlite:///"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
     """One project's records, to be read: the core's `State`."""
 
@@ -102,8 +102,7 @@ class Operation:
     changes: list[Change] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A turn on its way to the caller: a JSON body, or events in time. `running` turns are finished by delivery."""
 
     id: str
@@ -151,9 +150,7 @@ class Engine:
             raise errors.missing_bearer()
         if allowed and key not in allowed:
             raise errors.incorrect_api_key(key)
-        if not key and not openai_project:
-            return DEFAULT_PROJECT
-        return blake2b(f"{key}\n{openai_project or ''}".encode(), digest_size=12).hexdigest()
+        return _project_name(key, openai_project or "")
 
     # --- one call, one transaction -----------------------------------------------------------------------------
 
@@ -162,7 +159,7 @@ class Engine:
         if doc is None:
             return Clock(frozen=self.settings.clock), 0
         values = orjson.loads(doc)
-        return Clock(**values["clock"]), values["ordinal"]
+        return Clock(values["shift"], values["frozen"]), values["ordinal"]
 
     def _settled(self, project: str, state: State, now: float) -> list[str]:
         """Write what has ended by now; returns the responses that it completed."""
@@ -235,7 +232,7 @@ class Engine:
         )
         reply, used = script.take(operation.state, partial(self._scripted, prompt))
         operation.changes += used
-        return reply or self.model.respond(prompt)
+        return self.model.respond(prompt) if reply is None else cap(reply, prompt, self.rules.count)
 
     def _scripted(self, prompt: Prompt, line: Any) -> Reply | None:
         parsed = parse_lines([line])[0]
@@ -277,8 +274,7 @@ class Engine:
             body = json_body(response)
         if not query.stream:
             return body
-        final = echo.without_billing(orjson.loads(body))
-        events = events_of(final, self.rules.pieces, obfuscate=query.include_obfuscation is not False)
+        events = events_of(orjson.loads(body), self.rules.pieces, obfuscate=query.include_obfuscation is not False)
         return events[query.starting_after + 1 :] if query.starting_after is not None else events
 
     def delete_response(self, project: str, id: str) -> bytes:
@@ -439,8 +435,18 @@ class Engine:
 RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 
 
+@lru_cache(maxsize=4096)
+def _project_name(key: str, openai_project: str) -> str:
+    """Return a project's name; a key is never written down."""
+    if not key and not openai_project:
+        return DEFAULT_PROJECT
+    return blake2b(f"{key}\n{openai_project}".encode(), digest_size=12).hexdigest()
+
+
 def _project_record(clock: Clock, ordinal: int) -> Put:
-    return Put("project", "project", orjson.dumps({"clock": asdict(clock), "ordinal": ordinal}))
+    frozen = "null" if clock.frozen is None else repr(clock.frozen)
+    doc = f'{{"ordinal":{ordinal},"shift":{clock.shift!r},"frozen":{frozen}}}'
+    return Put("project", "project", doc.encode())
 
 
 def _matches(wanted: Mapping[str, str], response: Mapping[str, Any]) -> bool:

@@ -24,18 +24,17 @@ def made(model: str = "gpt-5.6-terra", conversation: str | None = None, **reques
 
 
 def test_W9_key_order_with_everything() -> None:
-    assert list(echo.with_billing(made(conversation="conv_1", prompt_cache_options={}))) == W9
+    assert list(made(conversation="conv_1", prompt_cache_options={})) == W9
 
 
 def test_W10_keys_that_are_missing_when_unused() -> None:
-    silent = list(echo.with_billing(made()))
+    silent = list(made())
     assert silent == [key for key in W9 if key not in ("conversation", "prompt_cache_options")]
 
 
 def test_W9_billing_only_where_asked() -> None:
-    assert "billing" not in made()
-    assert echo.without_billing(echo.with_billing(made())) == made()
-    assert echo.with_billing(made())["billing"] == {"payer": "developer"}
+    assert made()["billing"] == {"payer": "developer"}
+    assert list(echo.without_billing(made())) == [key for key in made() if key != "billing"]
 
 
 def test_W12_silence() -> None:
@@ -170,8 +169,8 @@ def test_R1_54_prompt_cache_options_are_filled() -> None:
 
 def test_W18_begun_is_what_created_showed() -> None:
     final = made() | {"status": "completed", "completed_at": 6, "output": [{"id": "x"}], "usage": {}, "service_tier": "default"}
-    assert echo.begun(echo.with_billing(final)) == made()
-    assert list(echo.begun(final)) == list(made())
+    assert echo.begun(final) == echo.without_billing(made())
+    assert list(echo.begun(final)) == list(echo.without_billing(made()))
 
 
 def test_the_newest_keys_stand_in_alphabetical_place() -> None:

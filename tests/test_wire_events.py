@@ -11,8 +11,10 @@ from mockserver.wire import events
 
 
 def test_S7_exact_key_orders() -> None:
-    delta = events.text_delta("msg_1", 0, 0, "pong", [], "axh0jSQQikAc", 4)
+    delta = events.padded_text_delta("msg_1", 0, 0, "pong", [], "axh0jSQQikAc", 4)
     assert list(delta) == "type content_index delta item_id logprobs obfuscation output_index sequence_number".split()
+    bare = events.text_delta("msg_1", 0, 0, "pong", [], 4)
+    assert list(bare) == [key for key in delta if key != "obfuscation"]
     done = events.on_item("response.output_text.done", "m", 0, 5, content_index=0, logprobs=[], text="pong")
     assert list(done) == "type content_index item_id logprobs output_index sequence_number text".split()
     assert list(events.lifecycle("response.created", {}, 0)) == ["type", "response", "sequence_number"]

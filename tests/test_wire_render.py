@@ -6,6 +6,7 @@ import base64
 import struct
 from typing import Any
 
+import orjson
 import pytest
 
 from mockserver.model.tokens import count
@@ -393,15 +394,15 @@ STORY = [
 @pytest.mark.parametrize("cut", range(len(STORY) + 1))
 def test_a_tally_is_the_same_in_one_go_or_in_two(cut: int) -> None:
     for one in (C, H, H_ROUNDED, H_54):
-        first = Tally.from_json(add(Tally(), STORY[:cut], one, count, hidden).to_json())
+        first = Tally.from_json(orjson.loads(orjson.dumps(add(Tally(), STORY[:cut], one, count, hidden))))
         assert add(first, STORY[cut:], one, count, hidden) == add(Tally(), STORY, one, count, hidden)
 
 
 def test_models_of_one_class_have_equal_tallies() -> None:
-    tallies: dict[str, set[Tally]] = {}
+    tallies: dict[str, set[str]] = {}
     for _, one in names():
         items = [*STORY, {"type": "additional_tools", "tools": []}, {**message(""), "content": [png(900, 900)]}]
-        tallies.setdefault(cost_class(one), set()).add(add(Tally(), items, one, count, hidden))
+        tallies.setdefault(cost_class(one), set()).add(repr(add(Tally(), items, one, count, hidden)))
     assert all(len(found) == 1 for found in tallies.values())
     assert cost_class(model("gpt-5.6-terra")) == cost_class(model("gpt-5.6-sol"))
     assert len(tallies) > 5

@@ -6,8 +6,7 @@ A request that is refused leaves no trace: nothing here writes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.core import context, pairing
 from mockserver.core.lineage import Lineage, resolve_lineage
@@ -24,8 +23,7 @@ from mockserver.wire.resources import stored_item
 Request = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A request that will be answered.
 
     `items` are its own items in stored form, `summary` the context up to and including them, `input_tokens` what
@@ -97,8 +95,8 @@ _UNBUILT_ITEMS = frozenset({"compaction_trigger", "compaction"})
 
 def refuse_unbuilt(request: Request) -> None:
     """Raise a 501 MockError for what the mock does not do yet."""
-    for name, asked in _UNBUILT.items():
-        if name in request and asked(request[name]):
+    for name in _UNBUILT.keys() & request.keys():
+        if _UNBUILT[name](request[name]):
             raise MockError(f"The mock does not support '{name}' yet.", status=501, param=name)
     own = request.get("input")
     for index, item in enumerate(own if isinstance(own, list) else ()):

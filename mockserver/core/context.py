@@ -14,20 +14,26 @@ from mockserver.wire import render
 from mockserver.wire.catalog import Model
 
 
-def grown(before: Summary, items: list[Item], *, turns: int = 0) -> Summary:
-    """Return the summary of a context once `items` stand behind it; its tokens are left to be counted when needed."""
+def grown(
+    before: Summary, items: list[Item], *, turns: int = 0, cost_class: str = "", tally: render.Tally | None = None
+) -> Summary:
+    """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
+    types = [item["type"] for item in items]
+    paired = not before.pending and pairing.PAIRED.isdisjoint(types)
     return Summary(
-        count=before.count + len(items),
-        turn=before.turn + turns,
-        pending=pairing.after(before.pending, items),
-        reasoned=before.reasoned or any(item["type"] == "reasoning" for item in items),
+        before.count + len(items),
+        before.turn + turns,
+        before.pending if paired else pairing.after(before.pending, items),
+        before.reasoned or "reasoning" in types,
+        cost_class,
+        tally,
     )
 
 
 def extended(before: Summary, items: list[Item], model: Model, rules: Rules, *, turns: int = 0) -> Summary:
     """Return the same with the token tally carried on; `before` is counted for this model."""
-    tally = _tallied(before, items, model, rules).to_json()
-    return replace(grown(before, items, turns=turns), cost_class=before.cost_class, tally=tally)
+    tally = _tallied(before, items, model, rules)
+    return grown(before, items, turns=turns, cost_class=before.cost_class, tally=tally)
 
 
 def counted(state: State, summary: Summary, head: str | None, model: Model, rules: Rules) -> Summary:
@@ -36,7 +42,7 @@ def counted(state: State, summary: Summary, head: str | None, model: Model, rule
     if summary.cost_class == cost_class:
         return summary
     tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, hidden_tokens(rules))
-    return replace(summary, cost_class=cost_class, tally=tally.to_json())
+    return replace(summary, cost_class=cost_class, tally=tally)
 
 
 def input_tokens(
@@ -55,7 +61,7 @@ def admitted(
     """Return the summary of the context with a request's own items, and the request's input tokens."""
     summary = extended(before, kept, model, rules)
     anonymous = any(_anonymous_call(item) for item in sent)
-    tally = _priced(before, sent, kept, model, rules) if anonymous else render.Tally.from_json(summary.tally)
+    tally = _priced(before, sent, kept, model, rules) if anonymous else _tally(summary)
     return summary, render.input_tokens(request, tally, model, rules.count)
 
 
@@ -77,7 +83,13 @@ def _without_id(item: Item) -> Item:
 
 
 def _tallied(before: Summary, items: Iterable[Item], model: Model, rules: Rules) -> render.Tally:
-    return render.add(render.Tally.from_json(before.tally), items, model, rules.count, hidden_tokens(rules))
+    return render.add(_tally(before), items, model, rules.count, hidden_tokens(rules))
+
+
+def _tally(summary: Summary) -> render.Tally:
+    if summary.tally is None:
+        raise ValueError("the summary has not been counted")
+    return summary.tally
 
 
 def hidden_tokens(rules: Rules) -> Callable[[Any], int]:

@@ -52,7 +52,7 @@ class Running:
 
 def stored_body(turn: Turn) -> bytes:
     """Return the JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9."""
-    return json_body(echo.with_billing(turn.final))
+    return json_body(turn.final)
 
 
 def begin(state: State, turn: Turn, body: bytes, ends_at: float, order: int) -> list[Change]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.core.rules import Rules
 from mockserver.core.state import Conversation, Node, State, Summary, read_conversation, read_node
@@ -11,8 +10,7 @@ from mockserver.wire import errors
 from mockserver.wire.ids import partition_of_conversation
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """The context a request continues: the node it ends in, its summary, the partition key its ids share."""
 
     head: str | None = None

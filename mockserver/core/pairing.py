@@ -20,6 +20,7 @@ ANSWERS = {
     "tool_search_call": "tool_search_output",
 }
 OUTPUTS = frozenset(ANSWERS.values())
+PAIRED = OUTPUTS | ANSWERS.keys()
 
 
 def call_id(item: Item) -> str | None:
@@ -69,6 +70,8 @@ def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -
 
     `history` walks the context before `items`; it is read only when an output's call is not among the pending ones.
     """
+    if not pending and PAIRED.isdisjoint([item["type"] for item in items]):
+        return pending
     strays = orphans(pending, items)
     if strays:
         answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}

@@ -5,7 +5,7 @@ Adding an item type that streams is one function and one row of `STREAMERS`; a t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mockserver.wire import events
@@ -46,6 +46,23 @@ class Script:
     def on(self, type: str, item: Item, index: int, **fields: Any) -> None:
         """Write an event about an item."""
         self.events.append(events.on_item(type, item["id"], index, self.number, **fields))
+
+    def text_deltas(
+        self, item_id: str, index: int, content_index: int, pieces: list[str], logprobs: Sequence[Any] = ()
+    ) -> None:
+        """Write one padded `response.output_text.delta` per piece, each with the same log probabilities."""
+        shown, first = list(logprobs), self.number
+        if self.padding is None:
+            self.events += [
+                events.text_delta(item_id, index, content_index, piece, shown, number)
+                for number, piece in enumerate(pieces, first)
+            ]
+            return
+        fillers = self.padding.fill(pieces)
+        self.events += [
+            events.padded_text_delta(item_id, index, content_index, piece, shown, filler, number)
+            for number, (piece, filler) in enumerate(zip(pieces, fillers, strict=True), first)
+        ]
 
     def deltas(self, type: str, item: Item, index: int, text: str, **fields: Any) -> None:
         """Write one padded delta per token of a text."""
@@ -91,24 +108,15 @@ _EMPTY_TEXT: dict[str, Any] = {"annotations": [], "logprobs": [], "text": ""}
 
 
 def _text_deltas(script: Script, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
-    pieces = script.pieces(part["text"])
-    logprobs = part["logprobs"]
+    pieces, logprobs, citations = script.pieces(part["text"]), part["logprobs"], list(enumerate(part["annotations"]))
+    if not logprobs and not citations:
+        script.text_deltas(item["id"], index, content_index, pieces)
+        return
+    position = 0
     per_piece = len(logprobs) == len(pieces)
-    citations = list(enumerate(part["annotations"]))
-    position, padding, item_id = 0, script.padding, item["id"]
     for at, piece in enumerate(pieces):
         position += len(piece)
-        script.events.append(
-            events.text_delta(
-                item_id,
-                index,
-                content_index,
-                piece,
-                logprobs[at : at + 1] if per_piece else [],
-                None if padding is None else padding(piece),
-                script.number,
-            )
-        )
+        script.text_deltas(item["id"], index, content_index, [piece], logprobs[at : at + 1] if per_piece else [])
         while citations and _ends_at(citations[0][1]) <= position:
             _citation(script, item, index, content_index, *citations.pop(0))
     for citation in citations:

@@ -7,7 +7,6 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -23,9 +22,8 @@ from mockserver.wire.ids import Mint
 from mockserver.wire.resources import output_item, present
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One answered request: `final` is the terminal Response as events carry it, `node` its step in the context."""
+class Turn(NamedTuple):
+    """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context."""
 
     final: dict[str, Any]
     node: Node
@@ -200,6 +198,7 @@ def events_of(
     The same response always gives the same events, so nothing but the response needs to be stored for a replay.
     """
     script = Script(pieces, Padding(final["id"]) if obfuscate else None)
+    final = echo.without_billing(final)
     begun = echo.begun(final)
     script.lifecycle("response.created", begun)
     script.lifecycle("response.in_progress", begun)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from threading import RLock
 
 from mockserver.core.state import UNLISTED, Change, Delete, Put, Record
@@ -27,11 +27,9 @@ class MemoryStore:
         self._projects: dict[str, _Project] = {}
         self._lock = RLock()
 
-    @contextmanager
-    def transaction(self, project: str) -> Iterator[None]:
+    def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out; what is applied inside is applied at once, so callers apply last."""
-        with self._lock:
-            yield
+        return self._lock
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """Return a record's document, None when there is none."""

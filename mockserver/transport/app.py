@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from hashlib import blake2b
 
 from starlette.types import Receive, Scope, Send
@@ -52,8 +51,8 @@ class MockApp:
         call = read_head(scope)
         control = call.path.startswith(CONTROL_PREFIX)
         try:
-            body = await read_body(receive, call.headers, self.engine.settings.max_body_bytes)
-            answer = self._answer(replace(call, body=body), control=control)
+            call.body = await read_body(receive, call.headers, self.engine.settings.max_body_bytes)
+            answer = self._answer(call, control=control)
         except Disconnected:
             return
         except (APIError, MockError) as error:
@@ -65,9 +64,9 @@ class MockApp:
         await send_answer(answer, common, receive, send, head=call.method == "HEAD")
 
     def _answer(self, call: Call, *, control: bool) -> Answer:
-        project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-        handler, parts = (control_handler if control else public_handler)(call)
-        return handler(self.engine, replace(call, project=project, parts=parts))
+        call.project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
+        handler, call.parts = (control_handler if control else public_handler)(call)
+        return handler(self.engine, call)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of every answer of the public API. Spec: W15."""

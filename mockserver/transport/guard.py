@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -57,6 +58,7 @@ def _allowed(host: str, hosts: frozenset[str]) -> bool:
     return name in hosts or _loopback(name)
 
 
+@lru_cache(maxsize=256)
 def _host_name(host: str) -> str:
     """Return the name or address of `name:port`, lower case, without brackets; empty when it is malformed."""
     if host.count(":") > 1 and not host.startswith("["):
@@ -69,6 +71,7 @@ def _host_name(host: str) -> str:
     return (parts.hostname or "").removesuffix(".") if well_formed else ""
 
 
+@lru_cache(maxsize=256)
 def _loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True

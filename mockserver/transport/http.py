@@ -22,7 +22,7 @@ class Disconnected(Exception):
     """The client went away."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body."""
 
@@ -61,7 +61,8 @@ def error_answer(error: APIError | MockError) -> Answer:
 
 def read_head(scope: Scope) -> Call:
     """Return a request without its body."""
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = scope["query_string"]
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
     return Call(scope["method"], scope["path"], pairs, dict(scope["headers"]))
 
 

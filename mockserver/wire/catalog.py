@@ -14,7 +14,7 @@ from typing import Literal
 import orjson
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one object per model, so that models are cheap keys of caches
 class Model:
     """One model as the API echoes it.
 

@@ -76,7 +76,7 @@ _NOT_ECHOED = {
 def response_object(
     request: Request, model: Model, *, identifier: str, created_at: int, stored: bool, conversation: str | None
 ) -> dict[str, Any]:
-    """Return a Response that has just begun: status in_progress, no output, no usage. Spec: W9, W12, W18."""
+    """Return a Response without output and usage, with the keys of a JSON body in the wire's order. Spec: W9, W12."""
     asked = request.get
     response = {
         "id": identifier,
@@ -84,10 +84,11 @@ def response_object(
         "created_at": created_at,
         "status": "in_progress",
         "background": asked("background", False),
+        "billing": {"payer": "developer"},
         "completed_at": None,
         "conversation": {"id": conversation},
         "error": None,
-        "frequency_penalty": _decimal(asked("frequency_penalty", 0.0)),
+        "frequency_penalty": float(asked("frequency_penalty", 0.0)),
         "incomplete_details": None,
         "instructions": asked("instructions"),
         "max_output_tokens": asked("max_output_tokens"),
@@ -96,7 +97,7 @@ def response_object(
         "moderation": None,
         "output": [],
         "parallel_tool_calls": asked("parallel_tool_calls", True),
-        "presence_penalty": _decimal(asked("presence_penalty", 0.0)),
+        "presence_penalty": float(asked("presence_penalty", 0.0)),
         "previous_response_id": asked("previous_response_id"),
         "prompt_cache_key": asked("prompt_cache_key"),
         "prompt_cache_options": _cache_options(asked("prompt_cache_options")),
@@ -105,13 +106,13 @@ def response_object(
         "safety_identifier": asked("safety_identifier"),
         "service_tier": "flex" if asked("service_tier") == "flex" else "auto",
         "store": stored,
-        "temperature": _decimal(asked("temperature", 1.0)),
+        "temperature": float(asked("temperature", 1.0)),
         "text": _text(asked("text") or {}),
         "tool_choice": asked("tool_choice", "auto"),
         "tool_usage": {"image_gen": _NO_IMAGES, "web_search": {"num_requests": 0}},
         "tools": [echo_tool(tool) for tool in asked("tools", ())],
         "top_logprobs": asked("top_logprobs", 0),
-        "top_p": _decimal(asked("top_p", model.top_p)),
+        "top_p": float(asked("top_p", model.top_p)),
         "truncation": asked("truncation", "disabled"),
         "usage": None,
         "user": asked("user"),
@@ -133,19 +134,11 @@ def _with_newest_keys(response: dict[str, Any], request: Request) -> dict[str, A
     return dict(head + sorted(tail) + list(response.items())[-2:])
 
 
-def with_billing(response: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON-body form of a terminal Response, which alone names who pays. Spec: W9."""
-    body = {}
-    for key, value in response.items():
-        body[key] = value
-        if key == "background":
-            body["billing"] = {"payer": "developer"}
-    return body
-
-
 def without_billing(response: dict[str, Any]) -> dict[str, Any]:
-    """Return the form that events carry. Spec: W9."""
-    return {key: value for key, value in response.items() if key != "billing"}
+    """Return the form that events carry: only the body of a terminal response names who pays. Spec: W9."""
+    bare = response.copy()
+    bare.pop("billing", None)
+    return bare
 
 
 def begun(response: dict[str, Any]) -> dict[str, Any]:
@@ -177,10 +170,6 @@ def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
 def effective_effort(request: Request, model: Model) -> str | None:
     """Return the reasoning effort that applies: the one asked for, else the model's default. Spec: F4, W12."""
     return (request.get("reasoning") or {}).get("effort") or model.default_effort
-
-
-def _decimal(value: float) -> float:
-    return float(value)
 
 
 def _cache_options(options: dict[str, Any] | None) -> dict[str, Any]:

@@ -45,22 +45,33 @@ def on_item(type: str, item_id: str, output_index: int, number: int, **fields: A
     return {"type": type, **{key: fields[key] for key in sorted(fields)}}
 
 
-def text_delta(
-    item_id: str, index: int, content_index: int, delta: str, logprobs: list[Any], padding: str | None, number: int
-) -> Event:
-    """`response.output_text.delta`; `padding` is its obfuscation, None when switched off. Spec: S6, S7."""
-    event: Event = {
+def text_delta(item_id: str, index: int, content_index: int, delta: str, logprobs: list[Any], number: int) -> Event:
+    """`response.output_text.delta` without obfuscation. Spec: S7."""
+    return {
         "type": "response.output_text.delta",
         "content_index": content_index,
         "delta": delta,
         "item_id": item_id,
         "logprobs": logprobs,
+        "output_index": index,
+        "sequence_number": number,
     }
-    if padding is not None:
-        event["obfuscation"] = padding
-    event["output_index"] = index
-    event["sequence_number"] = number
-    return event
+
+
+def padded_text_delta(
+    item_id: str, index: int, content_index: int, delta: str, logprobs: list[Any], padding: str, number: int
+) -> Event:
+    """`response.output_text.delta` with its obfuscation. Spec: S6, S7."""
+    return {
+        "type": "response.output_text.delta",
+        "content_index": content_index,
+        "delta": delta,
+        "item_id": item_id,
+        "logprobs": logprobs,
+        "obfuscation": padding,
+        "output_index": index,
+        "sequence_number": number,
+    }
 
 
 def error(error: dict[str, Any], number: int) -> Event:
@@ -77,12 +88,21 @@ class Padding:
         self._used = 0
 
     def __call__(self, delta: str) -> str:
-        length = -len(delta) % 16
-        if self._used + length > len(self._pool):
-            self._pool = draw(f"{self._seed}/{self._pool[:16]}", 512)
-            self._used = 0
-        start, self._used = self._used, self._used + length
-        return self._pool[start : self._used]
+        return self.fill([delta])[0]
+
+    def fill(self, deltas: list[str]) -> list[str]:
+        """Return the padding of each of a row of deltas."""
+        fillers = []
+        pool, used = self._pool, self._used
+        for delta in deltas:
+            length = -len(delta) % 16
+            if used + length > len(pool):
+                pool = draw(f"{self._seed}/{pool[:16]}", 512)
+                used = 0
+            fillers.append(pool[used : used + length])
+            used += length
+        self._pool, self._used = pool, used
+        return fillers
 
 
 def sse(events: Iterable[Event]) -> bytes:

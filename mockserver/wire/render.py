@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from mockserver.wire.catalog import Model
@@ -74,7 +75,7 @@ def no_hidden_tokens(item: Item) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, for that makes building one three times as slow; nobody changes it all the same
 class Tally:
     """The cost of a context in tokens, for one cost class of models, ready to be extended.
 
@@ -89,18 +90,14 @@ class Tally:
     pending: tuple[tuple[str, str, str | None], ...] = ()
     answered: bool = False
 
-    def to_json(self) -> list[Any]:
-        """Return the tally as a JSON list."""
-        calls = [list(call) for call in self.pending]
-        return [self.total, self.reasoning_now, self.reasoning_before, calls, self.answered]
-
     @classmethod
-    def from_json(cls, value: Sequence[Any]) -> Tally:
-        """Return the tally that `to_json` wrote."""
-        total, now, before, calls, answered = value
-        return cls(total, now, before, tuple((call[0], call[1], call[2]) for call in calls), answered)
+    def from_json(cls, value: Mapping[str, Any]) -> Tally:
+        """Return the tally that a JSON object of its fields describes."""
+        calls = tuple((call[0], call[1], call[2]) for call in value["pending"])
+        return cls(value["total"], value["reasoning_now"], value["reasoning_before"], calls, value["answered"])
 
 
+@cache
 def cost_class(model: Model) -> str:
     """Return a name for all that tallies depend on: models of one class have equal tallies. Spec: T2, T3, T7, T12."""
     rule = rule_of(model)
@@ -222,6 +219,7 @@ def _call_without_id(model: Model) -> int:
     return CALL_WITHOUT_ID[model.family]
 
 
+@cache
 def _additional_tools(model: Model) -> int:
     return next(tokens for prefix, tokens in _ADDITIONAL_TOOLS if model.id.startswith(prefix))
 
@@ -259,7 +257,8 @@ def content_tokens(content: Any, model: Model, count: Count) -> int:
             total += FILE_TOKENS if text is None else 0
         else:
             texts.append(part.get("refusal" if kind == "refusal" else "text") or "")
-    return total + count("".join(texts)) + images_tokens(images, model)
+    total += count(texts[0] if len(texts) == 1 else "".join(texts))
+    return total + images_tokens(images, model) if images else total
 
 
 def input_tokens(request: Mapping[str, Any], tally: Tally, model: Model, count: Count) -> int:

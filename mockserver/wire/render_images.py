@@ -10,6 +10,7 @@ import binascii
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any
 from urllib.parse import unquote
@@ -52,6 +53,7 @@ _RULES: dict[str, ImageRule] = {
 _OTHERS = ImageRule(factor=1.2, item=5)
 
 
+@cache
 def rule_of(model: Model) -> ImageRule:
     """Return the model's image rule."""
     prefixes = [prefix for prefix in _RULES if model.id.startswith(prefix)]
@@ -60,9 +62,10 @@ def rule_of(model: Model) -> ImageRule:
 
 def images_tokens(images: Iterable[Mapping[str, Any]], model: Model) -> int:
     """Return the cost of all images of one item. Spec: T12."""
-    rule, parts = rule_of(model), list(images)
+    parts = list(images)
     if not parts:
         return 0
+    rule = rule_of(model)
     if rule.tile:
         return sum(
             rule.base + (0 if part.get("detail") == "low" else rule.tile * _tiles(size_of(part))) for part in parts

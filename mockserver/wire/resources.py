@@ -73,13 +73,23 @@ def _content(content: Any, role: str) -> list[Any]:
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     match part["type"]:
         case "output_text":
-            filled = {"annotations": [], "logprobs": [], **{k: v for k, v in part.items() if v is not None}}
-            filled["annotations"] = [_ordered_part(one) for one in filled["annotations"]]
-            return _ordered_part(filled)
+            return _output_text(part)
         case "input_image":
             return _ordered_part({**part, "detail": part.get("detail") or "auto"})
         case _:
             return _ordered_part(part)
+
+
+def _output_text(part: dict[str, Any]) -> dict[str, Any]:
+    known = {
+        "type": "output_text",
+        "annotations": [_ordered_part(one) for one in part.get("annotations") or ()],
+        "logprobs": part.get("logprobs") or [],
+        "text": part["text"],
+    }
+    if part.keys() <= known.keys():
+        return known
+    return _ordered_part({**{key: value for key, value in part.items() if value is not None}, **known})
 
 
 def typed(item: Item) -> Item:
@@ -99,27 +109,40 @@ def input_items(value: str | Iterable[Item]) -> list[Item]:
 def stored_item(item: Item, mint: Mint) -> Item:
     """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2."""
     kind = item["type"]
+    if kind == "message":
+        return _stored_message(item, mint)
     filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
     filled["id"] = item.get("id") or mint.item(kind)
     if kind not in STATUSLESS:
         filled["status"] = item.get("status") or "completed"
     else:
         filled.pop("status", None)
-    if kind == "message":
-        filled["content"] = _content(filled["content"], filled["role"])
     return ordered(filled)
+
+
+def _stored_message(item: Item, mint: Mint) -> Item:
+    message = {
+        "id": item.get("id") or mint.item("message"),
+        "type": "message",
+        "status": item.get("status") or "completed",
+        "content": _content(item["content"], item["role"]),
+    }
+    if item.get("phase"):
+        message["phase"] = item["phase"]
+    message["role"] = item["role"]
+    return message
 
 
 def output_item(draft: Item, mint: Mint) -> Item:
     """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent."""
-    item = dict(draft)
-    if item["type"] in _NEEDS_CALL_ID and not item.get("call_id"):
-        item["call_id"] = mint.call()
-    if item["type"] == "message":
-        item.setdefault("role", "assistant")
-    if item["type"] == "code_interpreter_call":
-        item.setdefault("container_id", mint.container())
-    return stored_item(item, mint)
+    kind = draft["type"]
+    if kind == "message":
+        return _stored_message({"role": "assistant", **draft}, mint)
+    if kind in _NEEDS_CALL_ID and not draft.get("call_id"):
+        draft = {**draft, "call_id": mint.call()}
+    if kind == "code_interpreter_call" and not draft.get("container_id"):
+        draft = {**draft, "container_id": mint.container()}
+    return stored_item(draft, mint)
 
 
 _NEEDS_CALL_ID = frozenset(

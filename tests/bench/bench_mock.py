@@ -1,0 +1,204 @@
+"""What a mocked turn costs: CPU of the server's process per request, as a ratio to a bare ASGI app with canned bytes;
+and what a turn costs at depth 1, 20 and 200 of a chain.
+
+Everything is measured in one run, in rounds that take turns; the load comes from another process. Run with
+`pytest -m bench tests/bench/bench_mock.py -s`, or as a script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from mockserver.core.turn import Emit
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.transport.app import create_app
+from mockserver.transport.serve import Server, bind, server_config
+from mockserver.wire.events import sse
+from proxy.app import ProxyApp
+from tests.bench.bench_relay import cpu, metered
+
+ROUNDS = 5
+CONNECTIONS = 8
+REQUESTS = {"json": 1600, "sse": 800}  # in a round
+EVENTS = 58
+MODEL = "gpt-4.1"
+DEPTHS = (1, 20, 200)
+TURNS = 400  # measured per depth in a round
+KINDS = ("canned", "mock", "mock on sqlite")
+
+
+def body(kind: str) -> bytes:
+    """Return the request body of a kind of load; the reply to the streamed one takes `EVENTS` events."""
+    request: dict[str, Any] = {"model": MODEL, "input": "ping"}
+    if kind == "sse":
+        request = {"model": MODEL, "input": " ".join(["word"] * (EVENTS - 18)), "stream": True}
+    return orjson.dumps(request)
+
+
+def recorded() -> tuple[bytes, list[bytes]]:
+    """Return what the mock answers: the JSON body, and each event's bytes."""
+    engine = Engine(Settings())
+    answer = engine.create_response("p", body("json")).body
+    steps = engine.create_response("p", body("sse")).steps
+    events = [event for step in steps if isinstance(step, Emit) for event in step.events]
+    assert len(events) == EVENTS, f"{len(events)} events, not {EVENTS}"
+    return answer or b"", [sse([event]) for event in events]
+
+
+def canned() -> Any:
+    """The baseline: an ASGI app that reads the body and sends recorded bytes, one write per event."""
+    answer, events = recorded()
+    plain = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+    streamed = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked, more = b"", True
+        while more:
+            message = await receive()
+            asked += message.get("body", b"")
+            more = message.get("more_body", False)
+        if b'"stream"' not in asked:
+            await send({"type": "http.response.start", "status": 200, "headers": plain})
+            await send({"type": "http.response.body", "body": answer})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": streamed})
+        for event in events:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def child(kind: str, where: str) -> None:
+    """Serve until the parent ends this process; prints the port."""
+    listener = bind("127.0.0.1", 0)
+    settings = Settings(store=f"sqlite:///{where}" if kind.endswith("sqlite") else "memory")
+    app = canned() if kind == "canned" else ProxyApp(create_app(settings), settings)
+    Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
+
+
+class Child:
+    """A process of this script and its port."""
+
+    def __init__(self, kind: str, where: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.bench_mock", kind, where],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.communicate()
+
+
+async def client(port: int, kind: str, count: int, key: int) -> None:
+    """Send requests one after the other over one connection, as one project."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    asked = body(kind)
+    head = (
+        f"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer key-{key}\r\nAccept: application/json\r\nContent-Length: {len(asked)}\r\n\r\n"
+    )
+    for _ in range(count):
+        writer.write(head.encode() + asked)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if kind == "sse":
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+        else:
+            length = int(answer.lower().partition(b"content-length:")[2].split()[0])
+            await reader.readexactly(length)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def measure(ports: dict[str, int]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the median microseconds per request, of CPU and of time, by server and kind of load."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for turn in range(ROUNDS + 1):
+        for name, port in ports.items():
+            for kind, count in REQUESTS.items():
+                before, start = await cpu(port), time.perf_counter()
+                share = count // CONNECTIONS
+                await asyncio.gather(*(client(port, kind, share, key) for key in range(CONNECTIONS)))
+                took = time.perf_counter() - start
+                used = await cpu(port) - before
+                if turn:  # the first round warms up
+                    found.setdefault((name, kind), []).append((used / count * 1e6, took / count * 1e6))
+    return {
+        key: (statistics.median(one for one, _ in rows), statistics.median(one for _, one in rows))
+        for key, rows in found.items()
+    }
+
+
+def chain_cost(engine: Engine) -> dict[int, float]:
+    """Return the median microseconds of CPU of a turn at each depth of a chain; rounds take turns."""
+    parents: dict[int, str | None] = {}
+    parent = None
+    for depth in range(1, max(DEPTHS) + 1):
+        if depth in DEPTHS:
+            parents[depth] = parent
+        parent = engine.create_response("p", turn_body(parent)).id
+    found: dict[int, list[float]] = {depth: [] for depth in DEPTHS}
+    for _ in range(2 * ROUNDS):
+        for depth in DEPTHS:
+            asked = turn_body(parents[depth])
+            start = time.process_time()
+            for _ in range(TURNS):
+                engine.create_response("p", asked)
+            found[depth].append((time.process_time() - start) / TURNS * 1e6)
+    return {depth: min(rows) for depth, rows in found.items()}
+
+
+def turn_body(parent: str | None) -> bytes:
+    """Return the body of one turn of a chain."""
+    return orjson.dumps({"model": MODEL, "input": "and then?", "previous_response_id": parent})
+
+
+def run() -> None:
+    """Measure everything and print the tables."""
+    with tempfile.TemporaryDirectory() as directory:
+        children = {kind: Child(kind, f"{directory}/bench.db") for kind in KINDS}
+        try:
+            found = asyncio.run(measure({name: one.port for name, one in children.items()}))
+        finally:
+            for one in children.values():
+                one.stop()
+        heads = "".join(f"{kind + ' µs':>10}{'ratio':>7}{'turns/s':>9}" for kind in REQUESTS)
+        print(f"\n{'CPU of the server per turn':<28}{heads}")
+        for name in KINDS:
+            row = f"{name:<28}"
+            for kind in REQUESTS:
+                used, took = found[name, kind]
+                row += f"{used:>10.0f}{used / found['canned', kind][0]:>7.2f}{1e6 / took:>9.0f}"
+            print(row)
+        print(f"\n{'CPU of a turn in a chain':<28}" + "".join(f"{f'turn {d} µs':>14}{'ratio':>7}" for d in DEPTHS))
+        for name, store in (("memory", "memory"), ("sqlite", f"sqlite:///{directory}/chain.db")):
+            costs = chain_cost(Engine(Settings(store=store)))
+            print(f"{name:<28}" + "".join(f"{costs[d]:>14.0f}{costs[d] / costs[1]:>7.2f}" for d in DEPTHS))
+
+
+@pytest.mark.bench
+def test_turns_cost_little() -> None:
+    run()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        child(sys.argv[1], sys.argv[2])
+    else:
+        run()
