@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import json
 import logging
 import os
@@ -157,7 +158,18 @@ class Server(uvicorn.Server):
         """Start to accept."""
         await super().startup(sockets=sockets)
         if self.started and not self.should_exit:
+            spare_the_collector()
             self._ready()
+
+
+def spare_the_collector() -> None:
+    """Keep the garbage collector off what lives as long as the process, and let it look less often at the rest.
+
+    A turn leaves next to no cycles behind, but hundreds of objects that the default thresholds would have it walk.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
