@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.wire import chunked, connect, exchange, read_on, request
+from tests.contract.wire import Answer, chunked, connect, exchange, read_on, request
 from tests.serving import FROZEN, Served, serving
 
 MODEL = "gpt-4.1"
@@ -135,3 +135,21 @@ def test_projects_stay_apart_in_one_file(store: str) -> None:
     with serving(*FROZEN, "--store", store) as served:
         assert served.request("GET", f"/v1/responses/{first['id']}", key="other").status == 404
         assert served.control("GET", "/responses", key="other")["data"] == []
+
+
+def ask_workers(store: str, times: int) -> tuple[list[Answer], list[str]]:
+    """Create responses with two worker processes; returns the answers and the ids that are listed, oldest first."""
+    with serving(*FROZEN, "--store", store, "--workers", "2") as served:
+        turns = [request("POST", "/v1/responses", {"model": MODEL, "input": f"{number}"}) for number in range(times)]
+        answers = [exchange(served.port, turn) for turn in turns]
+        return answers, [one["id"] for one in served.control("GET", "/responses?limit=100")["data"]][::-1]
+
+
+def test_workers_share_a_file(store: str) -> None:
+    answers, listed = ask_workers(store, 40)
+    assert [answer.json["id"] for answer in answers] == listed and len(set(listed)) == 40
+
+
+def test_workers_name_every_request_differently(store: str) -> None:
+    answers, _ = ask_workers(store, 40)
+    assert len({answer.header("x-request-id") for answer in answers}) == 40
