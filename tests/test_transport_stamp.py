@@ -30,7 +30,7 @@ def test_date_and_given_headers() -> None:
 
 
 def test_date_of_the_app_stays() -> None:
-    assert stamped((b"Date", b"then"), kind="http.response") == [(b"Date", b"then"), (b"x-source", b"here")]
+    assert stamped((b"date", b"then"), kind="http.response") == [(b"date", b"then"), (b"x-source", b"here")]
 
 
 def test_refused_websocket() -> None:

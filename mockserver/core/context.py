@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from mockserver.core import pairing
@@ -41,8 +42,15 @@ def counted(state: State, summary: Summary, head: str | None, model: Model, rule
     cost_class = render.cost_class(model)
     if summary.cost_class == cost_class:
         return summary
+    if head is None:
+        return _nothing(cost_class)
     tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, hidden_tokens(rules))
     return replace(summary, cost_class=cost_class, tally=tally)
+
+
+@cache
+def _nothing(cost_class: str) -> Summary:
+    return Summary(cost_class=cost_class, tally=render.Tally())
 
 
 def input_tokens(

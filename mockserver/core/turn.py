@@ -148,7 +148,9 @@ def _outcome(admission: Admission, reply: Any, items: list[Item], rules: Rules) 
 def _usage(admission: Admission, reply: Any, items: list[Item], rules: Rules) -> dict[str, Any]:
     """Return the usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8."""
     model, asked = admission.model, reply.usage
-    output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
+    output = reply.output_tokens
+    if output is None:
+        output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
     counted = {
         "input_tokens": admission.input_tokens,
         "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},

@@ -15,7 +15,7 @@ from mockserver.wire.errors import APIError
 Item = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prompt:
     """All that a model may look at for one turn.
 
@@ -36,17 +36,19 @@ class Prompt:
     transport: str = "http"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What the model says: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
 
-    `reasoning_tokens` are the hidden tokens behind a reasoning item. `usage` overrides counted figures, partly or
+    `reasoning_tokens` are the hidden tokens behind a reasoning item; `output_tokens` is the length of it all, None when
+    nobody has counted it yet. `usage` overrides counted figures, partly or
     whole. At most one of `error` (the request fails with it, nothing is stored), `failed` (`{code, message}`: the turn
     starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed model name.
     """
 
     output: tuple[Item, ...] = ()
     reasoning_tokens: int = 0
+    output_tokens: int | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     error: APIError | None = None
     failed: Mapping[str, Any] | None = None

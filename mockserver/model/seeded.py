@@ -93,6 +93,8 @@ def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
     """Put a reasoning item first; where the cap is tight, thinking gives way to the answer."""
     reasoning = prompt.request.get("reasoning") or {}
     drawn = _drawn_tokens(prompt, str(reasoning.get("effort") or prompt.model.default_effort))
+    if not drawn:
+        return Reply(output=(answer,))
     item = reasoning_item(_thought(prompt) if reasoning.get("summary") else None)
     room = _most(prompt) - _length((item, answer), 0, prompt, count)
     unit = ROUNDING if prompt.model.rounds_reasoning else 1
@@ -283,7 +285,11 @@ _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
 def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all. Spec: R7.5, R7.6, R7.7."""
     most = _most(prompt)
-    if reply.error or reply.failed or _length(reply.output, reply.reasoning_tokens, prompt, count) <= most:
+    if reply.error or reply.failed:
+        return reply
+    length = _length(reply.output, reply.reasoning_tokens, prompt, count)
+    if length <= most:
+        reply.output_tokens = length
         return reply
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
     kept: list[Item] = []

@@ -27,9 +27,10 @@ class Stamp:
 
         async def stamped(message: Message) -> None:
             if message["type"] in STARTS:
-                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
-                if all(name.lower() != b"date" for name, _ in message["headers"]):
-                    message["headers"].insert(0, (b"date", self._now()))
+                headers = [*message.get("headers", ()), *self._headers]
+                if b"date" not in [name for name, _ in headers]:
+                    headers.insert(0, (b"date", self._now()))
+                message = {**message, "headers": headers}
             await send(message)
 
         return await self._app(scope, receive, stamped)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from mockserver.wire.catalog import Model
@@ -77,49 +79,15 @@ def response_object(
     request: Request, model: Model, *, identifier: str, created_at: int, stored: bool, conversation: str | None
 ) -> dict[str, Any]:
     """Return a Response without output and usage, with the keys of a JSON body in the wire's order. Spec: W9, W12."""
-    asked = request.get
-    response = {
-        "id": identifier,
-        "object": "response",
-        "created_at": created_at,
-        "status": "in_progress",
-        "background": asked("background", False),
-        "billing": {"payer": "developer"},
-        "completed_at": None,
-        "conversation": {"id": conversation},
-        "error": None,
-        "frequency_penalty": float(asked("frequency_penalty", 0.0)),
-        "incomplete_details": None,
-        "instructions": asked("instructions"),
-        "max_output_tokens": asked("max_output_tokens"),
-        "max_tool_calls": asked("max_tool_calls"),
-        "model": model.id,
-        "moderation": None,
-        "output": [],
-        "parallel_tool_calls": asked("parallel_tool_calls", True),
-        "presence_penalty": float(asked("presence_penalty", 0.0)),
-        "previous_response_id": asked("previous_response_id"),
-        "prompt_cache_key": asked("prompt_cache_key"),
-        "prompt_cache_options": _cache_options(asked("prompt_cache_options")),
-        "prompt_cache_retention": asked("prompt_cache_retention") or model.prompt_cache_retention,
-        "reasoning": _reasoning(asked("reasoning") or {}, model),
-        "safety_identifier": asked("safety_identifier"),
-        "service_tier": "flex" if asked("service_tier") == "flex" else "auto",
-        "store": stored,
-        "temperature": float(asked("temperature", 1.0)),
-        "text": _text(asked("text") or {}),
-        "tool_choice": asked("tool_choice", "auto"),
-        "tool_usage": {"image_gen": _NO_IMAGES, "web_search": {"num_requests": 0}},
-        "tools": [echo_tool(tool) for tool in asked("tools", ())],
-        "top_logprobs": asked("top_logprobs", 0),
-        "top_p": float(asked("top_p", model.top_p)),
-        "truncation": asked("truncation", "disabled"),
-        "usage": None,
-        "user": asked("user"),
-        "metadata": asked("metadata", {}),
-    }
+    response = _silent(model).copy()
+    response["id"], response["created_at"], response["store"] = identifier, created_at, stored
+    for name, value in request.items():
+        if name in _ECHOES:
+            response[name] = _ECHOES[name](value, model)
     if conversation is None:
         del response["conversation"]
+    else:
+        response["conversation"] = {"id": conversation}
     if "prompt_cache_options" not in request:
         del response["prompt_cache_options"]
     if "access_programs" in request or "image" in request:
@@ -127,11 +95,56 @@ def response_object(
     return response
 
 
+@cache
+def _silent(model: Model) -> dict[str, Any]:
+    """Return the Response to a request that says nothing, to be copied; nobody changes what it holds. Spec: W12."""
+    return {
+        "id": "",
+        "object": "response",
+        "created_at": 0,
+        "status": "in_progress",
+        "background": False,
+        "billing": {"payer": "developer"},
+        "completed_at": None,
+        "conversation": None,
+        "error": None,
+        "frequency_penalty": 0.0,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": model.id,
+        "moderation": None,
+        "output": [],
+        "parallel_tool_calls": True,
+        "presence_penalty": 0.0,
+        "previous_response_id": None,
+        "prompt_cache_key": None,
+        "prompt_cache_options": None,
+        "prompt_cache_retention": model.prompt_cache_retention,
+        "reasoning": _reasoning({}, model),
+        "safety_identifier": None,
+        "service_tier": "auto",
+        "store": True,
+        "temperature": 1.0,
+        "text": _text({}),
+        "tool_choice": "auto",
+        "tool_usage": _tool_usage(0),
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": model.top_p,
+        "truncation": "disabled",
+        "usage": None,
+        "user": None,
+        "metadata": {},
+    }
+
+
 def _with_newest_keys(response: dict[str, Any], request: Request) -> dict[str, Any]:
     """Add the keys that only the newest clients send, in alphabetical position."""
-    head, tail = list(response.items())[:4], list(response.items())[4:-2]
-    tail += [(key, request[key]) for key in ("access_programs", "image") if key in request]
-    return dict(head + sorted(tail) + list(response.items())[-2:])
+    entries = list(response.items())
+    added = [(key, request[key]) for key in ("access_programs", "image") if key in request]
+    return dict(entries[:4] + sorted(entries[4:-2] + added) + entries[-2:])
 
 
 def without_billing(response: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +164,7 @@ def begun(response: dict[str, Any]) -> dict[str, Any]:
         "incomplete_details": None,
         "output": [],
         "service_tier": tier if tier == "flex" else "auto",
-        "tool_usage": {"image_gen": _NO_IMAGES, "web_search": {"num_requests": 0}},
+        "tool_usage": _tool_usage(0),
         "usage": None,
     }
 
@@ -163,7 +176,10 @@ def completed_tier(asked: str | None) -> str:
 
 def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the counts of hosted tool use; `num_requests` counts searches. Spec: W12."""
-    searches = sum(item["type"] == "web_search_call" for item in output)
+    return _tool_usage([item["type"] for item in output].count("web_search_call"))
+
+
+def _tool_usage(searches: int) -> dict[str, Any]:
     return {"image_gen": _NO_IMAGES, "web_search": {"num_requests": searches}}
 
 
@@ -279,3 +295,39 @@ def _strict_member(key: str, value: Any) -> Any:
         branches = [strict_form(one) for one in value]
         return None if None in branches else branches
     return strict_form(value) if key == "items" else value
+
+
+def _as_sent(value: Any, model: Model) -> Any:
+    return value
+
+
+def _number(value: float, model: Model) -> float:
+    return float(value)
+
+
+# request field → how the Response echoes it (Spec: R1.54, F1, F4–F7); a field without a row is not echoed
+_ECHOES: dict[str, Callable[[Any, Model], Any]] = {
+    "background": _as_sent,
+    "frequency_penalty": _number,
+    "instructions": _as_sent,
+    "max_output_tokens": _as_sent,
+    "max_tool_calls": _as_sent,
+    "metadata": _as_sent,
+    "parallel_tool_calls": _as_sent,
+    "presence_penalty": _number,
+    "previous_response_id": _as_sent,
+    "prompt_cache_key": _as_sent,
+    "prompt_cache_options": lambda value, model: _cache_options(value),
+    "prompt_cache_retention": _as_sent,
+    "reasoning": _reasoning,
+    "safety_identifier": _as_sent,
+    "service_tier": lambda value, model: "flex" if value == "flex" else "auto",
+    "temperature": _number,
+    "text": lambda value, model: _text(value),
+    "tool_choice": _as_sent,
+    "tools": lambda value, model: [echo_tool(tool) for tool in value],
+    "top_logprobs": _as_sent,
+    "top_p": _number,
+    "truncation": _as_sent,
+    "user": _as_sent,
+}
