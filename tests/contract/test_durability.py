@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -137,19 +138,26 @@ def test_projects_stay_apart_in_one_file(store: str) -> None:
         assert served.control("GET", "/responses", key="other")["data"] == []
 
 
-def ask_workers(store: str, times: int) -> tuple[list[Answer], list[str]]:
-    """Create responses with two worker processes; returns the answers and the ids that are listed, oldest first."""
+@pytest.fixture(scope="module")
+def by_workers(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Answer], list[str]]:
+    """Answers of two worker processes, and the ids of what is stored then, oldest first."""
+    store = f"sqlite:///{tmp_path_factory.mktemp('workers') / 'state.db'}"
     with serving(*FROZEN, "--store", store, "--workers", "2") as served:
-        turns = [request("POST", "/v1/responses", {"model": MODEL, "input": f"{number}"}) for number in range(times)]
-        answers = [exchange(served.port, turn) for turn in turns]
+        answers = []
+        for number in range(60):
+            answers.append(
+                exchange(served.port, request("POST", "/v1/responses", {"model": MODEL, "input": str(number)}))
+            )
+            time.sleep(0.04)  # the workers do not start at the same moment, and both shall have their share
         return answers, [one["id"] for one in served.control("GET", "/responses?limit=100")["data"]][::-1]
 
 
-def test_workers_share_a_file(store: str) -> None:
-    answers, listed = ask_workers(store, 40)
-    assert [answer.json["id"] for answer in answers] == listed and len(set(listed)) == 40
+def test_workers_share_a_file(by_workers: tuple[list[Answer], list[str]]) -> None:
+    answers, listed = by_workers
+    assert [answer.json["id"] for answer in answers] == listed and len(set(listed)) == 60
 
 
-def test_workers_name_every_request_differently(store: str) -> None:
-    answers, _ = ask_workers(store, 40)
-    assert len({answer.header("x-request-id") for answer in answers}) == 40
+def test_workers_name_every_request_differently(by_workers: tuple[list[Answer], list[str]]) -> None:
+    """Spec: W15, C4."""
+    answers, _ = by_workers
+    assert len({answer.header("x-request-id") for answer in answers}) == 60
