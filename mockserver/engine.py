@@ -275,7 +275,7 @@ class Engine:
         if not query.stream:
             return body
         events = events_of(orjson.loads(body), self.rules.pieces, obfuscate=query.include_obfuscation is not False)
-        return events[query.starting_after + 1 :] if query.starting_after is not None else events
+        return events if query.starting_after is None else events[max(query.starting_after + 1, 0) :]
 
     def delete_response(self, project: str, id: str) -> bytes:
         """Delete a response. Spec: P3."""

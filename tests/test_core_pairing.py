@@ -36,6 +36,10 @@ def test_call_and_output_in_one_input() -> None:
     assert pairing.check({}, [CALL, OUTPUT], []) == {}
 
 
+def test_an_output_before_its_call_has_no_call() -> None:
+    assert refused(pairing.check, {}, [OUTPUT, CALL], []).message.startswith("No tool call found")
+
+
 def test_a_second_output_for_an_answered_call_has_its_call() -> None:
     assert pairing.check({}, [OUTPUT], iter([CALL])) == {}
 

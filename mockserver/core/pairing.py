@@ -41,28 +41,26 @@ def owed(item: Item) -> bool:
 
 def after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:
     """Return the outputs still owed once `items` stand behind a context that owes `pending`."""
-    items = list(items)
     left = dict(pending)
     for item in items:
         if owed(item):
             left[item["call_id"]] = ANSWERS[item["type"]]
-    for item in items:
-        if item["type"] in OUTPUTS:
+        elif item["type"] in OUTPUTS:
             left.pop(call_id(item) or "", None)
     return left
 
 
 def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
-    """Return the outputs among `items` that answer neither a pending call nor one of their own number."""
+    """Return the outputs among `items` that answer neither a pending call nor one that stands before them."""
     calls = dict(pending)
+    found = []
     for item in items:
-        if item["type"] in ANSWERS and item.get("call_id"):
-            calls[item["call_id"]] = ANSWERS[item["type"]]
-    return [
-        item
-        for item in items
-        if item["type"] in OUTPUTS and call_id(item) is not None and calls.get(call_id(item) or "") != item["type"]
-    ]
+        id = call_id(item)
+        if item["type"] in ANSWERS and id is not None:
+            calls[id] = ANSWERS[item["type"]]
+        elif item["type"] in OUTPUTS and id is not None and calls.get(id) != item["type"]:
+            found.append(item)
+    return found
 
 
 def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> dict[str, str]:

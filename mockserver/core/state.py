@@ -104,7 +104,7 @@ class Node:
     status: str = ""
     conversation: str | None = None
     deleted: bool = False
-    include: tuple[str, ...] = ()
+    include: list[str] = field(default_factory=list)
 
     def doc(self) -> bytes:
         """Return the stored form."""

@@ -188,7 +188,7 @@ def _node(
         mint.partition,
         status,
         conversation.id if conversation else None,
-        include=tuple(include),
+        include=include,
     )
 
 

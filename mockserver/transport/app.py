@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from hashlib import blake2b
 
 from starlette.types import Receive, Scope, Send
@@ -28,6 +29,8 @@ class MockApp:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._served = 0
+        # workers number their requests apart from each other
+        self._worker = os.getpid() if engine.settings.workers > 1 else 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, one WebSocket, or the life of the process."""
@@ -71,7 +74,7 @@ class MockApp:
     def _headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of every answer of the public API. Spec: W15."""
         self._served += 1
-        name = f"{self.engine.settings.seed}/{self._served}".encode()
+        name = f"{self.engine.settings.seed}/{self._worker}/{self._served}".encode()
         return [
             (b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()),
             (b"openai-version", b"2020-10-01"),

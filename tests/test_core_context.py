@@ -1,0 +1,50 @@
+"""Summaries of contexts. Spec: R1.20, R1.29, T7."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.core import context
+from mockserver.core.rules import Rules
+from mockserver.core.state import Summary
+from mockserver.wire import catalog, render
+from tests.driving import Driver
+
+RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
+ITEMS = st.sampled_from(
+    [
+        {"type": "message", "id": "m", "role": "user", "content": [{"type": "input_text", "text": "a b"}]},
+        {"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "c"}]},
+        {"type": "function_call", "id": "f", "call_id": "c", "name": "n", "arguments": "{}"},
+        {"type": "function_call_output", "id": "o", "call_id": "c", "output": "x y"},
+        {"type": "reasoning", "id": "r", "summary": []},
+    ]
+)
+CHAT = catalog.resolve("gpt-4.1")
+assert CHAT is not None
+START = Summary(cost_class=render.cost_class(CHAT), tally=render.Tally())
+
+
+@given(st.lists(ITEMS, max_size=8), st.integers(0, 8))
+def test_extending_at_once_or_step_by_step_is_the_same(items: list[dict[str, object]], cut: int) -> None:
+    assert CHAT is not None
+    whole = context.extended(START, items, CHAT, RULES)
+    steps = context.extended(context.extended(START, items[:cut], CHAT, RULES), items[cut:], CHAT, RULES)
+    assert steps == whole
+    assert whole.count == len(items)
+    assert whole.reasoned == any(item["type"] == "reasoning" for item in items)
+
+
+def test_grown_leaves_the_tokens_to_be_counted() -> None:
+    grown = context.grown(START, [], turns=1)
+    assert (grown.turn, grown.cost_class, grown.tally) == (1, "", None)
+
+
+def test_T7_a_call_replayed_without_id_costs_three_less() -> None:
+    call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
+    drive = Driver()
+    id = drive.conversation(items=[call])["id"]
+    known = drive.create([output], conversation=id)["usage"]["input_tokens"]
+    assert known - drive.create([call, output])["usage"]["input_tokens"] == 3

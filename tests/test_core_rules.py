@@ -1,0 +1,18 @@
+"""The parameters of the semantics. Spec: R1.2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mockserver.core.rules import Rules
+
+RULES = Rules(count=len, pieces=list, key=b"")
+
+
+def test_R1_2_thirty_days_to_the_second() -> None:
+    assert not RULES.expired(100, 100 + 30 * 86_400 - 1)
+    assert RULES.expired(100, 100 + 30 * 86_400)
+
+
+def test_R1_2_zero_days_mean_never() -> None:
+    assert not replace(RULES, response_ttl_days=0).expired(0, 1e12)

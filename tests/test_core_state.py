@@ -1,0 +1,64 @@
+"""Records: nodes, conversations and entries survive being written down."""
+
+from __future__ import annotations
+
+from mockserver.core import state
+from mockserver.core.state import Conversation, Entry, Node, Put, Summary
+from mockserver.store.memory import MemoryStore
+from mockserver.wire.render import Tally
+
+
+class Records:
+    """A project's records for a test."""
+
+    def __init__(self, *puts: Put) -> None:
+        self.store = MemoryStore()
+        self.store.apply("p", puts)
+
+    def get(self, kind: str, id: str) -> bytes | None:
+        return self.store.get("p", kind, id)
+
+    def scan(self, kind: str, parent: str = "", **how: object) -> list[state.Record]:
+        return self.store.scan("p", kind, parent, **how)  # type: ignore[arg-type]
+
+
+def node(id: str, parent: str | None, *texts: str) -> Node:
+    tally = Tally(5, 1, 0, (("call_1", "f", None),), True)
+    summary = Summary(2, 1, {"call_1": "function_call_output"}, True, "class", tally)
+    return Node(id, parent, [{"id": text, "text": text} for text in texts], 1, 5, summary, "0ab", "completed", "conv_1")
+
+
+def test_a_node_comes_back_as_it_was() -> None:
+    one = node("resp_1", None, "a")
+    assert state.decode_node(one.doc()) == one
+    assert state.read_node(Records(Put("node", "resp_1", one.doc())), "resp_1") == one
+    assert state.read_node(Records(), "resp_1") is None
+
+
+def test_contexts_are_walked_back_and_read_forward() -> None:
+    nodes = [node("n1", None, "a", "b"), node("n2", "n1", "c"), node("n3", "n2", "d", "e")]
+    records = Records(*(Put("node", one.id, one.doc()) for one in nodes))
+    assert [item["id"] for item in state.items_up_to(records, "n3")] == list("abcde")
+    assert [item["id"] for item in state.items_back(records, "n2")] == list("cba")
+    assert state.items_up_to(records, None) == []
+    assert state.read_summary(records, "n3") == nodes[2].summary
+    assert state.read_summary(records, None) == Summary()
+
+
+def test_a_conversation_comes_back_as_it_was() -> None:
+    one = Conversation({"id": "conv_1", "metadata": {}}, 3, "n1", 7, "resp_1")
+    assert state.read_conversation(Records(one.put()), "conv_1") == one
+    assert state.read_conversation(Records(), "conv_1") is None
+
+
+def test_an_entry_comes_back_as_it_was() -> None:
+    entry = Entry("n1", 2, 9)
+    records = Records(entry.put("conv_1", "msg_1"))
+    assert state.read_entry(records, "conv_1", "msg_1") == entry
+    assert state.read_entry(records, "conv_2", "msg_1") is None
+    assert [record.order for record in records.scan("entry", "conv_1")] == [9]
+
+
+def test_pointers_name_the_place_of_each_item() -> None:
+    pointers = state.item_pointers(node("n1", None, "a", "b"))
+    assert [(put.id, put.doc) for put in pointers if isinstance(put, Put)] == [("a", b'["n1",0]'), ("b", b'["n1",1]')]
