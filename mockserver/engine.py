@@ -7,12 +7,11 @@ written nothing, apart from time that has passed and a scripted line that was us
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -31,7 +30,7 @@ from mockserver.model.seeded import SeededModel, cap
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.wire import catalog, echo, errors, requests, resources
+from mockserver.wire import catalog, errors, requests, resources
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event
@@ -39,6 +38,8 @@ from mockserver.wire.ids import Mint
 from mockserver.wire.query import ListQuery, RetrieveQuery
 
 DEFAULT_PROJECT = "default"
+
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -99,7 +100,7 @@ class Operation:
     now: float
     ordinal: int
     mint: Mint
-    changes: list[Change] = field(default_factory=list)
+    changes: list[Change]
 
 
 class Delivery(NamedTuple):
@@ -169,16 +170,27 @@ class Engine:
             self.store.apply(project, settled[1])
         return ended
 
-    @contextmanager
-    def _writing(self, project: str) -> Iterator[Operation]:
+    def _write(self, project: str, work: Callable[[Operation], T]) -> T:
+        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises."""
         state = View(self.store, project)
         with self.store.transaction(project):
             clock, ordinal = self._clock(state)
             now = clock.reading(self._wall())
             self._settled(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self._mint(project, ordinal, now))
-            yield operation
-            self.store.apply(project, [*operation.changes, _project_record(operation.clock, ordinal + 1)])
+            operation = Operation(state, clock, now, ordinal, self._mint(project, ordinal, now), [])
+            result = work(operation)
+            operation.changes.append(_project_record(operation.clock, ordinal + 1))
+            self.store.apply(project, operation.changes)
+            return result
+
+    def _change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
+        """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
+
+        def apply(operation: Operation) -> Any:
+            result, operation.changes = work(operation)
+            return result
+
+        return json_body(self._write(project, apply))
 
     def _mint(self, project: str, ordinal: int, now: float) -> Mint:
         return Mint(f"{self.settings.seed}/{project}/{ordinal}", now, self._cluster)
@@ -198,8 +210,7 @@ class Engine:
     def create_response(self, project: str, body: bytes) -> Delivery:
         """Create a response: judged, admitted, answered, written, and laid out for delivery. Spec: P1."""
         request = requests.create_response(body)
-        with self._writing(project) as operation:
-            outcome = self._answer(operation, request)
+        outcome = self._write(project, lambda operation: self._answer(operation, request))
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
@@ -279,9 +290,7 @@ class Engine:
 
     def delete_response(self, project: str, id: str) -> bytes:
         """Delete a response. Spec: P3."""
-        with self._writing(project) as operation:
-            marker, operation.changes = lifecycle.delete_response(operation.state, id, self.rules, operation.now)
-        return json_body(marker)
+        return self._change(project, lambda at: lifecycle.delete_response(at.state, id, self.rules, at.now))
 
     def list_input_items(self, project: str, id: str, query: ListQuery) -> bytes:
         """List a response's input items. Spec: P5."""
@@ -302,9 +311,7 @@ class Engine:
     def create_conversation(self, project: str, body: bytes) -> bytes:
         """Create a conversation. Spec: P9."""
         request = requests.create_conversation(body)
-        with self._writing(project) as at:
-            made, at.changes = conversations.create(at.state, request, at.mint, at.now, at.ordinal)
-        return json_body(made)
+        return self._change(project, lambda at: conversations.create(at.state, request, at.mint, at.now, at.ordinal))
 
     def retrieve_conversation(self, project: str, id: str) -> bytes:
         """Return a conversation. Spec: P10."""
@@ -314,23 +321,22 @@ class Engine:
     def update_conversation(self, project: str, id: str, body: bytes) -> bytes:
         """Replace a conversation's metadata. Spec: P11."""
         request = requests.update_conversation(body)
-        with self._writing(project) as at:
-            changed, at.changes = conversations.update(at.state, id, request)
-        return json_body(changed)
+        return self._change(project, lambda at: conversations.update(at.state, id, request))
 
     def delete_conversation(self, project: str, id: str) -> bytes:
         """Delete a conversation, not its items. Spec: P12."""
-        with self._writing(project) as at:
-            marker, at.changes = conversations.delete(at.state, id)
-        return json_body(marker)
+        return self._change(project, lambda at: conversations.delete(at.state, id))
 
     def create_items(self, project: str, id: str, body: bytes, include: Iterable[str]) -> bytes:
         """Add items to a conversation. Spec: P13."""
         request = requests.create_items(body)
-        with self._writing(project) as at:
-            items, at.changes = conversations.create_items(at.state, id, request, at.mint, at.now)
-        shown = [resources.present(item, set(include)) for item in items]
-        return json_body(resources.page(shown, has_more=False))
+        asked = frozenset(include)
+
+        def work(at: Operation) -> tuple[Any, list[Change]]:
+            items, changes = conversations.create_items(at.state, id, request, at.mint, at.now)
+            return resources.page([resources.present(item, asked) for item in items], has_more=False), changes
+
+        return self._change(project, work)
 
     def list_items(self, project: str, id: str, query: ListQuery) -> bytes:
         """List a conversation's items. Spec: P14."""
@@ -345,9 +351,7 @@ class Engine:
 
     def delete_item(self, project: str, id: str, item_id: str) -> bytes:
         """Delete one item of a conversation; returns the conversation. Spec: P16."""
-        with self._writing(project) as at:
-            conversation, at.changes = conversations.delete_item(at.state, id, item_id)
-        return json_body(conversation)
+        return self._change(project, lambda at: conversations.delete_item(at.state, id, item_id))
 
     # --- models ------------------------------------------------------------------------------------------------
 
@@ -371,26 +375,34 @@ class Engine:
 
     def set_clock(self, project: str, now: float | None) -> dict[str, Any]:
         """Freeze the project's clock at a time, or let it run with the system's (None)."""
-        with self._writing(project) as at:
+
+        def work(at: Operation) -> None:
             at.clock = Clock() if now is None else at.clock.frozen_at(now)
+
+        self._write(project, work)
         return self.read_clock(project)
 
     def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
         """Move the project's clock forward; says which responses expired and which turns came to their end."""
-        with self._writing(project) as at:
+
+        def work(at: Operation) -> dict[str, Any]:
             at.clock = at.clock.advanced(seconds)
             now = at.now + seconds
             completed = self._settled(project, at.state, now)
             expired = inspection.expired_between(at.state, self.rules, at.now, now)
-        return {"now": now, "expired": expired, "completed": completed}
+            return {"now": now, "expired": expired, "completed": completed}
+
+        return self._write(project, work)
 
     def enqueue(self, project: str, lines: Any) -> int:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
         parse_lines(lines)
-        with self._writing(project) as at:
+
+        def work(at: Operation) -> int:
             at.changes = script.enqueue(at.state, lines)
-            waiting = len(script.queued(at.state))
-        return waiting + len(lines)
+            return len(script.queued(at.state)) + len(lines)
+
+        return self._write(project, work)
 
     def reset(self, project: str, only: Iterable[str] | None = None) -> None:
         """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""

@@ -15,6 +15,7 @@ Answerer = Literal["mock", "upstream"]
 MODE_HEADER = "X-Understudy-Mode"
 CONTROL = "/_mock"
 COVERED = ("/v1/responses", "/v1/conversations", "/v1/models")
+_BELOW_COVERED = tuple(prefix + "/" for prefix in COVERED)
 
 # mode: who answers (a covered path, any other path)
 ANSWERERS: Mapping[str, tuple[Answerer, Answerer]] = MappingProxyType(
@@ -40,10 +41,12 @@ def decide(method: str, path: str, mode_header: str | None, settings: Settings) 
     """Return who answers; `path` is percent-decoded, `mode_header` the value of `X-Understudy-Mode` if it was sent."""
     if _below(path, CONTROL):
         return MOCK
-    mode = settings.default_mode if mode_header is None else mode_header.strip().lower()
-    complaint = _complaint(mode, settings)
-    if complaint:
-        return Decision(error=MockError(complaint, param=MODE_HEADER))
+    if mode_header is None:
+        mode = settings.default_mode
+    else:
+        mode = mode_header.strip().lower()
+        if complaint := _complaint(mode, settings):
+            return Decision(error=MockError(complaint, param=MODE_HEADER))
     covered, other = ANSWERERS[mode]
     if (covered if _covered(path) else other) == "mock":
         return MOCK
@@ -75,7 +78,7 @@ def _not_mocked(method: str, path: str) -> MockError:
 
 
 def _covered(path: str) -> bool:
-    return any(_below(path, prefix) for prefix in COVERED)
+    return path in COVERED or path.startswith(_BELOW_COVERED)
 
 
 def _below(path: str, prefix: str) -> bool:

@@ -125,7 +125,9 @@ def test_rooms_introduce_themselves_in_ten_lines() -> None:
 
 def test_no_cycles_between_modules() -> None:
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES}
-    graph = {name: {one for one in imports(ast.parse(path.read_text())) if one in modules} for name, path in modules.items()}
+    graph = {
+        name: {one for one in imports(ast.parse(path.read_text())) if one in modules} for name, path in modules.items()
+    }
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -144,7 +146,8 @@ def test_every_source_file_has_its_test_file() -> None:
     missing = [
         str(path.relative_to(ROOT))
         for path in SOURCES
-        if path.stem not in ("__init__", "__main__") and f"test_{room(path)}_{path.stem}" not in tests
+        if path.stem not in ("__init__", "__main__")
+        and f"test_{room(path)}_{path.stem}" not in tests
         and f"test_{path.stem}" not in tests
     ]
     assert not missing

@@ -59,7 +59,9 @@ def test_order_of_judgement(start: str, fields: dict[str, Any]) -> None:
 def test_E51_the_word_json_must_be_in_the_messages() -> None:
     fields: dict[str, Any] = {"text": {"format": {"type": "json_object"}}}
     drive = Driver()
-    message = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
+    message = (
+        "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
+    )
     assert refused(drive.create, "hello", instructions="answer in JSON", **fields).message == message
     assert drive.create("hello, as JSON", **fields)["status"] == "completed"
 
@@ -87,7 +89,12 @@ def test_what_is_not_built_is_refused_loudly(fields: dict[str, Any]) -> None:
 
 def test_a_refusal_leaves_no_trace() -> None:
     drive, twin = Driver(), Driver()
-    for fields in ({"model": "nope"}, {"previous_response_id": "resp_1"}, {"input": [CALL]}, {"conversation": "conv_1"}):
+    for fields in (
+        {"model": "nope"},
+        {"previous_response_id": "resp_1"},
+        {"input": [CALL]},
+        {"conversation": "conv_1"},
+    ):
         refused(drive.create, **{"input": "x", **fields})
     assert drive.create() == twin.create()
 
@@ -102,7 +109,13 @@ REQUESTS: list[dict[str, Any]] = [
     {"input": "hello", "instructions": "be brief"},
     {"input": "hello", "tools": [TOOL]},
     {"input": "hello", "tools": [TOOL], "parallel_tool_calls": False},
-    {"input": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]},
+    {
+        "input": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b"},
+            {"role": "user", "content": "c"},
+        ]
+    },
     {"input": [CALL, {"type": "function_call_output", "call_id": "call_1", "output": "x"}]},
 ]
 
@@ -127,7 +140,10 @@ def test_R8_1_counting_stores_nothing() -> None:
     assert drive.create() == twin.create()
 
 
-@given(st.lists(st.sampled_from(["alpha", "beta gamma", "δ"]), min_size=1, max_size=6), st.sampled_from(["gpt-4.1", "gpt-5.4"]))
+@given(
+    st.lists(st.sampled_from(["alpha", "beta gamma", "δ"]), min_size=1, max_size=6),
+    st.sampled_from(["gpt-4.1", "gpt-5.4"]),
+)
 @settings(max_examples=25, deadline=None)
 def test_T11_a_chain_costs_what_replaying_its_items_costs(texts: list[str], model: str) -> None:
     drive = Driver()

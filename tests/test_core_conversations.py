@@ -89,7 +89,9 @@ def test_R2_18_an_unstored_turn_still_writes_to_its_conversation() -> None:
 def test_R2_10_a_failed_turn_adds_nothing_an_incomplete_one_does() -> None:
     drive = Driver()
     id = drive.conversation()["id"]
-    drive.script({"reply": {"failed": {"code": "server_error", "message": "m"}}}, {"reply": {"incomplete": "content_filter"}})
+    drive.script(
+        {"reply": {"failed": {"code": "server_error", "message": "m"}}}, {"reply": {"incomplete": "content_filter"}}
+    )
     assert drive.create("u1", conversation=id)["status"] == "failed"
     assert texts(drive, id) == []
     assert drive.create("u2", conversation=id)["status"] == "incomplete"

@@ -110,7 +110,10 @@ def test_R1_28_forks_do_not_see_each_other() -> None:
 
 @pytest.mark.parametrize(
     ("ending", "chained"),
-    [({"failed": {"code": "server_error", "message": "m"}}, False), ({"text": "a", "incomplete": "max_output_tokens"}, True)],
+    [
+        ({"failed": {"code": "server_error", "message": "m"}}, False),
+        ({"text": "a", "incomplete": "max_output_tokens"}, True),
+    ],
 )
 def test_R1_32_only_a_good_ending_can_be_continued(ending: dict[str, object], chained: bool) -> None:
     drive = Driver()

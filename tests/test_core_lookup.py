@@ -8,7 +8,11 @@ REASONING_MODEL = "gpt-5.6-terra"
 
 
 def message(id: str | None = None, text: str = "a") -> dict[str, object]:
-    item: dict[str, object] = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+    item: dict[str, object] = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text}],
+    }
     return item | {"id": id, "status": "completed"} if id else item
 
 

@@ -195,7 +195,9 @@ def test_S6_which_deltas_are_padded(name: str) -> None:
     item = ORDERS[name][0]
     deltas = [event for event in events(item) if event["type"].endswith(".delta")]
     assert all(("obfuscation" in event) == (name in (*PADDED, "mcp_call that failed")) for event in deltas)
-    assert all((len(event["delta"]) + len(event["obfuscation"])) % 16 == 0 for event in deltas if "obfuscation" in event)
+    assert all(
+        (len(event["delta"]) + len(event["obfuscation"])) % 16 == 0 for event in deltas if "obfuscation" in event
+    )
     assert not any("obfuscation" in event for event in events(item, padded=False))
 
 

@@ -136,14 +136,24 @@ def test_S8h_and_S12_a_failed_turn() -> None:
     drive = Driver()
     drive.script({"reply": {"failed": {"code": "insufficient_quota", "message": "spent"}}})
     stream = drive.stream("hello")
-    assert [event["type"] for event in stream] == ["response.created", "response.in_progress", "error", "response.failed"]
+    assert [event["type"] for event in stream] == [
+        "response.created",
+        "response.in_progress",
+        "error",
+        "response.failed",
+    ]
     error = stream[2]
     assert list(error) == ["type", "error", "sequence_number"]
     assert list(error["error"]) == ["type", "code", "message", "param"]
     assert error["error"]["type"] == "insufficient_quota"
     final = stream[3]["response"]
     assert final["error"] == {"code": "insufficient_quota", "message": "spent"}
-    assert (final["status"], final["usage"], final["completed_at"], final["service_tier"]) == ("failed", None, None, "auto")
+    assert (final["status"], final["usage"], final["completed_at"], final["service_tier"]) == (
+        "failed",
+        None,
+        None,
+        "auto",
+    )
 
 
 def test_S8g_and_R7_6_max_output_tokens_cuts_the_turn_short() -> None:
@@ -160,7 +170,9 @@ def test_S8g_and_R7_6_max_output_tokens_cuts_the_turn_short() -> None:
 
 def test_O2_usage_of_a_script_is_put_over_the_counted_one() -> None:
     drive = Driver()
-    drive.script({"reply": {"text": "a", "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 64}}}})
+    drive.script(
+        {"reply": {"text": "a", "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 64}}}}
+    )
     usage = drive.create("hello")["usage"]
     assert usage["input_tokens"] == 100
     assert usage["input_tokens_details"] == {"cache_write_tokens": 0, "cached_tokens": 64}

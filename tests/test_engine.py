@@ -75,7 +75,7 @@ def test_everything_survives_a_restart_on_sqlite(tmp_path: Path) -> None:
     again = Driver(store=where)
     assert again.get(first["id"])["id"] == first["id"]
     assert again.context(again.create("u3", previous_response_id=first["id"])["id"])[0] == "u1"
-    assert [text_of(item) for item in again.items(conversation, order="asc")["data"]][0] == "u2"
+    assert text_of(again.items(conversation, order="asc")["data"][0]) == "u2"
     assert again.get(inside["id"])["conversation"] == {"id": conversation}
     assert again.engine.read_clock("p")["now"] == NOON + 2 * 86_400
     assert text_of(again.create("later")["output"][0]) == "kept for later"

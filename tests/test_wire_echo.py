@@ -98,7 +98,11 @@ def test_F7_a_schema_without_strict_form_is_not_strict() -> None:
 
 
 HOSTED = {
-    "file_search": {"filters": None, "max_num_results": 20, "ranking_options": {"ranker": "auto", "score_threshold": 0.0}},
+    "file_search": {
+        "filters": None,
+        "max_num_results": 20,
+        "ranking_options": {"ranker": "auto", "score_threshold": 0.0},
+    },
     "web_search": {
         "filters": None,
         "return_token_budget": "default",
@@ -168,7 +172,13 @@ def test_R1_54_prompt_cache_options_are_filled() -> None:
 
 
 def test_W18_begun_is_what_created_showed() -> None:
-    final = made() | {"status": "completed", "completed_at": 6, "output": [{"id": "x"}], "usage": {}, "service_tier": "default"}
+    final = made() | {
+        "status": "completed",
+        "completed_at": 6,
+        "output": [{"id": "x"}],
+        "usage": {},
+        "service_tier": "default",
+    }
     assert echo.begun(final) == echo.without_billing(made())
     assert list(echo.begun(final)) == list(echo.without_billing(made()))
 

@@ -39,7 +39,10 @@ ORDERS = {
         {"server_label": "s", "name": "n", "arguments": "{}"},
         "id type status approval_request_id arguments error name output server_label",
     ),
-    "mcp_approval_request": ({"server_label": "s", "name": "n", "arguments": ""}, "id type arguments name server_label"),
+    "mcp_approval_request": (
+        {"server_label": "s", "name": "n", "arguments": ""},
+        "id type arguments name server_label",
+    ),
     "tool_search_call": ({"arguments": {}}, "id type status arguments call_id execution"),
     "shell_call": ({"action": {"commands": []}, "call_id": "c"}, "id type status action call_id environment"),
     "shell_call_output": ({"call_id": "c", "output": []}, "id type status call_id max_output_length output"),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 
 from mockserver.core.state import Change, Delete, Put, State
-
+from mockserver.wire.encoding import stored_json
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def enqueue(state: State, lines: list[Any]) -> list[Change]:
     last = state.scan("line", limit=1, descending=True)
     first = last[0].order + 1 if last else 0
     return [
-        Put("line", f"{order:012d}", orjson.dumps({"line": line, "used": 0}), "", order)
+        Put("line", f"{order:012d}", stored_json({"line": line, "used": 0}), "", order)
         for order, line in enumerate(lines, first)
     ]
 
@@ -40,6 +40,6 @@ def take(state: State, accept: Callable[[Any], T | None]) -> tuple[T | None, lis
             used = entry["used"] + 1
             if used >= entry["line"].get("times", 1):
                 return accepted, [Delete("line", record.id)]
-            doc = orjson.dumps({**entry, "used": used})
+            doc = stored_json({**entry, "used": used})
             return accepted, [Put("line", record.id, doc, "", record.order)]
     return None, []

@@ -101,7 +101,8 @@ def refuse_unbuilt(request: Request) -> None:
     own = request.get("input")
     for index, item in enumerate(own if isinstance(own, list) else ()):
         if item.get("type") in _UNBUILT_ITEMS:
-            raise MockError(f"The mock does not support '{item['type']}' items yet.", status=501, param=f"input[{index}]")
+            what = f"'{item['type']}' items"
+            raise MockError(f"The mock does not support {what} yet.", status=501, param=f"input[{index}]")
 
 
 def known_model(request: Request) -> Model:
@@ -116,7 +117,8 @@ def known_model(request: Request) -> Model:
 def overflow(request: Request) -> Exception:
     """Return what is raised for a context larger than the model's window. Spec: R7.2, R7.4."""
     if request.get("truncation") == "auto":
-        return MockError("The mock does not support 'truncation: auto' beyond the window yet.", status=501, param="truncation")
+        text = "The mock does not support 'truncation: auto' beyond the window yet."
+        return MockError(text, status=501, param="truncation")
     return errors.context_length_exceeded()
 
 

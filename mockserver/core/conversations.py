@@ -63,9 +63,7 @@ def delete(state: State, id: str) -> tuple[Body, list[Change]]:
     return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id)]
 
 
-def create_items(
-    state: State, id: str, request: Body, mint: Mint, now: float
-) -> tuple[list[Item], list[Change]]:
+def create_items(state: State, id: str, request: Body, mint: Mint, now: float) -> tuple[list[Item], list[Change]]:
     """Add items by hand, whatever runs; returns them in input order. Spec: R2.3, R2.12, R2.17."""
     return _added(state, retrieve(state, id), request["items"], mint, int(now))
 
@@ -101,7 +99,7 @@ def item_at(state: State, entry: Entry) -> Item:
     node = read_node(state, entry.node)
     if node is None:
         raise LookupError(f"node {entry.node} of a conversation's item is missing")
-    return node.items[entry.index]
+    return node.items[entry.place]
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:
@@ -114,7 +112,10 @@ def retrieve_item(state: State, id: str, item_id: str) -> Item:
 
 
 def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]]:
-    """Delete an item: no later turn sees it; what was answered from it stands. Returns the conversation. Spec: R2.15, P16."""
+    """Delete an item: later turns don't see it, what was answered from it stands; returns the conversation.
+
+    Spec: R2.15, P16.
+    """
     conversation = retrieve(state, id)
     if read_entry(state, id, item_id) is None:
         raise errors.item_not_in_conversation(item_id)

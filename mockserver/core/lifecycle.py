@@ -27,8 +27,8 @@ from mockserver.core.state import (
     read_summary,
 )
 from mockserver.core.turn import Turn
-from mockserver.wire import echo, errors
-from mockserver.wire.encoding import json_body
+from mockserver.wire import errors
+from mockserver.wire.encoding import json_body, stored_json
 from mockserver.wire.resources import deleted
 
 
@@ -47,7 +47,7 @@ class Running:
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        return Put("running", self.id, orjson.dumps(self), "", self.order)
+        return Put("running", self.id, stored_json(self), "", self.order)
 
 
 def stored_body(turn: Turn) -> bytes:
@@ -110,7 +110,10 @@ def rebased(state: State, node: Node, parent: str | None) -> Node:
 
 def settle(state: State, now: float, rules: Rules) -> tuple[str, list[Change]] | None:
     """Return the first turn that has ended by now with what it writes, None when all others still run. Spec: R9.20."""
-    running = [Running(**orjson.loads(record.doc)) for record in state.scan("running")]
+    records = state.scan("running")
+    if not records:
+        return None
+    running = [Running(**orjson.loads(record.doc)) for record in records]
     ended = min((one for one in running if one.ends_at <= now), key=lambda one: (one.ends_at, one.order), default=None)
     return None if ended is None else (ended.id, finish(state, ended, rules))
 
@@ -128,7 +131,7 @@ def finish(state: State, running: Running, rules: Rules) -> list[Change]:
 
 
 def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:
-    """Delete a response: it can't be retrieved or continued any more; what was built on it stands. Spec: R1.11, R1.31."""
+    """Delete a response: it can't be had or continued any more; what was built on it stands. Spec: R1.11, R1.31."""
     node = live_response(state, id, rules, now)
     if node is None or state.get("response", id) is None:
         raise errors.response_not_found(id)

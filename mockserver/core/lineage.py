@@ -49,7 +49,7 @@ def of_conversation(state: State, id: str) -> Lineage:
 
 
 def of_response(state: State, id: str, rules: Rules, now: float) -> Lineage:
-    """Continue a response: unknown, deleted, expired, unstored or not finished well is all the same. Spec: R1.24, R1.32."""
+    """Continue a response: unknown, deleted, expired, unstored, not finished well are all E60. Spec: R1.24, R1.32."""
     node = live_response(state, id, rules, now)
     if node is None or node.status not in rules.chain_onto:
         raise errors.previous_response_not_found(id)

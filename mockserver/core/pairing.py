@@ -1,4 +1,4 @@
-"""Calls and their outputs: every call a client must answer is answered, every output has its call. Spec: R1.33, R1.34."""
+"""Calls and outputs: every call a client must answer is answered, every output has its call. Spec: R1.33, R1.34."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from mockserver.wire.encoding import stored_json
 from mockserver.wire.render import Tally
 
 Item = dict[str, Any]
@@ -74,8 +75,8 @@ class State(Protocol):
 class Summary:
     """What is known of a context without reading it: everything a next turn must check or count.
 
-    `turn` counts the responses in it, `pending` maps a call id to the type of output that is still owed, `reasoned` says
-    whether it holds reasoning items, `tally` is the token cost under `cost_class`.
+    `turn` counts the responses in it, `pending` maps a call id to the type of output that is still owed, `reasoned`
+    says whether it holds reasoning items, `tally` is the token cost under `cost_class`.
     """
 
     count: int = 0
@@ -108,7 +109,7 @@ class Node:
 
     def doc(self) -> bytes:
         """Return the stored form."""
-        return orjson.dumps(self)
+        return stored_json(self)
 
 
 def read_node(state: State, id: str) -> Node | None:
@@ -174,7 +175,7 @@ class Conversation:
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        return Put("conversation", self.id, orjson.dumps(self), "", self.order)
+        return Put("conversation", self.id, stored_json(self), "", self.order)
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:
@@ -184,15 +185,15 @@ def read_conversation(state: State, id: str) -> Conversation | None:
 
 
 class Entry(NamedTuple):
-    """Where a conversation keeps one of its items: position `index` of a node, `order` in the list."""
+    """Where a conversation keeps one of its items: `place` among a node's items, `order` in the list."""
 
     node: str
-    index: int
+    place: int
     order: int
 
     def put(self, conversation_id: str, item_id: str) -> Put:
         """Return the change that stores it."""
-        doc = f'["{self.node}",{self.index},{self.order}]'.encode()
+        doc = f'["{self.node}",{self.place},{self.order}]'.encode()
         return Put("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order)
 
 
@@ -203,10 +204,5 @@ def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None
 
 
 def item_pointers(node: Node) -> list[Change]:
-    """Return the changes that let `item_reference` find a node's items.
-
-    The documents are written by hand: the encoder's buffer is a hundred times their size.
-    """
-    return [
-        Put("item", item["id"], f'["{node.id}",{index}]'.encode()) for index, item in enumerate(node.items) if "id" in item
-    ]
+    """Return the changes that let `item_reference` find a node's items."""
+    return [Put("item", item["id"], f'["{node.id}",{index}]'.encode()) for index, item in enumerate(node.items)]

@@ -129,7 +129,7 @@ def _logprob(token: str, top: int) -> dict[str, Any]:
     """Return one token's log probability: made up, but always the same for the same token. Spec: W7."""
     drawn = blake2b(token.encode(), digest_size=2).digest()
     likely = -round(int.from_bytes(drawn) / 65536, 6)
-    one = {"bytes": list(token.encode()), "logprob": likely, "token": token}
+    one: dict[str, Any] = {"bytes": list(token.encode()), "logprob": likely, "token": token}
     others = [{**one, "token": token + "'" * k, "logprob": likely - k} for k in range(1, top)]
     for other in others:
         other["bytes"] = list(other["token"].encode())
@@ -192,9 +192,7 @@ def _node(
     )
 
 
-def events_of(
-    final: dict[str, Any], pieces: Callable[[str], list[str]], *, obfuscate: bool
-) -> list[Event]:
+def events_of(final: dict[str, Any], pieces: Callable[[str], list[str]], *, obfuscate: bool) -> list[Event]:
     """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
 
     The same response always gives the same events, so nothing but the response needs to be stored for a replay.
@@ -229,7 +227,7 @@ def _stream_error(error: dict[str, Any]) -> dict[str, Any]:
 
 
 def fold(stream: Iterable[Event]) -> dict[str, Any]:
-    """Accumulate events into the Response they describe so far; the terminal event's own response is not used for output.
+    """Accumulate events into the Response they describe so far; the terminal event's own output is not used.
 
     The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream.
     """

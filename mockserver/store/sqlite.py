@@ -31,9 +31,7 @@ _PUT = (
     ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
 )
 _DELETE = "DELETE FROM records WHERE project = ? AND kind = ? AND id = ?"
-_SCAN = (
-    f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
-)
+_SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
 
 
 class StoreError(Exception):

@@ -1,4 +1,4 @@
-"""The mock's ASGI app: one call of the engine per request, errors as the API sends them, the headers of every answer."""
+"""The mock's ASGI app: one call of the engine per request, errors as the API sends them, headers of every answer."""
 
 from __future__ import annotations
 

@@ -99,10 +99,10 @@ async def send_answer(
 ) -> None:
     """Deliver an answer; a client that goes away ends the delivery, not the turn. Spec: R9.20."""
     headers = [(b"content-type", answer.content_type), *common, *answer.headers]
-    if answer.steps is not None:
+    if answer.steps is None:
+        await _send_whole(answer, headers, send, head=head)
+    else:
         await _deliver(answer, headers, receive, send)
-        return
-    await _send_whole(answer, headers, send, head=head)
 
 
 async def _send_whole(answer: Answer, headers: list[tuple[bytes, bytes]], send: Send, *, head: bool) -> None:
@@ -111,9 +111,7 @@ async def _send_whole(answer: Answer, headers: list[tuple[bytes, bytes]], send: 
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 
-async def _deliver(
-    answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
-) -> None:
+async def _deliver(answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
     """Interpret the steps of a turn: emit, or wait unless the client goes away meanwhile."""
     steps = answer.steps or []
     if not any(isinstance(step, Wait) for step in steps):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Route(NamedTuple):
     """A path with `{named}` parts, and a handler per method."""
 
     path: str
-    handlers: dict[str, Handler]
+    handlers: Mapping[str, Handler]
 
 
 def _body(call: Call) -> bytes:

@@ -35,6 +35,8 @@ _FUNCTION_ORDER = (
     "strict",
 )
 
+_NULLABLE = ("description", "output_schema", "parameters", "strict")
+
 # What a hosted tool's echo holds when the request is silent (Spec: F7).
 _HOSTED_DEFAULTS: dict[str, dict[str, Any]] = {
     "web_search": {
@@ -142,8 +144,8 @@ def _silent(model: Model) -> dict[str, Any]:
 
 def _with_newest_keys(response: dict[str, Any], request: Request) -> dict[str, Any]:
     """Add the keys that only the newest clients send, in alphabetical position."""
-    entries = list(response.items())
-    added = [(key, request[key]) for key in ("access_programs", "image") if key in request]
+    entries: list[tuple[str, Any]] = list(response.items())
+    added: list[tuple[str, Any]] = [(key, request[key]) for key in ("access_programs", "image") if key in request]
     return dict(entries[:4] + sorted(entries[4:-2] + added) + entries[-2:])
 
 
@@ -256,8 +258,7 @@ def _function(tool: dict[str, Any]) -> dict[str, Any]:
         filled["strict"] = strict_schema is not None
         if strict_schema is not None:
             filled["parameters"] = strict_schema
-    nullable = ("description", "output_schema", "parameters", "strict")
-    return {key: filled[key] for key in _FUNCTION_ORDER if key in filled and (key in nullable or filled[key] is not None)}
+    return {key: filled[key] for key in _FUNCTION_ORDER if key in _NULLABLE or filled.get(key) is not None}
 
 
 # Keywords that have no strict form (Spec: R10.5): a schema that uses one stays as it is and is not strict.

@@ -33,7 +33,15 @@ def json_body(value: Any) -> bytes:
     if not body.isascii() or b"\x7f" in body:
         # escaped as UTF-16 units, DEL too, as Python does
         return _NOT_PRINTABLE_ASCII.sub(_escape, body.decode()).encode()
-    return body
+    return bytes(memoryview(body))  # see stored_json
+
+
+def stored_json(value: Any) -> bytes:
+    """Encode what is kept for long: as compact as it gets.
+
+    orjson hands out its work buffer, several times the size of what it holds; what is kept must not keep that.
+    """
+    return bytes(memoryview(orjson.dumps(value)))
 
 
 def json_compact(value: Any) -> bytes:

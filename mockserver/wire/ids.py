@@ -47,6 +47,8 @@ PREFIXES = {
     "compaction_trigger": "ctr",
 }
 
+# the variant nibble of a UUID, from any hex digit
+_VARIANTS = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}
 _NEW_FORM = re.compile(r"[a-z]+_(0[0-9a-f]{15})(00|01)[0-9a-f]{32}")
 
 
@@ -85,6 +87,7 @@ class Mint:
 
     def __init__(self, key: str, now: float, cluster: str = "191") -> None:
         self._key = key
+        self._pool = ""
         self._drawn = 0
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
@@ -92,24 +95,25 @@ class Mint:
         self.partition = ""
         self.mark = "00"
 
-    def _next(self, prefix: str) -> str:
+    def _hex(self) -> str:
+        """Draw 16 hex digits; one digest serves eight draws."""
+        at = self._drawn % 8 * 16
+        if at == 0:
+            self._pool = blake2b(f"{self._key}/{self._drawn}".encode()).hexdigest()
         self._drawn += 1
-        return f"{self._key}/{prefix}/{self._drawn}"
-
-    def _hex(self, prefix: str, digits: int) -> str:
-        return blake2b(self._next(prefix).encode(), digest_size=digits // 2).hexdigest()
+        return self._pool[at : at + 16]
 
     def new_partition(self) -> str:
         """Draw a partition key."""
-        return "0" + self._hex("K", 16)[1:]
+        return "0" + self._hex()[1:]
 
-    def _uuid(self, prefix: str) -> str:
-        random = self._hex(prefix, 16)
-        return f"{self._time}{'89ab'[int(random[0], 16) & 3]}{random[1:]}"
+    def _uuid(self) -> str:
+        random = self._hex()
+        return f"{self._time}{_VARIANTS[random[0]]}{random[1:]}"
 
     def new(self, prefix: str) -> str:
         """Draw a new-form id in this operation's partition."""
-        return f"{prefix}_{self.partition}{self.mark}{self._uuid(prefix)}"
+        return f"{prefix}_{self.partition}{self.mark}{self._uuid()}"
 
     def item(self, type: str) -> str:
         """Draw the id of an item."""
@@ -117,19 +121,19 @@ class Mint:
 
     def conversation(self) -> str:
         """Draw an old-form id, as conversations still have."""
-        return f"conv_{self._uuid('conv')}{self.new_partition()}"
+        return f"conv_{self._uuid()}{self.new_partition()}"
 
     def container(self) -> str:
         """Draw an old-form id of a code interpreter's container."""
-        return f"cntr_{self._uuid('cntr')}{self.partition or self.new_partition()}"
+        return f"cntr_{self._uuid()}{self.partition or self.new_partition()}"
 
     def call(self) -> str:
         """Draw a tool call id."""
-        return "call_" + draw(self._next("call"), 24)
+        return "call_" + draw(f"{self._key}/call/{self._hex()}", 24)
 
     def node(self) -> str:
         """Draw the name of a context node; it never leaves the mock."""
-        return "node_" + self._hex("node", 32)
+        return "node_" + self._hex() + self._hex()
 
     def seed(self, purpose: str) -> str:
         """Draw a seed for something else that this operation decides."""

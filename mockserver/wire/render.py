@@ -7,7 +7,7 @@ an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -117,28 +117,21 @@ def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden:
     return counter.tally()
 
 
-@dataclass(slots=True)
 class _Counter:
     """One run of `add`: the tally's fields while they change."""
 
-    start: Tally
-    model: Model
-    count: Count
-    hidden: Hidden
-    total: int = 0
-    reasoning_now: int = 0
-    reasoning_before: int = 0
-    answered: bool = False
-    pending: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    __slots__ = ("answered", "count", "hidden", "model", "pending", "reasoning_before", "reasoning_now", "total")
 
-    def __post_init__(self) -> None:
-        start = self.start
+    def __init__(self, start: Tally, model: Model, count: Count, hidden: Hidden) -> None:
+        self.model, self.count, self.hidden = model, count, hidden
         self.total, self.answered = start.total, start.answered
         self.reasoning_now, self.reasoning_before = start.reasoning_now, start.reasoning_before
-        self.pending = {call_id: (name, namespace) for call_id, name, namespace in start.pending}
+        self.pending: dict[str, tuple[str, str | None]] = {}
+        for call_id, name, namespace in start.pending:
+            self.pending[call_id] = (name, namespace)
 
     def tally(self) -> Tally:
-        pending = tuple((call_id, *call) for call_id, call in self.pending.items())
+        pending = tuple([(call_id, *call) for call_id, call in self.pending.items()])
         return Tally(self.total, self.reasoning_now, self.reasoning_before, pending, self.answered)
 
     def add(self, item: Item) -> None:

@@ -155,17 +155,24 @@ def _without(item: Item, *keys: str) -> Item:
 
 
 def _message_without_logprobs(item: Item) -> Item:
-    if not any(part.get("logprobs") for part in item["content"]):
-        return item
-    content = [{**part, "logprobs": []} if "logprobs" in part else part for part in item["content"]]
-    return {**item, "content": content}
+    for part in item["content"]:
+        if part.get("logprobs"):
+            return {
+                **item,
+                "content": [{**one, "logprobs": []} if "logprobs" in one else one for one in item["content"]],
+            }
+    return item
 
 
 def _message_without_image_urls(item: Item) -> Item:
-    if not any(part["type"] == "input_image" and part.get("image_url") for part in item["content"]):
-        return item
-    content = [{**part, "image_url": None} if part["type"] == "input_image" else part for part in item["content"]]
-    return {**item, "content": content}
+    for part in item["content"]:
+        if part["type"] == "input_image":
+            return {**item, "content": [_without_image_url(one) for one in item["content"]]}
+    return item
+
+
+def _without_image_url(part: dict[str, Any]) -> dict[str, Any]:
+    return {**part, "image_url": None} if part["type"] == "input_image" else part
 
 
 def _without_sources(item: Item) -> Item:
@@ -177,27 +184,28 @@ def _without_screenshot(item: Item) -> Item:
     return {**item, "output": {**item["output"], "image_url": None}}
 
 
-# include value → the item type it is about and what an item looks like without it (Spec: F3, I8)
-_FILTERS: tuple[tuple[str, str, Callable[[Item], Item]], ...] = (
-    ("reasoning.encrypted_content", "reasoning", lambda item: _without(item, "encrypted_content")),
-    ("message.output_text.logprobs", "message", _message_without_logprobs),
-    ("message.input_image.image_url", "message", _message_without_image_urls),
-    ("file_search_call.results", "file_search_call", lambda item: {**item, "results": None}),
-    ("web_search_call.results", "web_search_call", lambda item: _without(item, "results")),
-    ("web_search_call.action.sources", "web_search_call", _without_sources),
-    ("code_interpreter_call.outputs", "code_interpreter_call", lambda item: {**item, "outputs": None}),
-    ("computer_call_output.output.image_url", "computer_call_output", _without_screenshot),
-)
-_FILTERED_TYPES = frozenset(type for _, type, _ in _FILTERS)
+# item type → include values about it, and what an item looks like without each (Spec: F3, I8)
+_FILTERS: dict[str, tuple[tuple[str, Callable[[Item], Item]], ...]] = {
+    "reasoning": (("reasoning.encrypted_content", lambda item: _without(item, "encrypted_content")),),
+    "message": (
+        ("message.output_text.logprobs", _message_without_logprobs),
+        ("message.input_image.image_url", _message_without_image_urls),
+    ),
+    "file_search_call": (("file_search_call.results", lambda item: {**item, "results": None}),),
+    "web_search_call": (
+        ("web_search_call.results", lambda item: _without(item, "results")),
+        ("web_search_call.action.sources", _without_sources),
+    ),
+    "code_interpreter_call": (("code_interpreter_call.outputs", lambda item: {**item, "outputs": None}),),
+    "computer_call_output": (("computer_call_output.output.image_url", _without_screenshot),),
+}
 
 
 def present(item: Item, include: Collection[str]) -> Item:
     """Return an item as a caller sees it who asked for `include`. Spec: F3."""
-    kind = item["type"]
-    if kind in _FILTERED_TYPES:
-        for name, type, strip in _FILTERS:
-            if type == kind and name not in include:
-                item = strip(item)
+    for name, strip in _FILTERS.get(item["type"], ()):
+        if name not in include:
+            item = strip(item)
     return item
 
 

@@ -40,7 +40,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     # --- turns
 
-    def turn(self, text: str, model: str, *, store: bool, stream: bool, parent: str | None, conversation: str | None) -> Any:
+    def turn(
+        self, text: str, model: str, *, store: bool, stream: bool, parent: str | None, conversation: str | None
+    ) -> Any:
         fields: dict[str, Any] = {"model": model, "store": store}
         if parent is not None:
             fields["previous_response_id"] = parent
@@ -58,11 +60,8 @@ class EngineMachine(RuleBasedStateMachine):
         assert made["previous_response_id"] == parent
         assert made.get("conversation") == ({"id": conversation} if conversation else None)
         answered = text_of(message)
-        if hidden:
-            # a reasoning item stands before the message and is part of what later turns see
-            saw_next = [*saw, "reasoning"]
-        else:
-            saw_next = saw
+        # a reasoning item stands before the message and is part of what later turns see
+        saw_next = [*saw, "reasoning"] if hidden else saw
         self.known.responses[made["id"]] = KnownResponse(
             saw_next, answered, made["created_at"], made["store"], conversation, parent
         )
