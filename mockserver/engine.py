@@ -236,8 +236,8 @@ class Engine:
             model=admission.model,
             input=tuple(admission.items),
             newest_first=partial(admission.newest_first, operation.state),
-            item_count=admission.summary.count,
-            turn=admission.summary.turn + 1,
+            item_count=admission.before.count + len(admission.items),
+            turn=admission.before.turn + 1,
             seed=operation.mint.seed("reply"),
             transport="sse" if admission.request.get("stream") else "http",
         )

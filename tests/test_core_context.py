@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,9 +31,11 @@ START = Summary(cost_class=render.cost_class(CHAT), tally=render.Tally())
 @given(st.lists(ITEMS, max_size=8), st.integers(0, 8))
 def test_extending_at_once_or_step_by_step_is_the_same(items: list[dict[str, object]], cut: int) -> None:
     assert CHAT is not None
-    whole = context.extended(START, items, CHAT, RULES)
-    steps = context.extended(context.extended(START, items[:cut], CHAT, RULES), items[cut:], CHAT, RULES)
-    assert steps == whole
+    whole = context.answered(START, [], render.Tally(), items, CHAT, RULES)
+    first = context.answered(START, [], render.Tally(), items[:cut], CHAT, RULES)
+    assert first.tally is not None
+    steps = context.answered(first, [], first.tally, items[cut:], CHAT, RULES)
+    assert replace(steps, turn=1) == whole
     assert whole.count == len(items)
     assert whole.reasoned == any(item["type"] == "reasoning" for item in items)
 

@@ -18,6 +18,7 @@ from mockserver.wire import capability, catalog, errors
 from mockserver.wire.catalog import Model
 from mockserver.wire.errors import MockError
 from mockserver.wire.ids import Mint, partition_of
+from mockserver.wire.render import Tally
 from mockserver.wire.resources import stored_item
 
 Request = dict[str, Any]
@@ -26,15 +27,16 @@ Request = dict[str, Any]
 class Admission(NamedTuple):
     """A request that will be answered.
 
-    `items` are its own items in stored form, `summary` the context up to and including them, `input_tokens` what
-    `usage` will say.
+    `items` are its own items in stored form, `before` the context before them, `tally` its cost with them,
+    `input_tokens` what `usage` will say.
     """
 
     request: Request
     model: Model
     lineage: Lineage
     items: list[Item]
-    summary: Summary
+    before: Summary
+    tally: Tally
     input_tokens: int
     stored: bool
 
@@ -62,10 +64,10 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
         raise errors.conversation_locked()
     kept = [stored_item(item, mint) for item in items]
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
-    summary, tokens = context.admitted(request, base, items, kept, model, rules)
+    tally, tokens = context.admitted(request, base, items, kept, model, rules)
     if tokens > model.max_input_tokens:
         raise overflow(request)
-    return Admission(request, model, lineage, kept, summary, tokens, stored)
+    return Admission(request, model, lineage, kept, base, tally, tokens, stored)
 
 
 # The model whose prompt format is counted when a count names none: the newest one.

@@ -31,10 +31,12 @@ def grown(
     )
 
 
-def extended(before: Summary, items: list[Item], model: Model, rules: Rules, *, turns: int = 0) -> Summary:
-    """Return the same with the token tally carried on; `before` is counted for this model."""
-    tally = _tallied(before, items, model, rules)
-    return grown(before, items, turns=turns, cost_class=before.cost_class, tally=tally)
+def answered(
+    before: Summary, asked: list[Item], tally: render.Tally, output: list[Item], model: Model, rules: Rules
+) -> Summary:
+    """Return the summary of a context once a turn stands behind it; `tally` counts it up to the turn's input."""
+    tally = render.add(tally, output, model, rules.count, hidden_tokens(rules))
+    return grown(before, [*asked, *output], turns=1, cost_class=before.cost_class, tally=tally)
 
 
 def counted(state: State, summary: Summary, head: str | None, model: Model, rules: Rules) -> Summary:
@@ -65,12 +67,12 @@ def input_tokens(
 
 def admitted(
     request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
-) -> tuple[Summary, int]:
-    """Return the summary of the context with a request's own items, and the request's input tokens."""
-    summary = extended(before, kept, model, rules)
-    anonymous = any(_anonymous_call(item) for item in sent)
-    tally = _priced(before, sent, kept, model, rules) if anonymous else _tally(summary)
-    return summary, render.input_tokens(request, tally, model, rules.count)
+) -> tuple[render.Tally, int]:
+    """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
+    tally = _tallied(before, kept, model, rules)
+    anonymous = any(map(_anonymous_call, sent))
+    paid = _priced(before, sent, kept, model, rules) if anonymous else tally
+    return tally, render.input_tokens(request, paid, model, rules.count)
 
 
 def _priced(before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules) -> render.Tally:

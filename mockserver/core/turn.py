@@ -176,7 +176,7 @@ def _node(
     include: list[str],
 ) -> Node:
     """Return the step that this turn adds to its context."""
-    summary = context.extended(admission.summary, items, admission.model, rules, turns=1)
+    summary = context.answered(admission.before, admission.items, admission.tally, items, admission.model, rules)
     conversation = admission.lineage.conversation
     return Node(
         identifier,

@@ -72,9 +72,9 @@ def text_part(text: str) -> Item:
 
 
 def _message(prompt: Prompt) -> Item:
+    text = default_text(prompt)
     text_format = (prompt.request.get("text") or {}).get("format") or {}
     kind = text_format.get("type")
-    text = default_text(prompt)
     if kind == "json_schema":
         text = _compact(instance(text_format.get("schema"), prompt.seed, every_property=True))
     elif kind == "json_object":
@@ -158,6 +158,8 @@ def _chosen_tool(prompt: Prompt) -> Named | None:
     """Return the tool to call, None to answer with text. Spec: R11.1, R15.9."""
     choice = prompt.request.get("tool_choice") or "auto"
     tools = _offered(prompt)
+    if not tools and choice == "auto":
+        return None
     if isinstance(choice, Mapping):
         if choice.get("type") != "allowed_tools":
             return _forced(choice, tools)

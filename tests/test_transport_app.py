@@ -1,0 +1,121 @@
+"""The mock's app: headers of every answer, errors, faults of its own. Spec: W15, errors §1."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+
+from mockserver.engine import Engine
+from mockserver.settings import SettingError, Settings
+from mockserver.transport.app import MockApp, create_app
+
+
+def ask(app: MockApp, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    sent: list[Any] = []
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    target, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": target, "query_string": query.encode(), "headers": raw}
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    got = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], got, b"".join(message["body"] for message in sent[1:])
+
+
+PING = b'{"model":"gpt-4.1","input":"ping"}'
+
+
+def test_W15_headers_of_every_answer() -> None:
+    app = MockApp(Engine())
+    for method, path, body in (("POST", "/v1/responses", PING), ("GET", "/v1/nope", b""), ("GET", "/v1/models", b"")):
+        _, headers, _ = ask(app, method, path, body)
+        assert re.fullmatch(r"req_[0-9a-f]{32}", headers["x-request-id"])
+        assert headers["openai-version"] == "2020-10-01"
+        assert re.fullmatch(r"\d+", headers["openai-processing-ms"])
+        assert headers["openai-organization"]
+        assert headers["content-type"] == "application/json"
+
+
+def test_request_ids_differ_and_repeat_with_the_seed() -> None:
+    def ids(seed: int) -> list[str]:
+        app = MockApp(Engine(Settings(seed=seed)))
+        return [ask(app, "GET", "/v1/models")[1]["x-request-id"] for _ in range(3)]
+
+    assert len(set(ids(1))) == 3
+    assert ids(1) == ids(1)
+    assert not set(ids(1)) & set(ids(2))
+
+
+def test_errors_have_the_envelope_of_the_api() -> None:
+    status, headers, body = ask(MockApp(Engine()), "POST", "/v1/responses", b"{")
+    assert status == 400
+    assert headers["content-length"] == str(len(body))
+    assert list(json.loads(body)["error"]) == ["message", "type", "param", "code"]
+    assert body.startswith(b'{\n  "error": {\n    "message": "Invalid body: failed to parse JSON value.')
+    assert not body.endswith(b"\n")
+
+
+def test_S3_errors_are_plain_http_even_when_streaming_was_asked_for() -> None:
+    asked = b'{"model":"gpt-4.1","input":"x","stream":true,"previous_response_id":"resp_1"}'
+    status, headers, _ = ask(MockApp(Engine()), "POST", "/v1/responses", asked)
+    assert (status, headers["content-type"]) == (400, "application/json")
+
+
+def test_E4_wrong_content_type() -> None:
+    status, _, body = ask(MockApp(Engine()), "POST", "/v1/responses", PING, content_type="text/plain")
+    assert status == 400
+    assert json.loads(body)["error"]["code"] == "unsupported_content_type"
+
+
+def test_the_key_decides_the_project() -> None:
+    app = MockApp(Engine())
+    made = json.loads(ask(app, "POST", "/v1/responses", PING, authorization="Bearer a")[2])
+    path = f"/v1/responses/{made['id']}"
+    assert ask(app, "GET", path, authorization="Bearer a")[0] == 200
+    assert ask(app, "GET", path, authorization="Bearer b")[0] == 404
+    assert ask(app, "GET", path, authorization="Bearer a", openai_project="proj_1")[0] == 404
+    assert ask(app, "GET", path)[0] == 404
+
+
+def test_E90_without_a_key_where_keys_are_asked_for() -> None:
+    app = MockApp(Engine(Settings(api_key=("k",))))
+    assert ask(app, "POST", "/v1/responses", PING)[0] == 401
+    assert ask(app, "GET", "/_mock/clock")[0] == 401
+    assert ask(app, "POST", "/v1/responses", PING, authorization="Bearer k")[0] == 200
+
+
+def test_a_fault_of_the_mock_says_so_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def respond(self, prompt: Any) -> Any:
+            raise RuntimeError("deliberate")
+
+    status, headers, body = ask(MockApp(Engine(model=Broken())), "POST", "/v1/responses", PING)
+    assert (status, headers["x-should-retry"]) == (500, "false")
+    assert json.loads(body)["error"]["type"] == "mock_error"
+    assert "deliberate" in caplog.text
+    assert "deliberate" not in body.decode()
+
+
+def test_a_store_that_cannot_be_opened_is_a_setting_error() -> None:
+    with pytest.raises(SettingError, match="--store"):
+        create_app(Settings(store="sqlite:////no/such/place/x.db"))
+
+
+def test_websockets_are_refused_loudly() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": {"websocket.http.response": {}}}
+    asyncio.run(MockApp(Engine())(scope, lambda: None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 501
