@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp
 
 from mockserver.settings import Settings, load
+from mockserver.transport.app import create_app
 from mockserver.transport.guard import Guard
 from mockserver.transport.serve import Program
 from mockserver.transport.stamp import Stamp
@@ -15,8 +16,6 @@ from mockserver.transport.stamp import Stamp
 
 def guarded(settings: Settings) -> ASGIApp:
     """Return the mock's ASGI app as it is served: guarded and dated."""
-    from mockserver.transport.app import create_app
-
     return Stamp(Guard(create_app(settings), settings))
 
 

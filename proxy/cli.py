@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mockserver.settings import Settings, load
+from mockserver.transport.app import create_app
 from mockserver.transport.serve import USAGE_ERROR, Program
 from proxy.app import ProxyApp
 from proxy.rules import refuse_unbuilt
@@ -24,8 +25,6 @@ BUILT = frozenset(("serve",))
 def proxy_app(settings: Settings) -> ProxyApp:
     """Return the proxy with the mock in it."""
     refuse_unbuilt(settings)
-    from mockserver.transport.app import create_app
-
     return ProxyApp(create_app(settings), settings)
 
 

@@ -77,7 +77,7 @@ def test_a_bad_value_names_its_option(option: str, text: str) -> None:
 
 
 def test_a_bad_variable_names_itself() -> None:
-    with pytest.raises(SettingError, match="^UNDERSTUDY_PORT takes"):
+    with pytest.raises(SettingError, match=r"^UNDERSTUDY_PORT takes"):
         parse(UNDERSTUDY_PORT="x")
 
 
