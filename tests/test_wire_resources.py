@@ -100,6 +100,13 @@ def test_F8_8_client_ids_are_kept_and_missing_ones_are_drawn() -> None:
     assert stored({"type": "message", "role": "user", "content": "a"})["id"].startswith("msg_0")
 
 
+def test_F7_secrets_of_mcp_tools_are_not_stored() -> None:
+    tool = {"type": "mcp", "server_label": "s", "server_url": "https://example.com/mcp", "authorization": "secret"}
+    item = stored({"type": "additional_tools", "role": "developer", "tools": [tool]})
+    assert "secret" not in str(item)
+    assert item["tools"][0]["server_url"] == "https://example.com/<redacted>"
+
+
 def test_output_items_get_call_ids_and_status() -> None:
     item = resources.output_item({"type": "function_call", "name": "f", "arguments": "{}"}, mint())
     assert item["call_id"].startswith("call_")

@@ -232,13 +232,13 @@ def echo_tool(tool: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "description": tool.get("description"), "name": tool["name"], "tools": inner}
     sent = {key: value for key, value in tool.items() if value is not None and key not in _NOT_ECHOED.get(kind, ())}
     if kind == "mcp":
-        sent = _redacted(sent)
+        sent = redacted(sent)
     filled = {**_HOSTED_DEFAULTS.get(kind, {}), **sent}
     return {key: filled[key] for key in sorted(filled, key=lambda key: (key != "type", key))}
 
 
-def _redacted(tool: dict[str, Any]) -> dict[str, Any]:
-    """Hide what an MCP tool's echo must not show: authorization, header values, the URL's path."""
+def redacted(tool: dict[str, Any]) -> dict[str, Any]:
+    """Hide what an MCP tool must not show once it was sent: authorization, header values, the URL's path. Spec: F7."""
     hidden = dict(tool)
     if "authorization" in hidden:
         hidden["authorization"] = "<redacted>"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from mockserver.wire.catalog import Model
+from mockserver.wire.echo import redacted
 from mockserver.wire.ids import Mint
 
 Item = dict[str, Any]
@@ -113,6 +114,8 @@ def stored_item(item: Item, mint: Mint) -> Item:
         return _stored_message(item, mint)
     filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
     filled["id"] = item.get("id") or mint.item(kind)
+    if "tools" in filled and kind != "mcp_list_tools":
+        filled["tools"] = [redacted(tool) if tool["type"] == "mcp" else tool for tool in filled["tools"]]
     if kind not in STATUSLESS:
         filled["status"] = item.get("status") or "completed"
     else:
