@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -26,8 +24,9 @@ from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
 from mockserver.wire.events import sse
 from proxy.app import ProxyApp
-from tests.bench.bench_relay import cpu, metered
+from tests.bench.bench_relay import Child, cpu, metered
 
+MODULE = "tests.bench.bench_mock"
 ROUNDS = 5
 CONNECTIONS = 8
 REQUESTS = {"json": 1600, "sse": 800}  # in a round
@@ -86,24 +85,6 @@ def child(kind: str, where: str) -> None:
     settings = Settings(store=f"sqlite:///{where}" if kind.endswith("sqlite") else "memory")
     app = canned() if kind == "canned" else ProxyApp(create_app(settings), settings)
     Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
-
-
-class Child:
-    """A process of this script and its port."""
-
-    def __init__(self, kind: str, where: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.bench_mock", kind, where],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-
-    def stop(self) -> None:
-        """End it."""
-        self.process.kill()
-        self.process.communicate()
 
 
 async def client(port: int, kind: str, count: int, key: int) -> None:
@@ -172,7 +153,7 @@ def turn_body(parent: str | None) -> bytes:
 def run() -> None:
     """Measure everything and print the tables."""
     with tempfile.TemporaryDirectory() as directory:
-        children = {kind: Child(kind, f"{directory}/bench.db") for kind in KINDS}
+        children = {kind: Child(MODULE, kind, f"{directory}/bench.db") for kind in KINDS}
         try:
             found = asyncio.run(measure({name: one.port for name, one in children.items()}))
         finally:

@@ -24,6 +24,7 @@ from proxy.app import ProxyApp
 from proxy.headers import for_client, for_upstream
 from proxy.upstream import Upstream
 
+MODULE = "tests.bench.bench_relay"
 ROUNDS = 5
 CONNECTIONS = 8
 LOADS = {"json": 1500, "sse": 150}  # requests in a round
@@ -238,13 +239,11 @@ async def _serve_upstream(listener: Any) -> None:
 
 
 class Child:
-    """A process of this script and its port."""
+    """A process of a bench's script, and its port."""
 
-    def __init__(self, kind: str, base: str = "") -> None:
+    def __init__(self, module: str, kind: str, where: str = "") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.bench_relay", kind, base],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            [sys.executable, "-m", module, kind, where], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
         )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -301,8 +300,8 @@ async def measure(ports: dict[str, int]) -> dict[tuple[str, str], tuple[float, f
 
 def run() -> dict[tuple[str, str], tuple[float, float]]:
     """Measure everything and print the table."""
-    upstream = Child("upstream")
-    children = {name: Child(name, f"http://127.0.0.1:{upstream.port}/v1") for name in (BASELINE, *CANDIDATES)}
+    upstream = Child(MODULE, "upstream")
+    children = {name: Child(MODULE, name, f"http://127.0.0.1:{upstream.port}/v1") for name in (BASELINE, *CANDIDATES)}
     try:
         ports = {"direct": upstream.port, **{name: one.port for name, one in children.items()}}
         found = asyncio.run(measure(ports))
