@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 import pytest
 
@@ -362,38 +360,3 @@ def test_E91_a_key_is_never_shown_whole(key: str) -> None:
     shown = errors.incorrect_api_key(key).message.removeprefix("Incorrect API key provided: ").partition(". You")[0]
     assert len(shown) == len(key)
     assert not key or "*" in shown
-
-
-@pytest.mark.parametrize("code", errors.BY_CODE)
-def test_every_named_error_has_its_own_code(code: str) -> None:
-    error = errors.from_script({"code": code})
-    assert error.code == code
-    assert 400 <= error.status < 600
-    assert error.message
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({}, (500, "server_error", None, "server_error")),
-        ({"status": 429}, (429, "tokens", None, "rate_limit_exceeded")),
-        ({"status": 503}, (503, "service_unavailable_error", None, "server_is_overloaded")),
-        ({"status": 418}, (418, INVALID, None, None)),
-        ({"status": 599}, (599, "server_error", None, None)),
-        ({"code": "bogus"}, (400, INVALID, None, "bogus")),
-        ({"code": "bogus", "status": 502}, (502, "server_error", None, "bogus")),
-        ({"code": "slow_down", "status": 503, "type": "t", "param": "p"}, (503, "t", "p", "slow_down")),
-        ({"code": "conversation_locked", "param": None}, (400, INVALID, None, "conversation_locked")),
-        ({"status": 500, "code": None}, (500, "server_error", None, None)),
-    ],
-)
-def test_errors_by_script(spec: dict[str, Any], expected: tuple[int, str, str | None, str | None]) -> None:
-    error = errors.from_script(spec)
-    assert (error.status, error.type, error.param, error.code) == expected
-    assert error.message
-
-
-def test_a_script_may_say_everything() -> None:
-    error = errors.from_script({"code": "server_error", "message": "boom", "headers": {"retry-after": "1"}})
-    assert (error.message, error.headers) == ("boom", {"retry-after": "1"})
-    assert errors.from_script({"code": "server_error"}).headers == {}

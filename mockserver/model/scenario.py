@@ -13,11 +13,12 @@ from typing import Any
 from mockserver.model import conditions, templates
 from mockserver.model.conditions import known_keys, shown
 from mockserver.model.prompt import Item, Prompt, Reply
-from mockserver.model.scenario_items import check_items, output_items
+from mockserver.model.scenario_items import check_items, cues, output_items
 from mockserver.model.seeded import default_text, message_item, reasoning_item, text_part, thinking_tokens
 from mockserver.settings import Pacing
 from mockserver.wire.encoding import json_compact
-from mockserver.wire.errors import MockError, from_script
+from mockserver.wire.errors import MockError
+from mockserver.wire.named_errors import from_script
 
 REASONS = ("max_output_tokens", "content_filter")
 PHASES = ("commentary", "final_answer")
@@ -50,19 +51,22 @@ class Line:
         """Return what the line says to this prompt, its templates filled."""
         script = templates.fill(self.source["reply"], prompt)
         if "error" in script:
-            return Reply(error=from_script(script["error"]), pacing=self.pacing)
-        output = tuple(_said(script, prompt))
+            return Reply(error=from_script(script["error"], prompt.request.get("model") or prompt.model.id), pacing=self.pacing)
+        output, shown_only = cues(_said(script, prompt))
         thoughts = script.get("reasoning")
         if thoughts is not None:
-            output = (reasoning_item(thoughts), *output)
+            output = [reasoning_item(thoughts), *output]
+            shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
         return Reply(
-            output=output,
+            output=tuple(output),
             reasoning_tokens=_thinking_tokens(output, prompt),
             usage=script.get("usage") or {},
             failed={**_FAILURE, **script["failed"]} if "failed" in script else None,
             incomplete=script.get("incomplete"),
             model=script.get("model"),
             pacing=self.pacing,
+            fields=script.get("response") or {},
+            cues=shown_only,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -158,6 +162,24 @@ def _check_usage(value: Any, where: str) -> None:
                 raise MockError(f"'{place}' must be a whole number from 0, not {shown(figure)}.", param=place)
 
 
+_RESPONSE: Mapping[str, tuple[type, ...]] = {
+    "input_transformations": (list,),
+    "moderation": (dict,),
+    "prompt": (dict,),
+    "prompt_cache_diagnostics": (dict,),
+    "tool_usage": (dict,),
+}
+
+
+def _check_response(value: Any, where: str) -> None:
+    """Judge what is laid over the finished Response: what only a real backend finds out. Spec: O1."""
+    known_keys(value, _RESPONSE, where)
+    for key, one in value.items():
+        if not isinstance(one, _RESPONSE[key]):
+            kind = "a list" if list in _RESPONSE[key] else "an object"
+            raise MockError(f"'{where}.{key}' must be {kind}, not {shown(one)}.", param=f"{where}.{key}")
+
+
 _FORMS: Mapping[str, Callable[[Any, str], None]] = {
     "text": _check_text,
     "output": check_items,
@@ -172,6 +194,7 @@ _BESIDE: Mapping[str, Callable[[Any, str], None]] = {
     "usage": _check_usage,
     "phase": _check_choice(*PHASES),
     "model": _check_text,
+    "response": _check_response,
 }
 _CUT_SHORT = ("failed", "incomplete")
 _BEFORE_THE_CUT = ("text", "output")
@@ -210,7 +233,7 @@ def _unspoken(script: Mapping[str, Any]) -> bool:
     return script.get("incomplete") == "max_output_tokens"
 
 
-def _thinking_tokens(output: tuple[Item, ...], prompt: Prompt) -> int:
+def _thinking_tokens(output: list[Item], prompt: Prompt) -> int:
     """Return the hidden tokens of all reasoning items, as long as their summaries. Spec: T8."""
     thoughts = [item for item in output if item.get("type") == "reasoning"]
     return sum(thinking_tokens(prompt, "".join(part["text"] for part in item["summary"])) for item in thoughts)

@@ -6,7 +6,7 @@ Bytes of the envelope: two-space indent, the four keys message, type, param, cod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mockserver.wire.encoding import json_body
@@ -421,55 +421,3 @@ def invalid_method(method: str, path: str) -> APIError:
 def body_too_large(limit: int) -> APIError:
     """The body is over the limit, in bytes; the service's text is unknown, this one is ours."""
     return APIError(f"Request body too large. Expected a body of at most {limit} bytes.", status=413)
-
-
-# --- Errors a test author asks for by name -----------------------------------------------------------------------
-
-BY_CODE: Mapping[str, Callable[[], APIError]] = {
-    "context_length_exceeded": context_length_exceeded,
-    "conversation_locked": conversation_locked,
-    "insufficient_quota": insufficient_quota,
-    "invalid_api_key": lambda: incorrect_api_key("sk-test-000000000000"),
-    "invalid_encrypted_content": lambda: encrypted_content_invalid("gAAAAABscripted"),
-    "invalid_json": invalid_json,
-    "invalid_prompt": invalid_prompt,
-    "missing_scope": insufficient_permissions,
-    "model_not_found": lambda: model_not_found("scripted-model"),
-    "previous_response_not_found": lambda: previous_response_not_found("resp_scripted"),
-    "rate_limit_exceeded": lambda: rate_limit_exceeded("gpt-5.6-terra"),
-    "server_error": server_error,
-    "server_is_overloaded": server_is_overloaded,
-    "slow_down": slow_down,
-}
-
-_BY_STATUS: Mapping[int, Callable[[], APIError]] = {
-    401: BY_CODE["invalid_api_key"],
-    403: lambda: APIError("Country, region, or territory not supported", status=403, code="unsupported_country"),
-    404: lambda: APIError("Not found.", status=404),
-    408: lambda: APIError("Request timed out.", status=408, code="request_timeout"),
-    429: BY_CODE["rate_limit_exceeded"],
-    500: server_error,
-    503: server_is_overloaded,
-}
-
-
-def from_script(spec: Mapping[str, Any]) -> APIError:
-    """Build the error a script names by `code`, `status`, `type`, `message`, `param`, `headers`; what is given wins."""
-    code, status = spec.get("code"), spec.get("status")
-    if isinstance(code, str) and code in BY_CODE:
-        error = BY_CODE[code]()
-    elif code is None:
-        error = _BY_STATUS.get(status or 500, lambda: _plain(status or 500, None))()
-    else:
-        error = _plain(status or 400, code)
-    for key in ("status", "type", "message", "param", "code"):
-        if key in spec:
-            setattr(error, key, spec[key])
-    error.headers.update(spec.get("headers") or {})
-    return error
-
-
-def _plain(status: int, code: str | None) -> APIError:
-    """An error no row describes."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    return APIError(f"The request failed{f' with code {code!r}' if code else ''}.", status=status, type=kind, code=code)
