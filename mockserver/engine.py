@@ -257,7 +257,8 @@ class Engine:
         if not streamed and pacing.instant:
             return Delivery(turn.id, turn.final["model"], [], body, 0.0), body
         options = request.get("stream_options") or {}
-        events = events_of(turn.final, self.rules.pieces, obfuscate=options.get("include_obfuscation") is not False)
+        padded = options.get("include_obfuscation") is not False
+        events = events_of(turn.final, self.rules.pieces, obfuscate=padded, cues=turn.node.cues)
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if streamed:
@@ -285,7 +286,8 @@ class Engine:
             body = json_body(response)
         if not query.stream:
             return body
-        events = events_of(orjson.loads(body), self.rules.pieces, obfuscate=query.include_obfuscation is not False)
+        padded = query.include_obfuscation is not False
+        events = events_of(orjson.loads(body), self.rules.pieces, obfuscate=padded, cues=node.cues)
         return events if query.starting_after is None else events[max(query.starting_after + 1, 0) :]
 
     def delete_response(self, project: str, id: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.streamers import STREAMERS, Script, stream_item
+from mockserver.core.streamers import STREAMERS, Cues, Script, stream_item, stream_items
 from mockserver.wire.events import Event, Padding
 
 
@@ -15,10 +15,15 @@ def words(text: str) -> list[str]:
     return [word for word in text.replace(" ", " \0").split("\0") if word]
 
 
-def events(item: dict[str, Any], *, padded: bool = True) -> list[Event]:
-    script = Script(words, Padding("resp_1") if padded else None)
+def events(item: dict[str, Any], *, padded: bool = True, cues: Cues | None = None) -> list[Event]:
+    script = Script(words, Padding("resp_1") if padded else None, cues)
     stream_item(script, item, 0)
     return script.events
+
+
+def told(stream: list[Event]) -> list[str]:
+    """The events between added and done, without the prefix that all have."""
+    return [event["type"].removeprefix("response.") for event in stream[1:-1]]
 
 
 def part(text: str, **more: Any) -> dict[str, Any]:
@@ -140,6 +145,67 @@ ORDERS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "tool_search_call": ({"id": "tsc_1", "type": "tool_search_call", "status": "completed", "arguments": {}}, ""),
     "local_shell_call": ({"id": "lsh_1", "type": "local_shell_call", "status": "completed", "action": {}}, ""),
+    "mcp_list_tools that failed": (
+        {"id": "mcpl_1", "type": "mcp_list_tools", "error": "unreachable", "server_label": "s", "tools": []},
+        "mcp_list_tools.in_progress mcp_list_tools.failed",
+    ),
+    "web_search_call that failed": (
+        {"id": "ws_1", "type": "web_search_call", "status": "failed", "action": {"type": "search"}},
+        "web_search_call.in_progress web_search_call.searching",
+    ),
+    "computer_call": (
+        {"id": "cu_1", "type": "computer_call", "status": "completed", "call_id": "call_1", "action": {"type": "wait"}},
+        "",
+    ),
+    "tool_search_output": ({"id": "tso_1", "type": "tool_search_output", "status": "completed", "tools": []}, ""),
+    "program": ({"id": "cm_1", "type": "program", "call_id": "call_1", "code": "1", "fingerprint": "f"}, ""),
+    "program_output": ({"id": "cmo_1", "type": "program_output", "status": "completed", "result": "1"}, ""),
+    "apply_patch_call": (
+        {
+            "id": "apc_1",
+            "type": "apply_patch_call",
+            "status": "completed",
+            "call_id": "call_1",
+            "operation": {"type": "update_file", "diff": "-a\n+b", "path": "x"},
+        },
+        "",
+    ),
+    "apply_patch_call (delete)": (
+        {
+            "id": "apc_1",
+            "type": "apply_patch_call",
+            "status": "completed",
+            "call_id": "call_1",
+            "operation": {"type": "delete_file", "path": "x"},
+        },
+        "",
+    ),
+    "compaction": ({"id": "cmp_1", "type": "compaction", "encrypted_content": "x" * 80}, ""),
+    "shell_call": (
+        {
+            "id": "sh_1",
+            "type": "shell_call",
+            "status": "completed",
+            "action": {"commands": ["ls -l", "pwd"], "max_output_length": None, "timeout_ms": None},
+            "call_id": "call_1",
+            "environment": None,
+        },
+        "shell_call_command.added shell_call_command.delta shell_call_command.delta shell_call_command.done "
+        "shell_call_command.added shell_call_command.delta shell_call_command.done",
+    ),
+    "shell_call_output": (
+        {
+            "id": "sho_1",
+            "type": "shell_call_output",
+            "status": "completed",
+            "call_id": "call_1",
+            "output": [
+                {"outcome": {"type": "exit", "exit_code": 0}, "stderr": "", "stdout": "a b"},
+                {"outcome": {"type": "timeout"}, "stderr": "", "stdout": ""},
+            ],
+        },
+        "shell_call_output_content.delta shell_call_output_content.done shell_call_output_content.done",
+    ),
 }
 
 
@@ -159,7 +225,9 @@ def test_S9_invariants(name: str) -> None:
     assert stream[-1]["item"] == item
     added = stream[0]["item"]
     assert [added["id"], added["type"], added.get("call_id")] == [item["id"], item["type"], item.get("call_id")]
-    assert all(event["item_id"] == item["id"] for event in stream[1:-1])
+    unnamed = [event["type"] for event in stream[1:-1] if "item_id" not in event]
+    assert all(type.startswith("response.shell_call_command.") for type in unnamed)
+    assert all(event.get("item_id", item["id"]) == item["id"] for event in stream[1:-1])
     assert all(event["output_index"] == 0 for event in stream)
 
 
@@ -187,7 +255,7 @@ def test_S9_deltas_add_up() -> None:
     assert done["text"] == "one two"
 
 
-PADDED = ["message", "reasoning with summary", "function_call", "code_interpreter_call", "mcp_call"]
+PADDED = ["message", "reasoning with summary", "function_call", "code_interpreter_call", "mcp_call", "shell_call"]
 
 
 @pytest.mark.parametrize("name", ORDERS)
@@ -219,3 +287,92 @@ def test_S6_1_one_log_probability_per_delta() -> None:
 def test_S8j_sealed_content_is_shorter_when_the_item_is_added() -> None:
     stream = events(REASONING)
     assert 0 < len(stream[0]["item"]["encrypted_content"]) < len(stream[-1]["item"]["encrypted_content"])
+
+
+def test_S8j_a_compaction_says_that_it_goes_on() -> None:
+    item = ORDERS["compaction"][0]
+    stream = events(item, cues={"0": {"compacting": 2}})
+    assert told(stream) == ["compaction.compacting"] * 2
+    assert list(stream[1]) == ["type", "item_id", "output_index", "sequence_number"]
+    assert 0 < len(stream[0]["item"]["encrypted_content"]) < len(item["encrypted_content"])
+
+
+def test_S8_images_on_their_way() -> None:
+    item = ORDERS["image_generation_call"][0] | {"output_format": "png", "size": "1024x1024"}
+    stream = events(item, cues={"0": {"partial_images": ["QQ==", "Qg=="]}})
+    assert told(stream) == [
+        f"image_generation_call.{phase}"
+        for phase in ("in_progress", "generating", "partial_image", "partial_image", "completed")
+    ]
+    assert stream[4] == {
+        "type": "response.image_generation_call.partial_image",
+        "item_id": "ig_1",
+        "output_format": "png",
+        "output_index": 0,
+        "partial_image_b64": "Qg==",
+        "partial_image_index": 1,
+        "sequence_number": 4,
+        "size": "1024x1024",
+    }
+    assert list(stream[4])[1:] == sorted(list(stream[4])[1:])
+
+
+def test_S16_what_is_heard_of_a_message() -> None:
+    stream = events(MESSAGE, cues={"0": {"audio_chunks": ["QQ==", "Qg=="], "audio_transcript": "one two"}})
+    heard = [event for event in stream if ".audio." in event["type"]]
+    assert [event["type"].removeprefix("response.audio.") for event in heard] == [
+        "delta",
+        "delta",
+        "done",
+        "transcript.delta",
+        "transcript.delta",
+        "transcript.done",
+    ]
+    assert [list(event) for event in heard[1:3]] == [["type", "delta", "sequence_number"], ["type", "sequence_number"]]
+    assert stream[-1]["type"] == "response.output_item.done"
+
+
+def test_S14_a_shell_command_arrives_in_pieces_without_item_id() -> None:
+    stream = events(ORDERS["shell_call"][0])
+    assert stream[0]["item"]["action"]["commands"] == []
+    added, first = stream[1], stream[2]
+    assert added == {
+        "type": "response.shell_call_command.added",
+        "command": "",
+        "command_index": 0,
+        "output_index": 0,
+        "sequence_number": 1,
+    }
+    assert list(first) == ["type", "command_index", "delta", "obfuscation", "output_index", "sequence_number"]
+    output = events(ORDERS["shell_call_output"][0])
+    assert (output[1]["delta"], output[2]["command_index"]) == ({"stdout": "a b"}, 0)
+    assert output[2]["output"] == [ORDERS["shell_call_output"][0]["output"][0]]
+
+
+def test_S16_a_diff_is_never_streamed() -> None:
+    item = ORDERS["apply_patch_call"][0]
+    added, done = events(item)
+    assert added["item"]["operation"] == {"type": "update_file", "diff": "", "path": "x"}
+    assert done["item"] == item
+
+
+def test_S9_only_listings_overlap_and_all_begin_first() -> None:
+    listing = ORDERS["mcp_list_tools"][0]
+    broken = {**ORDERS["mcp_list_tools that failed"][0], "id": "mcpl_2"}
+    script = Script(words, None)
+    stream_items(script, [CUSTOM, listing, broken, MESSAGE])
+    seen = [(event["output_index"], event["type"].removeprefix("response.")) for event in script.events]
+    assert [one for one in seen if one[0] in (1, 2)] == [
+        (1, "output_item.added"),
+        (1, "mcp_list_tools.in_progress"),
+        (2, "output_item.added"),
+        (2, "mcp_list_tools.in_progress"),
+        (1, "mcp_list_tools.completed"),
+        (1, "output_item.done"),
+        (2, "mcp_list_tools.failed"),
+        (2, "output_item.done"),
+    ]
+    assert [index for index, _ in seen] == sorted(index for index, _ in seen if index < 1) + [
+        index for index, _ in seen if index in (1, 2)
+    ] + [3] * sum(index == 3 for index, _ in seen)
+    assert "error" not in next(event for event in script.events if event["output_index"] == 2)["item"]

@@ -89,10 +89,9 @@ def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float
 _UNBUILT = {
     "background": lambda value: value is True,
     "context_management": bool,
-    "moderation": lambda value: value is not None,
     "multi_agent": lambda value: value is not None,
 }
-_UNBUILT_ITEMS = frozenset({"compaction_trigger", "compaction"})
+_UNBUILT_ITEMS = frozenset({"compaction_trigger"})
 
 
 def refuse_unbuilt(request: Request) -> None:
@@ -135,7 +134,7 @@ def check_content(request: Request, items: list[Item], before: Summary, model: M
     if not model.reasoning and (before.reasoned or any(item["type"] == "reasoning" for item in items)):
         raise errors.reasoning_items_unsupported()
     for item in items:
-        if item["type"] == "reasoning":
+        if item["type"] in ("reasoning", "compaction"):
             blob = item.get("encrypted_content")
             if blob is not None and unseal(blob, rules.key) is None:
                 raise errors.encrypted_content_invalid(blob, item.get("id"))

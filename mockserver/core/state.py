@@ -92,7 +92,7 @@ class Node:
     """One step of a context: the items of one turn (the first `own` are its input) behind those of `parent`.
 
     A node of a response bears the response's id and status; a node of items added by hand has no status. `include` is
-    what the response was created with.
+    what the response was created with, `cues` what its stream shows beyond its items.
     """
 
     id: str
@@ -106,6 +106,7 @@ class Node:
     conversation: str | None = None
     deleted: bool = False
     include: list[str] = field(default_factory=list)
+    cues: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def doc(self) -> bytes:
         """Return the stored form."""

@@ -1,26 +1,31 @@
 """Items as they arrive: each type's canonical events, as functions in one table. Spec: S8, S9.
 
 Adding an item type that streams is one function and one row of `STREAMERS`; a type without a row is added and done.
+What a stream shows beyond its items are `Cues`, by output index: `partial_images` (base64 texts of an image on its
+way), `compacting` (how often a compaction says that it goes on), `audio_chunks` and `audio_transcript` (of a message
+that is spoken).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver.wire import events
 from mockserver.wire.events import Event, Padding
 
 Item = dict[str, Any]
+Cues = Mapping[str, Mapping[str, Any]]
 
 
 class Script:
     """The events of one turn as they are written, numbered from 0."""
 
-    def __init__(self, pieces: Callable[[str], list[str]], padding: Padding | None) -> None:
+    def __init__(self, pieces: Callable[[str], list[str]], padding: Padding | None, cues: Cues | None = None) -> None:
         self.events: list[Event] = []
         self.pieces = pieces
         self.padding = padding
+        self.cues = cues or {}
 
     @property
     def number(self) -> int:
@@ -47,6 +52,10 @@ class Script:
         """Write an event about an item."""
         self.events.append(events.on_item(type, item["id"], index, self.number, **fields))
 
+    def bare(self, type: str, **fields: Any) -> None:
+        """Write an event that names no item."""
+        self.events.append(events.bare(type, self.number, **fields))
+
     def text_deltas(
         self, item_id: str, index: int, content_index: int, pieces: list[str], logprobs: Sequence[Any] = ()
     ) -> None:
@@ -72,6 +81,19 @@ class Script:
             self.on(type, item, index, delta=piece, **fields)
 
 
+def stream_items(script: Script, items: Sequence[Item]) -> None:
+    """Write the events of all items of a turn, one item after the other; only tool listings overlap. Spec: S8, S9."""
+    begun: list[tuple[Item, int]] = []
+    for index, item in enumerate(items):
+        if item["type"] == "mcp_list_tools":
+            _listing_begun(script, item, index)
+            begun.append((item, index))
+            continue
+        _listings_ended(script, begun)
+        stream_item(script, item, index)
+    _listings_ended(script, begun)
+
+
 def stream_item(script: Script, item: Item, index: int) -> None:
     """Write the events of one finished item."""
     STREAMERS.get(item["type"], _whole)(script, item, index)
@@ -87,7 +109,21 @@ def _message(script: Script, item: Item, index: int) -> None:
     for content_index, part in enumerate(item["content"]):
         stream_part = _refusal_part if part["type"] == "refusal" else _text_part
         stream_part(script, item, index, content_index, part)
+    if script.cues:
+        _spoken(script, script.cues.get(str(index), {}))
     script.done(item, index)
+
+
+def _spoken(script: Script, cues: Mapping[str, Any]) -> None:
+    """Write what is heard of a message: its sound, then the words. These events name no item. Spec: S16."""
+    if "audio_chunks" in cues:
+        for chunk in cues["audio_chunks"]:
+            script.bare("response.audio.delta", delta=chunk)
+        script.bare("response.audio.done")
+    if "audio_transcript" in cues:
+        for piece in script.pieces(cues["audio_transcript"]):
+            script.bare("response.audio.transcript.delta", delta=piece)
+        script.bare("response.audio.transcript.done")
 
 
 def _text_part(script: Script, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
@@ -168,9 +204,20 @@ def _reasoning_added(item: Item) -> Item:
     if added.get("content"):
         added["content"] = []
     if blob := added.get("encrypted_content"):
-        # what is sealed when the item begins is shorter than what is sealed when it is done (Spec: S8 j)
-        added["encrypted_content"] = blob[: len(blob) // 8 * 4]
+        added["encrypted_content"] = _begun_blob(blob)
     return added
+
+
+def _begun_blob(blob: str) -> str:
+    """Return what is sealed when an item begins: it is shorter than when the item is done. Spec: S8 j."""
+    return blob[: len(blob) // 8 * 4]
+
+
+def _compaction(script: Script, item: Item, index: int) -> None:
+    script.added({**item, "encrypted_content": _begun_blob(item["encrypted_content"])}, index)
+    for _ in range(script.cues.get(str(index), {}).get("compacting", 0)):
+        script.on("response.compaction.compacting", item, index)
+    script.done(item, index)
 
 
 def _function_call(script: Script, item: Item, index: int) -> None:
@@ -188,11 +235,49 @@ def _custom_tool_call(script: Script, item: Item, index: int) -> None:
     script.done(item, index)
 
 
+def _call(script: Script, item: Item, index: int) -> None:
+    """Write a call that has no events of its own: begun, then done as a whole."""
+    script.added({**item, "status": "in_progress"}, index)
+    script.done(item, index)
+
+
+def _apply_patch(script: Script, item: Item, index: int) -> None:
+    """Write a patch; the service streams the diff in events that no client knows, so it comes with the done item."""
+    operation = item["operation"]
+    begun = {**operation, "diff": ""} if "diff" in operation else operation
+    script.added({**item, "status": "in_progress", "operation": begun}, index)
+    script.done(item, index)
+
+
+def _shell_call(script: Script, item: Item, index: int) -> None:
+    action = item["action"]
+    script.added({**item, "status": "in_progress", "action": {**action, "commands": []}}, index)
+    for at, command in enumerate(action["commands"]):
+        place = {"command_index": at, "output_index": index}
+        script.bare("response.shell_call_command.added", command="", **place)
+        for piece in script.pieces(command):
+            padded = {} if script.padding is None else {"obfuscation": script.padding(piece)}
+            script.bare("response.shell_call_command.delta", delta=piece, **padded, **place)
+        script.bare("response.shell_call_command.done", command=command, **place)
+    script.done(item, index)
+
+
+def _shell_call_output(script: Script, item: Item, index: int) -> None:
+    script.added({**item, "status": "in_progress", "output": []}, index)
+    for at, output in enumerate(item["output"]):
+        said = {key: output[key] for key in ("stderr", "stdout") if output.get(key)}
+        if said:
+            script.on("response.shell_call_output_content.delta", item, index, command_index=at, delta=said)
+        script.on("response.shell_call_output_content.done", item, index, command_index=at, output=[output])
+    script.done(item, index)
+
+
 def _hosted(script: Script, item: Item, index: int, added: Item, *phases: str) -> None:
-    """Write a hosted tool's events: added, its phases, done."""
-    script.added({**added, "status": "in_progress"} if "status" in added else added, index)
+    """Write a hosted tool's events: added, its phases, done; a call that failed is never completed."""
+    script.added({**added, "status": "in_progress"}, index)
     for phase in phases:
-        script.on(f"response.{item['type']}.{phase}", item, index)
+        if phase != "completed" or item["status"] != "failed":
+            script.on(f"response.{item['type']}.{phase}", item, index)
     script.done(item, index)
 
 
@@ -209,8 +294,16 @@ def _file_search(script: Script, item: Item, index: int) -> None:
 
 
 def _image_generation(script: Script, item: Item, index: int) -> None:
-    added = {**_head(item), "result": None}
-    _hosted(script, item, index, added, "in_progress", "generating", "completed")
+    script.added({**_head(item), "status": "in_progress", "result": None}, index)
+    script.on("response.image_generation_call.in_progress", item, index)
+    script.on("response.image_generation_call.generating", item, index)
+    look = {key: item[key] for key in ("background", "output_format", "quality", "size") if item.get(key)}
+    for at, image in enumerate(script.cues.get(str(index), {}).get("partial_images", ())):
+        shown = {"partial_image_b64": image, "partial_image_index": at, **look}
+        script.on("response.image_generation_call.partial_image", item, index, **shown)
+    if item["status"] != "failed":
+        script.on("response.image_generation_call.completed", item, index)
+    script.done(item, index)
 
 
 def _code_interpreter(script: Script, item: Item, index: int) -> None:
@@ -219,13 +312,27 @@ def _code_interpreter(script: Script, item: Item, index: int) -> None:
     script.deltas("response.code_interpreter_call_code.delta", item, index, item["code"] or "")
     script.on("response.code_interpreter_call_code.done", item, index, code=item["code"] or "")
     script.on("response.code_interpreter_call.interpreting", item, index)
-    script.on("response.code_interpreter_call.completed", item, index)
+    if item["status"] != "failed":
+        script.on("response.code_interpreter_call.completed", item, index)
     script.done(item, index)
 
 
 def _mcp_list_tools(script: Script, item: Item, index: int) -> None:
-    phase = "failed" if item.get("error") else "completed"
-    _hosted(script, item, index, {**item, "tools": []}, "in_progress", phase)
+    _listing_begun(script, item, index)
+    _listings_ended(script, [(item, index)])
+
+
+def _listing_begun(script: Script, item: Item, index: int) -> None:
+    script.added({key: value for key, value in {**item, "tools": []}.items() if key != "error"}, index)
+    script.on("response.mcp_list_tools.in_progress", item, index)
+
+
+def _listings_ended(script: Script, begun: list[tuple[Item, int]]) -> None:
+    """Write the ends of listings that run side by side; `begun` is empty then."""
+    for item, index in begun:
+        script.on(f"response.mcp_list_tools.{'failed' if item.get('error') else 'completed'}", item, index)
+        script.done(item, index)
+    begun.clear()
 
 
 def _mcp_call(script: Script, item: Item, index: int) -> None:
@@ -250,4 +357,9 @@ STREAMERS: dict[str, Callable[[Script, Item, int], None]] = {
     "code_interpreter_call": _code_interpreter,
     "mcp_list_tools": _mcp_list_tools,
     "mcp_call": _mcp_call,
+    "compaction": _compaction,
+    "shell_call": _shell_call,
+    "shell_call_output": _shell_call_output,
+    "apply_patch_call": _apply_patch,
+    **dict.fromkeys(("computer_call", "local_shell_call", "tool_search_call"), _call),
 }

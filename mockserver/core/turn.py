@@ -15,11 +15,11 @@ from mockserver.core.admission import Admission
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import seal
 from mockserver.core.state import Item, Node
-from mockserver.core.streamers import Script, stream_item
+from mockserver.core.streamers import Cues, Script, stream_items
 from mockserver.wire import echo, events, render
 from mockserver.wire.events import Event, Padding
 from mockserver.wire.ids import Mint
-from mockserver.wire.resources import output_item, present
+from mockserver.wire.resources import output_items, present
 
 
 class Turn(NamedTuple):
@@ -75,7 +75,10 @@ def plan(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float)
     if outcome.error is None:
         final["service_tier"] = echo.completed_tier(admission.request.get("service_tier"))
         final["tool_usage"] = echo.tool_usage(items)
+    if reply.fields:
+        final = echo.with_fields(final, reply.fields)
     node = _node(admission, identifier, created, items, outcome.status, rules, mint, sorted(include))
+    node.cues = reply.cues
     return Turn(final, node, admission.stored, conversation.id if conversation else None)
 
 
@@ -87,10 +90,12 @@ def _included(admission: Admission) -> list[str]:
 
 def finish_items(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float) -> list[Item]:
     """Return the output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items = [output_item(draft, mint) for draft in reply.output]
+    items = output_items(reply.output, mint)
     hidden = reply.reasoning_tokens
     for at, item in enumerate(items):
-        if item["type"] == "reasoning" and "encrypted_content" not in item:
+        if item["type"] == "compaction" and "encrypted_content" not in item:
+            items[at] = {**item, "encrypted_content": seal({"id": item["id"]}, rules.key, item["id"], now)}
+        elif item["type"] == "reasoning" and "encrypted_content" not in item:
             payload = {"tokens": hidden, "id": item["id"]}
             blob = seal(payload, rules.key, item["id"], now)
             hidden = 0  # one reply has one figure; its first reasoning item carries it
@@ -192,18 +197,26 @@ def _node(
     )
 
 
-def events_of(final: dict[str, Any], pieces: Callable[[str], list[str]], *, obfuscate: bool) -> list[Event]:
+def events_of(
+    final: dict[str, Any], pieces: Callable[[str], list[str]], *, obfuscate: bool, cues: Cues | None = None
+) -> list[Event]:
     """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
 
-    The same response always gives the same events, so nothing but the response needs to be stored for a replay.
+    The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response
+    in the background is queued first, and its deltas are not padded. Spec: S6, S8 i.
     """
-    script = Script(pieces, Padding(final["id"]) if obfuscate else None)
+    obfuscate = obfuscate and not final["background"]
+    script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = echo.without_billing(final)
     begun = echo.begun(final)
-    script.lifecycle("response.created", begun)
+    if final["background"]:
+        queued = {**begun, "status": "queued"}
+        script.lifecycle("response.created", queued)
+        script.lifecycle("response.queued", queued)
+    else:
+        script.lifecycle("response.created", begun)
     script.lifecycle("response.in_progress", begun)
-    for index, item in enumerate(final["output"]):
-        stream_item(script, item, index)
+    stream_items(script, final["output"])
     if final["error"] is not None:
         script.events.append(events.error(_stream_error(final["error"]), script.number))
     script.lifecycle(f"response.{final['status']}", final)

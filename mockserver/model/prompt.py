@@ -43,7 +43,9 @@ class Reply:
     `reasoning_tokens` are the hidden tokens behind a reasoning item; `output_tokens` is the length of it all, None when
     nobody has counted it yet. `usage` overrides counted figures, partly or
     whole. At most one of `error` (the request fails with it, nothing is stored), `failed` (`{code, message}`: the turn
-    starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed model name.
+    starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed model name, `fields` are laid
+    over the finished Response. `cues` is what the stream shows beyond the items, by output index as text: see
+    `core.streamers`.
     """
 
     output: tuple[Item, ...] = ()
@@ -55,6 +57,8 @@ class Reply:
     incomplete: str | None = None
     model: str | None = None
     pacing: Pacing | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    cues: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 _MADE_BY_MODEL = ("reasoning", "compaction", "program")

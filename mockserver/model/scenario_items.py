@@ -1,11 +1,12 @@
 """Scripted output items: which members a type has, what may be written shorter, what is filled in.
 
-Ids, statuses and call ids that a script leaves out are filled in later, with the turn. Spec: I2.
+Ids, statuses and call ids that a script leaves out are filled in later, with the turn. What an item's stream shows
+beyond the item is written beside its members (`CUES`) and never stored with it. Spec: I2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,7 +18,7 @@ from mockserver.wire.errors import MockError
 
 # By type: the members a script must give, then those it may give besides id, type, status and created_by.
 _MEMBERS: Mapping[str, tuple[str, str]] = {
-    "message": ("", "content text role phase"),
+    "message": ("", "content text role phase audio_chunks audio_transcript"),
     "file_search_call": ("", "queries results"),
     "function_call": ("name", "arguments call_id namespace caller async"),
     "function_call_output": ("output", "call_id caller name namespace"),
@@ -30,10 +31,10 @@ _MEMBERS: Mapping[str, tuple[str, str]] = {
     "tool_search_call": ("", "arguments execution call_id"),
     "tool_search_output": ("tools", "execution call_id"),
     "additional_tools": ("tools", "role"),
-    "compaction": ("", "encrypted_content"),
+    "compaction": ("", "encrypted_content compacting"),
     "image_generation_call": (
         "",
-        "result action background error output_format quality revised_prompt size svg_usage",
+        "result action background error output_format quality revised_prompt size svg_usage partial_images",
     ),
     "code_interpreter_call": ("", "container_id code outputs"),
     "local_shell_call": ("action", "call_id"),
@@ -43,11 +44,23 @@ _MEMBERS: Mapping[str, tuple[str, str]] = {
     "apply_patch_call": ("operation", "call_id caller"),
     "apply_patch_call_output": ("", "call_id output caller"),
     "mcp_call": ("name", "arguments server_label approval_request_id error output"),
-    "mcp_list_tools": ("tools", "server_label error"),
+    "mcp_list_tools": ("", "tools server_label error"),
     "mcp_approval_request": ("name", "arguments server_label"),
     "mcp_approval_response": ("approval_request_id approve", "reason"),
     "custom_tool_call": ("name", "input call_id namespace caller async"),
     "custom_tool_call_output": ("output", "call_id caller"),
+}
+# By type: the members a script may leave out although clients insist on them, and what they are then.
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "additional_tools": {"role": "developer"},
+    "apply_patch_call_output": {"status": "completed"},
+    "custom_tool_call": {"input": ""},
+    "mcp_approval_request": {"server_label": "mcp"},
+    "mcp_call": {"server_label": "mcp"},
+    "mcp_list_tools": {"server_label": "mcp", "tools": []},
+    "program": {"fingerprint": ""},
+    "tool_search_call": {"arguments": {}},
+    "web_search_call": {"action": {"type": "search", "queries": [], "query": ""}},
 }
 _ALL = ("id", "type", "status", "created_by")
 _ARGUMENTS = ("function_call", "mcp_call", "mcp_approval_request")
@@ -84,6 +97,8 @@ def _check_item(item: Any, where: str) -> None:
     for key in _TEXTS:
         if key in item and not isinstance(item[key], str | None):
             raise MockError(f"'{where}.{key}' must be a text, not {shown(item[key])}.", param=f"{where}.{key}")
+    for key in CUES.keys() & item.keys():
+        CUES[key](item[key], f"{where}.{key}")
     _CHECKS.get(kind, _check_arguments)(item, where)
 
 
@@ -129,6 +144,42 @@ def _check_parts(parts: Any, kinds: tuple[str, ...], where: str) -> None:
 _CHECKS = {"message": _check_message, "reasoning": _check_reasoning}
 
 
+def _check_texts(value: Any, where: str) -> None:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise MockError(f"'{where}' must be a list of texts in base64, not {shown(value)}.", param=where)
+
+
+def _check_times(value: Any, where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
+        raise MockError(f"'{where}' must be a whole number from 0 to 1000, not {shown(value)}.", param=where)
+
+
+def _check_words(value: Any, where: str) -> None:
+    if not isinstance(value, str):
+        raise MockError(f"'{where}' must be a text, not {shown(value)}.", param=where)
+
+
+# What an item's stream shows beyond the item, and how it is judged (Spec: S16).
+CUES: Mapping[str, Callable[[Any, str], None]] = {
+    "audio_chunks": _check_texts,
+    "audio_transcript": _check_words,
+    "compacting": _check_times,
+    "partial_images": _check_texts,
+}
+
+
+def cues(items: Iterable[Item]) -> tuple[list[Item], dict[str, dict[str, Any]]]:
+    """Return items without their cues, and the cues by the item's index as text."""
+    plain, found = [], {}
+    for index, item in enumerate(items):
+        shown_only = {key: item[key] for key in CUES if key in item}
+        if shown_only:
+            found[str(index)] = shown_only
+            item = {key: value for key, value in item.items() if key not in CUES}
+        plain.append(item)
+    return plain, found
+
+
 def output_items(items: list[Item], prompt: Prompt, phase: str | None) -> list[Item]:
     """Return checked items in the wire's shape: arguments as text, texts as parts, `phase` where the model has it."""
     return [_FILLED.get(item.get("type", "message"), _call)(item, prompt, phase) for item in items]
@@ -157,10 +208,16 @@ def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
 
 
 def _call(item: Item, prompt: Prompt, phase: str | None) -> Item:
-    if item["type"] not in _ARGUMENTS:
+    kind = item["type"]
+    if kind in _DEFAULTS:
+        item = {**_DEFAULTS[kind], **item}
+    if item.get("error") and kind in _FAILING:
+        item = {"status": "failed", **item}
+    if kind not in _ARGUMENTS:
         return item
     arguments = item.get("arguments", {})
     return {**item, "arguments": arguments if isinstance(arguments, str) else json_compact(arguments).decode()}
 
 
+_FAILING = ("image_generation_call", "mcp_call")
 _FILLED = {"message": _message, "reasoning": _reasoning}

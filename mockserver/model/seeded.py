@@ -50,7 +50,10 @@ class SeededModel:
         """Return the reply: a forced or fitting tool call, else an instance of the format, else an echo."""
         tool = _chosen_tool(prompt)
         answer = _call(prompt, *tool) if tool else _message(prompt)
-        return cap(_with_reasoning(prompt, answer), prompt, count)
+        reply = _with_reasoning(prompt, answer)
+        if answer["type"] == "image_generation_call":
+            _draw_partly(prompt, reply)
+        return cap(reply, prompt, count)
 
 
 def default_text(prompt: Prompt) -> str:
@@ -269,6 +272,14 @@ def _image_generation(prompt: Prompt) -> Item:
         "revised_prompt": last_user_text(prompt)[:200] or "A single dot.",
         "size": "1024x1024",
     }
+
+
+def _draw_partly(prompt: Prompt, reply: Reply) -> None:
+    """Let the stream show as many images on their way as the tool asks for. Spec: F12, S8."""
+    tools = prompt.request.get("tools") or ()
+    asked = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
+    if asked:
+        reply.cues = {str(len(reply.output) - 1): {"partial_images": [_TINY_PNG] * asked}}
 
 
 _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -92,8 +92,8 @@ def response_object(
         response["conversation"] = {"id": conversation}
     if "prompt_cache_options" not in request:
         del response["prompt_cache_options"]
-    if "access_programs" in request or "image" in request:
-        response = _with_newest_keys(response, request)
+    if not _NEWEST.isdisjoint(request):
+        response = with_fields(response, _newest(request))
     return response
 
 
@@ -142,11 +142,41 @@ def _silent(model: Model) -> dict[str, Any]:
     }
 
 
-def _with_newest_keys(response: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Add the keys that only the newest clients send, in alphabetical position."""
-    entries: list[tuple[str, Any]] = list(response.items())
-    added: list[tuple[str, Any]] = [(key, request[key]) for key in ("access_programs", "image") if key in request]
-    return dict(entries[:4] + sorted(entries[4:-2] + added) + entries[-2:])
+# request fields that add a key to the Response (Spec: O1)
+_NEWEST = frozenset({"access_programs", "image", "prompt_cache_options"})
+
+
+def _newest(request: Request) -> dict[str, Any]:
+    """Return the keys that a Response has only because of what the newest clients may send.
+
+    The mock compresses no context, so `auto` comes out as disabled; it keeps no cache that two prompts could be
+    compared by, so the answer to a `comparison_response_id` is that the comparison is unavailable.
+    """
+    keys: dict[str, Any] = {}
+    if "access_programs" in request:
+        keys["access_programs"] = {"cyber": "standard", **_given(request["access_programs"])}
+    if "image" in request:
+        asked = request["image"].get("context_compression")
+        keys["image"] = {"context_compression": "disabled" if asked in (None, "auto") else asked}
+    if (request.get("prompt_cache_options") or {}).get("comparison_response_id") is not None:
+        keys["prompt_cache_diagnostics"] = {"type": "unavailable"}
+    return keys
+
+
+def _given(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: one for key, one in value.items() if one is not None}
+
+
+def with_fields(response: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Response with these fields, new ones in alphabetical position. Spec: W7."""
+    entries: list[tuple[str, Any]] = list({**response, **fields}.items())
+    head, tail = [one for one in entries if one[0] in _HEAD], [one for one in entries if one[0] in _TAIL]
+    body = [one for one in entries if one[0] not in _HEAD and one[0] not in _TAIL]
+    return dict(head + sorted(body, key=lambda one: one[0]) + tail)
+
+
+_HEAD = ("id", "object", "created_at", "status")
+_TAIL = ("user", "metadata")
 
 
 def without_billing(response: dict[str, Any]) -> dict[str, Any]:
@@ -159,16 +189,25 @@ def without_billing(response: dict[str, Any]) -> dict[str, Any]:
 def begun(response: dict[str, Any]) -> dict[str, Any]:
     """Return the Response as its own `response.created` event showed it. Spec: W18."""
     tier = response["service_tier"]
-    return without_billing(response) | {
-        "status": "in_progress",
-        "completed_at": None,
-        "error": None,
-        "incomplete_details": None,
-        "output": [],
-        "service_tier": tier if tier == "flex" else "auto",
-        "tool_usage": _tool_usage(0),
-        "usage": None,
-    }
+    known_later = {key: None for key in _KNOWN_LATER if response.get(key) is not None}
+    return (
+        without_billing(response)
+        | known_later
+        | {
+            "status": "in_progress",
+            "completed_at": None,
+            "error": None,
+            "incomplete_details": None,
+            "output": [],
+            "service_tier": tier if tier == "flex" else "auto",
+            "tool_usage": _tool_usage(0),
+            "usage": None,
+        }
+    )
+
+
+# what only a terminal Response says (Spec: O1, O5)
+_KNOWN_LATER = ("input_transformations", "moderation", "prompt_cache_diagnostics")
 
 
 def completed_tier(asked: str | None) -> str:
@@ -188,6 +227,36 @@ def _tool_usage(searches: int) -> dict[str, Any]:
 def effective_effort(request: Request, model: Model) -> str | None:
     """Return the reasoning effort that applies: the one asked for, else the model's default. Spec: F4, W12."""
     return (request.get("reasoning") or {}).get("effort") or model.default_effort
+
+
+_MODERATED = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+
+
+def _moderation(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the verdicts on input and output: the mock flags nothing, so nothing is ever blocked. Spec: O5."""
+    verdict = {
+        "type": "moderation_result",
+        "categories": dict.fromkeys(_MODERATED, False),
+        "category_applied_input_types": {category: ["text"] for category in _MODERATED},
+        "category_scores": dict.fromkeys(_MODERATED, 0.0),
+        "flagged": False,
+        "model": asked["model"],
+    }
+    return {"input": verdict, "output": verdict}
 
 
 def _cache_options(options: dict[str, Any] | None) -> dict[str, Any]:
@@ -233,8 +302,21 @@ def echo_tool(tool: dict[str, Any]) -> dict[str, Any]:
     sent = {key: value for key, value in tool.items() if value is not None and key not in _NOT_ECHOED.get(kind, ())}
     if kind == "mcp":
         sent = redacted(sent)
-    filled = {**_HOSTED_DEFAULTS.get(kind, {}), **sent}
-    return {key: filled[key] for key in sorted(filled, key=lambda key: (key != "type", key))}
+    defaults = _HOSTED_DEFAULTS.get(kind, {})
+    filled = {**defaults, **sent}
+    for key in _FILLED_INSIDE & sent.keys() & defaults.keys():
+        own = {**dict.fromkeys(_LOCATION), "type": "approximate"} if key == "user_location" else defaults[key]
+        filled[key] = _ordered({**own, **_given(sent[key])})
+    return _ordered(filled)
+
+
+# members whose own members are filled in too (Spec: F7)
+_FILLED_INSIDE = frozenset({"ranking_options", "user_location"})
+_LOCATION = ("city", "country", "region", "timezone")
+
+
+def _ordered(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[key] for key in sorted(value, key=lambda key: (key != "type", key))}
 
 
 def redacted(tool: dict[str, Any]) -> dict[str, Any]:
@@ -314,6 +396,7 @@ _ECHOES: dict[str, Callable[[Any, Model], Any]] = {
     "max_output_tokens": _as_sent,
     "max_tool_calls": _as_sent,
     "metadata": _as_sent,
+    "moderation": lambda value, model: _moderation(value),
     "parallel_tool_calls": _as_sent,
     "presence_penalty": _number,
     "previous_response_id": _as_sent,

@@ -41,7 +41,12 @@ def content_part(type: str, item_id: str, index: int, content_index: int, part: 
 
 def on_item(type: str, item_id: str, output_index: int, number: int, **fields: Any) -> Event:
     """Any event about an item: `item_id`, `output_index` and the fields given, in alphabetical order."""
-    fields |= {"item_id": item_id, "output_index": output_index, "sequence_number": number}
+    return bare(type, number, item_id=item_id, output_index=output_index, **fields)
+
+
+def bare(type: str, number: int, **fields: Any) -> Event:
+    """An event with the fields given in alphabetical order; shell commands and audio name no item. Spec: S7, S16."""
+    fields["sequence_number"] = number
     return {"type": type, **{key: fields[key] for key in sorted(fields)}}
 
 

@@ -35,6 +35,7 @@ ALWAYS_PRESENT: dict[str, dict[str, Any]] = {
     "file_search_call": {"queries": [], "results": None},
     "code_interpreter_call": {"code": None, "outputs": None},
     "image_generation_call": {"result": None},
+    "mcp_list_tools": {"tools": []},
     "shell_call": {"environment": None},
     "shell_call_output": {"max_output_length": None},
     "tool_search_call": {"call_id": None, "execution": "server"},
@@ -57,6 +58,66 @@ def _ordered_part(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     return {key: part[key] for key in sorted(part, key=lambda key: (key != "type", key))}
+
+
+def _alphabetical(value: Any) -> Any:
+    """Return an object, or each object of a list, in the wire's key order; what lies deeper stays as it is."""
+    return [_ordered_part(one) for one in value] if isinstance(value, list) else _ordered_part(value)
+
+
+def _shell_action(action: dict[str, Any]) -> dict[str, Any]:
+    return _ordered_part({"max_output_length": None, "timeout_ms": None, **action})
+
+
+def _shell_output(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_ordered_part({**chunk, "outcome": _ordered_part(chunk["outcome"])}) for chunk in chunks]
+
+
+def _computer_action(action: dict[str, Any]) -> dict[str, Any]:
+    return _ordered_part({"keys": None, **action} if action["type"] == "double_click" else action)
+
+
+def _tool_content(output: Any) -> Any:
+    return output if isinstance(output, str) else [_part(part) for part in output]
+
+
+def _tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the tools that an item brings: without secrets, functions with the keys that are never left out."""
+    return [_tool(tool) for tool in tools]
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    match tool["type"]:
+        case "mcp":
+            return redacted(tool)
+        case "function":
+            return {**tool, "parameters": tool.get("parameters"), "strict": tool.get("strict")}
+        case _:
+            return tool
+
+
+# item type → how members are filled in and ordered; only what the wire names, never what a caller made up (Spec: W7)
+_MEMBERS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "additional_tools": {"tools": _tools},
+    "apply_patch_call": {"operation": _alphabetical},
+    "code_interpreter_call": {"outputs": _alphabetical},
+    "computer_call": {
+        "action": _computer_action,
+        "actions": lambda actions: [_computer_action(one) for one in actions],
+        "pending_safety_checks": _alphabetical,
+    },
+    "computer_call_output": {"acknowledged_safety_checks": _alphabetical, "output": _alphabetical},
+    "custom_tool_call_output": {"output": _tool_content},
+    "file_search_call": {"results": _alphabetical},
+    "function_call_output": {"output": _tool_content},
+    "local_shell_call": {"action": _alphabetical},
+    "mcp_list_tools": {"tools": _alphabetical},
+    "reasoning": {"content": _alphabetical, "summary": _alphabetical},
+    "shell_call": {"action": _shell_action, "environment": _alphabetical},
+    "shell_call_output": {"output": _shell_output},
+    "tool_search_output": {"tools": _tools},
+    "web_search_call": {"action": _alphabetical},
+}
 
 
 def text_part(text: str) -> dict[str, Any]:
@@ -107,6 +168,9 @@ def input_items(value: str | Iterable[Item]) -> list[Item]:
     return [typed(item) for item in value]
 
 
+_NO_MEMBERS: dict[str, Callable[[Any], Any]] = {}
+
+
 def stored_item(item: Item, mint: Mint) -> Item:
     """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2."""
     kind = item["type"]
@@ -114,8 +178,9 @@ def stored_item(item: Item, mint: Mint) -> Item:
         return _stored_message(item, mint)
     filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
     filled["id"] = item.get("id") or mint.item(kind)
-    if "tools" in filled and kind != "mcp_list_tools":
-        filled["tools"] = [redacted(tool) if tool["type"] == "mcp" else tool for tool in filled["tools"]]
+    for key, complete in _MEMBERS.get(kind, _NO_MEMBERS).items():
+        if filled.get(key):
+            filled[key] = complete(filled[key])
     if kind not in STATUSLESS:
         filled["status"] = item.get("status") or "completed"
     else:
@@ -136,6 +201,31 @@ def _stored_message(item: Item, mint: Mint) -> Item:
     return message
 
 
+def output_items(drafts: Iterable[Item], mint: Mint) -> list[Item]:
+    """Return a model's drafts as the items of `Response.output`; outputs answer the call that stands before them."""
+    items: list[Item] = []
+    for draft in drafts:
+        if draft["type"] in _ANSWERED and not draft.get("call_id"):
+            draft = {**draft, "call_id": _last_call(items, _ANSWERED[draft["type"]]) or mint.call()}
+        items.append(output_item(draft, mint))
+    return items
+
+
+# output type → the type of call that it answers
+_ANSWERED = {
+    "apply_patch_call_output": "apply_patch_call",
+    "computer_call_output": "computer_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "function_call_output": "function_call",
+    "program_output": "program",
+    "shell_call_output": "shell_call",
+}
+
+
+def _last_call(items: list[Item], kind: str) -> str | None:
+    return next((item["call_id"] for item in reversed(items) if item["type"] == kind), None)
+
+
 def output_item(draft: Item, mint: Mint) -> Item:
     """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent."""
     kind = draft["type"]
@@ -149,7 +239,15 @@ def output_item(draft: Item, mint: Mint) -> Item:
 
 
 _NEEDS_CALL_ID = frozenset(
-    {"function_call", "custom_tool_call", "computer_call", "shell_call", "local_shell_call", "apply_patch_call"}
+    {
+        "apply_patch_call",
+        "computer_call",
+        "custom_tool_call",
+        "function_call",
+        "local_shell_call",
+        "program",
+        "shell_call",
+    }
 )
 
 
