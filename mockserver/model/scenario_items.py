@@ -38,7 +38,7 @@ _MEMBERS: Mapping[str, tuple[str, str]] = {
     ),
     "code_interpreter_call": ("", "container_id code outputs"),
     "local_shell_call": ("action", "call_id"),
-    "local_shell_call_output": ("output", "call_id"),
+    "local_shell_call_output": ("output", ""),
     "shell_call": ("action", "call_id environment caller"),
     "shell_call_output": ("output", "call_id max_output_length caller"),
     "apply_patch_call": ("operation", "call_id caller"),
@@ -204,7 +204,10 @@ def _part(part: Any, kind: str) -> Item:
 def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
     summary = item.get("summary") or []
     parts = [summary] if isinstance(summary, str) else summary
-    return {**item, "summary": [_part(part, "summary_text") for part in parts]}
+    made = {**item, "summary": [_part(part, "summary_text") for part in parts]}
+    if item.get("content"):
+        made["content"] = [_part(part, "reasoning_text") for part in item["content"]]
+    return made
 
 
 def _call(item: Item, prompt: Prompt, phase: str | None) -> Item:

@@ -207,6 +207,8 @@ def output_items(drafts: Iterable[Item], mint: Mint) -> list[Item]:
     for draft in drafts:
         if draft["type"] in _ANSWERED and not draft.get("call_id"):
             draft = {**draft, "call_id": _last_call(items, _ANSWERED[draft["type"]]) or mint.call()}
+        elif draft["type"] == "local_shell_call_output" and not draft.get("id"):
+            draft = {**draft, "id": _last_call(items, "local_shell_call") or mint.call()}
         items.append(output_item(draft, mint))
     return items
 
