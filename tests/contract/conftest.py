@@ -1,3 +1,3 @@
-from tests.contract.environments import clients
+from tests.contract.environments import clients, node_client
 
-__all__ = ["clients"]
+__all__ = ["clients", "node_client"]

@@ -1,4 +1,4 @@
-"""Python environments of their own for the generations of OpenAI's client, made once and kept under `.venvs`."""
+"""Environments of their own for the generations of OpenAI's clients, made once and kept under `.venvs`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from tests.serving import ROOT
 
 HOME = ROOT / ".venvs"
+NODE_REQUIREMENT = "openai@^7"
 REQUIREMENTS: Mapping[int, str] = {2: "openai>=2,<3", 3: "openai>=3,<4"}
 
 
@@ -24,6 +25,22 @@ def clients() -> Mapping[int, Path]:
     HOME.mkdir(exist_ok=True)
     with _alone():
         return {major: _interpreter(HOME / f"openai-{major}", wanted) for major, wanted in REQUIREMENTS.items()}
+
+
+@pytest.fixture(scope="session")
+def node_client() -> Path:
+    """The directory from which a program of node finds the client."""
+    HOME.mkdir(exist_ok=True)
+    with _alone():
+        place = HOME / "openai-node"
+        marker = place / "requirement.txt"
+        if not (marker.exists() and marker.read_text() == NODE_REQUIREMENT):
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            quiet = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+            _run("npm", "install", "--prefix", str(place), *quiet, NODE_REQUIREMENT)
+            marker.write_text(NODE_REQUIREMENT)
+        return place
 
 
 @contextmanager
