@@ -11,25 +11,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from mockserver.control import script
 from mockserver.control.clock import Clock
-from mockserver.core import conversations, inspection, lifecycle, pages
+from mockserver.core import conversations, inspection, lifecycle, pages, truncation
 from mockserver.core.admission import Admission, admit, measure
-from mockserver.core.lineage import live_response
+from mockserver.core.lineage import live_response, missing, note_use
 from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Delete, Put, Record, State
+from mockserver.core.state import Change, Delete, Node, Put, State
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
 from mockserver.model import tokens
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.model.scenario import parse_lines
 from mockserver.model.seeded import SeededModel, cap
 from mockserver.settings import Settings
-from mockserver.store.memory import MemoryStore
-from mockserver.store.sqlite import SQLiteStore
+from mockserver.store.view import Store, View, open_store
+from mockserver.switches import values_of
 from mockserver.wire import catalog, errors, requests, resources
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
@@ -40,55 +40,6 @@ from mockserver.wire.query import ListQuery, RetrieveQuery
 DEFAULT_PROJECT = "default"
 
 T = TypeVar("T")
-
-
-class Store(Protocol):
-    """Where records live: six methods, written by every store."""
-
-    def transaction(self, project: str) -> Any: ...
-    def get(self, project: str, kind: str, id: str) -> bytes | None: ...
-    def scan(
-        self,
-        project: str,
-        kind: str,
-        parent: str = "",
-        *,
-        after: int | None = None,
-        limit: int | None = None,
-        descending: bool = False,
-    ) -> list[Record]: ...
-    def apply(self, project: str, changes: Iterable[Change]) -> None: ...
-    def clear(self, project: str) -> None: ...
-    def close(self) -> None: ...
-
-
-def open_store(where: str) -> Store:
-    """Open the store that a setting names."""
-    return MemoryStore() if where == "memory" else SQLiteStore(where.removeprefix("sqlite:///"))
-
-
-@dataclass(slots=True)
-class View:
-    """One project's records, to be read: the core's `State`."""
-
-    store: Store
-    project: str
-
-    def get(self, kind: str, id: str) -> bytes | None:
-        """Return a record's document."""
-        return self.store.get(self.project, kind, id)
-
-    def scan(
-        self,
-        kind: str,
-        parent: str = "",
-        *,
-        after: int | None = None,
-        limit: int | None = None,
-        descending: bool = False,
-    ) -> list[Record]:
-        """Return records in order."""
-        return self.store.scan(self.project, kind, parent, after=after, limit=limit, descending=descending)
 
 
 @dataclass(slots=True)
@@ -136,18 +87,18 @@ class Engine:
         seed = str(self.settings.seed)
         digest = blake2b(seed.encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
-        self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest)
+        self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(self.settings.set))
 
     # --- callers -----------------------------------------------------------------------------------------------
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
         """Return the project of a caller: the key and `OpenAI-Project`, hashed, for keys are never written down.
 
-        Raises E90 and E91 when only given keys are let in.
+        Raises E90 and E91 when only given keys are let in, E90 when any is needed.
         """
         key = (authorization or "").partition(" ")[2].strip()
         allowed = self.settings.api_key
-        if allowed and not key:
+        if not key and (allowed or self.rules.auth == "enforce"):
             raise errors.missing_bearer()
         if allowed and key not in allowed:
             raise errors.incorrect_api_key(key)
@@ -209,16 +160,27 @@ class Engine:
 
     def create_response(self, project: str, body: bytes) -> Delivery:
         """Create a response: judged, admitted, answered, written, and laid out for delivery. Spec: P1."""
-        request = requests.create_response(body)
+        request = self._judged(requests.create_response, body)
+        if self.rules.zdr == "on":
+            request = {**request, "store": False}
         outcome = self._write(project, lambda operation: self._answer(operation, request))
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
 
+    def _judged(self, read: Callable[..., dict[str, Any]], body: bytes) -> dict[str, Any]:
+        """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
+        try:
+            return read(body, unknown_keys=self.rules.unknown_body_key)
+        except APIError as error:
+            if error.code_switch is not None:
+                error.code = getattr(self.rules, error.code_switch)
+            raise
+
     def _answer(self, operation: Operation, request: dict[str, Any]) -> Delivery | APIError:
         state, mint, now = operation.state, operation.mint, operation.now
         admission = admit(state, request, self.rules, mint, now)
-        reply = self._respond(operation, admission)
+        reply = OVERFLOW if admission.overflow else self._respond(operation, admission)
         if reply.error is not None:
             return reply.error
         turn = plan(admission, reply, self.rules, mint, now)
@@ -228,15 +190,18 @@ class Engine:
         else:
             kept = body if turn.stored else None
             operation.changes += lifecycle.commit(state, turn.node, kept, operation.ordinal, self.rules)
+        operation.changes += note_use(request, self.rules, now)
+        if admission.dropped and turn.stored:
+            operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
         return delivery
 
     def _respond(self, operation: Operation, admission: Admission) -> Reply:
         prompt = Prompt(
             request=admission.request,
             model=admission.model,
-            input=tuple(admission.items),
+            input=admission.seen,
             newest_first=partial(admission.newest_first, operation.state),
-            item_count=admission.before.count + len(admission.items),
+            item_count=admission.item_count,
             turn=admission.before.turn + 1,
             seed=operation.mint.seed("reply"),
             transport="sse" if admission.request.get("stream") else "http",
@@ -257,28 +222,47 @@ class Engine:
         if not streamed and pacing.instant:
             return Delivery(turn.id, turn.final["model"], [], body, 0.0), body
         options = request.get("stream_options") or {}
-        padded = options.get("include_obfuscation") is not False
-        events = events_of(turn.final, self.rules.pieces, obfuscate=padded, cues=turn.node.cues)
+        events = self._events(turn.final, options.get("include_obfuscation"), turn.node)
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if streamed:
             return Delivery(turn.id, turn.final["model"], steps, None, seconds), body
         return Delivery(turn.id, turn.final["model"], [Wait(seconds)], body, seconds), body
 
+    def _events(self, final: dict[str, Any], padded: bool | None, node: Node) -> list[Event]:
+        """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
+        rules = self.rules
+        return events_of(
+            final,
+            rules.pieces,
+            obfuscate=rules.obfuscation == "on" and padded is not False,
+            cues=node.cues,
+            error_shape=rules.stream_error_shape,
+            overflow=rules.stream_overflow,
+        )
+
     def finish(self, project: str, response_id: str) -> None:
         """End a turn whose delivery has ended, whatever the clock says."""
+        self._end(project, response_id, lifecycle.finish)
+
+    def leave(self, project: str, response_id: str) -> None:
+        """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R9.20."""
+        if self.rules.on_disconnect == "cancel":
+            self._end(project, response_id, lifecycle.cancel)
+
+    def _end(self, project: str, response_id: str, end: Callable[..., list[Change]]) -> None:
         state = View(self.store, project)
         with self.store.transaction(project):
             running = lifecycle.read_running(state, response_id)
             if running is not None:
-                self.store.apply(project, lifecycle.finish(state, running, self.rules))
+                self.store.apply(project, end(state, running, self.rules))
 
     def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Event]:
         """Return a stored response as a JSON body, or its events behind `starting_after`. Spec: P2, S11."""
         state, now = self._reading(project)
         node, body = live_response(state, id, self.rules, now), state.get("response", id)
         if node is None or body is None:
-            raise errors.response_not_found(id)
+            raise missing(state, id, self.rules, now)
         if query.include and not set(query.include) <= set(node.include):
             include = {*query.include, *node.include}
             response = orjson.loads(body)
@@ -286,8 +270,9 @@ class Engine:
             body = json_body(response)
         if not query.stream:
             return body
-        padded = query.include_obfuscation is not False
-        events = events_of(orjson.loads(body), self.rules.pieces, obfuscate=padded, cues=node.cues)
+        if self.rules.get_stream_finished == "refuse":
+            raise errors.stream_without_background()
+        events = self._events(orjson.loads(body), query.include_obfuscation, node)
         return events if query.starting_after is None else events[max(query.starting_after + 1, 0) :]
 
     def delete_response(self, project: str, id: str) -> bytes:
@@ -298,12 +283,12 @@ class Engine:
         """List a response's input items. Spec: P5."""
         state, now = self._reading(project)
         if state.get("response", id) is None:
-            raise errors.response_not_found(id)
+            raise missing(state, id, self.rules, now)
         return json_body(pages.input_items(state, id, query, self.rules, now))
 
     def count_input_tokens(self, project: str, body: bytes) -> bytes:
         """Count the input tokens of a request. Spec: P6."""
-        request = requests.count_input_tokens(body)
+        request = self._judged(requests.count_input_tokens, body)
         state, now = self._reading(project)
         count = measure(state, request, self.rules, self._mint(project, 0, now), now)
         return json_body({"object": "response.input_tokens", "input_tokens": count})
@@ -312,7 +297,7 @@ class Engine:
 
     def create_conversation(self, project: str, body: bytes) -> bytes:
         """Create a conversation. Spec: P9."""
-        request = requests.create_conversation(body)
+        request = self._judged(requests.create_conversation, body)
         return self._change(project, lambda at: conversations.create(at.state, request, at.mint, at.now, at.ordinal))
 
     def retrieve_conversation(self, project: str, id: str) -> bytes:
@@ -321,9 +306,9 @@ class Engine:
         return json_body(conversations.retrieve(state, id).object)
 
     def update_conversation(self, project: str, id: str, body: bytes) -> bytes:
-        """Replace a conversation's metadata. Spec: P11."""
-        request = requests.update_conversation(body)
-        return self._change(project, lambda at: conversations.update(at.state, id, request))
+        """Change a conversation's metadata. Spec: P11."""
+        request = self._judged(requests.update_conversation, body)
+        return self._change(project, lambda at: conversations.update(at.state, id, request, self.rules))
 
     def delete_conversation(self, project: str, id: str) -> bytes:
         """Delete a conversation, not its items. Spec: P12."""
@@ -331,7 +316,7 @@ class Engine:
 
     def create_items(self, project: str, id: str, body: bytes, include: Iterable[str]) -> bytes:
         """Add items to a conversation. Spec: P13."""
-        request = requests.create_items(body)
+        request = self._judged(requests.create_items, body)
         asked = frozenset(include)
 
         def work(at: Operation) -> tuple[Any, list[Change]]:
@@ -445,6 +430,10 @@ class Engine:
         """Close the store."""
         self.store.close()
 
+
+# What a turn is whose context is larger than the window, once its stream has begun. Spec: R7.3.
+_E54 = errors.context_length_exceeded()
+OVERFLOW = Reply(failed={"code": _E54.code, "message": _E54.message})
 
 RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 

@@ -7,11 +7,14 @@ the command line wins.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from mockserver.switches import SwitchError, parse_assignment
 
 MODES = ("mock", "forward", "record", "replay", "auto", "shadow")
 LOG_FORMATS = ("text", "json")
@@ -37,7 +40,10 @@ class Pacing:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table; `parse` turns text into the value and raises ValueError with what it takes."""
+    """One row of the table; `parse` turns text into the value and raises ValueError with what it takes.
+
+    `split` takes apart what a variable of the environment holds for a repeatable setting.
+    """
 
     name: str
     parse: Callable[[str], Any]
@@ -45,6 +51,7 @@ class Setting:
     metavar: str
     help: str
     repeatable: bool = False
+    split: Callable[[str], list[str]] = lambda text: text.split(",")
     flag: bool = False
     proxy_only: bool = False
 
@@ -148,6 +155,11 @@ def _flag(text: str) -> bool:
     return values[text.lower()]
 
 
+def _assignments(text: str) -> list[str]:
+    """Take `a=1,b=x,y,c=2` apart where a name and its = begin: values may hold commas."""
+    return re.split(r",(?=\s*\w+=)", text)
+
+
 def _text(text: str) -> str:
     if not text:
         raise ValueError("takes a value that is not empty")
@@ -184,6 +196,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "pacing", parse_pacing, Pacing(), "FIRST_TOKEN_S:TOKENS_PER_S", "speed of a turn (default: as fast as possible)"
     ),
+    Setting(
+        "set",
+        parse_assignment,
+        (),
+        "NAME=VALUE",
+        "choose a named switch, such as done_sentinel=on (repeatable)",
+        repeatable=True,
+        split=_assignments,
+    ),
     Setting("max_body_bytes", _positive, 64 * 1024 * 1024, "BYTES", "largest request body the mock reads"),
     Setting("log_format", _choice(LOG_FORMATS), "text", "FORMAT", "|".join(LOG_FORMATS)),
     Setting("log_level", _choice(LOG_LEVELS), "info", "LEVEL", "|".join(LOG_LEVELS)),
@@ -207,6 +228,7 @@ class Settings:
     allow_host: tuple[str, ...] = ()
     workers: int = 1
     pacing: Pacing = Pacing()
+    set: tuple[tuple[str, str], ...] = ()
     max_body_bytes: int = 64 * 1024 * 1024
     log_format: str = "text"
     log_level: str = "info"
@@ -238,7 +260,7 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
         given, source = options.get(row.name), row.option
         if given is None and environment.get(row.variable):
             text = environment[row.variable]
-            given, source = (text.split(",") if row.repeatable else text), row.variable
+            given, source = (row.split(text) if row.repeatable else text), row.variable
         if given is not None:
             values[row.name] = _parse(row, given, source)
     settings = Settings(**values)
@@ -257,6 +279,8 @@ def environment_of(options: Mapping[str, Any]) -> dict[str, str]:
 def _parse(row: Setting, given: Any, source: str) -> Any:
     try:
         return tuple(row.parse(one) for one in given) if row.repeatable else row.parse(given)
+    except SwitchError as error:
+        raise SettingError(f"{source}: {error}") from None
     except ValueError as error:
         raise SettingError(f"{source} {error}, not {given!r}") from None
 

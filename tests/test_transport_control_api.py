@@ -32,7 +32,9 @@ def create(app: MockApp, **fields: Any) -> dict[str, Any]:
 
 
 def test_health(app: MockApp) -> None:
-    assert control(app, "GET", "health") == (200, {"status": "ok", "version": __version__, "mode": "mock"})
+    status, health = control(app, "GET", "health")
+    assert health.pop("switches")["done_sentinel"] == "off"
+    assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock"})
 
 
 def test_clock(app: MockApp) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mockserver.engine import Engine
 from mockserver.transport.http import Call
 from mockserver.transport.routes import public_handler
 from tests.driving import refused, summary
@@ -52,7 +53,9 @@ def test_P21_the_literal_paths_come_before_ids() -> None:
 
 @pytest.mark.parametrize("line", ["GET /v1/nope", "POST /v1/conversations/conv_1/messages", "GET /v1/responses/"])
 def test_E99_unknown_paths(line: str) -> None:
-    error = refused(public_handler, call(line))
+    handler, parts = public_handler(call(line))
+    assert parts == {}
+    error = refused(handler, Engine(), call(line))
     assert summary(error) == (404, f"Invalid URL ({line})", None, None)
 
 

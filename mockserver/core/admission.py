@@ -6,14 +6,15 @@ A request that is refused leaves no trace: nothing here writes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
-from mockserver.core import context, pairing
+from mockserver.core import context, pairing, truncation
 from mockserver.core.lineage import Lineage, resolve_lineage
 from mockserver.core.lookup import resolve_items
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import unseal
-from mockserver.core.state import Item, State, Summary, items_back
+from mockserver.core.state import Item, State, Summary, items_back, items_up_to
 from mockserver.wire import capability, catalog, errors
 from mockserver.wire.catalog import Model
 from mockserver.wire.errors import MockError
@@ -28,7 +29,8 @@ class Admission(NamedTuple):
     """A request that will be answered.
 
     `items` are its own items in stored form, `before` the context before them, `tally` its cost with them,
-    `input_tokens` what `usage` will say.
+    `input_tokens` what `usage` will say. The model does not see the items whose positions in the whole context are
+    `dropped`; with `overflow` it sees nothing, for the turn fails in its stream.
     """
 
     request: Request
@@ -39,11 +41,28 @@ class Admission(NamedTuple):
     tally: Tally
     input_tokens: int
     stored: bool
+    dropped: frozenset[int] = frozenset()
+    overflow: bool = False
+
+    @property
+    def item_count(self) -> int:
+        """How many items the model sees."""
+        return self.before.count + len(self.items) - len(self.dropped)
+
+    @property
+    def seen(self) -> tuple[Item, ...]:
+        """The request's own items that the model sees."""
+        first = self.before.count
+        if not self.dropped:
+            return tuple(self.items)
+        return tuple([item for at, item in enumerate(self.items, first) if at not in self.dropped])
 
     def newest_first(self, state: State) -> Iterator[Item]:
-        """Walk the effective context from its last item to its first."""
-        yield from reversed(self.items)
-        yield from items_back(state, self.lineage.head)
+        """Walk the effective context, as the model sees it, from its last item to its first."""
+        last = self.before.count + len(self.items) - 1
+        for back, item in enumerate(chain(reversed(self.items), items_back(state, self.lineage.head))):
+            if last - back not in self.dropped:
+                yield item
 
 
 def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> Admission:
@@ -52,7 +71,7 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     lineage = resolve_lineage(state, request, rules, now)
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
-    model = known_model(request)
+    model = known_model(request, rules)
     capability.check(request, model)
     stored = request.get("store", True)
     mint.mark = "00" if stored else "01"
@@ -65,24 +84,47 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     kept = [stored_item(item, mint) for item in items]
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
     tally, tokens = context.admitted(request, base, items, kept, model, rules)
-    if tokens > model.max_input_tokens:
-        raise overflow(request)
-    return Admission(request, model, lineage, kept, base, tally, tokens, stored)
+    admission = Admission(request, model, lineage, kept, base, tally, tokens, stored)
+    return admission if tokens <= model.max_input_tokens else over_window(state, admission, items, rules)
 
 
-# The model whose prompt format is counted when a count names none: the newest one.
-DEFAULT_MODEL = "gpt-5.6"
+def over_window(state: State, admission: Admission, sent: list[Item], rules: Rules) -> Admission:
+    """Admit a context larger than the window: with less of it, or to fail in its stream; else raises E54.
+
+    Spec: R7.2, R7.3, R7.4.
+    """
+    request, kept = admission.request, admission.items
+    found = fitted(state, request, admission.lineage, sent, kept, admission.model, rules)
+    if found is not None:
+        return admission._replace(input_tokens=found.tokens, dropped=found.dropped)
+    if request.get("stream"):
+        return admission._replace(overflow=True)
+    raise errors.context_length_exceeded()
+
+
+def fitted(
+    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+) -> truncation.Fit | None:
+    """Return what fits into the window when the caller lets the rest be dropped, None when nothing may or can be."""
+    if request.get("truncation") != "auto":
+        return None
+    items = [*items_up_to(state, lineage.head), *context.paid(sent, kept)]
+    return truncation.fit(items, request, model, rules)
 
 
 def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> int:
     """Return the input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
     refuse_unbuilt(request)
     lineage = resolve_lineage(state, request, rules, now)
-    model = known_model({"model": DEFAULT_MODEL, **request})
+    model = known_model({"model": catalog.NEWEST, **request}, rules)
     items = resolve_items(state, request, lineage, rules, now)
     kept = [stored_item(item, mint) for item in items]
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
-    return context.input_tokens(request, base, items, kept, model, rules)
+    tokens = context.input_tokens(request, base, items, kept, model, rules)
+    if tokens <= model.max_input_tokens:
+        return tokens
+    found = fitted(state, request, lineage, items, kept, model, rules)
+    return tokens if found is None else found.tokens
 
 
 # Fields that need what is not built yet: refused loudly, never ignored.
@@ -106,21 +148,15 @@ def refuse_unbuilt(request: Request) -> None:
             raise MockError(f"The mock does not support {what} yet.", status=501, param=f"input[{index}]")
 
 
-def known_model(request: Request) -> Model:
-    """Return the catalogue's entry; raises E11 for a name that does not exist."""
+def known_model(request: Request, rules: Rules) -> Model:
+    """Return the catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11."""
     name = request.get("model", "")
     model = catalog.resolve(name)
     if model is None:
-        raise errors.model_not_found(name)
+        if not name or rules.unknown_models == "refuse":
+            raise errors.model_not_found(name)
+        model = catalog.stand_in(name)
     return model
-
-
-def overflow(request: Request) -> Exception:
-    """Return what is raised for a context larger than the model's window. Spec: R7.2, R7.4."""
-    if request.get("truncation") == "auto":
-        text = "The mock does not support 'truncation: auto' beyond the window yet."
-        return MockError(text, status=501, param="truncation")
-    return errors.context_length_exceeded()
 
 
 def partition_of_items(items: list[Item]) -> str | None:
@@ -138,7 +174,8 @@ def check_content(request: Request, items: list[Item], before: Summary, model: M
             blob = item.get("encrypted_content")
             if blob is not None and unseal(blob, rules.key) is None:
                 raise errors.encrypted_content_invalid(blob, item.get("id"))
-    if (request.get("text") or {}).get("format", {}).get("type") == "json_object":
+    asked = (request.get("text") or {}).get("format", {}).get("type")
+    if asked == "json_object" and rules.json_word == "require":
         capability.check_json_word(request, message_texts(items))
 
 

@@ -77,8 +77,12 @@ def admitted(
 
 def _priced(before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules) -> render.Tally:
     """Return what is paid this time: a call replayed without an id costs less than it will later. Spec: T7."""
-    items = [_without_id(item) if _anonymous_call(raw) else item for raw, item in zip(sent, kept, strict=True)]
-    return _tallied(before, items, model, rules)
+    return _tallied(before, paid(sent, kept), model, rules)
+
+
+def paid(sent: list[Item], kept: list[Item]) -> list[Item]:
+    """Return a request's own items in stored form as they are paid: calls sent without an id have none. Spec: T7."""
+    return [_without_id(item) if _anonymous_call(raw) else item for raw, item in zip(sent, kept, strict=True)]
 
 
 def _anonymous_call(item: Item) -> bool:

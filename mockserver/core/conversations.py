@@ -9,6 +9,7 @@ from typing import Any
 from mockserver.core import context
 from mockserver.core.lifecycle import append
 from mockserver.core.pairing import OUTPUTS
+from mockserver.core.rules import Rules
 from mockserver.core.state import (
     Change,
     Conversation,
@@ -25,10 +26,12 @@ from mockserver.core.state import (
     read_node,
     read_summary,
 )
-from mockserver.wire import errors, resources
+from mockserver.wire import complaints, errors, resources
 from mockserver.wire.ids import Mint, partition_of_conversation
 
 Body = dict[str, Any]
+
+MOST_METADATA = 16
 
 
 def create(state: State, request: Body, mint: Mint, now: float, order: int) -> tuple[Body, list[Change]]:
@@ -50,10 +53,14 @@ def retrieve(state: State, id: str) -> Conversation:
     return conversation
 
 
-def update(state: State, id: str, request: Body) -> tuple[Body, list[Change]]:
-    """Replace a conversation's metadata. Spec: R2.4."""
+def update(state: State, id: str, request: Body, rules: Rules) -> tuple[Body, list[Change]]:
+    """Change a conversation's metadata: new for old, or laid over the old; raises E31. Spec: R2.4."""
     conversation = retrieve(state, id)
-    changed = replace(conversation, object={**conversation.object, "metadata": request.get("metadata") or {}})
+    kept = conversation.object["metadata"] if rules.metadata_update == "merge" else {}
+    metadata = {**kept, **(request.get("metadata") or {})}
+    if len(metadata) > MOST_METADATA:
+        raise complaints.too_many_properties("metadata", MOST_METADATA, len(metadata))
+    changed = replace(conversation, object={**conversation.object, "metadata": metadata})
     return changed.object, [changed.put()]
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from mockserver.core.context import hidden_tokens
-from mockserver.core.lineage import live_response
+from mockserver.core.lineage import live_response, outlived
 from mockserver.core.rules import Rules
 from mockserver.core.state import Conversation, State, items_up_to
+from mockserver.core.truncation import read_dropped
 from mockserver.wire import catalog, render
 from mockserver.wire.errors import MockError
 from mockserver.wire.resources import page
@@ -22,13 +23,15 @@ def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any
     if node is None or doc is None:
         raise MockError(f"No response with id '{id}' is stored.", status=404)
     response = orjson.loads(doc)
-    items = [*items_up_to(state, node.parent), *node.items[: node.own]]
+    whole = [*items_up_to(state, node.parent), *node.items[: node.own]]
+    dropped = read_dropped(state, id)
+    items = [item for at, item in enumerate(whole) if at not in dropped]
     usage = response["usage"]
     return {
         "instructions": response["instructions"],
         "items": items,
         "tokens": item_tokens(items, response["model"], rules),
-        "dropped": [],
+        "dropped": [whole[at]["id"] for at in sorted(dropped)],
         "tools": response["tools"],
         "input_tokens": usage["input_tokens"] if usage else None,
     }
@@ -36,7 +39,7 @@ def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any
 
 def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Rules) -> list[int]:
     """Return what each item adds to the cost of the context before it."""
-    model = catalog.resolve(model_name) or catalog.names()[0][1]
+    model = catalog.resolve(model_name) or catalog.stand_in(model_name)
     tally, costs = render.Tally(), []
     for item in items:
         grown = render.add(tally, [item], model, rules.count, hidden_tokens(rules))
@@ -58,7 +61,7 @@ def responses(
     found: list[dict[str, Any]] = []
     for record in state.scan("response", descending=True):
         response = orjson.loads(record.doc)
-        if not rules.expired(response["created_at"], now) and matches(response):
+        if not _outlived(state, response, rules, now) and matches(response):
             found.append(response)
     return _page(found, limit, after)
 
@@ -83,7 +86,11 @@ def expired_between(state: State, rules: Rules, before: float, now: float) -> li
         return []
     gone = []
     for record in state.scan("response"):
-        created_at = orjson.loads(record.doc)["created_at"]
-        if rules.expired(created_at, now) and not rules.expired(created_at, before):
+        response = orjson.loads(record.doc)
+        if _outlived(state, response, rules, now) and not _outlived(state, response, rules, before):
             gone.append(record.id)
     return gone
+
+
+def _outlived(state: State, response: dict[str, Any], rules: Rules, now: float) -> bool:
+    return outlived(state, response["id"], response["created_at"], response.get("conversation"), rules, now)

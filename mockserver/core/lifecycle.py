@@ -27,7 +27,7 @@ from mockserver.core.state import (
     read_summary,
 )
 from mockserver.core.turn import Turn
-from mockserver.wire import errors
+from mockserver.wire import echo, errors
 from mockserver.wire.encoding import json_body, stored_json
 from mockserver.wire.resources import deleted
 
@@ -73,6 +73,8 @@ def commit(state: State, node: Node, body: bytes | None, order: int, rules: Rule
     if conversation is not None:
         conversation = replace(conversation, running=None)
     writes = conversation is not None and node.status in rules.conversation_write_on
+    if body is None and rules.store_false_conversation == "read_only":
+        writes = False
     changes: list[Change] = []
     if body is not None:
         changes.append(Put("response", node.id, body, "", order))
@@ -130,10 +132,24 @@ def finish(state: State, running: Running, rules: Rules) -> list[Change]:
     return [Delete("running", running.id), *commit(state, decode_node(running.node), body, running.order, rules)]
 
 
+def cancel(state: State, running: Running, rules: Rules) -> list[Change]:
+    """Return the changes that end a running turn early: it has no output and its conversation is free. Spec: R9.20."""
+    node = decode_node(running.node)
+    own = node.items[: node.own]
+    summary = context.grown(read_summary(state, node.parent), own, turns=1)
+    node = replace(node, items=own, summary=summary, status="cancelled", cues={})
+    body = None if running.body is None else json_body(_cancelled(orjson.loads(running.body)))
+    return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
+
+
+def _cancelled(final: dict[str, Any]) -> dict[str, Any]:
+    return {**final, **echo.begun(final), "status": "cancelled"}
+
+
 def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:
     """Delete a response: it can't be had or continued any more; what was built on it stands. Spec: R1.11, R1.31."""
     node = live_response(state, id, rules, now)
     if node is None or state.get("response", id) is None:
         raise errors.response_not_found(id)
     gone = replace(node, deleted=True)
-    return deleted(id, "response"), [Delete("response", id), Put("node", id, gone.doc())]
+    return deleted(id, rules.delete_object), [Delete("response", id), Put("node", id, gone.doc())]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mockserver.core.rules import Rules
-from mockserver.core.state import Conversation, Node, State, Summary, read_conversation, read_node
-from mockserver.wire import errors
-from mockserver.wire.ids import partition_of_conversation
+from mockserver.core.state import Conversation, Node, Put, State, Summary, nodes_back, read_conversation, read_node
+from mockserver.wire import complaints, errors
+from mockserver.wire.ids import marked_unstored, partition_of_conversation
 
 
 class Lineage(NamedTuple):
@@ -25,7 +25,7 @@ class Lineage(NamedTuple):
 
 
 def resolve_lineage(state: State, request: dict[str, Any], rules: Rules, now: float) -> Lineage:
-    """Find what a request continues; raises E37, E63, E66 and E60, in this order. Spec: errors §3 step 6."""
+    """Find what a request continues; raises E37, E63, E66, E62 and E60, in this order. Spec: errors §3 step 6."""
     parent_id, conversation = request.get("previous_response_id"), request.get("conversation")
     if parent_id is not None and conversation is not None:
         raise errors.parent_and_conversation()
@@ -49,16 +49,65 @@ def of_conversation(state: State, id: str) -> Lineage:
 
 
 def of_response(state: State, id: str, rules: Rules, now: float) -> Lineage:
-    """Continue a response: unknown, deleted, expired, unstored, not finished well are all E60. Spec: R1.24, R1.32."""
+    """Continue a response: unknown, deleted, expired, unstored, not finished well are all E60.
+
+    Spec: R1.6, R1.24, R1.31, R1.32.
+    """
+    if rules.zdr == "on":
+        raise complaints.previous_response_zdr()
     node = live_response(state, id, rules, now)
     if node is None or node.status not in rules.chain_onto:
         raise errors.previous_response_not_found(id)
+    if rules.deleted_ancestor == "break" and broken(state, node, rules, now):
+        raise errors.previous_response_not_found(id)
     return Lineage(node.id, node.summary, node.partition)
+
+
+def broken(state: State, node: Node, rules: Rules, now: float) -> bool:
+    """Whether a response that this one goes back to is gone; a conversation keeps its own. Spec: R1.31."""
+    ancestors = nodes_back(state, node.parent)
+    return any(
+        one.deleted or outlived(state, one.id, one.created_at, None, rules, now)
+        for one in ancestors
+        if one.status and one.conversation is None
+    )
 
 
 def live_response(state: State, id: str, rules: Rules, now: float) -> Node | None:
     """Return the node of a response that can still be retrieved, None when it can't. Spec: R1.2, R1.12."""
     node = read_node(state, id) if id.startswith("resp_") else None
-    if node is None or node.deleted or rules.expired(node.created_at, now):
+    if node is None or node.deleted or outlived(state, id, node.created_at, node.conversation, rules, now):
         return None
     return node
+
+
+def missing(state: State, id: str, rules: Rules, now: float) -> errors.APIError:
+    """Return the error for reading a response that is not there. Spec: E75, R1.12."""
+    if rules.get_after_delete == "400":
+        node = read_node(state, id)
+        if node is not None and node.deleted and not (marked_unstored(id) or rules.expired(node.created_at, now)):
+            return errors.response_deleted(id)
+    return errors.response_not_found(id)
+
+
+def outlived(state: State, id: str, created_at: float, conversation: Any, rules: Rules, now: float) -> bool:
+    """Whether a response, in a conversation or not (None), is past its time. Spec: R1.2, R1.3, R1.9."""
+    if not rules.expired(created_at, now):
+        return False
+    if conversation is not None and rules.conversation_response_ttl == "keep":
+        return False
+    return rules.ttl_from == "created_at" or rules.expired(last_use(state, id, created_at), now)
+
+
+def last_use(state: State, id: str, created_at: float) -> float:
+    """Return when a response was last continued, in whole seconds; its creation if it never was."""
+    doc = state.get("use", id)
+    return created_at if doc is None else int(doc)
+
+
+def note_use(request: dict[str, Any], rules: Rules, now: float) -> list[Put]:
+    """Return what is written of a response having been continued: its time, where that counts. Spec: R1.3."""
+    parent_id = request.get("previous_response_id")
+    if parent_id is None or rules.ttl_from == "created_at":
+        return []
+    return [Put("use", parent_id, b"%d" % int(now))]

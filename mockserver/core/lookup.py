@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.core.lineage import Lineage
+from mockserver.core.lineage import Lineage, outlived
 from mockserver.core.pairing import OUTPUTS
 from mockserver.core.rules import Rules
 from mockserver.core.state import Item, Node, State, items_back, read_node
@@ -19,10 +19,15 @@ from mockserver.wire.resources import input_items
 
 
 def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules: Rules, now: float) -> list[Item]:
-    """Return the items a request brings, as sent, references replaced by what they name; raises E68, E69, E70."""
+    """Return the items a request brings, as sent, references replaced by what they name; raises E68, E69, E70.
+
+    Where reasoning is paired strictly, also E73 and E74.
+    """
     value = request.get("input")
     items = [_resolved(state, item, request, rules, now) for item in input_items(value or [])]
     check_duplicates(state, items, lineage.head)
+    if rules.reasoning_pairing == "strict":
+        check_reasoning(state, items, lineage.head)
     return items
 
 
@@ -33,22 +38,24 @@ def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, n
     if kind == "item_reference":
         found = find_item(state, id, rules, now)
         if found is None:
-            raise not_found(id, request)
+            raise not_found(id, request, rules)
         return found
     if not _made_by_the_service(item) or _self_contained(item):
         return item
     found = find_item(state, id, rules, now)
     if found is None:
-        raise not_found(id, request)
+        raise not_found(id, request, rules)
     if kind == "reasoning" and "encrypted_content" in found:
         # what was hidden comes back from the store, as it would in a chain (Spec: T9)
         return {**item, "encrypted_content": found["encrypted_content"]}
     return item
 
 
-def not_found(id: str, request: dict[str, Any]) -> errors.APIError:
-    """Return E69 when this request does not store, else E68."""
-    return errors.item_not_stored(id) if request.get("store") is False else errors.item_not_found(id)
+def not_found(id: str, request: dict[str, Any], rules: Rules) -> errors.APIError:
+    """Return E69 when this request does not store, else E68. Spec: R1.37."""
+    error = errors.item_not_stored(id) if request.get("store") is False else errors.item_not_found(id)
+    error.status = int(rules.unknown_item_status)
+    return error
 
 
 def _made_by_the_service(item: Item) -> bool:
@@ -83,11 +90,11 @@ _SERVICE_MADE = frozenset(
 def _self_contained(item: Item) -> bool:
     """Whether the item needs no look-up: its content is sealed in it, or its id says that it never was stored.
 
-    An unstored reasoning item without sealed content has lost its content. Spec: R1.37, W1.
+    An unstored reasoning item whose content is neither sealed nor readable has lost it. Spec: R1.37, W1.
     """
     if item.get("encrypted_content"):
         return True
-    return item["type"] != "reasoning" and marked_unstored(item["id"])
+    return marked_unstored(item["id"]) and (item["type"] != "reasoning" or bool(item.get("content")))
 
 
 def find_item(state: State, id: str, rules: Rules, now: float) -> Item | None:
@@ -97,15 +104,15 @@ def find_item(state: State, id: str, rules: Rules, now: float) -> Item | None:
         return None
     node_id, index = orjson.loads(pointer)
     node = read_node(state, node_id)
-    if node is None or not _alive(node, rules, now):
+    if node is None or not _alive(state, node, rules, now):
         return None
     return node.items[index]
 
 
-def _alive(node: Node, rules: Rules, now: float) -> bool:
+def _alive(state: State, node: Node, rules: Rules, now: float) -> bool:
     if node.conversation is not None:
         return True
-    return not node.deleted and not rules.expired(node.created_at, now)
+    return not node.deleted and not outlived(state, node.id, node.created_at, None, rules, now)
 
 
 def check_duplicates(state: State, items: list[Item], head: str | None) -> None:
@@ -120,3 +127,32 @@ def check_duplicates(state: State, items: list[Item], head: str | None) -> None:
         if id in seen:
             raise errors.duplicate_item(id)
         seen.add(id)
+
+
+def check_reasoning(state: State, items: list[Item], head: str | None) -> None:
+    """Raise E73 for reasoning that what it led to does not follow, E74 for what lacks the reasoning it came from.
+
+    Spec: R1.39 (switch `reasoning_pairing`). Only what is stored is known to come from some reasoning.
+    """
+    before: set[str] = set()
+    for at, item in enumerate(items):
+        id = item.get("id")
+        if id and item["type"] == "reasoning":
+            follower = next((one for one in items[at + 1 :] if one["type"] != "reasoning"), None)
+            if follower is None or not _made_by_the_service(follower):
+                raise errors.reasoning_without_follower(id)
+            before.add(id)
+            continue
+        origin = _origin(state, id) if id else None
+        if origin and origin not in before and all(one["id"] != origin for one in items_back(state, head)):
+            raise errors.item_without_reasoning(id or "", item["type"], origin)
+
+
+def _origin(state: State, id: str) -> str | None:
+    """Return the id of the reasoning that a stored item directly follows, None when there is none."""
+    pointer = state.get("item", id)
+    node_id, index = orjson.loads(pointer) if pointer is not None else ("", 0)
+    node = read_node(state, node_id) if index else None
+    if node is None or node.items[index - 1]["type"] != "reasoning":
+        return None
+    return node.items[index - 1]["id"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mockserver.core import conversations
-from mockserver.core.lineage import live_response
+from mockserver.core.lineage import live_response, missing
 from mockserver.core.rules import Rules
 from mockserver.core.state import Entry, Item, State, items_up_to, read_entry
 from mockserver.wire import errors
@@ -36,11 +37,11 @@ def _order(state: State, id: str, cursor: str) -> int:
 
 
 def input_items(state: State, id: str, query: ListQuery, rules: Rules, now: float) -> dict[str, Any]:
-    """List what a response was made from: the resolved history, then its own input. Spec: R3.3, R3.5."""
+    """List what a response was made from: the history if that is in scope, then its own input. Spec: R3.3, R3.5."""
     node = live_response(state, id, rules, now)
     if node is None:
-        raise errors.response_not_found(id)
-    items = [*items_up_to(state, node.parent), *node.items[: node.own]]
+        raise missing(state, id, rules, now)
+    items = [*_HISTORY[rules.input_items_scope](state, node.parent), *node.items[: node.own]]
     if query.order == "desc":
         items.reverse()
     start = 0 if query.after is None else _position(items, query.after) + 1
@@ -48,6 +49,13 @@ def input_items(state: State, id: str, query: ListQuery, rules: Rules, now: floa
     chosen = items[start:stop]
     shown = [present(item, query.include) for item in chosen[: query.limit]]
     return page(shown, has_more=len(chosen) > query.limit)
+
+
+# switch `input_items_scope` → what stands before a response's own input
+_HISTORY: dict[str, Callable[[State, str | None], list[Item]]] = {
+    "resolved": items_up_to,
+    "own": lambda state, parent: [],
+}
 
 
 def _position(items: list[Item], cursor: str) -> int:

@@ -53,7 +53,7 @@ def plan(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float)
     items = finish_items(admission, reply, rules, mint, now)
     outcome = _outcome(admission, reply, items, rules)
     identifier = mint.new("resp")
-    include = frozenset(_included(admission))
+    include = frozenset(_included(admission, rules))
     conversation = admission.lineage.conversation
     created = int(now)
     final = echo.response_object(
@@ -82,10 +82,15 @@ def plan(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float)
     return Turn(final, node, admission.stored, conversation.id if conversation else None)
 
 
-def _included(admission: Admission) -> list[str]:
+def _included(admission: Admission, rules: Rules) -> list[str]:
     """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
     asked = list(admission.request.get("include", ()))
-    return asked if admission.stored else [*asked, "reasoning.encrypted_content"]
+    unasked = (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
+    return [*asked, "reasoning.encrypted_content"] if unasked else asked
+
+
+# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
+_SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
 
 
 def finish_items(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float) -> list[Item]:
@@ -198,12 +203,19 @@ def _node(
 
 
 def events_of(
-    final: dict[str, Any], pieces: Callable[[str], list[str]], *, obfuscate: bool, cues: Cues | None = None
+    final: dict[str, Any],
+    pieces: Callable[[str], list[str]],
+    *,
+    obfuscate: bool,
+    cues: Cues | None = None,
+    error_shape: str = "nested",
+    overflow: str = "error_then_failed",
 ) -> list[Event]:
     """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
 
     The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response
-    in the background is queued first, and its deltas are not padded. Spec: S6, S8 i.
+    in the background is queued first, and its deltas are not padded. Spec: S6, S8 i. `error_shape` and `overflow` are
+    the values of switches `stream_error_shape` and `stream_overflow`.
     """
     obfuscate = obfuscate and not final["background"]
     script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
@@ -217,10 +229,21 @@ def events_of(
         script.lifecycle("response.created", begun)
     script.lifecycle("response.in_progress", begun)
     stream_items(script, final["output"])
-    if final["error"] is not None:
-        script.events.append(events.error(_stream_error(final["error"]), script.number))
-    script.lifecycle(f"response.{final['status']}", final)
+    error, ended = final["error"], True
+    if error is not None:
+        told, ended = _OVERFLOW[overflow] if error["code"] == "context_length_exceeded" else (True, True)
+        if told:
+            script.events.append(events.ERRORS[error_shape](_stream_error(error), script.number))
+    if ended:
+        script.lifecycle(_TERMINAL.get(final["status"], f"response.{final['status']}"), final)
     return script.events
+
+
+# switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
+_OVERFLOW = {"error_then_failed": (True, True), "error_only": (True, False), "failed_only": (False, True)}
+
+# statuses that have no event of their own (Spec: S12.5)
+_TERMINAL = {"cancelled": "response.failed"}
 
 
 # error code → what the nested error event says beside it (Spec: S12, E54, E93–E98)

@@ -10,6 +10,7 @@ import orjson
 from mockserver import __version__
 from mockserver.engine import RESETTABLE, Engine
 from mockserver.settings import parse_time
+from mockserver.switches import described
 from mockserver.transport.http import Answer, Call
 from mockserver.transport.routes import Handler, Route, Table
 from mockserver.wire.encoding import json_body
@@ -50,7 +51,8 @@ def _limit(call: Call) -> tuple[int, str | None, dict[str, str]]:
 
 def _health(engine: Engine, call: Call) -> Answer:
     mode = engine.settings.default_mode
-    return Answer(json_body({"status": "ok", "version": __version__, "mode": mode}))
+    shown = described(engine.settings.set)
+    return Answer(json_body({"status": "ok", "version": __version__, "mode": mode, "switches": shown}))
 
 
 def _reset(engine: Engine, call: Call) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -15,6 +16,7 @@ from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import sse
 
 JSON = b"application/json"
+COMMENT = b": keep-alive\n\n"
 SSE = b"text/event-stream; charset=utf-8"
 
 
@@ -24,7 +26,10 @@ class Disconnected(Exception):
 
 @dataclass(slots=True)
 class Call:
-    """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body."""
+    """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body.
+
+    A turn's handler leaves its model here, and how many seconds the turn takes before an answer begins.
+    """
 
     method: str
     path: str
@@ -33,6 +38,8 @@ class Call:
     body: bytes = b""
     project: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+    seconds: float = 0.0
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, None when it was not sent; `name` in lower case."""
@@ -42,7 +49,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: a body, or steps of a stream; `ended` is called once all of it has been delivered."""
+    """What goes back: a body, or steps of a stream.
+
+    `ended` is called once all of it has been delivered, `left` when the client goes away before. A stream ends in
+    `tail` and sends a comment whenever it has been silent for `silence` seconds.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -51,6 +62,9 @@ class Answer:
     steps: list[Step] | None = None
     streamed: bool = False
     ended: Callable[[], None] | None = None
+    left: Callable[[], None] | None = None
+    tail: bytes = b""
+    silence: float = math.inf
 
 
 def error_answer(error: APIError | MockError) -> Answer:
@@ -97,8 +111,13 @@ def _within(body: bytes, limit: int) -> bytes:
 async def send_answer(
     answer: Answer, common: list[tuple[bytes, bytes]], receive: Receive, send: Send, *, head: bool
 ) -> None:
-    """Deliver an answer; a client that goes away ends the delivery, not the turn. Spec: R9.20."""
-    headers = [(b"content-type", answer.content_type), *common, *answer.headers]
+    """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
+
+    Spec: R9.20.
+    """
+    headers = [*common, *answer.headers]
+    if answer.content_type:
+        headers.insert(0, (b"content-type", answer.content_type))
     if answer.steps is None:
         await _send_whole(answer, headers, send, head=head)
     else:
@@ -121,7 +140,8 @@ async def _deliver(answer: Answer, headers: list[tuple[bytes, bytes]], receive: 
     try:
         await _stream(answer, headers, steps, gone, send)
     except Disconnected:
-        return
+        if answer.left is not None:
+            answer.left()
     finally:
         gone.cancel()
 
@@ -134,14 +154,25 @@ async def _stream(
     last = len(steps) - 1
     for at, step in enumerate(steps):
         if isinstance(step, Wait):
-            await _wait(step.seconds, gone)
+            await _rest(answer, step.seconds, gone, send)
         elif isinstance(step, Emit):
+            body = sse(step.events)
             if at == last:
                 _end(answer)
-            await send({"type": "http.response.body", "body": sse(step.events), "more_body": at < last})
+                body += answer.tail
+            await send({"type": "http.response.body", "body": body, "more_body": at < last})
     if not answer.streamed:
         _end(answer)
         await _send_whole(answer, headers, send, head=False)
+
+
+async def _rest(answer: Answer, seconds: float, gone: asyncio.Future[None] | None, send: Send) -> None:
+    """Wait, with a sign of life whenever a stream has been silent for long. Spec: S4."""
+    while answer.streamed and seconds > answer.silence:
+        await _wait(answer.silence, gone)
+        await send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+        seconds -= answer.silence
+    await _wait(seconds, gone)
 
 
 def _end(answer: Answer) -> None:

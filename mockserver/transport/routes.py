@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from mockserver.core.turn import Emit
+from mockserver.core.turn import Emit, Step
 from mockserver.engine import Delivery, Engine
 from mockserver.transport.http import SSE, Answer, Call
 from mockserver.wire import errors, query, requests
@@ -29,22 +30,49 @@ def _body(call: Call) -> bytes:
 
 
 def _create_response(engine: Engine, call: Call) -> Answer:
-    return delivered(engine, call, engine.create_response(call.project, _body(call)))
+    delivery = engine.create_response(call.project, _body(call))
+    call.model, call.seconds = delivery.model, 0.0 if delivery.body is None else delivery.seconds
+    return delivered(engine, call, delivery)
 
 
 def delivered(engine: Engine, call: Call, delivery: Delivery) -> Answer:
     """Return the answer that delivers a turn."""
     ended = partial(engine.finish, call.project, delivery.id) if delivery.running else None
+    left = partial(engine.leave, call.project, delivery.id) if delivery.running else None
     if delivery.body is None:
-        return Answer(content_type=SSE, steps=delivery.steps, streamed=True, ended=ended)
-    return Answer(delivery.body, steps=delivery.steps or None, ended=ended)
+        return _stream(engine, delivery.steps, ended=ended, left=left)
+    return Answer(delivery.body, steps=delivery.steps or None, ended=ended, left=left)
+
+
+def _stream(
+    engine: Engine,
+    steps: list[Step],
+    *,
+    ended: Callable[[], None] | None = None,
+    left: Callable[[], None] | None = None,
+) -> Answer:
+    """Return the answer that is a stream of events. Spec: S2, S4 (switches `done_sentinel`, `keep_alive`)."""
+    rules = engine.rules
+    return Answer(
+        content_type=SSE,
+        steps=steps,
+        streamed=True,
+        tail=SENTINELS[rules.done_sentinel],
+        silence=SILENCES[rules.keep_alive],
+        ended=ended,
+        left=left,
+    )
+
+
+SENTINELS = {"off": b"", "on": b"data: [DONE]\n\n"}
+SILENCES = {"comment": 15.0, "off": math.inf}
 
 
 def _retrieve_response(engine: Engine, call: Call) -> Answer:
     found = engine.retrieve_response(call.project, call.parts["id"], query.retrieve_query(call.query))
     if isinstance(found, bytes):
         return Answer(found)
-    return Answer(content_type=SSE, steps=[Emit(found)], streamed=True)
+    return _stream(engine, [Emit(found)])
 
 
 def _delete_response(engine: Engine, call: Call) -> Answer:
@@ -52,7 +80,8 @@ def _delete_response(engine: Engine, call: Call) -> Answer:
 
 
 def _list_input_items(engine: Engine, call: Call) -> Answer:
-    return Answer(engine.list_input_items(call.project, call.parts["id"], query.list_query(call.query)))
+    asked = query.list_query(call.query, default_order=engine.rules.input_items_order)
+    return Answer(engine.list_input_items(call.project, call.parts["id"], asked))
 
 
 def _count_input_tokens(engine: Engine, call: Call) -> Answer:
@@ -152,11 +181,18 @@ def _pattern(path: str) -> re.Pattern[str]:
 PUBLIC = Table(ROUTES)
 
 
+def _unknown_url(engine: Engine, call: Call) -> Answer:
+    """Answer a path that there isn't. Spec: E99, E100 (switch `unknown_url`)."""
+    if engine.rules.unknown_url == "empty":
+        return Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
+    raise errors.invalid_url(call.method, call.path)
+
+
 def public_handler(call: Call) -> tuple[Handler, dict[str, str]]:
-    """Return who answers a call to the public API; raises E99 for an unknown path, E101 for a wrong method."""
+    """Return who answers a call to the public API, an unknown path included; raises E101 for a wrong method."""
     found = PUBLIC.find(call.path)
     if found is None:
-        raise errors.invalid_url(call.method, call.path)
+        return _unknown_url, {}
     route, parts = found
     handler = route.handlers.get(call.method)
     if handler is None:

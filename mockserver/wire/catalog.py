@@ -6,7 +6,7 @@ tokens.md T2, T8 (families).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -66,6 +66,16 @@ def _by_name() -> dict[str, Model]:
 def resolve(name: str) -> Model | None:
     """Return the model behind a name or alias, None when no such model exists. Spec: W14."""
     return _by_name().get(name)
+
+
+# The model that others stand in for: the one of the newest family that its bare name means.
+NEWEST = "gpt-5.6"
+
+
+@cache
+def stand_in(name: str) -> Model:
+    """Return a model with a name nobody knows and all else of the newest family (switch `unknown_models`)."""
+    return replace(_by_name()[NEWEST], id=name, aliases=())
 
 
 def names() -> list[tuple[str, Model]]:

@@ -115,10 +115,12 @@ def id_characters(path: str, value: str) -> APIError:
 
 
 def id_prefix(path: str, value: str, prefix: str) -> APIError:
-    """An id of another kind of object. Spec: E34, E35 (the code is the default of switch `id_prefix_code`)."""
-    return APIError(
+    """An id of another kind of object. Spec: E34, E35."""
+    error = APIError(
         f"Invalid '{path}': '{value}'. Expected an ID that begins with '{prefix}'.", param=path, code="invalid_value"
     )
+    error.code_switch = "id_prefix_code"
+    return error
 
 
 def mutually_exclusive(names: Sequence[str]) -> APIError:

@@ -17,7 +17,10 @@ class APIError(Exception):
     """An error of the API, faithful to the byte; built only by the named constructors below.
 
     Attributes: `status` (HTTP status), `message`, `type`, `param`, `code` (JSON values), `headers` (extra headers).
+    `code_switch` names the switch that says the code, if one does; until then it is the switch's default.
     """
+
+    code_switch: str | None = None
 
     def __init__(
         self,
@@ -282,6 +285,11 @@ def item_without_reasoning(item_id: str, item_type: str, reasoning_id: str) -> A
 def response_not_found(response_id: str) -> APIError:
     """The response is unknown, deleted, expired or was never stored. Spec: E75."""
     return APIError(f"Response with id '{response_id}' not found.", status=404)
+
+
+def response_deleted(response_id: str) -> APIError:
+    """The response was there and has been deleted; the sentence is ours. Spec: R1.12 (switch `get_after_delete`)."""
+    return APIError(f"Response with id '{response_id}' has been deleted.")
 
 
 def cannot_cancel_synchronous() -> APIError:

@@ -6,7 +6,7 @@ alphabetical.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mockserver.wire.encoding import json_compact
@@ -82,6 +82,21 @@ def padded_text_delta(
 def error(error: dict[str, Any], number: int) -> Event:
     """The nested `error` event: type, code, message, param. Spec: S12."""
     return {"type": "error", "error": error, "sequence_number": number}
+
+
+def flat_error(error: dict[str, Any], number: int) -> Event:
+    """The `error` event as the clients' types have it: no member `error`, its members at the top. Spec: S12, S7."""
+    return {
+        "type": "error",
+        "code": error["code"],
+        "message": error["message"],
+        "param": error["param"],
+        "sequence_number": number,
+    }
+
+
+# switch `stream_error_shape` → constructor
+ERRORS: dict[str, Callable[[dict[str, Any], int], Event]] = {"nested": error, "flat": flat_error}
 
 
 class Padding:

@@ -301,9 +301,9 @@ def _check_model_and_input(body: dict[str, Any]) -> None:
     raise errors.missing_parameter("input")
 
 
-def count_input_tokens(body: bytes) -> dict[str, Any]:
+def count_input_tokens(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Read the body of POST /responses/input_tokens. Spec: F9."""
-    return _COUNT_TOKENS.read(read_object(body))
+    return _COUNT_TOKENS.read(read_object(body), unknown_keys=unknown_keys)
 
 
 def compact(body: bytes) -> dict[str, Any]:
@@ -311,19 +311,19 @@ def compact(body: bytes) -> dict[str, Any]:
     return _COMPACT_RESPONSE.read(read_object(body))
 
 
-def create_conversation(body: bytes) -> dict[str, Any]:
+def create_conversation(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Read the body of POST /conversations, which may be empty. Spec: P9, R2.2."""
-    return _CREATE_CONVERSATION.read(read_object(body) if body else {})
+    return _CREATE_CONVERSATION.read(read_object(body) if body else {}, unknown_keys=unknown_keys)
 
 
-def update_conversation(body: bytes) -> dict[str, Any]:
+def update_conversation(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Read the body of POST /conversations/{id}; `metadata` has to be there and may be null. Spec: P11."""
     request = read_object(body)
     if "metadata" not in request:
         raise errors.missing_parameter("metadata")
-    return {"metadata": None, **_UPDATE_CONVERSATION.read(request)}
+    return {"metadata": None, **_UPDATE_CONVERSATION.read(request, unknown_keys=unknown_keys)}
 
 
-def create_items(body: bytes) -> dict[str, Any]:
+def create_items(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Read the body of POST /conversations/{id}/items. Spec: P13, R2.3."""
-    return _CREATE_ITEMS.read(read_object(body))
+    return _CREATE_ITEMS.read(read_object(body), unknown_keys=unknown_keys)

@@ -1,0 +1,281 @@
+"""Every named switch once: where sources disagree or nothing was observed, a switch chooses; the default comes first.
+
+`Switches` is the table and the values in one: each field is a row, made by `switch`. A switch of something that is not
+built yet is accepted with its default only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal
+
+_SOCKETS, _BACKGROUND, _COMPACTION = "WebSocket mode", "background mode", "compaction"
+STATUSES = ("completed", "incomplete", "failed", "cancelled")
+UNBUILT_STATUSES = ("queued", "in_progress")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_DAYS = 1_000_000
+
+
+class SwitchError(ValueError):
+    """A switch that can't be set so; the message is one line and names the switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One switch: `values` as a reader sees them, the default first; `rule` numbers the behaviour.
+
+    `parse` turns text into the value and raises ValueError with what it takes; `belongs_to` names what is not built
+    yet, and is empty for a switch that is effective.
+    """
+
+    name: str
+    default: str
+    values: tuple[str, ...]
+    rule: str
+    meaning: str
+    parse: Callable[[str], Any]
+    belongs_to: str = ""
+
+
+def switch(default: str, *others: str, rule: str, meaning: str, kind: Any = None, belongs_to: str = "") -> Any:
+    """Return the field of a switch; without a `kind` of its own it takes exactly the values named."""
+    values = (default, *others)
+    parse = kind or _one_of(values)
+    row = {"default": default, "values": values, "rule": rule, "meaning": meaning, "parse": parse}
+    return field(default=parse(default), metadata={**row, "belongs_to": belongs_to})
+
+
+def _one_of(values: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError("takes " + " or ".join((", ".join(values[:-1]), values[-1])))
+        return text
+
+    return parse
+
+
+def _statuses(text: str) -> tuple[str, ...]:
+    """Return the statuses of a comma-separated list; `all` is all of them."""
+    names = STATUSES if text == "all" else tuple(part.strip() for part in text.split(","))
+    for name in names:
+        if name in UNBUILT_STATUSES:
+            raise SwitchError(f"{name} belongs to {_BACKGROUND}, which is not built yet")
+        if name not in STATUSES:
+            raise ValueError(f"takes a comma-separated list of {', '.join(STATUSES)}, or all")
+    return names
+
+
+def _days(text: str) -> float:
+    number = float(text) if re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text) else -1.0
+    if not 0 <= number <= _LONGEST_DAYS:
+        raise ValueError("takes a number of days, 0 for never")
+    return number
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    if match is None:
+        raise ValueError("takes a duration such as 30d, 12h, 5m or 90s")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The value of every switch."""
+
+    get_after_delete: str = switch(
+        "404", "400", rule="R1.12", meaning="how reading a deleted response is refused: unknown, or `has been deleted`"
+    )
+    delete_object: str = switch(
+        "response", "response.deleted", rule="R1.11", meaning="`object` of the marker that deleting a response returns"
+    )
+    chain_onto: tuple[str, ...] = switch(
+        "completed,incomplete",
+        "any list of statuses",
+        "all",
+        rule="R1.32",
+        meaning="statuses that a `previous_response_id` may have",
+        kind=_statuses,
+    )
+    deleted_ancestor: str = switch(
+        "keep",
+        "break",
+        rule="R1.31",
+        meaning="whether a chain survives the loss of an ancestor other than the direct parent",
+    )
+    input_items_scope: str = switch(
+        "resolved", "own", rule="R3.3", meaning="what `input_items` lists: history and own input, or own input alone"
+    )
+    input_items_order: Literal["desc", "asc"] = switch(
+        "desc", "asc", rule="R3.1", meaning="order of `input_items` when none is asked for"
+    )
+    conversation_write_on: tuple[str, ...] = switch(
+        "completed,incomplete",
+        "any list of statuses",
+        "all",
+        rule="R2.10",
+        meaning="statuses in which a turn writes its items to its conversation",
+        kind=_statuses,
+    )
+    on_disconnect: str = switch(
+        "continue", "cancel", rule="R9.20", meaning="what becomes of a turn that takes time when its client leaves"
+    )
+    reasoning_pairing: str = switch(
+        "lenient",
+        "strict",
+        rule="R1.39",
+        meaning="strict: reasoning in the input needs the item it led to, and such an item its reasoning",
+    )
+    encrypted_content: str = switch(
+        "stateless_or_included",
+        "included",
+        "always",
+        rule="R1.41",
+        meaning="when reasoning items carry `encrypted_content`: not stored or asked for, only asked for, always",
+    )
+    stream_error_shape: str = switch(
+        "nested", "flat", rule="S12", meaning="shape of the `error` event: members below `error`, or at the top"
+    )
+    stream_overflow: str = switch(
+        "error_then_failed",
+        "error_only",
+        "failed_only",
+        rule="R7.3",
+        meaning="events that end a stream whose input is larger than the window",
+    )
+    ws_cache: str = switch(
+        "per_lane", "single", rule="R4.6", meaning="responses that a socket remembers", belongs_to=_SOCKETS
+    )
+    truncation_drop: str = switch(
+        "beginning", "middle", rule="R7.4", meaning="where `truncation: auto` drops items of a context over the window"
+    )
+    store_false_conversation: str = switch(
+        "write_items",
+        "read_only",
+        rule="R2.18",
+        meaning="whether a turn with `store: false` writes its items to its conversation",
+    )
+    cancelled_output: str = switch(
+        "cleared",
+        "kept",
+        rule="R6.5",
+        meaning="output of a background response that was cancelled",
+        belongs_to=_BACKGROUND,
+    )
+    unknown_item_status: str = switch(
+        "404", "400", rule="R1.37", meaning="HTTP status for an input item whose id names nothing stored"
+    )
+    conversation_response_ttl: str = switch(
+        "expire",
+        "keep",
+        rule="R1.9",
+        meaning="whether responses made in a conversation expire like others; their items never do",
+    )
+    response_ttl_days: float = switch(
+        "30", "any number of days", "0 (never)", rule="R1.2", meaning="how long a stored response lives", kind=_days
+    )
+    expiry_boundary: str = switch(
+        "inclusive", "exclusive", rule="R1.2", meaning="whether a response is gone at its last second or after it"
+    )
+    ttl_from: str = switch(
+        "created_at", "last_use", rule="R1.3", meaning="what its life counts from; last_use: being a parent extends it"
+    )
+    done_sentinel: str = switch("off", "on", rule="S2", meaning="whether streams end in `data: [DONE]`")
+    keep_alive: str = switch(
+        "comment", "off", rule="S4", meaning="whether a stream that is silent for 15 seconds sends a comment line"
+    )
+    get_stream_finished: str = switch(
+        "replay", "refuse", rule="R6.8", meaning="whether a finished response can be streamed again"
+    )
+    metadata_update: str = switch(
+        "replace", "merge", rule="R2.4", meaning="what new metadata does to a conversation's old metadata"
+    )
+    unknown_url: str = switch(
+        "invalid_url", "empty", rule="E99, E100", meaning="body of the 404 for an unknown path: an error, or nothing"
+    )
+    auth: str = switch("optional", "enforce", rule="E90", meaning="whether a call without any key gets 401")
+    unknown_body_key: str = switch(
+        "refuse", "ignore", rule="E5", meaning="what becomes of an unknown top-level key of a body"
+    )
+    ws_stream_field: str = switch(
+        "ignore", "refuse", rule="R4.2", meaning="what becomes of `stream` in a frame", belongs_to=_SOCKETS
+    )
+    obfuscation: str = switch("on", "off", rule="S6", meaning="whether deltas are padded unless the caller declines")
+    background_store_false: str = switch(
+        "refuse", "allow", rule="R6.6", meaning="`background` with `store: false`", belongs_to=_BACKGROUND
+    )
+    json_word: str = switch(
+        "require", "ignore", rule="E51", meaning="whether JSON mode needs the word json in the input"
+    )
+    stream_replay_window: float = switch(
+        "30d",
+        "any duration",
+        rule="R6.10",
+        meaning="how long a background stream can be resumed",
+        kind=_seconds,
+        belongs_to=_BACKGROUND,
+    )
+    compaction_shape: str = switch(
+        "last",
+        "first",
+        "first_and_last",
+        rule="R5.3",
+        meaning="where compaction items stand in an output",
+        belongs_to=_COMPACTION,
+    )
+    id_prefix_code: str = switch(
+        "invalid_value", "invalid_id_prefix", rule="E34", meaning="`code` of the error for an id with a wrong prefix"
+    )
+    ws_null_members: str = switch(
+        "keep", "omit", rule="websocket §4", meaning="members that are null in a frame", belongs_to=_SOCKETS
+    )
+    zdr: str = switch(
+        "off",
+        "on",
+        rule="R1.5, R1.6",
+        meaning="an organisation that retains nothing: `store` counts as false, chaining is refused",
+    )
+    unknown_models: str = switch(
+        "refuse",
+        "allow",
+        rule="E11",
+        meaning="allow: a model nobody knows is taken for one of the newest family and echoed under its name",
+    )
+
+
+SWITCHES: Mapping[str, Row] = {one.name: Row(name=one.name, **one.metadata) for one in fields(Switches)}
+
+
+def parse_assignment(text: str) -> tuple[str, str]:
+    """Return the (name, text of the value) that `NAME=VALUE` sets; raises SwitchError."""
+    name, equals, value = text.partition("=")
+    name, value = name.strip(), value.strip()
+    row = SWITCHES.get(name)
+    if row is None:
+        close = get_close_matches(name, SWITCHES, n=1)
+        hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(SWITCHES)}"
+        raise SwitchError(f"there is no switch {name!r}{hint}")
+    if not equals:
+        raise SwitchError(f"{name} needs a value, such as {name}={row.default}")
+    try:
+        parsed = row.parse(value)
+    except SwitchError as error:
+        raise SwitchError(f"{name}={value}: {error}") from None
+    except ValueError as error:
+        raise SwitchError(f"{name} {error}, not {value!r}") from None
+    if row.belongs_to and parsed != row.parse(row.default):
+        raise SwitchError(f"{name}={value} belongs to {row.belongs_to}, which is not built yet")
+    return name, value
+
+
+def values_of(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the parsed values of (name, text) pairs, by name; of one name the last counts."""
+    return {name: SWITCHES[name].parse(text) for name, text in assignments}
+
+
+def described(assignments: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return every switch with its value as text, as the server's self-description prints it."""
+    return {**{name: row.default for name, row in SWITCHES.items()}, **dict(assignments)}
