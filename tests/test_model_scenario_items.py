@@ -44,3 +44,53 @@ def test_strings_in_place_of_parts() -> None:
 def test_unknown_members_are_refused() -> None:
     with pytest.raises(MockError, match="Did you mean 'arguments'"):
         check_items([{"type": "function_call", "name": "f", "argumens": {}}], "output")
+
+
+@pytest.mark.parametrize(
+    ("item", "path", "message"),
+    [
+        ({"type": "image_generation_call", "partial_images": 2}, "partial_images", "list of texts"),
+        ({"type": "image_generation_call", "partial_images": [1]}, "partial_images", "list of texts"),
+        ({"type": "compaction", "compacting": -1}, "compacting", "whole number from 0"),
+        ({"type": "compaction", "compacting": True}, "compacting", "whole number from 0"),
+        ({"type": "message", "text": "a", "audio_chunks": "QQ=="}, "audio_chunks", "list of texts"),
+        ({"type": "message", "text": "a", "audio_transcript": 1}, "audio_transcript", "must be a text"),
+        ({"type": "function_call", "name": "f", "partial_images": []}, "partial_images", "partial_images"),
+    ],
+)
+def test_S16_what_a_stream_shows_is_judged(item: dict, path: str, message: str) -> None:
+    with pytest.raises(MockError, match=message) as found:
+        check_items([item], "output")
+    assert found.value.param == f"output[0].{path}"
+
+
+def test_S16_what_a_stream_shows_is_taken_out_of_the_items() -> None:
+    reply = said(
+        {
+            "reasoning": "thinking",
+            "output": [
+                {"type": "compaction", "compacting": 2},
+                {"type": "message", "text": "a", "audio_transcript": "b"},
+            ],
+        },
+        model="gpt-5.6-terra",
+    )
+    assert reply.cues == {"1": {"compacting": 2}, "2": {"audio_transcript": "b"}}
+    assert reply.output[1] == {"type": "compaction"}
+    assert "audio_transcript" not in reply.output[2]
+
+
+def test_members_that_clients_insist_on_are_filled_in() -> None:
+    items = [{"type": "mcp_list_tools", "error": "down"}, {"type": "custom_tool_call", "name": "c"}]
+    listing, call = output_items(items, prompt(), None)
+    assert listing == {"type": "mcp_list_tools", "server_label": "mcp", "tools": [], "error": "down"}
+    assert call["input"] == ""
+    [failed] = output_items([{"type": "mcp_call", "name": "t", "error": {"type": "http_error"}}], prompt(), None)
+    assert failed["status"] == "failed"
+
+
+def test_a_script_says_what_only_a_backend_finds_out() -> None:
+    assert said({"text": "a", "response": {"moderation": {"input": {}}}}).fields == {"moderation": {"input": {}}}
+    for wrong in ({"moderation": []}, {"moderations": {}}, []):
+        with pytest.raises(MockError):
+            parse_lines([{"reply": {"text": "a", "response": wrong}}])

@@ -188,3 +188,66 @@ def test_the_newest_keys_stand_in_alphabetical_place() -> None:
     assert keys[:5] == ["id", "object", "created_at", "status", "access_programs"]
     assert keys[-2:] == ["user", "metadata"]
     assert keys[4:-2] == sorted(keys[4:-2])
+
+
+def test_O5_moderation_flags_nothing_and_is_known_at_the_end() -> None:
+    final = made(moderation={"model": "omni-moderation-latest", "policy": {"input": {"mode": "block"}}})
+    verdicts = final["moderation"]
+    assert list(verdicts) == ["input", "output"]
+    for verdict in verdicts.values():
+        assert list(verdict) == sorted(verdict, key=lambda key: (key != "type", key))
+        assert (verdict["type"], verdict["model"], verdict["flagged"]) == (
+            "moderation_result",
+            "omni-moderation-latest",
+            False,
+        )
+        assert verdict["categories"].keys() == verdict["category_scores"].keys()
+    begun = echo.begun(final)
+    assert begun["moderation"] is None
+    assert list(begun) == [key for key in final if key != "billing"]
+
+
+def test_O1_a_comparison_of_prompts_is_unavailable() -> None:
+    final = made(prompt_cache_options={"comparison_response_id": "resp_1", "prewarm": True})
+    assert final["prompt_cache_diagnostics"] == {"type": "unavailable"}
+    assert final["prompt_cache_options"] == {"comparison_response_id": "resp_1", "mode": "implicit", "ttl": "30m"}
+    assert "prompt_cache_diagnostics" not in made(prompt_cache_options={"ttl": "30m"})
+    assert echo.begun(final)["prompt_cache_diagnostics"] is None
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("auto", "disabled"), ("enabled", "enabled"), ("disabled", "disabled")])
+def test_O1_effective_compression_of_images(asked: str, shown: str) -> None:
+    assert made(image={"context_compression": asked})["image"] == {"context_compression": shown}
+
+
+def test_F7_members_of_members_are_filled_in() -> None:
+    shown = echo.echo_tool({"type": "web_search", "user_location": {"city": "Oslo", "timezone": None}})
+    assert list(shown["user_location"].items()) == [
+        ("type", "approximate"),
+        ("city", "Oslo"),
+        ("country", None),
+        ("region", None),
+        ("timezone", None),
+    ]
+    searched = {"type": "file_search", "vector_store_ids": ["vs_1"], "ranking_options": {"score_threshold": 0.5}}
+    assert echo.echo_tool(searched)["ranking_options"] == {"ranker": "auto", "score_threshold": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("asked", "until", "then"),
+    [
+        ("flex", "flex", "flex"),
+        ("priority", "auto", "priority"),
+        ("fast", "auto", "priority"),
+        ("scale", "auto", "scale"),
+    ],
+)
+def test_F1_the_tier_until_the_end_and_then(asked: str, until: str, then: str) -> None:
+    final = made(service_tier=asked) | {"status": "completed", "service_tier": echo.completed_tier(asked)}
+    assert (echo.begun(final)["service_tier"], final["service_tier"]) == (until, then)
+
+
+def test_fields_of_a_script_are_laid_over_in_alphabetical_place() -> None:
+    laid = echo.with_fields(made(), {"input_transformations": [], "moderation": {"input": 1}})
+    assert list(laid)[4:-2] == sorted(list(laid)[4:-2])
+    assert (list(laid)[:4], list(laid)[-2:]) == (["id", "object", "created_at", "status"], ["user", "metadata"])
