@@ -100,7 +100,7 @@ def finish_items(admission: Admission, reply: Any, rules: Rules, mint: Mint, now
     for at, item in enumerate(items):
         if item["type"] == "compaction" and "encrypted_content" not in item:
             items[at] = {**item, "encrypted_content": seal({"id": item["id"]}, rules.key, item["id"], now)}
-        elif item["type"] == "reasoning" and "encrypted_content" not in item:
+        elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
             payload = {"tokens": hidden, "id": item["id"]}
             blob = seal(payload, rules.key, item["id"], now)
             hidden = 0  # one reply has one figure; its first reasoning item carries it
