@@ -59,10 +59,11 @@ class Admission(NamedTuple):
 
     def newest_first(self, state: State) -> Iterator[Item]:
         """Walk the effective context, as the model sees it, from its last item to its first."""
+        whole = chain(reversed(self.items), items_back(state, self.lineage.head))
+        if not self.dropped:
+            return whole
         last = self.before.count + len(self.items) - 1
-        for back, item in enumerate(chain(reversed(self.items), items_back(state, self.lineage.head))):
-            if last - back not in self.dropped:
-                yield item
+        return (item for back, item in enumerate(whole) if last - back not in self.dropped)
 
 
 def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> Admission:
