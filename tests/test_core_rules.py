@@ -14,5 +14,11 @@ def test_R1_2_thirty_days_to_the_second() -> None:
     assert RULES.expired(100, 100 + 30 * 86_400)
 
 
+def test_R1_2_or_after_the_last_second() -> None:
+    rules = replace(RULES, expiry_boundary="exclusive")
+    assert not rules.expired(100, 100 + 30 * 86_400)
+    assert rules.expired(100, 100 + 30 * 86_400 + 0.5)
+
+
 def test_R1_2_zero_days_mean_never() -> None:
     assert not replace(RULES, response_ttl_days=0).expired(0, 1e12)

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from mockserver.settings import SETTINGS, Pacing, SettingError, Settings, add_options, load, parse_time
+from mockserver.settings import SETTINGS, Pacing, SettingError, Settings, add_options, environment_of, load, parse_time
 
 
 def parse(*words: str, proxy: bool = True, **environment: str) -> Settings:
@@ -43,6 +43,22 @@ def test_repeatable_settings() -> None:
     assert parse(UNDERSTUDY_API_KEY="a,b").api_key == ("a", "b")
 
 
+def test_switches_are_set_by_repeating_the_option_or_by_one_variable() -> None:
+    chosen = (("done_sentinel", "on"), ("chain_onto", "completed,failed"), ("zdr", "on"))
+    words = [word for name, value in chosen for word in ("--set", f"{name}={value}")]
+    assert parse(*words).set == chosen
+    text = "done_sentinel=on,chain_onto=completed,failed, zdr=on"
+    assert parse(UNDERSTUDY_SET=text).set == chosen
+    assert parse("--set", "auth=enforce", UNDERSTUDY_SET=text).set == (("auth", "enforce"),)
+    told = environment_of({"set": [f"{name}={value}" for name, value in chosen]})
+    assert load({}, told).set == chosen, "a worker process hears the same"
+
+
+def test_a_switch_that_does_not_exist_names_its_source() -> None:
+    with pytest.raises(SettingError, match=r"^UNDERSTUDY_SET: there is no switch 'zrd'; did you mean zdr\?$"):
+        parse(UNDERSTUDY_SET="auth=enforce,zrd=on")
+
+
 def test_values_are_parsed() -> None:
     assert parse("--pacing", "0.3:60").pacing == Pacing(0.3, 60)
     assert parse("--pacing", "0.3").pacing == Pacing(0.3, 0)
@@ -65,6 +81,7 @@ BAD = {
     "--max-body-bytes": ["0", "1k"],
     "--upstream-timeout": ["0", "x"],
     "--log-level": ["loud"],
+    "--set": ["", "x", "zdr", "zdr=maybe", "ws_cache=single", "response_ttl_days=-1"],
 }
 
 

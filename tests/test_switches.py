@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.__main__ import main as mock_main
 from mockserver.core import admission
 from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
@@ -20,6 +21,7 @@ from mockserver.transport import routes
 from mockserver.transport.app import MockApp
 from mockserver.wire import catalog, requests
 from mockserver.wire.errors import APIError
+from proxy import cli as proxy_cli
 from tests.driving import NOON, Driver, refused, text_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -147,6 +149,15 @@ def test_a_name_like_no_other_is_answered_with_all_names() -> None:
         parse_assignment("xyzzy=1")
     assert str(caught.value).startswith("there is no switch 'xyzzy'; there are get_after_delete, delete_object, ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("program", [proxy_cli.main, mock_main])
+def test_a_mistake_ends_the_program_with_status_2(program: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program(["--port", "0", "--set", "ws_cache=single"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("error: --set: ws_cache=single belongs to WebSocket mode, which is not built yet\n")
+    assert err.count("\n") == 1
 
 
 def test_of_one_name_the_last_counts() -> None:
