@@ -19,6 +19,7 @@ from mockserver.control import script
 from mockserver.control.clock import Clock
 from mockserver.core import conversations, inspection, lifecycle, pages, truncation
 from mockserver.core.admission import Admission, admit, measure
+from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, Delete, Node, Put, State
@@ -183,7 +184,8 @@ class Engine:
         reply = OVERFLOW if admission.overflow else self._respond(operation, admission)
         if reply.error is not None:
             return reply.error
-        turn = plan(admission, reply, self.rules, mint, now)
+        turn = plan(admission, reply, recall(state, admission, self.rules, now), self.rules, mint, now)
+        operation.changes += turn.learned
         delivery, body = self._laid_out(turn, request, reply)
         if delivery.running:
             operation.changes += lifecycle.begin(state, turn, body, now + delivery.seconds, operation.ordinal)

@@ -20,8 +20,10 @@ def ask(app: MockApp, method: str, path: str, body: bytes = b"", **headers: str)
     target, _, query = path.partition("?")
     scope = {"type": "http", "method": method, "path": target, "query_string": query.encode(), "headers": raw}
 
+    unread = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return unread.pop() if unread else await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -119,3 +121,15 @@ def test_websockets_are_refused_loudly() -> None:
     scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": {"websocket.http.response": {}}}
     asyncio.run(MockApp(Engine())(scope, lambda: None, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 501
+
+
+def test_W15_processing_takes_as_long_as_the_turn() -> None:
+    def took(line: dict[str, Any], body: bytes = PING) -> str:
+        app = MockApp(Engine(Settings(clock=0.0)))
+        app.engine.enqueue("default", [line])
+        return ask(app, "POST", "/v1/responses", body)[1]["openai-processing-ms"]
+
+    slow = {"reply": {"text": "pong"}, "pacing": {"first_token": 0.025}}
+    assert took({"reply": {"text": "pong"}}) == "1"
+    assert took(slow) == "25"
+    assert took(slow, PING[:-1] + b',"stream":true}') == "1", "the headers of a stream leave before it takes any time"

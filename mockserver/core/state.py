@@ -71,12 +71,41 @@ class State(Protocol):
         ...
 
 
+# where a prompt has an entry in the cache: a rolling hash, and if the caller asked for the entry, its tokens (else 0)
+Mark = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Trail:
+    """A long context in rolling hashes of what the model reads, and where its last entries in the prompt cache are.
+
+    `reads` says which reasoning is read; if the next user message will take some away, `lasting` and `lasting_marks`
+    are of what it leaves standing. Spec: T9, T13.
+    """
+
+    reads: str
+    now: str = ""
+    marks: list[Mark] = field(default_factory=list)
+    lasting: str | None = None
+    lasting_marks: list[Mark] = field(default_factory=list)
+
+    def copy(self) -> Trail:
+        """Return a trail that can go on by itself."""
+        return Trail(self.reads, self.now, self.marks, self.lasting, self.lasting_marks)
+
+    @property
+    def standing(self) -> str:
+        """The hash of what the next user message leaves standing."""
+        return self.now if self.lasting is None else self.lasting
+
+
 @dataclass(slots=True)  # not frozen, for that makes building one three times as slow; nobody changes it all the same
 class Summary:
     """What is known of a context without reading it: everything a next turn must check or count.
 
     `turn` counts the responses in it, `pending` maps a call id to the type of output that is still owed, `reasoned`
-    says whether it holds reasoning items, `tally` is the token cost under `cost_class`.
+    says whether it holds reasoning items, `tally` is the token cost under `cost_class`, `trail` what the prompt cache
+    must know, once the context is long enough.
     """
 
     count: int = 0
@@ -85,6 +114,7 @@ class Summary:
     reasoned: bool = False
     cost_class: str = ""
     tally: Tally | None = None
+    trail: Trail | None = None
 
 
 @dataclass(slots=True)
@@ -125,6 +155,8 @@ def decode_node(doc: bytes | str) -> Node:
     summary = values["summary"]
     if summary["tally"] is not None:
         summary["tally"] = Tally.from_json(summary["tally"])
+    if summary.get("trail") is not None:
+        summary["trail"] = Trail(**summary["trail"])
     values["summary"] = Summary(**summary)
     return Node(**values)
 

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from mockserver.core import context
 from mockserver.core.admission import Admission
+from mockserver.core.cache import Recall
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import seal
-from mockserver.core.state import Item, Node
+from mockserver.core.state import Change, Item, Node
 from mockserver.core.streamers import Cues, Script, stream_items
+from mockserver.core.trail import extended
 from mockserver.wire import echo, events, render
 from mockserver.wire.events import Event, Padding
 from mockserver.wire.ids import Mint
@@ -23,12 +25,16 @@ from mockserver.wire.resources import output_items, present
 
 
 class Turn(NamedTuple):
-    """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context."""
+    """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context.
+
+    `learned` is what the prompt cache learns from it.
+    """
 
     final: dict[str, Any]
     node: Node
     stored: bool
     conversation: str | None = None
+    learned: tuple[Change, ...] = ()
 
     @property
     def id(self) -> str:
@@ -45,13 +51,14 @@ class Outcome(NamedTuple):
     usage: dict[str, Any] | None
 
 
-def plan(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float) -> Turn:
+def plan(admission: Admission, reply: Any, recalled: Recall, rules: Rules, mint: Mint, now: float) -> Turn:
     """Make a turn of a reply: items finished, usage counted, the terminal Response built.
 
-    `reply` has the attributes of a model's Reply; its `error` has been raised before.
+    `reply` has the attributes of a model's Reply; its `error` has been raised before. `recalled` is what the prompt
+    cache knows of the prompt.
     """
     items = finish_items(admission, reply, rules, mint, now)
-    outcome = _outcome(admission, reply, items, rules)
+    outcome = _outcome(admission, reply, items, recalled, rules)
     identifier = mint.new("resp")
     include = frozenset(_included(admission, rules))
     conversation = admission.lineage.conversation
@@ -79,7 +86,10 @@ def plan(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float)
         final = echo.with_fields(final, reply.fields)
     node = _node(admission, identifier, created, items, outcome.status, rules, mint, sorted(include))
     node.cues = reply.cues
-    return Turn(final, node, admission.stored, conversation.id if conversation else None)
+    if recalled.trail is not None:
+        node.summary.trail = extended(recalled.trail, items)
+    learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
+    return Turn(final, node, admission.stored, conversation.id if conversation else None, learned)
 
 
 def _included(admission: Admission, rules: Rules) -> list[str]:
@@ -146,24 +156,24 @@ def _logprob(token: str, top: int) -> dict[str, Any]:
     return {**one, "top_logprobs": [one, *others][:top]}
 
 
-def _outcome(admission: Admission, reply: Any, items: list[Item], rules: Rules) -> Outcome:
+def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: Recall, rules: Rules) -> Outcome:
     if reply.failed is not None:
         return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
-    usage = _usage(admission, reply, items, rules)
+    usage = _usage(admission, reply, items, recalled, rules)
     if reply.incomplete is not None:
         return Outcome("incomplete", None, reply.incomplete, usage)
     return Outcome("completed", None, None, usage)
 
 
-def _usage(admission: Admission, reply: Any, items: list[Item], rules: Rules) -> dict[str, Any]:
-    """Return the usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8."""
+def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall, rules: Rules) -> dict[str, Any]:
+    """Return the usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8, T13."""
     model, asked = admission.model, reply.usage
     output = reply.output_tokens
     if output is None:
         output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
     counted = {
         "input_tokens": admission.input_tokens,
-        "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
+        "input_tokens_details": {"cache_write_tokens": recalled.written, "cached_tokens": recalled.cached},
         "output_tokens": output,
         "output_tokens_details": {"reasoning_tokens": render.reported_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,

@@ -12,6 +12,7 @@ from mockserver.engine import Engine
 from mockserver.model import tokens
 from mockserver.settings import SettingError, Settings
 from mockserver.store.sqlite import StoreError
+from mockserver.transport import limits
 from mockserver.transport.control_api import control_handler
 from mockserver.transport.guard import Refusal
 from mockserver.transport.http import Answer, Call, Disconnected, error_answer, read_body, read_head, send_answer
@@ -53,17 +54,19 @@ class MockApp:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = read_head(scope)
         control = call.path.startswith(CONTROL_PREFIX)
+        refusal: APIError | MockError | None = None
         try:
             call.body = await read_body(receive, call.headers, self.engine.settings.max_body_bytes)
             answer = self._answer(call, control=control)
         except Disconnected:
             return
         except (APIError, MockError) as error:
-            answer = error_answer(error)
+            answer, refusal = error_answer(error), error
         except Exception:
             log.exception("a fault of the mock: %s %s", call.method, call.path)
-            answer = error_answer(MockError("The mock itself failed; its log has the traceback.", status=500))
-        common = [] if control else self._headers()
+            refusal = MockError("The mock itself failed; its log has the traceback.", status=500)
+            answer = error_answer(refusal)
+        common = [] if control else self._headers(call, refusal)
         await send_answer(answer, common, receive, send, head=call.method == "HEAD")
 
     def _answer(self, call: Call, *, control: bool) -> Answer:
@@ -71,16 +74,22 @@ class MockApp:
         handler, call.parts = (control_handler if control else public_handler)(call)
         return handler(self.engine, call)
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers of every answer of the public API. Spec: W15."""
+    def _headers(self, call: Call, refusal: APIError | MockError | None) -> list[tuple[bytes, bytes]]:
+        """Return the headers of every answer of the public API. Spec: W15, W16."""
         self._served += 1
         name = f"{self.engine.settings.seed}/{self._worker}/{self._served}".encode()
-        return [
-            (b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()),
-            (b"openai-version", b"2020-10-01"),
-            (b"openai-processing-ms", b"1"),
-            (b"openai-organization", b"understudy"),
-        ]
+        headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
+        headers.append(
+            (b"openai-processing-ms", b"%d" % max(1, round(call.seconds * 1000))) if call.seconds else _AT_ONCE
+        )
+        if call.path == "/v1/responses" and call.method == "POST":
+            size = len(call.body)
+            headers += limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
+        return headers
+
+
+_CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
+_AT_ONCE = (b"openai-processing-ms", b"1")
 
 
 def create_app(settings: Settings) -> MockApp:

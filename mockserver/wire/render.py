@@ -268,9 +268,13 @@ def input_tokens(request: Mapping[str, Any], tally: Tally, model: Model, count: 
 def _reasoning_tokens(request: Mapping[str, Any], tally: Tally, model: Model) -> int:
     if not model.reasoning:
         return 0
+    return tally.reasoning_now + (tally.reasoning_before if reasoning_read(request, model) == "all_turns" else 0)
+
+
+def reasoning_read(request: Mapping[str, Any], model: Model) -> str:
+    """Return whose reasoning the model reads, `current_turn` or `all_turns`; empty for one without. Spec: T9."""
     asked = (request.get("reasoning") or {}).get("context")
-    context = model.reasoning_context if asked in (None, "auto") else asked
-    return tally.reasoning_now + (tally.reasoning_before if context == "all_turns" else 0)
+    return (model.reasoning_context if asked in (None, "auto") else asked) or ""
 
 
 def compact_input_tokens(request: Mapping[str, Any], items: Sequence[Item], model: Model, count: Count) -> int:

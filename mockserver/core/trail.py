@@ -1,0 +1,88 @@
+"""A long context as the model reads it, in rolling hashes: two contexts with the same hash are the same to the model.
+
+Ids and statuses are not read, so a replayed history and a chain leave the same trail. Spec: R8.8, T9, T11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from mockserver.core.state import Item, Trail
+from mockserver.wire.encoding import json_compact
+
+_UNREAD = frozenset({"id", "status", "call_id", "created_by"})
+_READ = {
+    "function_call": ("type", "name", "namespace", "arguments"),
+    "custom_tool_call": ("type", "name", "namespace", "input"),
+    "reasoning": ("type", "encrypted_content", "summary"),
+}
+# item type → where its parts are
+CONTENT = {"message": "content", "function_call_output": "output", "custom_tool_call_output": "output"}
+
+
+def extended(trail: Trail, items: Iterable[Item]) -> Trail:
+    """Return the trail of a context that goes on with these items."""
+    trail = trail.copy()
+    for item in items:
+        follow(trail, item)
+    return trail
+
+
+def follow(trail: Trail, item: Item) -> None:
+    """Let a trail, which must be the caller's own, go on with an item. Spec: T9."""
+    read = reading(item)
+    if trail.reads != "all_turns" and item["type"] == "reasoning":
+        if trail.lasting is None:
+            trail.lasting, trail.lasting_marks = trail.now, trail.marks
+    elif trail.lasting is not None:
+        if item.get("role") == "user":
+            trail.now, trail.marks, trail.lasting, trail.lasting_marks = trail.lasting, trail.lasting_marks, None, []
+        else:
+            trail.lasting = rolled(trail.lasting, read)
+    trail.now = rolled(trail.now, read)
+
+
+def rolled(before: str, read: bytes) -> str:
+    """Return the hash of a context that goes on with what is read."""
+    return blake2b(before.encode() + read, digest_size=16).hexdigest()
+
+
+def reading(item: Item, parts: int | None = None) -> bytes:
+    """Return what the model reads of an item, or of its first parts."""
+    kind = item["type"]
+    if kind in CONTENT:
+        content = item.get(CONTENT[kind])
+        read = b"".join(map(_part, content[:parts])) if isinstance(content, list) else _text(content)
+        return opening(item) + read
+    keys = _READ.get(kind)
+    if keys is not None:
+        return json_compact([item.get(key) for key in keys])
+    return json_compact([[key, value] for key, value in item.items() if key not in _UNREAD])
+
+
+def opening(item: Item) -> bytes:
+    """Return what is read of an item before its content."""
+    if item["type"] == "message":
+        return json_compact([item["role"], item.get("phase") == "commentary"])
+    return json_compact([item["type"]])
+
+
+def only_text(item: Item) -> str | None:
+    """Return the text of a message that holds nothing else, else None."""
+    if item["type"] != "message":
+        return None
+    texts = [part.get("text") for part in item["content"]]
+    return None if None in texts else "".join(texts)
+
+
+def _part(part: Mapping[str, Any]) -> bytes:
+    text = part.get("refusal" if part["type"] == "refusal" else "text")
+    if isinstance(text, str):
+        return _text(text)
+    return b"\0" + json_compact([[key, value] for key, value in part.items() if key != "prompt_cache_breakpoint"])
+
+
+def _text(text: str | None) -> bytes:
+    return (text or "").encode()

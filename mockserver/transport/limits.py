@@ -1,0 +1,105 @@
+"""Rate-limit headers of answers to POST /v1/responses. Spec: W16, E94, E95.
+
+There are no buckets behind them yet: each answer says what a full bucket holds after this one request, and when it is
+full again. So they are a function of the model and the size of the body, the same on every run and in every process. A
+request is reckoned as four bytes to a token, as must who limits before reading.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from mockserver.wire.errors import APIError, MockError
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+BYTES_PER_TOKEN = 4
+RETRY_AFTER_S = 1.0
+
+
+class Limits(NamedTuple):
+    """What a model may be asked for in a minute."""
+
+    requests: int
+    tokens: int
+
+
+# By what a model's name ends in or contains, the first match counts; the figures are ours.
+_LIMITS = (("-nano", Limits(30_000, 180_000_000)), ("-mini", Limits(30_000, 150_000_000)))
+DEFAULT = Limits(10_000, 30_000_000)
+_REACHED = re.compile(
+    r"(?:Rate limit reached|Request too large) for .* on (tokens|requests) per min \(\w+\): Limit (\d+)"
+)
+_WAIT = re.compile(r"Please try again in (\d+(?:\.\d+)?)(ms|s)\.")
+
+
+def limits_of(model: str) -> Limits:
+    """Return the limits of a model."""
+    return next((limits for part, limits in _LIMITS if part in model), DEFAULT)
+
+
+@lru_cache(maxsize=4096)
+def of_request(model: str, size: int) -> Headers:
+    """Return the headers of an answer for a model, empty for an unknown one, to a body of so many bytes."""
+    limits, tokens = limits_of(model), max(1, size // BYTES_PER_TOKEN)
+    left = Limits(limits.requests - 1, max(0, limits.tokens - tokens))
+    return _headers(limits, left, 60 / limits.requests, 60 * tokens / limits.tokens)
+
+
+def of_error(error: APIError | MockError, size: int) -> Headers:
+    """Return the headers of a refusal; one for its rate says of the bucket in its message that nothing is left.
+
+    What a script says in headers of its own stands; a `rate_limit_exceeded` says when to come back.
+    """
+    code = error.code if isinstance(error, APIError) else None
+    if code != "rate_limit_exceeded":
+        found = of_request("", size)
+    else:
+        wait = _wait(error.message)
+        headers = *_exhausted(error.message, wait, size), (b"retry-after", b"%d" % -(-wait // 1))
+        found = *headers, (b"retry-after-ms", b"%d" % round(wait * 1000))
+    said = {name.lower().encode("latin-1") for name in error.headers}
+    return tuple(header for header in found if header[0] not in said) if said else found
+
+
+def _wait(message: str) -> float:
+    match = _WAIT.search(message)
+    return RETRY_AFTER_S if match is None else float(match[1]) / (1000 if match[2] == "ms" else 1)
+
+
+def _exhausted(message: str, wait: float, size: int) -> Headers:
+    match = _REACHED.search(message)
+    by, limit = (match[1], int(match[2])) if match else ("tokens", DEFAULT.tokens)
+    tokens = max(1, size // BYTES_PER_TOKEN)
+    if by == "requests":
+        limits = DEFAULT._replace(requests=limit)
+        return _headers(limits, Limits(0, limits.tokens - tokens), wait, 60 * tokens / limits.tokens)
+    limits = DEFAULT._replace(tokens=limit)
+    return _headers(limits, Limits(limits.requests - 1, 0), 60 / limits.requests, wait)
+
+
+def _headers(limits: Limits, left: Limits, requests_s: float, tokens_s: float) -> Headers:
+    values = {
+        "limit-requests": limits.requests,
+        "limit-tokens": limits.tokens,
+        "remaining-requests": left.requests,
+        "remaining-tokens": left.tokens,
+        "reset-requests": span(requests_s),
+        "reset-tokens": span(tokens_s),
+    }
+    return tuple((b"x-ratelimit-" + name.encode(), str(value).encode()) for name, value in values.items())
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as the service writes it, to the millisecond: 120ms, 1s, 6m0s, 23h55m16.126s."""
+    milliseconds = round(seconds * 1000)
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

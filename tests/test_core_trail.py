@@ -1,0 +1,100 @@
+"""Trails: what the model reads decides, ids never do. Spec: R8.8, T9."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockserver.core.state import Trail
+from mockserver.core.trail import extended, only_text, reading, rolled
+
+
+def says(text: str, role: str = "user", **more: Any) -> dict[str, Any]:
+    return {"id": "msg_1", "type": "message", "role": role, "content": [{"type": "input_text", "text": text}], **more}
+
+
+THOUGHT = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "sealed"}
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "name": "f",
+    "arguments": "{}",
+    "call_id": "call_1",
+    "status": "completed",
+}
+OUTPUT = {"id": "fco_1", "type": "function_call_output", "call_id": "call_1", "output": "x"}
+
+
+def trail(*items: dict[str, Any], reads: str = "current_turn") -> Trail:
+    return extended(Trail(reads), items)
+
+
+@pytest.mark.parametrize("item", [says("a"), THOUGHT, CALL, OUTPUT, {"id": "ws_1", "type": "web_search_call"}])
+def test_ids_and_statuses_are_not_read(item: dict[str, Any]) -> None:
+    other = {**item, "id": "other", "status": "incomplete"}
+    if "call_id" in item:
+        other["call_id"] = "call_2"
+    assert reading(item) == reading(other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        says("b"),
+        says("a", "developer"),
+        says("a", phase="commentary"),
+        {**CALL, "arguments": "[]"},
+        {**CALL, "name": "g"},
+        {**CALL, "namespace": "n"},
+        {**OUTPUT, "output": "y"},
+        {**THOUGHT, "encrypted_content": "other"},
+        {"type": "web_search_call", "action": {"query": "x"}},
+    ],
+)
+def test_all_else_is_read(other: dict[str, Any]) -> None:
+    assert reading(other) not in [reading(one) for one in (says("a"), CALL, OUTPUT, THOUGHT)]
+
+
+def test_texts_are_joined_and_other_parts_are_not_texts() -> None:
+    parts = [{"type": "input_text", "text": text} for text in ("pi", "ng")]
+    assert reading({**says(""), "content": parts}) == reading(says("ping"))
+    image = {"type": "input_image", "image_url": "https://a.example/b.png", "detail": "auto"}
+    pictured = {**says(""), "content": [*parts, image]}
+    assert reading(pictured) != reading(says("ping"))
+    assert reading(pictured, 2) == reading(says("ping"))
+    assert (only_text(says("ping")), only_text(pictured), only_text(CALL)) == ("ping", None, None)
+    listed = {**OUTPUT, "output": [{"type": "input_text", "text": "x"}]}
+    assert reading(listed) == reading(OUTPUT)
+    refusal = {**says("", "assistant"), "content": [{"type": "refusal", "refusal": "no"}]}
+    assert reading(refusal) == reading(says("no", "assistant"))
+
+
+def test_a_breakpoint_is_not_read() -> None:
+    image = {"type": "input_image", "file_id": "file_1"}
+    marked = {**image, "prompt_cache_breakpoint": {"mode": "explicit"}}
+    assert reading({**says(""), "content": [image]}) == reading({**says(""), "content": [marked]})
+
+
+def test_T9_the_next_user_message_takes_reasoning_away() -> None:
+    loop = [says("a"), THOUGHT, CALL, OUTPUT]
+    bare = [says("a"), CALL, OUTPUT]
+    assert trail(*loop).now != trail(*bare).now
+    assert trail(*loop).standing == trail(*bare).now
+    assert trail(*loop, says("b")).now == trail(*bare, says("b")).now
+    every = [trail(*items, says("b"), reads="all_turns").now for items in (loop, bare)]
+    assert every[0] != every[1]
+
+
+def test_a_trail_in_one_go_or_in_two() -> None:
+    items = [says("a"), THOUGHT, CALL, OUTPUT, says("b"), THOUGHT, says("c", "assistant")]
+    for reads in ("", "current_turn", "all_turns"):
+        for cut in range(len(items)):
+            first = trail(*items[:cut], reads=reads)
+            kept = first.copy()
+            assert extended(first, items[cut:]) == trail(*items, reads=reads)
+            assert first == kept
+
+
+def test_order_counts() -> None:
+    assert rolled(rolled("", b"a"), b"b") != rolled(rolled("", b"b"), b"a")
