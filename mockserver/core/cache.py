@@ -27,7 +27,7 @@ BLOCK = 128  # what models without exact boundaries round down to
 TAIL = 3  # tokens behind the last content of a prompt: its end mark and the priming of the answer
 OPENING = 3  # tokens before the text of a message
 _MARKS = 3  # so many entries of earlier turns does a context remember
-_SWEEP = 16  # every so manieth entry that is written sweeps expired ones away
+_SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
 _SWEPT = 128  # so many at most
 _REFRESHED = 1.0  # seconds that a use must add to an entry's life to be noted
 
@@ -258,11 +258,13 @@ class _Records:
     def changes(self) -> tuple[Change, ...]:
         """Return what is to be written; some who write sweep away what has expired."""
         gone = set(self._stale)
-        if any(int(key[:4], 16) % _SWEEP == 0 for key in self._puts):
-            oldest = self._state.scan("cache", limit=_SWEPT)
-            gone.update(record.id for record in oldest if record.order < int(self._now))
+        if any(key[0] == _SWEEPS for key in self._puts) and self._expired(1):
+            gone.update(self._expired(_SWEPT))
         deletes = [Delete("cache", key) for key in sorted(gone - self._puts.keys())]
         return (*deletes, *self._puts.values())
+
+    def _expired(self, most: int) -> list[str]:
+        return [record.id for record in self._state.scan("cache", limit=most) if record.order < int(self._now)]
 
 
 # --- Models with exact boundaries: an entry ends where a prompt ended, or where the caller asked for it --------------

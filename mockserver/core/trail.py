@@ -65,8 +65,8 @@ def reading(item: Item, parts: int | None = None) -> bytes:
 def opening(item: Item) -> bytes:
     """Return what is read of an item before its content."""
     if item["type"] == "message":
-        return json_compact([item["role"], item.get("phase") == "commentary"])
-    return json_compact([item["type"]])
+        return f"{item['role']} {item.get('phase') == 'commentary'}\n".encode()
+    return f"{item['type']}\n".encode()
 
 
 def only_text(item: Item) -> str | None:
