@@ -10,7 +10,7 @@ import orjson
 import pytest
 from openai.types.responses import ResponseInputItemParam
 
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.fields import shape
 from mockserver.wire.items import INPUT, ITEM_TYPES, ITEMS, item_list
 from mockserver.wire.validation import Validator
@@ -90,10 +90,8 @@ EXAMPLES: list[dict[str, Any]] = [
     {"id": "msg_1", "type": None},
     {"type": "program", "id": "cm_1", **CALL, "code": "1", "fingerprint": "x"},
     {"type": "program_output", "id": "cmo_1", **CALL, "result": "1", "status": "completed"},
-    {"type": "agent_message", "anything": 1},
-    {"type": "multi_agent_call"},
-    {"type": "multi_agent_call_output"},
 ]
+BETA = ("agent_message", "multi_agent_call", "multi_agent_call_output")
 
 
 @pytest.mark.parametrize("item", [pytest.param(item, id=item.get("type") or "untyped") for item in EXAMPLES])
@@ -102,7 +100,15 @@ def test_shape_is_accepted(item: dict[str, Any]) -> None:
 
 
 def test_every_listed_type_has_a_shape_and_an_example() -> None:
-    assert set(ITEMS) == {*ITEM_TYPES, "configuration_update"} == {item.get("type") for item in EXAMPLES} - {None}
+    shown = {item.get("type") for item in EXAMPLES} - {None}
+    assert set(ITEMS) == {*ITEM_TYPES, "configuration_update"} == {*shown, *BETA}
+
+
+@pytest.mark.parametrize("kind", BETA)
+def test_R15_8_items_of_the_beta_are_refused_loudly(kind: str) -> None:
+    with pytest.raises(MockError) as caught:
+        judge({"role": "user", "content": "x"}, {"type": kind, "anything": 1})
+    assert (caught.value.status, caught.value.param) == (501, "input[1]")
 
 
 ALL_TYPES = (

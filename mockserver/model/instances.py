@@ -22,6 +22,8 @@ _TRIES = 12
 _DEEPEST = 64
 _SLACK = 3
 _MOST_ITEMS = 1000
+_MANY_VALUES = 2000  # from here on nothing is added that need not be
+_MOST_VALUES = 20_000
 _SPREAD = 20
 
 
@@ -35,24 +37,29 @@ def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     for number in range(_TRIES):
         maker = _Maker(schemas, judge, every_property=every_property)
         value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
-        if judge.valid(value, schema):
+        if judge.valid(value, schema) or maker.values > _MOST_VALUES:
             break
     return value
 
 
 class _Maker:
-    """Makes one value; `key` is the seed of a place, `name` the property it stands under, `room` the levels left."""
+    """Makes one value; `key` is the seed of a place, `name` the property it stands under, `room` the levels left.
+
+    `values` counts what was made: schemas that hold themselves several times ask for more than anyone wants.
+    """
 
     def __init__(self, schemas: Schemas, judge: Judge, *, every_property: bool) -> None:
         self._schemas = schemas
         self._judge = judge
         self._every_property = every_property
+        self.values = 0
 
     def value(self, schema: Any, key: str, name: str, room: int) -> Any:
         plain = self._schemas.plain(schema)
         if "const" in plain:
             return plain["const"]
-        if room <= 0:
+        self.values += 1
+        if room <= 0 or self.values > _MOST_VALUES:
             return None
         if isinstance(plain.get("enum"), list) and plain["enum"]:
             return self._listed(plain, key)
@@ -82,6 +89,8 @@ class _Maker:
         ] or plain[union]
         full = [branch for branch in fitting if self._schemas.plain(branch).get("type") != "null"]
         branch = choose(key, fitting if not full or draw(key + "?", 5) == 0 else full)
+        if least == NEVER:
+            room -= 1  # a union of itself ends too
         return self.value(self._schemas.merged([rest, branch]), key + "|", name, room)
 
     def _kind(self, plain: Schema, key: str) -> str:
@@ -103,17 +112,19 @@ class _Maker:
         self._fill(made, plain, key, room)
         return made
 
-    def _chosen(self, plain: Schema, properties: Schema, room: int) -> list[str]:
-        chosen = [one for one in plain.get("required") or () if isinstance(one, str)]
+    def _chosen(self, plain: Schema, properties: Schema, room: int) -> dict[str, None]:
+        chosen = {one: None for one in plain.get("required") or () if isinstance(one, str)}
         wanted = max(_whole(plain.get("minProperties"), 0), len(properties) if self._every_property else 0)
         most = _whole(plain.get("maxProperties"), len(properties) + wanted)
         for one, schema in properties.items():
-            fits = self._schemas.height(schema, max(room, 1)) < room
+            fits = self.values < _MANY_VALUES and self._schemas.height(schema, max(room, 1)) < room
             if one not in chosen and len(chosen) < min(wanted, most) and fits:
-                chosen.append(one)
-        depends = _mapping(plain.get("dependentRequired"))
-        for one in chosen:
-            chosen.extend(also for also in depends.get(one, ()) if also not in chosen)
+                chosen[one] = None
+        depends, waiting = _mapping(plain.get("dependentRequired")), list(chosen)
+        for one in waiting:
+            more = dict.fromkeys(also for also in depends.get(one, ()) if also not in chosen)
+            chosen.update(more)
+            waiting.extend(more)
         return chosen
 
     def _fill(self, made: dict[str, Any], plain: Schema, key: str, room: int) -> None:
@@ -133,7 +144,7 @@ class _Maker:
             first = plain["items"] if isinstance(plain.get("items"), list) else []
         rest = plain.get("additionalItems" if isinstance(plain.get("items"), list) else "items", {})
         least = min(_whole(plain.get("minItems"), 0), _MOST_ITEMS)
-        open_end = rest is not False and self._schemas.height(rest, max(room, 1)) < room
+        open_end = rest is not False and self.values < _MANY_VALUES and self._schemas.height(rest, max(room, 1)) < room
         wanted = max(least, len(first) + (1 + draw(key + "#", 2) if open_end and room > 1 else 0))
         wanted = min(wanted, _whole(plain.get("maxItems"), _MOST_ITEMS))
         made: list[Any] = []

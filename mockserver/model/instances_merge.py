@@ -13,6 +13,7 @@ Schema = Mapping[str, Any]
 
 NEVER = 1_000_000
 _LARGEST = 10**30
+_LONGEST_CHAIN = 64  # of references and unions that lead to each other; what lies behind asks for nothing
 
 
 def _joined(one: Any, other: Any) -> list[Any]:
@@ -119,16 +120,21 @@ class Schemas:
         # By identity; the schema is kept beside its answer, so that its identity can't be given to another.
         self._plain: dict[int, tuple[Any, Schema]] = {}
         self._fits: dict[tuple[int, int], tuple[Any, bool]] = {}
+        self._depth = 0
 
     def plain(self, schema: Any) -> Schema:
         """Return a schema without `$ref` and `allOf`: both merged with what stands beside them."""
         if not isinstance(schema, Mapping):
             return {}
         known = self._plain.get(id(schema))
+        if known is None and self._depth >= _LONGEST_CHAIN:
+            return {}
         if known is None:
             # Whoever comes back here while this is being unfolded has gone in a circle, which asks for nothing more.
             self._plain[id(schema)] = (schema, {})
+            self._depth += 1
             known = self._plain[id(schema)] = (schema, self._unfolded(sound(schema)))
+            self._depth -= 1
         return known[1]
 
     def _unfolded(self, schema: Schema) -> Schema:
@@ -193,11 +199,16 @@ class Schemas:
         return next((levels for levels in range(1, room + 1) if self._fits_in(schema, levels)), NEVER)
 
     def _fits_in(self, schema: Any, levels: int) -> bool:
-        if levels <= 0 or schema is False:
+        if levels <= 0 or schema is False or self._depth >= _LONGEST_CHAIN:
             return False
         known = self._fits.get((id(schema), levels))
         if known is None:
-            known = self._fits[id(schema), levels] = (schema, self._measure(self.plain(schema), levels))
+            # A union that leads back here on the same level never ends by that way.
+            self._fits[id(schema), levels] = (schema, False)
+            plain = self.plain(schema)
+            self._depth += 1
+            known = self._fits[id(schema), levels] = (schema, self._measure(plain, levels))
+            self._depth -= 1
         return known[1]
 
     def _measure(self, plain: Schema, levels: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockserver.wire import complaints
+from mockserver.wire.errors import MockError
 from mockserver.wire.fields import (
     ANY,
     BOOLEAN,
@@ -233,6 +234,12 @@ def _sealed(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
+def _unbuilt(item: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what the service takes and the mock does not do. Spec: R15.8."""
+    text = f"The mock does not support '{item['type']}' items."
+    raise Breach(lambda path: MockError(text, status=501, param=path))
+
+
 _FILE_SEARCH_STATUS = enum("in_progress", "searching", "completed", "incomplete", "failed")
 _IMAGE_CALL: Fields = {
     "result": TEXT,
@@ -343,8 +350,10 @@ ITEMS: Fields = {
     "item_reference": shape({"type": ANY, "id": identifier()}),
     "program": _item("cm", {**_CALL, "code": _LONG, "fingerprint": _LONG}),
     "program_output": _item("cmo", {**_CALL, "result": _LONG, "status": enum("completed", "incomplete")}),
-    # Of the multi-agent beta only the names are known: taken as they are.
-    **dict.fromkeys(("agent_message", "multi_agent_call", "multi_agent_call_output"), opaque({"type": ANY})),
+    # Of the multi-agent beta only the names are known.
+    **dict.fromkeys(
+        ("agent_message", "multi_agent_call", "multi_agent_call_output"), checked(opaque({"type": ANY}), _unbuilt)
+    ),
 }
 
 

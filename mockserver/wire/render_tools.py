@@ -39,6 +39,7 @@ _NAMES = {"string": "string", "boolean": "boolean", "null": "null", "integer": "
 _UNIONS = ("anyOf", "oneOf")
 _COMMENTED = ("title", "description", "default")
 _DEEPEST = 64
+_MOST_TYPES = 20_000  # of one tool: a schema that holds itself several times would be written for ever
 _WHITESPACE = re.compile(r"\s+")
 
 
@@ -121,11 +122,13 @@ class _Writer:
     def __init__(self, model: Model, root: Schema) -> None:
         self._root = root
         self._array = "Array<{}>" if model.family == "C" else "{}[]"
+        self._types = 0
 
     def object(self, schema: Schema, depth: int) -> str:
         """Return `{…}` for an object's properties. Spec: T4."""
         properties = {key: _mapping(value) for key, value in _mapping(schema.get("properties")).items()}
-        required = schema.get("required") or ()
+        required = schema.get("required")
+        required = required if isinstance(required, list) else ()
         fields = [
             f"{key}{'' if key in required else '?'}: {self.type(value, depth + 1)}" for key, value in properties.items()
         ]
@@ -140,7 +143,8 @@ class _Writer:
 
     def type(self, schema: Schema, depth: int) -> str:
         """Return the type of one schema. Spec: T4."""
-        if depth > _DEEPEST:
+        self._types += 1
+        if depth > _DEEPEST or self._types > _MOST_TYPES:
             return "any"
         if "$ref" in schema:
             return self._reference(str(schema["$ref"]), depth)
