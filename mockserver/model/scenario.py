@@ -51,7 +51,8 @@ class Line:
         """Return what the line says to this prompt, its templates filled."""
         script = templates.fill(self.source["reply"], prompt)
         if "error" in script:
-            return Reply(error=from_script(script["error"], prompt.request.get("model") or prompt.model.id), pacing=self.pacing)
+            model = prompt.request.get("model") or prompt.model.id
+            return Reply(error=from_script(script["error"], model), pacing=self.pacing)
         output, shown_only = cues(_said(script, prompt))
         thoughts = script.get("reasoning")
         if thoughts is not None:
