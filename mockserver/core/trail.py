@@ -21,10 +21,12 @@ _READ = {
 # item type → where its parts are
 CONTENT = {"message": "content", "function_call_output": "output", "custom_tool_call_output": "output"}
 
+_ROLES = ("user", "assistant", "system", "developer", "unknown", "critic", "discriminator", "tool")
+_OPENINGS = {(role, aside): f"{role} {aside}\n".encode() for role in _ROLES for aside in (False, True)}
 
-def extended(trail: Trail, items: Iterable[Item]) -> Trail:
-    """Return the trail of a context that goes on with these items."""
-    trail = trail.copy()
+
+def followed(trail: Trail, items: Iterable[Item]) -> Trail:
+    """Let a trail, which must be the caller's own, go on with items; returns it."""
     for item in items:
         follow(trail, item)
     return trail
@@ -52,6 +54,8 @@ def rolled(before: str, read: bytes) -> str:
 def reading(item: Item, parts: int | None = None) -> bytes:
     """Return what the model reads of an item, or of its first parts."""
     kind = item["type"]
+    if kind == "message":
+        return opening(item) + b"".join([_part(part) for part in item["content"][:parts]])
     if kind in CONTENT:
         content = item.get(CONTENT[kind])
         read = b"".join(map(_part, content[:parts])) if isinstance(content, list) else _text(content)
@@ -65,7 +69,7 @@ def reading(item: Item, parts: int | None = None) -> bytes:
 def opening(item: Item) -> bytes:
     """Return what is read of an item before its content."""
     if item["type"] == "message":
-        return f"{item['role']} {item.get('phase') == 'commentary'}\n".encode()
+        return _OPENINGS[item["role"], item.get("phase") == "commentary"]
     return f"{item['type']}\n".encode()
 
 

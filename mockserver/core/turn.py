@@ -17,7 +17,7 @@ from mockserver.core.rules import Rules
 from mockserver.core.sealed import seal
 from mockserver.core.state import Change, Item, Node
 from mockserver.core.streamers import Cues, Script, stream_items
-from mockserver.core.trail import extended
+from mockserver.core.trail import followed
 from mockserver.wire import echo, events, render
 from mockserver.wire.events import Event, Padding
 from mockserver.wire.ids import Mint
@@ -87,7 +87,7 @@ def plan(admission: Admission, reply: Any, recalled: Recall, rules: Rules, mint:
     node = _node(admission, identifier, created, items, outcome.status, rules, mint, sorted(include))
     node.cues = reply.cues
     if recalled.trail is not None:
-        node.summary.trail = extended(recalled.trail, items)
+        node.summary.trail = followed(recalled.trail, items)
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return Turn(final, node, admission.stored, conversation.id if conversation else None, learned)
 
