@@ -207,7 +207,7 @@ def _remembered(prompt: _Prompt, entries: list[Mark], lasting: list[Mark]) -> Tr
 
 
 def _newest(marks: list[Mark], more: list[Mark]) -> list[Mark]:
-    again = {hash for hash, _ in more}
+    again = [hash for hash, _ in more]
     return [*[mark for mark in marks if mark[0] not in again], *more][-_MARKS:]
 
 
@@ -272,6 +272,8 @@ class _Records:
 
     def changes(self) -> tuple[Change, ...]:
         """Return what is to be written; some who write sweep away what has expired."""
+        if not self._puts and not self._stale:
+            return ()
         sweeps = [key for key in self._puts if key[0] == _SWEEPS]
         if not sweeps and not self._stale:
             return tuple(self._puts.values())

@@ -1,5 +1,6 @@
-"""What a mocked turn costs: CPU of the server's process per request, as a ratio to a bare ASGI app with canned bytes;
-and what a turn costs at depth 1, 20 and 200 of a chain.
+"""What a mocked turn costs: CPU of the server's process per request, as a ratio to a bare ASGI app that sends the same
+bytes, head and body, from a can (beside it the same app with a head of two lines, to see what headers cost); and what
+a turn costs at depth 1, 20 and 200 of a chain.
 
 Everything is measured in one run, in rounds that take turns; the load comes from another process. Run with
 `pytest -m bench tests/bench/bench_mock.py -s`, or as a script.
@@ -34,7 +35,8 @@ EVENTS = 58
 MODEL = "gpt-4.1"
 DEPTHS = (1, 20, 200)
 TURNS = 400  # measured per depth in a round
-KINDS = ("canned", "mock", "mock on sqlite")
+KINDS = ("canned, two headers", "canned", "mock", "mock on sqlite")
+HOST = [(b"host", b"localhost")]
 
 
 def body(kind: str) -> bytes:
@@ -55,11 +57,27 @@ def recorded() -> tuple[bytes, list[bytes]]:
     return answer or b"", [sse([event]) for event in events]
 
 
-def canned() -> Any:
+def recorded_head() -> list[tuple[bytes, bytes]]:
+    """Return what the mock sends before its JSON answer, without type and length."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body("json"), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    settings = Settings()
+    scope = {"type": "http", "method": "POST", "path": "/v1/responses", "query_string": b"", "headers": HOST}
+    asyncio.run(ProxyApp(create_app(settings), settings)(scope, receive, send))
+    return [(name, value) for name, value in sent[0]["headers"] if name not in (b"content-type", b"content-length")]
+
+
+def canned(head: list[tuple[bytes, bytes]]) -> Any:
     """The baseline: an ASGI app that reads the body and sends recorded bytes, one write per event."""
     answer, events = recorded()
-    plain = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
-    streamed = [(b"content-type", b"text/event-stream; charset=utf-8")]
+    plain = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer)), *head]
+    streamed = [(b"content-type", b"text/event-stream; charset=utf-8"), *head]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         asked, more = b"", True
@@ -83,7 +101,10 @@ def child(kind: str, where: str) -> None:
     """Serve until the parent ends this process; prints the port."""
     listener = bind("127.0.0.1", 0)
     settings = Settings(store=f"sqlite:///{where}" if kind.endswith("sqlite") else "memory")
-    app = canned() if kind == "canned" else ProxyApp(create_app(settings), settings)
+    if kind.startswith("canned"):
+        app = canned(recorded_head() if kind == "canned" else [])
+    else:
+        app = ProxyApp(create_app(settings), settings)
     Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
 
 
