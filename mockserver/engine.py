@@ -420,6 +420,9 @@ class Engine:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""
         state, now = self._reading(project)
         wanted = {key: value for key, value in where.items() if value is not None}
+        known = catalog.resolve(wanted.get("model", ""))
+        if known is not None:  # an alias finds what it stands for
+            wanted["model"] = known.id
         matches = partial(_matches, wanted)
         return inspection.responses(state, self.rules, limit=limit, after=after, matches=matches, now=now)
 

@@ -47,6 +47,7 @@ def test_responses_are_listed_newest_first_by_pages_and_filters() -> None:
     assert (ids(listed), listed["has_more"]) == ([third["id"], second["id"]], True)
     assert ids(drive.engine.list_responses("p", limit=2, after=second["id"])) == [first["id"]]
     assert ids(drive.engine.list_responses("p", limit=9, after=None, model=second["model"])) == [second["id"]]
+    assert ids(drive.engine.list_responses("p", limit=9, after=None, model="gpt-5.2")) == [second["id"]]
     assert ids(drive.engine.list_responses("p", limit=9, after=None, conversation=conversation)) == [third["id"]]
     assert ids(drive.engine.list_responses("p", limit=9, after=None, status="failed")) == []
     with pytest.raises(MockError):

@@ -53,7 +53,7 @@ def test_W16_a_full_bucket_after_one_request() -> None:
     assert dict(of_request("", 10**9))[b"x-ratelimit-remaining-tokens"] == b"0"
 
 
-def test_W16_on_every_answer_to_a_create_and_on_no_other() -> None:
+def test_W16_on_every_answer_of_the_public_api_and_on_no_other() -> None:
     app = MockApp(Engine(Settings(api_key=("k",))))
     key = "Bearer k"
     streamed = PING[:-1] + b',"stream":true}'
@@ -66,9 +66,10 @@ def test_W16_on_every_answer_to_a_create_and_on_no_other() -> None:
         ("GET", "/v1/models", b""),
         ("POST", "/v1/responses/input_tokens", PING),
         ("GET", "/v1/responses", b""),
-        ("GET", "/_mock/clock", b""),
+        ("POST", "/v1/conversations", b"{}"),
     ):
-        assert not set(NAMES) & set(ask(app, method, path, body, authorization=key)[1]), path
+        assert set(NAMES) <= set(ask(app, method, path, body, authorization=key)[1]), path
+    assert not set(NAMES) & set(ask(app, "GET", "/_mock/clock", authorization=key)[1])
 
 
 def test_W16_the_same_on_every_run() -> None:

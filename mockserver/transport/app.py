@@ -82,9 +82,8 @@ class MockApp:
         headers.append(
             (b"openai-processing-ms", b"%d" % max(1, round(call.seconds * 1000))) if call.seconds else _AT_ONCE
         )
-        if call.path == "/v1/responses" and call.method == "POST":
-            size = len(call.body)
-            headers += limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
+        size = len(call.body)
+        headers += limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
         return headers
 
 

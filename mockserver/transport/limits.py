@@ -1,4 +1,4 @@
-"""Rate-limit headers of answers to POST /v1/responses. Spec: W16, E94, E95.
+"""Rate-limit headers of every answer of the public API. Spec: W16, E94, E95.
 
 There are no buckets behind them yet: each answer says what a full bucket holds after this one request, and when it is
 full again. So they are a function of the model and the size of the body, the same on every run and in every process. A
@@ -42,7 +42,7 @@ def limits_of(model: str) -> Limits:
 
 @lru_cache(maxsize=4096)
 def of_request(model: str, size: int) -> Headers:
-    """Return the headers of an answer for a model, empty for an unknown one, to a body of so many bytes."""
+    """Return the headers of an answer to a body of so many bytes; `model` is empty where there is none."""
     limits, tokens = limits_of(model), max(1, size // BYTES_PER_TOKEN)
     left = Limits(limits.requests - 1, max(0, limits.tokens - tokens))
     return _headers(limits, left, 60 / limits.requests, 60 * tokens / limits.tokens)
