@@ -341,6 +341,8 @@ def _behind(prompt: _Prompt, place: _Place) -> int:
 def _rounded(prompt: _Prompt, records: _Records) -> Recall:
     hashes, marks = _boundaries(prompt)
     found, reached = records.last(hashes)
+    if found == len(prompt.items):  # the same prompt again
+        return _recalled(prompt, records, hashes[-1], reached + prompt.priming)
     if found >= 0:
         matched = reached + prompt.priming if _answered(prompt, found) else reached
     else:  # then an earlier turn's end, behind which an answer stands
@@ -358,9 +360,12 @@ def _rounded(prompt: _Prompt, records: _Records) -> Recall:
         for hash, length in inside:
             records.write(hash, length)
         records.write(hashes[number], end)
+    return _recalled(prompt, records, hashes[-1], matched)
+
+
+def _recalled(prompt: _Prompt, records: _Records, end: str, matched: int) -> Recall:
     cached = min(matched, prompt.tokens) // BLOCK * BLOCK
-    trail = _remembered(prompt, [(hashes[-1], 0)], [])
-    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), trail)
+    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), _remembered(prompt, [(end, 0)], []))
 
 
 def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark]]:
@@ -377,8 +382,6 @@ def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark]]:
 
 def _answered(prompt: _Prompt, boundary: int) -> bool:
     """Whether an answer follows a boundary, which begins as the priming of the prompt that ended there did."""
-    if boundary == len(prompt.items):
-        return True
     item = prompt.items[boundary]
     return item.get("role") == "assistant" or item["type"] == "reasoning" or item["type"].endswith("_call")
 
@@ -386,8 +389,6 @@ def _answered(prompt: _Prompt, boundary: int) -> bool:
 def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, int]]:
     """Return each boundary behind the one that was found, with where the item before it starts and ends."""
     tally, last = prompt.tally, len(prompt.items)
-    if found == last:
-        return []
     origin, spans = prompt.origin, []
     if found > 0:
         end = reached
