@@ -17,12 +17,12 @@ import orjson
 
 from mockserver.control import script
 from mockserver.control.clock import Clock
-from mockserver.core import conversations, inspection, lifecycle, pages, truncation
+from mockserver.core import background, conversations, inspection, lifecycle, pages, truncation
 from mockserver.core.admission import Admission, admit, measure
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
 from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Delete, Node, Put, State
+from mockserver.core.state import Change, Delete, Node, Put, State, decode_node
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
 from mockserver.model import tokens
 from mockserver.model.prompt import Prompt, Reply, Respondent
@@ -45,7 +45,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Operation:
-    """One call under way: what it reads, when it is, its place among the project's writes, and what it will write."""
+    """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
+    and which turns had come to their end by then.
+    """
 
     state: State
     clock: Clock
@@ -53,6 +55,7 @@ class Operation:
     ordinal: int
     mint: Mint
     changes: list[Change]
+    ended: list[str]
 
 
 class Delivery(NamedTuple):
@@ -128,8 +131,8 @@ class Engine:
         with self.store.transaction(project):
             clock, ordinal = self._clock(state)
             now = clock.reading(self._wall())
-            self._settled(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self._mint(project, ordinal, now), [])
+            ended = self._settled(project, state, now)
+            operation = Operation(state, clock, now, ordinal, self._mint(project, ordinal, now), [], ended)
             result = work(operation)
             operation.changes.append(_project_record(operation.clock, ordinal + 1))
             self.store.apply(project, operation.changes)
@@ -187,8 +190,11 @@ class Engine:
         turn = plan(admission, reply, recall(state, admission, self.rules, now), self.rules, mint, now)
         operation.changes += turn.learned
         delivery, body = self._laid_out(turn, request, reply)
-        if delivery.running:
-            operation.changes += lifecycle.begin(state, turn, body, now + delivery.seconds, operation.ordinal)
+        streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
+        if delivery.running or turn.final["background"]:
+            operation.changes += lifecycle.begin(
+                state, turn, body, now, delivery.seconds, operation.ordinal, streamed=streamed, pacing=pacing
+            )
         else:
             kept = body if turn.stored else None
             operation.changes += lifecycle.commit(state, turn.node, kept, operation.ordinal, self.rules)
@@ -221,15 +227,17 @@ class Engine:
         pacing = reply.pacing or self.settings.pacing
         streamed = bool(request.get("stream"))
         body = lifecycle.stored_body(turn) if turn.stored or not streamed else b""
+        answer = json_body(background.queued(turn.final)) if turn.final["background"] else body
         if not streamed and pacing.instant:
-            return Delivery(turn.id, turn.final["model"], [], body, 0.0), body
+            return Delivery(turn.id, turn.final["model"], [], answer, 0.0), body
         options = request.get("stream_options") or {}
         events = self._events(turn.final, options.get("include_obfuscation"), turn.node)
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if streamed:
             return Delivery(turn.id, turn.final["model"], steps, None, seconds), body
-        return Delivery(turn.id, turn.final["model"], [Wait(seconds)], body, seconds), body
+        waits: list[Step] = [] if turn.final["background"] else [Wait(seconds)]
+        return Delivery(turn.id, turn.final["model"], waits, answer, seconds), body
 
     def _events(self, final: dict[str, Any], padded: bool | None, node: Node) -> list[Event]:
         """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
@@ -248,8 +256,9 @@ class Engine:
         self._end(project, response_id, lifecycle.finish)
 
     def leave(self, project: str, response_id: str) -> None:
-        """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R9.20."""
-        if self.rules.on_disconnect == "cancel":
+        """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R6.9, R9.20."""
+        running = lifecycle.read_running(View(self.store, project), response_id)
+        if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
             self._end(project, response_id, lifecycle.cancel)
 
     def _end(self, project: str, response_id: str, end: Callable[..., list[Change]]) -> None:
@@ -259,12 +268,15 @@ class Engine:
             if running is not None:
                 self.store.apply(project, end(state, running, self.rules))
 
-    def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Event]:
-        """Return a stored response as a JSON body, or its events behind `starting_after`. Spec: P2, S11."""
+    def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Step]:
+        """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
         state, now = self._reading(project)
         node, body = live_response(state, id, self.rules, now), state.get("response", id)
         if node is None or body is None:
-            raise missing(state, id, self.rules, now)
+            found = background.under_way(state, id, self._steps, query, now)
+            if found is None:
+                raise missing(state, id, self.rules, now)
+            return found
         if query.include and not set(query.include) <= set(node.include):
             include = {*query.include, *node.include}
             response = orjson.loads(body)
@@ -272,10 +284,31 @@ class Engine:
             body = json_body(response)
         if not query.stream:
             return body
-        if self.rules.get_stream_finished == "refuse":
+        final = orjson.loads(body)
+        if self.rules.get_stream_finished == "refuse" and not final["background"]:
             raise errors.stream_without_background()
-        events = self._events(orjson.loads(body), query.include_obfuscation, node)
-        return events if query.starting_after is None else events[max(query.starting_after + 1, 0) :]
+        if final["background"] and now >= final["created_at"] + self.rules.stream_replay_window:
+            raise errors.stream_without_stream()
+        events = self._events(final, query.include_obfuscation, node)
+        return [Emit(events if query.starting_after is None else events[max(query.starting_after + 1, 0) :])]
+
+    def _steps(self, running: lifecycle.Running) -> list[Step]:
+        final = orjson.loads(running.body or "{}")
+        return deliver(self._events(final, None, decode_node(running.node)), *running.pacing)
+
+    def cancel_response(self, project: str, id: str) -> bytes:
+        """Cancel a background response; once it is cancelled, doing so again changes nothing. Spec: P4, R6.3–R6.5."""
+
+        def work(at: Operation) -> bytes:
+            body, at.changes = background.cancel(at.state, id, self.rules, at.now, self._steps)
+            return body
+
+        return self._write(project, work)
+
+    def interrupted(self, project: str, id: str, number: int) -> list[Event] | None:
+        """Return how a stream under way goes on, whose next event would have `number`. Spec: S12.5."""
+        state, _ = self._reading(project)
+        return background.interruption(state, id, number)
 
     def delete_response(self, project: str, id: str) -> bytes:
         """Delete a response. Spec: P3."""
@@ -377,7 +410,7 @@ class Engine:
         def work(at: Operation) -> dict[str, Any]:
             at.clock = at.clock.advanced(seconds)
             now = at.now + seconds
-            completed = self._settled(project, at.state, now)
+            completed = [*at.ended, *self._settled(project, at.state, now)]
             expired = inspection.expired_between(at.state, self.rules, at.now, now)
             return {"now": now, "expired": expired, "completed": completed}
 

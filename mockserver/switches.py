@@ -162,8 +162,7 @@ class Switches:
         "cleared",
         "kept",
         rule="R6.5",
-        meaning="output of a background response that was cancelled",
-        belongs_to=_BACKGROUND,
+        meaning="output of a background response that was cancelled: none, or the items done by then",
     )
     unknown_item_status: str = switch(
         "404", "400", rule="R1.37", meaning="HTTP status for an input item whose id names nothing stored"
@@ -204,9 +203,7 @@ class Switches:
         "ignore", "refuse", rule="R4.2", meaning="what becomes of `stream` in a frame", belongs_to=_SOCKETS
     )
     obfuscation: str = switch("on", "off", rule="S6", meaning="whether deltas are padded unless the caller declines")
-    background_store_false: str = switch(
-        "refuse", "allow", rule="R6.6", meaning="`background` with `store: false`", belongs_to=_BACKGROUND
-    )
+    background_store_false: str = switch("refuse", "allow", rule="R6.6", meaning="`background` with `store: false`")
     json_word: str = switch(
         "require", "ignore", rule="E51", meaning="whether JSON mode needs the word json in the input"
     )
@@ -216,7 +213,6 @@ class Switches:
         rule="R6.10",
         meaning="how long a background stream can be resumed",
         kind=_seconds,
-        belongs_to=_BACKGROUND,
     )
     compaction_shape: str = switch(
         "last",

@@ -31,7 +31,7 @@ class Driver:
         body = {"model": MODEL, "input": input, **fields}
         delivery = self.engine.create_response(self.project, json.dumps(body).encode())
         assert delivery.body is not None
-        if delivery.running:
+        if delivery.running and delivery.steps:
             self.engine.finish(self.project, delivery.id)
         return json.loads(delivery.body)
 
@@ -47,9 +47,9 @@ class Driver:
 
     def replay(self, id: str, **query: str) -> list[Event]:
         pairs = [("stream", "true"), *query.items()]
-        events = self.engine.retrieve_response(self.project, id, retrieve_query(pairs))
-        assert isinstance(events, list)
-        return events
+        steps = self.engine.retrieve_response(self.project, id, retrieve_query(pairs))
+        assert isinstance(steps, list)
+        return [event for step in steps if isinstance(step, Emit) for event in step.events]
 
     def delete(self, id: str) -> dict[str, Any]:
         return json.loads(self.engine.delete_response(self.project, id))

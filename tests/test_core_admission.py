@@ -75,7 +75,6 @@ def test_E54_input_over_the_window() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"background": True},
         {"context_management": [{"type": "compaction", "compact_threshold": 1000}]},
         {"input": [{"role": "user", "content": "u"}, {"type": "compaction_trigger"}]},
     ],

@@ -214,6 +214,48 @@ def test_switch_get_stream_finished(value: str) -> None:
     assert error.message == "This response cannot be streamed because it was not created with background=true."
 
 
+SLOW = {"reply": {"reasoning": "hm", "text": "one two three"}, "pacing": {"first_token": 10, "tokens_per_second": 1}}
+
+
+@sides("cancelled_output")
+def test_switch_cancelled_output(value: str) -> None:
+    drive = switched(cancelled_output=value)
+    drive.script(SLOW)
+    id = drive.create(background=True, model="gpt-5.2")["id"]
+    drive.advance(seconds=12)
+    shown = json.loads(drive.engine.cancel_response(drive.project, id))
+    assert (shown["status"], shown["usage"]) == ("cancelled", None)
+    assert [item["type"] for item in shown["output"]] == {"cleared": [], "kept": ["reasoning"]}[value]
+    assert drive.get(id) == shown
+
+
+@sides("background_store_false")
+def test_switch_background_store_false(value: str) -> None:
+    drive = switched(background_store_false=value)
+    if value == "refuse":
+        error = refused(drive.create, background=True, store=False)
+        assert (error.status, error.param, error.code) == (400, "background", "unsupported_parameter")
+        return
+    made = drive.create(background=True, store=False)
+    assert (made["status"], made["store"]) == ("queued", False)
+    assert drive.get(made["id"])["status"] == "completed"
+
+
+@pytest.mark.parametrize(("value", "lasts"), [("30d", None), ("10m", 600)])
+def test_switch_stream_replay_window(value: str, lasts: int | None) -> None:
+    drive = switched(stream_replay_window=value)
+    id = drive.create(background=True)["id"]
+    assert drive.replay(id)[-1]["type"] == "response.completed"
+    drive.advance(seconds=599)
+    assert drive.replay(id)[-1]["type"] == "response.completed"
+    drive.advance(seconds=1)
+    if lasts is None:
+        assert drive.replay(id)[-1]["type"] == "response.completed"
+    else:
+        assert refused(drive.replay, id).param == "stream"
+    assert drive.get(id)["status"] == "completed"
+
+
 @pytest.mark.parametrize(("value", "lasts"), [("30", 30 * DAY), ("0.5", DAY // 2), ("0", None)])
 def test_switch_response_ttl_days(value: str, lasts: int | None) -> None:
     drive = switched(response_ttl_days=value)

@@ -74,7 +74,7 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
         raise errors.input_missing()
     model = known_model(request, rules)
     capability.check(request, model)
-    stored = request.get("store", True)
+    stored = storing(request, rules)
     mint.mark = "00" if stored else "01"
     items = resolve_items(state, request, lineage, rules, now)
     mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
@@ -87,6 +87,16 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     tally, tokens = context.admitted(request, base, items, kept, model, rules)
     admission = Admission(request, model, lineage, kept, base, tally, tokens, stored)
     return admission if tokens <= model.max_input_tokens else over_window(state, admission, items, rules)
+
+
+def storing(request: Request, rules: Rules) -> bool:
+    """Whether a response is stored, as one in the background always is; raises E84. Spec: R1.1, R1.7, R6.6."""
+    stored = request.get("store", True)
+    if stored or not request.get("background"):
+        return stored
+    if rules.background_store_false == "refuse" and rules.zdr == "off":
+        raise errors.background_without_store()
+    return True
 
 
 def over_window(state: State, admission: Admission, sent: list[Item], rules: Rules) -> Admission:
@@ -130,7 +140,6 @@ def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float
 
 # Fields that need what is not built yet: refused loudly, never ignored.
 _UNBUILT = {
-    "background": lambda value: value is True,
     "context_management": bool,
     "multi_agent": lambda value: value is not None,
 }

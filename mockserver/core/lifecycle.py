@@ -5,8 +5,9 @@ A turn that takes time is kept as a `running` record and locks its conversation;
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -32,11 +33,21 @@ from mockserver.wire.encoding import json_body, stored_json
 from mockserver.wire.resources import deleted
 
 
+class Pacing(Protocol):
+    """How fast a turn goes."""
+
+    @property
+    def first_token_s(self) -> float: ...
+    @property
+    def tokens_per_s(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A turn under way: what it will write, when it ends (unix seconds), and its place among the project's turns.
 
-    `node` is the node's document, `body` the response's, None when it is not stored.
+    `node` is the node's document, `body` the response's, None when it is not stored. A turn in the background can be
+    seen while it runs: it began at `started_at` and goes at `pacing` (seconds to the first token, tokens per second).
     """
 
     id: str
@@ -44,6 +55,10 @@ class Running:
     body: str | None
     ends_at: float
     order: int
+    background: bool = False
+    streamed: bool = False
+    started_at: float = 0.0
+    pacing: tuple[float, float] = (0.0, 0.0)
 
     def put(self) -> Put:
         """Return the change that stores it."""
@@ -55,9 +70,21 @@ def stored_body(turn: Turn) -> bytes:
     return json_body(turn.final)
 
 
-def begin(state: State, turn: Turn, body: bytes, ends_at: float, order: int) -> list[Change]:
+def begin(
+    state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, streamed: bool, pacing: Pacing
+) -> list[Change]:
     """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
-    running = Running(turn.id, turn.node.doc().decode(), body.decode() if turn.stored else None, ends_at, order)
+    running = Running(
+        turn.id,
+        turn.node.doc().decode(),
+        body.decode() if turn.stored else None,
+        now + seconds,
+        order,
+        turn.final["background"],
+        streamed,
+        now,
+        (pacing.first_token_s, pacing.tokens_per_s),
+    )
     conversation = read_conversation(state, turn.conversation) if turn.conversation else None
     if conversation is None:
         return [running.put()]
@@ -132,22 +159,29 @@ def finish(state: State, running: Running, rules: Rules) -> list[Change]:
     return [Delete("running", running.id), *commit(state, decode_node(running.node), body, running.order, rules)]
 
 
-def cancel(state: State, running: Running, rules: Rules) -> list[Change]:
-    """Return the changes that end a running turn early: it has no output and its conversation is free. Spec: R9.20."""
+def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] = ()) -> list[Change]:
+    """Return the changes that end a running turn early: its conversation is free; of its output only `kept` stays.
+
+    Spec: R2.13, R6.5, R9.20.
+    """
     node = decode_node(running.node)
-    own = node.items[: node.own]
-    summary = context.grown(read_summary(state, node.parent), own, turns=1)
-    node = replace(node, packed=own, summary=summary, status="cancelled", cues={})
-    body = None if running.body is None else json_body(_cancelled(orjson.loads(running.body)))
+    items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
+    summary = context.grown(read_summary(state, node.parent), items, turns=1)
+    node = replace(node, packed=items, summary=summary, status="cancelled", cues={})
+    body = None if running.body is None else json_body(_cancelled(orjson.loads(running.body), kept))
     return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
 
 
-def _cancelled(final: dict[str, Any]) -> dict[str, Any]:
-    return {**final, **echo.begun(final), "status": "cancelled"}
+def _cancelled(final: dict[str, Any], kept: Collection[str]) -> dict[str, Any]:
+    output = [item for item in final["output"] if item["id"] in kept]
+    return {**final, **echo.begun(final), "output": output, "status": "cancelled"}
 
 
 def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:
     """Delete a response: it can't be had or continued any more; what was built on it stands. Spec: R1.11, R1.31."""
+    running = read_running(state, id)
+    if running is not None and running.background:
+        raise errors.cannot_delete_in_flight()
     node = live_response(state, id, rules, now)
     if node is None or state.get("response", id) is None:
         raise errors.response_not_found(id)

@@ -68,7 +68,7 @@ def plan(admission: Admission, reply: Any, recalled: Recall, rules: Rules, mint:
         admission.model,
         identifier=identifier,
         created_at=created,
-        stored=admission.stored,
+        stored=admission.request.get("store", True),
         conversation=conversation.id if conversation else None,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.core.turn import Emit, Step, Wait
 from mockserver.wire import errors
 from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.events import sse
+from mockserver.wire.events import Event, sse
 
 JSON = b"application/json"
 COMMENT = b": keep-alive\n\n"
@@ -63,6 +63,7 @@ class Answer:
     streamed: bool = False
     ended: Callable[[], None] | None = None
     left: Callable[[], None] | None = None
+    interrupted: Callable[[int], list[Event] | None] | None = None
     tail: bytes = b""
     silence: float = math.inf
 
@@ -151,12 +152,20 @@ async def _stream(
 ) -> None:
     if answer.streamed:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    last = len(steps) - 1
+    last, number, hurry = len(steps) - 1, 0, False
     for at, step in enumerate(steps):
         if isinstance(step, Wait):
+            if hurry:
+                continue
             await _rest(answer, step.seconds, gone, send)
+            events = answer.interrupted(number) if answer.interrupted is not None else None
+            if events:
+                await send({"type": "http.response.body", "body": sse(events) + answer.tail})
+                return
+            hurry = events is not None
         elif isinstance(step, Emit):
             body = sse(step.events)
+            number = step.events[-1].get("sequence_number", number) + 1 if step.events else number
             if at == last:
                 _end(answer)
                 body += answer.tail

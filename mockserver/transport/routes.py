@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from mockserver.core.turn import Emit, Step
+from mockserver.core.turn import Step
 from mockserver.engine import Delivery, Engine
 from mockserver.transport.http import SSE, Answer, Call
 from mockserver.wire import errors, query, requests
 from mockserver.wire.errors import MockError
+from mockserver.wire.events import Event
 
 Handler = Callable[[Engine, Call], Answer]
 
@@ -37,11 +38,14 @@ def _create_response(engine: Engine, call: Call) -> Answer:
 
 def delivered(engine: Engine, call: Call, delivery: Delivery) -> Answer:
     """Return the answer that delivers a turn."""
+    if delivery.body is not None and not delivery.steps:
+        return Answer(delivery.body)
     ended = partial(engine.finish, call.project, delivery.id) if delivery.running else None
     left = partial(engine.leave, call.project, delivery.id) if delivery.running else None
     if delivery.body is None:
-        return _stream(engine, delivery.steps, ended=ended, left=left)
-    return Answer(delivery.body, steps=delivery.steps or None, ended=ended, left=left)
+        interrupted = partial(engine.interrupted, call.project, delivery.id) if delivery.running else None
+        return _stream(engine, delivery.steps, ended=ended, left=left, interrupted=interrupted)
+    return Answer(delivery.body, steps=delivery.steps, ended=ended, left=left)
 
 
 def _stream(
@@ -50,6 +54,7 @@ def _stream(
     *,
     ended: Callable[[], None] | None = None,
     left: Callable[[], None] | None = None,
+    interrupted: Callable[[int], list[Event] | None] | None = None,
 ) -> Answer:
     """Return the answer that is a stream of events. Spec: S2, S4 (switches `done_sentinel`, `keep_alive`)."""
     rules = engine.rules
@@ -61,6 +66,7 @@ def _stream(
         silence=SILENCES[rules.keep_alive],
         ended=ended,
         left=left,
+        interrupted=interrupted,
     )
 
 
@@ -72,7 +78,14 @@ def _retrieve_response(engine: Engine, call: Call) -> Answer:
     found = engine.retrieve_response(call.project, call.parts["id"], query.retrieve_query(call.query))
     if isinstance(found, bytes):
         return Answer(found)
-    return _stream(engine, [Emit(found)])
+    if len(found) == 1:
+        return _stream(engine, found)
+    ended = partial(engine.finish, call.project, call.parts["id"])
+    return _stream(engine, found, ended=ended, interrupted=partial(engine.interrupted, call.project, call.parts["id"]))
+
+
+def _cancel_response(engine: Engine, call: Call) -> Answer:
+    return Answer(engine.cancel_response(call.project, call.parts["id"]))
 
 
 def _delete_response(engine: Engine, call: Call) -> Answer:
@@ -140,7 +153,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/responses/input_tokens", {"POST": _count_input_tokens}),
     Route("/v1/responses/compact", {"POST": partial(_unbuilt, "compaction")}),
     Route("/v1/responses/{id}", {"GET": _retrieve_response, "DELETE": _delete_response}),
-    Route("/v1/responses/{id}/cancel", {"POST": partial(_unbuilt, "cancel")}),
+    Route("/v1/responses/{id}/cancel", {"POST": _cancel_response}),
     Route("/v1/responses/{id}/input_items", {"GET": _list_input_items}),
     Route("/v1/conversations", {"POST": _create_conversation}),
     Route(

@@ -1,0 +1,108 @@
+"""Background responses: what a poll, a stream or a cancel finds of a turn under way. Spec: R6.1–R6.10, S8 i, S11.
+
+Progress is a function of the clock: the turn's delivery is split at the time that has passed, nothing runs meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from mockserver.core import lifecycle
+from mockserver.core.lifecycle import Running, read_running
+from mockserver.core.lineage import live_response, missing
+from mockserver.core.rules import Rules
+from mockserver.core.state import Change, Put, State
+from mockserver.core.turn import Emit, Step, Wait
+from mockserver.wire import echo, errors, events
+from mockserver.wire.encoding import json_body
+from mockserver.wire.events import Event
+from mockserver.wire.query import RetrieveQuery
+
+Steps = Callable[[Running], list[Step]]
+
+
+def queued(final: dict[str, Any]) -> dict[str, Any]:
+    """Return the Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
+    return {**echo.begun(final), "status": "queued"}
+
+
+def split(steps: list[Step], elapsed: float) -> tuple[list[Event], list[Step]]:
+    """Return the events that have happened after so many seconds, and the steps that are left."""
+    past: list[Event] = []
+    for at, step in enumerate(steps):
+        if isinstance(step, Emit):
+            past += step.events
+        elif step.seconds > elapsed:
+            return past, [Wait(step.seconds - elapsed), *steps[at + 1 :]]
+        else:
+            elapsed -= step.seconds
+    return past, []
+
+
+def seen(past: list[Event]) -> dict[str, Any]:
+    """Return the Response as a poll finds it: the last status, and the items that are done. Spec: R6.2, O1."""
+    lifecycle = [event["response"] for event in past if "response" in event]
+    return {**lifecycle[-1], "output": done_items(past)}
+
+
+def done_items(past: list[Event]) -> list[dict[str, Any]]:
+    """Return the items that were finished among events."""
+    return [event["item"] for event in past if event["type"] == "response.output_item.done"]
+
+
+def behind(steps: list[Step], number: int) -> list[Step]:
+    """Return a delivery without the events up to a sequence number. Spec: S11.1."""
+    return [
+        Emit([event for event in step.events if event["sequence_number"] > number]) if isinstance(step, Emit) else step
+        for step in steps
+    ]
+
+
+def under_way(state: State, id: str, steps_of: Steps, query: RetrieveQuery, now: float) -> bytes | list[Step] | None:
+    """Return what is to be seen of a background turn by now, or the delivery of its events; None when none runs.
+
+    Spec: R6.2, R6.8, S11.
+    """
+    running = read_running(state, id)
+    if running is None or not running.background:
+        return None
+    past, rest = split(steps_of(running), now - running.started_at)
+    if not query.stream:
+        return json_body(seen(past))
+    if not running.streamed:
+        raise errors.stream_without_stream()
+    return behind([Emit(past), *rest], -1 if query.starting_after is None else query.starting_after)
+
+
+def cancel(state: State, id: str, rules: Rules, now: float, steps_of: Steps) -> tuple[bytes, list[Change]]:
+    """Cancel a response in the background; raises E75, E76, E77, a cancelled one stays as it is. Spec: R6.3–R6.5."""
+    running = read_running(state, id)
+    if running is not None and running.background:
+        past, _ = split(steps_of(running), now - running.started_at)
+        kept = done_items(past) if rules.cancelled_output == "kept" else []
+        changes = lifecycle.cancel(state, running, rules, [item["id"] for item in kept])
+        written = next(change.doc for change in changes if isinstance(change, Put) and change.kind == "response")
+        return written, changes
+    body, node = state.get("response", id), live_response(state, id, rules, now)
+    if body is None or node is None:
+        raise missing(state, id, rules, now)
+    if not orjson.loads(body)["background"]:
+        raise errors.cannot_cancel_synchronous()
+    if node.status != "cancelled":
+        raise errors.cannot_cancel(node.status)
+    return body, []
+
+
+def interruption(state: State, id: str, number: int) -> list[Event] | None:
+    """Return how a stream goes on: None as it does, else with these events (from `number`) and without waiting.
+
+    A turn that the clock has ended has no reason to wait; one that was cancelled ends at once. Spec: S12.5.
+    """
+    body = state.get("response", id)
+    if body is None or state.get("running", id) is not None:
+        return None
+    final = echo.without_billing(orjson.loads(body))
+    return [events.lifecycle("response.failed", final, number)] if final["status"] == "cancelled" else []
