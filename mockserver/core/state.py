@@ -149,13 +149,14 @@ class Node:
 
     def doc(self) -> bytes:
         """Return the stored form: a line of everything but the items, a line of the items."""
-        summary, trail = self.summary, self.summary.trail
+        summary, tally, trail = self.summary, self.summary.tally, self.summary.trail
         head = [
             self.id,
             self.parent,
             self.own,
             self.created_at,
-            [summary.count, summary.turn, summary.pending, summary.reasoned, summary.cost_class, summary.tally],
+            [summary.count, summary.turn, summary.pending, summary.reasoned, summary.cost_class],
+            tally and [tally.total, tally.reasoning_now, tally.reasoning_before, tally.pending, tally.answered],
             trail and [trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks],
             self.partition,
             self.status,
@@ -177,9 +178,12 @@ def read_node(state: State, id: str) -> Node | None:
 def decode_node(doc: bytes | str) -> Node:
     """Return the node that a document holds."""
     head, _, packed = (doc if isinstance(doc, bytes) else doc.encode()).partition(b"\n")
-    id, parent, own, created_at, known, trail, *rest = orjson.loads(head)
-    known[-1] = Tally.from_json(known[-1]) if known[-1] else None
-    known.append(Trail(*trail) if trail else None)
+    id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
+    if tally is not None:
+        tally[3] = tuple([tuple(call) for call in tally[3]])
+        known.append(Tally(*tally))
+        if trail is not None:
+            known.append(Trail(*trail))
     summary = Summary(*known)
     return Node(id, parent, packed, own, created_at, summary, *rest)
 
