@@ -1,4 +1,4 @@
-"""What users import in their tests. Empty until the test author's kit is built.
+"""What users import in their tests: so far the drivers that the conformance kit judges servers through.
 
-May import: everything of `mockserver`.
+May import: everything of `mockserver`. Start reading at `driver.py`.
 """

@@ -1,0 +1,179 @@
+"""How the conformance kit reaches what it judges: an engine in this process, or any server by its base URL.
+
+Both take the API's own paths (`/responses`, below the base URL) and give back what a client sees; nothing raises for
+an error status. What only the mock has (clock, script) is reached by `control` and missing on foreign servers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import httpx
+import orjson
+
+from mockserver.core.turn import Emit
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.transport.control_api import control_handler
+from mockserver.transport.http import Answer as Delivered
+from mockserver.transport.http import Call
+from mockserver.transport.routes import public_handler
+from mockserver.wire.errors import APIError, MockError
+
+NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z, where an engine's clock stands
+NO_ANSWER = 0  # the status of what is not an HTTP answer at all
+
+
+class Answer(NamedTuple):
+    """What came back: the status (0: nothing did), the parsed body or its text, the events of a stream."""
+
+    status: int
+    body: Any
+    events: list[dict[str, Any]] | None = None
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object of the body, empty when it holds none."""
+        error = self.body.get("error") if isinstance(self.body, dict) else None
+        return error if isinstance(error, dict) else {}
+
+
+class Driver(Protocol):
+    """A way to call the API on behalf of one project."""
+
+    @property
+    def controls(self) -> bool:
+        """Whether the server has the mock's control API: a clock to move, a queue of scripted replies."""
+        ...
+
+    def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        """Call the API; `path` counts from the base URL, `body` goes as JSON."""
+        ...
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the mock's control API below `/_mock`; returns its JSON, raises LookupError when it refuses."""
+        ...
+
+    def fresh(self, name: str) -> Driver:
+        """Return a driver for another project with nothing in it, where the server has projects; else this one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the server."""
+        ...
+
+
+class EngineDriver:
+    """An engine in this process, reached by the same routes and handlers as over a socket."""
+
+    controls = True
+
+    def __init__(self, engine: Engine | None = None, project: str = "default") -> None:
+        self.engine = engine or Engine(Settings(clock=NOON))
+        self.project = project
+
+    def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        """Call the API. Errors of the engine are answers, its faults are not caught."""
+        call = self._call(method, "/v1" + path, body, query)
+        try:
+            handler, call.parts = public_handler(call)
+            return _answered(handler(self.engine, call))
+        except (APIError, MockError) as error:
+            return Answer(error.status, orjson.loads(error.body()))
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the control API."""
+        call = self._call(method, "/_mock" + path, body, {})
+        try:
+            handler, call.parts = control_handler(call)
+            answer = handler(self.engine, call)
+        except MockError as error:
+            raise LookupError(f"{method} {path}: {error.message}") from error
+        return orjson.loads(answer.body) if answer.body else None
+
+    def _call(self, method: str, path: str, body: Any, query: dict[str, str]) -> Call:
+        sent = b"" if body is None else orjson.dumps(body)
+        return Call(method, path, list(query.items()), _HEADERS, sent, self.project)
+
+    def fresh(self, name: str) -> EngineDriver:
+        """Return a driver for another project of the same engine."""
+        return EngineDriver(self.engine, f"{self.project}/{name}")
+
+    def close(self) -> None:
+        """Close the engine's store."""
+        self.engine.close()
+
+
+_HEADERS = {b"content-type": b"application/json"}
+
+
+def _answered(delivered: Delivered) -> Answer:
+    """Return what a client sees of an answer once all of it was delivered."""
+    events = [event for step in delivered.steps or () if isinstance(step, Emit) for event in step.events]
+    if delivered.ended is not None:
+        delivered.ended()
+    if delivered.streamed:
+        return Answer(delivered.status, None, [dict(event) for event in events])
+    return Answer(delivered.status, orjson.loads(delivered.body) if delivered.body else None)
+
+
+class HTTPDriver:
+    """Any server that speaks the API, by its base URL (which ends in `/v1` as OPENAI_BASE_URL does)."""
+
+    def __init__(self, base_url: str, api_key: str = "any", *, timeout_s: float = 60.0) -> None:
+        self.base_url, self.api_key = base_url.rstrip("/"), api_key
+        self._client = httpx.Client(timeout=timeout_s, trust_env=False)
+        self.controls = self._has_controls()
+
+    def _has_controls(self) -> bool:
+        health = self._send("GET", self._control_url("/health"), None, {})
+        return health.status == 200 and isinstance(health.body, dict) and "switches" in health.body
+
+    def _control_url(self, path: str) -> str:
+        return f"{self.base_url.removesuffix('/v1')}/_mock{path}"
+
+    def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        """Call the API; what can't be reached or read is an answer of status 0 that says why."""
+        return self._send(method, self.base_url + path, body, query)
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the control API."""
+        answer = self._send(method, self._control_url(path), body, {})
+        if not 200 <= answer.status < 300:
+            raise LookupError(f"{method} {path}: {answer.status} {answer.body}")
+        return answer.body
+
+    def _send(self, method: str, url: str, body: Any, query: dict[str, str]) -> Answer:
+        headers = {"authorization": f"Bearer {self.api_key}"}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        content = None if body is None else orjson.dumps(body)
+        try:
+            answer = self._client.request(method, url, params=query, content=content, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Answer(NO_ANSWER, f"{type(error).__name__}: {error}")
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            return Answer(answer.status_code, None, _events(answer.text))
+        return Answer(answer.status_code, _parsed(answer.content))
+
+    def fresh(self, name: str) -> HTTPDriver:
+        """Return a driver with a key, and so a project, of its own where the server is the mock; else this one."""
+        return HTTPDriver(self.base_url, f"{self.api_key}-{name}") if self.controls else self
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return orjson.loads(content) if content else None
+    except orjson.JSONDecodeError:
+        return content.decode(errors="replace")
+
+
+def _events(text: str) -> list[dict[str, Any]]:
+    """Return the events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
+    lines = [line.removeprefix("data:").strip() for line in text.split("\n") if line.startswith("data:")]
+    parsed = [_parsed(line.encode()) for line in lines if line != "[DONE]"]
+    return [one if isinstance(one, dict) else {"type": "unreadable", "data": one} for one in parsed]

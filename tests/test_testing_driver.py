@@ -1,0 +1,62 @@
+"""The conformance kit's drivers: the same calls give the same answers in process and over a socket."""
+
+from __future__ import annotations
+
+import pytest
+
+from mockserver.testing.driver import Answer, Driver, EngineDriver, HTTPDriver
+from tests.serving import FROZEN, serving
+
+ASK = {"model": "gpt-4.1", "input": "ping"}
+
+
+def talk(driver: Driver) -> tuple[list[Answer], list[str]]:
+    made = driver.call("POST", "/responses", ASK)
+    streamed = driver.call("POST", "/responses", {**ASK, "stream": True})
+    answers = [
+        made,
+        streamed,
+        driver.call("GET", f"/responses/{made.body['id']}"),
+        driver.call("GET", f"/responses/{made.body['id']}/input_items", limit="1"),
+        driver.call("GET", "/responses/resp_none"),
+        driver.call("GET", "/responses/a/b/c"),
+    ]
+    return answers, driver.control("POST", "/clock/advance", {"days": 31})["expired"]
+
+
+def shape(answer: Answer) -> tuple[int, type, int]:
+    return answer.status, type(answer.body), len(answer.events or ())
+
+
+def test_engine_and_socket_answer_alike() -> None:
+    with serving(*FROZEN) as served:
+        over_socket = HTTPDriver(served.base_url)
+        assert over_socket.controls
+        there, expired_there = talk(over_socket)
+        with pytest.raises(LookupError, match="clock"):
+            over_socket.control("PUT", "/clock", {"now": "never"})
+        over_socket.close()
+    engine = EngineDriver()
+    here, expired_here = talk(engine)
+    with pytest.raises(LookupError, match="clock"):
+        engine.control("PUT", "/clock", {"now": "never"})
+    engine.close()
+    whole = (200, dict, 0)
+    assert [*map(shape, here)] == [whole, (200, type(None), 10), whole, whole, (404, dict, 0), (404, dict, 0)]
+    assert [*map(shape, there)] == [*map(shape, here)]
+    assert len(expired_here) == len(expired_there) == 2
+
+
+def test_fresh_projects_do_not_meet() -> None:
+    engine = EngineDriver()
+    made = engine.call("POST", "/responses", ASK).body["id"]
+    assert engine.fresh("other").call("GET", f"/responses/{made}").status == 404
+
+
+def test_what_is_not_there_is_an_answer_too() -> None:
+    nowhere = HTTPDriver("http://127.0.0.1:9/v1", timeout_s=2)
+    answer = nowhere.call("GET", "/models")
+    assert (answer.status, answer.error, nowhere.controls) == (0, {}, False)
+    assert "Connect" in answer.body
+    assert nowhere.fresh("x") is nowhere
+    nowhere.close()
