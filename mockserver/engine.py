@@ -8,55 +8,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import orjson
 
 from mockserver.control import script
-from mockserver.control.clock import Clock
-from mockserver.core import background, conversations, inspection, lifecycle, pages, truncation
+from mockserver.core import background, conversations, lifecycle, pages, truncation
 from mockserver.core.admission import Admission, admit, measure
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
-from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Delete, Node, Put, State, decode_node
+from mockserver.core.state import Change, Node, decode_node
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
-from mockserver.model import tokens
+from mockserver.levers import Levers
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.model.scenario import parse_lines
 from mockserver.model.seeded import SeededModel, cap
 from mockserver.settings import Settings
 from mockserver.store.view import Store, View, open_store
-from mockserver.switches import values_of
+from mockserver.transactions import Operation, Transactions
 from mockserver.wire import catalog, errors, requests, resources
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event
-from mockserver.wire.ids import Mint
 from mockserver.wire.query import ListQuery, RetrieveQuery
 
 DEFAULT_PROJECT = "default"
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Operation:
-    """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
-    and which turns had come to their end by then.
-    """
-
-    state: State
-    clock: Clock
-    now: float
-    ordinal: int
-    mint: Mint
-    changes: list[Change]
-    ended: list[str]
-
 
 class Delivery(NamedTuple):
     """A turn on its way to the caller: a JSON body, or events in time. `running` turns are finished by delivery."""
@@ -85,13 +63,10 @@ class Engine:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or Settings()
-        self.store = store or open_store(self.settings.store)
         self.model = model or SeededModel()
-        self._wall = wall
-        seed = str(self.settings.seed)
-        digest = blake2b(seed.encode(), digest_size=32, person=b"understudy").digest()
-        self._cluster = f"19{digest[0] & 15:x}"
-        self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(self.settings.set))
+        self._calls = Transactions(self.settings, store, wall)
+        self.store, self.rules = self._calls.store, self._calls.rules
+        self.levers = Levers(self._calls)
 
     # --- callers -----------------------------------------------------------------------------------------------
 
@@ -108,58 +83,6 @@ class Engine:
             raise errors.incorrect_api_key(key)
         return _project_name(key, openai_project or "")
 
-    # --- one call, one transaction -----------------------------------------------------------------------------
-
-    def _clock(self, state: State) -> tuple[Clock, int]:
-        doc = state.get("project", "project")
-        if doc is None:
-            return Clock(frozen=self.settings.clock), 0
-        values = orjson.loads(doc)
-        return Clock(values["shift"], values["frozen"]), values["ordinal"]
-
-    def _settled(self, project: str, state: State, now: float) -> list[str]:
-        """Write what has ended by now; returns the responses that it completed."""
-        ended = []
-        while (settled := lifecycle.settle(state, now, self.rules)) is not None:
-            ended.append(settled[0])
-            self.store.apply(project, settled[1])
-        return ended
-
-    def _write(self, project: str, work: Callable[[Operation], T]) -> T:
-        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises."""
-        state = View(self.store, project)
-        with self.store.transaction(project):
-            clock, ordinal = self._clock(state)
-            now = clock.reading(self._wall())
-            ended = self._settled(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self._mint(project, ordinal, now), [], ended)
-            result = work(operation)
-            operation.changes.append(_project_record(operation.clock, ordinal + 1))
-            self.store.apply(project, operation.changes)
-            return result
-
-    def _change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
-        """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
-
-        def apply(operation: Operation) -> Any:
-            result, operation.changes = work(operation)
-            return result
-
-        return json_body(self._write(project, apply))
-
-    def _mint(self, project: str, ordinal: int, now: float) -> Mint:
-        return Mint(f"{self.settings.seed}/{project}/{ordinal}", now, self._cluster)
-
-    def _reading(self, project: str) -> tuple[State, float]:
-        """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
-        state = View(self.store, project)
-        clock, _ = self._clock(state)
-        now = clock.reading(self._wall())
-        if state.scan("running", limit=1):
-            with self.store.transaction(project):
-                self._settled(project, state, now)
-        return state, now
-
     # --- responses ---------------------------------------------------------------------------------------------
 
     def create_response(self, project: str, body: bytes) -> Delivery:
@@ -167,7 +90,7 @@ class Engine:
         request = self._judged(requests.create_response, body)
         if self.rules.zdr == "on":
             request = {**request, "store": False}
-        outcome = self._write(project, lambda operation: self._answer(operation, request))
+        outcome = self._calls.write(project, lambda operation: self._answer(operation, request))
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
@@ -270,7 +193,7 @@ class Engine:
 
     def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Step]:
         """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
-        state, now = self._reading(project)
+        state, now = self._calls.reading(project)
         node, body = live_response(state, id, self.rules, now), state.get("response", id)
         if node is None or body is None:
             found = background.under_way(state, id, self._steps, query, now)
@@ -303,20 +226,20 @@ class Engine:
             body, at.changes = background.cancel(at.state, id, self.rules, at.now, self._steps)
             return body
 
-        return self._write(project, work)
+        return self._calls.write(project, work)
 
     def interrupted(self, project: str, id: str, number: int) -> list[Event] | None:
         """Return how a stream under way goes on, whose next event would have `number`. Spec: S12.5."""
-        state, _ = self._reading(project)
+        state, _ = self._calls.reading(project)
         return background.interruption(state, id, number)
 
     def delete_response(self, project: str, id: str) -> bytes:
         """Delete a response. Spec: P3."""
-        return self._change(project, lambda at: lifecycle.delete_response(at.state, id, self.rules, at.now))
+        return self._calls.change(project, lambda at: lifecycle.delete_response(at.state, id, self.rules, at.now))
 
     def list_input_items(self, project: str, id: str, query: ListQuery) -> bytes:
         """List a response's input items. Spec: P5."""
-        state, now = self._reading(project)
+        state, now = self._calls.reading(project)
         if state.get("response", id) is None:
             raise missing(state, id, self.rules, now)
         return json_body(pages.input_items(state, id, query, self.rules, now))
@@ -324,8 +247,8 @@ class Engine:
     def count_input_tokens(self, project: str, body: bytes) -> bytes:
         """Count the input tokens of a request. Spec: P6."""
         request = self._judged(requests.count_input_tokens, body)
-        state, now = self._reading(project)
-        count = measure(state, request, self.rules, self._mint(project, 0, now), now)
+        state, now = self._calls.reading(project)
+        count = measure(state, request, self.rules, self._calls.mint(project, 0, now), now)
         return json_body({"object": "response.input_tokens", "input_tokens": count})
 
     # --- conversations -----------------------------------------------------------------------------------------
@@ -333,21 +256,23 @@ class Engine:
     def create_conversation(self, project: str, body: bytes) -> bytes:
         """Create a conversation. Spec: P9."""
         request = self._judged(requests.create_conversation, body)
-        return self._change(project, lambda at: conversations.create(at.state, request, at.mint, at.now, at.ordinal))
+        return self._calls.change(
+            project, lambda at: conversations.create(at.state, request, at.mint, at.now, at.ordinal)
+        )
 
     def retrieve_conversation(self, project: str, id: str) -> bytes:
         """Return a conversation. Spec: P10."""
-        state, _ = self._reading(project)
+        state, _ = self._calls.reading(project)
         return json_body(conversations.retrieve(state, id).object)
 
     def update_conversation(self, project: str, id: str, body: bytes) -> bytes:
         """Change a conversation's metadata. Spec: P11."""
         request = self._judged(requests.update_conversation, body)
-        return self._change(project, lambda at: conversations.update(at.state, id, request, self.rules))
+        return self._calls.change(project, lambda at: conversations.update(at.state, id, request, self.rules))
 
     def delete_conversation(self, project: str, id: str) -> bytes:
         """Delete a conversation, not its items. Spec: P12."""
-        return self._change(project, lambda at: conversations.delete(at.state, id))
+        return self._calls.change(project, lambda at: conversations.delete(at.state, id))
 
     def create_items(self, project: str, id: str, body: bytes, include: Iterable[str]) -> bytes:
         """Add items to a conversation. Spec: P13."""
@@ -358,22 +283,22 @@ class Engine:
             items, changes = conversations.create_items(at.state, id, request, at.mint, at.now)
             return resources.page([resources.present(item, asked) for item in items], has_more=False), changes
 
-        return self._change(project, work)
+        return self._calls.change(project, work)
 
     def list_items(self, project: str, id: str, query: ListQuery) -> bytes:
         """List a conversation's items. Spec: P14."""
-        state, _ = self._reading(project)
+        state, _ = self._calls.reading(project)
         return json_body(pages.conversation_items(state, id, query))
 
     def retrieve_item(self, project: str, id: str, item_id: str, include: Iterable[str]) -> bytes:
         """Return one item of a conversation. Spec: P15."""
-        state, _ = self._reading(project)
+        state, _ = self._calls.reading(project)
         item = conversations.retrieve_item(state, id, item_id)
         return json_body(resources.present(item, set(include)))
 
     def delete_item(self, project: str, id: str, item_id: str) -> bytes:
         """Delete one item of a conversation; returns the conversation. Spec: P16."""
-        return self._change(project, lambda at: conversations.delete_item(at.state, id, item_id))
+        return self._calls.change(project, lambda at: conversations.delete_item(at.state, id, item_id))
 
     # --- models ------------------------------------------------------------------------------------------------
 
@@ -388,82 +313,6 @@ class Engine:
             raise errors.model_unavailable(name)
         return json_body(resources.model(name, entry))
 
-    # --- the test author's levers ------------------------------------------------------------------------------
-
-    def read_clock(self, project: str) -> dict[str, Any]:
-        """Return the project's clock."""
-        clock, _ = self._clock(View(self.store, project))
-        return {"now": clock.reading(self._wall()), "mode": clock.mode}
-
-    def set_clock(self, project: str, now: float | None) -> dict[str, Any]:
-        """Freeze the project's clock at a time, or let it run with the system's (None)."""
-
-        def work(at: Operation) -> None:
-            at.clock = Clock() if now is None else at.clock.frozen_at(now)
-
-        self._write(project, work)
-        return self.read_clock(project)
-
-    def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
-        """Move the project's clock forward; says which responses expired and which turns came to their end."""
-
-        def work(at: Operation) -> dict[str, Any]:
-            at.clock = at.clock.advanced(seconds)
-            now = at.now + seconds
-            completed = [*at.ended, *self._settled(project, at.state, now)]
-            expired = inspection.expired_between(at.state, self.rules, at.now, now)
-            return {"now": now, "expired": expired, "completed": completed}
-
-        return self._write(project, work)
-
-    def enqueue(self, project: str, lines: Any) -> int:
-        """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
-        parse_lines(lines)
-
-        def work(at: Operation) -> int:
-            at.changes = script.enqueue(at.state, lines)
-            return len(script.queued(at.state)) + len(lines)
-
-        return self._write(project, work)
-
-    def reset(self, project: str, only: Iterable[str] | None = None) -> None:
-        """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
-        parts = set(RESETTABLE if only is None else only)
-        view = View(self.store, project)
-        with self.store.transaction(project):
-            clock, ordinal = self._clock(view)
-            if "clock" in parts:
-                clock = Clock(frozen=self.settings.clock)
-            lines = view.scan("line")
-            if "state" in parts:
-                self.store.clear(project)
-                kept = [] if "scenario" in parts else [Put("line", one.id, one.doc, "", one.order) for one in lines]
-                changes: list[Change] = [_project_record(clock, 0), *kept]
-            else:
-                forgotten = [Delete("line", one.id) for one in lines] if "scenario" in parts else []
-                changes = [_project_record(clock, ordinal), *forgotten]
-            self.store.apply(project, changes)
-
-    def context(self, project: str, response_id: str) -> dict[str, Any]:
-        """Return what the model saw for a response."""
-        state, now = self._reading(project)
-        return inspection.context_of(state, response_id, self.rules, now)
-
-    def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
-        """List the project's responses, newest first; `where` filters by model, status, conversation."""
-        state, now = self._reading(project)
-        wanted = {key: value for key, value in where.items() if value is not None}
-        known = catalog.resolve(wanted.get("model", ""))
-        if known is not None:  # an alias finds what it stands for
-            wanted["model"] = known.id
-        matches = partial(_matches, wanted)
-        return inspection.responses(state, self.rules, limit=limit, after=after, matches=matches, now=now)
-
-    def list_conversations(self, project: str, *, limit: int, after: str | None) -> dict[str, Any]:
-        """List the project's conversations, newest first."""
-        state, _ = self._reading(project)
-        return inspection.conversations(state, limit=limit, after=after)
-
     def close(self) -> None:
         """Close the store."""
         self.store.close()
@@ -473,8 +322,6 @@ class Engine:
 _E54 = errors.context_length_exceeded()
 OVERFLOW = Reply(failed={"code": _E54.code, "message": _E54.message})
 
-RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
-
 
 @lru_cache(maxsize=4096)
 def _project_name(key: str, openai_project: str) -> str:
@@ -482,17 +329,6 @@ def _project_name(key: str, openai_project: str) -> str:
     if not key and not openai_project:
         return DEFAULT_PROJECT
     return blake2b(f"{key}\n{openai_project}".encode(), digest_size=12).hexdigest()
-
-
-def _project_record(clock: Clock, ordinal: int) -> Put:
-    frozen = "null" if clock.frozen is None else repr(clock.frozen)
-    doc = f'{{"ordinal":{ordinal},"shift":{clock.shift!r},"frozen":{frozen}}}'
-    return Put("project", "project", doc.encode())
-
-
-def _matches(wanted: Mapping[str, str], response: Mapping[str, Any]) -> bool:
-    seen = {**response, "conversation": (response.get("conversation") or {}).get("id")}
-    return all(seen.get(key) == value for key, value in wanted.items())
 
 
 __all__ = ["APIError", "Delivery", "Emit", "Engine", "MockError", "Wait", "open_store"]

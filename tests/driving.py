@@ -25,7 +25,7 @@ class Driver:
         self.project = project
 
     def script(self, *lines: dict[str, Any]) -> None:
-        self.engine.enqueue(self.project, list(lines))
+        self.engine.levers.enqueue(self.project, list(lines))
 
     def create(self, input: Any = "hello", **fields: Any) -> dict[str, Any]:
         body = {"model": MODEL, "input": input, **fields}
@@ -72,11 +72,11 @@ class Driver:
         return json.loads(self.engine.create_items(self.project, id, body, ()))["data"]
 
     def context(self, id: str) -> list[str]:
-        return [text_of(item) for item in self.engine.context(self.project, id)["items"]]
+        return [text_of(item) for item in self.engine.levers.context(self.project, id)["items"]]
 
     def advance(self, **how: float) -> dict[str, Any]:
         seconds = how.get("seconds", 0) + how.get("days", 0) * 86_400
-        return self.engine.advance_clock(self.project, seconds)
+        return self.engine.levers.advance_clock(self.project, seconds)
 
 
 def text_of(item: dict[str, Any]) -> str:

@@ -195,7 +195,7 @@ def test_S12_5_an_attached_stream_ends_when_the_response_is_cancelled() -> None:
 
 def test_an_attached_stream_waits_no_longer_once_the_clock_has_passed_the_end() -> None:
     app, id = slow_app()
-    types = follow(app, f"/v1/responses/{id}", lambda: app.engine.advance_clock("default", 3600))
+    types = follow(app, f"/v1/responses/{id}", lambda: app.engine.levers.advance_clock("default", 3600))
     assert types[-1] == "response.completed"
 
 

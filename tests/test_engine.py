@@ -1,4 +1,4 @@
-"""The engine: projects, determinism, transactions, levers."""
+"""The engine: projects, determinism, durability, models."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_everything_survives_a_restart_on_sqlite(tmp_path: Path) -> None:
     assert again.context(again.create("u3", previous_response_id=first["id"])["id"])[0] == "u1"
     assert text_of(again.items(conversation, order="asc")["data"][0]) == "u2"
     assert again.get(inside["id"])["conversation"] == {"id": conversation}
-    assert again.engine.read_clock("p")["now"] == NOON + 2 * 86_400
+    assert again.engine.levers.read_clock("p")["now"] == NOON + 2 * 86_400
     assert text_of(again.create("later")["output"][0]) == "kept for later"
     again.engine.close()
 
@@ -100,67 +100,6 @@ def test_any_object_that_responds_is_a_model() -> None:
     assert text_of(first["output"][0]) == "1/1/['message']"
     second = drive.create("u2", previous_response_id=first["id"])
     assert text_of(second["output"][0]) == "2/3/['message', 'message', 'message']"
-
-
-def test_a_model_that_raises_changes_nothing() -> None:
-    class Broken:
-        def respond(self, prompt: Prompt) -> Reply:
-            raise RuntimeError("no")
-
-    for store in (MemoryStore(), SQLiteStore(":memory:")):
-        drive = Driver(Engine(Settings(clock=NOON), store=store, model=Broken()))
-        with pytest.raises(RuntimeError):
-            drive.create()
-        assert drive.engine.list_responses("p", limit=9, after=None)["data"] == []
-        drive.engine.close()
-
-
-def test_the_clock_runs_stands_still_and_is_moved() -> None:
-    wall = [1000.0]
-    engine = Engine(wall=lambda: wall[0])
-    assert engine.read_clock("p") == {"now": 1000.0, "mode": "system"}
-    assert engine.advance_clock("p", 50)["now"] == 1050.0
-    wall[0] = 1001.0
-    assert engine.read_clock("p") == {"now": 1051.0, "mode": "system"}
-    assert engine.set_clock("p", 5.0) == {"now": 5.0, "mode": "manual"}
-    wall[0] = 2000.0
-    assert engine.read_clock("p") == {"now": 5.0, "mode": "manual"}
-    assert engine.read_clock("other")["now"] == 2000.0
-    assert engine.set_clock("p", None) == {"now": 2000.0, "mode": "system"}
-
-
-def test_a_reset_is_a_new_beginning() -> None:
-    drive = Driver()
-    first = drive.create()
-    drive.advance(days=1)
-    drive.script({"reply": {"text": "queued"}})
-    drive.engine.reset("p")
-    assert drive.create() == first
-
-
-def test_a_reset_of_parts_leaves_the_others() -> None:
-    drive = Driver()
-    first = drive.create()
-    drive.advance(seconds=60)
-    drive.script({"reply": {"text": "queued"}})
-    drive.engine.reset("p", ["scenario"])
-    assert drive.get(first["id"])["id"] == first["id"]
-    drive.script({"reply": {"text": "queued"}})
-    drive.engine.reset("p", ["clock"])
-    assert drive.engine.read_clock("p")["now"] == NOON
-    drive.advance(seconds=60)
-    drive.engine.reset("p", ["state"])
-    assert refused(drive.get, first["id"]).status == 404
-    assert drive.engine.read_clock("p")["now"] == NOON + 60
-    assert text_of(drive.create()["output"][0]) == "queued"
-
-
-def test_a_reset_touches_no_other_project() -> None:
-    one = Driver()
-    other = Driver(one.engine, project="q")
-    kept = other.create()
-    one.engine.reset("p")
-    assert other.get(kept["id"]) == kept
 
 
 def test_models_come_from_the_catalogue() -> None:

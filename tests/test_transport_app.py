@@ -126,7 +126,7 @@ def test_websockets_are_refused_loudly() -> None:
 def test_W15_processing_takes_as_long_as_the_turn() -> None:
     def took(line: dict[str, Any], body: bytes = PING) -> str:
         app = MockApp(Engine(Settings(clock=0.0)))
-        app.engine.enqueue("default", [line])
+        app.engine.levers.enqueue("default", [line])
         return ask(app, "POST", "/v1/responses", body)[1]["openai-processing-ms"]
 
     slow = {"reply": {"text": "pong"}, "pacing": {"first_token": 0.025}}

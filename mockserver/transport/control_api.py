@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from mockserver import __version__
-from mockserver.engine import RESETTABLE, Engine
+from mockserver.engine import Engine
+from mockserver.levers import RESETTABLE
 from mockserver.settings import parse_time
 from mockserver.switches import described
 from mockserver.transport.http import Answer, Call
@@ -59,22 +60,22 @@ def _reset(engine: Engine, call: Call) -> Answer:
     only = _object(call, "only").get("only")
     if only is not None and not (isinstance(only, list) and all(part in RESETTABLE for part in only)):
         raise MockError(f"only: takes a list of {', '.join(RESETTABLE)}.", param="only")
-    engine.reset(call.project, only)
+    engine.levers.reset(call.project, only)
     return Answer(status=204)
 
 
 def _read_clock(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.read_clock(call.project)))
+    return Answer(json_body(engine.levers.read_clock(call.project)))
 
 
 def _set_clock(engine: Engine, call: Call) -> Answer:
     body = _object(call, "now", "mode")
     mode = body.get("mode", "manual")
     if mode == "system" and "now" not in body:
-        return Answer(json_body(engine.set_clock(call.project, None)))
+        return Answer(json_body(engine.levers.set_clock(call.project, None)))
     if mode != "manual" or "now" not in body:
         raise MockError('Give "now" (a time to freeze at) or {"mode": "system"}.', param="mode")
-    return Answer(json_body(engine.set_clock(call.project, _time(body["now"]))))
+    return Answer(json_body(engine.levers.set_clock(call.project, _time(body["now"]))))
 
 
 def _time(value: Any) -> float:
@@ -91,18 +92,18 @@ def _advance_clock(engine: Engine, call: Call) -> Answer:
     if not body:
         raise MockError('Give "seconds" and/or "days".', param="seconds")
     seconds = _number(body.get("seconds", 0), "seconds") + _number(body.get("days", 0), "days") * DAY
-    return Answer(json_body(engine.advance_clock(call.project, seconds)))
+    return Answer(json_body(engine.levers.advance_clock(call.project, seconds)))
 
 
 def _script(engine: Engine, call: Call) -> Answer:
     lines = _object(call, "lines").get("lines")
     if not isinstance(lines, list):
         raise MockError("lines: takes a list of lines.", param="lines")
-    return Answer(json_body({"queued": engine.enqueue(call.project, lines)}))
+    return Answer(json_body({"queued": engine.levers.enqueue(call.project, lines)}))
 
 
 def _context(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.context(call.project, call.parts["id"])))
+    return Answer(json_body(engine.levers.context(call.project, call.parts["id"])))
 
 
 def _responses(engine: Engine, call: Call) -> Answer:
@@ -110,14 +111,14 @@ def _responses(engine: Engine, call: Call) -> Answer:
     for key in where:
         if key not in ("model", "status", "conversation"):
             raise MockError(f"{key}: unknown filter; there are model, status, conversation.", param=key)
-    return Answer(json_body(engine.list_responses(call.project, limit=limit, after=after, **where)))
+    return Answer(json_body(engine.levers.list_responses(call.project, limit=limit, after=after, **where)))
 
 
 def _conversations(engine: Engine, call: Call) -> Answer:
     limit, after, where = _limit(call)
     for key in where:
         raise MockError(f"{key}: unknown filter; conversations have none.", param=key)
-    return Answer(json_body(engine.list_conversations(call.project, limit=limit, after=after)))
+    return Answer(json_body(engine.levers.list_conversations(call.project, limit=limit, after=after)))
 
 
 def _unbuilt(engine: Engine, call: Call) -> Answer:

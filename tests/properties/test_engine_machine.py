@@ -194,7 +194,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def stored_responses_are_those_alive(self) -> None:
-        listed = self.drive.engine.list_responses("p", limit=1000, after=None)["data"]
+        listed = self.drive.engine.levers.list_responses("p", limit=1000, after=None)["data"]
         assert [one["id"] for one in listed] == [id for id in reversed(self.known.responses) if self.known.alive(id)]
 
 

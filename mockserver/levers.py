@@ -1,0 +1,104 @@
+"""The test author's levers over a whole project: its clock, its queue of scripted lines, its state, listings of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from mockserver.control import script
+from mockserver.control.clock import Clock
+from mockserver.core import inspection
+from mockserver.core.state import Change, Delete, Put
+from mockserver.model.scenario import parse_lines
+from mockserver.transactions import Operation, Transactions, project_record
+from mockserver.wire import catalog
+
+RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
+
+
+class Levers:
+    """What only a test author can do to a project; none of it is part of the public API."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._calls = transactions
+        self._rules = transactions.rules
+
+    def read_clock(self, project: str) -> dict[str, Any]:
+        """Return the project's clock."""
+        clock, _ = self._calls.clock(self._calls.view(project))
+        return {"now": clock.reading(self._calls.wall()), "mode": clock.mode}
+
+    def set_clock(self, project: str, now: float | None) -> dict[str, Any]:
+        """Freeze the project's clock at a time, or let it run with the system's (None)."""
+
+        def work(at: Operation) -> None:
+            at.clock = Clock() if now is None else at.clock.frozen_at(now)
+
+        self._calls.write(project, work)
+        return self.read_clock(project)
+
+    def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
+        """Move the project's clock forward; says which responses expired and which turns came to their end."""
+
+        def work(at: Operation) -> dict[str, Any]:
+            at.clock = at.clock.advanced(seconds)
+            now = at.now + seconds
+            completed = [*at.ended, *self._calls.settled(project, at.state, now)]
+            expired = inspection.expired_between(at.state, self._rules, at.now, now)
+            return {"now": now, "expired": expired, "completed": completed}
+
+        return self._calls.write(project, work)
+
+    def enqueue(self, project: str, lines: Any) -> int:
+        """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
+        parse_lines(lines)
+
+        def work(at: Operation) -> int:
+            at.changes = script.enqueue(at.state, lines)
+            return len(script.queued(at.state)) + len(lines)
+
+        return self._calls.write(project, work)
+
+    def reset(self, project: str, only: Iterable[str] | None = None) -> None:
+        """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
+        parts = set(RESETTABLE if only is None else only)
+        view, store = self._calls.view(project), self._calls.store
+        with store.transaction(project):
+            clock, ordinal = self._calls.clock(view)
+            if "clock" in parts:
+                clock = Clock(frozen=self._calls.settings.clock)
+            lines = view.scan("line")
+            if "state" in parts:
+                store.clear(project)
+                kept = [] if "scenario" in parts else [Put("line", one.id, one.doc, "", one.order) for one in lines]
+                changes: list[Change] = [project_record(clock, 0), *kept]
+            else:
+                forgotten = [Delete("line", one.id) for one in lines] if "scenario" in parts else []
+                changes = [project_record(clock, ordinal), *forgotten]
+            store.apply(project, changes)
+
+    def context(self, project: str, response_id: str) -> dict[str, Any]:
+        """Return what the model saw for a response."""
+        state, now = self._calls.reading(project)
+        return inspection.context_of(state, response_id, self._rules, now)
+
+    def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
+        """List the project's responses, newest first; `where` filters by model, status, conversation."""
+        state, now = self._calls.reading(project)
+        wanted = {key: value for key, value in where.items() if value is not None}
+        known = catalog.resolve(wanted.get("model", ""))
+        if known is not None:  # an alias finds what it stands for
+            wanted["model"] = known.id
+        matches = partial(_matches, wanted)
+        return inspection.responses(state, self._rules, limit=limit, after=after, matches=matches, now=now)
+
+    def list_conversations(self, project: str, *, limit: int, after: str | None) -> dict[str, Any]:
+        """List the project's conversations, newest first."""
+        state, _ = self._calls.reading(project)
+        return inspection.conversations(state, limit=limit, after=after)
+
+
+def _matches(wanted: Mapping[str, str], response: Mapping[str, Any]) -> bool:
+    seen = {**response, "conversation": (response.get("conversation") or {}).get("id")}
+    return all(seen.get(key) == value for key, value in wanted.items())

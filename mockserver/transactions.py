@@ -1,0 +1,116 @@
+"""One call, one transaction: what a call reads, when it is, what it writes; turns that ended by then are written first.
+
+Whatever raises has written nothing, apart from time that has passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import orjson
+
+from mockserver.control.clock import Clock
+from mockserver.core import lifecycle
+from mockserver.core.rules import Rules
+from mockserver.core.state import Change, Put, State
+from mockserver.model import tokens
+from mockserver.settings import Settings
+from mockserver.store.view import Store, View, open_store
+from mockserver.switches import values_of
+from mockserver.wire.encoding import json_body
+from mockserver.wire.ids import Mint
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Operation:
+    """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
+    and which turns had come to their end by then.
+    """
+
+    state: State
+    clock: Clock
+    now: float
+    ordinal: int
+    mint: Mint
+    changes: list[Change]
+    ended: list[str]
+
+
+class Transactions:
+    """The projects of one store, their clocks, and the rules that what is done to them follows."""
+
+    def __init__(self, settings: Settings, store: Store | None, wall: Callable[[], float] = time.time) -> None:
+        self.settings, self.wall = settings, wall
+        self.store = store or open_store(settings.store)
+        digest = blake2b(str(settings.seed).encode(), digest_size=32, person=b"understudy").digest()
+        self._cluster = f"19{digest[0] & 15:x}"
+        self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(settings.set))
+
+    def view(self, project: str) -> View:
+        """Return a project's records, to be read."""
+        return View(self.store, project)
+
+    def clock(self, state: State) -> tuple[Clock, int]:
+        """Return a project's clock and how many calls have written to it."""
+        doc = state.get("project", "project")
+        if doc is None:
+            return Clock(frozen=self.settings.clock), 0
+        values = orjson.loads(doc)
+        return Clock(values["shift"], values["frozen"]), values["ordinal"]
+
+    def mint(self, project: str, ordinal: int, now: float) -> Mint:
+        """Return the source of ids for one call."""
+        return Mint(f"{self.settings.seed}/{project}/{ordinal}", now, self._cluster)
+
+    def settled(self, project: str, state: State, now: float) -> list[str]:
+        """Write what has ended by now; returns the responses that it completed."""
+        ended = []
+        while (settled := lifecycle.settle(state, now, self.rules)) is not None:
+            ended.append(settled[0])
+            self.store.apply(project, settled[1])
+        return ended
+
+    def write(self, project: str, work: Callable[[Operation], T]) -> T:
+        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises."""
+        state = View(self.store, project)
+        with self.store.transaction(project):
+            clock, ordinal = self.clock(state)
+            now = clock.reading(self.wall())
+            ended = self.settled(project, state, now)
+            operation = Operation(state, clock, now, ordinal, self.mint(project, ordinal, now), [], ended)
+            result = work(operation)
+            operation.changes.append(project_record(operation.clock, ordinal + 1))
+            self.store.apply(project, operation.changes)
+            return result
+
+    def change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
+        """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
+
+        def apply(operation: Operation) -> Any:
+            result, operation.changes = work(operation)
+            return result
+
+        return json_body(self.write(project, apply))
+
+    def reading(self, project: str) -> tuple[State, float]:
+        """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
+        state = View(self.store, project)
+        clock, _ = self.clock(state)
+        now = clock.reading(self.wall())
+        if state.scan("running", limit=1):
+            with self.store.transaction(project):
+                self.settled(project, state, now)
+        return state, now
+
+
+def project_record(clock: Clock, ordinal: int) -> Put:
+    """Return the change that keeps a project's clock and its count of calls that wrote."""
+    frozen = "null" if clock.frozen is None else repr(clock.frozen)
+    doc = f'{{"ordinal":{ordinal},"shift":{clock.shift!r},"frozen":{frozen}}}'
+    return Put("project", "project", doc.encode())
