@@ -1,3 +1,3 @@
-from tests.contract.environments import clients, node_client
+from tests.contract.environments import agents_python, clients, node_client
 
-__all__ = ["clients", "node_client"]
+__all__ = ["agents_python", "clients", "node_client"]

@@ -15,37 +15,53 @@ import pytest
 from tests.serving import ROOT
 
 HOME = ROOT / ".venvs"
-NODE_REQUIREMENT = "openai@^7"
 REQUIREMENTS: Mapping[int, str] = {2: "openai>=2,<3", 3: "openai>=3,<4"}
+AGENTS = "openai-agents>=0.24,<0.25"
+QUIET = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
 
 @pytest.fixture(scope="session")
 def clients() -> Mapping[int, Path]:
     """The Python interpreters that have the client, by its major version."""
-    HOME.mkdir(exist_ok=True)
-    with _alone():
-        return {major: _interpreter(HOME / f"openai-{major}", wanted) for major, wanted in REQUIREMENTS.items()}
+    return {major: interpreter(f"openai-{major}", wanted) for major, wanted in REQUIREMENTS.items()}
+
+
+@pytest.fixture(scope="session")
+def agents_python() -> Path:
+    """The Python interpreter that has openai-agents."""
+    return interpreter("openai-agents", AGENTS)
 
 
 @pytest.fixture(scope="session")
 def node_client() -> Path:
     """The directory from which a program of node finds the client."""
-    HOME.mkdir(exist_ok=True)
+    return node_packages("openai-node", "openai@^7")
+
+
+def interpreter(name: str, wanted: str) -> Path:
+    """Return the interpreter of an environment that has what is wanted."""
     with _alone():
-        place = HOME / "openai-node"
+        return _interpreter(HOME / name, wanted)
+
+
+def node_packages(name: str, *wanted: str) -> Path:
+    """Return a directory whose `node_modules` has what is wanted."""
+    with _alone():
+        place = HOME / name
         marker = place / "requirement.txt"
-        if not (marker.exists() and marker.read_text() == NODE_REQUIREMENT):
+        requirement = "\n".join(wanted)
+        if not (marker.exists() and marker.read_text() == requirement):
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            quiet = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-            _run("npm", "install", "--prefix", str(place), *quiet, NODE_REQUIREMENT)
-            marker.write_text(NODE_REQUIREMENT)
+            _run("npm", "install", "--prefix", str(place), *QUIET, *wanted)
+            marker.write_text(requirement)
         return place
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
     """Keep other test runs in this checkout from making the same environments."""
+    HOME.mkdir(exist_ok=True)
     with open(HOME / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
