@@ -11,7 +11,7 @@ from mockserver.control.clock import Clock
 from mockserver.core import inspection
 from mockserver.core.state import Change, Delete, Put
 from mockserver.model.scenario import parse_lines
-from mockserver.transactions import Operation, Transactions, project_record
+from mockserver.transactions import Operation, Transactions
 from mockserver.wire import catalog
 
 RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
@@ -26,7 +26,7 @@ class Levers:
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """Return the project's clock."""
-        clock, _ = self._calls.clock(self._calls.view(project))
+        clock = self._calls.project(project, self._calls.view(project)).clock
         return {"now": clock.reading(self._calls.wall()), "mode": clock.mode}
 
     def set_clock(self, project: str, now: float | None) -> dict[str, Any]:
@@ -65,17 +65,17 @@ class Levers:
         parts = set(RESETTABLE if only is None else only)
         view, store = self._calls.view(project), self._calls.store
         with store.transaction(project):
-            clock, ordinal = self._calls.clock(view)
+            kept = self._calls.project(project, view)
             if "clock" in parts:
-                clock = Clock(frozen=self._calls.settings.clock)
+                kept = kept._replace(clock=Clock(frozen=self._calls.settings.clock))
             lines = view.scan("line")
             if "state" in parts:
                 store.clear(project)
-                kept = [] if "scenario" in parts else [Put("line", one.id, one.doc, "", one.order) for one in lines]
-                changes: list[Change] = [project_record(clock, 0), *kept]
+                queue = [] if "scenario" in parts else [Put("line", one.id, one.doc, "", one.order) for one in lines]
+                changes: list[Change] = [kept._replace(calls=0, mint=project).put(), *queue]
             else:
                 forgotten = [Delete("line", one.id) for one in lines] if "scenario" in parts else []
-                changes = [project_record(clock, ordinal), *forgotten]
+                changes = [kept.put(), *forgotten]
             store.apply(project, changes)
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeVar
 
-import orjson
-
 from mockserver.control.clock import Clock
+from mockserver.control.project import Project, read_project
 from mockserver.core import lifecycle
 from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Put, State
+from mockserver.core.state import Change, State
 from mockserver.model import tokens
 from mockserver.settings import Settings
 from mockserver.store.view import Store, View, open_store
@@ -56,17 +55,13 @@ class Transactions:
         """Return a project's records, to be read."""
         return View(self.store, project)
 
-    def clock(self, state: State) -> tuple[Clock, int]:
-        """Return a project's clock and how many calls have written to it."""
-        doc = state.get("project", "project")
-        if doc is None:
-            return Clock(frozen=self.settings.clock), 0
-        values = orjson.loads(doc)
-        return Clock(values["shift"], values["frozen"]), values["ordinal"]
+    def project(self, name: str, state: State) -> Project:
+        """Return what a project keeps of itself."""
+        return read_project(state, name, self.settings.clock)
 
-    def mint(self, project: str, ordinal: int, now: float) -> Mint:
-        """Return the source of ids for one call."""
-        return Mint(f"{self.settings.seed}/{project}/{ordinal}", now, self._cluster)
+    def mint(self, name: str, ordinal: int, now: float) -> Mint:
+        """Return the source of ids for one call, by the name under which a project's ids are drawn."""
+        return Mint(f"{self.settings.seed}/{name}/{ordinal}", now, self._cluster)
 
     def settled(self, project: str, state: State, now: float) -> list[str]:
         """Write what has ended by now; returns the responses that it completed."""
@@ -80,12 +75,12 @@ class Transactions:
         """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises."""
         state = View(self.store, project)
         with self.store.transaction(project):
-            clock, ordinal = self.clock(state)
+            clock, ordinal, name = self.project(project, state)
             now = clock.reading(self.wall())
             ended = self.settled(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self.mint(project, ordinal, now), [], ended)
+            operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended)
             result = work(operation)
-            operation.changes.append(project_record(operation.clock, ordinal + 1))
+            operation.changes.append(Project(operation.clock, ordinal + 1, name).put())
             self.store.apply(project, operation.changes)
             return result
 
@@ -101,16 +96,8 @@ class Transactions:
     def reading(self, project: str) -> tuple[State, float]:
         """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
         state = View(self.store, project)
-        clock, _ = self.clock(state)
-        now = clock.reading(self.wall())
+        now = self.project(project, state).clock.reading(self.wall())
         if state.scan("running", limit=1):
             with self.store.transaction(project):
                 self.settled(project, state, now)
         return state, now
-
-
-def project_record(clock: Clock, ordinal: int) -> Put:
-    """Return the change that keeps a project's clock and its count of calls that wrote."""
-    frozen = "null" if clock.frozen is None else repr(clock.frozen)
-    doc = f'{{"ordinal":{ordinal},"shift":{clock.shift!r},"frozen":{frozen}}}'
-    return Put("project", "project", doc.encode())

@@ -62,6 +62,26 @@ class StoreSuite:
         assert store.scan(P, "entry", "c") == []
         assert store.scan(P, "entry", "d") == [Record("x", b"2", 1)]
 
+    def test_all_records_of_a_project_as_what_would_write_them(self, store: Any) -> None:
+        assert store.records(P) == []
+        entries = [Put("entry", f"c/{n}", b"%d" % n, "c", n) for n in (2, 10, 1)]
+        others = [Put("node", "b", b"\n2"), Put("node", "a", b"1"), Put("entry", "b/z", b"0", "b", 99)]
+        write(store, *entries, *others, Put("use", "gone", b"1"))
+        write(store, Put("node", "other", b"3"), project="other")
+        write(store, Put("node", "a", b"4"), Put("entry", "c/10", b"5", "c", 0), Delete("use", "gone"))
+        wanted = [
+            Put("entry", "b/z", b"0", "b", 99),
+            Put("entry", "c/10", b"5", "c", 0),
+            Put("entry", "c/1", b"1", "c", 1),
+            Put("entry", "c/2", b"2", "c", 2),
+            Put("node", "a", b"4"),
+            Put("node", "b", b"\n2"),
+        ]
+        assert store.records(P) == wanted
+        store_clear(store, P)
+        write(store, *wanted[::-1])
+        assert store.records(P) == wanted
+
     def test_agrees_with_a_dictionary(self) -> None:
         @given(STEPS, st.none() | st.integers(-1, 10), st.none() | st.integers(0, 6), st.booleans())
         def agrees(steps: list[Any], after: int | None, limit: int | None, descending: bool) -> None:

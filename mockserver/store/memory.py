@@ -61,6 +61,11 @@ class MemoryStore:
             chosen = places[start:] if limit is None else places[start : start + limit]
         return [Record(id, mine.records[kind, id].doc, order) for order, id in chosen]
 
+    def records(self, project: str) -> list[Put]:
+        """Return every record as the change that would write it, by kind, parent, order and id."""
+        mine = self._projects.get(project)
+        return [] if mine is None else sorted(mine.records.values(), key=_rank)
+
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes."""
         mine = self._projects.setdefault(project, _Project())
@@ -76,6 +81,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _rank(put: Put) -> tuple[str, str, int, str]:
+    return put.kind, put.parent, put.order, put.id
 
 
 def _put(mine: _Project, put: Put) -> None:

@@ -33,6 +33,8 @@ _PUT = (
 _DELETE = "DELETE FROM records WHERE project = ? AND kind = ? AND id = ?"
 _SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
 
+_RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
+
 
 class StoreError(Exception):
     """A store that can't be opened; the message says which and why."""
@@ -99,6 +101,11 @@ class SQLiteStore:
         with self._lock:
             rows = self._connection.execute(query, (*values, *bounds)).fetchall()
         return [Record(*row) for row in rows]
+
+    def records(self, project: str) -> list[Put]:
+        """Return every record as the change that would write it, by kind, parent, order and id."""
+        with self._lock:
+            return [Put(*row) for row in self._connection.execute(_RECORDS, (project,)).fetchall()]
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""

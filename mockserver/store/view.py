@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mockserver.core.state import Change, Record
+from mockserver.core.state import Change, Put, Record
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 
 
 class Store(Protocol):
-    """Where records live: six methods, written by every store."""
+    """Where records live: seven methods, written by every store."""
 
     def transaction(self, project: str) -> Any: ...
     def get(self, project: str, kind: str, id: str) -> bytes | None: ...
@@ -26,6 +26,7 @@ class Store(Protocol):
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]: ...
+    def records(self, project: str) -> list[Put]: ...
     def apply(self, project: str, changes: Iterable[Change]) -> None: ...
     def clear(self, project: str) -> None: ...
     def close(self) -> None: ...

@@ -1,0 +1,28 @@
+"""A project's own record."""
+
+from __future__ import annotations
+
+from mockserver.control.clock import Clock
+from mockserver.control.project import Project, read_project
+from mockserver.core.state import Put
+from mockserver.store.memory import MemoryStore
+from mockserver.store.view import View
+
+
+def test_a_new_project_has_the_clock_of_the_settings_and_its_own_name() -> None:
+    view = View(MemoryStore(), "p")
+    assert read_project(view, "p", None) == Project(Clock(), 0, "p")
+    assert read_project(view, "p", 5.0) == Project(Clock(frozen=5.0), 0, "p")
+
+
+def test_what_was_put_is_read() -> None:
+    store = MemoryStore()
+    for kept in (Project(Clock(1.5), 7, "other"), Project(Clock(frozen=2.25), 0, 'a "quoted" name')):
+        store.apply("p", [kept.put()])
+        assert read_project(View(store, "p"), "p", 9.0) == kept
+
+
+def test_a_record_without_a_name_is_the_projects_own() -> None:
+    store = MemoryStore()
+    store.apply("p", [Put("project", "project", b'{"ordinal":3,"shift":0.0,"frozen":null}')])
+    assert read_project(View(store, "p"), "p", None) == Project(Clock(), 3, "p")
