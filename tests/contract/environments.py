@@ -17,6 +17,7 @@ from tests.serving import ROOT
 HOME = ROOT / ".venvs"
 REQUIREMENTS: Mapping[int, str] = {2: "openai>=2,<3", 3: "openai>=3,<4"}
 AGENTS = "openai-agents>=0.24,<0.25"
+CODEX = "@openai/codex@0.169.0"
 QUIET = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
 
@@ -36,6 +37,15 @@ def agents_python() -> Path:
 def node_client() -> Path:
     """The directory from which a program of node finds the client."""
     return node_packages("openai-node", "openai@^7")
+
+
+@pytest.fixture(scope="session")
+def codex_program() -> Path:
+    """The binary of Codex for this machine, out of the package of its platform."""
+    found = node_packages("codex", CODEX).glob("node_modules/@openai/codex-*/vendor/*/bin/codex*")
+    programs = [one for one in found if one.stem == "codex"]
+    assert len(programs) == 1, f"{CODEX} has no binary for this platform: {programs}"
+    return programs[0]
 
 
 def interpreter(name: str, wanted: str) -> Path:

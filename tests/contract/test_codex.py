@@ -1,0 +1,213 @@
+"""Codex completes a scripted tool loop and goes on with it later: its shell runs, its files change, its state holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.recorder import Recorder, recording
+from tests.serving import Served, serving
+
+pytestmark = pytest.mark.heavy
+
+LIMIT_S = 60
+MODEL = "gpt-5.5"
+FLAGS = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json")
+NOWHERE = "http://127.0.0.1:9"  # nothing listens there, so that nothing can be asked for outside
+OWN_PROVIDER = """
+model = "{model}"
+model_provider = "mock"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[model_providers.mock]
+name = "mock"
+base_url = "{base_url}"
+env_key = "MOCK_KEY"
+wire_api = "responses"
+supports_websockets = {websockets}
+"""
+PATCH = "*** Begin Patch\n*** Add File: patched.txt\n+patched\n*** End Patch"
+TOOL_LOOP = (
+    {
+        "when": {"input_contains": "make two files", "has_tool": "exec_command", "store": False, "stream": True},
+        "reply": {
+            "reasoning": "A shell first.",
+            "output": [
+                {
+                    "type": "function_call",
+                    "name": "exec_command",
+                    "arguments": {"cmd": "echo from-the-shell > made.txt; cat made.txt"},
+                }
+            ],
+        },
+    },
+    {
+        "when": {"tool_output": {"name": "exec_command", "contains": "from-the-shell"}},
+        "reply": {"output": [{"type": "custom_tool_call", "name": "apply_patch", "input": PATCH}]},
+    },
+    {
+        "when": {"last_item": "custom_tool_call_output"},
+        "reply": {"reasoning": "Done.", "text": "Two files [{{ item_count }} items]. {{ tool_output }}"},
+    },
+)
+RESUMED = {"when": {"input_contains": "go on"}, "reply": {"text": "Going on [{{ item_count }} items]."}}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of Codex printed."""
+
+    status: int
+    last: str
+    events: list[dict[str, Any]]
+    errors: str
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """Return the items of a type that were completed."""
+        done = [event["item"] for event in self.events if event["type"] == "item.completed"]
+        return [item for item in done if item["type"] == kind]
+
+
+class Codex:
+    """Codex with a home and a working directory of its own."""
+
+    def __init__(self, program: Path, place: Path, key: str) -> None:
+        self.program = program
+        self.home = place / "home"
+        self.work = place / "work"
+        self.key = key
+        self.home.mkdir()
+        self.work.mkdir()
+
+    def configure(self, base_url: str, *, websockets: bool = False) -> None:
+        """Write the configuration of a provider of one's own."""
+        told = OWN_PROVIDER.format(model=MODEL, base_url=base_url, websockets=str(websockets).lower())
+        (self.home / "config.toml").write_text(told)
+
+    def __call__(self, *words: str) -> Ran:
+        """Run it to its end."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "CODEX_"))}
+        own = {"CODEX_HOME": str(self.home), "HOME": str(self.home), "MOCK_KEY": self.key, "CODEX_API_KEY": self.key}
+        outside = {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1"}
+        last = self.home / "last.txt"
+        last.unlink(missing_ok=True)
+        done = subprocess.run(
+            [str(self.program), "exec", *words[:-1], *FLAGS, "--output-last-message", str(last), words[-1]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=self.work,
+            timeout=LIMIT_S,
+            env={**inherited, **own, **outside},
+        )
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        return Ran(done.returncode, last.read_text() if last.exists() else "", events, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[Served]:
+    """A mock."""
+    with serving("--seed", "7") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def forwarding(mock: Served) -> Iterator[Served]:
+    """The proxy before it."""
+    with serving("--upstream", mock.base_url) as served:
+        yield served
+
+
+@pytest.fixture
+def codex(codex_program: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Codex:
+    """Codex in a place of its own, as a project of its own."""
+    return Codex(codex_program, tmp_path, f"codex-{request.node.name}")
+
+
+def script(mock: Served, codex: Codex, *lines: Any) -> int:
+    """Queue lines for this run; returns how many wait."""
+    return int(mock.control("POST", "/script", {"lines": list(lines)}, key=codex.key)["queued"])
+
+
+def kinds(items: list[dict[str, Any]]) -> list[str]:
+    """Return the types of items; a message's is its role."""
+    return [item["role"] if item["type"] == "message" else item["type"] for item in items]
+
+
+LOOP = ["reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"]
+
+
+@pytest.mark.parametrize("way", ["direct", "forwarded"])
+def test_a_tool_loop_over_http_is_resumed(codex: Codex, mock: Served, forwarding: Served, way: str) -> None:
+    script(mock, codex, *TOOL_LOOP, RESUMED)
+    with recording((mock if way == "direct" else forwarding).port) as recorder:
+        codex.configure(recorder.base_url)
+        ran = codex("make two files")
+        assert ran.status == 0, (ran, recorder.requests)
+        assert_tool_loop(codex, ran)
+        resumed = codex("resume", "--last", "go on")
+    assert (resumed.status, script(mock, codex)) == (0, 0)
+    assert {one.path for one in recorder.requests} == {"/v1/responses"}
+    assert_sent(recorder)
+    posts = recorder.bodies()
+    assert resumed.last == f"Going on [{len(posts[3]['input'])} items]."
+    threads = [one.events[0]["thread_id"] for one in (ran, resumed)]
+    assert threads[0] == threads[1] == posts[0]["prompt_cache_key"] == posts[3]["prompt_cache_key"]
+    assert mock.control("GET", "/responses", key=codex.key)["data"] == [], "nothing was to be stored"
+
+
+def assert_tool_loop(codex: Codex, ran: Ran) -> None:
+    """The shell ran, the patch was applied, the last message knows of both."""
+    assert (codex.work / "made.txt").read_text() == "from-the-shell\n"
+    assert (codex.work / "patched.txt").read_text() == "patched\n"
+    (command,) = ran.all("command_execution")
+    assert (command["aggregated_output"], command["exit_code"]) == ("from-the-shell\n", 0)
+    assert [change["kind"] for change in ran.all("file_change")[0]["changes"]] == ["add"]
+    assert "A patched.txt" in ran.last and ran.last == ran.all("agent_message")[-1]["text"]
+    assert [item["text"] for item in ran.all("reasoning")] == ["A shell first.", "Done."]
+    assert not [event for event in ran.events if event["type"] in ("error", "turn.failed")]
+
+
+def assert_sent(recorder: Recorder) -> None:
+    """Each request holds the one before it and what came of it: the server keeps nothing."""
+    first, second, third, last = recorder.bodies()
+    for body in (first, second, third, last):
+        assert (body["store"], body["stream"], body["include"]) == (False, True, ["reasoning.encrypted_content"])
+        assert "previous_response_id" not in body and "client_metadata" in body
+    ahead = len(first["input"])
+    assert kinds(first["input"])[-1] == "user" and first["input"][-1]["content"][0]["text"] == "make two files"
+    assert kinds(second["input"]) == kinds(first["input"]) + LOOP[:3]
+    assert kinds(third["input"]) == kinds(first["input"]) + LOOP
+    assert kinds(last["input"]) == [*kinds(third["input"]), "reasoning", "assistant", "user"]
+    thought, call, output, patch, patched = third["input"][ahead:]
+    assert thought["encrypted_content"] and thought["summary"][0]["text"] == "A shell first."
+    assert call["call_id"] == output["call_id"] and "from-the-shell" in output["output"]
+    assert patch["call_id"] == patched["call_id"] and patch["input"] == PATCH
+    again = [item["id"] for item in last["input"][ahead : len(third["input"])]]
+    assert again == [item["id"] for item in third["input"][ahead:]]
+
+
+def test_a_fault_is_retried(codex: Codex, mock: Served) -> None:
+    script(mock, codex, {"reply": {"error": {"status": 500}}}, {"reply": {"text": "At last."}})
+    with recording(mock.port) as recorder:
+        codex.configure(recorder.base_url)
+        ran = codex("anything")
+    assert (ran.status, ran.last, script(mock, codex)) == (0, "At last.", 0), ran
+    assert [one.status for one in recorder.requests] == [500, 200]
+    assert len({one.body for one in recorder.requests}) == 1
+
+
+def test_a_refusal_is_told(codex: Codex, mock: Served) -> None:
+    script(mock, codex, {"reply": {"error": {"code": "context_length_exceeded"}}})
+    codex.configure(mock.base_url)
+    ran = codex("anything")
+    assert ran.status == 1 and ran.events[-1]["type"] == "turn.failed"
+    assert "context window" in ran.events[-1]["error"]["message"].lower()
