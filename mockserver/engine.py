@@ -7,7 +7,7 @@ written nothing, apart from time that has passed and a scripted line that was us
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.control import script
-from mockserver.core import background, conversations, lifecycle, pages, truncation
-from mockserver.core.admission import Admission, admit, measure
+from mockserver.core import background, compaction, conversations, lifecycle, pages, truncation
+from mockserver.core.admission import Admission, admit, compact_window, measure
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
-from mockserver.core.state import Change, Node, decode_node
+from mockserver.core.state import Change, Item, Node, decode_node
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
 from mockserver.levers import Levers
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.model.scenario import parse_lines
 from mockserver.model.seeded import SeededModel, cap
+from mockserver.model.summary import compacting, summary_tokens
 from mockserver.settings import Settings
 from mockserver.store.view import Store, View, open_store
 from mockserver.transactions import Operation, Transactions
@@ -35,6 +36,7 @@ from mockserver.wire.events import Event
 from mockserver.wire.query import ListQuery, RetrieveQuery
 
 DEFAULT_PROJECT = "default"
+
 
 class Delivery(NamedTuple):
     """A turn on its way to the caller: a JSON body, or events in time. `running` turns are finished by delivery."""
@@ -107,7 +109,7 @@ class Engine:
     def _answer(self, operation: Operation, request: dict[str, Any]) -> Delivery | APIError:
         state, mint, now = operation.state, operation.mint, operation.now
         admission = admit(state, request, self.rules, mint, now)
-        reply = OVERFLOW if admission.overflow else self._respond(operation, admission)
+        reply = OVERFLOW if admission.overflow else self._replied(operation, admission)
         if reply.error is not None:
             return reply.error
         turn = plan(admission, reply, recall(state, admission, self.rules, now), self.rules, mint, now)
@@ -126,24 +128,38 @@ class Engine:
             operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
         return delivery
 
-    def _respond(self, operation: Operation, admission: Admission) -> Reply:
-        prompt = Prompt(
+    def _replied(self, operation: Operation, admission: Admission) -> Reply:
+        """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""
+        prompt = self._prompt(operation, admission)
+        reply, used = script.take(operation.state, partial(_scripted, prompt, admission.compacts))
+        operation.changes += used
+        if reply is not None:
+            reply = cap(reply, prompt, self.rules.count)
+        elif admission.compacts == "trigger":
+            reply = Reply()  # the model is not asked
+        else:
+            reply = self.model.respond(prompt)
+        if admission.compacts or any(item["type"] == "compaction" for item in reply.output):
+            tokens = summary_tokens(operation.mint.seed("compaction"), admission.input_tokens)
+            return compacting(
+                reply, self.rules.compaction_shape if admission.compacts == "threshold" else "last", tokens
+            )
+        return reply
+
+    def _prompt(self, operation: Operation, admission: Admission) -> Prompt:
+        newest_first = partial(admission.newest_first, operation.state)
+        if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
+            newest_first = partial(_behind, newest_first, {"type": compaction.TRIGGER})
+        return Prompt(
             request=admission.request,
             model=admission.model,
             input=admission.seen,
-            newest_first=partial(admission.newest_first, operation.state),
+            newest_first=newest_first,
             item_count=admission.item_count,
             turn=admission.before.turn + 1,
             seed=operation.mint.seed("reply"),
             transport="sse" if admission.request.get("stream") else "http",
         )
-        reply, used = script.take(operation.state, partial(self._scripted, prompt))
-        operation.changes += used
-        return self.model.respond(prompt) if reply is None else cap(reply, prompt, self.rules.count)
-
-    def _scripted(self, prompt: Prompt, line: Any) -> Reply | None:
-        parsed = parse_lines([line])[0]
-        return parsed.reply(prompt) if parsed.holds(prompt) else None
 
     def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply) -> tuple[Delivery, bytes]:
         """Return a turn's delivery and the body that is kept of it."""
@@ -218,6 +234,17 @@ class Engine:
     def _steps(self, running: lifecycle.Running) -> list[Step]:
         final = orjson.loads(running.body or "{}")
         return deliver(self._events(final, None, decode_node(running.node)), *running.pacing)
+
+    def compact_response(self, project: str, body: bytes) -> bytes:
+        """Compact a window; nothing of it is stored, and its id can't be continued. Spec: P7, R5.6–R5.8."""
+        request = self._judged(requests.compact, body)
+
+        def work(at: Operation) -> tuple[Any, list[Change]]:
+            window = compact_window(at.state, request, self.rules, at.mint, at.now)
+            tokens = summary_tokens(at.mint.seed("compaction"), window.input_tokens)
+            return compaction.compacted(request, window, tokens, self.rules, at.mint, at.now), []
+
+        return self._calls.change(project, work)
 
     def cancel_response(self, project: str, id: str) -> bytes:
         """Cancel a background response; once it is cancelled, doing so again changes nothing. Spec: P4, R6.3–R6.5."""
@@ -316,6 +343,20 @@ class Engine:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+
+def _scripted(prompt: Prompt, compacts: str, line: Any) -> Reply | None:
+    """Return what a line says to a prompt, None when it does not hold; a trigger is answered by who names it only."""
+    parsed = parse_lines([line])[0]
+    if compacts == "trigger" and parsed.when.get("last_item") != compaction.TRIGGER:
+        return None
+    return parsed.reply(prompt) if parsed.holds(prompt) else None
+
+
+def _behind(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iterator[Item]:
+    """Walk a context with one more item behind it."""
+    yield last
+    yield from newest_first()
 
 
 # What a turn is whose context is larger than the window, once its stream has begun. Spec: R7.3.

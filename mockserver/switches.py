@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-_SOCKETS, _BACKGROUND, _COMPACTION = "WebSocket mode", "background mode", "compaction"
+_SOCKETS = "WebSocket mode"
+# in which a response has ended: before, there is nothing to go on from and nothing to write
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
-UNBUILT_STATUSES = ("queued", "in_progress")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST_DAYS = 1_000_000
 
@@ -61,8 +61,6 @@ def _statuses(text: str) -> tuple[str, ...]:
     """Return the statuses of a comma-separated list; `all` is all of them."""
     names = STATUSES if text == "all" else tuple(part.strip() for part in text.split(","))
     for name in names:
-        if name in UNBUILT_STATUSES:
-            raise SwitchError(f"{name} belongs to {_BACKGROUND}, which is not built yet")
         if name not in STATUSES:
             raise ValueError(f"takes a comma-separated list of {', '.join(STATUSES)}, or all")
     return names
@@ -220,7 +218,6 @@ class Switches:
         "first_and_last",
         rule="R5.3",
         meaning="where compaction items stand in an output",
-        belongs_to=_COMPACTION,
     )
     id_prefix_code: str = switch(
         "invalid_value", "invalid_id_prefix", rule="E34", meaning="`code` of the error for an id with a wrong prefix"

@@ -129,6 +129,7 @@ def _putter(base: dict[str, Any], name: str) -> Put:
 # what a field needs beside it to mean anything
 _COMPANIONS: Mapping[str, dict[str, Any]] = {
     "stream_options": {"stream": True},
+    "context_management": {"input": "word " * 2100},
     "tools": {"stream": True, "tool_choice": "required"},
     "tool_choice": {
         "tools": [

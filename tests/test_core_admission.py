@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.wire.errors import MockError
 from tests.driving import Driver, refused, summary
 
 E13 = (
@@ -70,20 +69,6 @@ def test_E54_input_over_the_window() -> None:
     error = refused(Driver().create, "word " * 130_000, model="gpt-4o")
     text = "Your input exceeds the context window of this model. Please adjust your input and try again."
     assert summary(error) == (400, text, "input", "context_length_exceeded")
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"context_management": [{"type": "compaction", "compact_threshold": 1000}]},
-        {"input": [{"role": "user", "content": "u"}, {"type": "compaction_trigger"}]},
-    ],
-)
-def test_what_is_not_built_is_refused_loudly(fields: dict[str, Any]) -> None:
-    with pytest.raises(MockError) as caught:
-        Driver().create(**{"input": "x", **fields})
-    assert caught.value.status == 501
-    assert caught.value.headers == {"x-should-retry": "false"}
 
 
 def test_a_refusal_leaves_no_trace() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire.errors import MockError
 from mockserver.wire.items import ITEM_TYPES
 from mockserver.wire.requests import INCLUDE_VALUES
 from mockserver.wire.resources import STATUSLESS
@@ -261,12 +260,6 @@ def test_F8_6_output_is_accepted_as_input(name: str) -> None:
     kept = drive.input_items(referred["id"], order="asc")["data"]
     assert [item["type"] for item in kept] == [item["type"] for item in first["output"]]
     assert drive.create("go on", previous_response_id=first["id"], **MODEL)["status"] == "completed"
-
-
-def test_F8_10_a_trigger_is_refused_until_it_is_built() -> None:
-    with pytest.raises(MockError) as found:
-        Driver().create([{"role": "user", "content": "u"}, {"type": "compaction_trigger"}])
-    assert (found.value.status, found.value.param) == (501, "input[1]")
 
 
 O8 = {

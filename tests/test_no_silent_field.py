@@ -19,7 +19,7 @@ import pydantic
 import pytest
 from openai.types import conversations, responses
 from openai.types.conversations import conversation_create_params, conversation_update_params, item_create_params
-from openai.types.responses import input_token_count_params, response_create_params
+from openai.types.responses import input_token_count_params, response_compact_params, response_create_params
 from openai.types.responses.response import Response
 
 from mockserver.wire.errors import APIError, MockError
@@ -67,6 +67,16 @@ def count(body: dict[str, Any]) -> dict[str, Any]:
         return {"response": Driver().count(**body)}
     except (APIError, MockError) as error:
         return {"error": str(error)}
+
+
+def compact(body: dict[str, Any]) -> dict[str, Any]:
+    """Return everything that can be seen of a compaction: the window, and what it costs to go on from it."""
+    drive = Driver()
+    try:
+        made = json.loads(drive.engine.compact_response(drive.project, json.dumps(body).encode()))
+    except (APIError, MockError) as error:
+        return {"error": str(error)}
+    return masked({"response": made, "input": drive.count(input=made["output"])})
 
 
 def _about_conversation(call: Callable[[Driver, str, bytes], Any]) -> Look:
@@ -118,6 +128,7 @@ ITEM = {"type": "message", "role": "user", "content": "hi"}
 # request → its type, a request that is right, the fields that are entered, how it is seen
 REQUESTS: dict[str, tuple[Any, dict[str, Any], frozenset[str], Look]] = {
     "create": (response_create_params.ResponseCreateParamsStreaming, BASE, DEEP, observe),
+    "compact": (response_compact_params.ResponseCompactParams, BASE, frozenset({"image"}), compact),
     "count": (input_token_count_params.InputTokenCountParams, BASE, frozenset({"reasoning", "text"}), count),
     "conversation": (
         conversation_create_params.ConversationCreateParams,
@@ -149,6 +160,11 @@ WITHOUT_EFFECT: dict[str, str] = {
     **{
         f"create moderation.policy{rest}": "the mock flags nothing, so no policy applies (O5)"
         for rest in ("", ".input", ".input.mode", ".output", ".output.mode")
+    },
+    "create input[compaction_trigger].id": "the item is consumed (F8.10)",
+    **{
+        f"compact {name}": "the pass reads no prompt cache, and its answer has no such field (O7)"
+        for name in ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier")
     },
     "create prompt_cache_options.prewarm": "the service does not echo it (R1.54)",
     "create tools[web_search].external_web_access": "the service does not echo it (F7), and the mock searches nothing",

@@ -132,7 +132,8 @@ MISTAKES = {
     "response_ttl_days=nan": "response_ttl_days takes a number of days, 0 for never, not 'nan'",
     "chain_onto=done": "chain_onto takes a comma-separated list of completed, incomplete, failed, cancelled, or all, "
     "not 'done'",
-    "chain_onto=failed,queued": "chain_onto=failed,queued: queued belongs to background mode, which is not built yet",
+    "chain_onto=failed,queued": "chain_onto takes a comma-separated list of completed, incomplete, failed, "
+    "cancelled, or all, not 'failed,queued'",
     "stream_replay_window=soon": "stream_replay_window takes a duration such as 30d, 12h, 5m or 90s, not 'soon'",
 }
 
@@ -649,6 +650,19 @@ def test_switch_stream_error_shape(value: str) -> None:
     )
     assert list(events[-2])[-1] == "sequence_number"
     assert drive.replay(events[0]["response"]["id"]) == events
+
+
+@sides("compaction_shape")
+def test_switch_compaction_shape(value: str) -> None:
+    drive = switched(compaction_shape=value)
+    manage = [{"type": "compaction", "compact_threshold": 1000}]
+    made = drive.create("word " * 1100, context_management=manage)
+    shapes = {
+        "last": ["message", "compaction"],
+        "first": ["compaction", "message"],
+        "first_and_last": ["compaction", "message", "compaction"],
+    }
+    assert [item["type"] for item in made["output"]] == shapes[value]
 
 
 @sides("truncation_drop")

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mockserver.core import context, pairing, truncation
+from mockserver.core import compaction, context, pairing, truncation
 from mockserver.core.lineage import Lineage, resolve_lineage
 from mockserver.core.lookup import resolve_items
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import unseal
 from mockserver.core.state import Item, State, Summary, items_back, items_up_to
-from mockserver.wire import capability, catalog, errors
+from mockserver.wire import capability, catalog, errors, render
 from mockserver.wire.catalog import Model
-from mockserver.wire.errors import MockError
 from mockserver.wire.ids import Mint, partition_of
 from mockserver.wire.render import Tally
 from mockserver.wire.resources import stored_item
@@ -29,8 +28,10 @@ class Admission(NamedTuple):
     """A request that will be answered.
 
     `items` are its own items in stored form, `before` the context before them, `tally` its cost with them,
-    `input_tokens` what `usage` will say. The model does not see the items whose positions in the whole context are
-    `dropped`; with `overflow` it sees nothing, for the turn fails in its stream.
+    `input_tokens` what `usage` will say. The model reads its own items from `restart` on, where a compaction item hides
+    all before it (None: there is no such item). It does not see the items whose positions among those it could read are
+    `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
+    compact its context: `trigger`, `threshold`, or nothing.
     """
 
     request: Request
@@ -43,32 +44,42 @@ class Admission(NamedTuple):
     stored: bool
     dropped: frozenset[int] = frozenset()
     overflow: bool = False
+    restart: int | None = None
+    compacts: str = ""
+
+    @property
+    def inherited(self) -> int:
+        """How many items before its own the model could read."""
+        return self.before.count if self.restart is None else 0
+
+    @property
+    def readable(self) -> list[Item]:
+        """The request's own items that the model could read."""
+        return self.items if self.restart is None else self.items[self.restart :]
 
     @property
     def item_count(self) -> int:
         """How many items the model sees."""
-        return self.before.count + len(self.items) - len(self.dropped)
+        return self.inherited + len(self.readable) - len(self.dropped)
 
     @property
     def seen(self) -> tuple[Item, ...]:
         """The request's own items that the model sees."""
-        first = self.before.count
         if not self.dropped:
-            return tuple(self.items)
-        return tuple([item for at, item in enumerate(self.items, first) if at not in self.dropped])
+            return tuple(self.readable)
+        return tuple([item for at, item in enumerate(self.readable, self.inherited) if at not in self.dropped])
 
     def newest_first(self, state: State) -> Iterator[Item]:
         """Walk the effective context, as the model sees it, from its last item to its first."""
-        whole = chain(reversed(self.items), items_back(state, self.lineage.head))
+        whole = compaction.read_back(chain(reversed(self.items), items_back(state, self.lineage.head)))
         if not self.dropped:
             return whole
-        last = self.before.count + len(self.items) - 1
+        last = self.inherited + len(self.readable) - 1
         return (item for back, item in enumerate(whole) if last - back not in self.dropped)
 
 
 def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> Admission:
     """Decide whether a request is answered and with what context; raises the first APIError in the API's order."""
-    refuse_unbuilt(request)
     lineage = resolve_lineage(state, request, rules, now)
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
@@ -76,17 +87,53 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     capability.check(request, model)
     stored = storing(request, rules)
     mint.mark = "00" if stored else "01"
-    items = resolve_items(state, request, lineage, rules, now)
-    mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
-    pairing.check(lineage.summary.pending, items, items_back(state, lineage.head))
-    check_content(request, items, lineage.summary, model, rules)
+    items, triggered = admitted_items(state, request, lineage, model, rules, mint, now)
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     kept = [stored_item(item, mint) for item in items]
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
     tally, tokens = context.admitted(request, base, items, kept, model, rules)
-    admission = Admission(request, model, lineage, kept, base, tally, tokens, stored)
-    return admission if tokens <= model.max_input_tokens else over_window(state, admission, items, rules)
+    restart = compaction.start(kept)
+    admission = Admission(request, model, lineage, kept, base, tally, tokens, stored, restart=restart)
+    if tokens > model.max_input_tokens:
+        return over_window(state, admission, items, rules)
+    compacts = "trigger" if triggered else "threshold" if compaction.exceeded(request, tokens, model) else ""
+    if compacts:
+        compaction.refuse_configured(chain(kept, items_back(state, lineage.head)), "Compaction")
+    return admission._replace(compacts=compacts)
+
+
+def admitted_items(
+    state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, mint: Mint, now: float
+) -> tuple[list[Item], bool]:
+    """Return a request's own items as sent, found fit to stand behind its lineage, and whether they ask to compact.
+
+    Settles in which partition the ids of this operation are.
+    """
+    items, triggered = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
+    mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
+    pending = {**lineage.summary.pending, **compaction.owed(items, rules)}
+    pairing.check(pending, items, items_back(state, lineage.head))
+    check_content(request, items, lineage.summary, model, rules)
+    return items, triggered
+
+
+def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> compaction.Window:
+    """Decide what a compact call compacts; raises the first APIError in the API's order. Spec: F10, R5.6, T10."""
+    lineage = resolve_lineage(state, request, rules, now)
+    if not request.get("input") and lineage.fresh:
+        raise errors.input_missing()
+    model = known_model(request, rules)
+    capability.check(request, model)
+    mint.mark = "01"  # nothing of it is persisted (Spec: W1)
+    items, _ = admitted_items(state, request, lineage, model, rules, mint, now)
+    kept, history = [stored_item(item, mint) for item in items], items_up_to(state, lineage.head)
+    compaction.refuse_configured(chain(history, kept), "Compaction")
+    paid = [*history, *context.paid(items, kept)]
+    tokens = render.compact_input_tokens(request, paid, model, rules.count, context.hidden_tokens(rules))
+    if tokens > model.max_input_tokens:
+        raise errors.context_length_exceeded()
+    return compaction.Window([*history, *kept], tokens)
 
 
 def storing(request: Request, rules: Rules) -> bool:
@@ -120,15 +167,15 @@ def fitted(
     if request.get("truncation") != "auto":
         return None
     items = [*items_up_to(state, lineage.head), *context.paid(sent, kept)]
-    return truncation.fit(items, request, model, rules)
+    compaction.refuse_configured(items, "Truncation")
+    return truncation.fit(compaction.read_of(items), request, model, rules)
 
 
 def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> int:
     """Return the input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
-    refuse_unbuilt(request)
     lineage = resolve_lineage(state, request, rules, now)
     model = known_model({"model": catalog.NEWEST, **request}, rules)
-    items = resolve_items(state, request, lineage, rules, now)
+    items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
     kept = [stored_item(item, mint) for item in items]
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
     tokens = context.input_tokens(request, base, items, kept, model, rules)
@@ -136,26 +183,6 @@ def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float
         return tokens
     found = fitted(state, request, lineage, items, kept, model, rules)
     return tokens if found is None else found.tokens
-
-
-# Fields that need what is not built yet: refused loudly, never ignored.
-_UNBUILT = {
-    "context_management": bool,
-    "multi_agent": lambda value: value is not None,
-}
-_UNBUILT_ITEMS = frozenset({"compaction_trigger"})
-
-
-def refuse_unbuilt(request: Request) -> None:
-    """Raise a 501 MockError for what the mock does not do yet."""
-    for name in _UNBUILT.keys() & request.keys():
-        if _UNBUILT[name](request[name]):
-            raise MockError(f"The mock does not support '{name}' yet.", status=501, param=name)
-    own = request.get("input")
-    for index, item in enumerate(own if isinstance(own, list) else ()):
-        if item.get("type") in _UNBUILT_ITEMS:
-            what = f"'{item['type']}' items"
-            raise MockError(f"The mock does not support {what} yet.", status=501, param=f"input[{index}]")
 
 
 def known_model(request: Request, rules: Rules) -> Model:
@@ -177,7 +204,7 @@ def partition_of_items(items: list[Item]) -> str | None:
 
 def check_content(request: Request, items: list[Item], before: Summary, model: Model, rules: Rules) -> None:
     """Judge what the context holds: reasoning for a model that can't read it, sealed content, the word json."""
-    if not model.reasoning and (before.reasoned or any(item["type"] == "reasoning" for item in items)):
+    if not model.reasoning and reasoning_read(items, before):
         raise errors.reasoning_items_unsupported()
     for item in items:
         if item["type"] in ("reasoning", "compaction"):
@@ -187,6 +214,13 @@ def check_content(request: Request, items: list[Item], before: Summary, model: M
     asked = (request.get("text") or {}).get("format", {}).get("type")
     if asked == "json_object" and rules.json_word == "require":
         capability.check_json_word(request, message_texts(items))
+
+
+def reasoning_read(items: list[Item], before: Summary) -> bool:
+    """Whether there is reasoning in what a model reads of a context with `items` behind it."""
+    restart = compaction.start(items)
+    inherited = before.reasoned and restart is None
+    return inherited or any(item["type"] == "reasoning" for item in items[restart or 0 :])
 
 
 def message_texts(items: list[Item]) -> Iterator[str]:

@@ -154,7 +154,7 @@ def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
     request, model, items = admission.request, admission.model, admission.items
     reads = render.reasoning_read(request, model)
     trail, tally, end = admission.before.trail, admission.before.tally or render.Tally(), admission.tally
-    if admission.dropped:  # with items gone it is another prompt than its context's, of which nothing is known
+    if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it
         items, trail, tally = list(admission.newest_first(state))[::-1], Trail(reads), render.Tally()
         end = render.add(tally, items, model, rules.count, hidden_tokens(rules))
     elif trail is None or trail.reads != reads:

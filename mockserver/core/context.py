@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from mockserver.core import pairing
+from mockserver.core import compaction, pairing
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import unseal
 from mockserver.core.state import Item, State, Summary, items_up_to
@@ -21,11 +21,15 @@ def grown(
     """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
     paired = not before.pending and pairing.PAIRED.isdisjoint(types)
+    count, reasoned = before.count + len(items), before.reasoned or "reasoning" in types
+    if "compaction" in types:
+        read = types[compaction.start(items) :]
+        count, reasoned = len(read), "reasoning" in read
     return Summary(
-        before.count + len(items),
+        count,
         before.turn + turns,
         before.pending if paired else pairing.after(before.pending, items),
-        before.reasoned or "reasoning" in types,
+        reasoned,
         cost_class,
         tally,
     )

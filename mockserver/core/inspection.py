@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from mockserver.core import compaction
 from mockserver.core.context import hidden_tokens
 from mockserver.core.lineage import live_response, outlived
 from mockserver.core.rules import Rules
@@ -24,7 +25,8 @@ def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any
         raise MockError(f"No response with id '{id}' is stored.", status=404)
     response = orjson.loads(doc)
     whole = [*items_up_to(state, node.parent), *node.items[: node.own]]
-    dropped = read_dropped(state, id)
+    first = compaction.start(whole) or 0
+    dropped = {*range(first), *(first + at for at in read_dropped(state, id))}
     items = [item for at, item in enumerate(whole) if at not in dropped]
     usage = response["usage"]
     return {

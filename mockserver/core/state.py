@@ -103,9 +103,9 @@ class Trail:
 class Summary:
     """What is known of a context without reading it: everything a next turn must check or count.
 
-    `turn` counts the responses in it, `pending` maps a call id to the type of output that is still owed, `reasoned`
-    says whether it holds reasoning items, `tally` is the token cost under `cost_class`, `trail` what the prompt cache
-    must know, once the context is long enough.
+    `count` is the number of items that a model reads of it, `turn` that of the responses in it, `pending` maps a call
+    id to the type of output that is still owed, `reasoned` says whether reasoning items are among those read, `tally`
+    is the token cost under `cost_class`, `trail` what the prompt cache must know, once the context is long enough.
     """
 
     count: int = 0

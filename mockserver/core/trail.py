@@ -35,6 +35,8 @@ def followed(trail: Trail, items: Iterable[Item]) -> Trail:
 def follow(trail: Trail, item: Item) -> None:
     """Let a trail, which must be the caller's own, go on with an item. Spec: T9."""
     read = reading(item)
+    if item["type"] == "compaction":  # nothing before it is read any more (Spec: R5.4)
+        trail.now, trail.marks, trail.lasting, trail.lasting_marks = "", [], None, []
     if trail.reads != "all_turns" and item["type"] == "reasoning":
         if trail.lasting is None:
             trail.lasting, trail.lasting_marks = trail.now, trail.marks

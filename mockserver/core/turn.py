@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from mockserver.core import context
+from mockserver.core import compaction, context, pairing
 from mockserver.core.admission import Admission
 from mockserver.core.cache import Recall
 from mockserver.core.rules import Rules
@@ -109,7 +109,8 @@ def finish_items(admission: Admission, reply: Any, rules: Rules, mint: Mint, now
     hidden = reply.reasoning_tokens
     for at, item in enumerate(items):
         if item["type"] == "compaction" and "encrypted_content" not in item:
-            items[at] = {**item, "encrypted_content": seal({"id": item["id"]}, rules.key, item["id"], now)}
+            pending = pairing.after(admission.before.pending, [*admission.items, *items[:at]])
+            items[at] = compaction.sealed(item, reply.summary_tokens, pending, rules, now)
         elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
             payload = {"tokens": hidden, "id": item["id"]}
             blob = seal(payload, rules.key, item["id"], now)
@@ -171,6 +172,7 @@ def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall
     output = reply.output_tokens
     if output is None:
         output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
+    output += reply.summary_tokens * _passes(reply)
     counted = {
         "input_tokens": admission.input_tokens,
         "input_tokens_details": {"cache_write_tokens": recalled.written, "cached_tokens": recalled.cached},
@@ -183,6 +185,13 @@ def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall
     if "total_tokens" not in asked:
         counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]
     return counted
+
+
+def _passes(reply: Any) -> int:
+    """Return how many compaction passes a turn is billed for: those that this mock made up. Spec: T10."""
+    if not reply.summary_tokens:
+        return 0
+    return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 
 def _node(

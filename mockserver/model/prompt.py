@@ -40,16 +40,17 @@ class Prompt:
 class Reply:
     """What the model says: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
 
-    `reasoning_tokens` are the hidden tokens behind a reasoning item; `output_tokens` is the length of it all, None when
-    nobody has counted it yet. `usage` overrides counted figures, partly or
-    whole. At most one of `error` (the request fails with it, nothing is stored), `failed` (`{code, message}`: the turn
-    starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed model name, `fields` are laid
-    over the finished Response. `cues` is what the stream shows beyond the items, by output index as text: see
-    `core.streamers`.
+    `reasoning_tokens` are the hidden tokens behind a reasoning item, `summary_tokens` those behind each compaction
+    item; `output_tokens` is the length of all but the latter, None when nobody has counted it yet. `usage` overrides
+    counted figures, partly or whole. At most one of `error` (the request fails with it, nothing is stored), `failed`
+    (`{code, message}`: the turn starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed
+    model name, `fields` are laid over the finished Response. `cues` is what the stream shows beyond the items, by
+    output index as text: see `core.streamers`.
     """
 
     output: tuple[Item, ...] = ()
     reasoning_tokens: int = 0
+    summary_tokens: int = 0
     output_tokens: int | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     error: APIError | None = None

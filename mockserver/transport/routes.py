@@ -101,6 +101,10 @@ def _count_input_tokens(engine: Engine, call: Call) -> Answer:
     return Answer(engine.count_input_tokens(call.project, _body(call)))
 
 
+def _compact_response(engine: Engine, call: Call) -> Answer:
+    return Answer(engine.compact_response(call.project, _body(call)))
+
+
 def _create_conversation(engine: Engine, call: Call) -> Answer:
     return Answer(engine.create_conversation(call.project, _body(call)))
 
@@ -151,7 +155,7 @@ def _unbuilt(what: str, engine: Engine, call: Call) -> Answer:
 ROUTES: tuple[Route, ...] = (
     Route("/v1/responses", {"POST": _create_response}),
     Route("/v1/responses/input_tokens", {"POST": _count_input_tokens}),
-    Route("/v1/responses/compact", {"POST": partial(_unbuilt, "compaction")}),
+    Route("/v1/responses/compact", {"POST": _compact_response}),
     Route("/v1/responses/{id}", {"GET": _retrieve_response, "DELETE": _delete_response}),
     Route("/v1/responses/{id}/cancel", {"POST": _cancel_response}),
     Route("/v1/responses/{id}/input_items", {"GET": _list_input_items}),

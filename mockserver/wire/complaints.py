@@ -260,6 +260,18 @@ def stream_options_without_stream() -> APIError:
     return APIError(message, param="stream_options")
 
 
+def trigger_not_last(index: int) -> APIError:
+    """A `compaction_trigger` with items behind it; the sentence is the mock's own. Spec: I4, R5.9."""
+    return APIError(
+        "A 'compaction_trigger' item must be the last input item.", param=f"input[{index}]", code="invalid_value"
+    )
+
+
+def configured_history(what: str) -> APIError:
+    """A context with configuration updates, to be compacted or cut; the sentence is the mock's own. Spec: R5.9."""
+    return APIError(f"{what} is not supported for a context with 'configuration_update' items.", param="input")
+
+
 def previous_response_zdr() -> APIError:
     """The organisation retains nothing, so nothing can be continued. Spec: E62."""
     return APIError(

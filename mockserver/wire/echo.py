@@ -156,11 +156,16 @@ def _newest(request: Request) -> dict[str, Any]:
     if "access_programs" in request:
         keys["access_programs"] = {"cyber": "standard", **_given(request["access_programs"])}
     if "image" in request:
-        asked = request["image"].get("context_compression")
-        keys["image"] = {"context_compression": "disabled" if asked in (None, "auto") else asked}
+        keys["image"] = image_options(request["image"])
     if (request.get("prompt_cache_options") or {}).get("comparison_response_id") is not None:
         keys["prompt_cache_diagnostics"] = {"type": "unavailable"}
     return keys
+
+
+def image_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options for images as they are in effect: nothing is compressed unless that is required."""
+    asked = options.get("context_compression")
+    return {"context_compression": "disabled" if asked in (None, "auto") else asked}
 
 
 def _given(value: dict[str, Any]) -> dict[str, Any]:

@@ -277,11 +277,17 @@ def reasoning_read(request: Mapping[str, Any], model: Model) -> str:
     return (model.reasoning_context if asked in (None, "auto") else asked) or ""
 
 
-def compact_input_tokens(request: Mapping[str, Any], items: Sequence[Item], model: Model, count: Count) -> int:
+def compact_input_tokens(
+    request: Mapping[str, Any],
+    items: Sequence[Item],
+    model: Model,
+    count: Count,
+    hidden: Hidden = no_hidden_tokens,
+) -> int:
     """Return `usage.input_tokens` of a `/responses/compact` call; an earlier compaction is free. Spec: T10."""
     last = max((number for number, item in enumerate(items) if item.get("type") == "compaction"), default=-1)
     bare = {"instructions": request.get("instructions")}
-    return input_tokens(bare, add(Tally(), items[last + 1 :], model, count), model, count) + COMPACT_CALL
+    return input_tokens(bare, add(Tally(), items[last + 1 :], model, count, hidden), model, count) + COMPACT_CALL
 
 
 def output_tokens(

@@ -306,9 +306,9 @@ def count_input_tokens(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> 
     return _COUNT_TOKENS.read(read_object(body), unknown_keys=unknown_keys)
 
 
-def compact(body: bytes) -> dict[str, Any]:
+def compact(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Read the body of POST /responses/compact. Spec: F10."""
-    return _COMPACT_RESPONSE.read(read_object(body))
+    return _COMPACT_RESPONSE.read(read_object(body), unknown_keys=unknown_keys)
 
 
 def create_conversation(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:

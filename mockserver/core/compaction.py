@@ -1,0 +1,132 @@
+"""Compaction: a context begins anew at its last compaction item; what stands before it is neither read nor billed.
+
+Three things compact: `context_management` with a threshold, a `compaction_trigger` item, `POST /responses/compact`.
+The item's sealed content carries what must outlive the items it stands for. Spec: R5.1–R5.10, T10, O7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from mockserver.core.rules import Rules
+from mockserver.core.sealed import seal, unseal
+from mockserver.core.state import Item
+from mockserver.wire import complaints, echo
+from mockserver.wire.catalog import Model
+from mockserver.wire.ids import Mint
+from mockserver.wire.resources import present
+
+Request = dict[str, Any]
+
+TRIGGER = "compaction_trigger"
+UNUSABLE = "configuration_update"
+
+
+def read_back(newest_first: Iterable[Item]) -> Iterator[Item]:
+    """Walk a context back to its last compaction item, the first thing that a model reads of it. Spec: R5.4."""
+    for item in newest_first:
+        yield item
+        if item["type"] == "compaction":
+            return
+
+
+def start(items: Sequence[Item]) -> int | None:
+    """Return the position of the last compaction item, None when there is none."""
+    for at in range(len(items) - 1, -1, -1):
+        if items[at]["type"] == "compaction":
+            return at
+    return None
+
+
+def read_of(items: Sequence[Item]) -> list[Item]:
+    """Return the items of a whole context that a model reads."""
+    return list(items[start(items) or 0 :])
+
+
+# --- When a turn compacts ------------------------------------------------------------------------------------------
+
+
+def without_trigger(items: list[Item]) -> tuple[list[Item], bool]:
+    """Return a request's own items without the `compaction_trigger` that ends them, and whether there was one.
+
+    It is consumed and never stored; one that does not stand last is refused. Spec: R5.9, I4, F8.10.
+    """
+    found = [at for at, item in enumerate(items) if item["type"] == TRIGGER]
+    if not found:
+        return items, False
+    if found[0] != len(items) - 1:
+        raise complaints.trigger_not_last(found[0])
+    return items[:-1], True
+
+
+def exceeded(request: Request, input_tokens: int, model: Model) -> bool:
+    """Whether a rendered input is longer than the caller's threshold allows. Spec: R5.1, R5.2.
+
+    An entry without a threshold compacts what fills the model's whole input.
+    """
+    for entry in request.get("context_management") or ():
+        threshold = entry.get("compact_threshold")
+        if input_tokens > (model.max_input_tokens - 1 if threshold is None else threshold):
+            return True
+    return False
+
+
+def refuse_configured(history: Iterable[Item], what: str) -> None:
+    """Refuse a context that changes its own configuration: such a one is never compacted or cut. Spec: R5.9."""
+    if any(item["type"] == UNUSABLE for item in history):
+        raise complaints.configured_history(what)
+
+
+# --- What a compaction item holds ----------------------------------------------------------------------------------
+
+
+def sealed(item: Item, tokens: int, pending: dict[str, str], rules: Rules, now: float) -> Item:
+    """Return a compaction item with its content: the summary's hidden length, and the outputs still owed by then."""
+    payload: dict[str, Any] = {"tokens": tokens, "id": item["id"]}
+    if pending:
+        payload["pending"] = pending
+    return {**item, "encrypted_content": seal(payload, rules.key, item["id"], now)}
+
+
+def owed(items: Iterable[Item], rules: Rules) -> dict[str, str]:
+    """Return the outputs that compaction items among `items` say are owed for calls which they stand for. Spec: R5.4"""
+    pending: dict[str, str] = {}
+    for item in items:
+        if item["type"] == "compaction":
+            payload = unseal(item.get("encrypted_content") or "", rules.key)
+            pending |= payload.get("pending", {}) if isinstance(payload, dict) else {}
+    return pending
+
+
+# --- POST /responses/compact ---------------------------------------------------------------------------------------
+
+
+class Window(NamedTuple):
+    """What a compact call compacts: all items, oldest first, and what reading them costs in tokens."""
+
+    items: list[Item]
+    input_tokens: int
+
+
+def compacted(
+    request: Request, window: Window, summary_tokens: int, rules: Rules, mint: Mint, now: float
+) -> dict[str, Any]:
+    """Return the compacted window: every user message as it was, then one compaction item. Spec: R5.7, O7, T10."""
+    identifier = mint.new("resp")
+    item: Item = {"id": mint.item("compaction"), "type": "compaction"}
+    users = [present(one, ()) for one in window.items if one.get("role") == "user"]
+    made: dict[str, Any] = {
+        "id": identifier,
+        "object": "response.compaction",
+        "created_at": int(now),
+        "output": [*users, sealed(item, summary_tokens, {}, rules, now)],
+        "usage": {
+            "input_tokens": window.input_tokens,
+            "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
+            "output_tokens": summary_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": window.input_tokens + summary_tokens,
+        },
+    }
+    return {**made, "image": echo.image_options(request["image"])} if "image" in request else made
