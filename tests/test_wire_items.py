@@ -61,6 +61,11 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x", "content": []},
     {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "x"}]},
     {"type": "compaction", "encrypted_content": "x", "created_by": "me"},
+    {
+        "role": "user",
+        "content": "x",
+        "internal_chat_message_metadata_passthrough": {"turn_id": "1", "create_time": 1.5},
+    },
     {"type": "image_generation_call", "id": "ig_1", "status": "generating", "result": None},
     {"type": "code_interpreter_call", "id": "ci_1", "container_id": "c", "status": "interpreting", "outputs": None},
     {"type": "local_shell_call", "id": "lsh_1", **CALL, "action": {"type": "exec", "command": [], "env": {}}},

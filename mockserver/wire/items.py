@@ -201,11 +201,15 @@ _CODE_OUTPUT = tagged({"logs": shape({"type": ANY, "logs": TEXT}), "image": shap
 # --- Items --------------------------------------------------------------------------------------------------------
 
 
+# Codex sends the last one with every item when it takes a server for OpenAI's own. Spec: F8.6.
+_ALWAYS: Fields = {"status": STATUS, "created_by": TEXT, "internal_chat_message_metadata_passthrough": ANY}
+
+
 def _item(prefix: str | None, required: Fields | None = None, optional: Fields | None = None) -> Schema:
-    """An item's shape: its id is optional unless required, `status` and `created_by` are always welcome."""
+    """An item's shape: its id is optional unless required."""
     identity = identifier(prefix)
     needed = {key: identity if key == "id" else field for key, field in (required or {}).items()}
-    extra = {"id": identity, "status": STATUS, "created_by": TEXT, **(optional or {})}
+    extra = {"id": identity, **_ALWAYS, **(optional or {})}
     return shape({"type": ANY, **needed}, {key: field for key, field in extra.items() if key not in needed})
 
 
@@ -215,7 +219,7 @@ _ID: Fields = {"id": ANY}
 def _message(content: Schema, optional: Fields | None = None, *, typed: bool) -> Schema:
     """A message, with or without its `type`. Spec: F8.2, F8.3."""
     required = {"type": ANY} if typed else {}
-    members = {"id": identifier("msg"), "status": STATUS, "created_by": TEXT, **(optional or {})}
+    members = {"id": identifier("msg"), **_ALWAYS, **(optional or {})}
     return shape({**required, "role": ANY, "content": either(string=_LONG, array=content)}, members)
 
 
