@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from mockserver.control import script
+import orjson
+
+from mockserver.control import script, snapshot
 from mockserver.control.clock import Clock
 from mockserver.core import inspection
 from mockserver.core.state import Change, Delete, Put
@@ -77,6 +79,31 @@ class Levers:
                 forgotten = [Delete("line", one.id) for one in lines] if "scenario" in parts else []
                 changes = [kept.put(), *forgotten]
             store.apply(project, changes)
+
+    def snapshot(self, project: str) -> dict[str, Any]:
+        """Return the project's whole state as one JSON document; the same state always gives the same document.
+
+        Nothing is written, so a turn whose end no call has noticed yet is still under way.
+        """
+        calls = self._calls
+        with calls.store.transaction(project):
+            own, records = calls.project(project, calls.view(project)), calls.store.records(project)
+        return snapshot.document_of(records, own, calls.settings.seed)
+
+    def restore(self, project: str, document: Any) -> None:
+        """Put a snapshot's state in place of the project's, which may be another one than it was taken of: a fork.
+
+        What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
+        document that is wrong or of another seed.
+        """
+        found = snapshot.restored(document, self._calls.settings.seed)
+        for put in found.records:
+            if put.kind == "line":
+                parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
+        store = self._calls.store
+        with store.transaction(project):
+            store.clear(project)
+            store.apply(project, [found.project.put(), *found.records])
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
         """Return what the model saw for a response."""

@@ -72,17 +72,25 @@ class Transactions:
         return ended
 
     def write(self, project: str, work: Callable[[Operation], T]) -> T:
-        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises."""
+        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises.
+
+        Turns that have ended by now are written also then.
+        """
         state = View(self.store, project)
         with self.store.transaction(project):
             clock, ordinal, name = self.project(project, state)
             now = clock.reading(self.wall())
             ended = self.settled(project, state, now)
             operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended)
-            result = work(operation)
-            operation.changes.append(Project(operation.clock, ordinal + 1, name).put())
-            self.store.apply(project, operation.changes)
-            return result
+            try:
+                result = work(operation)
+            except Exception as error:
+                raised = error
+            else:
+                operation.changes.append(Project(operation.clock, ordinal + 1, name).put())
+                self.store.apply(project, operation.changes)
+                return result
+        raise raised
 
     def change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
         """Do a piece of work that returns an object and its changes; returns the object's JSON body."""

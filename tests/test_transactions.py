@@ -40,6 +40,19 @@ def test_what_raises_is_neither_written_nor_numbered() -> None:
     assert calls.write("p", lambda at: at.ordinal) == 0
 
 
+def test_who_raises_has_noted_the_turns_that_ended_on_every_store() -> None:
+    def fail(at: Operation) -> None:
+        raise RuntimeError("no")
+
+    for store in (MemoryStore(), SQLiteStore(":memory:")):
+        drive = Driver(Engine(Settings(clock=NOON), store=store))
+        made = drive.create(background=True)
+        with pytest.raises(RuntimeError):
+            drive.engine._calls.write("p", fail)
+        assert store.get("p", "response", made["id"]) is not None
+        assert store.get("p", "running", made["id"]) is None
+
+
 def test_a_turn_that_ended_is_written_by_the_next_reader() -> None:
     drive = Driver()
     drive.script({"reply": {"text": "late"}, "pacing": {"first_token": 5}})

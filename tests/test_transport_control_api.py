@@ -75,6 +75,30 @@ def test_the_project_comes_from_the_same_headers(app: MockApp) -> None:
     assert len(json.loads(ask(app, "GET", "/_mock/responses", authorization="Bearer a")[2])["data"]) == 1
 
 
+def test_a_snapshot_goes_back_byte_by_byte_also_into_another_project(app: MockApp) -> None:
+    made = create(app)
+    control(app, "POST", "script", {"lines": [{"reply": {"text": "kept"}}]})
+    taken = ask(app, "GET", "/_mock/snapshot")[2]
+    assert taken.startswith(b'{\n  "understudy_snapshot": 1,\n')
+    answers = [ask(app, "POST", "/v1/responses", PING)[2] for _ in range(2)]
+    for key in ("default", "fork"):
+        headers = {} if key == "default" else {"authorization": f"Bearer {key}"}
+        assert ask(app, "PUT", "/_mock/snapshot", taken, **headers)[0] == 204
+        assert ask(app, "GET", "/_mock/snapshot", **headers)[2] == taken
+        assert json.loads(ask(app, "GET", f"/v1/responses/{made['id']}", **headers)[2]) == made
+        assert [ask(app, "POST", "/v1/responses", PING, **headers)[2] for _ in range(2)] == answers
+
+
+def test_a_reset_fork_draws_ids_of_its_own_again(app: MockApp) -> None:
+    own = create(app)["id"]
+    control(app, "POST", "reset")
+    other = ask(app, "GET", "/_mock/snapshot", authorization="Bearer other")[2]
+    ask(app, "PUT", "/_mock/snapshot", other)
+    assert create(app)["id"] != own
+    control(app, "POST", "reset", {"only": ["state"]})
+    assert create(app)["id"] == own
+
+
 WRONG: list[tuple[str, str, Any, str | None]] = [
     ("POST", "clock/advance", {}, "seconds"),
     ("POST", "clock/advance", {"seconds": -1}, "seconds"),
@@ -88,6 +112,9 @@ WRONG: list[tuple[str, str, Any, str | None]] = [
     ("POST", "script", {}, "lines"),
     ("POST", "script", {"lines": [{"reply": {}}]}, "lines[0].reply"),
     ("POST", "reset", {"only": ["everything"]}, "only"),
+    ("PUT", "snapshot", [], "understudy_snapshot"),
+    ("PUT", "snapshot", {"understudy_snapshot": 99}, "understudy_snapshot"),
+    ("PUT", "snapshot", {"understudy_snapshot": 1}, "seed"),
     ("GET", "responses?limit=0", None, "limit"),
     ("GET", "responses?limit=x", None, "limit"),
     ("GET", "responses?colour=red", None, "colour"),
@@ -111,7 +138,7 @@ def test_wrong_input_is_400_and_changes_nothing(
 def test_unknown_and_unbuilt_calls_are_loud(app: MockApp) -> None:
     assert control(app, "GET", "nope")[0] == 404
     assert control(app, "DELETE", "clock")[0] == 405
-    for path in ("scenario", "faults", "journal", "snapshot", "drift", "metrics", ""):
+    for path in ("scenario", "faults", "journal", "drift", "metrics", ""):
         status, answer = control(app, "GET", path)
         assert (status, answer["error"]["type"]) == (501, "mock_error")
     assert control(app, "GET", "responses/resp_x/context")[0] == 404

@@ -21,12 +21,17 @@ DAY = 86_400
 LONGEST = 1000 * 366 * DAY  # a clock moved further than this is a mistake
 
 
-def _object(call: Call, *allowed: str) -> dict[str, Any]:
-    """Return the JSON object of a call's body, empty for no body; raises MockError for anything else."""
+def _value(call: Call) -> Any:
+    """Return the JSON of a call's body; raises MockError for anything else."""
     try:
-        value = orjson.loads(call.body) if call.body.strip() else {}
+        return orjson.loads(call.body)
     except orjson.JSONDecodeError as error:
         raise MockError(f"The body is not JSON: {error}.") from None
+
+
+def _object(call: Call, *allowed: str) -> dict[str, Any]:
+    """Return the JSON object of a call's body, empty for no body; raises MockError for anything else."""
+    value = _value(call) if call.body.strip() else {}
     if not isinstance(value, dict):
         raise MockError("The body must be a JSON object.")
     for key in value:
@@ -102,6 +107,15 @@ def _script(engine: Engine, call: Call) -> Answer:
     return Answer(json_body({"queued": engine.levers.enqueue(call.project, lines)}))
 
 
+def _snapshot(engine: Engine, call: Call) -> Answer:
+    return Answer(json_body(engine.levers.snapshot(call.project)))
+
+
+def _restore(engine: Engine, call: Call) -> Answer:
+    engine.levers.restore(call.project, _value(call))
+    return Answer(status=204)
+
+
 def _context(engine: Engine, call: Call) -> Answer:
     return Answer(json_body(engine.levers.context(call.project, call.parts["id"])))
 
@@ -134,13 +148,11 @@ CONTROL = Table(
         Route("/_mock/clock", {"GET": _read_clock, "PUT": _set_clock}),
         Route("/_mock/clock/advance", {"POST": _advance_clock}),
         Route("/_mock/script", {"POST": _script}),
+        Route("/_mock/snapshot", {"GET": _snapshot, "PUT": _restore}),
         Route("/_mock/responses", {"GET": _responses}),
         Route("/_mock/responses/{id}/context", {"GET": _context}),
         Route("/_mock/conversations", {"GET": _conversations}),
-        *(
-            Route(f"/_mock/{name}", _ALL_UNBUILT)
-            for name in ("scenario", "faults", "journal", "snapshot", "drift", "metrics", "")
-        ),
+        *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("scenario", "faults", "journal", "drift", "metrics", "")),
     )
 )
 

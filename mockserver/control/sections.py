@@ -1,0 +1,157 @@
+"""How each kind of record stands in a snapshot: readable JSON of a known shape, from which the same bytes come back.
+
+The shapes are those of the core's own records, without what the key says, and with JSON where they hold text of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, NamedTuple, get_type_hints
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from mockserver.core.lifecycle import Running
+from mockserver.core.state import Conversation, Entry, Node, Put, decode_node
+from mockserver.wire.encoding import json_body, stored_json
+
+STRICT = ConfigDict(extra="forbid")
+Body = dict[str, Any]
+
+
+def _shape(record: type, without: Iterable[str], **more: Any) -> type[BaseModel]:
+    """Return the shape of a record of the core: its fields and their defaults, without some and with `more`."""
+    hints = get_type_hints(record)
+    known: dict[str, Any] = {
+        field.name: (hints[field.name], _default(field)) for field in fields(record) if field.name not in without
+    }
+    known |= {name: (kind, ...) for name, kind in more.items()}
+    return create_model(record.__name__, __config__=STRICT, **known)
+
+
+def _default(field: Any) -> Any:
+    if field.default_factory is not MISSING:
+        return Field(default_factory=field.default_factory)
+    return ... if field.default is MISSING else field.default
+
+
+NodeShape = _shape(Node, {"id", "packed"}, items=list[dict[str, Any]])
+RunningShape = _shape(Running, {"id", "node", "body"}, node=NodeShape, body=Body | None)
+
+
+class ResponseShape(BaseModel):
+    """A stored response: its body and its place among the project's writes."""
+
+    model_config = STRICT
+    order: int
+    body: Body
+
+
+class LineShape(BaseModel):
+    """A line that waits in the queue, and how often it was used."""
+
+    model_config = STRICT
+    line: dict[str, Any]
+    used: int
+
+
+class Pointer(NamedTuple):
+    """Where an item is that can be referred to."""
+
+    node: str
+    place: int
+
+
+class Cached(NamedTuple):
+    """An entry of the prompt cache: how far it reaches in tokens, and times in unix seconds."""
+
+    length: int
+    written_at: float
+    expires_at: float
+
+
+class Section(NamedTuple):
+    """A kind of record in a document: the shape of one, how it is shown, and what stores it again under its id."""
+
+    kind: str
+    shape: Any
+    shown: Callable[[Put], Any]
+    stored: Callable[[str, Any], Put]
+
+
+def _node_shown(node: Node) -> Body:
+    shown = {field.name: getattr(node, field.name) for field in fields(node) if field.name not in ("id", "packed")}
+    return {**shown, "summary": orjson.loads(orjson.dumps(node.summary)), "items": node.items}
+
+
+def _node(id: str, shape: Any) -> Node:
+    known = {name: value for name, value in shape if name != "items"}
+    return Node(id=id, packed=shape.items, **known)
+
+
+def _running_shown(put: Put) -> Body:
+    running = orjson.loads(put.doc)
+    shown = {key: value for key, value in running.items() if key not in ("id", "node", "body")}
+    body = running["body"]
+    return {**shown, "node": _node_shown(decode_node(running["node"])), "body": body and orjson.loads(body)}
+
+
+def _running(id: str, shape: Any) -> Put:
+    known = {name: value for name, value in shape if name not in ("node", "body")}
+    body = None if shape.body is None else json_body(shape.body).decode()
+    return Running(id=id, node=_node(id, shape.node).doc().decode(), body=body, **known).put()
+
+
+def _cached(key: str, entry: Cached) -> Put:
+    return Put("cache", key, stored_json(list(entry)), "", int(entry.expires_at))
+
+
+SECTIONS: Mapping[str, Section] = {
+    "conversations": Section(
+        "conversation", Conversation, lambda put: orjson.loads(put.doc), lambda id, conversation: conversation.put()
+    ),
+    "entries": Section(
+        "entry",
+        Entry,
+        lambda put: Entry(*orjson.loads(put.doc))._asdict(),
+        lambda id, entry: entry.put(*id.rpartition("/")[::2]),
+    ),
+    "responses": Section(
+        "response",
+        ResponseShape,
+        lambda put: {"order": put.order, "body": orjson.loads(put.doc)},
+        lambda id, one: Put("response", id, json_body(one.body), "", one.order),
+    ),
+    "running": Section("running", RunningShape, _running_shown, _running),
+    "nodes": Section(
+        "node",
+        NodeShape,
+        lambda put: _node_shown(decode_node(put.doc)),
+        lambda id, node: Put("node", id, _node(id, node).doc()),
+    ),
+    "items": Section(
+        "item",
+        Pointer,
+        lambda put: Pointer(*orjson.loads(put.doc))._asdict(),
+        lambda id, pointer: Put("item", id, stored_json(list(pointer))),
+    ),
+    "lines": Section(
+        "line",
+        LineShape,
+        lambda put: orjson.loads(put.doc),
+        lambda id, one: Put("line", id, stored_json({"line": one.line, "used": one.used}), "", _number(id)),
+    ),
+    "cache": Section("cache", Cached, lambda put: Cached(*orjson.loads(put.doc))._asdict(), _cached),
+    "dropped": Section(
+        "dropped",
+        list[int],
+        lambda put: orjson.loads(put.doc),
+        lambda id, places: Put("dropped", id, stored_json(places)),
+    ),
+    "uses": Section("use", int, lambda put: orjson.loads(put.doc), lambda id, time: Put("use", id, b"%d" % time)),
+}
+
+
+def _number(id: str) -> int:
+    return int(id) if id.isdecimal() else 0
