@@ -7,6 +7,7 @@ an error status. What only the mock has (clock, script) is reached by `control` 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 import httpx
 import orjson
@@ -51,7 +52,10 @@ class Driver(Protocol):
         ...
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the mock's control API below `/_mock`; returns its JSON, raises LookupError when it refuses."""
+        """Call the mock's control API below `/_mock`; returns its JSON, raises LookupError when it refuses.
+
+        A query stands in `path`, behind a question mark.
+        """
         ...
 
     def fresh(self, name: str) -> Driver:
@@ -83,7 +87,8 @@ class EngineDriver:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API."""
-        call = self._call(method, "/_mock" + path, body, {})
+        path, _, query = path.partition("?")
+        call = self._call(method, "/_mock" + path, body, dict(parse_qsl(query)))
         try:
             handler, call.parts = control_handler(call)
             answer = handler(self.engine, call)

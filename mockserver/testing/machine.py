@@ -1,0 +1,120 @@
+"""The state machine: Hypothesis looks for a program of API calls after which a server is not as the rules say.
+
+Users point `ResponsesMachine` at their server, or subclass it and add rules for what talks to that server::
+
+    class AgentMachine(ResponsesMachine):
+        driver = HTTPDriver("http://127.0.0.1:4010/v1")
+
+        @rule(target=ResponsesMachine.responses, parent=ResponsesMachine.responses)
+        def step(self, parent):
+            return self.verbs.adopt(my_agent(parent))  # the id of the response that the agent made
+
+    TestAgent = AgentMachine.TestCase
+
+Needs Hypothesis, which is in the `test` extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from mockserver.testing.driver import Driver, EngineDriver
+from mockserver.testing.table import VERBS, Of, Verb
+from mockserver.testing.verbs import Verbs
+
+EXAMPLES, STEPS = 100, 40
+
+
+class ResponsesMachine(RuleBasedStateMachine):
+    """Programs over one project of a server; after each, all of it is compared with the reference.
+
+    Its rules are the table `VERBS`; `verbs` does them, `verbs.reference` is what should be there. `driver` is the
+    server, an engine of its own when None; `model` the only model to ask for, the mock's when None.
+    """
+
+    driver: ClassVar[Driver | None] = None
+    model: ClassVar[str | None] = None
+
+    responses: Bundle[str] = Bundle("responses")
+    conversations: Bundle[str] = Bundle("conversations")
+    items: Bundle[str] = Bundle("items")
+    calls: Bundle[str] = Bundle("calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = EngineDriver() if self.driver is None else None
+        self.verbs = Verbs(self.driver or self.own or EngineDriver(), self.model)
+
+    def teardown(self) -> None:
+        """Compare everything, and leave nothing behind."""
+        try:
+            self.verbs.audit()
+        finally:
+            self.verbs.close()
+            if self.own is not None:
+                self.own.close()
+
+
+def _rule(verb: Verb) -> Callable[..., Any]:
+    """Return a verb as a rule of the machine."""
+    bundles = vars(ResponsesMachine)
+
+    def run(self: ResponsesMachine, **arguments: Any) -> Any:
+        made = getattr(self.verbs, verb.name)(**arguments)
+        if not verb.into:
+            return None
+        return made if isinstance(made, str) else multiple(*(made or ()))
+
+    run.__name__, run.__doc__ = verb.name, getattr(Verbs, verb.name).__doc__
+    drawn: dict[str, Any] = {
+        name: _ids(one, bundles[one.bundle]) if isinstance(one, Of) else st.sampled_from(one)
+        for name, one in verb.arguments.items()
+    }
+    made = rule(targets=[bundles[name] for name in verb.into], **drawn)(run)
+    return precondition(lambda self: self.verbs.controls)(made) if verb.needs_controls else made
+
+
+def _ids(of: Of, bundle: Bundle[str]) -> Any:
+    return consumes(bundle) if of.consumed else bundle
+
+
+for _verb in VERBS:
+    setattr(ResponsesMachine, _verb.name, _rule(_verb))
+
+
+def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS, model: str | None = None) -> None:
+    """Run the machine against a server, the same programs every time; raises AssertionError with the shortest program
+    found that goes wrong, which is Python.
+    """
+    machine = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model})
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except (Exception, HypothesisException) as error:
+        said = str(error) or repr(error)
+        raise AssertionError("\n".join([said, "", *getattr(error, "__notes__", ())])) from error

@@ -1,0 +1,313 @@
+"""The documented semantics of state, written as plainly as can be: the oracle of the state machine.
+
+It copies contexts instead of sharing them, never thinks of speed, and imports nothing of what it judges. A context is
+a tuple of item ids. Spec: R1.1–R1.37, R2.1–R2.18, R3.3, R6.1–R6.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+THIRTY_DAYS = 30 * 86_400
+CHAINABLE = ("completed", "incomplete")
+RUNNING = ("queued", "in_progress")
+ENDLESS = float("inf")
+
+# rule → status, message with the id it names as {}, param, code. Spec: errors §4–6.
+REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
+    "E9": (400, "Missing required parameter: 'input'.", "input", "missing_required_parameter"),
+    "E37": (
+        400,
+        "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'.",
+        None,
+        "mutually_exclusive_parameters",
+    ),
+    "E55": (
+        400,
+        "Reasoning input items can only be provided to a reasoning or computer use model. "
+        "Remove reasoning items from your input and try again.",
+        "input",
+        None,
+    ),
+    "E60": (
+        400,
+        "Previous response with id '{}' not found.",
+        "previous_response_id",
+        "previous_response_not_found",
+    ),
+    "E63": (404, "Conversation with id '{}' not found.", None, None),
+    "E64": (404, "Conversation with id '{}' not found.", None, None),
+    "E65": (404, "Item with id '{}' not found in conversation.", None, None),
+    "E67": (
+        400,
+        "Another process is currently operating on this conversation. Please retry in a few seconds.",
+        "conversation",
+        "conversation_locked",
+    ),
+    "E68": (404, "Item with id '{}' not found.", "input", None),
+    "E69": (
+        404,
+        "Item with id '{}' not found. Items are not persisted when `store` is set to false. "
+        "Try again with `store` set to true, or remove this item from your input.",
+        "input",
+        None,
+    ),
+    "E70": (
+        400,
+        "Duplicate item found with id {}. Remove duplicate items from your input and try again.",
+        "input",
+        None,
+    ),
+    "E71": (400, "No tool output found for function call {}.", "input", None),
+    "E72": (400, "No tool call found for function call output with call_id {}.", "input", None),
+    "E75": (404, "Response with id '{}' not found.", None, None),
+    "E76": (400, "Cannot cancel a synchronous response.", None, None),
+    "E77": (400, "Cannot cancel a {} response.", None, None),
+    "E80": (
+        400,
+        "This response cannot be streamed because it was not created with stream=true.",
+        "stream",
+        None,
+    ),
+    "E81": (400, "Cannot delete an in-flight response.", None, None),
+    "E84": (
+        400,
+        "Unsupported parameter: 'background' is not supported when 'store' is false.",
+        "background",
+        "unsupported_parameter",
+    ),
+}
+
+
+class Refusal(NamedTuple):
+    """An error that has to come: its row of the error table and what it names."""
+
+    rule: str
+    names: str = ""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return REFUSALS[self.rule][0]
+
+    @property
+    def code(self) -> str | None:
+        """The error's code, None where it has none."""
+        return REFUSALS[self.rule][3]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object, whole."""
+        _, message, param, code = REFUSALS[self.rule]
+        return {"message": message.format(self.names), "type": "invalid_request_error", "param": param, "code": code}
+
+
+class Item(NamedTuple):
+    """An item by what matters of it; `id` is empty as long as the server has not named it."""
+
+    type: str
+    text: str = ""
+    role: str = ""
+    call_id: str = ""
+    id: str = ""
+    reference: bool = False
+
+    @property
+    def served(self) -> bool:
+        """Whether only the service hands out ids for it, so that an unknown one is refused. Spec: R1.37."""
+        return self.reference or self.type in ("function_call", "reasoning") or self.role == "assistant"
+
+
+@dataclass
+class Response:
+    """A response: what it was asked and from where, what the model saw, what came of it, whether it can be had."""
+
+    id: str
+    parent: str | None
+    conversation: str | None
+    created_at: int
+    stored: bool
+    status: str
+    instructions: str | None = None
+    background: bool = False
+    streamed: bool = False
+    before: tuple[str, ...] = ()
+    own: list[Item] = field(default_factory=list)
+    output: list[Item] = field(default_factory=list)
+    ends_at: float = 0.0
+    deleted: bool = False
+    body: dict[str, Any] = field(default_factory=dict)
+    events: list[dict[str, Any]] | None = None
+
+    @property
+    def saw(self) -> tuple[str, ...]:
+        """The context that the model saw."""
+        return (*self.before, *(item.id for item in self.own))
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The context of what is chained to it. Spec: R1.20."""
+        return (*self.saw, *(item.id for item in self.output))
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on in the background."""
+        return self.status in RUNNING
+
+
+@dataclass
+class Conversation:
+    """A conversation: its items in order, its metadata, the response that runs in it."""
+
+    id: str
+    items: list[str] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    running: str | None = None
+    deleted: bool = False
+
+
+@dataclass
+class Reference:
+    """All that a project should remember."""
+
+    now: float = 0.0
+    responses: dict[str, Response] = field(default_factory=dict)
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+    holders: dict[str, list[str]] = field(default_factory=dict)  # item → responses that brought it, "" for ever
+    unsure: set[str] = field(default_factory=set)  # items of which the rules don't say whether they can be had
+
+    # --- what there is
+
+    def alive(self, id: str) -> bool:
+        """Whether a response can be retrieved. Spec: R1.2, R1.4, R1.12, R9.21."""
+        one = self.responses[id]
+        return one.stored and not one.deleted and self.now < one.created_at + THIRTY_DAYS
+
+    def findable(self, id: str) -> bool:
+        """Whether an item can be referred to: in a conversation for ever, else with its response. Spec: R1.37, R2.5."""
+        return any(holder == "" or self.alive(holder) for holder in self.holders.get(id, ()))
+
+    def doubtful(self, id: str) -> bool:
+        """Whether only some of those who hold an item are still there."""
+        return len({holder == "" or self.alive(holder) for holder in self.holders.get(id, ())}) > 1
+
+    def orphaned(self, context: Iterable[str]) -> bool:
+        """Whether a context holds an output whose call was deleted from it. Spec: R2.16."""
+        calls: set[str] = set()
+        for item in map(self.items.__getitem__, context):
+            if item.type == "function_call_output" and item.call_id not in calls:
+                return True
+            calls.add(item.call_id)
+        return False
+
+    def expiring(self, seconds: float) -> list[str]:
+        """Which stored responses are gone once so much time has passed, oldest first. Spec: R1.2, R1.3."""
+        later = self.now + seconds
+        return [id for id, one in self.responses.items() if self.alive(id) and later >= one.created_at + THIRTY_DAYS]
+
+    def ending(self, seconds: float) -> list[Response]:
+        """Which turns come to their end once so much time has passed, in the order of their ends."""
+        ends = [one for one in self.responses.values() if one.running and one.ends_at <= self.now + seconds]
+        return sorted(ends, key=lambda one: one.ends_at)
+
+    def context(self, parent: str | None, conversation: str | None) -> tuple[str, ...]:
+        """What a next turn sees before its own input. Spec: R1.20, R2.8."""
+        if parent is not None:
+            return self.responses[parent].after
+        return tuple(self.conversations[conversation].items) if conversation is not None else ()
+
+    # --- what is refused
+
+    def judge(
+        self,
+        own: list[Item],
+        *,
+        parent: str | None = None,
+        conversation: str | None = None,
+        store: bool | None = None,
+        background: bool = False,
+        reasons: bool = True,
+    ) -> Refusal | None:
+        """Return the first thing that is wrong with a turn, None when it has to be answered. Spec: errors §3."""
+        missing = self.missing(own, parent, conversation)
+        if missing is not None:
+            return missing
+        if background and store is False:
+            return Refusal("E84")
+        before = self.context(parent, conversation)
+        wrong = self.lookup(own, before, store) or self.pairing(own, before)
+        if wrong is not None:
+            return wrong
+        if not reasons and any(item.type == "reasoning" for item in (*map(self.items.__getitem__, before), *own)):
+            return Refusal("E55")
+        if conversation is not None and self.conversations[conversation].running is not None:
+            return Refusal("E67")
+        return None
+
+    def missing(self, own: list[Item], parent: str | None, conversation: str | None) -> Refusal | None:
+        """Return what a turn lacks to start from. Spec: E9, E37, E63, E60, R1.23, R1.24, R1.32, R2.7."""
+        if not own and parent is None and conversation is None:
+            return Refusal("E9")
+        if parent is not None and conversation is not None:
+            return Refusal("E37")
+        if conversation is not None and self.conversations[conversation].deleted:
+            return Refusal("E63", conversation)
+        if parent is not None and not (self.alive(parent) and self.responses[parent].status in CHAINABLE):
+            return Refusal("E60", parent)
+        return None
+
+    def lookup(self, own: list[Item], before: Iterable[str], store: bool | None = None) -> Refusal | None:
+        """Judge the ids that a turn's own items bear: each known, none twice. Spec: R1.36, R1.37."""
+        for item in own:
+            if item.id and item.served and not self.findable(item.id):
+                return Refusal("E69" if store is False else "E68", item.id)
+        seen = {id for id in before if self.items[id].type != "function_call_output"}
+        for item in own:
+            if item.id and item.type != "function_call_output":
+                if item.id in seen:
+                    return Refusal("E70", item.id)
+                seen.add(item.id)
+        return None
+
+    def pairing(self, own: list[Item], before: Iterable[str]) -> Refusal | None:
+        """Judge calls and outputs: each output has its call before it, each call its output. Spec: R1.33–R1.35."""
+        calls: set[str] = set()
+        owed: dict[str, None] = {}
+        for item in (*map(self.items.__getitem__, before), *own):
+            if item.type == "function_call":
+                calls.add(item.call_id)
+                owed[item.call_id] = None
+            elif item.type == "function_call_output":
+                if item.call_id not in calls:
+                    return Refusal("E72", item.call_id)
+                owed.pop(item.call_id, None)
+        return Refusal("E71", next(iter(owed))) if owed else None
+
+    # --- what is learnt
+
+    def know(self, item: Item, holder: str) -> None:
+        """Note an item and who holds it: a response, or a conversation (the empty string)."""
+        self.items[item.id] = item._replace(reference=False)
+        self.holders.setdefault(item.id, []).append(holder)
+
+    def finish(self, one: Response) -> None:
+        """Note a turn that has ended: its items, also in its conversation, which is free again. Spec: R2.8–R2.13."""
+        if one.stored:
+            for item in (*one.own, *one.output):
+                self.know(item, one.id)
+        conversation = self.conversations[one.conversation] if one.conversation else None
+        if conversation is None:
+            return
+        if conversation.running == one.id:
+            conversation.running = None
+        if one.status in CHAINABLE and not conversation.deleted:
+            self.append(conversation, [*one.own, *one.output])
+
+    def append(self, conversation: Conversation, items: list[Item]) -> None:
+        """Note items at the end of a conversation."""
+        for item in items:
+            self.know(item, "")
+            conversation.items.append(item.id)
