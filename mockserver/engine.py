@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -15,21 +17,22 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.control import script
-from mockserver.core import background, compaction, conversations, lifecycle, pages, truncation
-from mockserver.core.admission import Admission, admit, compact_window, measure
+from mockserver.core import background, compaction, conversations, lifecycle, pages, steering, truncation
+from mockserver.core.admission import Admission, admit, compact_window, known_model, measure
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
-from mockserver.core.state import Change, Item, Node, decode_node
+from mockserver.core.state import Change, Item, Node, State, decode_node
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
 from mockserver.levers import Levers
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.model.scenario import parse_lines
 from mockserver.model.seeded import SeededModel, cap
 from mockserver.model.summary import compacting, summary_tokens
-from mockserver.settings import Settings
+from mockserver.settings import Pacing, Settings
+from mockserver.store.layered import Layered, Nearby
 from mockserver.store.view import Store, View, open_store
 from mockserver.transactions import Operation, Transactions
-from mockserver.wire import catalog, errors, requests, resources
+from mockserver.wire import catalog, errors, frames, requests, resources
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event
@@ -46,6 +49,7 @@ class Delivery(NamedTuple):
     steps: list[Step]
     body: bytes | None
     seconds: float
+    turn: Turn
 
     @property
     def running(self) -> bool:
@@ -89,15 +93,18 @@ class Engine:
 
     def create_response(self, project: str, body: bytes) -> Delivery:
         """Create a response: judged, admitted, answered, written, and laid out for delivery. Spec: P1."""
-        request = self._judged(requests.create_response, body)
+        return self.answer(project, self._judged(requests.create_response, body))
+
+    def answer(self, project: str, request: dict[str, Any], near: Nearby | None = None) -> Delivery:
+        """Answer a judged request; `near` is what the socket it came over remembers. Spec: P1, R4.5."""
         if self.rules.zdr == "on":
             request = {**request, "store": False}
-        outcome = self._calls.write(project, lambda operation: self._answer(operation, request))
+        outcome = self._calls.write(project, lambda operation: self._answer(operation, request, near))
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
 
-    def _judged(self, read: Callable[..., dict[str, Any]], body: bytes) -> dict[str, Any]:
+    def _judged(self, read: Callable[..., dict[str, Any]], body: Any) -> dict[str, Any]:
         """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
         try:
             return read(body, unknown_keys=self.rules.unknown_body_key)
@@ -106,14 +113,20 @@ class Engine:
                 error.code = getattr(self.rules, error.code_switch)
             raise
 
-    def _answer(self, operation: Operation, request: dict[str, Any]) -> Delivery | APIError:
+    def _answer(self, operation: Operation, request: dict[str, Any], near: Nearby | None) -> Delivery | APIError:
+        if near is not None:
+            operation.state = Layered(near, operation.state)
         state, mint, now = operation.state, operation.mint, operation.now
         admission = admit(state, request, self.rules, mint, now)
-        reply = OVERFLOW if admission.overflow else self._replied(operation, admission)
+        reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._replied(operation, admission)
         if reply.error is not None:
             return reply.error
         turn = plan(admission, reply, recall(state, admission, self.rules, now), self.rules, mint, now)
         operation.changes += turn.learned
+        if reply is WARM:
+            turn.node.summary.turn = admission.before.turn  # nobody has spoken
+        if near is not None and turn.stored:
+            operation.changes += near.ancestors(turn.node.parent)
         delivery, body = self._laid_out(turn, request, reply)
         streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
         if delivery.running or turn.final["background"]:
@@ -158,7 +171,7 @@ class Engine:
             item_count=admission.item_count,
             turn=admission.before.turn + 1,
             seed=operation.mint.seed("reply"),
-            transport="sse" if admission.request.get("stream") else "http",
+            transport=_transport(operation.state, admission.request),
         )
 
     def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply) -> tuple[Delivery, bytes]:
@@ -168,15 +181,15 @@ class Engine:
         body = lifecycle.stored_body(turn) if turn.stored or not streamed else b""
         answer = json_body(background.queued(turn.final)) if turn.final["background"] else body
         if not streamed and pacing.instant:
-            return Delivery(turn.id, turn.final["model"], [], answer, 0.0), body
+            return Delivery(turn.id, turn.final["model"], [], answer, 0.0, turn), body
         options = request.get("stream_options") or {}
         events = self._events(turn.final, options.get("include_obfuscation"), turn.node)
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if streamed:
-            return Delivery(turn.id, turn.final["model"], steps, None, seconds), body
+            return Delivery(turn.id, turn.final["model"], steps, None, seconds, turn), body
         waits: list[Step] = [] if turn.final["background"] else [Wait(seconds)]
-        return Delivery(turn.id, turn.final["model"], waits, answer, seconds), body
+        return Delivery(turn.id, turn.final["model"], waits, answer, seconds, turn), body
 
     def _events(self, final: dict[str, Any], padded: bool | None, node: Node) -> list[Event]:
         """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
@@ -199,6 +212,35 @@ class Engine:
         running = lifecycle.read_running(View(self.store, project), response_id)
         if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
             self._end(project, response_id, lifecycle.cancel)
+
+    def over_sockets(self) -> Engine:
+        """Return this engine as sockets have it.
+
+        A parent that is neither stored nor remembered is not found, whoever retains nothing; errors in a stream are
+        nested. Spec: R4.7, websocket §4.
+        """
+        twin = copy(self)
+        twin.rules = replace(self.rules, zdr="off", stream_error_shape="nested")
+        return twin
+
+    def judged_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
+        return self._judged(partial(frames.create, stream_field=self.rules.ws_stream_field), frame)
+
+    def stop_early(
+        self, project: str, turn: Turn, request: dict[str, Any], kept: int, near: Nearby, *, seconds: float
+    ) -> Turn:
+        """Let a turn under way end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
+        output = turn.final["output"][:kept]
+        usage = steering.billed(turn.final, output, request, known_model(request, self.rules), self.rules)
+
+        def work(at: Operation) -> Turn:
+            node = steering.shortened(Layered(near, at.state), turn.node, kept)
+            stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
+            at.changes += steering.restated(at.state, stopped, at.now + seconds)
+            return stopped
+
+        return self._calls.write(project, work)
 
     def _end(self, project: str, response_id: str, end: Callable[..., list[Change]]) -> None:
         state = View(self.store, project)
@@ -358,6 +400,20 @@ def _behind(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iterator[
     yield last
     yield from newest_first()
 
+
+def _warms(request: Mapping[str, Any]) -> bool:
+    """Whether a request only warms up: its context is read and nothing is said. Spec: R4.4."""
+    return request.get("generate") is False or bool((request.get("prompt_cache_options") or {}).get("prewarm"))
+
+
+def _transport(state: State, request: Mapping[str, Any]) -> str:
+    if isinstance(state, Layered):
+        return "websocket"
+    return "sse" if request.get("stream") else "http"
+
+
+# What a warm-up says, at once. Spec: R4.4.
+WARM = Reply(output_tokens=0, pacing=Pacing())
 
 # What a turn is whose context is larger than the window, once its stream has begun. Spec: R7.3.
 _E54 = errors.context_length_exceeded()

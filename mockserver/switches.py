@@ -1,7 +1,6 @@
 """Every named switch once: where sources disagree or nothing was observed, a switch chooses; the default comes first.
 
-`Switches` is the table and the values in one: each field is a row, made by `switch`. A switch of something that is not
-built yet is accepted with its default only.
+`Switches` is the table and the values in one: each field is a row, made by `switch`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-_SOCKETS = "WebSocket mode"
 # in which a response has ended: before, there is nothing to go on from and nothing to write
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -27,8 +25,7 @@ class SwitchError(ValueError):
 class Row:
     """One switch: `values` as a reader sees them, the default first; `rule` numbers the behaviour.
 
-    `parse` turns text into the value and raises ValueError with what it takes; `belongs_to` names what is not built
-    yet, and is empty for a switch that is effective.
+    `parse` turns text into the value and raises ValueError with what it takes.
     """
 
     name: str
@@ -37,15 +34,14 @@ class Row:
     rule: str
     meaning: str
     parse: Callable[[str], Any]
-    belongs_to: str = ""
 
 
-def switch(default: str, *others: str, rule: str, meaning: str, kind: Any = None, belongs_to: str = "") -> Any:
+def switch(default: str, *others: str, rule: str, meaning: str, kind: Any = None) -> Any:
     """Return the field of a switch; without a `kind` of its own it takes exactly the values named."""
     values = (default, *others)
     parse = kind or _one_of(values)
     row = {"default": default, "values": values, "rule": rule, "meaning": meaning, "parse": parse}
-    return field(default=parse(default), metadata={**row, "belongs_to": belongs_to})
+    return field(default=parse(default), metadata=row)
 
 
 def _one_of(values: tuple[str, ...]) -> Callable[[str], str]:
@@ -145,7 +141,10 @@ class Switches:
         meaning="events that end a stream whose input is larger than the window",
     )
     ws_cache: str = switch(
-        "per_lane", "single", rule="R4.6", meaning="responses that a socket remembers", belongs_to=_SOCKETS
+        "per_lane",
+        "single",
+        rule="R4.6",
+        meaning="which unstored responses a socket can continue: each lane's latest, or its one latest",
     )
     truncation_drop: str = switch(
         "beginning", "middle", rule="R7.4", meaning="where `truncation: auto` drops items of a context over the window"
@@ -198,7 +197,10 @@ class Switches:
         "refuse", "ignore", rule="E5", meaning="what becomes of an unknown top-level key of a body"
     )
     ws_stream_field: str = switch(
-        "ignore", "refuse", rule="R4.2", meaning="what becomes of `stream` in a frame", belongs_to=_SOCKETS
+        "ignore", "refuse", rule="R4.2", meaning="what becomes of `stream`, `stream_options` and `verbosity` in a frame"
+    )
+    websocket: str = switch(
+        "on", "off", rule="R4.1", meaning="whether WebSockets are let in; off: an upgrade is answered with 426"
     )
     obfuscation: str = switch("on", "off", rule="S6", meaning="whether deltas are padded unless the caller declines")
     background_store_false: str = switch("refuse", "allow", rule="R6.6", meaning="`background` with `store: false`")
@@ -223,7 +225,7 @@ class Switches:
         "invalid_value", "invalid_id_prefix", rule="E34", meaning="`code` of the error for an id with a wrong prefix"
     )
     ws_null_members: str = switch(
-        "keep", "omit", rule="websocket §4", meaning="members that are null in a frame", belongs_to=_SOCKETS
+        "keep", "omit", rule="websocket §4", meaning="members that are null in the error of an error frame"
     )
     zdr: str = switch(
         "off",
@@ -254,13 +256,9 @@ def parse_assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise SwitchError(f"{name} needs a value, such as {name}={row.default}")
     try:
-        parsed = row.parse(value)
-    except SwitchError as error:
-        raise SwitchError(f"{name}={value}: {error}") from None
+        row.parse(value)
     except ValueError as error:
         raise SwitchError(f"{name} {error}, not {value!r}") from None
-    if row.belongs_to and parsed != row.parse(row.default):
-        raise SwitchError(f"{name}={value} belongs to {row.belongs_to}, which is not built yet")
     return name, value
 
 

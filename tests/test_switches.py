@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from mockserver.__main__ import main as mock_main
+from mockserver.connections import Connection, Say
 from mockserver.core import admission
+from mockserver.core.turn import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.switches import SWITCHES, SwitchError, Switches, described, parse_assignment, values_of
@@ -83,8 +85,8 @@ def ask(
 # --- The table, the settings, the README -------------------------------------------------------------------------
 
 
-def test_there_are_38_switches_and_each_default_is_a_value() -> None:
-    assert len(SWITCHES) == 38
+def test_there_are_39_switches_and_each_default_is_a_value() -> None:
+    assert len(SWITCHES) == 39
     for name, row in SWITCHES.items():
         assert row.values[0] == row.default
         assert getattr(Switches(), name) == row.parse(row.default)
@@ -92,19 +94,9 @@ def test_there_are_38_switches_and_each_default_is_a_value() -> None:
         assert row.meaning
 
 
-def test_every_effective_switch_has_its_test() -> None:
+def test_every_switch_has_its_test() -> None:
     tested = {name.removeprefix("test_switch_") for name in globals() if name.startswith("test_switch_")}
-    assert tested == {name for name, row in SWITCHES.items() if not row.belongs_to}
-
-
-@pytest.mark.parametrize("name", [name for name, row in SWITCHES.items() if row.belongs_to])
-def test_what_is_not_built_takes_its_default_only(name: str) -> None:
-    row = SWITCHES[name]
-    assert parse_assignment(f"{name}={row.default}") == (name, row.default)
-    other = "5m" if name == "stream_replay_window" else row.values[1]
-    with pytest.raises(SwitchError) as caught:
-        parse_assignment(f"{name}={other}")
-    assert str(caught.value) == f"{name}={other} belongs to {row.belongs_to}, which is not built yet"
+    assert tested == SWITCHES.keys()
 
 
 def test_the_readme_has_the_same_table() -> None:
@@ -118,8 +110,7 @@ def table() -> list[str]:
     lines = []
     for name, row in SWITCHES.items():
         values = ", ".join(value if " " in value else f"`{value}`" for value in row.values)
-        belongs = f" (not built yet: {row.belongs_to})" if row.belongs_to else ""
-        lines.append(f"| `{name}` | {values} | {row.meaning}{belongs} |")
+        lines.append(f"| `{name}` | {values} | {row.meaning} |")
     return lines
 
 
@@ -154,10 +145,10 @@ def test_a_name_like_no_other_is_answered_with_all_names() -> None:
 
 @pytest.mark.parametrize("program", [proxy_cli.main, mock_main])
 def test_a_mistake_ends_the_program_with_status_2(program: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert program(["--port", "0", "--set", "ws_cache=single"]) == 2
+    assert program(["--port", "0", "--set", "ws_cache=double"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.endswith("error: --set: ws_cache=single belongs to WebSocket mode, which is not built yet\n")
+    assert err.endswith("error: --set: ws_cache takes per_lane or single, not 'double'\n")
     assert err.count("\n") == 1
 
 
@@ -849,3 +840,105 @@ def test_switch_unknown_models(value: str) -> None:
     assert drive.create(previous_response_id=made["id"], **asked)["model"] == "acme-9"
     assert refused(drive.create, model="").code == "model_not_found"
     assert refused(drive.create, temperature=0.5, **asked).code is None, "E40"
+
+
+# --- Sockets -----------------------------------------------------------------------------------------------------
+
+
+class Frames:
+    """A connection without a socket: frames in and out as dicts; turns take no time."""
+
+    def __init__(self, **switches: str) -> None:
+        self.connection = Connection(Engine(Settings(clock=NOON, **chosen(**switches))), "p")
+
+    def __call__(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+        said: list[dict[str, Any]] = []
+        todo = self.connection.receive(json.dumps(frame).encode())
+        while todo:
+            out = todo.pop(0)
+            if isinstance(out, Say):
+                said += out.frames
+                continue
+            while (step := self.connection.advance(out)) is not None:
+                said += step.events if isinstance(step, Emit) else []
+            todo += self.connection.finished(out)
+        return said
+
+    def create(self, **fields: Any) -> dict[str, Any]:
+        """Play a turn; returns its terminal Response, or the error frame."""
+        last = self({"type": "response.create", "model": "gpt-4.1", "input": "hello", **fields})[-1]
+        return last.get("response", last)
+
+
+@sides("ws_cache")
+def test_switch_ws_cache(value: str) -> None:
+    """Spec: R4.6."""
+    frames = Frames(ws_cache=value)
+    first = frames.create(store=False)
+    assert frames.create(store=False, stream_id="other")["status"] == "completed"
+    again = frames.create(store=False, previous_response_id=first["id"])
+    if value == "per_lane":
+        assert again["status"] == "completed"
+    else:
+        assert again["error"]["code"] == "previous_response_not_found", "WE1"
+
+
+@sides("ws_cache")
+def test_under_switch_ws_cache_single_a_failed_fork_evicts_too(value: str) -> None:
+    """Spec: R4.8."""
+    frames = Frames(ws_cache=value)
+    first = frames.create(store=False)["id"]
+    assert frames.create(stream_id="fork", previous_response_id=first, model="none")["type"] == "error"
+    again = frames.create(store=False, previous_response_id=first)
+    assert ("error" if value == "single" else "completed") in (again.get("type"), again.get("status"))
+
+
+@sides("ws_stream_field")
+def test_switch_ws_stream_field(value: str) -> None:
+    """Spec: R4.2."""
+    frames = Frames(ws_stream_field=value)
+    for sent in ({"stream": True}, {"stream": False}, {"stream_options": {}}, {"verbosity": "low"}):
+        got = frames.create(**sent)
+        if value == "ignore":
+            assert got["status"] == "completed"
+        else:
+            assert got["error"]["code"] == "unknown_parameter"
+            assert got["error"]["param"] == next(iter(sent))
+
+
+@sides("ws_null_members")
+def test_switch_ws_null_members(value: str) -> None:
+    """Spec: websocket §4."""
+    frames = Frames(ws_null_members=value)
+    error = frames.create(previous_response_id="resp_1", conversation="conv_1")["error"]
+    overloaded = {"failed": {"code": "server_is_overloaded", "message": "later"}}
+    frames.connection._engine.levers.enqueue("p", [{"reply": overloaded}])
+    told = frames({"type": "response.create", "model": "gpt-4.1", "input": "x"})[2]
+    assert told["type"] == "error", "WE7"
+    if value == "keep":
+        assert list(error) == ["type", "code", "message", "param"]
+        assert list(told["error"]) == ["type", "code", "message", "param"]
+        assert error["param"] is None
+    else:
+        assert list(error) == ["type", "code", "message"]
+        assert list(told["error"]) == ["type", "code", "message"]
+
+
+@sides("websocket")
+def test_switch_websocket(value: str) -> None:
+    """Spec: R4.1."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.disconnect" if sent else "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": {"websocket.http.response": {}}}
+    asyncio.run(MockApp(Engine(Settings(**chosen(websocket=value))))(scope, receive, send))
+    if value == "on":
+        assert [message["type"] for message in sent] == ["websocket.accept"]
+        return
+    assert sent[0]["status"] == 426
+    assert json.loads(sent[1]["body"])["error"]["type"] == "mock_error"

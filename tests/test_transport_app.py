@@ -112,15 +112,29 @@ def test_a_store_that_cannot_be_opened_is_a_setting_error() -> None:
         create_app(Settings(store="sqlite:////no/such/place/x.db"))
 
 
-def test_websockets_are_refused_loudly() -> None:
-    sent: list[Any] = []
+def test_X1_a_refused_handshake_is_an_answer_over_http() -> None:
+    """Spec: X1, X2, R4.1, E90, E99."""
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+    def refused(engine: Engine, path: str = "/v1/responses") -> tuple[int, dict[str, str], Any]:
+        sent: list[Any] = []
 
-    scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": {"websocket.http.response": {}}}
-    asyncio.run(MockApp(Engine())(scope, lambda: None, send))  # type: ignore[arg-type]
-    assert sent[0]["status"] == 501
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "websocket", "path": path, "headers": [], "extensions": {"websocket.http.response": {}}}
+        asyncio.run(MockApp(engine)(scope, receive, send))
+        head = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], head, json.loads(sent[1]["body"])["error"]
+
+    status, headers, error = refused(Engine(Settings(api_key=("k",))))
+    assert (status, error["message"]) == (401, "Missing bearer or basic authentication in header")
+    assert list(error) == ["message", "type", "param", "code"]
+    assert re.fullmatch(r"req_[0-9a-f]{32}", headers["x-request-id"])
+    status, _, error = refused(Engine(), "/v1/conversations")
+    assert (status, error["message"]) == (404, "Invalid URL (GET /v1/conversations)")
 
 
 def test_W15_processing_takes_as_long_as_the_turn() -> None:

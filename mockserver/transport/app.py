@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from starlette.types import Receive, Scope, Send
 
+from mockserver.connections import Connection
 from mockserver.engine import Engine
 from mockserver.model import tokens
 from mockserver.settings import SettingError, Settings
@@ -17,11 +18,14 @@ from mockserver.transport.control_api import control_handler
 from mockserver.transport.guard import Refusal
 from mockserver.transport.http import Answer, Call, Disconnected, error_answer, read_body, read_head, send_answer
 from mockserver.transport.routes import public_handler
+from mockserver.transport.websocket import Socket
+from mockserver.wire import errors, frames
 from mockserver.wire.errors import APIError, MockError
 
 log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
+SOCKETS = "/v1/responses"
 
 
 class MockApp:
@@ -30,6 +34,7 @@ class MockApp:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._served = 0
+        self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart from each other
         self._worker = os.getpid() if engine.settings.workers > 1 else 0
 
@@ -40,8 +45,7 @@ class MockApp:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            error = MockError("The mock does not support WebSocket mode yet; use HTTP.", status=501)
-            await Refusal(error)(scope, receive, send)
+            await self._connect(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -50,6 +54,30 @@ class MockApp:
         await receive()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
+        call = Call("GET", scope["path"], [], dict(scope["headers"]))
+        await receive()
+        try:
+            if call.path != SOCKETS:
+                raise errors.invalid_url(call.method, call.path)
+            if self.engine.rules.websocket == "off":
+                raise frames.switched_off()
+            project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
+            connection = Connection(self.engine, project)
+        except (APIError, MockError) as error:
+            await Refusal(error, self._headers(call, error))(scope, receive, send)
+            return
+        socket = Socket(connection, receive, send, shared=self.engine.settings.workers > 1)
+        mine = self._sockets.setdefault(project, set())
+        mine.add(socket)
+        try:
+            await socket.serve()
+        finally:
+            mine.discard(socket)
+            if not mine:
+                self._sockets.pop(project, None)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = read_head(scope)
@@ -66,6 +94,9 @@ class MockApp:
             log.exception("a fault of the mock: %s %s", call.method, call.path)
             refusal = MockError("The mock itself failed; its log has the traceback.", status=500)
             answer = error_answer(refusal)
+        if control:
+            for socket in self._sockets.get(call.project, ()):
+                socket.clock_moved()
         common = [] if control else self._headers(call, refusal)
         await send_answer(answer, common, receive, send, head=call.method == "HEAD")
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.settings import Settings
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors import APIError, MockError
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -41,6 +41,19 @@ def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
         elif name == b"sec-fetch-site" and value.strip().lower() == b"cross-site":
             return _forbidden("Sec-Fetch-Site", value, "web pages of other hosts can't use this server")
     return None if named else _forbidden("Host", b"", "a request must name its host")
+
+
+def page_refusal(headers: Headers, pages: frozenset[str]) -> MockError | None:
+    """Return why a web page may not open a WebSocket, or None: what a socket says can be read by whoever opened it.
+
+    A page may use the server that it comes from; those of the host names `pages` are let in too.
+    """
+    own = {value for name, value in headers if name == b"host"}
+    for name, value in headers:
+        page = value.partition(b"://")[2]
+        if name == b"origin" and page not in own and _host_name(page.decode("latin-1")) not in pages:
+            return _forbidden("Origin", value, "web pages of other servers can't open a WebSocket")
+    return None
 
 
 def _forbidden(header: str, value: bytes, hint: str) -> MockError:
@@ -84,8 +97,9 @@ def _loopback(name: str) -> bool:
 class Refusal:
     """An ASGI app that answers a request, or a WebSocket handshake, with an error."""
 
-    def __init__(self, error: MockError) -> None:
+    def __init__(self, error: APIError | MockError, headers: Headers = ()) -> None:
         self._error = error
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
@@ -97,7 +111,7 @@ class Refusal:
             kind = "websocket.http.response"
         body = error.body()
         extra = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-        headers = [JSON, (b"content-length", b"%d" % len(body)), *extra]
+        headers = [JSON, (b"content-length", b"%d" % len(body)), *extra, *self._headers]
         await send({"type": f"{kind}.start", "status": error.status, "headers": headers})
         return await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
 
@@ -109,9 +123,12 @@ class Guard:
         self._app = app
         self._answer = answer
         self._hosts = allowed_hosts(settings)
+        self._pages = frozenset(_host_name(name) for name in settings.allow_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
         error = None if scope["type"] == "lifespan" else refusal(scope["headers"], self._hosts)
+        if error is None and scope["type"] == "websocket":
+            error = page_refusal(scope["headers"], self._pages)
         app = self._app if error is None else self._answer(error)
         await app(scope, receive, send)

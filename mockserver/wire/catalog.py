@@ -19,7 +19,8 @@ class Model:
     """One model as the API echoes it.
 
     `id` is the resolved name; `family` the prompt markup (C chat, H harmony, Spec: T2); token counts in tokens;
-    `created` in unix seconds; `efforts` in the service's order, empty for models that don't reason.
+    `created` in unix seconds; `efforts` in the service's order, empty for models that don't reason;
+    `steering` whether a turn under way takes new input (Spec: R4.16).
     """
 
     id: str
@@ -41,6 +42,7 @@ class Model:
     verbosities: tuple[str, ...]
     rounds_reasoning: bool
     exact_cache: bool
+    steering: bool
 
 
 @cache
@@ -52,6 +54,7 @@ def _entries() -> tuple[Model, ...]:
         merged = {**defaults[entry["like"]], **entry}
         del merged["like"]
         merged.setdefault("max_input_tokens", merged["context_window"])
+        merged.setdefault("steering", False)
         for key in ("aliases", "efforts", "verbosities"):
             merged[key] = tuple(merged.get(key, ()))
         models.append(Model(**merged))

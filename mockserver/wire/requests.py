@@ -178,7 +178,7 @@ class Endpoint:
         """Return the request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
         request = body
         if unknown_keys == "ignore":
-            ignored = body.keys() - self.known
+            ignored = (body.keys() - self.known).union(ignored)
         if None in body.values() or not TOLERATED.isdisjoint(body) or ignored:
             dropped = TOLERATED.union(ignored)
             request = {
@@ -278,13 +278,16 @@ def judge_response(body: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse"
     return request
 
 
-def create_frame(frame: dict[str, Any]) -> dict[str, Any]:
+def create_frame(frame: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Judge a `response.create` frame: a POST body plus `generate`, without what only streams need. Spec: R4.1, R4.2.
 
     `type`, `stream_id`, `stream` and `stream_options` are dropped: the connection has dealt with them.
     """
     _check_model_and_input(frame)
-    return _FRAME.read(frame, ignored=("type", "stream_id", "stream", "stream_options"))
+    return _FRAME.read(frame, ignored=_OF_THE_CONNECTION, unknown_keys=unknown_keys)
+
+
+_OF_THE_CONNECTION = ("type", "stream_id", "stream", "stream_options")
 
 
 def _check_model_and_input(body: dict[str, Any]) -> None:

@@ -1,0 +1,382 @@
+"""One WebSocket connection, without its socket: frames in, frames and turns to be played out.
+
+A connection holds its lanes and what it remembers of unstored responses; a `response.create` is answered by the same
+engine as over HTTP, over a view that lays those records over the project's. Everything is synchronous; whoever owns the
+socket plays the turns in time, step by step. Spec: R4.*, websocket §3 to §5.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from mockserver.core import steering
+from mockserver.core.admission import known_model
+from mockserver.core.lanes import Lanes, Start
+from mockserver.core.steering import Steer
+from mockserver.core.turn import Emit, Step, Turn, Wait, duration
+from mockserver.engine import Engine
+from mockserver.store.layered import Nearby
+from mockserver.wire import echo, events, frames
+from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.events import Event
+from mockserver.wire.frames import Frame, Lane
+
+log = logging.getLogger("understudy")
+
+LIFETIME_S = 3600.0
+REMEMBERED = 256  # responses of this connection whose end is still known, for those who come too late
+MOST_WAITING = 1024  # frames, and bytes of them, that wait for their lanes before no more are read
+MOST_WAITING_BYTES = 16 * 1024 * 1024
+
+
+class Say(NamedTuple):
+    """Send these frames now."""
+
+    frames: list[Event]
+
+
+@dataclass(eq=False, slots=True)
+class Playback:
+    """A turn on its way over its lane: `steps` up to `at` were handed out, the next event has `number`.
+
+    `told` counts the events about steering among those before: they share the counter of the turn. Spec: X6.
+    """
+
+    lane: Lane
+    turn: Turn
+    request: dict[str, Any]
+    steps: list[Step]
+    running: bool
+    at: int = 0
+    number: int = 0
+    told: int = 0
+    steers: list[Steer] = field(default_factory=list)
+    woken: bool = False
+
+    @property
+    def instant(self) -> bool:
+        """Whether it takes no time."""
+        return not any(isinstance(step, Wait) for step in self.steps)
+
+    def take_number(self) -> int:
+        """Return the number of an event that is told beside the turn's own."""
+        self.told += 1
+        self.number += 1
+        return self.number - 1
+
+
+Out = Say | Playback
+
+
+class Ended(NamedTuple):
+    """What is remembered of a turn that is over."""
+
+    lane: Lane
+    status: str
+    number: int
+
+
+class Connection:
+    """What one socket knows."""
+
+    def __init__(self, engine: Engine, project: str) -> None:
+        self._engine, self._project = engine.over_sockets(), project
+        self._rules = engine.rules
+        self._near = Nearby()
+        self._lanes = Lanes()
+        self._active: dict[str, Playback] = {}
+        self._ended: dict[str, Ended] = {}
+        self._queued: dict[str, tuple[Lane, list[Steer]]] = {}  # response that waits for its answers → submissions
+        self._waiting_bytes = 0
+        self._submitted = 0
+        self._opened_at = self._now()
+
+    def _now(self) -> float:
+        return float(self._engine.levers.read_clock(self._project)["now"])
+
+    def seconds_left(self) -> float:
+        """Return how long this connection may go on by the project's clock. Spec: R4.12."""
+        return self._opened_at + LIFETIME_S - self._now()
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits that no more should be read for now."""
+        return self._lanes.waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
+
+    # --- Frames in ---------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Out]:
+        """Take a frame in; returns what is to be said and played because of it."""
+        lane: Lane = None
+        try:
+            frame = frames.read(data)
+            if frame["type"] != frames.CREATE:
+                return [_OTHERS[frame["type"]](self, frame)]
+            lane = frames.lane_of(frame)
+            starts = self._lanes.submit(lane, (frame, len(data)))
+        except (APIError, MockError) as error:
+            return [self._refusal(error, lane)]
+        self._waiting_bytes += len(data)
+        return self._started(starts)
+
+    def _refusal(self, error: APIError | MockError, lane: Lane) -> Say:
+        return Say([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
+
+    def _started(self, starts: Iterable[Start]) -> list[Out]:
+        """Begin what starts; what is refused makes room for what comes next."""
+        outs: list[Out] = []
+        todo = deque(starts)
+        while todo:
+            lane, (frame, size) = todo.popleft()
+            self._waiting_bytes -= size
+            try:
+                outs += self._begun(lane, frame)
+            except Exception as failure:
+                error = _as_error(failure)
+                self._missed(lane, frame.get("previous_response_id"))
+                outs.append(self._refusal(error, lane))
+                todo.extend(self._lanes.ended(lane))
+        return outs
+
+    def _begun(self, lane: Lane, frame: Frame) -> list[Out]:
+        request = self._engine.judged_frame(frame)
+        parent = request.get("previous_response_id")
+        waiting_lane, steers = self._queued.get(parent or "", (None, []))
+        if steers and waiting_lane == lane:
+            request = steering.prepended(request, steers)
+            playback = self._answered(lane, request)
+            del self._queued[parent or ""]
+        else:
+            playback = self._answered(lane, request)
+        return [*self._given_back(lane), playback]
+
+    def _answered(self, lane: Lane, request: dict[str, Any]) -> Playback:
+        """Have a request answered; the parent is captured before anything is said. Spec: R4.11."""
+        if self._rules.zdr == "on":
+            request = {**request, "store": False}
+        delivery = self._engine.answer(self._project, request, self._near)
+        playback = Playback(lane, delivery.turn, request, delivery.steps, delivery.running)
+        self._near.hold(playback.turn.node.parent)
+        self._active[delivery.id] = playback
+        return playback
+
+    # --- Memory ------------------------------------------------------------------------------------------------
+
+    def _place(self, lane: Lane) -> Lane:
+        """Return whose latest response a lane's is. Spec: R4.6 (switch `ws_cache`)."""
+        return lane if self._rules.ws_cache == "per_lane" else None
+
+    def _missed(self, lane: Lane, parent: Any) -> None:
+        """Forget the parent of a continuation on its own lane that failed; a fork's parent stays. Spec: R4.8."""
+        place = self._place(lane)
+        if parent is not None and self._near.latest(place) == parent:
+            self._near.evict(place)
+
+    def _remember(self, playback: Playback) -> None:
+        turn = playback.turn
+        if turn.node.status in self._rules.chain_onto:
+            self._near.keep(self._place(playback.lane), turn.id, None if turn.stored else turn.node)
+        else:
+            self._missed(playback.lane, playback.request.get("previous_response_id"))
+        self._near.release(turn.node.parent)
+        self._ended[turn.id] = Ended(playback.lane, turn.node.status, playback.number)
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+    # --- Turns in time -----------------------------------------------------------------------------------------
+
+    def advance(self, playback: Playback) -> Step | None:
+        """Return what a turn does next, its events as frames, None when it is over.
+
+        Before its last events leave, the turn is written: whoever has read them finds it (read your writes).
+        """
+        if playback.at == len(playback.steps):
+            return None
+        step = playback.steps[playback.at]
+        playback.at += 1
+        if isinstance(step, Wait):
+            return step
+        told = playback.told
+        playback.number += len(step.events)
+        if playback.at == len(playback.steps):
+            self._commit(playback)
+        return Emit([self._framed(event, told, playback.lane) for event in step.events])
+
+    def _framed(self, event: Event, told: int, lane: Lane) -> Event:
+        if told:
+            event = {**event, "sequence_number": event["sequence_number"] + told}
+        if event["type"] == "error":
+            event = {**event, "error": frames.members(event["error"], self._rules.ws_null_members)}
+        return frames.tagged(event, lane)
+
+    def _commit(self, playback: Playback) -> None:
+        if playback.running:
+            self._engine.finish(self._project, playback.turn.id)
+        del self._active[playback.turn.id]
+        self._remember(playback)
+
+    def waited(self, playback: Playback) -> None:
+        """Note that time has passed; a turn that the clock has ended waits no more."""
+        if self._engine.interrupted(self._project, playback.turn.id, playback.number) is not None:
+            rest = playback.steps[playback.at :]
+            playback.steps[playback.at :] = [step for step in rest if isinstance(step, Emit)]
+
+    def finished(self, playback: Playback) -> list[Out]:
+        """Return what follows a turn whose last events were sent: its successor, or what waited for its lane."""
+        outs: list[Out] = []
+        if playback.steers:
+            owed = steering.required_input(playback.turn.final["output"])
+            if not owed:
+                follower = self._successor(playback)
+                if isinstance(follower, Playback):
+                    return [follower]
+                outs.append(follower)
+            else:
+                self._queued[playback.turn.id] = (playback.lane, playback.steers)
+                outs.append(self._pending(playback, owed))
+        return [*outs, *self._started(self._lanes.ended(playback.lane))]
+
+    def leave(self) -> None:
+        """Note that the client is gone: turns under way go on or are cancelled, the rest is forgotten. Spec: R9.20."""
+        for playback in self._active.values():
+            if playback.running:
+                self._engine.leave(self._project, playback.turn.id)
+        self._active.clear()
+
+    # --- Steering ----------------------------------------------------------------------------------------------
+
+    def _steer(self, frame: Frame) -> Say:
+        """Answer a steering submission. Spec: R4.16."""
+        frames.check_addressed(frame, "previous_response_id")
+        id = frame["previous_response_id"]
+        playback = self._active.get(id)
+        refusal = self._steering_refusal(frame, id, playback)
+        if playback is None or refusal is not None:
+            code, message = refusal or ("response_not_found", "")
+            number = playback.take_number() if playback else 0
+            lane = playback.lane if playback else self._ended[id].lane if id in self._ended else None
+            return Say([frames.tagged(frames.steer_failed(frame, code, message, number), lane)])
+        self._submitted += 1
+        steer = Steer(_steer_id(id, self._submitted), frame)
+        playback.steers.append(steer)
+        accepted = frames.steer_accepted(steer.id, id, playback.take_number())
+        self._stop_early(playback)
+        return Say([frames.tagged(accepted, playback.lane)])
+
+    def _steering_refusal(self, frame: Frame, id: str, playback: Playback | None) -> tuple[str, str] | None:
+        """Return code and sentence of the refusal of a submission, None when it is taken; the sentences are ours."""
+        try:
+            frames.check_steer(frame)
+        except APIError as error:
+            return "invalid_input", error.message
+        if playback is None:
+            ended = self._ended.get(id)
+            if ended is None:
+                return "response_not_found", f"Response with id '{id}' not found."
+            if ended.status == "completed":
+                return "response_already_completed", f"Response '{id}' has already completed."
+            return "response_not_active", f"Response '{id}' is no longer accepting steering input."
+        reason = steering.unsupported(playback.request, known_model(playback.request, self._rules))
+        if reason is not None:
+            return "steering_not_supported", reason
+        if len(playback.steers) >= steering.MOST_PENDING:
+            return "too_many_pending_steers", f"Too much steering input is pending for response '{id}'."
+        return None
+
+    def _stop_early(self, playback: Playback) -> None:
+        """Let a turn end at the next safe boundary, if one comes before its end."""
+        past = [event for step in playback.steps[: playback.at] if isinstance(step, Emit) for event in step.events]
+        ahead = [event for step in playback.steps[playback.at :] if isinstance(step, Emit) for event in step.events]
+        stop = steering.boundary(past, ahead)
+        if stop is None:
+            return
+        kept = sum(event["type"] == "response.output_item.done" for event in [*past, *ahead[:stop]])
+        rest = _first(playback.steps[playback.at :], stop)
+        turn = self._engine.stop_early(
+            self._project, playback.turn, playback.request, kept, self._near, seconds=duration(rest)
+        )
+        playback.turn = turn
+        final = echo.without_billing(turn.final)
+        terminal = events.lifecycle("response.incomplete", final, len(past) + stop)
+        playback.steps[playback.at :] = [*rest, Emit([terminal])]
+        playback.woken = stop == 0
+
+    def _successor(self, playback: Playback) -> Out:
+        """Return the turn that goes on with what was submitted, or why there is none. Spec: R4.16 B."""
+        id, lane = playback.turn.id, playback.lane
+        try:
+            return self._answered(lane, steering.successor(playback.request, id, playback.steers))
+        except Exception as failure:
+            message = _as_error(failure).message
+            self._missed(lane, id)
+            return self._uncommitted(playback.steers, message, lane)
+
+    def _uncommitted(self, steers: Iterable[Steer], message: str, lane: Lane) -> Say:
+        code = "successor_creation_failed"
+        failed = [frames.steer_failed(one.frame, code, message, 0, one.id) for one in steers]
+        return Say([frames.tagged(event, lane) for event in failed])
+
+    def _pending(self, playback: Playback, owed: list[dict[str, Any]]) -> Say:
+        """Tell each submission that it waits for the client's answers. Spec: R4.16 C."""
+        id = playback.turn.id
+        told = [frames.steer_pending(one.id, id, owed, playback.take_number()) for one in playback.steers]
+        return Say([frames.tagged(event, playback.lane) for event in told])
+
+    def _given_back(self, lane: Lane) -> list[Say]:
+        """Return the submissions that can't be committed any more, since their lane goes on without them."""
+        lost = [id for id, (waiting_lane, _) in self._queued.items() if waiting_lane == lane]
+        said = []
+        for id in lost:
+            message = f"The lane went on without the required input of response '{id}'."
+            said.append(self._uncommitted(self._queued.pop(id)[1], message, lane))
+        return said
+
+    # --- Injection ---------------------------------------------------------------------------------------------
+
+    def _inject(self, frame: Frame) -> Say:
+        """Refuse an injection: only multi-agent responses take one, and there are none here. Spec: X7, R15.8."""
+        frames.check_addressed(frame, "response_id")
+        id = frame["response_id"]
+        if id in self._active:
+            raise MockError("The mock does not support multi-agent responses.", status=501, param="response_id")
+        ended = self._ended.get(id)
+        if ended is None:
+            return Say([frames.inject_failed(frame, 0, ended=False)])
+        return Say([frames.tagged(frames.inject_failed(frame, ended.number, ended=True), ended.lane)])
+
+
+_OTHERS: dict[str, Callable[[Connection, Frame], Out]] = {
+    frames.STEER: Connection._steer,
+    frames.INJECT: Connection._inject,
+}
+
+
+def _as_error(failure: Exception) -> APIError | MockError:
+    """Return what is said of a failure; one of the mock's own is logged. Nobody else's mistake may stop a lane."""
+    if isinstance(failure, APIError | MockError):
+        return failure
+    log.error("a fault of the mock: response.create", exc_info=failure)
+    return MockError("The mock itself failed; its log has the traceback.", status=500)
+
+
+def _steer_id(response_id: str, number: int) -> str:
+    """Return the id of a submission. Spec: X6."""
+    return "steer_" + blake2b(f"{response_id}/{number}".encode(), digest_size=16).hexdigest()
+
+
+def _first(steps: list[Step], count: int) -> list[Step]:
+    """Return the beginning of a delivery: so many events, and the waiting between them."""
+    kept: list[Step] = []
+    for step in steps:
+        if count == 0:
+            break
+        if isinstance(step, Emit):
+            step = Emit(step.events[:count])
+            count -= len(step.events)
+        kept.append(step)
+    return kept

@@ -1,0 +1,146 @@
+"""A WebSocket served: frames from the socket to the connection, turns played in time. Spec: R4.1 to R4.18.
+
+Turns that take no time are played where their frame was read; one that takes time is a task of its own, so that lanes
+go on beside each other. All frames leave under one lock, a row of events at a time, and wait while the client does not
+read: a slow reader stops the turns and the reading, and nothing piles up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Message, Receive, Send
+
+from mockserver.connections import Connection, Out, Playback, Say
+from mockserver.core.turn import Wait
+from mockserver.wire import frames
+from mockserver.wire.events import Event
+
+log = logging.getLogger("understudy")
+
+POLL_S = 1.0  # how often a clock is looked at that another process may have moved
+NORMAL = 1000
+
+
+class Socket:
+    """One accepted WebSocket. `shared` says that other processes serve the same projects."""
+
+    def __init__(self, connection: Connection, receive: Receive, send: Send, *, shared: bool = False) -> None:
+        self._connection = connection
+        self._receive, self._send = receive, send
+        self._shared = shared
+        self._lock = asyncio.Lock()
+        self._clock_moved = asyncio.Event()
+        self._room = asyncio.Event()
+        self._gone = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wakes: dict[Playback, asyncio.Event] = {}
+
+    def clock_moved(self) -> None:
+        """Note that somebody moved the project's clock."""
+        self._clock_moved.set()
+
+    async def serve(self) -> None:
+        """Accept, and serve until one side closes."""
+        await self._send({"type": "websocket.accept"})
+        self._keep(self._watch())
+        try:
+            while (message := await self._receive())["type"] == "websocket.receive":
+                await self._do(self._connection.receive(_data(message)))
+                while self._connection.congested and not self._gone:
+                    self._room.clear()
+                    await self._room.wait()
+        except OSError:
+            pass  # the client went away while it was written to
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._connection.leave()
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            self._gone = True
+            if not isinstance(failure, OSError):  # what a write raises once the client is gone
+                log.error("a fault of the mock: WebSocket", exc_info=failure)
+        self._room.set()
+
+    async def _watch(self) -> None:
+        """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
+        while (left := self._connection.seconds_left()) > 0:
+            self._clock_moved.clear()
+            waiting = asyncio.ensure_future(self._clock_moved.wait())
+            await asyncio.wait([waiting], timeout=min(left, POLL_S) if self._shared else left)
+            waiting.cancel()
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        await self._say([frames.connection_limit_reached()])
+        await self._send({"type": "websocket.close", "code": NORMAL})
+
+    async def _do(self, outs: Iterable[Out]) -> None:
+        """Say what is to be said, play what is to be played; what takes time goes on by itself."""
+        todo = deque(outs)
+        while todo:
+            out = todo.popleft()
+            if isinstance(out, Say):
+                await self._say(out.frames)
+                self._wake()
+            elif out.instant:
+                todo.extend(await self._play(out))
+            else:
+                self._keep(self._play_on(out))
+
+    async def _play_on(self, playback: Playback) -> None:
+        wake = self._wakes[playback] = asyncio.Event()
+        try:
+            outs = await self._play(playback, wake)
+        finally:
+            del self._wakes[playback]
+        await self._do(outs)
+
+    async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
+        connection = self._connection
+        while (step := connection.advance(playback)) is not None:
+            if not isinstance(step, Wait):
+                await self._say(step.events)
+            elif wake is not None:
+                await _rest(step.seconds, wake)
+                connection.waited(playback)
+        self._room.set()
+        return connection.finished(playback)
+
+    def _wake(self) -> None:
+        """Wake the turns that were told to stop where they are."""
+        for playback, wake in self._wakes.items():
+            if playback.woken:
+                playback.woken = False
+                wake.set()
+
+    async def _say(self, events: list[Event]) -> None:
+        async with self._lock:
+            for event in events:
+                await self._send({"type": "websocket.send", "text": frames.text(event)})
+
+
+def _data(message: Message) -> bytes:
+    """Return a frame's bytes, text or binary."""
+    text = message.get("text")
+    return message["bytes"] if text is None else text.encode()
+
+
+async def _rest(seconds: float, wake: asyncio.Event) -> None:
+    """Wait, unless woken before."""
+    wake.clear()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(wake.wait(), seconds)
