@@ -15,6 +15,7 @@ from mockserver.core.lifecycle import Running, read_running
 from mockserver.core.lineage import live_response, missing
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, Put, State
+from mockserver.core.transitions import BACKGROUND, GONE, WAYS, moved
 from mockserver.core.turn import Emit, Step, Wait
 from mockserver.wire import echo, errors, events
 from mockserver.wire.encoding import json_body
@@ -26,7 +27,7 @@ Steps = Callable[[Running], list[Step]]
 
 def queued(final: dict[str, Any]) -> dict[str, Any]:
     """Return the Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
-    return {**echo.begun(final), "status": "queued"}
+    return {**echo.begun(final), "status": moved(BACKGROUND, GONE, "create")}
 
 
 def split(steps: list[Step], elapsed: float) -> tuple[list[Event], list[Step]]:
@@ -78,10 +79,14 @@ def under_way(state: State, id: str, steps_of: Steps, query: RetrieveQuery, now:
 
 
 def cancel(state: State, id: str, rules: Rules, now: float, steps_of: Steps) -> tuple[bytes, list[Change]]:
-    """Cancel a response in the background; raises E75, E76, E77, a cancelled one stays as it is. Spec: R6.3–R6.5."""
+    """Cancel a response in the background; raises E75, E76, E77, a cancelled one stays as it is.
+
+    Spec: O6, R6.3–R6.5.
+    """
     running = read_running(state, id)
     if running is not None and running.background:
         past, _ = split(steps_of(running), now - running.started_at)
+        moved(BACKGROUND, seen(past)["status"], "cancel", id=id)
         kept = done_items(past) if rules.cancelled_output == "kept" else []
         changes = lifecycle.cancel(state, running, rules, [item["id"] for item in kept])
         written = next(change.doc for change in changes if isinstance(change, Put) and change.kind == "response")
@@ -89,10 +94,7 @@ def cancel(state: State, id: str, rules: Rules, now: float, steps_of: Steps) -> 
     body, node = state.get("response", id), live_response(state, id, rules, now)
     if body is None or node is None:
         raise missing(state, id, rules, now)
-    if not orjson.loads(body)["background"]:
-        raise errors.cannot_cancel_synchronous()
-    if node.status != "cancelled":
-        raise errors.cannot_cancel(node.status)
+    moved(WAYS[orjson.loads(body)["background"]], node.status, "cancel", id=id)
     return body, []
 
 

@@ -27,6 +27,7 @@ from mockserver.core.state import (
     read_conversation,
     read_summary,
 )
+from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
 from mockserver.core.turn import Turn
 from mockserver.wire import echo, errors
 from mockserver.wire.encoding import json_body, stored_json
@@ -154,34 +155,40 @@ def read_running(state: State, id: str) -> Running | None:
 
 
 def finish(state: State, running: Running, rules: Rules) -> list[Change]:
-    """Return the changes that end a running turn."""
+    """Return the changes that end a running turn. Spec: O6."""
+    node = decode_node(running.node)
+    moved(WAYS[running.background], IN_PROGRESS, "end", to=node.status)
     body = None if running.body is None else running.body.encode()
-    return [Delete("running", running.id), *commit(state, decode_node(running.node), body, running.order, rules)]
+    return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
 
 
 def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] = ()) -> list[Change]:
     """Return the changes that end a running turn early: its conversation is free; of its output only `kept` stays.
 
-    Spec: R2.13, R6.5, R9.20.
+    Spec: O6, R2.13, R6.5, R9.20.
     """
+    status = moved(WAYS[running.background], IN_PROGRESS, "cancel" if running.background else "leave")
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
     summary = context.grown(read_summary(state, node.parent), items, turns=1)
-    node = replace(node, packed=items, summary=summary, status="cancelled", cues={})
-    body = None if running.body is None else json_body(_cancelled(orjson.loads(running.body), kept))
+    node = replace(node, packed=items, summary=summary, status=status, cues={})
+    body = None if running.body is None else json_body(_stopped(orjson.loads(running.body), status, kept))
     return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
 
 
-def _cancelled(final: dict[str, Any], kept: Collection[str]) -> dict[str, Any]:
+def _stopped(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:
     output = [item for item in final["output"] if item["id"] in kept]
-    return {**final, **echo.begun(final), "output": output, "status": "cancelled"}
+    return {**final, **echo.begun(final), "output": output, "status": status}
 
 
 def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:
-    """Delete a response: it can't be had or continued any more; what was built on it stands. Spec: R1.11, R1.31."""
+    """Delete a response: it can't be had or continued any more; what was built on it stands.
+
+    Spec: O6, R1.11, R1.13, R1.31.
+    """
     running = read_running(state, id)
-    if running is not None and running.background:
-        raise errors.cannot_delete_in_flight()
+    if running is not None:
+        moved(WAYS[running.background], IN_PROGRESS, "delete", id=id)
     node = live_response(state, id, rules, now)
     if node is None or state.get("response", id) is None:
         raise errors.response_not_found(id)

@@ -1,0 +1,91 @@
+"""The statuses of a response, what moves it from one to another, and who is refused to: a table. Spec: O6, R6.3, R6.4.
+
+    foreground  in_progress → completed | incomplete | failed      (the client leaves: cancelled, if the switch says so)
+    background  queued → in_progress → completed | incomplete | failed
+                queued | in_progress  – cancel →  cancelled
+
+A response in the foreground that still runs is not there for any call (R9.21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from mockserver.wire import errors
+from mockserver.wire.errors import APIError
+
+FOREGROUND, BACKGROUND = "foreground", "background"
+WAYS = {False: FOREGROUND, True: BACKGROUND}  # by the request's `background`
+QUEUED, IN_PROGRESS = "queued", "in_progress"
+COMPLETED, INCOMPLETE, FAILED, CANCELLED = "completed", "incomplete", "failed", "cancelled"
+RUN = (COMPLETED, INCOMPLETE, FAILED)
+ENDED = (*RUN, CANCELLED)
+GONE = ""  # not there: before it is created, after it is deleted
+
+
+class At(NamedTuple):
+    """Something that happens to a response: in which way it was created, its status then, and what happens."""
+
+    way: str
+    status: str
+    by: str
+
+
+Refusal = Callable[[str, str], APIError]  # of (id, status)
+
+MOVES: Mapping[At, tuple[str, ...]] = {
+    At(FOREGROUND, GONE, "create"): (IN_PROGRESS,),
+    At(FOREGROUND, IN_PROGRESS, "end"): RUN,
+    At(FOREGROUND, IN_PROGRESS, "leave"): (CANCELLED,),
+    At(FOREGROUND, IN_PROGRESS, "steer"): (INCOMPLETE,),
+    At(BACKGROUND, GONE, "create"): (QUEUED,),
+    At(BACKGROUND, QUEUED, "start"): (IN_PROGRESS,),
+    At(BACKGROUND, IN_PROGRESS, "end"): RUN,
+    At(BACKGROUND, QUEUED, "cancel"): (CANCELLED,),
+    At(BACKGROUND, IN_PROGRESS, "cancel"): (CANCELLED,),
+    At(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),
+    **{At(way, status, "delete"): (GONE,) for way in WAYS.values() for status in ENDED},
+}
+
+
+def _not_found(id: str, status: str) -> APIError:
+    return errors.response_not_found(id)
+
+
+def _synchronous(id: str, status: str) -> APIError:
+    return errors.cannot_cancel_synchronous()
+
+
+def _over(id: str, status: str) -> APIError:
+    return errors.cannot_cancel(status)
+
+
+def _in_flight(id: str, status: str) -> APIError:
+    return errors.cannot_delete_in_flight()
+
+
+REFUSALS: Mapping[At, Refusal] = {
+    At(FOREGROUND, IN_PROGRESS, "cancel"): _not_found,
+    At(FOREGROUND, IN_PROGRESS, "delete"): _not_found,
+    **{At(FOREGROUND, status, "cancel"): _synchronous for status in ENDED},
+    **{At(BACKGROUND, status, "cancel"): _over for status in RUN},
+    At(BACKGROUND, QUEUED, "delete"): _in_flight,
+    At(BACKGROUND, IN_PROGRESS, "delete"): _in_flight,
+}
+
+
+def moved(way: str, status: str, by: str, *, id: str = "", to: str | None = None) -> str:
+    """Return the status to which something moves a response, the one that `to` says where there are several.
+
+    Raises the refusal of a call that the table refuses, and LookupError for what it does not know.
+    """
+    at = At(way, status, by)
+    if at in REFUSALS:
+        raise REFUSALS[at](id, status)
+    after = MOVES[at]
+    if to is None:
+        to = after[0]
+    if to not in after:
+        raise LookupError(f"{by} does not move a response in the {way} from {status} to {to}")
+    return to
