@@ -1,0 +1,211 @@
+"""The errors that the fixed rules expect, as the error table of the API has them (Spec: E1–E101).
+
+A row's `guessed` members are nobody's measurement: they are the mock's own, and asked of no other server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+GUESSED = ("code", "param", "message")
+
+
+class Refusal(NamedTuple):
+    """An error: its row, HTTP status, `code`, `param`, `message`."""
+
+    row: str
+    status: int
+    code: str | None
+    param: str | None
+    message: str
+    guessed: tuple[str, ...] = ()
+
+
+def unknown_parameter(path: str, hint: str = "") -> Refusal:
+    """A key that the API doesn't know, with the names it may have meant."""
+    return Refusal("E5", 400, "unknown_parameter", path, f"Unknown parameter: '{path}'.{hint}")
+
+
+def missing(path: str) -> Refusal:
+    """A member that has to be there."""
+    return Refusal("E9", 400, "missing_required_parameter", path, f"Missing required parameter: '{path}'.")
+
+
+def wrong_type(path: str, expected: str, found: str) -> Refusal:
+    """A value of another JSON type."""
+    message = f"Invalid type for '{path}': expected {expected}, but got {found} instead."
+    return Refusal("E10", 400, "invalid_type", path, message)
+
+
+def no_model(name: str) -> Refusal:
+    """A model that does not exist."""
+    return Refusal("E11", 400, "model_not_found", "model", f"The requested model '{name}' does not exist.")
+
+
+def no_input() -> Refusal:
+    """Nothing to answer."""
+    message = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided."
+    return Refusal("E13", 400, "missing_required_parameter", None, message)
+
+
+def not_one_of(path: str, value: str, values: Sequence[str]) -> Refusal:
+    """A value outside an enumeration; `values` in the service's own order."""
+    quoted = [f"'{one}'" for one in values]
+    listed = " and ".join(quoted) if len(quoted) == 2 else ", ".join(quoted[:-1]) + f", and {quoted[-1]}"
+    return Refusal("E22", 400, "invalid_value", path, f"Invalid value: '{value}'. Supported values are: {listed}.")
+
+
+def too_small(path: str, least: int, value: int) -> Refusal:
+    """An integer below its minimum."""
+    message = f"Invalid '{path}': integer below minimum value. Expected a value >= {least}, but got {value} instead."
+    return Refusal("E24", 400, "integer_below_min_value", path, message)
+
+
+def too_big(path: str, most: int, value: int) -> Refusal:
+    """An integer above its maximum."""
+    message = f"Invalid '{path}': integer above maximum value. Expected a value <= {most}, but got {value} instead."
+    return Refusal("E25", 400, "integer_above_max_value", path, message)
+
+
+def too_long(path: str, most: int, length: int) -> Refusal:
+    """A string that is too long."""
+    text = f"Expected a string with maximum length {most}, but got a string with length {length} instead."
+    return Refusal("E27", 400, "string_above_max_length", path, f"Invalid '{path}': string too long. {text}")
+
+
+def too_many(path: str, most: int, length: int, guessed: tuple[str, ...] = ()) -> Refusal:
+    """An array that is too long."""
+    text = f"Expected an array with maximum length {most}, but got an array with length {length} instead."
+    return Refusal("E29", 400, "array_above_max_length", path, f"Invalid '{path}': array too long. {text}", guessed)
+
+
+def too_many_pairs(found: int) -> Refusal:
+    """Metadata with more than 16 pairs."""
+    text = f"Expected an object with at most 16 properties, but got an object with {found} properties instead."
+    return Refusal(
+        "E31", 400, "object_above_max_properties", "metadata", f"Invalid 'metadata': too many properties. {text}"
+    )
+
+
+def bad_id(path: str, value: str) -> Refusal:
+    """An id with characters that no id has."""
+    text = "Expected an ID that contains letters, numbers, underscores, or dashes"
+    message = f"Invalid '{path}': '{value}'. {text}, but this value contained additional characters."
+    return Refusal("E33", 400, "invalid_value", path, message, ("code",))
+
+
+def wrong_prefix(path: str, value: str, prefix: str) -> Refusal:
+    """An id of another kind of thing."""
+    message = f"Invalid '{path}': '{value}'. Expected an ID that begins with '{prefix}'."
+    return Refusal("E34", 400, "invalid_value", path, message, ("code",))
+
+
+def parent_and_conversation() -> Refusal:
+    """Both ways to continue at once."""
+    message = "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'."
+    return Refusal("E37", 400, "mutually_exclusive_parameters", None, message)
+
+
+def not_with_this_model(name: str) -> Refusal:
+    """A sampling parameter that reasoning models don't have."""
+    message = f"Unsupported parameter: '{name}' is not supported with this model."
+    return Refusal("E40", 400, None, name, message)
+
+
+def over_window() -> Refusal:
+    """More input than the model can take."""
+    message = "Your input exceeds the context window of this model. Please adjust your input and try again."
+    return Refusal("E54", 400, "context_length_exceeded", "input", message)
+
+
+def unverifiable(what: str) -> Refusal:
+    """Encrypted content that can't be read; `what` is `item <id>`, or its first and last four characters."""
+    reason = "Encrypted content could not be decrypted or parsed."
+    message = f"The encrypted content {what} could not be verified. Reason: {reason}"
+    return Refusal("E57", 400, "invalid_encrypted_content", None, message)
+
+
+def no_parent(id: str) -> Refusal:
+    """A response that can't be continued."""
+    message = f"Previous response with id '{id}' not found."
+    return Refusal("E60", 400, "previous_response_not_found", "previous_response_id", message)
+
+
+def no_conversation_to_continue(id: str) -> Refusal:
+    """A conversation that can't be continued."""
+    return Refusal("E63", 404, None, None, f"Conversation with id '{id}' not found.")
+
+
+def no_conversation(id: str) -> Refusal:
+    """A conversation that is not there."""
+    return Refusal("E64", 404, None, None, f"Conversation with id '{id}' not found.", ("code", "param"))
+
+
+def no_such_item(id: str) -> Refusal:
+    """An item that a conversation doesn't hold."""
+    return Refusal("E65", 404, None, None, f"Item with id '{id}' not found in conversation.", ("code", "param"))
+
+
+def no_prompt(id: str) -> Refusal:
+    """A prompt template that is not there."""
+    return Refusal("E66", 404, None, None, f"Prompt with id '{id}' not found.")
+
+
+def locked() -> Refusal:
+    """A conversation that another turn works on."""
+    message = "Another process is currently operating on this conversation. Please retry in a few seconds."
+    return Refusal("E67", 400, "conversation_locked", "conversation", message)
+
+
+def no_item(id: str) -> Refusal:
+    """An input item that names nothing stored."""
+    return Refusal("E68", 404, None, "input", f"Item with id '{id}' not found.")
+
+
+def no_item_unstored(id: str) -> Refusal:
+    """The same in a request that does not store."""
+    hint = (
+        "Items are not persisted when `store` is set to false. "
+        "Try again with `store` set to true, or remove this item from your input."
+    )
+    return Refusal("E69", 404, None, "input", f"Item with id '{id}' not found. {hint}")
+
+
+def twice(id: str) -> Refusal:
+    """An item that is there already."""
+    message = f"Duplicate item found with id {id}. Remove duplicate items from your input and try again."
+    return Refusal("E70", 400, None, "input", message)
+
+
+def unanswered(call_id: str) -> Refusal:
+    """A call without its output."""
+    message = f"No tool output found for function call {call_id}."
+    return Refusal("E71", 400, None, "input", message, ("code", "param"))
+
+
+def uncalled(call_id: str) -> Refusal:
+    """An output without its call."""
+    return Refusal("E72", 400, None, "input", f"No tool call found for function call output with call_id {call_id}.")
+
+
+def no_response(id: str) -> Refusal:
+    """A response that is not there."""
+    return Refusal("E75", 404, None, None, f"Response with id '{id}' not found.", GUESSED)
+
+
+def guess(row: str, status: int, code: str | None, param: str | None, message: str) -> Refusal:
+    """An error of which only the status is sure."""
+    return Refusal(row, status, code, param, message, GUESSED)
+
+
+def not_cancellable(status: str) -> Refusal:
+    """A response that has come to its end, or that is `synchronous`."""
+    row = "E76" if status == "synchronous" else "E77"
+    return guess(row, 400, None, None, f"Cannot cancel a {status} response.")
+
+
+def invalid_url(method: str, path: str) -> Refusal:
+    """A path that there isn't."""
+    message = f"Invalid URL ({method} {path})"
+    return Refusal("E99", 404, None, None, message, GUESSED)

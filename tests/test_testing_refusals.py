@@ -1,0 +1,62 @@
+"""The errors that the rules expect: where the fixtures of the error table have the row, they agree."""
+
+from __future__ import annotations
+
+import pytest
+
+from mockserver.testing import refusals
+from mockserver.testing.refusals import Refusal
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            refusals.not_one_of("order", "x", ("asc", "desc")),
+            "Invalid value: 'x'. Supported values are: 'asc' and 'desc'.",
+        ),
+        (
+            refusals.not_one_of("text.verbosity", "x", ("low", "medium", "high")),
+            "Invalid value: 'x'. Supported values are: 'low', 'medium', and 'high'.",
+        ),
+        (refusals.unknown_parameter("text.zzz"), "Unknown parameter: 'text.zzz'."),
+        (refusals.no_parent("resp_x"), "Previous response with id 'resp_x' not found."),
+        (
+            refusals.twice("msg_x"),
+            "Duplicate item found with id msg_x. Remove duplicate items from your input and try again.",
+        ),
+        (refusals.uncalled("call_x"), "No tool call found for function call output with call_id call_x."),
+    ],
+)
+def test_sentences(error: Refusal, message: str) -> None:
+    """Spec: R1.52."""
+    assert error.message == message
+
+
+def test_rows_and_statuses() -> None:
+    """Spec: R1.24, R1.33, R1.34, R1.37, R2.7, R2.12."""
+    told = {
+        error.row: (error.status, error.code)
+        for error in (
+            refusals.no_parent("x"),
+            refusals.no_conversation_to_continue("x"),
+            refusals.locked(),
+            refusals.no_item("x"),
+            refusals.no_item_unstored("x"),
+            refusals.twice("x"),
+            refusals.unanswered("x"),
+            refusals.uncalled("x"),
+            refusals.no_response("x"),
+        )
+    }
+    assert told == {
+        "E60": (400, "previous_response_not_found"),
+        "E63": (404, None),
+        "E67": (400, "conversation_locked"),
+        "E68": (404, None),
+        "E69": (404, None),
+        "E70": (400, None),
+        "E71": (400, None),
+        "E72": (400, None),
+        "E75": (404, None),
+    }
