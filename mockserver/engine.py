@@ -164,7 +164,7 @@ class Engine:
         if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
             newest_first = partial(_behind, newest_first, {"type": compaction.TRIGGER})
         return Prompt(
-            request=admission.request,
+            request=admission.asked,
             model=admission.model,
             input=admission.seen,
             newest_first=newest_first,
@@ -172,6 +172,7 @@ class Engine:
             turn=admission.before.turn + 1,
             seed=operation.mint.seed("reply"),
             transport=_transport(operation.state, admission.request),
+            input_tokens=admission.input_tokens,
         )
 
     def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply) -> tuple[Delivery, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
@@ -11,7 +12,7 @@ from mockserver.core import context
 from mockserver.core.rules import Rules
 from mockserver.core.state import Summary
 from mockserver.wire import catalog, render
-from tests.driving import Driver
+from tests.driving import Driver, refused, text_of
 
 RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
 ITEMS = st.sampled_from(
@@ -52,3 +53,35 @@ def test_T7_a_call_replayed_without_id_costs_three_less() -> None:
     id = drive.conversation(items=[call])["id"]
     known = drive.create([output], conversation=id)["usage"]["input_tokens"]
     assert known - drive.create([call, output])["usage"]["input_tokens"] == 3
+
+
+def test_R12_5_the_last_update_of_a_setting_counts_and_others_stay() -> None:
+    low = {"type": "configuration_update", "reasoning": {"effort": "low"}}
+    high = {
+        "type": "configuration_update",
+        "reasoning": {"effort": "high"},
+        "text": {"format": {"type": "json_object"}},
+    }
+    assert context.configured(None, [low, {"type": "message"}, high, {"type": "message"}]) == {
+        "reasoning": {"effort": "high"},
+        "text": {"format": {"type": "json_object"}},
+    }
+    assert context.configured({"text": {"format": {"type": "text"}}}, [low]) == {
+        "text": {"format": {"type": "text"}},
+        "reasoning": {"effort": "low"},
+    }
+    assert context.configured(None, [{"type": "message"}]) is None
+
+
+def test_R12_5_an_update_reaches_the_model_and_not_the_echo() -> None:
+    drive = Driver()
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    shaped = {"type": "json_schema", "name": "n", "schema": schema}
+    update = {"type": "configuration_update", "text": {"format": shaped}}
+    ask = {"model": "gpt-6-astra", "reasoning": {"effort": "low"}}
+    first = drive.create([{"role": "user", "content": "as json"}, update], **ask)
+    assert json.loads(text_of(first["output"][-1])) == {} and first["text"]["format"] == {"type": "text"}
+    later = drive.create("again", previous_response_id=first["id"], **ask)
+    assert json.loads(text_of(later["output"][-1])) == {}
+    twice = refused(drive.create, [update, update, {"role": "user", "content": "x"}], **ask)
+    assert (twice.status, twice.param) == (400, "input[1]")

@@ -160,6 +160,34 @@ def test_R1_35_and_R2_16_an_unanswered_call_blocks_until_answered_or_deleted() -
     assert refused(drive.create, [orphan], conversation=id).message.startswith("No tool call found")
 
 
+def test_R2_16_an_output_whose_call_was_deleted_blocks_until_it_is_deleted_too() -> None:
+    drive = Driver()
+    id = drive.conversation()["id"]
+    call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
+    kept = drive.add(id, call, output, output)  # the call may be answered twice
+    drive.add(id, {"role": "user", "content": "u"})
+    assert drive.create("u", conversation=id)["status"] == "completed"
+    drive.engine.delete_item("p", id, kept[0]["id"])
+    for _ in kept[1:]:
+        stuck = refused(drive.create, "u", conversation=id)
+        assert summary(stuck) == (
+            400,
+            "No tool call found for function call output with call_id call_1.",
+            "input",
+            None,
+        )
+        drive.engine.delete_item("p", id, kept.pop()["id"])
+    assert drive.create("u", conversation=id)["status"] == "completed"
+
+
+def test_an_output_without_a_call_may_be_added_by_hand_and_blocks() -> None:
+    drive = Driver()
+    id = drive.conversation()["id"]
+    drive.add(id, {"type": "function_call_output", "call_id": "call_1", "output": "x"})
+    assert refused(drive.create, "u", conversation=id).message.startswith("No tool call found")
+
+
 def test_items_added_by_hand_pair_too() -> None:
     drive = Driver()
     id = drive.conversation()["id"]

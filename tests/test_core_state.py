@@ -24,7 +24,9 @@ class Records:
 
 def node(id: str, parent: str | None, *texts: str) -> Node:
     tally = Tally(5, 1, 0, (("call_1", "f", None),), True)
-    summary = Summary(2, 1, {"call_1": "function_call_output"}, True, "class", tally)
+    summary = Summary(
+        2, 1, {"call_1": "function_call_output"}, True, {"reasoning": {"effort": "low"}}, "call_2", "class", tally
+    )
     return Node(id, parent, [{"id": text, "text": text} for text in texts], 1, 5, summary, "0ab", "completed", "conv_1")
 
 

@@ -212,3 +212,21 @@ def test_a_tight_cap_leaves_no_room_for_thinking() -> None:
 def test_same_prompt_same_reply() -> None:
     again = [respond(user("weather"), tools=[WEATHER], model="gpt-5.6-terra", seed="7") for _ in range(2)]
     assert again[0] == again[1]
+
+
+def test_R7_8_hosted_calls_beyond_max_tool_calls_are_not_made_and_cues_follow() -> None:
+    search, mine = {"type": "web_search_call"}, called("f")
+    reply = Reply(output=(search, mine, search, message_item(prompt(user("x")), text_part("ok"))), cues={"3": {"a": 1}})
+    cut = cap(reply, prompt(user("x"), max_tool_calls=1), count)
+    assert [item["type"] for item in cut.output] == ["web_search_call", "function_call", "message"]
+    assert cut.cues == {"2": {"a": 1}}
+    assert cap(reply, prompt(user("x"), max_tool_calls=2), count).output == reply.output
+
+
+def test_R7_1_the_window_caps_what_is_left_of_it() -> None:
+    asked = prompt(user("hi"), model="gpt-4o-mini")
+    asked.input_tokens = 128_000 - 20
+    long = Reply(output=(message_item(asked, text_part(" word" * 30)),))
+    cut = cap(long, asked, count)
+    assert cut.incomplete == "max_output_tokens"
+    assert output_tokens(list(cut.output), 0, asked.request, asked.model, count) == 20

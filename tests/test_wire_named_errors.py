@@ -24,6 +24,7 @@ def test_every_named_error_has_its_own_code(code: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
+        ({"code": "credit_balance_exhausted"}, (429, "insufficient_quota", None, "credit_balance_exhausted")),
         ({}, (500, "server_error", None, "server_error")),
         ({"status": 429}, (429, "tokens", None, "rate_limit_exceeded")),
         ({"status": 503}, (503, "service_unavailable_error", None, "server_is_overloaded")),

@@ -15,7 +15,7 @@ from mockserver.core.lookup import resolve_items
 from mockserver.core.rules import Rules
 from mockserver.core.sealed import unseal
 from mockserver.core.state import Item, State, Summary, items_back, items_up_to
-from mockserver.wire import capability, catalog, errors, render
+from mockserver.wire import capability, catalog, complaints, errors, render
 from mockserver.wire.catalog import Model
 from mockserver.wire.ids import Mint, partition_of
 from mockserver.wire.render import Tally
@@ -46,6 +46,19 @@ class Admission(NamedTuple):
     overflow: bool = False
     restart: int | None = None
     compacts: str = ""
+
+    @property
+    def configuration(self) -> dict[str, Any] | None:
+        """What the context has changed of the configuration, None if nothing. Spec: R12.5."""
+        return context.configured(self.before.configuration, self.items)
+
+    @property
+    def asked(self) -> Request:
+        """The request as the model obeys it: what the context has configured counts more. Spec: R12.5."""
+        changed = self.configuration
+        if changed is None:
+            return self.request
+        return {**self.request, **{key: {**(self.request.get(key) or {}), **new} for key, new in changed.items()}}
 
     @property
     def inherited(self) -> int:
@@ -98,8 +111,8 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     if tokens > model.max_input_tokens:
         return over_window(state, admission, items, rules)
     compacts = "trigger" if triggered else "threshold" if compaction.exceeded(request, tokens, model) else ""
-    if compacts:
-        compaction.refuse_configured(chain(kept, items_back(state, lineage.head)), "Compaction")
+    if compacts and admission.configuration is not None:
+        raise complaints.configured_history("Compaction")
     return admission._replace(compacts=compacts)
 
 
@@ -113,7 +126,10 @@ def admitted_items(
     items, triggered = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
     mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
     pending = {**lineage.summary.pending, **compaction.owed(items, rules)}
+    if lineage.summary.orphaned and compaction.start(items) is None:
+        raise errors.no_tool_call(lineage.summary.orphaned)
     pairing.check(pending, items, items_back(state, lineage.head))
+    check_updates(state, items, lineage)
     check_content(request, items, lineage.summary, model, rules)
     return items, triggered
 
@@ -128,7 +144,8 @@ def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now
     mint.mark = "01"  # nothing of it is persisted (Spec: W1)
     items, _ = admitted_items(state, request, lineage, model, rules, mint, now)
     kept, history = [stored_item(item, mint) for item in items], items_up_to(state, lineage.head)
-    compaction.refuse_configured(chain(history, kept), "Compaction")
+    if context.configured(lineage.summary.configuration, kept) is not None:
+        raise complaints.configured_history("Compaction")
     paid = [*history, *context.paid(items, kept)]
     tokens = render.compact_input_tokens(request, paid, model, rules.count, context.hidden_tokens(rules))
     if tokens > model.max_input_tokens:
@@ -167,7 +184,8 @@ def fitted(
     if request.get("truncation") != "auto":
         return None
     items = [*items_up_to(state, lineage.head), *context.paid(sent, kept)]
-    compaction.refuse_configured(items, "Truncation")
+    if context.configured(lineage.summary.configuration, kept) is not None:
+        raise complaints.configured_history("Truncation")
     return truncation.fit(compaction.read_of(items), request, model, rules)
 
 
@@ -214,6 +232,15 @@ def check_content(request: Request, items: list[Item], before: Summary, model: M
     asked = (request.get("text") or {}).get("format", {}).get("type")
     if asked == "json_object" and rules.json_word == "require":
         capability.check_json_word(request, message_texts(items))
+
+
+def check_updates(state: State, items: list[Item], lineage: Lineage) -> None:
+    """Refuse two `configuration_update` items side by side. Spec: R12.5."""
+    for at, item in enumerate(items):
+        if item["type"] == context.UPDATE:
+            before = items[at - 1] if at else next(items_back(state, lineage.head), None)
+            if before is not None and before["type"] == context.UPDATE:
+                raise complaints.adjacent_updates(at)
 
 
 def reasoning_read(items: list[Item], before: Summary) -> bool:

@@ -20,7 +20,6 @@ from mockserver.wire.resources import present
 Request = dict[str, Any]
 
 TRIGGER = "compaction_trigger"
-UNUSABLE = "configuration_update"
 
 
 def read_back(newest_first: Iterable[Item]) -> Iterator[Item]:
@@ -72,10 +71,6 @@ def exceeded(request: Request, input_tokens: int, model: Model) -> bool:
     return False
 
 
-def refuse_configured(history: Iterable[Item], what: str) -> None:
-    """Refuse a context that changes its own configuration: such a one is never compacted or cut. Spec: R5.9."""
-    if any(item["type"] == UNUSABLE for item in history):
-        raise complaints.configured_history(what)
 
 
 # --- What a compaction item holds ----------------------------------------------------------------------------------

@@ -21,18 +21,33 @@ def grown(
     """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
     paired = not before.pending and pairing.PAIRED.isdisjoint(types)
-    count, reasoned = before.count + len(items), before.reasoned or "reasoning" in types
+    count, reasoned, orphaned = before.count + len(items), before.reasoned or "reasoning" in types, before.orphaned
     if "compaction" in types:
         read = types[compaction.start(items) :]
-        count, reasoned = len(read), "reasoning" in read
+        count, reasoned, orphaned = len(read), "reasoning" in read, None
     return Summary(
         count,
         before.turn + turns,
         before.pending if paired else pairing.after(before.pending, items),
         reasoned,
+        configured(before.configuration, items) if UPDATE in types else before.configuration,
+        orphaned,
         cost_class,
         tally,
     )
+
+
+UPDATE = "configuration_update"
+
+
+def configured(configuration: dict[str, Any] | None, items: Iterable[Item]) -> dict[str, Any] | None:
+    """Return what `configuration_update` items have set with `items` behind them; the last counts. Spec: R12.5."""
+    for item in items:
+        if item["type"] == UPDATE:
+            changed = {key: item[key] for key in ("reasoning", "text") if item.get(key)}
+            before = configuration or {}
+            configuration = {**before, **{key: {**before.get(key, {}), **new} for key, new in changed.items()}}
+    return configuration
 
 
 def answered(

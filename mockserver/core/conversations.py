@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
-from mockserver.core import context
+from mockserver.core import compaction, context, pairing
 from mockserver.core.lifecycle import append
 from mockserver.core.pairing import OUTPUTS
 from mockserver.core.rules import Rules
@@ -19,7 +20,9 @@ from mockserver.core.state import (
     Node,
     Put,
     State,
+    Summary,
     item_pointers,
+    items_back,
     nodes_back,
     read_conversation,
     read_entry,
@@ -81,7 +84,7 @@ def _added(
     mint.partition = partition_of_conversation(conversation.id)
     kept = [resources.stored_item(item, mint) for item in resources.input_items(items)]
     kept = _unambiguous(state, conversation, kept, mint)
-    summary = context.grown(read_summary(state, conversation.head), kept)
+    summary = _edited(read_summary(state, conversation.head), kept, items_back(state, conversation.head))
     node = Node(
         mint.node(), conversation.head, kept, len(kept), created_at, summary, mint.partition, "", conversation.id
     )
@@ -132,6 +135,15 @@ def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]
     return conversation.object, changes
 
 
+def _edited(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:
+    """Return the summary of a context that was edited by hand, where an output may have lost its call. Spec: R2.16."""
+    summary = context.grown(before, items, turns=turns)
+    stray = next(iter(pairing.strays(before.pending, items, history)), None)
+    if stray is not None and summary.orphaned is None and compaction.start(items) is None:
+        summary.orphaned = pairing.call_id(stray)
+    return summary
+
+
 def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, list[Node]]:
     """Return the head of a context that lacks an item, and the nodes to write for it: those from the item on, anew.
 
@@ -147,7 +159,8 @@ def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, 
     rebuilt: list[Node] = []
     for node in reversed(behind):
         items = [item for item in node.items if item["id"] != item_id]
-        before = context.grown(before, items, turns=bool(node.status))
+        history = chain(*(copy.items for copy in rebuilt), items_back(state, behind[-1].parent))
+        before = _edited(before, items, history, turns=bool(node.status))
         copy = replace(node, id=f"{node.id}-{item_id}", parent=parent, packed=items, own=len(items), summary=before)
         rebuilt.append(copy)
         parent = copy.id

@@ -63,6 +63,15 @@ def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
     return found
 
 
+def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> list[Item]:
+    """Return the outputs among `items` that answer no call, be it pending or one that `history` holds."""
+    found = orphans(pending, items)
+    if found:
+        answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
+        found = [stray for stray in found if (call_id(stray), stray["type"]) not in answered]
+    return found
+
+
 def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> dict[str, str]:
     """Return the outputs owed after `items`; raises E72 for an orphan output and E71 for an unanswered call.
 
@@ -70,12 +79,8 @@ def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -
     """
     if not pending and PAIRED.isdisjoint([item["type"] for item in items]):
         return pending
-    strays = orphans(pending, items)
-    if strays:
-        answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
-        for stray in strays:
-            if (call_id(stray), stray["type"]) not in answered:
-                raise errors.no_tool_call(call_id(stray) or "")
+    for stray in strays(pending, items, history):
+        raise errors.no_tool_call(call_id(stray) or "")
     left = after(pending, items)
     if left:
         raise errors.no_tool_output(next(iter(left)))

@@ -106,12 +106,16 @@ class Summary:
     `count` is the number of items that a model reads of it, `turn` that of the responses in it, `pending` maps a call
     id to the type of output that is still owed, `reasoned` says whether reasoning items are among those read, `tally`
     is the token cost under `cost_class`, `trail` what the prompt cache must know, once the context is long enough.
+    `configuration` is what `configuration_update` items have changed so far, `orphaned` the call id of an output whose
+    call was deleted.
     """
 
     count: int = 0
     turn: int = 0
     pending: dict[str, str] = field(default_factory=dict)
     reasoned: bool = False
+    configuration: dict[str, Any] | None = None
+    orphaned: str | None = None
     cost_class: str = ""
     tally: Tally | None = None
     trail: Trail | None = None
@@ -155,7 +159,15 @@ class Node:
             self.parent,
             self.own,
             self.created_at,
-            [summary.count, summary.turn, summary.pending, summary.reasoned, summary.cost_class],
+            [
+                summary.count,
+                summary.turn,
+                summary.pending,
+                summary.reasoned,
+                summary.configuration,
+                summary.orphaned,
+                summary.cost_class,
+            ],
             tally and [tally.total, tally.reasoning_now, tally.reasoning_before, tally.pending, tally.answered],
             trail and [trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks],
             self.partition,

@@ -23,7 +23,7 @@ class Prompt:
     own items in stored form. `newest_first()` walks the resolved context (own input included) from its last item back
     to its first and reads no more than is asked for. `item_count` counts that context, `turn` counts responses of this
     chain or conversation from 1, `seed` differs for every turn of a run and is the same in every run. `transport` is
-    http, sse or websocket.
+    http, sse or websocket; `input_tokens` is what reading it all costs.
     """
 
     request: Mapping[str, Any]
@@ -34,6 +34,7 @@ class Prompt:
     turn: int
     seed: str
     transport: str = "http"
+    input_tokens: int = 0
 
 
 @dataclass(slots=True)

@@ -296,10 +296,14 @@ _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
 
 
 def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
-    """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all. Spec: R7.5, R7.6, R7.7."""
+    """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all.
+
+    Hosted calls beyond `max_tool_calls` are not made. Spec: R7.1, R7.5–R7.8.
+    """
     most = _most(prompt)
     if reply.error or reply.failed:
         return reply
+    reply = _with_fewer_calls(reply, prompt.request.get("max_tool_calls"))
     length = _length(reply.output, reply.reasoning_tokens, prompt, count)
     if length <= most:
         reply.output_tokens = length
@@ -318,10 +322,27 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     )
 
 
+def _with_fewer_calls(reply: Reply, most: int | None) -> Reply:
+    """Return a reply without the hosted calls that are too many; what the client runs is not counted. Spec: R7.8."""
+    calls = [at for at, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
+    if most is None or len(calls) <= most:
+        return reply
+    gone = frozenset(calls[most:])
+    kept = [at for at in range(len(reply.output)) if at not in gone]
+    cues = {str(new): reply.cues[str(old)] for new, old in enumerate(kept) if str(old) in reply.cues}
+    return replace(reply, output=tuple([reply.output[at] for at in kept]), cues=cues)
+
+
+_HOSTED_CALLS = frozenset(
+    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"}
+)
+
+
 def _most(prompt: Prompt) -> int:
-    """Return the cap on output tokens; more than the model can is what the model can. Spec: R7.7."""
-    asked = prompt.request.get("max_output_tokens")
-    return min(asked or prompt.model.max_output_tokens, prompt.model.max_output_tokens)
+    """Return the cap on output: what was asked for, what the model can, what its window leaves. Spec: R7.1, R7.7."""
+    model = prompt.model
+    asked = prompt.request.get("max_output_tokens") or model.max_output_tokens
+    return min(asked, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
 
 
 def _length(items: Iterable[Item], thoughts: int, prompt: Prompt, count: Count) -> int:

@@ -267,6 +267,15 @@ def trigger_not_last(index: int) -> APIError:
     )
 
 
+def adjacent_updates(index: int) -> APIError:
+    """Two `configuration_update` items side by side; the sentence is the mock's own. Spec: R12.5."""
+    return APIError(
+        "A 'configuration_update' item can't follow another one directly.",
+        param=f"input[{index}]",
+        code="invalid_value",
+    )
+
+
 def configured_history(what: str) -> APIError:
     """A context with configuration updates, to be compacted or cut; the sentence is the mock's own. Spec: R5.9."""
     return APIError(f"{what} is not supported for a context with 'configuration_update' items.", param="input")

@@ -49,7 +49,25 @@ BY_NAME: Mapping[str, Callable[[str], APIError]] = {
     "zero_data_retention": lambda model: complaints.previous_response_zdr(),
 }
 
-_NAMED = {**BY_CODE, **BY_NAME}
+# Codes of 2026 for money that is spent; none of them is worth a retry. Spec: R13.2.
+_BILLING = (
+    "credit_balance_exhausted",
+    "organization_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+    "project_spend_limit_exceeded",
+)
+
+
+def _billing(code: str) -> Callable[[str], APIError]:
+    def build(model: str) -> APIError:
+        error = errors.insufficient_quota()
+        error.code = code
+        return error
+
+    return build
+
+
+_NAMED = {**BY_CODE, **BY_NAME, **{code: _billing(code) for code in _BILLING}}
 
 _BY_STATUS: Mapping[int, Callable[[str], APIError]] = {
     401: BY_CODE["invalid_api_key"],

@@ -233,7 +233,8 @@ def output_item(draft: Item, mint: Mint) -> Item:
     kind = draft["type"]
     if kind == "message":
         return _stored_message({"role": "assistant", **draft}, mint)
-    if kind in _NEEDS_CALL_ID and not draft.get("call_id"):
+    client_search = kind == "tool_search_call" and draft.get("execution") == "client"
+    if (kind in _NEEDS_CALL_ID or client_search) and not draft.get("call_id"):
         draft = {**draft, "call_id": mint.call()}
     if kind == "code_interpreter_call" and not draft.get("container_id"):
         draft = {**draft, "container_id": mint.container()}
