@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,7 +14,9 @@ from mockserver.transport.stamp import Stamp
 from mockserver.wire.errors import MockError
 from proxy.headers import first
 from proxy.relay import Relay
+from proxy.relay_websocket import WebSocketRelay
 from proxy.rules import MODE_HEADER, Decision, decide, refuse_unbuilt
+from proxy.target import Target
 from proxy.upstream import Upstream
 
 MODE = MODE_HEADER.lower().encode()
@@ -30,7 +33,7 @@ class ProxyApp:
         refuse_unbuilt(settings)
         self._settings = settings
         self._transport = transport or Upstream()
-        self._relay = Relay(settings, self._transport) if settings.upstream else None
+        self._relays = _relays(settings, self._transport) if settings.upstream else {}
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._mock = Stamp(mock, [SOURCE])
         self._guarded = Guard(self._route, settings, _refusal)
@@ -53,8 +56,8 @@ class ProxyApp:
         error = decision.error
         if decision.answerer == "mock":
             await self._mock(scope, receive, send)
-        elif decision.answerer == "upstream" and self._relay is not None:
-            error = _not_forwarded(scope) or self._not_let_in(scope) or await self._relay(scope, receive, send)
+        elif decision.answerer == "upstream":
+            error = self._not_let_in(scope) or await self._relays[scope["type"]](scope, receive, send)
         if error is not None:
             await _refusal(error)(scope, receive, send)
 
@@ -71,10 +74,9 @@ class ProxyApp:
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
 
 
-def _not_forwarded(scope: Scope) -> MockError | None:
-    if scope["type"] != "websocket":
-        return None
-    return MockError("Forwarding a WebSocket is not built yet; use HTTP, or the mock.", status=501)
+def _relays(settings: Settings, transport: httpx.AsyncBaseTransport) -> Mapping[str, Relay | WebSocketRelay]:
+    target = Target(settings)
+    return {"http": Relay(settings, target, transport), "websocket": WebSocketRelay(settings, target)}
 
 
 def _refusal(error: MockError) -> ASGIApp:

@@ -14,12 +14,11 @@ from mockserver.settings import Settings
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import MockError
 from proxy import headers
+from proxy.target import CONNECT_S, Target, line, reason
 from proxy.upstream import WholeBody
 
 log = logging.getLogger("understudy.proxy")
 
-API = b"/v1"
-CONNECT_S = 10.0
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
@@ -94,14 +93,8 @@ class StreamedBody(httpx.AsyncByteStream):
 class Relay:
     """Sends requests to one upstream and its answers back."""
 
-    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport) -> None:
-        if settings.upstream is None:
-            raise ValueError("a relay needs an upstream")
-        self._base = httpx.URL(settings.upstream)
-        self._prefix = self._base.raw_path.rstrip(b"/")
-        self._host = self._base.netloc
-        key = settings.upstream_api_key
-        self._authorization = None if key is None else b"Bearer " + key.encode()
+    def __init__(self, settings: Settings, target: Target, transport: httpx.AsyncBaseTransport) -> None:
+        self._target = target
         self._transport = transport
         timeout = settings.upstream_timeout
         self._timeout = {"connect": min(CONNECT_S, timeout), "read": timeout, "write": timeout, "pool": None}
@@ -123,14 +116,14 @@ class Relay:
                 return None
             raise
         except FAILURES as failure:
-            return self._no_answer(scope, failure)
+            return self._target.unanswered(scope, failure)
         finally:
             client.leave()
 
     async def _answer(self, scope: Scope, response: httpx.Response, client: Client, send: Send) -> MockError | None:
         status = response.status_code
         if not 200 <= status <= 599:
-            return self._no_answer(scope, httpx.RemoteProtocolError(f"status {status}"))
+            return self._target.unanswered(scope, httpx.RemoteProtocolError(f"status {status}"))
         passed = headers.for_client(response.headers.raw, status)
         await send({"type": "http.response.start", "status": status, "headers": passed})
         length = None if scope["method"] == "HEAD" else headers.first(passed, b"content-length")
@@ -148,46 +141,24 @@ class Relay:
             if count < length:
                 raise httpx.RemoteProtocolError(f"{length} bytes were announced")
         except FAILURES as failure:
-            log.warning("upstream broke off after %d bytes: %s: %s", count, _line(scope), _reason(failure))
+            log.warning("upstream broke off after %d bytes: %s: %s", count, line(scope), reason(failure))
             raise Abort from None
         if not client.served:
             client.served = True
             await send({"type": "http.response.body", "body": b""})
 
     def _request(self, scope: Scope, body: httpx.AsyncByteStream) -> httpx.Request:
-        target = self._target(scope)
+        target = self._target.of(scope)
         return httpx.Request(
             scope["method"],
             self._url(target),
-            headers=headers.for_upstream(scope["headers"], self._host, self._authorization),
+            headers=headers.for_upstream(scope["headers"], self._target.host, self._target.authorization),
             stream=body,
             extensions={"target": target, "timeout": self._timeout},
         )
 
-    def _target(self, scope: Scope) -> bytes:
-        """Return the target as it came, `/v1` replaced by the path of the upstream's URL."""
-        path, query = scope["raw_path"], scope["query_string"]
-        if path == API or path.startswith(API + b"/"):
-            path = self._prefix + path[len(API) :] or b"/"
-        return b"%b?%b" % (path, query) if query else path
-
     def _make_url(self, target: bytes) -> httpx.URL:
         try:
-            return self._base.copy_with(raw_path=target)
+            return self._target.base.copy_with(raw_path=target)
         except httpx.InvalidURL:
-            return self._base  # `target` goes out as it is
-
-    def _no_answer(self, scope: Scope, failure: Exception) -> MockError:
-        slow = isinstance(failure, httpx.TimeoutException | TimeoutError)
-        what = "did not answer in time" if slow else "gave no answer"
-        origin = f"{self._base.scheme}://{self._host.decode('ascii')}"
-        log.warning("upstream %s: %s: %s", what, _line(scope), _reason(failure))
-        return MockError(f"The upstream {origin} {what}: {_reason(failure)}.", status=504 if slow else 502)
-
-
-def _line(scope: Scope) -> str:
-    return f"{scope['method']} {scope['raw_path'].decode('latin-1')}"
-
-
-def _reason(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}".replace("\n", " ")[:300].rstrip(". ")
+            return self._target.base  # `target` goes out as it is

@@ -141,7 +141,7 @@ class Upstream(httpx.AsyncBaseTransport):
 
     async def _open(self, scheme: str, host: str, port: int, on_free: Any) -> Connection:
         loop = asyncio.get_running_loop()
-        sock = await _connect_socket(loop, host, port)
+        sock = await connect_socket(loop, host, port)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls = self._tls_context() if scheme == "https" else None
@@ -185,7 +185,7 @@ def _send(exchange: Exchange, request: httpx.Request) -> None:
         exchange.send(head, b"0\r\n\r\n" if chunked else stream.data)
 
 
-async def _connect_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+async def connect_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
     """Connect to the first address of the host that answers."""
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if len(found) == 1:
