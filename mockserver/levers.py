@@ -48,6 +48,7 @@ class Levers:
             now = at.now + seconds
             completed = [*at.ended, *self._calls.settled(project, at.state, now)]
             expired = inspection.expired_between(at.state, self._rules, at.now, now)
+            expired += self._calls.forgotten(project, at.state, now)
             return {"now": now, "expired": expired, "completed": completed}
 
         return self._calls.write(project, work)

@@ -71,6 +71,14 @@ class Transactions:
             self.store.apply(project, settled[1])
         return ended
 
+    def forgotten(self, project: str, state: State, now: float) -> list[str]:
+        """Write what was only there to be polled and has been for long enough; returns those responses."""
+        gone = []
+        while (found := lifecycle.forget(state, now)) is not None:
+            gone.append(found[0])
+            self.store.apply(project, found[1])
+        return gone
+
     def write(self, project: str, work: Callable[[Operation], T]) -> T:
         """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises.
 
@@ -81,6 +89,7 @@ class Transactions:
             clock, ordinal, name = self.project(project, state)
             now = clock.reading(self.wall())
             ended = self.settled(project, state, now)
+            self.forgotten(project, state, now)
             operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended)
             try:
                 result = work(operation)
@@ -105,7 +114,8 @@ class Transactions:
         """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
         state = View(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
-        if state.scan("running", limit=1):
+        if state.scan("running", limit=1) or state.scan("fleeting", limit=1):
             with self.store.transaction(project):
                 self.settled(project, state, now)
+                self.forgotten(project, state, now)
         return state, now

@@ -143,6 +143,13 @@ def test_a_wrong_document_names_the_place_and_changes_nothing(change: Change, wh
     assert json.loads(json_body(drive.engine.levers.snapshot("p"))) == document
 
 
+def test_an_unstored_turn_may_go_back_to_what_only_a_socket_remembers() -> None:
+    _, document = taken()
+    (running,) = document["running"].values()
+    running["node"]["parent"], running["body"] = "resp_of_a_socket", None
+    assert restored(document, 0).project.calls == 5
+
+
 @pytest.mark.parametrize("document", [None, [], "text", 7, {}])
 def test_something_else_is_no_snapshot(document: Any) -> None:
     with pytest.raises(MockError, match="understudy_snapshot"):

@@ -149,6 +149,12 @@ SECTIONS: Mapping[str, Section] = {
         lambda put: orjson.loads(put.doc),
         lambda id, places: Put("dropped", id, stored_json(places)),
     ),
+    "fleeting": Section(
+        "fleeting",
+        int,
+        lambda put: orjson.loads(put.doc),
+        lambda id, time: Put("fleeting", id, b"%d" % time, "", time),
+    ),
     "uses": Section("use", int, lambda put: orjson.loads(put.doc), lambda id, time: Put("use", id, b"%d" % time)),
 }
 

@@ -168,8 +168,8 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
         yield from _items(f"nodes.{id}", node)
     for id, one in shape.running.items():
         yield from _items(f"running.{id}.node", one.node)
-        yield from _named(f"running.{id}.node.parent", one.node.parent, nodes)
-        if one.body is not None:
+        if one.body is not None:  # what is not stored may go back to what only a socket remembers
+            yield from _named(f"running.{id}.node.parent", one.node.parent, nodes)
             yield from _body(f"running.{id}.body", id, one.body)
     for id, one in shape.responses.items():
         yield from _named(f"responses.{id}", id, nodes)

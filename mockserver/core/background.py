@@ -6,6 +6,7 @@ Progress is a function of the clock: the turn's delivery is split at the time th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -88,7 +89,7 @@ def cancel(state: State, id: str, rules: Rules, now: float, steps_of: Steps) -> 
         past, _ = split(steps_of(running), now - running.started_at)
         moved(BACKGROUND, seen(past)["status"], "cancel", id=id)
         kept = done_items(past) if rules.cancelled_output == "kept" else []
-        changes = lifecycle.cancel(state, running, rules, [item["id"] for item in kept])
+        changes = lifecycle.cancel(state, replace(running, ends_at=now), rules, [item["id"] for item in kept])
         written = next(change.doc for change in changes if isinstance(change, Put) and change.kind == "response")
         return written, changes
     body, node = state.get("response", id), live_response(state, id, rules, now)

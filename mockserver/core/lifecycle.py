@@ -1,12 +1,14 @@
 """What a turn writes and when: at once, or once the clock has passed its end; deletion of responses. Spec: R2.9–R2.12.
 
 A turn that takes time is kept as a `running` record and locks its conversation; `settle` writes what has ended by now.
+What the background answers without storing it is `fleeting`: `forget` takes it away in the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Protocol
 
 import orjson
@@ -25,6 +27,7 @@ from mockserver.core.state import (
     decode_node,
     item_pointers,
     read_conversation,
+    read_node,
     read_summary,
 )
 from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
@@ -32,6 +35,8 @@ from mockserver.core.turn import Turn
 from mockserver.wire import echo, errors
 from mockserver.wire.encoding import json_body, stored_json
 from mockserver.wire.resources import deleted
+
+POLLED_S = 600  # how long a response in the background that is not stored can be polled once it has ended
 
 
 class Pacing(Protocol):
@@ -159,7 +164,28 @@ def finish(state: State, running: Running, rules: Rules) -> list[Change]:
     node = decode_node(running.node)
     moved(WAYS[running.background], IN_PROGRESS, "end", to=node.status)
     body = None if running.body is None else running.body.encode()
-    return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
+    return _ended(state, running, node, body, rules)
+
+
+def _ended(state: State, running: Running, node: Node, body: bytes | None, rules: Rules) -> list[Change]:
+    changes = [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
+    if running.background and body is not None and orjson.loads(body)["store"] is False:
+        gone_at = ceil(running.ends_at) + POLLED_S
+        changes.append(Put("fleeting", running.id, b"%d" % gone_at, "", gone_at))
+    return changes
+
+
+def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
+    """Return the first unstored response that has been there to be polled for long enough, with what that changes.
+
+    None when there is none. Spec: R1.7, R6.10.
+    """
+    first = state.scan("fleeting", limit=1)
+    if not first or first[0].order > now:
+        return None
+    id, node = first[0].id, read_node(state, first[0].id)
+    gone: list[Change] = [] if node is None else [Put("node", id, replace(node, deleted=True).doc())]
+    return id, [Delete("fleeting", id), Delete("response", id), *gone]
 
 
 def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] = ()) -> list[Change]:
@@ -173,7 +199,7 @@ def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] =
     summary = context.grown(read_summary(state, node.parent), items, turns=1)
     node = replace(node, packed=items, summary=summary, status=status, cues={})
     body = None if running.body is None else json_body(_stopped(orjson.loads(running.body), status, kept))
-    return [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
+    return _ended(state, running, node, body, rules)
 
 
 def _stopped(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:

@@ -32,11 +32,11 @@ TOOL = {"type": "function", "name": "look", "parameters": {"type": "object", "pr
 few = st.integers(0, 5)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("create"), few, few, few, few, few, few),
+        st.tuples(st.just("create"), few, few, st.integers(0, 7), few, few, few),
         st.tuples(st.just("script"), few),
         st.tuples(st.sampled_from(["get", "replay", "delete", "cancel", "finish", "leave", "context", "inputs"]), few),
         st.tuples(st.sampled_from(["begin", "add", "list", "unlist", "forget", "relabel"]), few),
-        st.tuples(st.just("advance"), st.sampled_from([1, 3, 3600, 30 * 86_400])),
+        st.tuples(st.just("advance"), st.sampled_from([1, 3, 600, 3600, 30 * 86_400])),
         st.tuples(st.sampled_from(["responses", "conversations", "clock"]), few),
     ),
     max_size=20,
@@ -72,7 +72,7 @@ class Program:
 
     def create(self, text: int, model: int, how: int, parent: int, place: int, tool: int) -> bytes:
         body: dict[str, Any] = {"model": MODELS[model % 3], "input": TEXTS[text % 4], "stream": how % 2 == 1}
-        body |= ({}, {"background": True}, {"store": False})[how // 2]
+        body |= ({}, {"background": True}, {"store": False}, {"background": True, "store": False})[how // 2]
         if place == 0:
             body["previous_response_id"] = self.one("responses", parent)
         elif place == 1:
@@ -151,14 +151,18 @@ class Program:
         return json_body(self.engine.levers.read_clock(self.project))
 
 
+def settings_of(clock: float) -> Settings:
+    return Settings(clock=clock, set=(("background_store_false", "allow"), ("on_disconnect", "cancel")))
+
+
 def forks(program: Program) -> Iterator[Program]:
     """Other places to go on from the same state: another project, another engine, another store."""
     yield program.fork(program.engine, "another")
-    other = Engine(Settings(clock=5.0))
+    other = Engine(settings_of(5.0))
     filled = program.fork(other, program.project)
     filled.run([("begin", 3), ("create", 0, 0, 0, 0, 2, 1), ("script", 0)])
     yield program.fork(other, program.project)
-    shelved = Engine(Settings(clock=NOON), store=SQLiteStore(":memory:"))
+    shelved = Engine(settings_of(NOON), store=SQLiteStore(":memory:"))
     yield program.fork(shelved, "third")
 
 
@@ -168,7 +172,7 @@ def test_what_follows_a_snapshot_gives_the_same_bytes_wherever_it_is_restored(
     before: list[Any], after: list[Any], on_sqlite: bool
 ) -> None:
     store = SQLiteStore(":memory:") if on_sqlite else None
-    original = Program(Engine(Settings(clock=NOON), store=store), "p")
+    original = Program(Engine(settings_of(NOON), store=store), "p")
     original.run(before)
     taken = original.snapshot()
     document = json.loads(taken)
@@ -186,7 +190,7 @@ def test_what_follows_a_snapshot_gives_the_same_bytes_wherever_it_is_restored(
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_a_snapshot_changes_nothing(steps: list[Any]) -> None:
-    watched, left_alone = (Program(Engine(Settings(clock=NOON)), "p") for _ in range(2))
+    watched, left_alone = (Program(Engine(settings_of(NOON)), "p") for _ in range(2))
     for step in steps:
         assert watched.snapshot() == watched.snapshot()
         assert watched.step(*step) == left_alone.step(*step)
