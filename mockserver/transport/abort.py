@@ -13,10 +13,14 @@ class Abort(Exception):
     """
 
 
+# what uvicorn says of a WebSocket that was refused with an HTTP answer
+REFUSED = "ASGI callable returned without completing handshake."
+
+
 class AbortFilter(logging.Filter):
-    """Keeps what the server reports about deliberate aborts, and about requests cancelled at exit, out of the log."""
+    """Keeps out of the log what the server reports about aborts, refused sockets and requests cancelled at exit."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is shown."""
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, Abort | CancelledError)
+        return not isinstance(error, Abort | CancelledError) and record.msg != REFUSED

@@ -237,9 +237,9 @@ class JsonLines(logging.Formatter):
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
-    """Return the configuration of `logging`: one handler on standard error, the server's chatter only at debug."""
+    """Return the configuration of `logging`: one handler on standard error; the server's chatter shows keys."""
     level = settings.log_level.upper()
-    server_level = level if settings.log_level in ("debug", "error", "critical") else "WARNING"
+    server_level = level if settings.log_level in ("error", "critical") else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
