@@ -164,8 +164,8 @@ _ITEMS = (
     Mutation(
         "outputs need no call",
         "core/pairing.py",
-        'if (call_id(stray), stray["type"]) not in answered:',
-        "if False:",
+        'if (call_id(stray), stray["type"]) not in answered]',
+        "if False]",
     ),
     Mutation(
         "an item may come twice in one input", "core/lookup.py", "        if id in seen:\n", "        if False:\n"
@@ -366,20 +366,20 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        'return {**echo.begun(final), "status": "queued"}',
-        'return {**final, "status": "queued"}',
+        "return {**echo.begun(final), ",
+        "return {**final, ",
     ),
     Mutation(
         "cancelling twice is refused",
-        "core/background.py",
-        'if node.status != "cancelled":',
-        "if True:",
+        "core/transitions.py",
+        '    At(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),\n',
+        "",
     ),
     Mutation(
         "cancelling a completed response is let pass",
-        "core/background.py",
-        'if node.status != "cancelled":',
-        "if False:",
+        "core/transitions.py",
+        '**{At(BACKGROUND, status, "cancel"): _over for status in RUN}',
+        "**{}",
     ),
     Mutation(
         "a cancelled response keeps its output",
@@ -388,16 +388,16 @@ _BACKGROUND = (
         "",
     ),
     Mutation(
-        "synchronous responses can be cancelled",
-        "core/background.py",
-        'if not orjson.loads(body)["background"]:',
-        "if False:",
+        "synchronous responses are refused as if they were over",
+        "core/transitions.py",
+        '**{At(FOREGROUND, status, "cancel"): _synchronous for status in ENDED}',
+        '**{At(FOREGROUND, status, "cancel"): _over for status in ENDED}',
     ),
     Mutation(
         "a response in flight can be deleted",
         "core/lifecycle.py",
-        "    if running is not None and running.background:\n        raise errors.cannot_delete_in_flight()",
-        "    if False:\n        raise errors.cannot_delete_in_flight()",
+        '        moved(WAYS[running.background], IN_PROGRESS, "delete", id=id)\n',
+        "        pass\n",
     ),
     Mutation(
         "background goes without store",
