@@ -19,7 +19,7 @@ COMMANDS = {
     "scenario": "validates scenario files",
     "cassette": "lists recorded exchanges; finds secrets and truncated exchanges",
 }
-BUILT = frozenset(("serve",))
+BUILT = frozenset(("serve", "conform"))
 
 
 def proxy_app(settings: Settings) -> ProxyApp:
@@ -48,6 +48,13 @@ def program() -> Program:
     )
 
 
+def conform(words: Sequence[str]) -> int:
+    """Run `understudy conform`; what it needs is loaded only now, for serving needs none of it."""
+    from mockserver.testing import conform as command
+
+    return command.main(words)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -55,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command is not None and command not in BUILT:
         print(f"understudy: {command} is not built yet", file=sys.stderr)
         return USAGE_ERROR
+    if command == "conform":
+        return conform(words[1:])
     return program().run(words[1:] if command else words)
 
 

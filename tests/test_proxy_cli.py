@@ -123,7 +123,7 @@ def test_environment(tmp_path: Path) -> None:
         (["--host", "no-such-host.invalid"], "--host"),
         (["--host", "192.0.2.1", "--port", "0"], "--host 192.0.2.1"),
         (["verify", "x.json"], "verify is not built yet"),
-        (["conform", "--base-url", "http://x"], "conform is not built yet"),
+        (["conform", "--base-url", "http://127.0.0.1:9/v1"], "no answer from http://127.0.0.1:9/v1"),
         (["scenario", "check", "x"], "scenario is not built yet"),
         (["cassette", "show", "x"], "cassette is not built yet"),
         (["nonsense"], "nonsense"),

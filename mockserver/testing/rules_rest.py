@@ -56,7 +56,7 @@ def _faults_of_the_service(s: Subject) -> None:
 def _unknown_models_and_routes(s: Subject) -> None:
     s.no(refusals.no_model("gpt-5.2-proo"), model="gpt-5.2-proo")
     s.no(refusals.no_model(""), model="")
-    for method, path in (("GET", "/nope"), ("POST", "/responses/a/b/c")):
+    for method, path in (("GET", "/conversations/a/b/c/d"), ("POST", "/responses/a/b/c")):
         s.refused(refusals.invalid_url(method, f"/v1{path}"), method, path, {} if method == "POST" else None)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mockserver.testing.driver import Driver
+from mockserver.testing.driver import Driver, HTTPDriver
 from mockserver.testing.rules import NEEDS, Rule
 from mockserver.testing.subject import NotObservable, Subject
 
@@ -42,13 +42,16 @@ def _judged(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
     hidden = [NEEDS[need] for need in rule.needs if not driver.controls]
     if hidden:
         return NOT_OBSERVABLE, ", ".join(hidden)
-    own = driver
+    opened: list[Driver] = []
     try:
         for name in rule.models:
             if driver.call("GET", f"/models/{name}").status != 200:
                 return NOT_OBSERVABLE, f"the server does not offer {name}"
         own = driver.fresh(rule.id)
         subject = Subject(own, model)
+        opened = subject.others = [own]
+        if own.controls:
+            own.control("POST", "/reset", {})
         rule.check(subject)
     except NotObservable as reason:
         return NOT_OBSERVABLE, str(reason)
@@ -59,6 +62,7 @@ def _judged(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
     except Exception as error:  # any error is a verdict: the servers are not ours
         return FAILED, f"{type(error).__name__}: {error}"
     finally:
-        if own is not driver and not hasattr(own, "engine"):
-            own.close()
+        for one in opened:
+            if one is not driver and isinstance(one, HTTPDriver):
+                one.close()
     return PASSED, "; ".join(subject.claims)
