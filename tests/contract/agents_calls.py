@@ -23,6 +23,7 @@ class Way:
         self.client = client
         self.control = control
         self.streamed = streamed
+        self.transport = ("sse" if streamed else "http") if websocket is None else "websocket"
         self.events: list[str] = []
         self._websocket = websocket
         self._config = RunConfig(model_provider=OpenAIProvider(openai_client=client), tracing_disabled=True)
@@ -55,8 +56,10 @@ class Way:
         return self.control("POST", "/script", {"lines": []})["queued"]
 
     def script(self, *replies: Any) -> None:
-        """Say what the model answers next: texts, or lists of items."""
-        self.control.script(*({"reply": {"text": one} if isinstance(one, str) else {"output": one}} for one in replies))
+        """Say what the model answers next, to requests that come the way they should: texts, or lists of items."""
+        when = {"transport": self.transport}
+        for one in replies:
+            self.control.script({"when": when, "reply": {"text": one} if isinstance(one, str) else {"output": one}})
 
 
 @asynccontextmanager

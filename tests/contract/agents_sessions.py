@@ -16,6 +16,7 @@ from typing import Any
 import openai
 from agents import OpenAIConversationsSession, OpenAIResponsesCompactionSession, RunConfig, Runner, SQLiteSession
 from agents.models.openai_provider import OpenAIProvider
+from agents.models.openai_responses import ResponsesWebSocketError
 from agents_calls import THINKER, Tools, Way, agent, call, reached, refused
 from guide_calls import Control, collected, said
 from openai import AsyncOpenAI
@@ -235,9 +236,31 @@ async def a_locked_conversation(way: Way) -> None:
         await asyncio.sleep(0.01)
     with refused(openai.BadRequestError):
         await way.client.responses.create(model="gpt-4.1", input="refused", conversation=made.id)
+    if way.transport == "websocket":  # the client takes only errors of HTTP for locks
+        with refused(ResponsesWebSocketError):
+            await way.ask(agent(), "refused", conversation_id=made.id)
+        await slow
     result = await way.ask(agent(), "quick", conversation_id=made.id)
     await slow
     assert way.saw(result) == ["user: slow", "assistant: Slow.", "user: quick"]
+
+
+async def a_chain_that_is_not_stored(way: Way) -> None:
+    """What is not stored lives as long as its socket: it is chained to there, and nowhere else."""
+    tools = Tools()
+    guide = agent(tools=[tools.weather], settings={"store": False})
+    if way.transport != "websocket":
+        with refused(openai.BadRequestError):
+            await way.ask(guide, "Call get_weather.", auto_previous_response_id=True)
+        return
+    way.script([call("get_weather", city="Paris")], "Warm.")
+    first = await way.ask(guide, "Weather in Paris?", auto_previous_response_id=True)
+    result = await way.ask(guide, "Go on.", previous_response_id=first.last_response_id)
+    assert result.final_output == "Mock reply to: Go on. [5 items in context]"
+    assert way.control.stored() == []
+    async with reached(way.control, streamed=way.streamed, websocket=True) as elsewhere:
+        with refused(ResponsesWebSocketError):
+            await elsewhere.ask(guide, "Go on.", previous_response_id=result.last_response_id)
 
 
 class Forecast(BaseModel):
@@ -336,6 +359,7 @@ CONVERSATIONS = (
     a_conversation_of_the_server,
     a_chain_of_responses,
     a_locked_conversation,
+    a_chain_that_is_not_stored,
     a_typed_output,
 )
 COMPACTIONS = (compaction_of_a_chain, compaction_of_items, compaction_by_hand)

@@ -1,10 +1,12 @@
-"""openai-agents with its sessions, plainly and streamed, directly and through a forwarding instance."""
+"""openai-agents with its sessions, plainly and streamed, over HTTP and WebSocket, directly and through a proxy."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,16 @@ from tests.serving import Served, serving
 
 PROGRAM = Path(__file__).with_name("agents_sessions.py")
 LIMIT_S = 120
-VARIANTS = {
-    "plain-direct": (),
-    "streamed-direct": ("--streamed",),
-    "plain-forwarded": (),
-    "streamed-forwarded": ("--streamed",),
-}
+RUNS = ("plain", "streamed")
+TRANSPORTS = ("http", "websocket")
+WAYS = ("direct", "forwarded")
+VARIANTS = [*product(RUNS, TRANSPORTS, WAYS)]
+COMPACTIONS = [
+    ("plain", "http", "direct"),
+    ("streamed", "http", "forwarded"),
+    ("plain", "websocket", "forwarded"),
+    ("streamed", "websocket", "direct"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +59,35 @@ def run_program(python: Path, base_url: str, control: str, *options: str, key: s
     return verdicts
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_conversations_sessions(agents_python: Path, mock: Served, forwarding: Served, variant: str) -> None:
-    base_url = (forwarding if variant.endswith("forwarded") else mock).base_url
-    verdicts = run_program(agents_python, base_url, mock.origin, *VARIANTS[variant], key=f"agents-{variant}")
-    assert len(verdicts) == 15
+def options_of(run: str, transport: str) -> list[str]:
+    """Return the options of the program."""
+    return ["--streamed"] * (run == "streamed") + ["--websocket"] * (transport == "websocket")
+
+
+Runs = Mapping[tuple[str, ...], "Future[list[str]]"]
+
+
+@pytest.fixture(scope="module")
+def runs(agents_python: Path, mock: Served, forwarding: Served) -> Iterator[Runs]:
+    """All runs, two at once; a key of its own makes each a project of its own."""
+    pool = ThreadPoolExecutor(2)
+
+    def start(run: str, transport: str, way: str, *more: str) -> Future[list[str]]:
+        base_url = (forwarding if way == "forwarded" else mock).base_url
+        told = (*options_of(run, transport), *more)
+        key = "-".join(("agents", run, transport, way, *more))
+        return pool.submit(run_program, agents_python, base_url, mock.origin, *told, key=key)
+
+    plain = {variant: start(*variant) for variant in VARIANTS}
+    yield {**plain, **{(*variant, "--compaction"): start(*variant, "--compaction") for variant in COMPACTIONS}}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_sessions_that_are_conversations(runs: Runs, variant: tuple[str, ...]) -> None:
+    assert len(runs[variant].result(LIMIT_S)) == 16
+
+
+@pytest.mark.parametrize("variant", COMPACTIONS, ids="-".join)
+def test_sessions_that_compact(runs: Runs, variant: tuple[str, ...]) -> None:
+    assert len(runs[(*variant, "--compaction")].result(LIMIT_S)) == 4
