@@ -35,6 +35,7 @@ from hypothesis.stateful import (
 from mockserver.testing.driver import Driver, EngineDriver
 from mockserver.testing.table import VERBS, Of, Verb
 from mockserver.testing.verbs import Verbs
+from mockserver.testing.walk import walk
 
 EXAMPLES, STEPS = 100, 40
 
@@ -99,6 +100,8 @@ for _verb in VERBS:
 def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS, model: str | None = None) -> None:
     """Run the machine against a server, the same programs every time; raises AssertionError with the shortest program
     found that goes wrong, which is Python.
+
+    Hypothesis looks first; then as many steps are walked at random, which is quicker and gets deeper.
     """
     machine = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model})
     try:
@@ -118,3 +121,4 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
     except (Exception, HypothesisException) as error:
         said = str(error) or repr(error)
         raise AssertionError("\n".join([said, "", *getattr(error, "__notes__", ())])) from error
+    walk(driver, 0, examples * steps, model=model)

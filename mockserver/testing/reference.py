@@ -194,6 +194,12 @@ class Reference:
         """Whether only some of those who hold an item are still there."""
         return len({holder == "" or self.alive(holder) for holder in self.holders.get(id, ())}) > 1
 
+    def outlasting(self, id: str) -> bool:
+        """Whether all who hold an item are gone, one of them a turn that did not end well in a conversation."""
+        holders = [self.responses[holder] for holder in self.holders.get(id, ()) if holder]
+        failed = any(one.conversation is not None and one.status not in CHAINABLE for one in holders)
+        return failed and not self.findable(id)
+
     def orphaned(self, context: Iterable[str]) -> bool:
         """Whether a context holds an output whose call was deleted from it. Spec: R2.16."""
         calls: set[str] = set()

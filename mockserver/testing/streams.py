@@ -10,7 +10,8 @@ OPENING = ("response.created", "response.queued", "response.in_progress")
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 # what a lifecycle event's response may say otherwise than the one before it
 _CHANGING = frozenset(
-    {"status", "output", "usage", "completed_at", "service_tier", "error", "incomplete_details", "moderation"}
+    "status output usage completed_at service_tier error incomplete_details tool_usage moderation "
+    "input_transformations prompt_cache_diagnostics".split()
 )
 _WHOLE = ("text", "refusal", "arguments", "input", "code")
 

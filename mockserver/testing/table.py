@@ -21,12 +21,20 @@ class Of(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """A verb of the table: its arguments (choices, or ids), what its result is good for, whether it needs a clock."""
+    """A verb of the table: its arguments (choices, or ids), which bundles its result goes into, if it needs a clock.
+
+    `several` verbs return a list of ids.
+    """
 
     name: str
     arguments: Mapping[str, Sequence[Any] | Of]
     into: tuple[str, ...] = ()
     needs_controls: bool = False
+
+    @property
+    def several(self) -> bool:
+        """Whether the verb returns a list of ids."""
+        return self.name == "fork" or "items" in self.into
 
 
 RESPONSES, CONVERSATIONS, ITEMS, CALLS = Of("responses"), Of("conversations"), Of("items"), Of("calls")

@@ -24,6 +24,7 @@ _COUNTED = frozenset(
 # that fails as soon as it is right, so that its line here goes.
 GAPS: Mapping[str, str] = {
     "R1.37": "an item referred to in a second response is lost with that one, although the first still holds it",
+    "R2.10": "items of a turn that failed in a conversation can be referred to for ever, as if they stood in it",
     "R2.16": "an output whose call was deleted from the conversation does not stop the next turn",
 }
 
@@ -143,6 +144,8 @@ class Trial:
         if known.missing(own, parent, conversation) is not None:
             return False
         if "R1.37" in self.gaps and any(item.served and known.doubtful(item.id) for item in own):
+            return True
+        if "R2.10" in self.gaps and any(item.served and known.outlasting(item.id) for item in own):
             return True
         return "R2.16" in self.gaps and known.orphaned(known.context(parent, conversation))
 
