@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +35,33 @@ class Request:
 
 
 @dataclass
+class Socket:
+    """A WebSocket: the bytes of each direction behind the handshake, uncompressed."""
+
+    path: str
+    headers: dict[str, str]
+    status: int = 0
+    sent: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
+
+    @property
+    def asked(self) -> list[Any]:
+        """The client's messages, as JSON."""
+        return [json.loads(data) for data in messages(bytes(self.sent))]
+
+    @property
+    def answered(self) -> list[bytes]:
+        """The server's messages."""
+        return messages(bytes(self.received))
+
+
+@dataclass
 class Recorder:
     """What went through so far, in order."""
 
     port: int = 0
     requests: list[Request] = field(default_factory=list)
+    sockets: list[Socket] = field(default_factory=list)
 
     @property
     def base_url(self) -> str:
@@ -49,6 +73,36 @@ class Recorder:
         return [one.json for one in self.requests if one.path == path]
 
 
+def messages(data: bytes) -> list[bytes]:
+    """Return the payloads of the text and binary messages in these bytes; there are no fragments."""
+    found = []
+    while len(data) >= 2:
+        kind, length, at = data[0] & 0x0F, data[1] & 0x7F, 2
+        if length > 125:
+            size = 2 if length == 126 else 8
+            length, at = int.from_bytes(data[2 : 2 + size], "big"), 2 + size
+        key = data[at : at + 4] if data[1] & 0x80 else b""
+        at += len(key)
+        payload = data[at : at + length]
+        if len(payload) < length:
+            break
+        if kind in (1, 2):
+            assert data[0] & 0x80, "a fragment"
+            found.append(bytes(one ^ key[place % 4] for place, one in enumerate(payload)) if key else payload)
+        data = data[at + length :]
+    return found
+
+
+def pump(source: socket.socket, sink: socket.socket, record: bytearray) -> None:
+    """Pass bytes on until their source ends, then end their sink."""
+    with contextlib.suppress(OSError):
+        while part := source.recv(65536):
+            record += part
+            sink.sendall(part)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def recording(port: int) -> Iterator[Recorder]:
     """Listen, and pass everything on to a port of this machine."""
@@ -56,6 +110,9 @@ def recording(port: int) -> Iterator[Recorder]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            (self._join if self.headers.get("upgrade", "").lower() == "websocket" else self._pass)()
 
         def _pass(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -76,7 +133,28 @@ def recording(port: int) -> Iterator[Recorder]:
             onward.close()
             self.close_connection = True
 
-        do_GET = do_POST = do_DELETE = _pass
+        def _join(self) -> None:
+            """Pass a WebSocket on, without compression, so that it can be read here."""
+            sent = {name.lower(): value for name, value in self.headers.items()}
+            seen = Socket(self.path, sent)
+            recorder.sockets.append(seen)
+            lines = [self.requestline, *(f"{name}: {value}" for name, value in self.headers.items())]
+            lines = [line for line in lines if not line.lower().startswith("sec-websocket-extensions")]
+            with socket.create_connection(("127.0.0.1", port)) as onward:
+                onward.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += onward.recv(65536)
+                self.connection.sendall(head)
+                seen.status = int(head.split(b" ")[1])
+                seen.received += head.partition(b"\r\n\r\n")[2]
+                up = threading.Thread(target=pump, args=(self.connection, onward, seen.sent), daemon=True)
+                up.start()
+                pump(onward, self.connection, seen.received)
+                up.join(PATIENCE_S)
+            self.close_connection = True
+
+        do_GET = do_POST = do_DELETE = _serve
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.recorder import Recorder, recording
+from tests.contract.recorder import Recorder, Socket, recording
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.heavy
@@ -21,10 +21,12 @@ LIMIT_S = 60
 MODEL = "gpt-5.5"
 FLAGS = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there, so that nothing can be asked for outside
-OWN_PROVIDER = """
-model = "{model}"
-model_provider = "mock"
+COMMON = f"""
+model = "{MODEL}"
 check_for_update_on_startup = false
+"""
+OWN = """
+model_provider = "mock"
 [analytics]
 enabled = false
 [model_providers.mock]
@@ -32,12 +34,21 @@ name = "mock"
 base_url = "{base_url}"
 env_key = "MOCK_KEY"
 wire_api = "responses"
-supports_websockets = {websockets}
+supports_websockets = """
+BUILT_IN = """
+openai_base_url = "{base_url}"
+[analytics]
+enabled = false
 """
+CONFIGURATION = {
+    "own, HTTP": COMMON + OWN + "false\n",
+    "own, WebSocket": COMMON + OWN + "true\n",
+    "built-in": COMMON + BUILT_IN,
+}
 PATCH = "*** Begin Patch\n*** Add File: patched.txt\n+patched\n*** End Patch"
 TOOL_LOOP = (
     {
-        "when": {"input_contains": "make two files", "has_tool": "exec_command", "store": False, "stream": True},
+        "when": {"input_contains": "make two files", "has_tool": "exec_command", "store": False},
         "reply": {
             "reasoning": "A shell first.",
             "output": [
@@ -87,9 +98,10 @@ class Codex:
         self.home.mkdir()
         self.work.mkdir()
 
-    def configure(self, base_url: str, *, websockets: bool = False) -> None:
-        """Write the configuration of a provider of one's own."""
-        told = OWN_PROVIDER.format(model=MODEL, base_url=base_url, websockets=str(websockets).lower())
+    def configure(self, base_url: str, provider: str, **more: Any) -> None:
+        """Write the configuration: of a provider of one's own, over HTTP or WebSockets, or of the built-in one."""
+        told = CONFIGURATION[provider].format(base_url=base_url)
+        told = "".join(f"{name} = {json.dumps(value)}\n" for name, value in more.items()) + told
         (self.home / "config.toml").write_text(told)
 
     def __call__(self, *words: str) -> Ran:
@@ -149,7 +161,7 @@ LOOP = ["reasoning", "function_call", "function_call_output", "custom_tool_call"
 def test_a_tool_loop_over_http_is_resumed(codex: Codex, mock: Served, forwarding: Served, way: str) -> None:
     script(mock, codex, *TOOL_LOOP, RESUMED)
     with recording((mock if way == "direct" else forwarding).port) as recorder:
-        codex.configure(recorder.base_url)
+        codex.configure(recorder.base_url, "own, HTTP")
         ran = codex("make two files")
         assert ran.status == 0, (ran, recorder.requests)
         assert_tool_loop(codex, ran)
@@ -195,10 +207,77 @@ def assert_sent(recorder: Recorder) -> None:
     assert again == [item["id"] for item in third["input"][ahead:]]
 
 
+@pytest.mark.parametrize(
+    ("provider", "way"), [("built-in", "direct"), ("built-in", "forwarded"), ("own, WebSocket", "direct")]
+)
+def test_a_tool_loop_over_a_websocket_is_resumed(
+    codex: Codex, mock: Served, forwarding: Served, provider: str, way: str
+) -> None:
+    lines = [{**line, "when": {**line["when"], "transport": "websocket"}} for line in (*TOOL_LOOP, RESUMED)]
+    script(mock, codex, *lines)
+    with recording((mock if way == "direct" else forwarding).port) as recorder:
+        codex.configure(recorder.base_url, provider)
+        ran = codex("make two files")
+        assert ran.status == 0, (ran, recorder.sockets)
+        assert_tool_loop(codex, ran)
+        resumed = codex("resume", "--last", "go on")
+    assert (resumed.status, script(mock, codex)) == (0, 0)
+    assert recorder.requests == [] and len(recorder.sockets) == 2
+    assert_chained(recorder.sockets[0])
+    seen = sum(len(frame["input"]) for frame in recorder.sockets[1].asked)
+    assert resumed.last == f"Going on [{seen} items]."
+    assert mock.control("GET", "/responses", key=codex.key)["data"] == [], "nothing was to be stored"
+
+
+def assert_chained(opened: Socket) -> None:
+    """Each frame holds what is new, chained to a response that only this socket knows, the first of them a warm-up."""
+    frames = opened.asked
+    ids = [one["response"]["id"] for one in map(json.loads, opened.answered) if one["type"] == "response.completed"]
+    assert [frame.get("previous_response_id") for frame in frames] == [None, *ids[:-1]]
+    assert [frame.get("generate") for frame in frames] == [False, None, None, None]
+    assert not any(frame["store"] for frame in frames) and len(ids) == 4
+    assert [kinds(frame["input"])[-1] for frame in frames[1:]] == ["user", LOOP[2], LOOP[4]]
+    assert len(frames[2]["input"]) == len(frames[3]["input"]) == 1
+    assert opened.headers["openai-beta"].startswith("responses_websockets=")
+
+
+@pytest.mark.parametrize("way", ["direct", "forwarded"])
+def test_without_websockets_it_falls_back_to_http_at_once(codex: Codex, way: str) -> None:
+    with serving("--set", "websocket=off") as mock, serving("--upstream", mock.base_url) as forwarding:
+        with recording((mock if way == "direct" else forwarding).port) as recorder:
+            codex.configure(recorder.base_url, "built-in")
+            ran = codex("anything")
+        assert (ran.status, ran.last[:23]) == (0, "Mock reply to: anything"), ran
+        assert len(recorder.sockets) == 1 and recorder.sockets[0].status == 426
+        assert [(one.path, one.status) for one in recorder.requests] == [("/v1/responses", 200)]
+
+
+@pytest.mark.parametrize("websocket", ["on", "off"])
+def test_a_long_context_is_compacted(codex: Codex, websocket: str) -> None:
+    usage = {"input_tokens": 50000, "total_tokens": 50100}
+    called = {"type": "function_call", "name": "exec_command", "arguments": {"cmd": "echo from-the-shell"}}
+    with serving("--set", f"websocket={websocket}") as mock, recording(mock.port) as recorder:
+        script(mock, codex, {"reply": {"output": [called], "usage": usage}})
+        codex.configure(recorder.base_url, "built-in", model_auto_compact_token_limit=20000)
+        ran = codex("first")
+        resumed = codex("resume", "--last", "second")
+    assert (ran.status, resumed.status) == (0, 0), (ran, resumed)
+    over_sockets = [frame["input"] for one in recorder.sockets if one.status == 101 for frame in one.asked]
+    asked = over_sockets or [body["input"] for body in recorder.bodies()]
+    assert bool(over_sockets) == (websocket == "on")
+    (compacted,) = [place for place, one in enumerate(asked) if one[-1]["type"] == "compaction_trigger"]
+    assert asked[compacted][-2]["type"] == "function_call_output"
+    assert [kinds(one).count("compaction") for one in (asked[compacted], asked[compacted + 1])] == [0, 1]
+    (sealed,) = [item for item in asked[compacted + 1] if item["type"] == "compaction"]
+    assert [item for item in asked[-1] if item["type"] == "compaction"] == [sealed]
+    assert "function_call" not in kinds(asked[compacted + 1])
+    assert resumed.last == "Mock reply to: second [4 items in context]"
+
+
 def test_a_fault_is_retried(codex: Codex, mock: Served) -> None:
     script(mock, codex, {"reply": {"error": {"status": 500}}}, {"reply": {"text": "At last."}})
     with recording(mock.port) as recorder:
-        codex.configure(recorder.base_url)
+        codex.configure(recorder.base_url, "own, HTTP")
         ran = codex("anything")
     assert (ran.status, ran.last, script(mock, codex)) == (0, "At last.", 0), ran
     assert [one.status for one in recorder.requests] == [500, 200]
@@ -207,7 +286,7 @@ def test_a_fault_is_retried(codex: Codex, mock: Served) -> None:
 
 def test_a_refusal_is_told(codex: Codex, mock: Served) -> None:
     script(mock, codex, {"reply": {"error": {"code": "context_length_exceeded"}}})
-    codex.configure(mock.base_url)
+    codex.configure(mock.base_url, "own, HTTP")
     ran = codex("anything")
     assert ran.status == 1 and ran.events[-1]["type"] == "turn.failed"
     assert "context window" in ran.events[-1]["error"]["message"].lower()
