@@ -200,15 +200,6 @@ class Reference:
         failed = any(one.conversation is not None and one.status not in CHAINABLE for one in holders)
         return failed and not self.findable(id)
 
-    def orphaned(self, context: Iterable[str]) -> bool:
-        """Whether a context holds an output whose call was deleted from it. Spec: R2.16."""
-        calls: set[str] = set()
-        for item in map(self.items.__getitem__, context):
-            if item.type == "function_call_output" and item.call_id not in calls:
-                return True
-            calls.add(item.call_id)
-        return False
-
     def expiring(self, seconds: float) -> list[str]:
         """Which stored responses are gone once so much time has passed, oldest first. Spec: R1.2, R1.3."""
         later = self.now + seconds

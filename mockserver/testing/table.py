@@ -88,5 +88,6 @@ VERBS: tuple[Verb, ...] = (
     Verb("retrieve_item", {"conversation": CONVERSATIONS, "item": ITEMS}),
     Verb("delete_item", {"conversation": CONVERSATIONS, "item": ITEMS}),
     Verb("wait", {"seconds": (1, 0.5, SLOW_S - 1, SLOW_S, 3600, SLOW_S, 86_400)}, needs_controls=True),
+    Verb("move", {}, needs_controls=True),
     Verb("outlive", {"id": RESPONSES, "seconds": (0, 1)}, needs_controls=True),
 )

@@ -182,7 +182,7 @@ class Verbs(Trial):
         assert ends == (*((shown[0], shown[-1]) if shown else (None, None)), len(wanted) > len(shown)), (query, ends)
         for item in page["data"]:
             assert item_of(item) == self.reference.items[item["id"]], f"{item} was {self.reference.items[item['id']]}"
-        return [*shown[:1], *shown[-1:]]
+        return [*shown[:1], *shown[1:][-1:]]
 
     def delete(self, id: str) -> None:
         """Delete a response; a second time, or while it runs, it can't be. Spec: R1.11–R1.14."""
@@ -393,6 +393,11 @@ class Verbs(Trial):
         if left > 0:
             self.wait(left)
             self.check_response(id)
+
+    def move(self) -> None:
+        """Take a snapshot, restore it into another project in place of what is there, and go on there."""
+        self.elsewhere.control("PUT", "/snapshot", self.driver.control("GET", "/snapshot"))
+        self.driver, self.elsewhere = self.elsewhere, self.driver
 
     # --- what others did
 
