@@ -1,8 +1,8 @@
 import pytest
 
-from tests.contract.environments import agents_python, clients, codex_program, node_client
+from tests.contract.environments import agents_js, agents_python, clients, codex_program, node_client
 
-__all__ = ["agents_python", "clients", "codex_program", "node_client"]
+__all__ = ["agents_js", "agents_python", "clients", "codex_program", "node_client"]
 
 HEAVY = "heavy"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.serving import ROOT
 HOME = ROOT / ".venvs"
 REQUIREMENTS: Mapping[int, str] = {2: "openai>=2,<3", 3: "openai>=3,<4"}
 AGENTS = "openai-agents>=0.24,<0.25"
+AGENTS_JS = ("@openai/agents@^0.20", "zod@^4")
 CODEX = "@openai/codex@0.169.0"
 QUIET = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
@@ -46,6 +48,15 @@ def codex_program() -> Path:
     programs = [one for one in found if one.stem == "codex"]
     assert len(programs) == 1, f"{CODEX} has no binary for this platform: {programs}"
     return programs[0]
+
+
+@pytest.fixture(scope="session")
+def agents_js() -> tuple[Path, Path]:
+    """A node that is new enough for @openai/agents, and the directory from which its programs find the package."""
+    machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "x64"
+    name = f"node-{platform.system().lower()}-{machine}"
+    place = node_packages("agents-js", *AGENTS_JS, f"{name}@^26")
+    return place / "node_modules" / name / "bin" / "node", place
 
 
 def interpreter(name: str, wanted: str) -> Path:

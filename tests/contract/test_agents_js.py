@@ -1,0 +1,53 @@
+"""@openai/agents with its sessions, plainly and streamed, over HTTP and WebSocket, directly and through a proxy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import Served, serving
+
+pytestmark = pytest.mark.heavy
+
+PROGRAM = Path(__file__).with_name("node") / "agents.mjs"
+LIMIT_S = 120
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[Served]:
+    """A mock for all of them."""
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def forwarding(mock: Served) -> Iterator[Served]:
+    """The proxy before it."""
+    with serving("--upstream", mock.base_url) as served:
+        yield served
+
+
+@pytest.mark.parametrize("way", ["direct", "forwarded"])
+@pytest.mark.parametrize("transport", ["http", "websocket"])
+@pytest.mark.parametrize("run", ["plain", "streamed"])
+def test_sessions(
+    agents_js: tuple[Path, Path], mock: Served, forwarding: Served, run: str, transport: str, way: str
+) -> None:
+    node, place = agents_js
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
+    base_url = (forwarding if way == "forwarded" else mock).base_url
+    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": f"js-{run}-{transport}-{way}"}
+    own = {"UNDERSTUDY_CONTROL": mock.origin, "OPENAI_AGENTS_DISABLE_TRACING": "1", "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        [str(node), str(PROGRAM), str(place), transport, run],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**inherited, **told, **own},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("8 of 8 hold with @openai/agents 0.20.")
