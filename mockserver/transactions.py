@@ -99,7 +99,10 @@ class Transactions:
                 operation.changes.append(Project(operation.clock, ordinal + 1, name).put())
                 self.store.apply(project, operation.changes)
                 return result
-        raise raised
+        try:
+            raise raised
+        finally:
+            del raised  # or error and frame would hold each other
 
     def change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
         """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
