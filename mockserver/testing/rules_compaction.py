@@ -104,6 +104,13 @@ def _what_comes_before_is_neither_read_nor_billed(s: Subject) -> None:
     known = s.count(model=CHAT, input=[*_compactions(answer), user("next"), *chained["output"], user("and next")])
     s.same("input tokens of the turn after that", later["usage"]["input_tokens"], known)
     if s.mock:
+        s.sees(chained, *_compactions(answer), "next")
+        s.script({"text": "{{ context_text }}"})
+        read = texts_of(s.chain(made, "next", model=CHAT)["output"])[0]
+        s.holds(
+            "the model reads no more than that", "next" in read and "word" not in read and "three" not in read, read
+        )
+        s.sees(later, *_compactions(answer), "next", *chained["output"], "and next")
         hidden = made["usage"]["output_tokens"] - 4
         s.same("cost of the item: the pass, and 80", short - s.count(model=CHAT, input="next"), hidden + 80)
 
@@ -149,6 +156,11 @@ def _what_compacting_returns(s: Subject) -> None:
     s.same("user messages, in order", texts_of(kept), ["one", "two", "three"])
     s.same("roles", {item["role"] for item in kept}, {"user"})
     s.same("types, the compaction last", [item["type"] for item in done["output"]], ["message"] * 3 + ["compaction"])
+    if s.mock:
+        ids = [done["id"], last["id"], kept[2]["id"]]
+        s.same(
+            "marks of ids that are new, for nothing is stored", [id.partition("_")[2][16:18] for id in ids], ["01"] * 3
+        )
     s.same("ids of what was stored", [item["id"] for item in kept[:2]], [item["id"] for item in s.inputs(first)[::2]])
     usage = done["usage"]
     s.same("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
@@ -180,6 +192,8 @@ def _a_trigger_forces_it(s: Subject) -> None:
     s.same("input items, the trigger not among them", texts_of(s.inputs(made)), ["one"])
     chained = s.chain(s.create("one", model=CHAT), [user("two"), trigger], model=CHAT)
     s.same("compaction items of a chain", len(_compactions(chained["output"])), 1)
+    if s.mock:
+        s.same("the whole output", [item["type"] for item in made["output"]], ["compaction"])
     early = s.call("POST", "/responses", {"model": CHAT, "input": [trigger, user("one")]})
     s.same("status of a trigger that is not last", early.status, 400)
     if s.mock:

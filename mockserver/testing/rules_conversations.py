@@ -193,6 +193,13 @@ def _one_item_read_and_deleted(s: Subject) -> None:
     answer = s.items(talk)[-1]
     s.drop(talk, answer)
     s.sees(s.create("last", conversation=talk["id"]), "keep", "next", "last")
+    if s.mock:
+        seen = s.conversation(user("keep"), user("drop"))
+        made = s.create("ask", conversation=seen["id"])
+        s.drop(seen, s.items(seen)[1])
+        s.sees(made, "keep", "drop", "ask")
+        s.same("what it was made from stays listed", texts_of(s.inputs(made)), ["keep", "drop", "ask"])
+        s.sees(s.chain(made, "more"), "keep", "drop", "ask", *made["output"], "more")
 
 
 @rule("R2.16")

@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.testing import refusals
 from mockserver.testing.rules import rule
-from mockserver.testing.subject import FORCED, NOWHERE, TOOL, Item, Subject, call_of, output_for, user
+from mockserver.testing.subject import FORCED, NOWHERE, TOOL, Item, Subject, call_of, output_for, texts_of, user
 
 EXACT = "gpt-5.2"  # a model that reasons, reports its reasoning exactly, and doesn't reread old reasoning
 _SEALED = {"include": ["reasoning.encrypted_content"]}
@@ -76,6 +76,13 @@ def _no_item_stands_twice(s: Subject) -> None:
     s.no(refusals.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
     talk = s.conversation(user("a", id="msg_own"))
     s.no(refusals.twice("msg_own"), [user("b", id="msg_own")], conversation=talk["id"])
+    if s.mock:
+        again, path = user("b", id="msg_own"), f"/conversations/{talk['id']}/items"
+        s.refused(refusals.twice("msg_own"), "POST", path, {"items": [again]})
+        s.refused(
+            refusals.twice("msg_new"), "POST", path, {"items": [user("c", id="msg_new"), user("d", id="msg_new")]}
+        )
+        s.same("items after the refusals", texts_of(s.items(talk)), ["a"])
     output = {**output_for({"call_id": "call_a"}), "id": "fc_own"}
     s.create([user("a"), _inline_call("call_a"), output, output])
     s.claims.append("tool outputs are exempt, they pair by call_id")

@@ -44,6 +44,14 @@ def _the_append_is_atomic(s: Subject) -> None:
     s.same("items afterwards", texts_of(items), ["old", "asked", "one two three"])
     s.same("statuses", [item["status"] for item in items], ["completed"] * 3)
     s.same("status of the response", s.get(made)["status"], "completed")
+    s.script({"text": "said at once"}, pacing={"first_token": SLOW_S})
+    s.create("more", background=True, conversation=talk["id"])
+    s.advance(SLOW_S - 0.5)
+    s.same("items half a second before the end", s.items(talk), items)
+    s.no(refusals.locked(), "early", conversation=talk["id"])
+    s.advance(0.5)
+    s.same("items at the end", texts_of(s.items(talk)), [*texts_of(items), "more", "said at once"])
+    s.same("status of the next turn", s.create("next", conversation=talk["id"])["status"], "completed")
 
 
 @rule("R2.10", needs=("clock", "script"))
