@@ -60,8 +60,8 @@ class Playback:
 
     @property
     def instant(self) -> bool:
-        """Whether it takes no time."""
-        return not any(isinstance(step, Wait) for step in self.steps)
+        """Whether what is left of it takes no time."""
+        return not any(isinstance(step, Wait) for step in self.steps[self.at :])
 
     def take_number(self) -> int:
         """Return the number of an event that is told beside the turn's own."""

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 
 from mockserver.__main__ import main as mock_main
-from mockserver.connections import Connection, Say
 from mockserver.core import admission
-from mockserver.core.turn import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.switches import SWITCHES, SwitchError, Switches, described, parse_assignment, values_of
@@ -25,6 +23,7 @@ from mockserver.wire import catalog, requests
 from mockserver.wire.errors import APIError
 from proxy import cli as proxy_cli
 from tests.driving import NOON, Driver, refused, text_of
+from tests.sockets import Frames
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 DAY = 86_400
@@ -845,35 +844,15 @@ def test_switch_unknown_models(value: str) -> None:
 # --- Sockets -----------------------------------------------------------------------------------------------------
 
 
-class Frames:
-    """A connection without a socket: frames in and out as dicts; turns take no time."""
-
-    def __init__(self, **switches: str) -> None:
-        self.connection = Connection(Engine(Settings(clock=NOON, **chosen(**switches))), "p")
-
-    def __call__(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
-        said: list[dict[str, Any]] = []
-        todo = self.connection.receive(json.dumps(frame).encode())
-        while todo:
-            out = todo.pop(0)
-            if isinstance(out, Say):
-                said += out.frames
-                continue
-            while (step := self.connection.advance(out)) is not None:
-                said += step.events if isinstance(step, Emit) else []
-            todo += self.connection.finished(out)
-        return said
-
-    def create(self, **fields: Any) -> dict[str, Any]:
-        """Play a turn; returns its terminal Response, or the error frame."""
-        last = self({"type": "response.create", "model": "gpt-4.1", "input": "hello", **fields})[-1]
-        return last.get("response", last)
+def over_socket(**switches: str) -> Frames:
+    """Return a connection without a socket."""
+    return Frames(Engine(Settings(clock=NOON, **chosen(**switches))))
 
 
 @sides("ws_cache")
 def test_switch_ws_cache(value: str) -> None:
     """Spec: R4.6."""
-    frames = Frames(ws_cache=value)
+    frames = over_socket(ws_cache=value)
     first = frames.create(store=False)
     assert frames.create(store=False, stream_id="other")["status"] == "completed"
     again = frames.create(store=False, previous_response_id=first["id"])
@@ -886,7 +865,7 @@ def test_switch_ws_cache(value: str) -> None:
 @sides("ws_cache")
 def test_under_switch_ws_cache_single_a_failed_fork_evicts_too(value: str) -> None:
     """Spec: R4.8."""
-    frames = Frames(ws_cache=value)
+    frames = over_socket(ws_cache=value)
     first = frames.create(store=False)["id"]
     assert frames.create(stream_id="fork", previous_response_id=first, model="none")["type"] == "error"
     again = frames.create(store=False, previous_response_id=first)
@@ -896,7 +875,7 @@ def test_under_switch_ws_cache_single_a_failed_fork_evicts_too(value: str) -> No
 @sides("ws_stream_field")
 def test_switch_ws_stream_field(value: str) -> None:
     """Spec: R4.2."""
-    frames = Frames(ws_stream_field=value)
+    frames = over_socket(ws_stream_field=value)
     for sent in ({"stream": True}, {"stream": False}, {"stream_options": {}}, {"verbosity": "low"}):
         got = frames.create(**sent)
         if value == "ignore":
@@ -909,10 +888,10 @@ def test_switch_ws_stream_field(value: str) -> None:
 @sides("ws_null_members")
 def test_switch_ws_null_members(value: str) -> None:
     """Spec: websocket §4."""
-    frames = Frames(ws_null_members=value)
+    frames = over_socket(ws_null_members=value)
     error = frames.create(previous_response_id="resp_1", conversation="conv_1")["error"]
     overloaded = {"failed": {"code": "server_is_overloaded", "message": "later"}}
-    frames.connection._engine.levers.enqueue("p", [{"reply": overloaded}])
+    frames.script({"reply": overloaded})
     told = frames({"type": "response.create", "model": "gpt-4.1", "input": "x"})[2]
     assert told["type"] == "error", "WE7"
     if value == "keep":
