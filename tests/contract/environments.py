@@ -16,7 +16,7 @@ import pytest
 from tests.serving import ROOT
 
 HOME = ROOT / ".venvs"
-REQUIREMENTS: Mapping[int, str] = {2: "openai>=2,<3", 3: "openai>=3,<4"}
+REQUIREMENTS: Mapping[int, str] = {2: "openai[realtime]>=2,<3", 3: "openai[realtime]>=3,<4"}  # with WebSockets
 AGENTS = "openai-agents>=0.24,<0.25"
 AGENTS_JS = ("@openai/agents@^0.20", "zod@^4")
 CODEX = "@openai/codex@0.169.0"
@@ -26,7 +26,7 @@ QUIET = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--
 @pytest.fixture(scope="session")
 def clients() -> Mapping[int, Path]:
     """The Python interpreters that have the client, by its major version."""
-    return {major: interpreter(f"openai-{major}", wanted) for major, wanted in REQUIREMENTS.items()}
+    return {major: interpreter(f"openai-{major}-realtime", wanted) for major, wanted in REQUIREMENTS.items()}
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,11 @@ class Socket:
         """The server's messages."""
         return messages(bytes(self.received))
 
+    @property
+    def closes(self) -> list[bytes]:
+        """The payload of the server's close frame, if it sent one."""
+        return messages(bytes(self.received), kinds=(8,))
+
 
 @dataclass
 class Recorder:
@@ -73,8 +78,8 @@ class Recorder:
         return [one.json for one in self.requests if one.path == path]
 
 
-def messages(data: bytes) -> list[bytes]:
-    """Return the payloads of the text and binary messages in these bytes; there are no fragments."""
+def messages(data: bytes, kinds: tuple[int, ...] = (1, 2)) -> list[bytes]:
+    """Return the payloads of the messages of these kinds in a direction's bytes; there are no fragments."""
     found = []
     while len(data) >= 2:
         kind, length, at = data[0] & 0x0F, data[1] & 0x7F, 2
@@ -86,7 +91,7 @@ def messages(data: bytes) -> list[bytes]:
         payload = data[at : at + length]
         if len(payload) < length:
             break
-        if kind in (1, 2):
+        if kind in kinds:
             assert data[0] & 0x80, "a fragment"
             found.append(bytes(one ^ key[place % 4] for place, one in enumerate(payload)) if key else payload)
         data = data[at + length :]
