@@ -21,8 +21,8 @@ from mockserver.core import background, compaction, conversations, lifecycle, pa
 from mockserver.core.admission import Admission, admit, compact_window, known_model, measure
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
-from mockserver.core.state import Change, Item, Node, State, decode_node
-from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, events_of, plan
+from mockserver.core.state import Change, Item, State
+from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, plan, shown_events
 from mockserver.levers import Levers
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.model.scenario import parse_lines
@@ -127,11 +127,11 @@ class Engine:
             turn.node.summary.turn = admission.before.turn  # nobody has spoken
         if near is not None and turn.stored:
             operation.changes += near.ancestors(turn.node.parent)
+        turn.node.streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
         delivery, body = self._laid_out(turn, request, reply)
-        streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
         if delivery.running or turn.final["background"]:
             operation.changes += lifecycle.begin(
-                state, turn, body, now, delivery.seconds, operation.ordinal, streamed=streamed, pacing=pacing
+                state, turn, body, now, delivery.seconds, operation.ordinal, pacing=pacing
             )
         else:
             kept = body if turn.stored else None
@@ -184,25 +184,13 @@ class Engine:
         if not streamed and pacing.instant:
             return Delivery(turn.id, turn.final["model"], [], answer, 0.0, turn), body
         options = request.get("stream_options") or {}
-        events = self._events(turn.final, options.get("include_obfuscation"), turn.node)
+        events = shown_events(turn.final, turn.node.cues, self.rules, padded=options.get("include_obfuscation"))
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if streamed:
             return Delivery(turn.id, turn.final["model"], steps, None, seconds, turn), body
         waits: list[Step] = [] if turn.final["background"] else [Wait(seconds)]
         return Delivery(turn.id, turn.final["model"], waits, answer, seconds, turn), body
-
-    def _events(self, final: dict[str, Any], padded: bool | None, node: Node) -> list[Event]:
-        """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
-        rules = self.rules
-        return events_of(
-            final,
-            rules.pieces,
-            obfuscate=rules.obfuscation == "on" and padded is not False,
-            cues=node.cues,
-            error_shape=rules.stream_error_shape,
-            overflow=rules.stream_overflow,
-        )
 
     def finish(self, project: str, response_id: str) -> None:
         """End a turn whose delivery has ended, whatever the clock says."""
@@ -255,7 +243,7 @@ class Engine:
         state, now = self._calls.reading(project)
         node, body = live_response(state, id, self.rules, now), state.get("response", id)
         if node is None or body is None:
-            found = background.under_way(state, id, self._steps, query, now)
+            found = background.under_way(state, id, self.rules, query, now)
             if found is None:
                 raise missing(state, id, self.rules, now)
             return found
@@ -267,16 +255,12 @@ class Engine:
         if not query.stream:
             return body
         final = orjson.loads(body)
-        if self.rules.get_stream_finished == "refuse" and not final["background"]:
-            raise errors.stream_without_background()
+        if self.rules.get_stream_finished == "refuse":
+            background.refuse_replay(final, node)
         if final["background"] and now >= final["created_at"] + self.rules.stream_replay_window:
             raise errors.stream_without_stream()
-        events = self._events(final, query.include_obfuscation, node)
+        events = shown_events(final, node.cues, self.rules, padded=query.include_obfuscation)
         return [Emit(events if query.starting_after is None else events[max(query.starting_after + 1, 0) :])]
-
-    def _steps(self, running: lifecycle.Running) -> list[Step]:
-        final = orjson.loads(running.body or "{}")
-        return deliver(self._events(final, None, decode_node(running.node)), *running.pacing)
 
     def compact_response(self, project: str, body: bytes) -> bytes:
         """Compact a window; nothing of it is stored, and its id can't be continued. Spec: P7, R5.6–R5.8."""
@@ -293,7 +277,7 @@ class Engine:
         """Cancel a background response; once it is cancelled, doing so again changes nothing. Spec: P4, R6.3–R6.5."""
 
         def work(at: Operation) -> bytes:
-            body, at.changes = background.cancel(at.state, id, self.rules, at.now, self._steps)
+            body, at.changes = background.cancel(at.state, id, self.rules, at.now)
             return body
 
         return self._calls.write(project, work)
@@ -310,8 +294,6 @@ class Engine:
     def list_input_items(self, project: str, id: str, query: ListQuery) -> bytes:
         """List a response's input items. Spec: P5."""
         state, now = self._calls.reading(project)
-        if state.get("response", id) is None:
-            raise missing(state, id, self.rules, now)
         return json_body(pages.input_items(state, id, query, self.rules, now))
 
     def count_input_tokens(self, project: str, body: bytes) -> bytes:

@@ -410,7 +410,7 @@ _BACKGROUND = (
     Mutation(
         "a response that was not created with a stream can be streamed",
         "core/background.py",
-        "if not running.streamed:",
+        "if not decode_node(running.node).streamed:",
         "if False:",
     ),
 )

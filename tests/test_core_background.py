@@ -11,9 +11,10 @@ import pytest
 from mockserver.core.background import behind, split
 from mockserver.core.turn import Emit, Wait
 from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.settings import Pacing, Settings
 from mockserver.transport.app import MockApp
-from tests.driving import NOON, Driver, refused, summary
+from mockserver.wire import errors
+from tests.driving import NOON, Driver, refused, summary, text_of
 from tests.test_transport_app import ask
 
 SLOW = {"reply": {"reasoning": "hm", "text": "one two three"}, "pacing": {"first_token": 10, "tokens_per_second": 1}}
@@ -204,3 +205,25 @@ def test_P4_over_http(method: str) -> None:
     app, id = slow_app()
     status, _, body = ask(app, method, f"/v1/responses/{id}/cancel", b"", content_type="application/json")
     assert (status, json.loads(body)["status"]) == (200, "cancelled")
+
+
+def test_R3_5_input_items_and_R14_1_listings_of_what_still_runs() -> None:
+    drive = Driver(pacing=Pacing(5.0, 10.0))
+    done = drive.create("first")
+    made = drive.create("hello", background=True, previous_response_id=done["id"])
+    assert text_of(drive.input_items(made["id"])["data"][0]) == "hello"
+    assert drive.context(made["id"])[-1] == "hello"
+    listed = drive.engine.levers.list_responses("p", limit=9, after=None)["data"]
+    assert [(one["id"], one["status"]) for one in listed] == [(made["id"], "queued"), (done["id"], "completed")]
+    running = drive.engine.levers.list_responses("p", limit=9, after=None, status="queued")["data"]
+    assert [one["id"] for one in running] == [made["id"]]
+    drive.advance(seconds=60)
+    assert drive.engine.levers.list_responses("p", limit=9, after=None, status="queued")["data"] == []
+
+
+def test_R6_8_a_finished_response_is_replayed_to_who_created_it_as_a_stream_where_others_are_refused() -> None:
+    drive = Driver(set=(("get_stream_finished", "refuse"),))
+    plain, streamed = drive.create(background=True), drive.stream(background=True)[0]["response"]
+    assert drive.replay(streamed["id"])[-1]["type"] == "response.completed"
+    assert refused(drive.replay, plain["id"]).message == errors.stream_without_stream().message
+    assert refused(drive.replay, drive.create()["id"]).message == errors.stream_without_background().message

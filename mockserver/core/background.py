@@ -5,7 +5,6 @@ Progress is a function of the clock: the turn's delivery is split at the time th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +14,27 @@ from mockserver.core import lifecycle
 from mockserver.core.lifecycle import Running, read_running
 from mockserver.core.lineage import live_response, missing
 from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Put, State
+from mockserver.core.state import Change, Node, Put, State, decode_node
 from mockserver.core.transitions import BACKGROUND, GONE, WAYS, moved
-from mockserver.core.turn import Emit, Step, Wait
+from mockserver.core.turn import Emit, Step, Wait, deliver, shown_events
 from mockserver.wire import echo, errors, events
 from mockserver.wire.encoding import json_body
 from mockserver.wire.events import Event
 from mockserver.wire.query import RetrieveQuery
 
-Steps = Callable[[Running], list[Step]]
+
+def steps_of(running: Running, rules: Rules) -> list[Step]:
+    """Return the delivery of a turn under way, from its beginning."""
+    final = orjson.loads(running.body or "{}")
+    return deliver(shown_events(final, decode_node(running.node).cues, rules), *running.pacing)
+
+
+def refuse_replay(final: dict[str, Any], node: Node) -> None:
+    """Refuse to send the events of a finished response again, but for a stream in the background. Spec: R6.8."""
+    if not final["background"]:
+        raise errors.stream_without_background()
+    if not node.streamed:
+        raise errors.stream_without_stream()
 
 
 def queued(final: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +74,7 @@ def behind(steps: list[Step], number: int) -> list[Step]:
     ]
 
 
-def under_way(state: State, id: str, steps_of: Steps, query: RetrieveQuery, now: float) -> bytes | list[Step] | None:
+def under_way(state: State, id: str, rules: Rules, query: RetrieveQuery, now: float) -> bytes | list[Step] | None:
     """Return what is to be seen of a background turn by now, or the delivery of its events; None when none runs.
 
     Spec: R6.2, R6.8, S11.
@@ -71,22 +82,37 @@ def under_way(state: State, id: str, steps_of: Steps, query: RetrieveQuery, now:
     running = read_running(state, id)
     if running is None or not running.background:
         return None
-    past, rest = split(steps_of(running), now - running.started_at)
+    past, rest = split(steps_of(running, rules), now - running.started_at)
     if not query.stream:
         return json_body(seen(past))
-    if not running.streamed:
+    if not decode_node(running.node).streamed:
         raise errors.stream_without_stream()
     return behind([Emit(past), *rest], -1 if query.starting_after is None else query.starting_after)
 
 
-def cancel(state: State, id: str, rules: Rules, now: float, steps_of: Steps) -> tuple[bytes, list[Change]]:
+def running_now(state: State, rules: Rules, now: float) -> list[tuple[int, dict[str, Any]]]:
+    """Return the background responses under way as a poll finds them, each with its place among the project's turns."""
+    found = [Running(**orjson.loads(record.doc)) for record in state.scan("running")]
+    return [(one.order, seen(split(steps_of(one, rules), now - one.started_at)[0])) for one in found if one.background]
+
+
+def visible_node(state: State, id: str, rules: Rules, now: float) -> Node | None:
+    """Return the node of a response that can be retrieved, be it stored or under way in the background; else None."""
+    node = live_response(state, id, rules, now)
+    if node is not None and state.get("response", id) is not None:
+        return node
+    running = read_running(state, id)
+    return decode_node(running.node) if running is not None and running.background else None
+
+
+def cancel(state: State, id: str, rules: Rules, now: float) -> tuple[bytes, list[Change]]:
     """Cancel a response in the background; raises E75, E76, E77, a cancelled one stays as it is.
 
     Spec: O6, R6.3–R6.5.
     """
     running = read_running(state, id)
     if running is not None and running.background:
-        past, _ = split(steps_of(running), now - running.started_at)
+        past, _ = split(steps_of(running, rules), now - running.started_at)
         moved(BACKGROUND, seen(past)["status"], "cancel", id=id)
         kept = done_items(past) if rules.cancelled_output == "kept" else []
         changes = lifecycle.cancel(state, replace(running, ends_at=now), rules, [item["id"] for item in kept])

@@ -71,8 +71,6 @@ def exceeded(request: Request, input_tokens: int, model: Model) -> bool:
     return False
 
 
-
-
 # --- What a compaction item holds ----------------------------------------------------------------------------------
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from mockserver.core import compaction
+from mockserver.core import background, compaction, lifecycle
 from mockserver.core.context import hidden_tokens
-from mockserver.core.lineage import live_response, outlived
+from mockserver.core.lineage import outlived
 from mockserver.core.rules import Rules
 from mockserver.core.state import Conversation, State, items_up_to
 from mockserver.core.truncation import read_dropped
@@ -20,10 +20,11 @@ from mockserver.wire.resources import page
 
 def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any]:
     """Return the effective context of a response: what the model was given for it, with each item's tokens."""
-    node, doc = live_response(state, id, rules, now), state.get("response", id)
-    if node is None or doc is None:
+    node = background.visible_node(state, id, rules, now)
+    if node is None:
         raise MockError(f"No response with id '{id}' is stored.", status=404)
-    response = orjson.loads(doc)
+    running = lifecycle.read_running(state, id)
+    response = orjson.loads(state.get("response", id) or (running and running.body) or b"{}")
     whole = [*items_up_to(state, node.parent), *node.items[: node.own]]
     first = compaction.start(whole) or 0
     dropped = {*range(first), *(first + at for at in read_dropped(state, id))}
@@ -59,13 +60,11 @@ def responses(
     matches: Callable[[dict[str, Any]], bool],
     now: float,
 ) -> dict[str, Any]:
-    """List stored responses, newest first; expired ones are not there."""
-    found: list[dict[str, Any]] = []
-    for record in state.scan("response", descending=True):
-        response = orjson.loads(record.doc)
-        if not _outlived(state, response, rules, now) and matches(response):
-            found.append(response)
-    return _page(found, limit, after)
+    """List responses, newest first: stored ones that have not expired, and those under way in the background."""
+    stored = [(record.order, orjson.loads(record.doc)) for record in state.scan("response")]
+    alive = [one for one in stored if not _outlived(state, one[1], rules, now)]
+    known = sorted([*alive, *background.running_now(state, rules, now)], key=lambda one: -one[0])
+    return _page([response for _, response in known if matches(response)], limit, after)
 
 
 def conversations(state: State, *, limit: int, after: str | None) -> dict[str, Any]:

@@ -62,7 +62,6 @@ class Running:
     ends_at: float
     order: int
     background: bool = False
-    streamed: bool = False
     started_at: float = 0.0
     pacing: tuple[float, float] = (0.0, 0.0)
 
@@ -77,7 +76,7 @@ def stored_body(turn: Turn) -> bytes:
 
 
 def begin(
-    state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, streamed: bool, pacing: Pacing
+    state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, pacing: Pacing
 ) -> list[Change]:
     """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
     running = Running(
@@ -87,7 +86,6 @@ def begin(
         now + seconds,
         order,
         turn.final["background"],
-        streamed,
         now,
         (pacing.first_token_s, pacing.tokens_per_s),
     )

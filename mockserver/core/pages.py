@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mockserver.core import conversations
-from mockserver.core.lineage import live_response, missing
+from mockserver.core.background import visible_node
+from mockserver.core.lineage import missing
 from mockserver.core.rules import Rules
 from mockserver.core.state import Entry, Item, State, items_up_to, read_entry
 from mockserver.wire import errors
@@ -38,7 +39,7 @@ def _order(state: State, id: str, cursor: str) -> int:
 
 def input_items(state: State, id: str, query: ListQuery, rules: Rules, now: float) -> dict[str, Any]:
     """List what a response was made from: the history if that is in scope, then its own input. Spec: R3.3, R3.5."""
-    node = live_response(state, id, rules, now)
+    node = visible_node(state, id, rules, now)
     if node is None:
         raise missing(state, id, rules, now)
     items = [*_HISTORY[rules.input_items_scope](state, node.parent), *node.items[: node.own]]

@@ -126,8 +126,8 @@ class Node:
     """One step of a context: the items of one turn (the first `own` are its input) behind those of `parent`.
 
     A node of a response bears the response's id and status; a node of items added by hand has no status. `include` is
-    what the response was created with, `cues` what its stream shows beyond its items. The items are `packed` (JSON)
-    until somebody asks for them, for a turn that goes on from a node only reads its summary.
+    what the response was created with, `streamed` whether as a stream, `cues` what a stream shows beyond its items. The
+    items are `packed` (JSON) until somebody asks for them, for a turn that goes on from a node only reads its summary.
     """
 
     id: str
@@ -142,6 +142,7 @@ class Node:
     deleted: bool = False
     include: list[str] = field(default_factory=list)
     cues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    streamed: bool = False
 
     @property
     def items(self) -> list[Item]:
@@ -176,6 +177,7 @@ class Node:
             self.deleted,
             self.include,
             self.cues,
+            self.streamed,
         ]
         packed = self.packed if isinstance(self.packed, bytes) else orjson.dumps(self.packed)
         return b"%b\n%b" % (orjson.dumps(head), packed)

@@ -258,6 +258,18 @@ def events_of(
     return script.events
 
 
+def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: bool | None = None) -> list[Event]:
+    """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
+    return events_of(
+        final,
+        rules.pieces,
+        obfuscate=rules.obfuscation == "on" and padded is not False,
+        cues=cues,
+        error_shape=rules.stream_error_shape,
+        overflow=rules.stream_overflow,
+    )
+
+
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
 _OVERFLOW = {"error_then_failed": (True, True), "error_only": (True, False), "failed_only": (False, True)}
 
