@@ -159,7 +159,8 @@ def test_a_page_cannot_spend_the_key_of_the_proxy(behind: Served) -> None:
         assert recorder.sockets == []
         with connect(url, proxy=None, additional_headers={"authorization": "Bearer mine"}) as socket:
             socket.send('{"type":"response.create","model":"gpt-4.1","input":"x"}')
-            socket.recv(10)
+            while "response.completed" not in str(socket.recv(10))[:30]:
+                pass
         (seen,) = recorder.sockets
         assert isinstance(seen, Socket) and seen.headers["authorization"] == "Bearer sk"
 
