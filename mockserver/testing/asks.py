@@ -14,7 +14,8 @@ from mockserver.testing.reference import Item
 
 Json = dict[str, Any]
 
-CHAT, REASONING = "gpt-4.1", "gpt-5.6-terra"
+CHAT, ROUNDING, REASONING = "gpt-4.1", "gpt-5.2", "gpt-5.6-terra"
+MODELS = (CHAT, REASONING, ROUNDING)  # one that does not reason, and two that count their thoughts in two ways
 NO_REASONING = frozenset({CHAT})
 TEXTS = ("red", "green", "blue")
 TRANSPORTS = ("json", "sse")  # how a turn is asked for and answered
@@ -124,7 +125,7 @@ FORMS = {
 
 def _asks() -> tuple[Ask, ...]:
     """Return every request a rule may draw: all plain combinations, and a few that do not end well."""
-    plain = product(TEXTS, FORMS, (CHAT, REASONING), (None, True, False), TRANSPORTS, (None, "Be kind."), (False, True))
+    plain = product(TEXTS, FORMS, MODELS, (None, True, False), TRANSPORTS, (None, "Be kind."), (False, True))
     made = [Ask(*values)._replace(counted=at % 5 == 1) for at, values in enumerate(plain)]
     made = [ask for at, ask in enumerate(made) if ask.store is not False or at % 8 == 1]  # nothing follows from these
     odd = product(OUTCOMES[1:], (CHAT, REASONING), (None, False), TRANSPORTS)

@@ -6,6 +6,7 @@ an error status. What only the mock has (clock, script) is reached by `control` 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -128,6 +129,7 @@ class HTTPDriver:
     def __init__(self, base_url: str, api_key: str = "any", *, timeout_s: float = 60.0) -> None:
         self.base_url, self.api_key = base_url.rstrip("/"), api_key
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
+        self._borrowed = False  # whether the connections are another driver's
         self.controls = self._has_controls()
 
     def _has_controls(self) -> bool:
@@ -163,11 +165,16 @@ class HTTPDriver:
 
     def fresh(self, name: str) -> HTTPDriver:
         """Return a driver with a key, and so a project, of its own where the server is the mock; else this one."""
-        return HTTPDriver(self.base_url, f"{self.api_key}-{name}") if self.controls else self
+        if not self.controls:
+            return self
+        made = copy(self)
+        made.api_key, made._borrowed = f"{self.api_key}-{name}", True
+        return made
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections, unless they are those of the driver that this one comes from."""
+        if not self._borrowed:
+            self._client.close()
 
 
 def _parsed(content: bytes) -> Any:

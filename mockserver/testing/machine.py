@@ -34,6 +34,7 @@ from hypothesis.stateful import (
 
 from mockserver.testing.driver import Driver, EngineDriver
 from mockserver.testing.table import VERBS, Of, Verb
+from mockserver.testing.trial import Stage, stage_of
 from mockserver.testing.verbs import Verbs
 from mockserver.testing.walk import walk
 
@@ -49,6 +50,7 @@ class ResponsesMachine(RuleBasedStateMachine):
 
     driver: ClassVar[Driver | None] = None
     model: ClassVar[str | None] = None
+    stage: ClassVar[Stage | None] = None
 
     responses: Bundle[str] = Bundle("responses")
     conversations: Bundle[str] = Bundle("conversations")
@@ -58,7 +60,15 @@ class ResponsesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.own = EngineDriver() if self.driver is None else None
-        self.verbs = Verbs(self.driver or self.own or EngineDriver(), self.model)
+        self.verbs = Verbs(stage_of(self.own) if self.own else self._stage(), self.model)
+
+    @classmethod
+    def _stage(cls) -> Stage:
+        """Return the server's projects, which all programs of a machine play in, one after the other."""
+        if cls.stage is None and cls.driver is not None:
+            cls.stage = stage_of(cls.driver)
+        assert cls.stage is not None, "a machine needs a driver"
+        return cls.stage
 
     def teardown(self) -> None:
         """Compare everything, and leave nothing behind."""
@@ -103,7 +113,8 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
 
     Hypothesis looks first; then as many steps are walked at random, which is quicker and gets deeper.
     """
-    machine = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model})
+    stage = stage_of(driver)
+    machine = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model, "stage": stage})
     try:
         run_state_machine_as_test(
             machine,
@@ -121,4 +132,4 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
     except (Exception, HypothesisException) as error:
         said = str(error) or repr(error)
         raise AssertionError("\n".join([said, "", *getattr(error, "__notes__", ())])) from error
-    walk(driver, 0, examples * steps, model=model)
+    walk(stage, 0, examples * steps, model=model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.testing.asks import ASKS, BAD, CHAT, REASONING, SLOW_S
+from mockserver.testing.asks import ASKS, BAD, MODELS, SLOW_S
 
 Json = dict[str, Any]
 
@@ -72,7 +72,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("page_input_items", {"id": RESPONSES, "item": ITEMS, **_PAGE}),
     Verb("delete", {"id": Of("responses", consumed=True)}),
     Verb("cancel", {"id": RESPONSES}),
-    Verb("recount", {"parent": RESPONSES, "model": (CHAT, REASONING)}),
+    Verb("recount", {"parent": RESPONSES, "model": MODELS}),
     Verb("refuse", {"bad": range(len(BAD))}),
     Verb("refuse_in", {"conversation": CONVERSATIONS, "bad": range(len(BAD))}),
     Verb("take_both", {"parent": RESPONSES, "conversation": CONVERSATIONS, "ask": ASKS}),

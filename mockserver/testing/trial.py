@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.testing.asks import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, Ask
 from mockserver.testing.driver import NOON, Answer, Driver
@@ -29,15 +29,29 @@ GAPS: Mapping[str, str] = {
 }
 
 
+class Stage(NamedTuple):
+    """The projects of a server that programs play in: where they begin, where they may go on, who must not see them."""
+
+    driver: Driver
+    elsewhere: Driver
+    other: Driver
+
+
+def stage_of(driver: Driver) -> Stage:
+    """Return projects for programs on a server; all the same one where there are no projects."""
+    if not driver.controls:
+        return Stage(driver, driver, driver)
+    return Stage(driver.fresh("machine"), driver.fresh("moved"), driver.fresh("other"))
+
+
 class Trial:
     """A server, and what it should remember. `gaps` are the rules that it is known to break in one place."""
 
     gaps: Collection[str] = GAPS
 
-    def __init__(self, driver: Driver, model: str | None = None) -> None:
-        self.controls = driver.controls
-        self.driver = driver.fresh("machine") if self.controls else driver
-        self.elsewhere = driver.fresh("moved") if self.controls else driver
+    def __init__(self, stage: Stage, model: str | None = None) -> None:
+        self.driver, self.elsewhere, self.other = stage
+        self.controls = self.driver.controls
         self.model = model
         self.reference = Reference()
         if self.controls:
@@ -99,8 +113,10 @@ class Trial:
 
         A turn that is refused, as it has to be, returns None.
         """
+        slow = slow and self.controls
+        ask = ask._replace(transport="json") if slow else ask
         sent, own = ask.own() if input is None else input
-        if self.controls and self.spared(own, parent, conversation):
+        if self.spared(own, parent, conversation):
             return None
         body = self.request(ask, sent, parent, conversation)
         body |= CALLING if calling else {}
@@ -117,7 +133,6 @@ class Trial:
             self.refused(self.driver.call("POST", "/responses", body), refusal)
             self.check_tail(conversation)
             return None
-        slow = slow and self.controls and ask.transport == "json"
         outcome = ask.outcome if self.controls and not (slow or calling) else "completed"
         counted = self.count(body) if ask.counted else None
         if slow or outcome != "completed":

@@ -114,10 +114,15 @@ class Verbs(Trial):
         return self.turn(ask, parent=parent, background=True, slow=slow)
 
     def background_in(self, conversation: str, ask: Ask, slow: bool) -> str | None:
-        """Take a turn of a conversation in the background; as long as it runs, no other may. Spec: R2.9, R2.12."""
+        """Take a turn of a conversation in the background; as long as it runs, no other may. Spec: R2.9, R2.12.
+
+        Items may be added by hand meanwhile: they stand before those of the turn.
+        """
         id = self.turn(ask, conversation=conversation, background=True, slow=slow)
         if id is not None and self.reference.responses[id].running:
             self.turn(ask._replace(counted=False), conversation=conversation)
+            if ask.metadata:
+                self.add(conversation, ("user",))
         return id
 
     # --- responses
@@ -214,7 +219,7 @@ class Verbs(Trial):
         """Count a continuation, and the same with its whole context sent again: they cost the same. Spec: T11, R8.2."""
         one, known = self.reference.responses[parent], self.reference
         known_all = all(known.findable(id) and id not in known.unsure for id in one.after)
-        if self.controls and any(map(known.doubtful, one.after)) and "R1.37" in self.gaps:
+        if "R1.37" in self.gaps and any(map(known.doubtful, one.after)):
             return
         if not known_all or known.missing([], parent, None) or len(set(one.after)) < len(one.after):
             return
@@ -245,17 +250,15 @@ class Verbs(Trial):
 
     def trespass(self, id: str) -> None:
         """Try to reach a response from another project."""
-        other = self.driver.fresh("other")
-        self.refused(other.call("GET", f"/responses/{id}"), Refusal("E75", id))
+        self.refused(self.other.call("GET", f"/responses/{id}"), Refusal("E75", id))
         body = {"model": self.model or CHAT, "input": "red", "previous_response_id": id}
-        self.refused(other.call("POST", "/responses", body), Refusal("E60", id))
+        self.refused(self.other.call("POST", "/responses", body), Refusal("E60", id))
 
     def trespass_in(self, conversation: str) -> None:
         """Try to reach a conversation from another project."""
-        other = self.driver.fresh("other")
-        self.refused(other.call("GET", f"/conversations/{conversation}"), Refusal("E64", conversation))
+        self.refused(self.other.call("GET", f"/conversations/{conversation}"), Refusal("E64", conversation))
         body = {"model": self.model or CHAT, "input": "red", "conversation": conversation}
-        self.refused(other.call("POST", "/responses", body), Refusal("E63", conversation))
+        self.refused(self.other.call("POST", "/responses", body), Refusal("E63", conversation))
 
     # --- conversations
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mockserver.testing.driver import Driver
 from mockserver.testing.table import BUNDLES, VERBS, Of, Verb
+from mockserver.testing.trial import Stage, stage_of
 from mockserver.testing.verbs import Verbs
 
 LENGTH = 60  # steps of a program: after so many, everything is looked at and forgotten
@@ -33,25 +34,26 @@ class Step(NamedTuple):
     arguments: dict[str, Any]
 
 
-def walk(driver: Driver, seed: int, steps: int, *, model: str | None = None, length: int = LENGTH) -> None:
+def walk(server: Driver | Stage, seed: int, steps: int, *, model: str | None = None, length: int = LENGTH) -> None:
     """Take so many steps, the same for the same seed; raises AssertionError with the shortest program found that goes
     wrong.
     """
+    stage = server if isinstance(server, Stage) else stage_of(server)
     random = Random(seed)
     for first in range(0, steps, length):
         program: list[Step] = []
-        wrong = _taken(driver, random, min(length, steps - first), model, program)
+        wrong = _taken(stage, random, min(length, steps - first), model, program)
         if wrong is not None:
-            program, wrong = shortened(driver, program, wrong, model)
+            program, wrong = shortened(stage, program, wrong, model)
             raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{told(program)}") from wrong
 
 
-def _taken(driver: Driver, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
+def _taken(stage: Stage, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
     """Make up a program while doing it; returns what went wrong."""
     left: dict[str, list[Id]] = {name: [] for name in BUNDLES}
     values: dict[Id, str] = {}
     try:
-        verbs = Verbs(driver, model)
+        verbs = Verbs(stage, model)
         table = [verb for verb in VERBS if verbs.controls or not verb.needs_controls]
         for number in range(steps):
             verb = random.choice(table)
@@ -94,11 +96,11 @@ def _done(verbs: Verbs, step: Step, values: dict[Id, str]) -> list[Id]:
     return list(new)
 
 
-def replayed(driver: Driver, program: Iterable[Step], model: str | None = None) -> Exception | None:
+def replayed(stage: Stage, program: Iterable[Step], model: str | None = None) -> Exception | None:
     """Do a program again, without the steps whose ids are not there; returns what went wrong."""
     values: dict[Id, str] = {}
     try:
-        verbs = Verbs(driver, model)
+        verbs = Verbs(stage, model)
         for step in program:
             if all(one in values for one in step.arguments.values() if isinstance(one, Id)):
                 _done(verbs, step, values)
@@ -110,7 +112,7 @@ def replayed(driver: Driver, program: Iterable[Step], model: str | None = None) 
 
 
 def shortened(
-    driver: Driver, program: list[Step], wrong: Exception, model: str | None = None
+    stage: Stage, program: list[Step], wrong: Exception, model: str | None = None
 ) -> tuple[list[Step], Exception]:
     """Return a program that goes wrong too, out of which no step can be left, with plain arguments where they do."""
     size = len(program) // 2
@@ -118,7 +120,7 @@ def shortened(
         at = 0
         while at < len(program):
             fewer = program[:at] + program[at + size :]
-            error = replayed(driver, fewer, model)
+            error = replayed(stage, fewer, model)
             if error is None:
                 at += size
             else:
@@ -131,7 +133,7 @@ def shortened(
                 continue
             plainer = step._replace(arguments={**program[at].arguments, name: choices[0]})
             changed = [*program[:at], plainer, *program[at + 1 :]]
-            error = replayed(driver, changed, model)
+            error = replayed(stage, changed, model)
             if error is not None:
                 program, wrong = changed, error
     return program, wrong

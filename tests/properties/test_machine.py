@@ -1,0 +1,71 @@
+"""The state machine of the testing room against our own server: both stores, in process and over a socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.store.sqlite import SQLiteStore
+from mockserver.testing.driver import NOON, EngineDriver, HTTPDriver
+from mockserver.testing.machine import ResponsesMachine
+from mockserver.testing.walk import walk
+from tests.serving import FROZEN, serving
+
+FEW = settings(
+    max_examples=8, stateful_step_count=25, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def sqlite_driver(name: str = ":memory:") -> EngineDriver:
+    return EngineDriver(Engine(Settings(clock=NOON), store=SQLiteStore(name)))
+
+
+class SQLiteMachine(ResponsesMachine):
+    """The same programs over an SQLite file."""
+
+    driver = sqlite_driver()
+
+
+TestEngine = ResponsesMachine.TestCase
+TestEngine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, print_blob=True)
+TestSQLite = SQLiteMachine.TestCase
+TestSQLite.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, print_blob=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_walks_over_an_engine(seed: int) -> None:
+    driver = EngineDriver(Engine(Settings(clock=NOON, seed=seed)))
+    walk(driver, seed, 6000)
+    driver.close()
+
+
+def test_a_walk_over_sqlite() -> None:
+    driver = sqlite_driver()
+    walk(driver, 10, 2000)
+    driver.close()
+
+
+def test_a_long_program() -> None:
+    driver = EngineDriver()
+    walk(driver, 11, 2000, length=1000)
+    driver.close()
+
+
+def test_over_a_socket() -> None:
+    with serving(*FROZEN) as served:
+        driver = HTTPDriver(served.base_url, "machine")
+        run_state_machine_as_test(type("SocketMachine", (ResponsesMachine,), {"driver": driver}), settings=FEW)
+        walk(driver, 12, 400)
+        driver.close()
+
+
+def test_over_two_workers(tmp_path: Path) -> None:
+    with serving("--workers", "2", "--store", f"sqlite:///{tmp_path / 'state.db'}") as served:
+        driver = HTTPDriver(served.base_url, "machine")
+        walk(driver, 13, 300)
+        driver.close()

@@ -1,0 +1,121 @@
+"""The same program gives the same bytes: in memory and in SQLite, and when a snapshot is restored ahead of a call."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+import pytest
+from hypothesis import settings
+
+from mockserver.core.turn import Emit
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.store.memory import MemoryStore
+from mockserver.store.sqlite import SQLiteStore
+from mockserver.store.view import Store
+from mockserver.testing.driver import NOON, Answer
+from mockserver.testing.machine import ResponsesMachine
+from mockserver.testing.walk import walk
+from mockserver.transport.control_api import control_handler
+from mockserver.transport.http import Call, error_answer
+from mockserver.transport.routes import public_handler
+from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.events import Event, sse
+
+
+class Said(NamedTuple):
+    """An answer in bytes, and the events that they are."""
+
+    status: int
+    body: bytes
+    events: list[Event] | None
+
+
+def said(engine: Engine, call: Call) -> Said:
+    try:
+        found = public_handler if call.path.startswith("/v1/") else control_handler
+        handler, call.parts = found(call)
+        answer = handler(engine, call)
+    except (APIError, MockError) as error:
+        answer = error_answer(error)
+    events = [event for step in answer.steps or () if isinstance(step, Emit) for event in step.events]
+    if answer.ended is not None:
+        answer.ended()
+    if answer.streamed:
+        return Said(answer.status, sse(events), [dict(event) for event in events])
+    return Said(answer.status, answer.body, None)
+
+
+class Twins:
+    """Two engines that are asked the same and must answer the same bytes; with `moving`, the second one's project is
+    put elsewhere and back by snapshots, between any two calls.
+    """
+
+    controls = True
+
+    def __init__(self, here: Store, there: Store, *, moving: bool = False, project: str = "twin") -> None:
+        self.engines = [Engine(Settings(clock=NOON), store=one) for one in (here, there)]
+        self.moving, self.project = moving, project
+
+    def ask(self, method: str, path: str, body: Any, query: dict[str, str]) -> Said:
+        sent = b"" if body is None else orjson.dumps(body)
+        headers = {b"content-type": b"application/json"}
+        if self.moving:
+            self.move()
+        answers = [
+            said(engine, Call(method, path, list(query.items()), headers, sent, self.project))
+            for engine in self.engines
+        ]
+        assert answers[0] == answers[1], f"{method} {path} {body}"
+        return answers[0]
+
+    def move(self) -> None:
+        levers = self.engines[1].levers
+        document = levers.snapshot(self.project)
+        levers.restore("elsewhere", document)
+        levers.reset(self.project)
+        levers.restore(self.project, levers.snapshot("elsewhere"))
+
+    def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        status, found, events = self.ask(method, "/v1" + path, body, query)
+        return Answer(status, None if events is not None or not found else orjson.loads(found), events)
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        path, _, query = path.partition("?")
+        status, found, _ = self.ask(method, "/_mock" + path, body, dict(parse_qsl(query)))
+        assert status < 300, found
+        return orjson.loads(found) if found else None
+
+    def fresh(self, name: str) -> Twins:
+        other = Twins.__new__(Twins)
+        other.engines, other.moving, other.project = self.engines, self.moving, f"{self.project}/{name}"
+        return other
+
+    def close(self) -> None:
+        for engine in self.engines:
+            engine.close()
+
+
+class TwinMachine(ResponsesMachine):
+    """Any program, in memory and in SQLite."""
+
+    driver = Twins(MemoryStore(), SQLiteStore(":memory:"))
+
+
+TestTwins = TwinMachine.TestCase
+TestTwins.settings = settings(max_examples=30, stateful_step_count=30, deadline=None, print_blob=True)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_both_stores_give_the_same_bytes(seed: int) -> None:
+    twins = Twins(MemoryStore(), SQLiteStore(":memory:"))
+    walk(twins, seed, 1500)
+    twins.close()
+
+
+def test_a_restored_snapshot_gives_the_same_bytes() -> None:
+    twins = Twins(MemoryStore(), SQLiteStore(":memory:"), moving=True)
+    walk(twins, 7, 400, length=40)
+    twins.close()
