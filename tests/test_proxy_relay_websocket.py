@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection
@@ -22,6 +24,8 @@ from websockets.sync.server import ServerConnection, serve
 
 from mockserver.settings import Settings
 from proxy.app import ProxyApp
+from proxy.relay_websocket import WebSocketRelay
+from proxy.target import Target
 from tests.raw_upstream import PATIENCE, Peer, RawUpstream, exchange, get, parse, serving, until
 from tests.test_proxy_app import StubMock
 
@@ -266,6 +270,28 @@ def test_a_client_that_leaves_during_the_handshake_is_noticed() -> None:
             sock.sendall(asked)
             assert there.wait(PATIENCE)
         assert closed.wait(PATIENCE)
+
+
+def test_tls() -> None:
+    authority = trustme.CA()
+    ours, theirs = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(theirs)
+    with Upstream(echo, ssl=theirs) as upstream:
+        settings = Settings(upstream=f"https://localhost:{upstream.port}/v1")
+        for context, trusted in ((ours, True), (ssl.create_default_context(), False)):
+            if trusted:
+                authority.configure_trust(context)
+            app = ProxyApp(StubMock(), settings)
+            app._relays = {"websocket": WebSocketRelay(settings, Target(settings), context)}
+            with serving(app) as port:
+                url = f"ws://127.0.0.1:{port}{PATH}"
+                if trusted:
+                    with opened(url) as client:
+                        client.send(BIG)
+                        assert client.recv() == BIG
+                    assert upstream.opened[0].request.headers["Host"] == f"localhost:{upstream.port}"
+                else:
+                    assert refused(url, 502)
 
 
 # who may come, and whither
