@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockserver.model.scenario import parse_lines
-from mockserver.model.scenario_items import check_items, output_items
+from mockserver.model.scenario_items import output_items
 from mockserver.wire.errors import MockError
 from tests.prompts import prompt, user
 
@@ -32,7 +32,6 @@ def test_output_items_may_be_written_short() -> None:
 
 def test_other_items_stay_as_they_are() -> None:
     call = {"type": "web_search_call", "action": {"type": "search", "query": "x"}}
-    check_items([call], "output")
     assert output_items([call], prompt(), None) == [call]
 
 
@@ -43,25 +42,27 @@ def test_strings_in_place_of_parts() -> None:
 
 def test_unknown_members_are_refused() -> None:
     with pytest.raises(MockError, match="Did you mean 'arguments'"):
-        check_items([{"type": "function_call", "name": "f", "argumens": {}}], "output")
+        said({"output": [{"type": "function_call", "name": "f", "argumens": {}}]})
 
 
 @pytest.mark.parametrize(
     ("item", "path", "message"),
     [
-        ({"type": "image_generation_call", "partial_images": 2}, "partial_images", "list of texts"),
-        ({"type": "image_generation_call", "partial_images": [1]}, "partial_images", "list of texts"),
+        ({"type": "image_generation_call", "partial_images": 2}, "partial_images", "must be a list"),
+        ({"type": "image_generation_call", "partial_images": [1]}, "partial_images[0]", "must be a text"),
+        ({"type": "image_generation_call", "partial_images": ["?"]}, "partial_images[0]", "in base64"),
+        ({"type": "image_generation_call", "partial_images": [""] * 4}, "partial_images", "from 0 to 3"),
         ({"type": "compaction", "compacting": -1}, "compacting", "whole number from 0"),
         ({"type": "compaction", "compacting": True}, "compacting", "whole number from 0"),
-        ({"type": "message", "text": "a", "audio_chunks": "QQ=="}, "audio_chunks", "list of texts"),
+        ({"type": "message", "text": "a", "audio_chunks": "QQ=="}, "audio_chunks", "must be a list"),
         ({"type": "message", "text": "a", "audio_transcript": 1}, "audio_transcript", "must be a text"),
         ({"type": "function_call", "name": "f", "partial_images": []}, "partial_images", "partial_images"),
     ],
 )
 def test_S16_what_a_stream_shows_is_judged(item: dict, path: str, message: str) -> None:
     with pytest.raises(MockError, match=message) as found:
-        check_items([item], "output")
-    assert found.value.param == f"output[0].{path}"
+        said({"output": [item]})
+    assert found.value.param == f"lines[0].reply.output[0].{path}"
 
 
 def test_S16_what_a_stream_shows_is_taken_out_of_the_items() -> None:

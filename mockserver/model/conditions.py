@@ -6,80 +6,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
 from mockserver.model.prompt import Item, Prompt, context_text, input_text, item_text, made_by_model
+from mockserver.model.scenario_mistakes import members, mistakes, ruled, shown
 from mockserver.wire.errors import MockError
+from mockserver.wire.fields import ANY, BOOLEAN, OBJECT, TEXT, Schema, either, enum, integer
+from mockserver.wire.items import ITEMS
 
 TRANSPORTS = ("http", "sse", "websocket")
 FORMATS = ("text", "json_object", "json_schema")
 
 
-def known_keys(value: Any, known: Mapping[str, Any] | tuple[str, ...], where: str) -> None:
-    """Raise MockError unless the value is an object with known keys only; a near miss is named."""
-    if not isinstance(value, dict):
-        raise MockError(f"'{where}' must be an object, not {shown(value)}.", param=where)
-    for key in value:
-        if key not in known:
-            near = get_close_matches(str(key), list(known), n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" Known keys are: {', '.join(known)}."
-            raise MockError(f"Unknown key '{key}' in '{where}'.{hint}", param=f"{where}.{key}")
-
-
-def shown(value: Any) -> str:
-    """Return a value as an error message shows it."""
-    kinds = {dict: "an object", list: "a list", bool: str(value).lower(), type(None): "null"}
-    return kinds.get(type(value), repr(value)[:80])
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) else "a text"
-
-
-def _flag(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
-
-
-def _flag_or_id(value: Any) -> str | None:
-    return None if isinstance(value, bool | str) else "true, false or an id"
-
-
-def _turn(value: Any) -> str | None:
-    return None if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "a whole number from 1"
-
-
-def _object(value: Any) -> str | None:
-    return None if isinstance(value, dict) else "an object"
-
-
-def _pattern(value: Any) -> str | None:
+def _pattern_rule(value: str, where: str) -> Iterator[MockError]:
     try:
         re.compile(value)
-    except (re.error, TypeError) as error:
-        return f"a regular expression ({error})"
-    return None
+    except re.error as error:
+        yield MockError(f"'{where}' must be a regular expression ({error}), not {shown(value)}.", param=where)
 
 
-def _one_of(*values: str) -> Callable[[Any], str | None]:
-    return lambda value: None if value in values else "one of " + ", ".join(values)
+def _some_rule(value: Mapping[str, Any], where: str) -> Iterator[MockError]:
+    if not value:
+        yield MockError(f"'{where}' must say a name and/or what the output contains.", param=where)
 
 
-_TOOL_OUTPUT: Mapping[str, Callable[[Any], str | None]] = {"name": _text, "contains": _text}
-
-
-def _tool_output_value(value: Any) -> str | None:
-    if (
-        isinstance(value, dict)
-        and value
-        and all(key in _TOOL_OUTPUT and _text(one) is None for key, one in value.items())
-    ):
-        return None
-    return "an object with name and/or contains, both texts"
+_FLAG_OR_ID = either("true, false or an id", boolean=BOOLEAN, string=TEXT)
+_PATTERN = ruled(TEXT, _pattern_rule, {"format": "regex"})
+_TOOL_OUTPUT = ruled(members({}, {"name": TEXT, "contains": TEXT}), _some_rule, {"minProperties": 1})
 
 
 @lru_cache(maxsize=256)
@@ -89,11 +46,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _model(prompt: Prompt, name: str) -> bool:
     return name in (prompt.request.get("model"), prompt.model.id, *prompt.model.aliases)
-
-
-def _last_item(prompt: Prompt, kind: str) -> bool:
-    last = next(iter(prompt.newest_first()), None)
-    return last is not None and last.get("type", "message") == kind
 
 
 def _unanswered(prompt: Prompt) -> list[Item]:
@@ -133,56 +85,102 @@ def _reference(key: str) -> Callable[[Prompt, Any], bool]:
     return holds
 
 
-def _format(prompt: Prompt, kind: str) -> bool:
-    return str(((prompt.request.get("text") or {}).get("format") or {}).get("type", "text")) == kind
-
-
 def _metadata(prompt: Prompt, asked: Mapping[str, Any]) -> bool:
     given = prompt.request.get("metadata") or {}
     return all(key in given and given[key] == value for key, value in asked.items())
 
 
+def _last_type(prompt: Prompt) -> str | None:
+    last = next(iter(prompt.newest_first()), None)
+    return None if last is None else str(last.get("type", "message"))
+
+
+def _asked(key: str) -> Callable[[Prompt], Any]:
+    return lambda prompt: prompt.request.get(key)
+
+
+def _tool_names(prompt: Prompt) -> list[str]:
+    return [
+        str(tool.get("name") or tool.get("server_label") or tool.get("type"))
+        for tool in prompt.request.get("tools") or ()
+    ]
+
+
+def _outputs(prompt: Prompt) -> list[dict[str, Any]]:
+    outputs = [item for item in _unanswered(prompt) if str(item.get("type")).endswith("_output")]
+    return [{"name": _name_of(item, prompt), "output": item_text(item)} for item in outputs]
+
+
+def _format_of(prompt: Prompt) -> str:
+    return str(((prompt.request.get("text") or {}).get("format") or {}).get("type", "text"))
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One row of the table: `complaint` says what a value should have been, None when it will do."""
+    """One row of the table: the shape of what is asked, whether it holds, and what the prompt has there instead."""
 
-    complaint: Callable[[Any], str | None]
+    shape: Schema
     holds: Callable[[Prompt, Any], bool]
+    found: Callable[[Prompt], Any]
 
 
 CONDITIONS: Mapping[str, Condition] = {
-    "model": Condition(_text, _model),
-    "input_contains": Condition(_text, lambda prompt, asked: asked in input_text(prompt)),
-    "input_matches": Condition(_pattern, lambda prompt, asked: _compiled(asked).search(input_text(prompt)) is not None),
-    "input_equals": Condition(_text, lambda prompt, asked: asked == input_text(prompt)),
-    "instructions_contains": Condition(
-        _text, lambda prompt, asked: asked in str(prompt.request.get("instructions") or "")
+    "model": Condition(TEXT, _model, _asked("model")),
+    "input_contains": Condition(TEXT, lambda prompt, asked: asked in input_text(prompt), input_text),
+    "input_matches": Condition(
+        _PATTERN, lambda prompt, asked: _compiled(asked).search(input_text(prompt)) is not None, input_text
     ),
-    "context_contains": Condition(_text, lambda prompt, asked: asked in context_text(prompt)),
-    "last_item": Condition(_text, _last_item),
-    "tool_output": Condition(_tool_output_value, _tool_output),
-    "has_tool": Condition(_text, _has_tool),
-    "turn": Condition(_turn, lambda prompt, asked: prompt.turn == asked),
-    "previous_response_id": Condition(_flag_or_id, _reference("previous_response_id")),
-    "conversation": Condition(_flag_or_id, _reference("conversation")),
-    "store": Condition(_flag, lambda prompt, asked: (prompt.request.get("store") is not False) is asked),
-    "stream": Condition(_flag, lambda prompt, asked: bool(prompt.request.get("stream")) is asked),
-    "transport": Condition(_one_of(*TRANSPORTS), lambda prompt, asked: prompt.transport == asked),
-    "format": Condition(_one_of(*FORMATS), _format),
-    "metadata": Condition(_object, _metadata),
+    "input_equals": Condition(TEXT, lambda prompt, asked: asked == input_text(prompt), input_text),
+    "instructions_contains": Condition(
+        TEXT, lambda prompt, asked: asked in str(prompt.request.get("instructions") or ""), _asked("instructions")
+    ),
+    "context_contains": Condition(TEXT, lambda prompt, asked: asked in context_text(prompt), context_text),
+    "last_item": Condition(enum(*ITEMS), lambda prompt, kind: _last_type(prompt) == kind, _last_type),
+    "tool_output": Condition(_TOOL_OUTPUT, _tool_output, _outputs),
+    "has_tool": Condition(TEXT, _has_tool, _tool_names),
+    "turn": Condition(integer(least=1), lambda prompt, asked: prompt.turn == asked, lambda prompt: prompt.turn),
+    "previous_response_id": Condition(_FLAG_OR_ID, _reference("previous_response_id"), _asked("previous_response_id")),
+    "conversation": Condition(_FLAG_OR_ID, _reference("conversation"), _asked("conversation")),
+    "store": Condition(
+        BOOLEAN,
+        lambda prompt, asked: (prompt.request.get("store") is not False) is asked,
+        lambda prompt: prompt.request.get("store") is not False,
+    ),
+    "stream": Condition(
+        BOOLEAN,
+        lambda prompt, asked: bool(prompt.request.get("stream")) is asked,
+        lambda prompt: bool(prompt.request.get("stream")),
+    ),
+    "transport": Condition(
+        enum(*TRANSPORTS), lambda prompt, asked: prompt.transport == asked, lambda prompt: prompt.transport
+    ),
+    "format": Condition(enum(*FORMATS), lambda prompt, kind: _format_of(prompt) == kind, _format_of),
+    "metadata": Condition(OBJECT, _metadata, _asked("metadata")),
 }
+
+
+WHEN = members({}, {key: row.shape for key, row in CONDITIONS.items()})
+
+
+def known_keys(value: Any, known: Iterable[str], where: str) -> None:
+    """Raise MockError unless the value is an object with known keys only; a near miss is named."""
+    for mistake in mistakes(members({}, dict.fromkeys(known, ANY)), value, where):
+        raise mistake
 
 
 def check(value: Any, where: str) -> dict[str, Any]:
     """Return a `when` object as it is; raises MockError that names the key that is wrong."""
-    known_keys(value, CONDITIONS, where)
-    for key, asked in value.items():
-        wanted = CONDITIONS[key].complaint(asked)
-        if wanted is not None:
-            raise MockError(f"'{where}.{key}' must be {wanted}, not {shown(asked)}.", param=f"{where}.{key}")
+    for mistake in mistakes(WHEN, value, where):
+        raise mistake
     return dict(value)
 
 
 def hold(when: Mapping[str, Any], prompt: Prompt) -> bool:
-    """Whether all conditions of a checked `when` object hold."""
+    """Whether all conditions of a `when` object hold."""
     return all(CONDITIONS[key].holds(prompt, asked) for key, asked in when.items())
+
+
+def broken(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:
+    """Return the keys that do not hold, with what was asked and what the prompt has instead."""
+    rows = ((key, asked, CONDITIONS[key]) for key, asked in when.items())
+    return {key: (asked, row.found(prompt)) for key, asked, row in rows if not row.holds(prompt, asked)}

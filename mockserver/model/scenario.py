@@ -1,37 +1,28 @@
 """Scripted lines: when they answer and what they say.
 
-A line is `{when, reply, pacing, times}`; `reply` has one form of `_FORMS`, or a text or output cut short by `failed` or
-`incomplete`, and beside it what `_BESIDE` lists. Mistakes are found when a line is read, never when it answers.
+A line is `{when, reply, pacing, times}`, as `scenario_shape` has it. Mistakes are found when a line is read, never when
+it answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
+import orjson
+
 from mockserver.model import conditions, templates
-from mockserver.model.conditions import known_keys, shown
 from mockserver.model.prompt import Item, Prompt, Reply
-from mockserver.model.scenario_items import check_items, cues, output_items
+from mockserver.model.scenario_items import cues, output_items
+from mockserver.model.scenario_mistakes import Mistakes, mistakes
+from mockserver.model.scenario_shape import ERROR, LINES, SCENARIO
 from mockserver.model.seeded import default_text, message_item, reasoning_item, text_part, thinking_tokens
 from mockserver.settings import Pacing
 from mockserver.wire.encoding import json_compact
-from mockserver.wire.errors import MockError
 from mockserver.wire.named_errors import from_script
-
-REASONS = ("max_output_tokens", "content_filter")
-PHASES = ("commentary", "final_answer")
-_LINE = ("when", "reply", "pacing", "times")
-_ERROR = ("code", "status", "type", "message", "param", "headers")
-_PACING = ("first_token", "tokens_per_second")
-_USAGE: Mapping[str, tuple[str, ...]] = {
-    "input_tokens": (),
-    "input_tokens_details": ("cache_write_tokens", "cached_tokens"),
-    "output_tokens": (),
-    "output_tokens_details": ("reasoning_tokens",),
-    "total_tokens": (),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,139 +69,68 @@ class Line:
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
 
 
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Lines that stay, and the seed they ask for."""
+
+    lines: tuple[Line, ...] = ()
+    seed: int | None = None
+
+
+def mistakes_of(value: Any) -> Mistakes:
+    """Yield an error, whose `param` is its path, for each mistake in a scenario: `{"seed": …, "lines": […]}`."""
+    yield from mistakes(SCENARIO, value, "")
+    if isinstance(value, dict):
+        yield from _template_mistakes(value.get("lines"), "lines")
+
+
+def _template_mistakes(lines: Any, where: str) -> Mistakes:
+    for number, line in enumerate(lines if isinstance(lines, list) else ()):
+        if isinstance(line, dict):
+            yield from templates.mistakes(line.get("reply"), f"{where}[{number}].reply")
+
+
+def parse_scenario(value: Any) -> Scenario:
+    """Return a scenario; raises MockError whose `param` is the path of the first mistake."""
+    for mistake in mistakes_of(value):
+        raise mistake
+    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+
+
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
     """Return the lines of a JSON list; raises MockError whose `param` is the path of the first mistake."""
-    if not isinstance(value, list):
-        raise MockError(f"'{where}' must be a list of lines, not {shown(value)}.", param=where)
-    return [_line(one, f"{where}[{number}]") for number, one in enumerate(value)]
+    for mistake in chain(mistakes(LINES, value, where), _template_mistakes(value, where)):
+        raise mistake
+    return [_line(one) for one in value]
 
 
-def _line(value: Any, where: str) -> Line:
-    known_keys(value, _LINE, where)
-    if "reply" not in value:
-        raise MockError(f"'{where}' has no reply.", param=f"{where}.reply")
-    when = conditions.check(value.get("when", {}), f"{where}.when")
-    _check_reply(value["reply"], f"{where}.reply")
-    times = value.get("times")
-    if times is not None and not (_whole(times) and times > 0):
-        raise MockError(f"'{where}.times' must be a whole number from 1, not {shown(times)}.", param=f"{where}.times")
-    return Line(dict(value), when, times, _pacing(value.get("pacing"), f"{where}.pacing"))
+def check_error(value: Any, where: str) -> None:
+    """Raise MockError for the first mistake in an `error` of a script."""
+    for mistake in mistakes(ERROR, value, where):
+        raise mistake
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+@lru_cache(maxsize=1024)
+def known_line(doc: bytes) -> Line:
+    """Return a line that was judged before, from its JSON; the same line is read once."""
+    return _line(orjson.loads(doc))
 
 
-def _pacing(value: Any, where: str) -> Pacing | None:
+@lru_cache(maxsize=256)
+def known_scenario(doc: bytes) -> Scenario:
+    """Return a scenario that was judged before, from its JSON; the same scenario is read once."""
+    value = orjson.loads(doc)
+    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+
+
+def _line(value: dict[str, Any]) -> Line:
+    return Line(dict(value), value.get("when") or {}, value.get("times"), _pacing(value.get("pacing")))
+
+
+def _pacing(value: Mapping[str, float] | None) -> Pacing | None:
     if value is None:
         return None
-    known_keys(value, _PACING, where)
-    for key, one in value.items():
-        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one < 1e9:
-            raise MockError(f"'{where}.{key}' must be a number from 0, not {shown(one)}.", param=f"{where}.{key}")
     return Pacing(float(value.get("first_token", 0)), float(value.get("tokens_per_second", 0)))
-
-
-# --- What a reply may hold ---------------------------------------------------------------------------------------
-
-
-def _check_text(value: Any, where: str) -> None:
-    if not isinstance(value, str):
-        raise MockError(f"'{where}' must be a text, not {shown(value)}.", param=where)
-
-
-def _check_any(value: Any, where: str) -> None:
-    """A `json` reply is any value."""
-
-
-def _check_error(value: Any, where: str) -> None:
-    known_keys(value, _ERROR, where)
-    status, headers = value.get("status"), value.get("headers") or {}
-    if status is not None and not (_whole(status) and 400 <= status <= 599):
-        raise MockError(f"'{where}.status' must be from 400 to 599, not {shown(status)}.", param=f"{where}.status")
-    for key in ("code", "type", "message", "param"):
-        if value.get(key) is not None:
-            _check_text(value[key], f"{where}.{key}")
-    if not isinstance(headers, dict) or not all(isinstance(one, str) for one in headers.values()):
-        raise MockError(f"'{where}.headers' must be an object of texts.", param=f"{where}.headers")
-    if status is None and value.get("code") is None:
-        raise MockError(f"'{where}' needs a code or a status.", param=where)
-    from_script(value)
-
-
-def _check_failed(value: Any, where: str) -> None:
-    known_keys(value, ("code", "message"), where)
-    for key, one in value.items():
-        _check_text(one, f"{where}.{key}")
-
-
-def _check_choice(*choices: str) -> Callable[[Any, str], None]:
-    def check(value: Any, where: str) -> None:
-        if value not in choices:
-            raise MockError(f"'{where}' must be one of {', '.join(choices)}, not {shown(value)}.", param=where)
-
-    return check
-
-
-def _check_usage(value: Any, where: str) -> None:
-    known_keys(value, _USAGE, where)
-    for key, one in value.items():
-        if _USAGE[key]:
-            known_keys(one, _USAGE[key], f"{where}.{key}")
-        for name, figure in one.items() if _USAGE[key] else [("", one)]:
-            place = f"{where}.{key}" + (f".{name}" if name else "")
-            if not _whole(figure):
-                raise MockError(f"'{place}' must be a whole number from 0, not {shown(figure)}.", param=place)
-
-
-_RESPONSE: Mapping[str, tuple[type, ...]] = {
-    "input_transformations": (list,),
-    "moderation": (dict,),
-    "prompt": (dict,),
-    "prompt_cache_diagnostics": (dict,),
-    "tool_usage": (dict,),
-}
-
-
-def _check_response(value: Any, where: str) -> None:
-    """Judge what is laid over the finished Response: what only a real backend finds out. Spec: O1."""
-    known_keys(value, _RESPONSE, where)
-    for key, one in value.items():
-        if not isinstance(one, _RESPONSE[key]):
-            kind = "a list" if list in _RESPONSE[key] else "an object"
-            raise MockError(f"'{where}.{key}' must be {kind}, not {shown(one)}.", param=f"{where}.{key}")
-
-
-_FORMS: Mapping[str, Callable[[Any, str], None]] = {
-    "text": _check_text,
-    "output": check_items,
-    "refusal": _check_text,
-    "json": _check_any,
-    "error": _check_error,
-    "failed": _check_failed,
-    "incomplete": _check_choice(*REASONS),
-}
-_BESIDE: Mapping[str, Callable[[Any, str], None]] = {
-    "reasoning": _check_text,
-    "usage": _check_usage,
-    "phase": _check_choice(*PHASES),
-    "model": _check_text,
-    "response": _check_response,
-}
-_CUT_SHORT = ("failed", "incomplete")
-_BEFORE_THE_CUT = ("text", "output")
-
-
-def _check_reply(value: Any, where: str) -> None:
-    known_keys(value, {**_FORMS, **_BESIDE}, where)
-    forms = [key for key in value if key in _FORMS]
-    cut_short = len(forms) == 2 and {*forms} & {*_CUT_SHORT} and {*forms} & {*_BEFORE_THE_CUT}
-    if len(forms) != 1 and not cut_short:
-        found = f"has {' and '.join(forms)}" if forms else "has none"
-        raise MockError(f"'{where}' must have one of {', '.join(_FORMS)}; it {found}.", param=where)
-    for key, one in value.items():
-        (_FORMS.get(key) or _BESIDE[key])(one, f"{where}.{key}")
-    templates.check(value, where)
 
 
 # --- What a reply says -------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ Names: `input_text`, `context_text`, `turn`, `item_count`, `tool_output`, `metad
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
+from mockserver.model.scenario_mistakes import joined
 from mockserver.wire.errors import MockError
 
 _FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -38,18 +39,18 @@ _NAMES: Mapping[str, Callable[[Prompt], str]] = {
 }
 
 
-def check(value: Any, where: str) -> None:
-    """Raise MockError for an unknown name in any string of a JSON value; `where` is the value's path."""
+def mistakes(value: Any, where: str) -> Iterator[MockError]:
+    """Yield an error for each unknown name in the strings of a JSON value; `where` is the value's path."""
     if isinstance(value, str):
         for name in _FIELD.findall(value):
             if name not in _NAMES and not (name.startswith(_METADATA) and len(name) > len(_METADATA)):
-                raise MockError(_unknown(name), param=where)
+                yield MockError(_unknown(name), param=where)
     elif isinstance(value, Mapping):
         for key, one in value.items():
-            check(one, f"{where}.{key}")
+            yield from mistakes(one, joined(where, key))
     elif isinstance(value, list):
         for number, one in enumerate(value):
-            check(one, f"{where}[{number}]")
+            yield from mistakes(one, joined(where, number))
 
 
 def _unknown(name: str) -> str:
