@@ -154,6 +154,17 @@ def _the_model_may_change(s: Subject) -> None:
     second = s.chain(first, "two", model="gpt-4.1")
     s.same("models", [first["model"], second["model"]], ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"])
     s.sees(second, "one", *first["output"], "two")
+    if s.mock:
+        thought = s.create("one", model="gpt-5.4", reasoning={"effort": "medium"})
+        message = (
+            "Reasoning input items can only be provided to a reasoning or computer use model. "
+            "Remove reasoning items from your input and try again."
+        )
+        error = refusals.Refusal("E55", 400, None, "input", message)
+        s.no(error, previous_response_id=thought["id"], model="gpt-4.1")
+        later = s.chain(thought, "two", model="gpt-5.2")
+        s.same("status with another model that reasons", later["status"], "completed")
+        s.no(error, previous_response_id=later["id"], model="gpt-4.1")
 
 
 @rule("R1.31")

@@ -172,6 +172,10 @@ def paging(s: Subject, path: str, oldest_first: list[str]) -> None:
     page(newest[:24], True, limit="24")
     page(newest, False, limit="100")
     page(oldest_first[5:10], True, limit="5", order="asc", after=oldest_first[4])
+    if s.mock:
+        page(newest[:3], False, before=newest[3])
+        page(oldest_first[:2], True, order="asc", before=oldest_first[3], limit="2")
+        s.refused(refusals.no_such_item("msg_none"), "GET", path, after="msg_none")
     s.refused(refusals.too_big("limit", 100, 101), "GET", path, limit="101")
     s.refused(refusals.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", path, limit="0")
     wrong = refusals.not_one_of("order", "up", ("asc", "desc"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.testing import refusals
 from mockserver.testing.rules import rule
-from mockserver.testing.subject import FORCED, NOWHERE, TOOL, Item, Subject, call_of, output_for, texts_of, user
+from mockserver.testing.subject import DAY, FORCED, NOWHERE, TOOL, Item, Subject, call_of, output_for, texts_of, user
 
 EXACT = "gpt-5.2"  # a model that reasons, reports its reasoning exactly, and doesn't reread old reasoning
 _SEALED = {"include": ["reasoning.encrypted_content"]}
@@ -101,6 +101,15 @@ def _references_name_stored_items(s: Subject) -> None:
         nothing = {"type": "item_reference", "id": id}
         s.no(refusals.no_item(id), [nothing, user("a")])
         s.no(refusals.no_item_unstored(id), [nothing, user("a")], store=False)
+    if s.mock:
+        s.freeze()
+        deleted, expired = s.create("two"), s.create("three")
+        s.delete(deleted)
+        s.advance(30 * DAY)
+        for gone in (deleted, expired):
+            id = gone["output"][-1]["id"]
+            s.no(refusals.no_item(id), [{"type": "item_reference", "id": id}, user("a")])
+            s.no(refusals.no_item(id), [*gone["output"], user("a")])
     lost = {**message, "id": unknown}
     s.no(refusals.no_item(unknown), [lost, user("a")])
     s.no(refusals.no_item_unstored(unknown), [lost, user("a")], store=False)

@@ -90,7 +90,11 @@ def _one_turn_at_a_time(s: Subject) -> None:
     s.same("items added by hand meanwhile", _ids(s.items(talk)), _ids(by_hand))
     s.finish()
     s.same("status of the first", s.get(first)["status"], "completed")
-    s.same("status of a turn afterwards", s.create("third", conversation=talk["id"])["status"], "completed")
+    s.same("items, those by hand first", texts_of(s.items(talk)), ["by hand", "first", "one two three"])
+    third = s.create("third", conversation=talk["id"])
+    s.same("status of a turn afterwards", third["status"], "completed")
+    s.sees(third, "by hand", "first", "one two three", "third")
+    s.sees(first, "first")
     s.holds("the refused turns added nothing", "second" not in texts_of(s.items(talk)))
 
 

@@ -35,6 +35,8 @@ def _more_than_the_window_is_refused(s: Subject) -> None:
     s.no(refusals.over_window(), words(WINDOW // 2), model=MINI, previous_response_id=made["id"])
     if s.mock:
         s.no(refusals.over_window(), words(WINDOW + 1 - _FRAME), model=MINI)
+        full = s.create(words(WINDOW - _FRAME), model=MINI)
+        s.same("input tokens that fill the window", full["usage"]["input_tokens"], WINDOW)
     fits = s.create([user(words(WINDOW - 2_000)), user("so?")], model=MINI)
     s.same("status with less", fits["status"], "completed")
 
@@ -60,6 +62,11 @@ def _truncation_drops_from_the_beginning(s: Subject) -> None:
     s.holds("input fits the window", made["usage"]["input_tokens"] <= WINDOW, made["usage"])
     s.sees(made, *said[1:])
     s.same("input items that are kept", texts_of(s.inputs(made)), texts_of(said))
+    if s.mock:
+        exact = [user("old" + words(99)), user("a" + words(126_999)), user("b" + words(WINDOW - 127_000 - 12))]
+        full = s.create(exact, model=MINI, truncation="auto")
+        s.same("input tokens when the rest fits exactly", full["usage"]["input_tokens"], WINDOW)
+        s.sees(full, *exact[1:])
     chained = s.chain(made, "next", model=MINI, truncation="auto")
     s.sees(chained, *said[1:], *made["output"], "next")
     s.same("input items of the next", len(s.inputs(chained)), 6)
