@@ -15,7 +15,7 @@ ARROWS = {
     "wire": set(),
     "core": {"wire", "switches"},
     "model": {"wire", "settings"},
-    "control": {"core", "wire"},
+    "control": {"core", "model", "wire"},
     "cassette": {"wire"},
     "store": {"core.state"},
     "settings": {"switches"},

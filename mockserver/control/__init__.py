@@ -1,4 +1,4 @@
-"""The test author's levers: clock, script queue, snapshots (later faults and journal).
+"""The test author's levers: clock, script queue, faults, snapshots, journal.
 
-May import: `mockserver.core` and `mockserver.wire`. Start reading at `clock.py`.
+May import: `mockserver.core`, `mockserver.model` and `mockserver.wire`. Start reading at `clock.py`.
 """

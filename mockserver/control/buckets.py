@@ -1,0 +1,110 @@
+"""Rate limits as buckets that fill up by the clock: what a call takes, what is left, how long to wait.
+
+A bucket holds what may be asked for in a minute and is refilled evenly. A refused request costs a request, for failed
+ones count too, but no tokens. Spec: R13.6, W16, E94, E95.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any, NamedTuple
+
+from mockserver.wire import complaints, errors
+from mockserver.wire.errors import APIError
+
+MINUTE_S = 60.0
+BYTES_PER_TOKEN = 4  # a request is reckoned before it is read
+_ROUNDING = 1e-6
+UNITS = ("requests", "tokens")
+
+
+class Bucket(NamedTuple):
+    """What is left of `capacity` at a time (unix seconds)."""
+
+    capacity: int
+    level: float
+    at: float
+
+    def filled(self, now: float) -> Bucket:
+        """Return the bucket as it is by now."""
+        gained = max(0.0, now - self.at) * self.capacity / MINUTE_S
+        return Bucket(self.capacity, min(float(self.capacity), self.level + gained), now)
+
+    def without(self, amount: int) -> Bucket:
+        """Return the bucket after so much was taken; it is never less than empty."""
+        return self._replace(level=max(0.0, self.level - amount))
+
+    def holds(self, amount: int) -> bool:
+        """Whether so much is left."""
+        return self.level + _ROUNDING >= amount
+
+    def wait(self, amount: float) -> float:
+        """Return how many seconds pass until so much is left, in whole milliseconds, rounded up."""
+        seconds = max(0.0, amount - self.level) * MINUTE_S / self.capacity
+        return ceil(seconds * 1000 - _ROUNDING) / 1000
+
+    @property
+    def left(self) -> int:
+        """What is left, in whole units."""
+        return int(self.level + _ROUNDING)
+
+
+Buckets = Mapping[str, Bucket]  # by unit
+
+
+def opened(limits: Mapping[str, int], kept: Mapping[str, Any], now: float) -> dict[str, Bucket]:
+    """Return the buckets of the given limits by now: new ones are full, `kept` is what `noted` gave before."""
+    found = {}
+    for unit, capacity in limits.items():
+        level, at = kept.get(unit, (float(capacity), now))
+        found[unit] = Bucket(capacity, level, at).filled(now)
+    return found
+
+
+def noted(buckets: Buckets) -> dict[str, list[float]]:
+    """Return what is kept of buckets."""
+    return {unit: [bucket.level, bucket.at] for unit, bucket in buckets.items()}
+
+
+def tokens_of(size: int) -> int:
+    """Return the tokens that a body of so many bytes is reckoned at."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def take(buckets: Buckets, tokens: int, model: str) -> tuple[dict[str, Bucket], APIError | None]:
+    """Take one request of so many tokens; returns the buckets after it, and the refusal if they don't hold it."""
+    wanted = {"requests": 1, "tokens": tokens}
+    lacking = next((unit for unit in UNITS if unit in buckets and not buckets[unit].holds(wanted[unit])), None)
+    after = {
+        unit: bucket if unit == "tokens" and lacking else bucket.without(wanted[unit])
+        for unit, bucket in buckets.items()
+    }
+    if lacking is None:
+        return after, None
+    return after, _refusal(after[lacking], lacking, wanted[lacking], model)
+
+
+def _refusal(bucket: Bucket, unit: str, wanted: int, model: str) -> APIError:
+    if wanted > bucket.capacity:
+        return complaints.request_too_large(model, limit=bucket.capacity, requested=wanted)
+    wait = bucket.wait(wanted)
+    used = bucket.capacity - bucket.left
+    error = errors.rate_limit_exceeded(
+        model, limit=bucket.capacity, used=used, requested=wanted, wait=span(wait), by=unit
+    )
+    error.headers = {"retry-after": str(ceil(wait)), "retry-after-ms": str(round(wait * 1000))}
+    return error
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as the service writes it, to the millisecond: 120ms, 1s, 6m0s, 23h55m16.126s."""
+    milliseconds = round(seconds * 1000)
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
