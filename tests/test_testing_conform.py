@@ -93,6 +93,27 @@ def test_a_wrong_key_and_a_wrong_path_are_told(served: Served, capsys: pytest.Ca
     assert status == 2 and f"{served.base_url} is" in err
 
 
+def test_behind_a_proxy_the_mock_is_a_server_like_any_other(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving("--upstream", served.base_url) as proxy:
+        words = (
+            "--base-url",
+            proxy.base_url,
+            "--api-key",
+            "secret",
+            "--json",
+            "--only",
+            "R1.1",
+            "R1.2",
+            "R1.28",
+            "R3.3",
+        )
+        status, out, err = run(capsys, *words)
+    told = json.loads(out)
+    assert (status, err, told["server"]) == (0, "", "other")
+    verdicts = {row["id"]: row["verdict"] for row in told["rules"]}
+    assert verdicts == {"R1.1": "passed", "R1.2": "not observable", "R1.28": "passed", "R3.3": "passed"}
+
+
 class Stranger(BaseHTTPRequestHandler):
     """A server that has other things to do."""
 

@@ -1,4 +1,4 @@
-"""What users import in their tests: so far the drivers that the conformance kit judges servers through.
+"""What users import in their tests: drivers, the fixed rules with their catalogue, the state machine, `conform`.
 
-May import: everything of `mockserver`. Start reading at `driver.py`.
+May import: everything of `mockserver`. Start reading at `driver.py`, then `rules.py` and `machine.py`.
 """

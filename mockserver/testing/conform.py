@@ -38,8 +38,14 @@ class Projects(HTTPDriver):
 
     def __init__(self, base_url: str, api_key: str, project: str = "conform") -> None:
         super().__init__(base_url, api_key)
-        self._client.headers["openai-project"] = self._project = project
-        self._opened: list[HTTPDriver] = []
+        self._project, self._opened = project, list[HTTPDriver]()
+        if self.controls:
+            self._client.headers["openai-project"] = project
+
+    def _has_controls(self) -> bool:
+        """Whether the mock itself answers: a proxy in front of something else has controls that move nothing there."""
+        health = self._send("GET", self._control_url("/health"), None, {})
+        return isinstance(health.body, dict) and health.body.get("mode") == "mock" and "switches" in health.body
 
     def fresh(self, name: str) -> HTTPDriver:
         """Return a driver for another project where the server is the mock, else this one."""
