@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control import script
 from mockserver.core import background, compaction, conversations, lifecycle, pages, steering, truncation
 from mockserver.core.admission import Admission, admit, compact_window, known_model, measure
 from mockserver.core.cache import recall
@@ -24,10 +23,10 @@ from mockserver.core.lineage import live_response, missing, note_use
 from mockserver.core.state import Change, Item, State
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, plan, shown_events
 from mockserver.levers import Levers
-from mockserver.model.prompt import Prompt, Reply, Respondent
-from mockserver.model.scenario import parse_lines
+from mockserver.model.prompt import Answering, Prompt, Reply, respondent
 from mockserver.model.seeded import SeededModel, cap
 from mockserver.model.summary import compacting, summary_tokens
+from mockserver.scenarios import Scenarios
 from mockserver.settings import Pacing, Settings
 from mockserver.store.layered import Layered, Nearby
 from mockserver.store.view import Store, View, open_store
@@ -65,14 +64,15 @@ class Engine:
         settings: Settings | None = None,
         *,
         store: Store | None = None,
-        model: Respondent | None = None,
+        model: Answering | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.settings = settings or Settings()
-        self.model = model or SeededModel()
+        self.scenarios = Scenarios(settings or Settings())
+        self.settings = replace(settings or Settings(), seed=self.scenarios.seed)
+        self.model = SeededModel() if model is None else respondent(model)
         self._calls = Transactions(self.settings, store, wall)
         self.store, self.rules = self._calls.store, self._calls.rules
-        self.levers = Levers(self._calls)
+        self.levers = Levers(self._calls, self.scenarios)
 
     # --- callers -----------------------------------------------------------------------------------------------
 
@@ -144,8 +144,7 @@ class Engine:
     def _replied(self, operation: Operation, admission: Admission) -> Reply:
         """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""
         prompt = self._prompt(operation, admission)
-        reply, used = script.take(operation.state, partial(_scripted, prompt, admission.compacts))
-        operation.changes += used
+        reply = self.scenarios.answer(operation, prompt, admission.compacts)
         if reply is not None:
             reply = cap(reply, prompt, self.rules.count)
         elif admission.compacts == "trigger":
@@ -368,14 +367,6 @@ class Engine:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
-
-
-def _scripted(prompt: Prompt, compacts: str, line: Any) -> Reply | None:
-    """Return what a line says to a prompt, None when it does not hold; a trigger is answered by who names it only."""
-    parsed = parse_lines([line])[0]
-    if compacts == "trigger" and parsed.when.get("last_item") != compaction.TRIGGER:
-        return None
-    return parsed.reply(prompt) if parsed.holds(prompt) else None
 
 
 def _behind(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iterator[Item]:

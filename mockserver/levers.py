@@ -10,9 +10,11 @@ import orjson
 
 from mockserver.control import script, snapshot
 from mockserver.control.clock import Clock
+from mockserver.control.project import mint_name
 from mockserver.core import inspection
-from mockserver.core.state import Change, Delete, Put
-from mockserver.model.scenario import parse_lines
+from mockserver.core.state import Change, Delete
+from mockserver.model.scenario import parse_lines, parse_scenario
+from mockserver.scenarios import Scenarios
 from mockserver.transactions import Operation, Transactions
 from mockserver.wire import catalog
 
@@ -22,8 +24,8 @@ RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 class Levers:
     """What only a test author can do to a project; none of it is part of the public API."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        self._calls = transactions
+    def __init__(self, transactions: Transactions, scenarios: Scenarios) -> None:
+        self._calls, self._scenarios = transactions, scenarios
         self._rules = transactions.rules
 
     def read_clock(self, project: str) -> dict[str, Any]:
@@ -63,6 +65,34 @@ class Levers:
 
         return self._calls.write(project, work)
 
+    def scenario(self, project: str) -> dict[str, Any]:
+        """Return the project's scenario: lines with use counts, which were never used, and what waits in the queue."""
+        state = self._calls.view(project)
+        own = self._calls.project(project, state).scenario
+        found = self._scenarios.of(state, own=own)
+        counts = [script.used(state, number) for number in range(len(found.lines))]
+        return {
+            "seed": self._calls.seed if found.seed is None else found.seed,
+            "lines": [{**line.to_json(), "used": used} for line, used in zip(found.lines, counts, strict=True)],
+            "unused": [number for number, used in enumerate(counts) if not used],
+            "queue": [{**entry["line"], "used": entry["used"]} for entry in script.queued(state)],
+        }
+
+    def set_scenario(self, project: str, document: Any) -> dict[str, Any]:
+        """Give the project a scenario of its own, its lines unused; a seed of its own makes the project draw other ids.
+
+        Raises MockError, and changes nothing, for a document that is wrong. What is queued goes on waiting.
+        """
+        seed = parse_scenario(document).seed
+        view, store = self._calls.view(project), self._calls.store
+        with store.transaction(project):
+            kept = self._calls.project(project, view)
+            mint = mint_name(kept.mint, None if seed == self._calls.seed else seed)
+            forgotten = [Delete(put.kind, put.id) for put in script.records(view) if put.kind == "played"]
+            put = script.scenario_put(document["lines"], seed)
+            store.apply(project, [kept._replace(scenario=True, mint=mint).put(), put, *forgotten])
+        return self.scenario(project)
+
     def reset(self, project: str, only: Iterable[str] | None = None) -> None:
         """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
         parts = set(RESETTABLE if only is None else only)
@@ -71,15 +101,16 @@ class Levers:
             kept = self._calls.project(project, view)
             if "clock" in parts:
                 kept = kept._replace(clock=Clock(frozen=self._calls.settings.clock))
-            lines = view.scan("line")
+            scripts = script.records(view)
+            if "scenario" in parts:
+                kept = kept._replace(scenario=False, mint=mint_name(kept.mint, None))
             if "state" in parts:
                 store.clear(project)
-                queue = [] if "scenario" in parts else [Put("line", one.id, one.doc, "", one.order) for one in lines]
-                changes: list[Change] = [kept._replace(calls=0, mint=project).put(), *queue]
+                kept = kept._replace(calls=0, mint=project + kept.mint.removeprefix(mint_name(kept.mint, None)))
+                left: list[Change] = [] if "scenario" in parts else [*scripts]
             else:
-                forgotten = [Delete("line", one.id) for one in lines] if "scenario" in parts else []
-                changes = [kept.put(), *forgotten]
-            store.apply(project, changes)
+                left = [Delete(one.kind, one.id) for one in scripts] if "scenario" in parts else []
+            store.apply(project, [kept.put(), *left])
 
     def snapshot(self, project: str) -> dict[str, Any]:
         """Return the project's whole state as one JSON document; the same state always gives the same document.
@@ -89,7 +120,9 @@ class Levers:
         calls = self._calls
         with calls.store.transaction(project):
             own, records = calls.project(project, calls.view(project)), calls.store.records(project)
-        return snapshot.document_of(records, own, calls.settings.seed)
+        if not own.scenario and self._scenarios.lines:  # another server may have other lines
+            records.append(script.scenario_put(self._scenarios.lines, None))
+        return snapshot.document_of(records, own, calls.seed)
 
     def restore(self, project: str, document: Any) -> None:
         """Put a snapshot's state in place of the project's, which may be another one than it was taken of: a fork.
@@ -97,10 +130,15 @@ class Levers:
         What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
         document that is wrong or of another seed.
         """
-        found = snapshot.restored(document, self._calls.settings.seed)
+        found = snapshot.restored(document, self._calls.seed)
         for put in found.records:
             if put.kind == "line":
                 parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
+            elif put.kind == "scenario":
+                parse_lines(orjson.loads(put.doc)["lines"], f"scenario.{put.id}.lines")
+        if not found.project.scenario and self._scenarios.lines:  # it was taken where there are none
+            own = found.project._replace(scenario=True)
+            found = found._replace(project=own, records=[*found.records, script.scenario_put([], None)])
         store = self._calls.store
         with store.transaction(project):
             store.clear(project)

@@ -188,7 +188,9 @@ SETTINGS: tuple[Setting, ...] = (
         proxy_only=True,
     ),
     Setting("store", _store, "memory", "WHERE", "memory or sqlite:///FILE"),
-    Setting("seed", _integer, 0, "N", "seed of ids and of the default model"),
+    Setting("scenario", _text, (), "FILE", "lines that answer before the default model (repeatable)", repeatable=True),
+    Setting("strict", _flag, False, "true|false", "a request that no scenario line matches is an error", flag=True),
+    Setting("seed", _integer, None, "N", "seed of ids and of the default model (default: the scenario's, else 0)"),
     Setting("clock", _clock, None, "WHEN", "system, or an ISO time that freezes the clock"),
     Setting("api_key", _text, (), "KEY", "let only this key in (repeatable)", repeatable=True),
     Setting("allow_host", _text, (), "NAME", "accept this Host header besides loopback (repeatable)", repeatable=True),
@@ -213,7 +215,10 @@ SETTINGS: tuple[Setting, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, parsed; field by field the rows of `SETTINGS`. `clock` is unix seconds, None for the system's."""
+    """All settings, parsed; field by field the rows of `SETTINGS`.
+
+    `clock` is unix seconds, None for the system's; `seed` is None where the scenario may choose it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 4010
@@ -222,7 +227,9 @@ class Settings:
     upstream_timeout: float = 600.0
     mode: str | None = None
     store: str = "memory"
-    seed: int = 0
+    scenario: tuple[str, ...] = ()
+    strict: bool = False
+    seed: int | None = None
     clock: float | None = None
     api_key: tuple[str, ...] = ()
     allow_host: tuple[str, ...] = ()
@@ -245,11 +252,12 @@ def add_options(parser: argparse.ArgumentParser, *, proxy: bool) -> None:
         if row.proxy_only and not proxy:
             continue
         action = "append" if row.repeatable else "store"
-        parser.add_argument(row.option, dest=row.name, action=action, metavar=row.metavar, help=_help(row))
+        bare: dict[str, Any] = {"nargs": "?", "const": "true"} if row.flag else {}
+        parser.add_argument(row.option, dest=row.name, action=action, metavar=row.metavar, help=_help(row), **bare)
 
 
 def _help(row: Setting) -> str:
-    shown = "" if row.default in (None, ()) or isinstance(row.default, Pacing) else f" (default: {row.default})"
+    shown = "" if row.default in (None, (), False) or isinstance(row.default, Pacing) else f" (default: {row.default})"
     return f"{row.help}{shown} [{row.variable}]".replace("%", "%%")
 
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class Operation:
     """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
-    and which turns had come to their end by then.
+    which turns had come to their end by then, and whether the project has a scenario of its own.
     """
 
     state: State
@@ -39,6 +39,7 @@ class Operation:
     mint: Mint
     changes: list[Change]
     ended: list[str]
+    scenario: bool = False
 
 
 class Transactions:
@@ -47,7 +48,8 @@ class Transactions:
     def __init__(self, settings: Settings, store: Store | None, wall: Callable[[], float] = time.time) -> None:
         self.settings, self.wall = settings, wall
         self.store = store or open_store(settings.store)
-        digest = blake2b(str(settings.seed).encode(), digest_size=32, person=b"understudy").digest()
+        self.seed = settings.seed or 0
+        digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
         self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(settings.set))
 
@@ -61,7 +63,7 @@ class Transactions:
 
     def mint(self, name: str, ordinal: int, now: float) -> Mint:
         """Return the source of ids for one call, by the name under which a project's ids are drawn."""
-        return Mint(f"{self.settings.seed}/{name}/{ordinal}", now, self._cluster)
+        return Mint(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
 
     def settled(self, project: str, state: State, now: float) -> list[str]:
         """Write what has ended by now; returns the responses that it completed."""
@@ -86,17 +88,18 @@ class Transactions:
         """
         state = View(self.store, project)
         with self.store.transaction(project):
-            clock, ordinal, name = self.project(project, state)
+            own = self.project(project, state)
+            clock, ordinal, name, scenario = own
             now = clock.reading(self.wall())
             ended = self.settled(project, state, now)
             self.forgotten(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended)
+            operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended, scenario)
             try:
                 result = work(operation)
             except Exception as error:
                 raised = error
             else:
-                operation.changes.append(Project(operation.clock, ordinal + 1, name).put())
+                operation.changes.append(own._replace(clock=operation.clock, calls=ordinal + 1).put())
                 self.store.apply(project, operation.changes)
                 return result
         try:

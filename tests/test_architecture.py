@@ -21,9 +21,11 @@ ARROWS = {
     "settings": {"switches"},
     "switches": set(),
     "transactions": {"core", "model", "control", "store", "wire", "settings", "switches"},
-    "levers": {"transactions", "core", "model", "control", "wire"},
+    "scenarios": {"transactions", "core", "model", "control", "wire", "settings"},
+    "levers": {"transactions", "scenarios", "core", "model", "control", "wire"},
     "engine": {
         "transactions",
+        "scenarios",
         "levers",
         "core",
         "model",

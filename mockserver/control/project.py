@@ -15,16 +15,22 @@ from mockserver.wire.encoding import stored_json
 
 
 class Project(NamedTuple):
-    """A project's own record: `calls` numbers the next call that writes, `mint` names the source of its ids."""
+    """A project's own record: `calls` numbers the next call that writes, `mint` names the source of its ids.
+
+    `scenario` says whether it has a scenario of its own in place of the server's.
+    """
 
     clock: Clock
     calls: int
     mint: str
+    scenario: bool = False
 
     def put(self) -> Put:
         """Return the change that stores it."""
         clock = self.clock
         doc = {"ordinal": self.calls, "shift": clock.shift, "frozen": clock.frozen, "mint": self.mint}
+        if self.scenario:
+            doc["scenario"] = True
         return Put("project", "project", stored_json(doc))
 
 
@@ -34,4 +40,11 @@ def read_project(state: State, name: str, frozen: float | None) -> Project:
     if doc is None:
         return Project(Clock(frozen=frozen), 0, name)
     values = orjson.loads(doc)
-    return Project(Clock(values["shift"], values["frozen"]), values["ordinal"], values.get("mint", name))
+    clock = Clock(values["shift"], values["frozen"])
+    return Project(clock, values["ordinal"], values.get("mint", name), "scenario" in values)
+
+
+def mint_name(name: str, seed: int | None) -> str:
+    """Return the name of a source of ids, with a seed of the project's own or without one."""
+    own = name.partition("#")[0]
+    return own if seed is None else f"{own}#{seed}"

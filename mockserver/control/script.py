@@ -1,4 +1,4 @@
-"""The queue of scripted lines: one-shot answers, used in order, kept with the project's other records."""
+"""Scripted lines with the project's other records: a queue of one-shot answers, then a scenario that stays."""
 
 from __future__ import annotations
 
@@ -43,3 +43,33 @@ def take(state: State, accept: Callable[[Any], T | None]) -> tuple[T | None, lis
             doc = stored_json({**entry, "used": used})
             return accepted, [Put("line", record.id, doc, "", record.order)]
     return None, []
+
+
+# --- The scenario: lines that stay, and how often each was used --------------------------------------------------
+
+KINDS = ("line", "scenario", "played")
+
+
+def records(state: State) -> list[Put]:
+    """Return all that a project keeps of scripts: the queue, a scenario of its own, use counts."""
+    return [Put(kind, one.id, one.doc, "", one.order) for kind in KINDS for one in state.scan(kind)]
+
+
+def scenario_put(lines: list[Any], seed: int | None) -> Put:
+    """Return the change that gives a project a scenario of its own."""
+    return Put("scenario", "scenario", stored_json({"seed": seed, "lines": lines}))
+
+
+def scenario_of(state: State) -> bytes | None:
+    """Return the document of a project's own scenario, None when it has the server's."""
+    return state.get("scenario", "scenario")
+
+
+def used(state: State, number: int) -> int:
+    """Return how often a line of the scenario has answered."""
+    return int(state.get("played", f"{number:06d}") or 0)
+
+
+def count_use(state: State, number: int) -> Change:
+    """Return the change that counts one more use of a line of the scenario."""
+    return Put("played", f"{number:06d}", b"%d" % (used(state, number) + 1), "", number)

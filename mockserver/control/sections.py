@@ -56,6 +56,14 @@ class LineShape(BaseModel):
     used: int
 
 
+class ScenarioShape(BaseModel):
+    """A scenario of the project's own."""
+
+    model_config = STRICT
+    seed: int | None
+    lines: list[dict[str, Any]]
+
+
 class Pointer(NamedTuple):
     """Where an item is that can be referred to."""
 
@@ -141,6 +149,18 @@ SECTIONS: Mapping[str, Section] = {
         LineShape,
         lambda put: orjson.loads(put.doc),
         lambda id, one: Put("line", id, stored_json({"line": one.line, "used": one.used}), "", _number(id)),
+    ),
+    "scenario": Section(
+        "scenario",
+        ScenarioShape,
+        lambda put: orjson.loads(put.doc),
+        lambda id, one: Put("scenario", id, stored_json({"seed": one.seed, "lines": one.lines})),
+    ),
+    "played": Section(
+        "played",
+        int,
+        lambda put: orjson.loads(put.doc),
+        lambda id, count: Put("played", id, b"%d" % count, "", _number(id)),
     ),
     "cache": Section("cache", Cached, lambda put: Cached(*orjson.loads(put.doc))._asdict(), _cached),
     "dropped": Section(

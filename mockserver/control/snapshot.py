@@ -125,7 +125,8 @@ def restored(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: i
     records = [
         section.stored(id, value) for name, section in SECTIONS.items() for id, value in getattr(shape, name).items()
     ]
-    return Restored(Project(shape.clock, shape.calls, shape.mint), [*records, *(one.put() for one in shape.others)])
+    own = Project(shape.clock, shape.calls, shape.mint, bool(shape.scenario))
+    return Restored(own, [*records, *(one.put() for one in shape.others)])
 
 
 def upgraded(document: Any, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Document:

@@ -123,3 +123,22 @@ class Respondent(Protocol):
     def respond(self, prompt: Prompt) -> Reply:
         """Return the reply to a prompt; the same prompt always gets the same reply."""
         ...
+
+
+Answering = Respondent | Callable[[Prompt], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionModel:
+    """A plain function as a model."""
+
+    function: Callable[[Prompt], Reply]
+
+    def respond(self, prompt: Prompt) -> Reply:
+        """Return what the function says."""
+        return self.function(prompt)
+
+
+def respondent(model: Answering) -> Respondent:
+    """Return a model: an object that responds is one, a plain function becomes one."""
+    return model if hasattr(model, "respond") else FunctionModel(model)

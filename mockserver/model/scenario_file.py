@@ -56,6 +56,7 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:str": str,
 }
+_INFINITE = float("inf")
 _LISTS, _MAPS = "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
 
 
@@ -142,9 +143,11 @@ class _Reading:
         if node.tag not in _SCALARS:
             return self._wrong(node, path, f"has the tag {node.tag}; scenarios have none")
         try:
-            return _SCALARS[node.tag](_whole(node.value))
-        except ValueError:
-            return self._wrong(node, path, f"is not what its tag says: {node.value[:80]!r}")
+            value = _SCALARS[node.tag](_whole(node.value))
+            orjson.dumps(value)
+        except (ValueError, TypeError):
+            return self._wrong(node, path, f"is not what its tag says, or too large: {node.value[:80]!r}")
+        return self._wrong(node, path, "is too large") if value in (_INFINITE, -_INFINITE) else value
 
     def _wrong(self, node: yaml.Node, path: str, what: str) -> None:
         self.mistakes.append(Mistake(node.start_mark.line + 1, path, f"{what}."))

@@ -107,6 +107,19 @@ def _script(engine: Engine, call: Call) -> Answer:
     return Answer(json_body({"queued": engine.levers.enqueue(call.project, lines)}))
 
 
+def _read_scenario(engine: Engine, call: Call) -> Answer:
+    return Answer(json_body(engine.levers.scenario(call.project)))
+
+
+def _set_scenario(engine: Engine, call: Call) -> Answer:
+    return Answer(json_body(engine.levers.set_scenario(call.project, _value(call))))
+
+
+def _empty_scenario(engine: Engine, call: Call) -> Answer:
+    engine.levers.set_scenario(call.project, {"lines": []})
+    return Answer(status=204)
+
+
 def _snapshot(engine: Engine, call: Call) -> Answer:
     return Answer(json_body(engine.levers.snapshot(call.project)))
 
@@ -148,11 +161,12 @@ CONTROL = Table(
         Route("/_mock/clock", {"GET": _read_clock, "PUT": _set_clock}),
         Route("/_mock/clock/advance", {"POST": _advance_clock}),
         Route("/_mock/script", {"POST": _script}),
+        Route("/_mock/scenario", {"GET": _read_scenario, "PUT": _set_scenario, "DELETE": _empty_scenario}),
         Route("/_mock/snapshot", {"GET": _snapshot, "PUT": _restore}),
         Route("/_mock/responses", {"GET": _responses}),
         Route("/_mock/responses/{id}/context", {"GET": _context}),
         Route("/_mock/conversations", {"GET": _conversations}),
-        *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("scenario", "faults", "journal", "drift", "metrics", "")),
+        *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("faults", "journal", "drift", "metrics", "")),
     )
 )
 

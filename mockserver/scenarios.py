@@ -1,0 +1,108 @@
+"""Scenarios: the server's own, read from files at the start, a project's in its place, and which line answers a prompt.
+
+Queued lines answer first, then the first line of the scenario whose `when` holds and which is not used up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mockserver.control import script
+from mockserver.core.state import State
+from mockserver.model.prompt import Prompt, Reply
+from mockserver.model.scenario import Line, Scenario, known_line, known_scenario
+from mockserver.model.scenario_file import Document, read
+from mockserver.model.scenario_nearest import Candidate, explain
+from mockserver.settings import SettingError, Settings
+from mockserver.transactions import Operation
+from mockserver.wire.encoding import stored_json
+from mockserver.wire.errors import MockError
+
+TRIGGER = "compaction_trigger"
+
+
+class Scenarios:
+    """The server's scenario, and the rule that picks a line for a prompt.
+
+    `lines` is its JSON, `seed` that of the run: what the settings say, else what a file says, else 0.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        files = [(path, _opened(path)) for path in settings.scenario]
+        self.lines: list[Any] = [line for _, document in files for line in document.value["lines"]]
+        self.seed = settings.seed if settings.seed is not None else _seed(files)
+        self._own = known_scenario(stored_json({"lines": self.lines}))
+        self._places = [
+            f"{path}:{document.lines[f'lines[{number}]']}"
+            for path, document in files
+            for number in range(len(document.value["lines"]))
+        ]
+        self._strict = settings.strict
+
+    def of(self, state: State, *, own: bool) -> Scenario:
+        """Return a project's scenario: its `own`, or the server's."""
+        doc = script.scenario_of(state) if own else None
+        return self._own if doc is None else known_scenario(doc)
+
+    def answer(self, at: Operation, prompt: Prompt, compacts: str) -> Reply | None:
+        """Return what a line says to a prompt, None when none answers; `at` notes the line's use.
+
+        With `--strict` a turn that no line answers is a MockError.
+        """
+        reply, changes = script.take(at.state, partial(_said, prompt, compacts))
+        if reply is None:
+            for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+                if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
+                    reply, changes = line.reply(prompt), [script.count_use(at.state, number)]
+                    break
+        if reply is None and self._strict and compacts != "trigger":
+            why = explain(self._candidates(at), prompt)
+            raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
+        at.changes += changes
+        return reply
+
+    def _candidates(self, at: Operation) -> Iterator[Candidate]:
+        for number, entry in enumerate(script.queued(at.state)):
+            yield Candidate(f"queue[{number}]", known_line(stored_json(entry["line"])), spent=False)
+        for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+            place = f"lines[{number}]" if at.scenario else self._places[number]
+            yield Candidate(place, line, spent=_spent(at.state, number, line))
+
+
+def _said(prompt: Prompt, compacts: str, doc: Any) -> Reply | None:
+    line = known_line(stored_json(doc))
+    return line.reply(prompt) if _answers(line, prompt, compacts) else None
+
+
+def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:
+    """Whether a line's `when` holds; a compaction trigger is answered only by a line that names it. Spec: R5.9."""
+    return (compacts != "trigger" or line.when.get("last_item") == TRIGGER) and line.holds(prompt)
+
+
+def _spent(state: State, number: int, line: Line) -> bool:
+    return line.times is not None and script.used(state, number) >= line.times
+
+
+def _opened(path: str) -> Document:
+    """Return a scenario file; raises SettingError that names the first mistake."""
+    try:
+        document = read(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingError(f"--scenario {path} can't be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise SettingError(f"--scenario {path} can't be read: it is not UTF-8") from None
+    if document.mistakes:
+        more = len(document.mistakes) - 1
+        hint = f" (and {more} more: understudy scenario check {path})" if more else ""
+        raise SettingError(f"--scenario {path}:{document.mistakes[0]}{hint}")
+    return document
+
+
+def _seed(files: list[tuple[str, Document]]) -> int:
+    given = {document.value["seed"]: path for path, document in files if "seed" in document.value}
+    if len(given) > 1:
+        raise SettingError(f"--scenario: {' and '.join(given.values())} have different seeds; choose one with --seed")
+    return next(iter(given), 0)
