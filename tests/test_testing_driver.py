@@ -48,6 +48,20 @@ def test_engine_and_socket_answer_alike() -> None:
     assert len(expired_here) == len(expired_there) == 2
 
 
+def test_controls_take_a_query_and_projects_share_their_connections() -> None:
+    with serving(*FROZEN) as served:
+        for driver in (HTTPDriver(served.base_url), EngineDriver()):
+            mine = driver.fresh("mine")
+            for _ in range(3):
+                mine.call("POST", "/responses", ASK)
+            assert len(mine.control("GET", "/responses?limit=2")["data"]) == 2
+            if isinstance(mine, HTTPDriver):
+                mine.close()
+            assert driver.call("POST", "/responses", ASK).status == 200
+            assert driver.control("GET", "/responses?limit=2")["has_more"] is False
+            driver.close()
+
+
 def test_fresh_projects_do_not_meet() -> None:
     engine = EngineDriver()
     made = engine.call("POST", "/responses", ASK).body["id"]

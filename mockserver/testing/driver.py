@@ -145,7 +145,8 @@ class HTTPDriver:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API."""
-        answer = self._send(method, self._control_url(path), body, {})
+        path, _, query = path.partition("?")
+        answer = self._send(method, self._control_url(path), body, dict(parse_qsl(query)))
         if not 200 <= answer.status < 300:
             raise LookupError(f"{method} {path}: {answer.status} {answer.body}")
         return answer.body
