@@ -39,7 +39,9 @@ def deliver(answer: Answer, *messages: dict[str, Any], head: bool = False) -> li
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(http.send_answer(answer, [(b"x-common", b"1")], receiver(*messages), send, head=head))
+    asyncio.run(
+        http.send_answer(answer, http.all_headers(answer, [(b"x-common", b"1")]), receiver(*messages), send, head=head)
+    )
     return sent
 
 

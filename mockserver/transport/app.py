@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from hashlib import blake2b
+from itertools import count
+from threading import RLock
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +18,17 @@ from mockserver.store.sqlite import StoreError
 from mockserver.transport import limits
 from mockserver.transport.control_api import control_handler
 from mockserver.transport.guard import Refusal
-from mockserver.transport.http import Answer, Call, Disconnected, error_answer, read_body, read_head, send_answer
+from mockserver.transport.http import (
+    Answer,
+    Call,
+    Disconnected,
+    Headers,
+    all_headers,
+    error_answer,
+    read_body,
+    read_head,
+    send_answer,
+)
 from mockserver.transport.routes import public_handler
 from mockserver.transport.websocket import Socket
 from mockserver.wire import errors, frames
@@ -33,7 +45,8 @@ class MockApp:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._served = 0
+        self._served = count(1)
+        self._lock = RLock()
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart from each other
         self._worker = os.getpid() if engine.settings.workers > 1 else 0
@@ -80,35 +93,56 @@ class MockApp:
                 self._sockets.pop(project, None)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = read_head(scope)
-        control = call.path.startswith(CONTROL_PREFIX)
-        refusal: APIError | MockError | None = None
+        call, refusal = read_head(scope), None
         try:
             call.body = await read_body(receive, call.headers, self.engine.settings.max_body_bytes)
-            answer = self._answer(call, control=control)
         except Disconnected:
             return
+        except APIError as error:
+            refusal = error
+        answer, headers = self.answer(call, refusal)
+        await send_answer(answer, headers, receive, send, head=call.method == "HEAD")
+
+    def answer(self, call: Call, refusal: APIError | MockError | None = None) -> tuple[Answer, Headers]:
+        """Return the answer to a call, or to one that was refused before it was read, and all headers of it.
+
+        Nothing raises: what goes wrong is an answer. Any thread may call this.
+        """
+        control = call.path.startswith(CONTROL_PREFIX)
+        with self._lock:
+            answer, refusal = self._judged(call, refusal, control=control)
+            common = [] if control else self._headers(call, refusal)
+        if control:
+            self.clock_moved(call.project)
+        return answer, all_headers(answer, common)
+
+    def _judged(
+        self, call: Call, refusal: APIError | MockError | None, *, control: bool
+    ) -> tuple[Answer, APIError | MockError | None]:
+        if refusal is not None:
+            return error_answer(refusal), refusal
+        try:
+            return self._answer(call, control=control), None
         except (APIError, MockError) as error:
-            answer, refusal = error_answer(error), error
+            return error_answer(error), error
         except Exception:
             log.exception("a fault of the mock: %s %s", call.method, call.path)
-            refusal = MockError("The mock itself failed; its log has the traceback.", status=500)
-            answer = error_answer(refusal)
-        if control:
-            for socket in self._sockets.get(call.project, ()):
-                socket.clock_moved()
-        common = [] if control else self._headers(call, refusal)
-        await send_answer(answer, common, receive, send, head=call.method == "HEAD")
+            fault = MockError("The mock itself failed; its log has the traceback.", status=500)
+            return error_answer(fault), fault
 
     def _answer(self, call: Call, *, control: bool) -> Answer:
         call.project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
         handler, call.parts = (control_handler if control else public_handler)(call)
         return handler(self.engine, call)
 
-    def _headers(self, call: Call, refusal: APIError | MockError | None) -> list[tuple[bytes, bytes]]:
+    def clock_moved(self, project: str) -> None:
+        """Have the project's sockets look at its clock again; to be called where they are served."""
+        for socket in self._sockets.get(project, ()):
+            socket.clock_moved()
+
+    def _headers(self, call: Call, refusal: APIError | MockError | None) -> Headers:
         """Return the headers of every answer of the public API. Spec: W15, W16."""
-        self._served += 1
-        name = f"{self.engine.settings.seed}/{self._worker}/{self._served}".encode()
+        name = f"{self.engine.settings.seed}/{self._worker}/{next(self._served)}".encode()
         headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
         headers.append(
             (b"openai-processing-ms", b"%d" % max(1, round(call.seconds * 1000))) if call.seconds else _AT_ONCE

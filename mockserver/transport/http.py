@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -14,6 +15,8 @@ from mockserver.core.turn import Emit, Step, Wait
 from mockserver.wire import errors
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event, sse
+
+Headers = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 COMMENT = b": keep-alive\n\n"
@@ -88,7 +91,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         raise errors.body_too_large(limit)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
-        return _within(message.get("body", b""), limit)
+        return within(message.get("body", b""), limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -103,43 +106,48 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         message = await receive()
 
 
-def _within(body: bytes, limit: int) -> bytes:
+def within(body: bytes, limit: int) -> bytes:
+    """Return a body that was read at once; raises APIError 413 beyond `limit` bytes."""
     if len(body) > limit:
         raise errors.body_too_large(limit)
     return body
 
 
-async def send_answer(
-    answer: Answer, common: list[tuple[bytes, bytes]], receive: Receive, send: Send, *, head: bool
-) -> None:
+def all_headers(answer: Answer, common: Headers) -> Headers:
+    """Return the headers of an answer, those that all answers have included."""
+    headers = [*common, *answer.headers]
+    if answer.content_type:
+        headers.insert(0, (b"content-type", answer.content_type))
+    if not answer.streamed:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    return headers
+
+
+async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
     Spec: R9.20.
     """
-    headers = [*common, *answer.headers]
-    if answer.content_type:
-        headers.insert(0, (b"content-type", answer.content_type))
     if answer.steps is None:
         await _send_whole(answer, headers, send, head=head)
     else:
         await _deliver(answer, headers, receive, send)
 
 
-async def _send_whole(answer: Answer, headers: list[tuple[bytes, bytes]], send: Send, *, head: bool) -> None:
-    headers.append((b"content-length", b"%d" % len(answer.body)))
+async def _send_whole(answer: Answer, headers: Headers, send: Send, *, head: bool) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 
-async def _deliver(answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
+async def _deliver(answer: Answer, headers: Headers, receive: Receive, send: Send) -> None:
     """Interpret the steps of a turn: emit, or wait unless the client goes away meanwhile."""
     steps = answer.steps or []
     if not any(isinstance(step, Wait) for step in steps):
-        await _stream(answer, headers, steps, None, send)
+        await _play(answer, headers, None, send)
         return
     gone = asyncio.ensure_future(_until_gone(receive))
     try:
-        await _stream(answer, headers, steps, gone, send)
+        await _play(answer, headers, gone, send)
     except Disconnected:
         if answer.left is not None:
             answer.left()
@@ -147,20 +155,47 @@ async def _deliver(answer: Answer, headers: list[tuple[bytes, bytes]], receive: 
         gone.cancel()
 
 
-async def _stream(
-    answer: Answer, headers: list[tuple[bytes, bytes]], steps: list[Step], gone: asyncio.Future[None] | None, send: Send
-) -> None:
+async def _play(answer: Answer, headers: Headers, gone: asyncio.Future[None] | None, send: Send) -> None:
     if answer.streamed:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    for piece in pieces(answer):
+        if not isinstance(piece, Piece):
+            await _wait(piece, gone)
+        elif answer.streamed:
+            await send({"type": "http.response.body", "body": piece.body, "more_body": piece.more})
+        else:
+            await _send_whole(answer, headers, send, head=False)
+
+
+class Piece(NamedTuple):
+    """A part of a body, and whether another one follows."""
+
+    body: bytes
+    more: bool
+
+
+def pieces(answer: Answer) -> Iterator[Piece | float]:
+    """Yield the parts of an answer's body, and the seconds to wait before them, for whoever sends them in time."""
+    if answer.streamed:
+        yield from _stream(answer, answer.steps or [])
+        return
+    for step in answer.steps or ():
+        if isinstance(step, Wait):
+            yield step.seconds
+    _end(answer)
+    yield Piece(answer.body, more=False)
+
+
+def _stream(answer: Answer, steps: list[Step]) -> Iterator[Piece | float]:
     last, number, hurry = len(steps) - 1, 0, False
     for at, step in enumerate(steps):
         if isinstance(step, Wait):
             if hurry:
                 continue
-            await _rest(answer, step.seconds, gone, send)
+            yield from _rest(answer, step.seconds)
             events = answer.interrupted(number) if answer.interrupted is not None else None
             if events:
-                await send({"type": "http.response.body", "body": sse(events) + answer.tail})
+                yield Piece(sse(events) + answer.tail, more=False)
                 return
             hurry = events is not None
         elif isinstance(step, Emit):
@@ -169,19 +204,16 @@ async def _stream(
             if at == last:
                 _end(answer)
                 body += answer.tail
-            await send({"type": "http.response.body", "body": body, "more_body": at < last})
-    if not answer.streamed:
-        _end(answer)
-        await _send_whole(answer, headers, send, head=False)
+            yield Piece(body, more=at < last)
 
 
-async def _rest(answer: Answer, seconds: float, gone: asyncio.Future[None] | None, send: Send) -> None:
+def _rest(answer: Answer, seconds: float) -> Iterator[Piece | float]:
     """Wait, with a sign of life whenever a stream has been silent for long. Spec: S4."""
-    while answer.streamed and seconds > answer.silence:
-        await _wait(answer.silence, gone)
-        await send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+    while seconds > answer.silence:
+        yield answer.silence
+        yield Piece(COMMENT, more=True)
         seconds -= answer.silence
-    await _wait(seconds, gone)
+    yield seconds
 
 
 def _end(answer: Answer) -> None:

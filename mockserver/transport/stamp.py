@@ -5,10 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from email.utils import formatdate
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
+
+
+@lru_cache(maxsize=1)
+def date(second: int) -> bytes:
+    """Return the header's value for a time in unix seconds."""
+    return formatdate(second, usegmt=True).encode()
 
 
 class Stamp:
@@ -17,8 +24,6 @@ class Stamp:
     def __init__(self, app: ASGIApp, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self._app = app
         self._headers = list(headers)
-        self._second = 0
-        self._date = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
@@ -29,14 +34,8 @@ class Stamp:
             if message["type"] in STARTS:
                 headers = [*message.get("headers", ()), *self._headers]
                 if b"date" not in [name for name, _ in headers]:
-                    headers.insert(0, (b"date", self._now()))
+                    headers.insert(0, (b"date", date(int(time.time()))))
                 message = {**message, "headers": headers}
             await send(message)
 
         return await self._app(scope, receive, stamped)
-
-    def _now(self) -> bytes:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._date = second, formatdate(second, usegmt=True).encode()
-        return self._date
