@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from mockserver.settings import Settings, load
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import USAGE_ERROR, Program
+from proxy import scenario
 from proxy.app import ProxyApp
 from proxy.rules import refuse_unbuilt
 
@@ -16,10 +17,10 @@ COMMANDS = {
     "serve": "one process: the proxy, the mock, the control API and the viewer (the default)",
     "verify": "replays recorded exchanges through the mock and prints where it would have answered differently",
     "conform": "runs the state rules against any server that speaks the two APIs",
-    "scenario": "validates scenario files",
+    "scenario": "validates scenario files, prints the JSON Schema of the format",
     "cassette": "lists recorded exchanges; finds secrets and truncated exchanges",
 }
-BUILT = frozenset(("serve", "conform"))
+BUILT = frozenset(("serve", "scenario", "conform"))
 
 
 def proxy_app(settings: Settings) -> ProxyApp:
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command is not None and command not in BUILT:
         print(f"understudy: {command} is not built yet", file=sys.stderr)
         return USAGE_ERROR
+    if command == "scenario":
+        return scenario.main(words[1:])
     if command == "conform":
         return conform(words[1:])
     return program().run(words[1:] if command else words)

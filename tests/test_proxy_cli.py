@@ -124,7 +124,7 @@ def test_environment(tmp_path: Path) -> None:
         (["--host", "192.0.2.1", "--port", "0"], "--host 192.0.2.1"),
         (["verify", "x.json"], "verify is not built yet"),
         (["conform", "--base-url", "http://127.0.0.1:9/v1"], "no answer from http://127.0.0.1:9/v1"),
-        (["scenario", "check", "x"], "scenario is not built yet"),
+        (["scenario", "check", "x"], "x can't be read"),
         (["cassette", "show", "x"], "cassette is not built yet"),
         (["nonsense"], "nonsense"),
     ],

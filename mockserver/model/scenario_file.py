@@ -75,9 +75,12 @@ def read(text: str) -> Document:
         return Document(None, {}, (Mistake(1, "", "the file is empty"),))
     value = reading.value(root, "")
     lines = reading.lines
-    found = reading.mistakes or [
-        Mistake(line_of(error.param or "", lines), error.param or "", error.message) for error in mistakes_of(value)
-    ]
+    found = reading.mistakes
+    unread = {one.path for one in found}
+    for error in mistakes_of(value):
+        path = error.param or ""
+        if path not in unread:
+            found.append(Mistake(line_of(path, lines), path, error.message.removeprefix(f"'{path}' ")))
     return Document(value, lines, tuple(sorted(found, key=lambda one: one.line)))
 
 

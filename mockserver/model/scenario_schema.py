@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
 from functools import cache
 from typing import Any
+
+import orjson
 
 from mockserver.model.scenario_shape import SCENARIO
 from mockserver.wire.fields import Schema
@@ -12,13 +15,47 @@ from mockserver.wire.fields import Schema
 Json = dict[str, Any]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+WORTH_SHARING = 200
 _TEMPLATE = {"type": "string", "pattern": r"\{\{"}
 
 
 @cache
 def document() -> Json:
     """Return the schema of a scenario file."""
-    return {"$schema": DRAFT, "title": "understudy scenario", **_json(SCENARIO)}
+    made = _json(SCENARIO)
+    counts: Counter[str] = Counter()
+    _count(made, counts)
+    shared: dict[str, str] = {}
+    for text, times in counts.items():
+        if times > 1:
+            shared[text] = f"shape{len(shared) + 1}"
+    found = {name: _folded(orjson.loads(text), shared, {name}) for text, name in shared.items()}
+    return {"$schema": DRAFT, "title": "understudy scenario", **_folded(made, shared, set()), "$defs": found}
+
+
+def _text_of(made: Any) -> str:
+    """Return the text by which what stands in several places is known, empty for what is too short to be shared."""
+    text = orjson.dumps(made).decode() if isinstance(made, dict) else ""
+    return text if len(text) >= WORTH_SHARING else ""
+
+
+def _count(made: Any, counts: Counter[str]) -> None:
+    text = _text_of(made)
+    if text:
+        counts[text] += 1
+    if not text or counts[text] == 1:
+        for one in made.values() if isinstance(made, dict) else made if isinstance(made, list) else ():
+            _count(one, counts)
+
+
+def _folded(made: Any, shared: Mapping[str, str], within: Set[str]) -> Any:
+    """Return a schema with what stands in several places said once, among the definitions."""
+    name = shared.get(_text_of(made))
+    if name is not None and name not in within:
+        return {"$ref": f"#/$defs/{name}"}
+    if isinstance(made, dict):
+        return {key: _folded(one, shared, set()) for key, one in made.items()}
+    return [_folded(one, shared, set()) for one in made] if isinstance(made, list) else made
 
 
 def _json(schema: Schema) -> Json:
