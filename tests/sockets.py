@@ -161,11 +161,11 @@ class Place:
 
 
 @contextmanager
-def served(**settings: Any) -> Iterator[Place]:
-    """Serve the mock on a free port of this process."""
+def served(port: int = 0, **settings: Any) -> Iterator[Place]:
+    """Serve the mock from this process, on a free port unless one is given."""
     chosen = Settings(**{"clock": NOON, "port": 0, **settings})
     app = MockApp(Engine(chosen))
-    listener = bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", port)
     started = threading.Event()
     server = Server(server_config(Guard(app, chosen), chosen), started.set)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
