@@ -40,7 +40,7 @@ def _queued_in_progress_completed(s: Subject) -> None:
     s.shape("response", s.get(made), status="queued", output=[], usage=None)
     s.advance(SLOW_S - 1)
     s.shape("response", s.get(made), status="queued", output=[], usage=None)
-    s.advance(1.5)
+    s.advance(1)
     s.shape("response", s.get(made), status="in_progress", output=[], usage=None, completed_at=None)
     s.finish()
     done = s.get(made)

@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.testing import refusals
 from mockserver.testing.rules import rule
-from mockserver.testing.subject import Item, Subject, texts_of, user, words
+from mockserver.testing.subject import FORCED, Item, Subject, call_of, output_for, texts_of, user, words
 
 CHAT = "gpt-4.1"
 _FRAME = 7  # what a request with one user message costs besides its text, on gpt-4.1
@@ -73,6 +73,11 @@ def _the_same_response_goes_on(s: Subject) -> None:
     s.holds("its id begins with cmp_", item["id"].startswith("cmp_"), item["id"])
     if s.mock:
         s.same("position, last by default", types, ["message", "compaction"])
+        calling = s.create(words(2000), **_over(1000), **FORCED)
+        call = call_of(calling)
+        s.no(refusals.unanswered(call["call_id"]), "next", previous_response_id=calling["id"], model=CHAT)
+        answered = s.chain(calling, [output_for(call)], model=CHAT)
+        s.same("status once a call from before it is answered", answered["status"], "completed")
     _stream(s)
 
 
@@ -200,6 +205,9 @@ def _a_trigger_forces_it(s: Subject) -> None:
         update = {"type": "configuration_update", "reasoning": {"effort": "high"}}
         body = {"model": "gpt-6-astra", "input": [user("one"), update]}
         s.same("status of /compact with an update", s.call("POST", "/responses/compact", body).status, 400)
+        automatic = {**body, **_over(1000), "model": "gpt-6-astra"}
+        automatic["input"] = [user(words(2000)), update]
+        s.same("status of compaction with an update", s.call("POST", "/responses", automatic).status, 400)
 
 
 @rule("R5.10", models=(CHAT,))
