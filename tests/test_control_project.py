@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mockserver.control.clock import Clock
-from mockserver.control.project import Project, read_project
+from mockserver.control.project import Project, mint_name, read_project
 from mockserver.core.state import Put
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import View
@@ -17,9 +17,16 @@ def test_a_new_project_has_the_clock_of_the_settings_and_its_own_name() -> None:
 
 def test_what_was_put_is_read() -> None:
     store = MemoryStore()
-    for kept in (Project(Clock(1.5), 7, "other"), Project(Clock(frozen=2.25), 0, 'a "quoted" name')):
+    seeded = Project(Clock(), 1, mint_name("p", 3), scenario=True)
+    for kept in (Project(Clock(1.5), 7, "other"), Project(Clock(frozen=2.25), 0, 'a "quoted" name'), seeded):
         store.apply("p", [kept.put()])
         assert read_project(View(store, "p"), "p", 9.0) == kept
+
+
+def test_a_seed_of_its_own_is_another_source_of_ids() -> None:
+    assert mint_name("p", 3) != mint_name("p", 4) != mint_name("p", None) == "p"
+    assert mint_name(mint_name("p", 3), 4) == mint_name("p", 4)
+    assert mint_name(mint_name("p", 3), None) == "p"
 
 
 def test_a_record_without_a_name_is_the_projects_own() -> None:

@@ -27,6 +27,9 @@ def records() -> list[Put]:
     )
     drive.delete(first["id"])
     drive.get(drive.create(background=True, store=False)["id"])
+    lines = [{"when": {"turn": 1}, "reply": {"text": "stays"}}]
+    drive.engine.levers.set_scenario("p", {"seed": 3, "lines": lines})
+    drive.create()
     drive.script(SLOW, {"reply": {"text": "waits"}})
     drive.create(conversation=conversation, background=True)
     return drive.engine.store.records("p")

@@ -69,7 +69,18 @@ def test_values_are_parsed() -> None:
     assert parse_time("2026-11-20T12:00:00") == parse_time("2026-11-20T13:00:00+01:00")
 
 
+def test_scenarios_and_strict() -> None:
+    assert parse("--scenario", "a.yaml", "--scenario", "b.json", "--strict").scenario == ("a.yaml", "b.json")
+    assert parse(UNDERSTUDY_SCENARIO="a.yaml,b.json").scenario == ("a.yaml", "b.json")
+    assert [parse(*words).strict for words in ([], ["--strict"], ["--strict", "off"])] == [False, True, False]
+    assert parse(UNDERSTUDY_STRICT="1").strict and not parse(UNDERSTUDY_STRICT="no").strict
+    assert load({}, environment_of({"strict": "true", "scenario": ["a", "b"]})).strict
+    assert parse().seed is None and parse("--seed", "0").seed == 0
+
+
 BAD = {
+    "--strict": ["maybe"],
+    "--scenario": [""],
     "--port": ["-1", "65536", "x", "１"],
     "--upstream": ["api.openai.com", "ftp://x", "https://", "https://x/?q=1"],
     "--store": ["", "postgres", "sqlite:///"],
