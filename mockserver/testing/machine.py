@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import (
@@ -37,9 +37,10 @@ from mockserver.testing.driver import Driver, EngineDriver
 from mockserver.testing.table import VERBS, Of, Verb
 from mockserver.testing.trial import Stage, stage_of
 from mockserver.testing.verbs import Verbs
-from mockserver.testing.walk import walk
+from mockserver.testing.walk import Id, Step, shortened, told, walk
 
 EXAMPLES, STEPS = 100, 40
+ELSEWHERE = Id(-1, 0)  # where an id comes from that a user's rule made
 
 
 class ResponsesMachine(RuleBasedStateMachine):
@@ -52,6 +53,7 @@ class ResponsesMachine(RuleBasedStateMachine):
     driver: ClassVar[Driver | None] = None
     model: ClassVar[str | None] = None
     stage: ClassVar[Stage | None] = None
+    latest: ClassVar[ResponsesMachine | None] = None
 
     responses: Bundle[str] = Bundle("responses")
     conversations: Bundle[str] = Bundle("conversations")
@@ -61,6 +63,9 @@ class ResponsesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.own = EngineDriver() if self.driver is None else None
+        self.program: list[Step] = []
+        self.made: dict[str, Id] = {}
+        type(self).latest = self
         self.verbs = Verbs(stage_of(self.own) if self.own else self._stage(), self.model)
 
     @classmethod
@@ -87,17 +92,23 @@ def _rule(verb: Verb) -> Callable[..., Any]:
     bundles = vars(ResponsesMachine)
 
     def run(self: ResponsesMachine, **arguments: Any) -> Any:
+        drawn = {name for name, one in verb.arguments.items() if isinstance(one, Of)}
+        named = {name: self.made.get(one, ELSEWHERE) if name in drawn else one for name, one in arguments.items()}
+        self.program.append(Step(len(self.program), verb.name, named))
         made = getattr(self.verbs, verb.name)(**arguments)
         if not verb.into:
             return None
-        return made if isinstance(made, str) else multiple(*(made or ()))
+        ids = [made] if isinstance(made, str) else made or []
+        for place, id in enumerate(ids):
+            self.made.setdefault(id, Id(len(self.program) - 1, place))
+        return made if isinstance(made, str) else multiple(*ids)
 
     run.__name__, run.__doc__ = verb.name, getattr(Verbs, verb.name).__doc__
-    drawn: dict[str, Any] = {
+    strategies: dict[str, Any] = {
         name: _ids(one, bundles[one.bundle]) if isinstance(one, Of) else st.sampled_from(one)
         for name, one in verb.arguments.items()
     }
-    made = rule(targets=[bundles[name] for name in verb.into], **drawn)(run)
+    made = rule(targets=[bundles[name] for name in verb.into], **strategies)(run)
     return precondition(lambda self: self.verbs.controls)(made) if verb.needs_controls else made
 
 
@@ -113,25 +124,26 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
     """Run the machine against a server, the same programs every time; raises AssertionError with the shortest program
     found that goes wrong, which is Python.
 
-    Hypothesis looks first; then as many steps are walked at random, which is quicker and gets deeper.
+    Hypothesis looks first; then, where it costs nothing, as many steps are walked, which is quicker and gets deeper.
     """
     stage = stage_of(driver)
-    machine = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model, "stage": stage})
+    machine: Any = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model, "stage": stage})
+    plan = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # what goes wrong is shortened by the walker, which is done in no time
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
     try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                print_blob=False,
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_state_machine_as_test(machine, settings=plan)
     except (Exception, HypothesisException) as error:
-        said = str(error) or repr(error)
-        raise AssertionError("\n".join([said, "", *getattr(error, "__notes__", ())])) from error
-    walk(stage, 0, examples * steps, model=model)
+        latest = machine.latest
+        program, wrong = shortened(stage, latest.program if latest else [], error, model)
+        raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{told(program)}") from error
+    if driver.controls:
+        walk(stage, 0, examples * steps, model=model)

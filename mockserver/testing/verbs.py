@@ -208,6 +208,8 @@ class Verbs(Trial):
         elif one.running:
             assert (answer.status, answer.body.get("status")) == (200, "cancelled"), answer
             self.finish(one, answer.body)
+            again = self.driver.call("POST", f"/responses/{id}/cancel")
+            assert (again.status, again.body) == (200, one.body), f"cancelled again: {again} (E78)"
         elif not one.background:
             self.refused(answer, Refusal("E76"))
         elif one.status == "cancelled":

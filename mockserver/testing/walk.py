@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from time import monotonic
 from typing import Any, NamedTuple
 
 from mockserver.testing.driver import Driver
@@ -15,6 +16,7 @@ from mockserver.testing.trial import Stage, stage_of
 from mockserver.testing.verbs import Verbs
 
 LENGTH = 60  # steps of a program: after so many, everything is looked at and forgotten
+PATIENCE_S = 30.0  # how long a program is made shorter
 RECENT = 8  # ids among which half of the choices fall, so that chains go on
 _TABLE: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
 
@@ -114,11 +116,15 @@ def replayed(stage: Stage, program: Iterable[Step], model: str | None = None) ->
 def shortened(
     stage: Stage, program: list[Step], wrong: Exception, model: str | None = None
 ) -> tuple[list[Step], Exception]:
-    """Return a program that goes wrong too, out of which no step can be left, with plain arguments where they do."""
-    size = len(program) // 2
-    while size:
+    """Return a program that goes wrong too, out of which no step can be left, with plain arguments where they do.
+
+    It is no shorter than can be found out in `PATIENCE_S`.
+    """
+    until = monotonic() + PATIENCE_S
+    size = (len(program) + 1) // 2
+    while size and monotonic() < until:
         at = 0
-        while at < len(program):
+        while at < len(program) and monotonic() < until:
             fewer = program[:at] + program[at + size :]
             error = replayed(stage, fewer, model)
             if error is None:
@@ -129,7 +135,7 @@ def shortened(
     for at, step in enumerate(program):
         for name, value in step.arguments.items():
             choices = _TABLE[step.verb].arguments[name]
-            if isinstance(choices, Of) or value == choices[0]:
+            if isinstance(choices, Of) or value == choices[0] or monotonic() > until:
                 continue
             plainer = step._replace(arguments={**program[at].arguments, name: choices[0]})
             changed = [*program[:at], plainer, *program[at + 1 :]]
