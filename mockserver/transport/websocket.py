@@ -80,9 +80,8 @@ class Socket:
         """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
         while (left := self._connection.seconds_left()) > 0:
             self._clock_moved.clear()
-            waiting = asyncio.ensure_future(self._clock_moved.wait())
-            await asyncio.wait([waiting], timeout=min(left, POLL_S) if self._shared else left)
-            waiting.cancel()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._clock_moved.wait(), min(left, POLL_S) if self._shared else left)
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         await self._say([frames.connection_limit_reached()])
@@ -128,9 +127,10 @@ class Socket:
                 wake.set()
 
     async def _say(self, events: list[Event]) -> None:
+        send = self._send
         async with self._lock:
             for event in events:
-                await self._send({"type": "websocket.send", "text": frames.text(event)})
+                await send({"type": "websocket.send", "text": frames.text(event)})
 
 
 def _data(message: Message) -> bytes:
