@@ -95,3 +95,20 @@ def test_a_script_says_what_only_a_backend_finds_out() -> None:
     for wrong in ({"moderation": []}, {"moderations": {}}, []):
         with pytest.raises(MockError):
             parse_lines([{"reply": {"text": "a", "response": wrong}}])
+
+
+def test_null_stands_for_what_is_left_out() -> None:
+    message = {"type": "message", "text": "a", "content": None, "id": None, "audio_chunks": None}
+    failed = {"type": "mcp_call", "name": "t", "arguments": None, "error": "down", "status": None}
+    reply = said({"output": [message, {"type": "custom_tool_call", "name": "c", "input": None}, failed]})
+    assert [part["text"] for part in reply.output[0]["content"]] == ["a"] and reply.cues == {}
+    assert reply.output[1]["input"] == ""
+    assert (reply.output[2]["arguments"], reply.output[2]["status"]) == ("{}", "failed")
+
+
+def test_parts_of_reasoning_need_no_type() -> None:
+    [item] = said(
+        {"output": [{"type": "reasoning", "summary": [{"text": "a"}], "content": [{"text": "b"}, "c"]}]}
+    ).output
+    assert item["summary"] == [{"type": "summary_text", "text": "a"}]
+    assert item["content"] == [{"type": "reasoning_text", "text": "b"}, {"type": "reasoning_text", "text": "c"}]

@@ -33,9 +33,10 @@ def cues(items: Iterable[Item]) -> tuple[list[Item], dict[str, dict[str, Any]]]:
     """Return items without their cues, and the cues by the item's index as text."""
     plain, found = [], {}
     for index, item in enumerate(items):
-        shown_only = {key: item[key] for key in CUES if key in item}
+        shown_only = {key: item[key] for key in CUES if item.get(key) is not None}
         if shown_only:
             found[str(index)] = shown_only
+        if not item.keys().isdisjoint(CUES):
             item = {key: value for key, value in item.items() if key not in CUES}
         plain.append(item)
     return plain, found
@@ -47,7 +48,7 @@ def output_items(items: list[Item], prompt: Prompt, phase: str | None) -> list[I
 
 
 def _message(item: Item, prompt: Prompt, phase: str | None) -> Item:
-    content = item.get("content", item.get("text"))
+    content = item.get("text") if item.get("content") is None else item["content"]
     parts = [content] if isinstance(content, str) else content or []
     made = {key: value for key, value in item.items() if key != "text"}
     made |= {"type": "message", "role": "assistant", "content": [_part(part, "output_text") for part in parts]}
@@ -59,7 +60,7 @@ def _message(item: Item, prompt: Prompt, phase: str | None) -> Item:
 def _part(part: Any, kind: str) -> Item:
     if isinstance(part, str):
         return text_part(part) if kind == "output_text" else {"type": kind, "text": part}
-    return {**text_part(""), **part} if part["type"] == "output_text" else part
+    return {**text_part(""), **part} if kind == part.get("type", kind) == "output_text" else {"type": kind, **part}
 
 
 def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
@@ -74,9 +75,9 @@ def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
 def _call(item: Item, prompt: Prompt, phase: str | None) -> Item:
     kind = item["type"]
     if kind in _DEFAULTS:
-        item = {**_DEFAULTS[kind], **item}
-    if item.get("error") and kind in _FAILING:
-        item = {"status": "failed", **item}
+        item = {**_DEFAULTS[kind], **{key: value for key, value in item.items() if value is not None}}
+    if item.get("error") and kind in _FAILING and item.get("status") is None:
+        item = {**item, "status": "failed"}
     if kind not in _ARGUMENTS:
         return item
     arguments = {} if item.get("arguments") is None else item["arguments"]

@@ -1,0 +1,102 @@
+"""Whatever stands in a scenario: it is judged, never a crash, and the JSON Schema takes all that the loader takes."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from mockserver.model.scenario import mistakes_of, parse_scenario
+from mockserver.model.scenario_file import read
+from mockserver.model.scenario_schema import document
+from tests.driving import Driver
+from tests.prompts import ASKED, prompt
+from tests.scenario_mistakes import GRAMMAR, SHAPES, reply
+from tests.scripted_items import REPLIES
+from tests.stream_rules import check_stream
+
+JUDGE = Draft202012Validator(document())
+REPLYING: list[Any] = [reply(**one) for one in REPLIES.values()]
+SEEDS: list[Any] = REPLYING + [wrong.value for wrong in SHAPES + GRAMMAR]
+WORDS = [
+    "",
+    "x",
+    "completed",
+    "message",
+    "function_call",
+    "call_1",
+    "{{ turn }}",
+    "type",
+    "text",
+    "id",
+    "call_id",
+    "failed",
+]
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 600), st.sampled_from(WORDS), st.floats(-1, 2, width=16))
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Return every container of a value with each of its keys."""
+    pairs = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    return [(value, key) for key, _ in pairs] + [place for _, one in pairs for place in places(one)]
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, seeds: list[Any] = SEEDS, most: int = 3) -> Any:
+    """A scenario with a few changes anywhere in it."""
+    value = deepcopy(draw(st.sampled_from(seeds)))
+    for _ in range(draw(st.integers(0, most))):
+        found = places(value)
+        if found:
+            holder, key = draw(st.sampled_from(found))
+            if isinstance(holder, dict) and draw(st.booleans()):
+                del holder[key]
+            else:
+                holder[key] = draw(JSON)
+    return value
+
+
+@given(scenarios() | JSON)
+def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
+    found = list(mistakes_of(value))
+    assert all(mistake.message and mistake.param is not None for mistake in found)
+    if found:
+        return
+    errors = [error.message for error in JUDGE.iter_errors(value)]
+    assert not errors
+    for line in parse_scenario(value).lines:
+        line.holds(prompt(*ASKED))
+        line.reply(prompt(*ASKED))
+
+
+@settings(max_examples=300, deadline=None)
+@given(scenarios(REPLYING, 1))
+def test_S9_what_is_taken_streams_like_the_api(value: Any) -> None:
+    if list(mistakes_of(value)):
+        return
+    drive = Driver()
+    drive.script(*value["lines"])
+    check_stream(drive.stream())
+
+
+@given(scenarios())
+def test_a_file_is_judged_like_its_value(value: Any) -> None:
+    found = read(json.dumps(value))
+    assert found.value == value
+    assert sorted(one.path for one in found.mistakes) == sorted(one.param or "" for one in mistakes_of(value))
+
+
+@given(st.text(alphabet="lines: \n-{}[]'\"&*!#|>?%@\treplytx1,", max_size=40))
+def test_no_text_is_a_crash(text: str) -> None:
+    read(text)
