@@ -29,7 +29,7 @@ SURVIVED = "survived"
 
 # mistakes that the kit can't notice, each with the reason
 EXPLAINED: dict[str, str] = {
-    "a resumed stream repeats its last event": "the drivers read a stream to its end, so none is resumed while it runs; "
+    "a resumed stream repeats its last event": "the drivers read streams to the end, so none is resumed while it runs; "
     "tests/contract/test_background.py cuts one behind every event",
 }
 
