@@ -65,3 +65,11 @@ def test_nothing_to_be_near_to() -> None:
 
 def test_values_are_shortened() -> None:
     assert len(short("x" * 500)) == 60 and short({"a": 1}) == '{"a":1}'
+
+
+def test_a_line_that_holds_but_is_used_up_is_nearest() -> None:
+    candidates = [
+        Candidate("half", line(input_contains="hi", turn=9), spent=False),
+        Candidate("spent", line(), spent=True),
+    ]
+    assert explain(candidates, prompt(user("hi"))).startswith("Nearest: spent")

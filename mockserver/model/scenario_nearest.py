@@ -23,11 +23,11 @@ class Candidate(NamedTuple):
 
 
 def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
-    """Return a sentence about the lines of which most keys held, the first ones of those that are equally near."""
+    """Return a sentence about the nearest lines: those that hold but are used up, then those of which most keys held."""
     judged = [(one, broken(one.line.when, prompt)) for one in candidates]
     if not judged:
         return "There are none: nothing is queued and the scenario is empty."
-    judged.sort(key=lambda pair: len(pair[1]) - len(pair[0].line.when))
+    judged.sort(key=lambda pair: (bool(pair[1]), len(pair[1]) - len(pair[0].line.when)))
     nearest = "; ".join(_why(one, wrong) for one, wrong in judged[:NEAREST])
     more = len(judged) - NEAREST
     return f"Nearest of {len(judged)}: {nearest}." if more > 0 else f"Nearest: {nearest}."
