@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.serving import PATIENCE_S
 
+CUT = "/cut"  # asked for it, the recorder breaks off all WebSockets
 FRAMING = frozenset(("transfer-encoding", "connection", "content-length"))
 
 
@@ -67,6 +68,7 @@ class Recorder:
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     sockets: list[Socket] = field(default_factory=list)
+    live: list[socket.socket] = field(default_factory=list)
 
     @property
     def base_url(self) -> str:
@@ -117,7 +119,8 @@ def recording(port: int) -> Iterator[Recorder]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            (self._join if self.headers.get("upgrade", "").lower() == "websocket" else self._pass)()
+            upgraded = self.headers.get("upgrade", "").lower() == "websocket"
+            (self._cut if self.path == CUT else self._join if upgraded else self._pass)()
 
         def _pass(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -138,6 +141,13 @@ def recording(port: int) -> Iterator[Recorder]:
             onward.close()
             self.close_connection = True
 
+        def _cut(self) -> None:
+            for one in recorder.live:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            self.send_response(204)
+            self.end_headers()
+
         def _join(self) -> None:
             """Pass a WebSocket on, without compression, so that it can be read here."""
             sent = {name.lower(): value for name, value in self.headers.items()}
@@ -153,6 +163,7 @@ def recording(port: int) -> Iterator[Recorder]:
                 self.connection.sendall(head)
                 seen.status = int(head.split(b" ")[1])
                 seen.received += head.partition(b"\r\n\r\n")[2]
+                recorder.live += [self.connection, onward]
                 up = threading.Thread(target=pump, args=(self.connection, onward, seen.sent), daemon=True)
                 up.start()
                 pump(onward, self.connection, seen.received)

@@ -1,6 +1,6 @@
 """OpenAI's WebSocket mode, in our own words, as a program: each example says what must be true after it.
 
-Run it as `python socket_guide.py [--async]` with OPENAI_BASE_URL and OPENAI_API_KEY for the client and
+Run it as `python socket_guide.py [--async] [--cut]` with OPENAI_BASE_URL and OPENAI_API_KEY for the client and
 UNDERSTUDY_CONTROL for the origin of the control API. It needs `openai`, 2 or 3, with its extra for WebSockets.
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import inspect
 import os
 import traceback
+import urllib.request
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -223,6 +225,37 @@ async def the_end_of_an_hour(client: Any, control: Control) -> None:
             raise AssertionError("still open")
 
 
+async def a_cut(client: Any, control: Control) -> None:
+    """A connection that breaks off is made anew; what was stored can be chained to there. Spec: R4.14, R4.19."""
+    attempts: list[int] = []
+    async with opened(client) as wire:
+        first = await wire.turn("one", store=True)
+    frame = {"type": "response.create", "model": CHAT, "input": "two", "previous_response_id": first.id}
+
+    def reconnecting(event: Any) -> None:
+        attempts.append(event.close_code)
+        sent = wire.connection.send(frame)
+        if inspect.isawaitable(sent):
+            tasks.append(asyncio.ensure_future(sent))
+
+    tasks: list[Any] = []
+    async with entered(client.responses.connect(on_reconnecting=reconnecting, initial_delay=0.05)) as connection:
+        wire = Wire(connection)
+        await wire.turn("alone", store=False)
+        urllib.request.urlopen(os.environ["UNDERSTUDY_CUT"], timeout=30).close()
+        events = connection.__aiter__() if hasattr(connection, "__aiter__") else iter(connection)
+        while True:
+            event = await events.__anext__() if hasattr(events, "__anext__") else next(events)
+            if event.type in ENDS:
+                break
+    assert attempts == [1006], attempts
+    assert control.saw(event.response) == [
+        "user: one",
+        "assistant: Mock reply to: one [1 items in context]",
+        "user: two",
+    ]
+
+
 EXAMPLES = (
     a_stored_chain,
     an_unstored_chain,
@@ -237,12 +270,12 @@ EXAMPLES = (
 )
 
 
-async def run(*, asynchronous: bool) -> int:
-    """Run all examples; returns how many failed."""
+async def run(examples: Any, *, asynchronous: bool) -> int:
+    """Run examples; returns how many failed."""
     client: Any = (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(max_retries=0, timeout=30)
     control = Control(os.environ["UNDERSTUDY_CONTROL"], client.api_key, [])
     failures = 0
-    for example in EXAMPLES:
+    for example in examples:
         control("POST", "/reset", {})
         try:
             await example(client, control)
@@ -251,7 +284,7 @@ async def run(*, asynchronous: bool) -> int:
             failures += 1
             print(f"FAILED  {example.__name__}\n{traceback.format_exc()}", flush=True)
     await settled(client.close())
-    print(f"{len(EXAMPLES) - failures} of {len(EXAMPLES)} hold with openai {openai.VERSION}")
+    print(f"{len(examples) - failures} of {len(examples)} hold with openai {openai.VERSION}")
     return failures
 
 
@@ -259,7 +292,10 @@ def main() -> None:
     """Run from a command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--async", dest="asynchronous", action="store_true", help="use the asynchronous client")
-    raise SystemExit(min(asyncio.run(run(asynchronous=parser.parse_args().asynchronous)), 1))
+    parser.add_argument("--cut", action="store_true", help="only what follows a cut, which UNDERSTUDY_CUT makes")
+    options = parser.parse_args()
+    examples = (a_cut,) if options.cut else EXAMPLES
+    raise SystemExit(min(asyncio.run(run(examples, asynchronous=options.asynchronous)), 1))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.contract.recorder import Recorder, Socket, recording
+from tests.contract.recorder import CUT, Recorder, Socket, recording
 from tests.serving import FROZEN, KEY, Served, serving
 
 PROGRAM = Path(__file__).with_name("socket_guide.py")
@@ -42,10 +43,10 @@ def through(behind: Served) -> Iterator[Served]:
         yield served
 
 
-def run_program(python: Path, base_url: str, control: str, *options: str, key: str) -> str:
+def run_program(python: Path, base_url: str, control: str, *options: str, key: str, cut: str = "") -> str:
     """Run the examples as the project of this key; returns what was printed."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
-    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control}
+    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control, "UNDERSTUDY_CUT": cut}
     done = subprocess.run(
         [str(python), str(PROGRAM), *options],
         capture_output=True,
@@ -77,6 +78,24 @@ def test_the_same_frames_either_way(
         assert other.answered == one.answered and one.answered
         assert other.closes == one.closes
     assert through.control("GET", "/responses", key=key)["data"] == [], "the proxy keeps nothing"
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("place", ["before the mock", "before the proxy", "behind the proxy"])
+def test_a_cut_is_reconnected(clients: Mapping[int, Path], direct: Served, place: str, kind: str) -> None:
+    options = ["--cut", *["--async"] * (kind == "async")]
+    with ExitStack() as stack:
+        last = direct.port
+        if place == "before the proxy":
+            last = stack.enter_context(serving("--upstream", direct.base_url)).port
+        recorder = stack.enter_context(recording(last))
+        first = recorder.base_url
+        if place == "behind the proxy":
+            first = stack.enter_context(serving("--upstream", first)).base_url
+        cut = f"http://127.0.0.1:{recorder.port}{CUT}"
+        printed = run_program(clients[3], first, direct.origin, *options, key=f"cut-{place}-{kind}", cut=cut)
+    assert printed.splitlines()[-1].startswith("1 of 1 hold with openai 3.")
+    assert [one.status for one in recorder.sockets] == [101, 101, 101]
 
 
 BAD = [
