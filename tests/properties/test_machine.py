@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,15 +58,12 @@ def test_a_long_program() -> None:
 
 
 def test_over_a_socket() -> None:
-    with serving(*FROZEN) as served:
-        driver = HTTPDriver(served.base_url, "machine")
+    with serving(*FROZEN) as served, closing(HTTPDriver(served.base_url, "machine")) as driver:
         run_state_machine_as_test(type("SocketMachine", (ResponsesMachine,), {"driver": driver}), settings=FEW)
         walk(driver, 12, 400)
-        driver.close()
 
 
 def test_over_two_workers(tmp_path: Path) -> None:
-    with serving("--workers", "2", "--store", f"sqlite:///{tmp_path / 'state.db'}") as served:
-        driver = HTTPDriver(served.base_url, "machine")
+    options = ("--workers", "2", "--store", f"sqlite:///{tmp_path / 'state.db'}")
+    with serving(*options) as served, closing(HTTPDriver(served.base_url, "machine")) as driver:
         walk(driver, 13, 300)
-        driver.close()
