@@ -16,13 +16,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.control.journal import Exchange
 from mockserver.core import background, compaction, conversations, lifecycle, pages, steering, truncation
 from mockserver.core.admission import Admission, admit, compact_window, known_model, measure
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
 from mockserver.core.state import Change, Item, State
 from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, plan, shown_events
+from mockserver.hazards import Hazards
 from mockserver.levers import Levers
+from mockserver.logbook import Logbook
 from mockserver.model.prompt import Answering, Prompt, Reply, respondent
 from mockserver.model.seeded import SeededModel, cap
 from mockserver.model.summary import compacting, summary_tokens
@@ -72,7 +75,9 @@ class Engine:
         self.model = SeededModel() if model is None else respondent(model)
         self._calls = Transactions(self.settings, store, wall)
         self.store, self.rules = self._calls.store, self._calls.rules
-        self.levers = Levers(self._calls, self.scenarios)
+        self.logbook, self.hazards = Logbook(self._calls), Hazards(self._calls)
+        self.levers = Levers(self._calls, self.scenarios, self.logbook, self.hazards)
+        self.exchange: Exchange | None = None
 
     # --- callers -----------------------------------------------------------------------------------------------
 
@@ -115,9 +120,13 @@ class Engine:
 
     def _answer(self, operation: Operation, request: dict[str, Any], near: Nearby | None) -> Delivery | APIError:
         if near is not None:
+            near.meet(operation.ordinal)
             operation.state = Layered(near, operation.state)
         state, mint, now = operation.state, operation.mint, operation.now
         admission = admit(state, request, self.rules, mint, now)
+        refusal = self._struck(operation, admission)
+        if refusal is not None:
+            return refusal
         reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._replied(operation, admission)
         if reply.error is not None:
             return reply.error
@@ -139,7 +148,16 @@ class Engine:
         operation.changes += note_use(request, self.rules, now)
         if admission.dropped and turn.stored:
             operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
+        if self.exchange is not None:
+            self.exchange.turn, self.exchange.dropped = turn, sorted(admission.dropped)
         return delivery
+
+    def _struck(self, operation: Operation, admission: Admission) -> APIError | None:
+        """Return the error of a fault that strikes a turn. Spec: R15.7."""
+        exchange = self.exchange
+        if exchange.spared if exchange is not None else not operation.state.scan("fault", limit=1):
+            return None
+        return self.hazards.strike_turn(operation, exchange, self._prompt(operation, admission))
 
     def _replied(self, operation: Operation, admission: Admission) -> Reply:
         """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""
@@ -211,6 +229,12 @@ class Engine:
         twin.rules = replace(self.rules, zdr="off", stream_error_shape="nested")
         return twin
 
+    def told_to(self, exchange: Exchange) -> Engine:
+        """Return this engine as it tells one exchange what it does."""
+        twin = object.__new__(Engine)
+        twin.__dict__.update(self.__dict__, exchange=exchange, _calls=self._calls.told_to(exchange))
+        return twin
+
     def judged_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
         """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
         return self._judged(partial(frames.create, stream_field=self.rules.ws_stream_field), frame)
@@ -235,7 +259,10 @@ class Engine:
         with self.store.transaction(project):
             running = lifecycle.read_running(state, response_id)
             if running is not None:
-                self.store.apply(project, end(state, running, self.rules))
+                changes = end(state, running, self.rules)
+                self.store.apply(project, changes)
+                if self.exchange is not None:
+                    self.exchange.changes += changes
 
     def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Step]:
         """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
@@ -365,7 +392,8 @@ class Engine:
         return json_body(resources.model(name, entry))
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, the journal written."""
+        self.logbook.close()
         self.store.close()
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
-from mockserver.control import script, snapshot
+from mockserver.control import faults, script, snapshot
 from mockserver.control.clock import Clock
 from mockserver.control.project import mint_name
 from mockserver.core import inspection
 from mockserver.core.state import Change, Delete
+from mockserver.hazards import Hazards
+from mockserver.logbook import Logbook
 from mockserver.model.scenario import parse_lines, parse_scenario
 from mockserver.scenarios import Scenarios
 from mockserver.transactions import Operation, Transactions
@@ -24,8 +26,8 @@ RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 class Levers:
     """What only a test author can do to a project; none of it is part of the public API."""
 
-    def __init__(self, transactions: Transactions, scenarios: Scenarios) -> None:
-        self._calls, self._scenarios = transactions, scenarios
+    def __init__(self, transactions: Transactions, scenarios: Scenarios, logbook: Logbook, hazards: Hazards) -> None:
+        self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
 
     def read_clock(self, project: str) -> dict[str, Any]:
@@ -93,6 +95,31 @@ class Levers:
             store.apply(project, [kept._replace(scenario=True, mint=mint).put(), put, *forgotten])
         return self.scenario(project)
 
+    def faults(self, project: str) -> dict[str, Any]:
+        """Return the project's faults with use counts."""
+        return {"faults": self._hazards.listed(project)}
+
+    def set_faults(self, project: str, given: Any) -> dict[str, Any]:
+        """Put a list of faults in the place of all others; raises MockError, and changes nothing, for a wrong one."""
+        self._hazards.replace(project, given)
+        return self.faults(project)
+
+    def journal(
+        self,
+        project: str,
+        *,
+        limit: int = 20,
+        after: int | None = None,
+        path: str | None = None,
+        response_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Return a page of the project's exchanges, oldest first, behind the number `after`."""
+        return self._logbook.read(project, limit=limit, after=after, path=path, response_id=response_id)
+
+    def clear_journal(self, project: str) -> None:
+        """Empty the project's journal."""
+        self._logbook.forget(project)
+
     def reset(self, project: str, only: Iterable[str] | None = None) -> None:
         """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
         parts = set(RESETTABLE if only is None else only)
@@ -101,16 +128,19 @@ class Levers:
             kept = self._calls.project(project, view)
             if "clock" in parts:
                 kept = kept._replace(clock=Clock(frozen=self._calls.settings.clock))
-            scripts = script.records(view)
+            scripts, faulty = script.records(view), faults.records(view)
             if "scenario" in parts:
                 kept = kept._replace(scenario=False, mint=mint_name(kept.mint, None))
             if "state" in parts:
                 store.clear(project)
                 kept = kept._replace(calls=0, mint=project + kept.mint.removeprefix(mint_name(kept.mint, None)))
-                left: list[Change] = [] if "scenario" in parts else [*scripts]
+                left: list[Change] = [*([] if "scenario" in parts else scripts), *([] if "faults" in parts else faulty)]
             else:
-                left = [Delete(one.kind, one.id) for one in scripts] if "scenario" in parts else []
+                gone = [*(scripts if "scenario" in parts else []), *(faulty if "faults" in parts else [])]
+                left = [Delete(one.kind, one.id) for one in gone]
             store.apply(project, [kept.put(), *left])
+        if "journal" in parts:
+            self._logbook.forget(project)
 
     def snapshot(self, project: str) -> dict[str, Any]:
         """Return the project's whole state as one JSON document; the same state always gives the same document.
@@ -136,6 +166,8 @@ class Levers:
                 parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
             elif put.kind == "scenario":
                 parse_lines(orjson.loads(put.doc)["lines"], f"scenario.{put.id}.lines")
+            elif put.kind == "fault":
+                faults.parse_fault(orjson.loads(put.doc)["fault"], f"faults.{put.id}.fault")
         if not found.project.scenario and self._scenarios.lines:  # it was taken where there are none
             own = found.project._replace(scenario=True)
             found = found._replace(project=own, records=[*found.records, script.scenario_put([], None)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.control import script
-from mockserver.core.state import State
+from mockserver.core.state import Change, State
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.model.scenario import Line, Scenario, known_line, known_scenario
 from mockserver.model.scenario_file import Document, read
@@ -52,29 +52,40 @@ class Scenarios:
 
         With `--strict` a turn that no line answers is a MockError.
         """
-        reply, changes = script.take(at.state, partial(_said, prompt, compacts))
-        if reply is None:
-            for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
-                if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
-                    reply, changes = line.reply(prompt), [script.count_use(at.state, number)]
-                    break
-        if reply is None and self._strict and compacts != "trigger":
-            why = explain(self._candidates(at), prompt)
-            raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
+        found = self._found(at, prompt, compacts)
+        if found is None:
+            if self._strict and compacts != "trigger":
+                why = explain(self._candidates(at), prompt)
+                raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
+            return None
+        place, line, changes = found
         at.changes += changes
-        return reply
+        at.line = {"place": place, **line.to_json()}
+        return line.reply(prompt)
+
+    def _found(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
+        """Return the line that answers, where it stands, and what using it changes."""
+        queued, changes = script.take(at.state, partial(_accepted, prompt, compacts))
+        if queued is not None:
+            return "queue", queued, changes
+        for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+            if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
+                return self._place(number, at), line, [script.count_use(at.state, number)]
+        return None
 
     def _candidates(self, at: Operation) -> Iterator[Candidate]:
         for number, entry in enumerate(script.queued(at.state)):
             yield Candidate(f"queue[{number}]", known_line(stored_json(entry["line"])), spent=False)
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
-            place = f"lines[{number}]" if at.scenario else self._places[number]
-            yield Candidate(place, line, spent=_spent(at.state, number, line))
+            yield Candidate(self._place(number, at), line, spent=_spent(at.state, number, line))
+
+    def _place(self, number: int, at: Operation) -> str:
+        return f"lines[{number}]" if at.scenario else self._places[number]
 
 
-def _said(prompt: Prompt, compacts: str, doc: Any) -> Reply | None:
+def _accepted(prompt: Prompt, compacts: str, doc: Any) -> Line | None:
     line = known_line(stored_json(doc))
-    return line.reply(prompt) if _answers(line, prompt, compacts) else None
+    return line if _answers(line, prompt, compacts) else None
 
 
 def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:

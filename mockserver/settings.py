@@ -78,6 +78,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("takes a whole number, 0 or more")
+    return int(text)
+
+
 def _integer(text: str) -> int:
     try:
         return int(text)
@@ -207,6 +213,7 @@ SETTINGS: tuple[Setting, ...] = (
         repeatable=True,
         split=_assignments,
     ),
+    Setting("journal", _count, 1000, "N", "exchanges kept in the journal of each project; 0 keeps none"),
     Setting("max_body_bytes", _positive, 64 * 1024 * 1024, "BYTES", "largest request body the mock reads"),
     Setting("log_format", _choice(LOG_FORMATS), "text", "FORMAT", "|".join(LOG_FORMATS)),
     Setting("log_level", _choice(LOG_LEVELS), "info", "LEVEL", "|".join(LOG_LEVELS)),
@@ -236,6 +243,7 @@ class Settings:
     workers: int = 1
     pacing: Pacing = Pacing()
     set: tuple[tuple[str, str], ...] = ()
+    journal: int = 1000
     max_body_bytes: int = 64 * 1024 * 1024
     log_format: str = "text"
     log_level: str = "info"

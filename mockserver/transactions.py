@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from mockserver.control.clock import Clock
+from mockserver.control.journal import Exchange
 from mockserver.control.project import Project, read_project
 from mockserver.core import lifecycle
 from mockserver.core.rules import Rules
@@ -29,7 +30,8 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class Operation:
     """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
-    which turns had come to their end by then, and whether the project has a scenario of its own.
+    which turns had come to their end by then, and whether the project has a scenario of its own. `line` is the line
+    that answers.
     """
 
     state: State
@@ -40,10 +42,16 @@ class Operation:
     changes: list[Change]
     ended: list[str]
     scenario: bool = False
+    line: dict[str, Any] | None = None
 
 
 class Transactions:
-    """The projects of one store, their clocks, and the rules that what is done to them follows."""
+    """The projects of one store, their clocks, and the rules that what is done to them follows.
+
+    `exchange` is the call that they are part of, where somebody wants to know.
+    """
+
+    exchange: Exchange | None = None
 
     def __init__(self, settings: Settings, store: Store | None, wall: Callable[[], float] = time.time) -> None:
         self.settings, self.wall = settings, wall
@@ -52,6 +60,12 @@ class Transactions:
         digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
         self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(settings.set))
+
+    def told_to(self, exchange: Exchange) -> Transactions:
+        """Return these transactions as they tell one exchange what they do."""
+        twin = object.__new__(Transactions)
+        twin.__dict__.update(self.__dict__, exchange=exchange)
+        return twin
 
     def view(self, project: str) -> View:
         """Return a project's records, to be read."""
@@ -94,6 +108,7 @@ class Transactions:
             ended = self.settled(project, state, now)
             self.forgotten(project, state, now)
             operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended, scenario)
+            self._tell_time(now)
             try:
                 result = work(operation)
             except Exception as error:
@@ -101,11 +116,21 @@ class Transactions:
             else:
                 operation.changes.append(own._replace(clock=operation.clock, calls=ordinal + 1).put())
                 self.store.apply(project, operation.changes)
+                self._tell(operation)
                 return result
         try:
             raise raised
         finally:
             del raised  # or error and frame would hold each other
+
+    def _tell_time(self, now: float) -> None:
+        if self.exchange is not None:
+            self.exchange.at = now
+
+    def _tell(self, operation: Operation) -> None:
+        if self.exchange is not None:
+            self.exchange.changes += operation.changes
+            self.exchange.line = operation.line
 
     def change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
         """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
@@ -120,6 +145,7 @@ class Transactions:
         """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
         state = View(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
+        self._tell_time(now)
         if state.scan("running", limit=1) or state.scan("fleeting", limit=1):
             with self.store.transaction(project):
                 self.settled(project, state, now)

@@ -22,10 +22,14 @@ ARROWS = {
     "switches": set(),
     "transactions": {"core", "model", "control", "store", "wire", "settings", "switches"},
     "scenarios": {"transactions", "core", "model", "control", "wire", "settings"},
-    "levers": {"transactions", "scenarios", "core", "model", "control", "wire"},
+    "logbook": {"transactions", "core", "control", "wire"},
+    "hazards": {"transactions", "core", "model", "control", "wire"},
+    "levers": {"transactions", "scenarios", "logbook", "hazards", "core", "model", "control", "wire"},
     "engine": {
         "transactions",
         "scenarios",
+        "logbook",
+        "hazards",
         "levers",
         "core",
         "model",
@@ -36,10 +40,11 @@ ARROWS = {
         "settings",
         "switches",
     },
-    "connections": {"engine", "core", "store", "wire"},
+    "connections": {"engine", "logbook", "core", "control", "store", "wire"},
     "transport": {
         "connections",
         "engine",
+        "logbook",
         "levers",
         "core",
         "model",
@@ -52,7 +57,7 @@ ARROWS = {
     },
     "testing": {"transport", "engine", "core", "model", "control", "cassette", "store", "wire", "settings"},
     "__main__": {"transport", "engine", "settings"},
-    "": set(),
+    "": {"testing", "model", "wire"},
 }
 BELOW_ENGINE = {"wire", "core", "model", "control"}
 BANNED = {"asyncio", "time", "random", "uuid", "os", "socket", "sqlite3", "starlette", "httpx", "secrets", "threading"}

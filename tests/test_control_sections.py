@@ -32,6 +32,11 @@ def records() -> list[Put]:
     drive.create()
     drive.script(SLOW, {"reply": {"text": "waits"}})
     drive.create(conversation=conversation, background=True)
+    drive.engine.levers.set_faults("p", [{"do": {"lock_conversation": 5}, "when": {"model": "none"}}])
+    drive.engine.levers.set_scenario("p", {"lines": [{"when": {"model": "gpt-4.1"}, "reply": {"text": "stays"}}]})
+    drive.create(input="scripted", model="gpt-4.1-nano")
+    drive.create(input="scripted")
+    drive.script({"reply": {"text": "waits"}})
     return drive.engine.store.records("p")
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from mockserver.control.buckets import span
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
-from mockserver.transport.limits import limits_of, of_error, of_request, span
+from mockserver.transport.limits import limits_of, of_error, of_request
 from mockserver.wire import complaints, errors
 from tests.test_transport_app import PING, ask
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mockserver.core.turn import Emit, Step, Wait
@@ -16,7 +17,8 @@ from mockserver.wire.events import Event
 Encode = Callable[[Event], bytes]
 
 
-class At(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class At:
     """Where a fault strikes: the `count`-th event (of a type, or of all), or behind so many bytes; else at once."""
 
     event: str | None = None

@@ -52,6 +52,12 @@ class Fault:
     times: int | None
 
     @property
+    def method(self) -> str | None:
+        """The method that its conditions name."""
+        method = self.edge.get("method")
+        return None if method is None else method.upper()
+
+    @property
     def early(self) -> bool:
         """Whether it strikes before the call is judged."""
         return self.line is None and self.kind not in _OF_TURNS
@@ -80,10 +86,11 @@ def parse_faults(value: Any, where: str = "faults") -> list[Fault]:
     """Return the faults of a JSON list; raises MockError whose `param` is the path of the first mistake."""
     if not isinstance(value, list):
         raise MockError(f"'{where}' must be a list of faults, not {shown(value)}.", param=where)
-    return [_fault(one, f"{where}[{number}]") for number, one in enumerate(value)]
+    return [parse_fault(one, f"{where}[{number}]") for number, one in enumerate(value)]
 
 
-def _fault(value: Any, where: str) -> Fault:
+def parse_fault(value: Any, where: str) -> Fault:
+    """Return one fault of a list; raises MockError."""
     _keys(value, _FAULT, where)
     if "do" not in value:
         raise MockError(f"'{where}' does nothing; 'do' is one of {', '.join(KINDS)}.", param=f"{where}.do")
@@ -277,8 +284,15 @@ def read_faults(state: State) -> list[Kept]:
     found = []
     for record in state.scan("fault"):
         known = orjson.loads(record.doc)
-        found.append(Kept(record.id, _fault(known["fault"], "fault"), known["used"], known["held"], known["notes"]))
+        found.append(
+            Kept(record.id, parse_fault(known["fault"], "fault"), known["used"], known["held"], known["notes"])
+        )
     return found
+
+
+def records(state: State) -> list[Put]:
+    """Return all that a project keeps of faults."""
+    return [Put("fault", one.id, one.doc, "", one.order) for one in state.scan("fault")]
 
 
 def replaced(state: State, faults: Iterable[Fault]) -> list[Change]:
@@ -293,11 +307,12 @@ def replaced(state: State, faults: Iterable[Fault]) -> list[Change]:
 
 @dataclass(slots=True)
 class Struck:
-    """What strikes a call: the error that answers it, effects on its answer, the buckets it is counted in."""
+    """What strikes a call, in words, too: the error that answers it, effects on its answer, its buckets by fault."""
 
     error: APIError | None = None
+    kinds: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
-    buckets: dict[str, Buckets] = field(default_factory=dict)  # fault id → its buckets
+    buckets: dict[str, Buckets] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 
 
@@ -339,6 +354,7 @@ def _strike(one: Kept, struck: Struck, at: _Circumstances) -> None:
     if special is not None:
         special(one, struck, at)
     elif _applies(one.fault, at.call) and _chosen(one, at):
+        struck.kinds.append(one.fault.kind)
         if one.fault.kind == "error":
             struck.error = from_script(one.fault.value, at.call.model)
         else:
@@ -374,6 +390,7 @@ def _limit_rate(one: Kept, struck: Struck, at: _Circumstances) -> None:
         one.notes = buckets.noted(held)
         if error is not None:
             one.used += 1
+            struck.kinds.append(one.fault.kind)
             struck.error = struck.error or error
     if not spent:
         struck.buckets[one.id] = held
@@ -396,6 +413,7 @@ def _lock(one: Kept, struck: Struck, at: _Circumstances) -> None:
             return
         one.notes[id] = at.now + one.fault.value
     if at.now < one.notes[id]:
+        struck.kinds.append(one.fault.kind)
         struck.error = errors.conversation_locked()
 
 
@@ -407,6 +425,7 @@ def _expire(one: Kept, struck: Struck, at: _Circumstances) -> None:
     node = read_node(at.state, parent)
     if node is not None and at.state.get("response", parent) is not None:
         struck.changes += [Delete("response", parent), Put("node", parent, replace(node, deleted=True).doc())]
+    struck.kinds.append(one.fault.kind)
     struck.error = errors.previous_response_not_found(parent)
 
 

@@ -64,6 +64,16 @@ class ScenarioShape(BaseModel):
     lines: list[dict[str, Any]]
 
 
+class FaultShape(BaseModel):
+    """A fault in force, and what it remembers."""
+
+    model_config = STRICT
+    fault: dict[str, Any]
+    used: int
+    held: int
+    notes: dict[str, Any]
+
+
 class Pointer(NamedTuple):
     """Where an item is that can be referred to."""
 
@@ -161,6 +171,12 @@ SECTIONS: Mapping[str, Section] = {
         int,
         lambda put: orjson.loads(put.doc),
         lambda id, count: Put("played", id, b"%d" % count, "", _number(id)),
+    ),
+    "faults": Section(
+        "fault",
+        FaultShape,
+        lambda put: orjson.loads(put.doc),
+        lambda id, one: Put("fault", id, stored_json(dict(one)), "", _number(id)),
     ),
     "cache": Section("cache", Cached, lambda put: Cached(*orjson.loads(put.doc))._asdict(), _cached),
     "dropped": Section(

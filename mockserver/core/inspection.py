@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from mockserver.core import background, compaction, lifecycle
 from mockserver.core.context import hidden_tokens
 from mockserver.core.lineage import outlived
 from mockserver.core.rules import Rules
-from mockserver.core.state import Conversation, State, items_up_to
+from mockserver.core.state import Conversation, Item, State, items_up_to
 from mockserver.core.truncation import read_dropped
 from mockserver.wire import catalog, render
 from mockserver.wire.errors import MockError
@@ -26,17 +26,28 @@ def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any
     running = lifecycle.read_running(state, id)
     response = orjson.loads(state.get("response", id) or (running and running.body) or b"{}")
     whole = [*items_up_to(state, node.parent), *node.items[: node.own]]
-    first = compaction.start(whole) or 0
-    dropped = {*range(first), *(first + at for at in read_dropped(state, id))}
-    items = [item for at, item in enumerate(whole) if at not in dropped]
     usage = response["usage"]
+    seen = {**response, "input_tokens": usage["input_tokens"] if usage else None}
+    return effective_context(whole, read_dropped(state, id), seen, rules)
+
+
+def effective_context(
+    whole: list[Item], unseen: Iterable[int], seen: Mapping[str, Any], rules: Rules
+) -> dict[str, Any]:
+    """Return what a model was given of a whole context, without the positions `unseen` behind the last compaction.
+
+    `seen` has the turn's `model`, `instructions`, `tools` and `input_tokens`.
+    """
+    first = compaction.start(whole) or 0
+    dropped = {*range(first), *(first + at for at in unseen)}
+    items = [item for at, item in enumerate(whole) if at not in dropped]
     return {
-        "instructions": response["instructions"],
+        "instructions": seen["instructions"],
         "items": items,
-        "tokens": item_tokens(items, response["model"], rules),
+        "tokens": item_tokens(items, seen["model"], rules),
         "dropped": [whole[at]["id"] for at in sorted(dropped)],
-        "tools": response["tools"],
-        "input_tokens": usage["input_tokens"] if usage else None,
+        "tools": seen["tools"],
+        "input_tokens": seen["input_tokens"],
     }
 
 

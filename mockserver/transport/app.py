@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import RLock
@@ -16,7 +19,9 @@ from mockserver.model import tokens
 from mockserver.settings import SettingError, Settings
 from mockserver.store.sqlite import StoreError
 from mockserver.transport import limits
+from mockserver.transport.accounts import asked, called, recorded
 from mockserver.transport.control_api import control_handler
+from mockserver.transport.damage import damaged
 from mockserver.transport.guard import Refusal
 from mockserver.transport.http import (
     Answer,
@@ -47,6 +52,7 @@ class MockApp:
         self.engine = engine
         self._served = count(1)
         self._lock = RLock()
+        self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart from each other
         self._worker = os.getpid() if engine.settings.workers > 1 else 0
@@ -82,6 +88,7 @@ class MockApp:
         except (APIError, MockError) as error:
             await Refusal(error, self._headers(call, error))(scope, receive, send)
             return
+        self._loop = asyncio.get_running_loop()
         socket = Socket(connection, receive, send, shared=self.engine.settings.workers > 1)
         mine = self._sockets.setdefault(project, set())
         mine.add(socket)
@@ -108,21 +115,26 @@ class MockApp:
 
         Nothing raises: what goes wrong is an answer. Any thread may call this.
         """
-        control = call.path.startswith(CONTROL_PREFIX)
-        with self._lock:
-            answer, refusal = self._judged(call, refusal, control=control)
-            common = [] if control else self._headers(call, refusal)
-        if control:
+        if call.path.startswith(CONTROL_PREFIX):
+            with self._lock:
+                answer, _ = self._judged(call, refusal, self._control)
             self.clock_moved(call.project)
-        return answer, all_headers(answer, common)
+            return answer, all_headers(answer, [])
+        with self._lock:
+            account = self.engine.logbook.account(asked(call))
+            answer, refusal = self._judged(call, refusal, self._public)
+            answer = recorded(damaged(answer, call.exchange.effects), account)
+            account.answered(call.project, answer.status, refusal)
+            return answer, all_headers(answer, self._headers(call, refusal))
 
     def _judged(
-        self, call: Call, refusal: APIError | MockError | None, *, control: bool
+        self, call: Call, refusal: APIError | MockError | None, handle: Callable[[Call], Answer]
     ) -> tuple[Answer, APIError | MockError | None]:
         if refusal is not None:
             return error_answer(refusal), refusal
         try:
-            return self._answer(call, control=control), None
+            call.project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
+            return handle(call), None
         except (APIError, MockError) as error:
             return error_answer(error), error
         except Exception:
@@ -130,15 +142,20 @@ class MockApp:
             fault = MockError("The mock itself failed; its log has the traceback.", status=500)
             return error_answer(fault), fault
 
-    def _answer(self, call: Call, *, control: bool) -> Answer:
-        call.project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-        handler, call.parts = (control_handler if control else public_handler)(call)
+    def _control(self, call: Call) -> Answer:
+        handler, call.parts = control_handler(call)
         return handler(self.engine, call)
 
+    def _public(self, call: Call) -> Answer:
+        engine = self.engine.told_to(call.exchange)
+        engine.hazards.strike_call(call.project, call.exchange, partial(called, call))
+        handler, call.parts = public_handler(call)
+        return handler(engine, call)
+
     def clock_moved(self, project: str) -> None:
-        """Have the project's sockets look at its clock again; to be called where they are served."""
-        for socket in self._sockets.get(project, ()):
-            socket.clock_moved()
+        """Have the project's sockets look at its clock again."""
+        for socket in tuple(self._sockets.get(project, ())):
+            self._loop.call_soon_threadsafe(socket.clock_moved)
 
     def _headers(self, call: Call, refusal: APIError | MockError | None) -> Headers:
         """Return the headers of every answer of the public API. Spec: W15, W16."""
@@ -148,8 +165,8 @@ class MockApp:
             (b"openai-processing-ms", b"%d" % max(1, round(call.seconds * 1000))) if call.seconds else _AT_ONCE
         )
         size = len(call.body)
-        headers += limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
-        return headers
+        limited = limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
+        return headers + list(limits.with_buckets(limited, call.exchange.buckets.values()))
 
 
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))

@@ -120,6 +120,38 @@ def _empty_scenario(engine: Engine, call: Call) -> Answer:
     return Answer(status=204)
 
 
+def _read_faults(engine: Engine, call: Call) -> Answer:
+    return Answer(json_body(engine.levers.faults(call.project)))
+
+
+def _set_faults(engine: Engine, call: Call) -> Answer:
+    value = _value(call)
+    if isinstance(value, dict):
+        value = _object(call, "faults").get("faults")
+    return Answer(json_body(engine.levers.set_faults(call.project, value)))
+
+
+def _clear_faults(engine: Engine, call: Call) -> Answer:
+    engine.levers.set_faults(call.project, [])
+    return Answer(status=204)
+
+
+def _read_journal(engine: Engine, call: Call) -> Answer:
+    limit, after, where = _limit(call)
+    for key in where:
+        if key not in ("path", "response_id"):
+            raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
+    if after is not None and not re.fullmatch(r"\d{1,15}", after):
+        raise MockError("after: takes the id of an exchange.", param="after")
+    number = None if after is None else int(after)
+    return Answer(json_body(engine.levers.journal(call.project, limit=limit, after=number, **where)))
+
+
+def _clear_journal(engine: Engine, call: Call) -> Answer:
+    engine.levers.clear_journal(call.project)
+    return Answer(status=204)
+
+
 def _snapshot(engine: Engine, call: Call) -> Answer:
     return Answer(json_body(engine.levers.snapshot(call.project)))
 
@@ -166,7 +198,9 @@ CONTROL = Table(
         Route("/_mock/responses", {"GET": _responses}),
         Route("/_mock/responses/{id}/context", {"GET": _context}),
         Route("/_mock/conversations", {"GET": _conversations}),
-        *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("faults", "journal", "drift", "metrics", "")),
+        Route("/_mock/faults", {"GET": _read_faults, "PUT": _set_faults, "DELETE": _clear_faults}),
+        Route("/_mock/journal", {"GET": _read_journal, "DELETE": _clear_journal}),
+        *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("drift", "metrics", "")),
     )
 )
 

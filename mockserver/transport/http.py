@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.core.turn import Emit, Step, Wait
+from mockserver.control.effects import Act, Cut, Garble, Part, broken_json
+from mockserver.control.journal import CUT, DELIVERED, DISCONNECTED, Exchange
+from mockserver.core.turn import Emit, Wait
+from mockserver.logbook import Account
+from mockserver.transport.abort import Abort
 from mockserver.wire import errors
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event, sse
@@ -31,7 +35,8 @@ class Disconnected(Exception):
 class Call:
     """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body.
 
-    A turn's handler leaves its model here, and how many seconds the turn takes before an answer begins.
+    A turn's handler leaves its model here, and how many seconds the turn takes before an answer begins. `exchange` is
+    what the journal gets of it.
     """
 
     method: str
@@ -43,6 +48,7 @@ class Call:
     parts: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
     seconds: float = 0.0
+    exchange: Exchange = field(default_factory=Exchange)
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, None when it was not sent; `name` in lower case."""
@@ -55,20 +61,56 @@ class Answer:
     """What goes back: a body, or steps of a stream.
 
     `ended` is called once all of it has been delivered, `left` when the client goes away before. A stream ends in
-    `tail` and sends a comment whenever it has been silent for `silence` seconds.
+    `tail` and sends a comment whenever it has been silent for `silence` seconds. `account` is told how it ends.
+
+    A fault may hold all of it back for `delay` seconds, and let nothing follow the first `after` bytes of a body:
+    then the connection breaks off, or `stalls`.
     """
 
     body: bytes = b""
     status: int = 200
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    steps: list[Step] | None = None
+    steps: Sequence[Act] | None = None
     streamed: bool = False
     ended: Callable[[], None] | None = None
     left: Callable[[], None] | None = None
     interrupted: Callable[[int], list[Event] | None] | None = None
     tail: bytes = b""
     silence: float = math.inf
+    delay: float = 0.0
+    after: int | None = None
+    stalls: bool = False
+    account: Account | None = None
+
+    @property
+    def later(self) -> bool:
+        """Whether it has not left as soon as it is there."""
+        return self.steps is not None or self.delay > 0 or self.after is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether time passes before all of it has left."""
+        return self.delay > 0 or self.stalls or any(isinstance(step, Wait) for step in self.steps or ())
+
+    def leave(self) -> None:
+        """Note that the client went away before the end."""
+        self._end(DISCONNECTED, self.left)
+
+    def finish(self) -> None:
+        """Note that all of it is delivered."""
+        self._end(DELIVERED, self.ended)
+
+    def tear(self) -> Abort:
+        """Note that the connection breaks off, which to a turn is a client that leaves; returns what does it."""
+        self._end(CUT, self.left)
+        return Abort()
+
+    def _end(self, how: str, turn: Callable[[], None] | None) -> None:
+        if turn is not None:
+            turn()
+        if self.account is not None:
+            self.account.end(how)
 
 
 def error_answer(error: APIError | MockError) -> Answer:
@@ -128,43 +170,48 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
 
     Spec: R9.20.
     """
-    if answer.steps is None:
+    if not answer.later:
         await _send_whole(answer, headers, send, head=head)
     else:
         await _deliver(answer, headers, receive, send)
 
 
 async def _send_whole(answer: Answer, headers: Headers, send: Send, *, head: bool) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await _begin(answer, headers, send)
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 
 async def _deliver(answer: Answer, headers: Headers, receive: Receive, send: Send) -> None:
-    """Interpret the steps of a turn: emit, or wait unless the client goes away meanwhile."""
-    steps = answer.steps or []
-    if not any(isinstance(step, Wait) for step in steps):
+    """Interpret the steps of a turn: emit, or wait unless the client goes away meanwhile. Raises Abort."""
+    if not answer.waits:
         await _play(answer, headers, None, send)
         return
     gone = asyncio.ensure_future(_until_gone(receive))
     try:
+        if answer.delay:
+            await _wait(answer.delay, gone)
         await _play(answer, headers, gone, send)
     except Disconnected:
-        if answer.left is not None:
-            answer.left()
+        answer.leave()
     finally:
         gone.cancel()
 
 
 async def _play(answer: Answer, headers: Headers, gone: asyncio.Future[None] | None, send: Send) -> None:
+    begun = False
     if answer.streamed:
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        begun = await _begin(answer, headers, send)
     for piece in pieces(answer):
         if not isinstance(piece, Piece):
             await _wait(piece, gone)
-        elif answer.streamed:
-            await send({"type": "http.response.body", "body": piece.body, "more_body": piece.more})
-        else:
-            await _send_whole(answer, headers, send, head=False)
+            continue
+        begun = begun or await _begin(answer, headers, send)
+        await send({"type": "http.response.body", "body": piece.body, "more_body": piece.more})
+
+
+async def _begin(answer: Answer, headers: Headers, send: Send) -> bool:
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    return True
 
 
 class Piece(NamedTuple):
@@ -175,51 +222,79 @@ class Piece(NamedTuple):
 
 
 def pieces(answer: Answer) -> Iterator[Piece | float]:
-    """Yield the parts of an answer's body, and the seconds to wait before them, for whoever sends them in time."""
+    """Yield the parts of an answer's body, and the seconds to wait before them, for whoever sends them in time.
+
+    Raises Abort where the connection is to be broken off.
+    """
     if answer.streamed:
         yield from _stream(answer, answer.steps or [])
         return
     for step in answer.steps or ():
         if isinstance(step, Wait):
             yield step.seconds
-    _end(answer)
-    yield Piece(answer.body, more=False)
+    if answer.after is None:
+        answer.finish()  # as in a stream, before the last byte
+        yield Piece(answer.body, more=False)
+        return
+    if answer.ended is not None:
+        answer.ended()
+    yield Piece(answer.body[: answer.after], more=True)
+    if answer.stalls:
+        yield math.inf
+    raise answer.tear()
 
 
-def _stream(answer: Answer, steps: list[Step]) -> Iterator[Piece | float]:
+def _stream(answer: Answer, steps: Sequence[Act]) -> Iterator[Piece | float]:
     last, number, hurry = len(steps) - 1, 0, False
     for at, step in enumerate(steps):
         if isinstance(step, Wait):
-            if hurry:
+            if hurry and step.seconds < math.inf:
                 continue
             yield from _rest(answer, step.seconds)
             events = answer.interrupted(number) if answer.interrupted is not None else None
             if events:
+                _count(answer, len(events))
+                answer.finish()
                 yield Piece(sse(events) + answer.tail, more=False)
                 return
             hurry = events is not None
-        elif isinstance(step, Emit):
-            body = sse(step.events)
-            number = step.events[-1].get("sequence_number", number) + 1 if step.events else number
+        elif isinstance(step, Cut):
+            raise answer.tear()
+        else:
+            body = _bytes(step)
+            if isinstance(step, Emit):
+                number = step.events[-1].get("sequence_number", number) + 1 if step.events else number
+            _count(answer, len(step.events) if isinstance(step, Emit) else 1)
             if at == last:
-                _end(answer)
+                # before the last byte leaves, so that whoever has read it finds the turn written (read your writes)
+                answer.finish()
                 body += answer.tail
             yield Piece(body, more=at < last)
+    if last < 0 or isinstance(steps[-1], Wait):  # a fault took the last events
+        answer.finish()
+        yield Piece(answer.tail, more=False)
+
+
+def _bytes(act: Emit | Garble | Part) -> bytes:
+    if isinstance(act, Emit):
+        return sse(act.events)
+    if isinstance(act, Part):
+        return act.part
+    return broken_json(sse([act.event]).removesuffix(b"\n\n")) + b"\n\n"
+
+
+def _count(answer: Answer, events: int) -> None:
+    if answer.account is not None:
+        answer.account.exchange.events += events
 
 
 def _rest(answer: Answer, seconds: float) -> Iterator[Piece | float]:
     """Wait, with a sign of life whenever a stream has been silent for long. Spec: S4."""
-    while seconds > answer.silence:
+    while answer.silence < seconds < math.inf:
         yield answer.silence
         yield Piece(COMMENT, more=True)
         seconds -= answer.silence
     yield seconds
-
-
-def _end(answer: Answer) -> None:
-    # before the last byte leaves, so that whoever has read it finds the turn written (read your writes)
-    if answer.ended is not None:
-        answer.ended()
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -231,6 +306,6 @@ async def _wait(seconds: float, gone: asyncio.Future[None] | None) -> None:
     if gone is None:
         await asyncio.sleep(seconds)
         return
-    await asyncio.wait([gone], timeout=seconds)
+    await asyncio.wait([gone], timeout=seconds if seconds < math.inf else None)
     if gone.done():
         raise Disconnected

@@ -1,16 +1,18 @@
 """Rate-limit headers of every answer of the public API. Spec: W16, E94, E95.
 
-There are no buckets behind them yet: each answer says what a full bucket holds after this one request, and when it is
-full again. So they are a function of the model and the size of the body, the same on every run and in every process. A
-request is reckoned as four bytes to a token, as must who limits before reading.
+Unless a fault limits the rate there are no buckets behind them: each answer says what a full bucket holds after this
+one request, and when it is full again. So they are a function of the model and the size of the body, the same on every
+run and in every process. A request is reckoned as four bytes to a token, as must who limits before reading.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from mockserver.control.buckets import Bucket, span
 from mockserver.wire.errors import APIError, MockError
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -64,6 +66,22 @@ def of_error(error: APIError | MockError, size: int) -> Headers:
     return tuple(header for header in found if header[0] not in said) if said else found
 
 
+def with_buckets(headers: Headers, buckets: Iterable[Mapping[str, Bucket]]) -> Headers:
+    """Return headers that tell of buckets, where there are any; of two for the same unit the emptier one counts."""
+    fullest_last = sorted((pair for held in buckets for pair in held.items()), key=lambda pair: -_share(pair[1]))
+    told = {name: value for unit, bucket in fullest_last for name, value in _of_bucket(unit, bucket)}
+    return tuple((name, told.get(name, value)) for name, value in headers) if told else headers
+
+
+def _share(bucket: Bucket) -> float:
+    return bucket.level / bucket.capacity
+
+
+def _of_bucket(unit: str, bucket: Bucket) -> Headers:
+    values = {"limit": str(bucket.capacity), "remaining": str(bucket.left), "reset": span(bucket.wait(bucket.capacity))}
+    return tuple((f"x-ratelimit-{name}-{unit}".encode(), value.encode()) for name, value in values.items())
+
+
 def _wait(message: str) -> float:
     match = _WAIT.search(message)
     return RETRY_AFTER_S if match is None else float(match[1]) / (1000 if match[2] == "ms" else 1)
@@ -90,16 +108,3 @@ def _headers(limits: Limits, left: Limits, requests_s: float, tokens_s: float) -
         "reset-tokens": span(tokens_s),
     }
     return tuple((b"x-ratelimit-" + name.encode(), str(value).encode()) for name, value in values.items())
-
-
-def span(seconds: float) -> str:
-    """Return a length of time as the service writes it, to the millisecond: 120ms, 1s, 6m0s, 23h55m16.126s."""
-    milliseconds = round(seconds * 1000)
-    if 0 < milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
-    if hours:
-        return f"{hours}h{minutes}m{text}"
-    return f"{minutes}m{text}" if minutes else text

@@ -1,0 +1,130 @@
+"""The journal: what was asked, which line answered, what the model saw, what changed, how it ended.
+
+An `Exchange` is filled in while its call is under way, by the engine and by the transport; its document is made later,
+when it is written. Keys and passwords never get into a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from mockserver.control import redaction
+from mockserver.control.buckets import Buckets
+from mockserver.control.effects import Effect
+from mockserver.core.state import Change, Put
+from mockserver.core.turn import Turn
+from mockserver.wire.encoding import stored_json
+
+KIND = "exchange"
+DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One call: what was asked, and what is told of it as it goes.
+
+    `at` is the project's time (unix seconds), `seconds` how long it took, `ended` None while it is under way. `effects`
+    are the faults that strike its answer, `buckets` those that it was counted in, by fault; `spared` says that the
+    project has no faults. `number` is its place in the journal, once it is written.
+    """
+
+    transport: str = "http"
+    method: str = "POST"
+    path: str = ""
+    query: str = ""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    body: bytes = b""
+    model: str = ""
+    at: float | None = None
+    status: int = 200
+    error: dict[str, Any] | None = None
+    line: Any = None
+    turn: Turn | None = None
+    dropped: Sequence[int] = ()
+    changes: list[Change] = field(default_factory=list)
+    events: int = 0
+    ended: str | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    faults: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    buckets: dict[str, Buckets] = field(default_factory=dict)
+    spared: bool = False
+    number: int | None = None
+    waits: bool = False  # to be written
+
+    def put(self, number: int) -> Put:
+        """Return the change that writes it under its number."""
+        return Put(KIND, f"{number:012d}", document_of(self), "", number)
+
+
+def document_of(exchange: Exchange) -> bytes:
+    """Return the document of an exchange as it stands."""
+    text, secrets = redaction.body(exchange.body)
+    key = (exchange.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
+    if len(key) >= redaction.SHORTEST:
+        secrets.append(key)
+    document = {
+        "at": exchange.at,
+        "transport": exchange.transport,
+        "method": exchange.method,
+        "path": exchange.path,
+        "query": exchange.query,
+        "headers": redaction.headers(exchange.headers),
+        "body": text,
+        "status": exchange.status,
+        "error": exchange.error,
+        "response_id": exchange.turn.id if exchange.turn else None,
+        "line": exchange.line,
+        "faults": exchange.faults,
+        "changes": _changed(exchange.changes),
+        "events": exchange.events,
+        "ended": exchange.ended,
+        "duration_ms": round(exchange.seconds * 1000, 3),
+        "saw": None if exchange.turn is None else _saw(exchange.turn, exchange.dropped),
+    }
+    return redaction.scrubbed(stored_json(document), secrets)
+
+
+def _saw(turn: Turn, dropped: Sequence[int]) -> dict[str, Any]:
+    """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
+    final = turn.final
+    usage = final["usage"]
+    seen = {
+        "model": final["model"],
+        "instructions": final["instructions"],
+        "tools": redaction.redacted(final["tools"]),
+        "input_tokens": usage["input_tokens"] if usage else None,
+        "dropped": dropped,
+    }
+    return seen if turn.stored else {**seen, "node": turn.node.doc().decode()}
+
+
+# kind of record → what it is called, and where in its id its own id is
+_SHOWN = {"response": "response", "conversation": "conversation", "item": "item", "entry": "item"}
+
+
+def _changed(changes: Iterable[Change]) -> list[dict[str, str]]:
+    """Return what was put and deleted of what the API shows, each once."""
+    found: dict[tuple[str, str, str], None] = {}
+    for change in changes:
+        kind = _SHOWN.get(change.kind)
+        if kind is not None:
+            found["put" if isinstance(change, Put) else "delete", kind, change.id.rpartition("/")[2]] = None
+    return [{"change": change, "kind": kind, "id": id} for change, kind, id in found]
+
+
+def shown(number: int, doc: bytes) -> dict[str, Any]:
+    """Return an exchange as it is read, without its context; its body is parsed where it is whole JSON."""
+    known = orjson.loads(doc)
+    try:
+        request = orjson.loads(known["body"])
+    except orjson.JSONDecodeError:
+        request = None
+    at = list(known).index("body") + 1
+    members = [("id", number), *known.items()]
+    return dict([*members[: at + 1], ("request", request), *members[at + 1 :]])

@@ -1,0 +1,202 @@
+"""The journal of every project, beside its records: a ring of exchanges, written in batches, read in order.
+
+What waits to be written is in this process; reading writes it first. Where several processes share a store, each
+exchange is written at once, so that they find each other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from threading import RLock
+from time import perf_counter
+from typing import Any
+
+import orjson
+
+from mockserver.control.journal import KIND, Exchange, shown
+from mockserver.core import inspection
+from mockserver.core.lifecycle import read_running
+from mockserver.core.state import Change, Delete, Node, Record, decode_node, read_node
+from mockserver.transactions import Transactions
+from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.resources import page
+
+BATCH = 64
+
+
+class Logbook:
+    """The journals of one store; at most `settings.journal` exchanges are kept per project, none for 0."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._calls = transactions
+        self._most = transactions.settings.journal
+        self._batch = 1 if transactions.settings.workers > 1 else BATCH
+        self._waiting: dict[str, list[Exchange]] = {}
+        self._lock = RLock()
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a journal at all."""
+        return self._most > 0
+
+    def account(self, exchange: Exchange) -> Account:
+        """Begin the account of a call."""
+        return Account(self, exchange)
+
+    def note(self, project: str, exchange: Exchange) -> None:
+        """Take an exchange in; one that is noted again, since it has gone on, is written again."""
+        if not (self.kept and project) or exchange.waits:
+            return
+        if exchange.at is None:  # nothing was read for it
+            calls = self._calls
+            exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
+        with self._lock:
+            waiting = self._waiting.setdefault(project, [])
+            waiting.append(exchange)
+            exchange.waits = True
+            if len(waiting) >= self._batch:
+                self.write(project)
+
+    def write(self, project: str) -> None:
+        """Write what waits of a project; the oldest beyond the limit are forgotten."""
+        with self._lock:
+            waiting = self._waiting.pop(project, [])
+            if not waiting:
+                return
+            store, place = self._calls.store, _place(project)
+            with store.transaction(place):
+                last = store.scan(place, KIND, limit=1, descending=True)
+                next_number = last[0].order + 1 if last else 1
+                changes: list[Change] = []
+                for exchange in waiting:
+                    if exchange.number is None:
+                        exchange.number, next_number = next_number, next_number + 1
+                    exchange.waits = False
+                    changes.append(exchange.put(exchange.number))
+                store.apply(place, [*changes, *self._surplus(place, next_number)])
+
+    def _surplus(self, place: str, next_number: int) -> list[Change]:
+        first = self._calls.store.scan(place, KIND, limit=1)
+        oldest = first[0].order if first else 1
+        return [Delete(KIND, f"{number:012d}") for number in range(oldest, next_number - self._most)]
+
+    def forget(self, project: str) -> None:
+        """Empty a project's journal; the next exchange is the first again."""
+        with self._lock:
+            for exchange in self._waiting.pop(project, []):
+                exchange.waits = False
+            store, place = self._calls.store, _place(project)
+            with store.transaction(place):
+                store.clear(place)
+
+    def close(self) -> None:
+        """Write all that waits."""
+        for project in list(self._waiting):
+            self.write(project)
+
+    def read(
+        self, project: str, *, limit: int, after: int | None, path: str | None = None, response_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
+        self.write(project)
+        most = limit + 1 if path is None and response_id is None else None
+        records = self._calls.store.scan(_place(project), KIND, after=after, limit=most)
+        wanted = [record for record in records if _matches(record, path, response_id)][: limit + 1]
+        contexts = _Contexts(self._calls, project)
+        found = [self._shown(record, contexts) for record in wanted[:limit]]
+        return page(found, has_more=len(wanted) > limit)
+
+    def _shown(self, record: Record, contexts: _Contexts) -> dict[str, Any]:
+        exchange = shown(record.order, record.doc)
+        saw = exchange.pop("saw")
+        exchange["context"] = None if saw is None else contexts.of(exchange["response_id"], saw)
+        return exchange
+
+
+class Account:
+    """One exchange on its way into a journal."""
+
+    __slots__ = ("_logbook", "_project", "exchange")
+
+    def __init__(self, logbook: Logbook, exchange: Exchange) -> None:
+        self._logbook, self._project, self.exchange = logbook, "", exchange
+        exchange.started = perf_counter()
+
+    def answered(self, project: str, status: int, error: APIError | MockError | None = None) -> None:
+        """Note what the answer is, which may still be on its way; a caller who was not let in has no project."""
+        self._project = project
+        self.exchange.seconds = perf_counter() - self.exchange.started
+        self.exchange.status = status
+        if isinstance(error, APIError):
+            said = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+            self.exchange.error = said
+        elif error is not None:
+            self.exchange.error = {"message": error.message, "type": "mock_error", "param": error.param, "code": None}
+        self._logbook.note(self._project, self.exchange)
+
+    def end(self, how: str) -> None:
+        """Note how it ended."""
+        self.exchange.ended = how
+        self.exchange.seconds = perf_counter() - self.exchange.started
+        self._logbook.note(self._project, self.exchange)
+
+
+def _place(project: str) -> str:
+    """Return where a project's journal is kept: apart, so that it is no part of the project's state."""
+    return f"{project}/journal"
+
+
+def _matches(record: Record, path: str | None, response_id: str | None) -> bool:
+    if path is None and response_id is None:
+        return True
+    exchange = orjson.loads(record.doc)
+    if path is not None and not fnmatchcase(exchange["path"], path):
+        return False
+    return response_id in (None, exchange["response_id"])
+
+
+class _Contexts:
+    """What models saw, found in the project's records and, for turns that are not stored, in the journal itself."""
+
+    def __init__(self, transactions: Transactions, project: str) -> None:
+        self._calls, self._project = transactions, project
+        self._unstored: dict[str, bytes] | None = None
+        self._state = transactions.view(project)
+
+    def of(self, response_id: str, saw: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the effective context of a turn, None when a part of it is lost."""
+        node = decode_node(saw["node"]) if "node" in saw else self._stored(response_id)
+        if node is None:
+            return None
+        nodes = list(self._back(node))
+        if nodes[-1].parent is not None:
+            return None
+        before = [item for one in reversed(nodes[1:]) for item in one.items]
+        whole = [*before, *node.items[: node.own]]
+        return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
+
+    def _stored(self, id: str) -> Node | None:
+        node = read_node(self._state, id)
+        running = read_running(self._state, id) if node is None else None
+        return node if running is None else decode_node(running.node)
+
+    def _back(self, node: Node | None) -> Iterator[Node]:
+        while node is not None:
+            yield node
+            node = None if node.parent is None else self._node(node.parent)
+
+    def _node(self, id: str) -> Node | None:
+        found = read_node(self._state, id)
+        if found is not None:
+            return found
+        if self._unstored is None:
+            self._unstored = dict(self._told())
+        doc = self._unstored.get(id)
+        return None if doc is None else decode_node(doc)
+
+    def _told(self) -> Iterator[tuple[str, bytes]]:
+        for record in self._calls.store.scan(_place(self._project), KIND):
+            exchange = orjson.loads(record.doc)
+            if exchange["saw"] is not None and "node" in exchange["saw"]:
+                yield exchange["response_id"], exchange["saw"]["node"].encode()

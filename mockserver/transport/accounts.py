@@ -1,0 +1,55 @@
+"""What a call over HTTP is for the journal and for faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from mockserver.control.faults import Called
+from mockserver.control.journal import DELIVERED, Exchange
+from mockserver.logbook import Account
+from mockserver.transport.http import Answer, Call
+from mockserver.wire.named_errors import MODEL
+
+
+def asked(call: Call) -> Exchange:
+    """Return a call's exchange, with all that was asked."""
+    exchange = call.exchange
+    exchange.method, exchange.path, exchange.headers, exchange.body = call.method, call.path, call.headers, call.body
+    exchange.query = urlencode(call.query) if call.query else ""
+    return exchange
+
+
+def recorded(answer: Answer, account: Account) -> Answer:
+    """Return an answer that tells its account how it ends; one that leaves at once has ended."""
+    if answer.streamed:
+        account.exchange.transport = "sse"
+    if answer.later:
+        return replace(answer, account=account)
+    account.exchange.ended = DELIVERED
+    return answer
+
+
+def called(call: Call) -> Called:
+    """Return a call as faults see it, by what its body says before anybody has judged it."""
+    body = _object(call.body)
+    model = body.get("model")
+    streamed = body.get("stream") is True if call.method == "POST" else ("stream", "true") in call.query
+    return Called(
+        call.method,
+        call.path,
+        "sse" if streamed else "http",
+        len(call.body),
+        model if isinstance(model, str) else MODEL,
+    )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,82 @@
+"""Keys and passwords are taken out of all that is kept, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mockserver.control import redaction
+from mockserver.control.redaction import REDACTED
+
+TOKEN = "ya29.a-token-of-somebody"
+MCP = {"type": "mcp", "server_label": "x", "server_url": "https://a.b/c", "authorization": TOKEN}
+
+
+def test_headers() -> None:
+    sent = {
+        b"authorization": b"Bearer sk-test",
+        b"cookie": b"a=b",
+        b"x-api-key": b"1",
+        b"x-goog-access-token": b"2",
+        b"content-type": b"application/json",
+        b"x-note": b"my key is sk-proj-abcdefgh1234",
+    }
+    shown = redaction.headers(sent)
+    assert [name for name, text in shown.items() if text == REDACTED] == [
+        "authorization",
+        "cookie",
+        "x-api-key",
+        "x-goog-access-token",
+    ]
+    assert shown["content-type"] == "application/json" and shown["x-note"] == f"my key is {REDACTED}"
+
+
+@pytest.mark.parametrize("sent", [b"", b"{", b'{"input" :\t"caf\xc3\xa9"}', b'{"authorization_of": 1}', b"\xff"])
+def test_a_body_without_secrets_stays_as_it_is(sent: bytes) -> None:
+    assert redaction.body(sent) == (sent.decode(errors="replace"), [])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps({"tools": [MCP], "input": "a  b"}),
+        json.dumps({"tools": [MCP]}, indent=3),
+        json.dumps({"tools": [{**MCP, "authorization": 'pä"ss\\word'}]}),
+        json.dumps({"tools": [{**MCP, "authorization": 'pä"ss\\word'}]}, ensure_ascii=False),
+        json.dumps({"tools": [{**MCP, "authorization": "short"}]}),
+        json.dumps({"tools": [{**MCP, "headers": {"X-Auth": "header-secret", "Accept": "*/*"}}]}),
+        json.dumps({"tools": [MCP]}).replace("ya29", "\\u0079a29"),
+    ],
+)
+def test_secrets_of_mcp_servers(written: str) -> None:
+    text, _ = redaction.body(written.encode())
+    shown = json.loads(text)
+    assert shown["tools"][0]["authorization"] == REDACTED
+    assert set(shown["tools"][0].get("headers", {}).values()) <= {REDACTED}
+    wanted = redaction.redacted(json.loads(written))
+    assert shown == wanted
+    for secret in (TOKEN, "header-secret", "pä", "short"):
+        assert secret not in text
+
+
+def test_a_redacted_body_is_otherwise_as_it_was_sent() -> None:
+    text, secrets = redaction.body(f'{{"x":1 ,  "authorization": "{TOKEN}"}}'.encode())
+    assert text == f'{{"x":1 ,  "authorization": "{REDACTED}"}}' and secrets == [TOKEN]
+
+
+def test_what_looks_like_a_key_goes_even_from_broken_json() -> None:
+    text, _ = redaction.body(b'{"authorization": "abc", "x": "sk-svcacct-1234567890"')
+    assert text == f'{{"authorization": "{REDACTED}", "x": "{REDACTED}"'
+    assert redaction.body(b"a task-force of sk-ills")[0] == "a task-force of sk-ills"
+
+
+def test_a_long_body_is_cut_with_a_mark() -> None:
+    text, _ = redaction.body(b"x" * 300_000)
+    assert text.startswith("x" * redaction.LONGEST + "…") and text.endswith("[cut, 300000 bytes in all]")
+
+
+def test_documents_are_scrubbed_wherever_a_secret_stands() -> None:
+    assert redaction.scrubbed(b'{"a": "sk-abcdefghijk", "b": "12345678"}', ["12345678"]) == (
+        b'{"a": "<redacted>", "b": "<redacted>"}'
+    )
