@@ -1,7 +1,101 @@
 """The mock: the documented semantics of /v1/responses and /v1/conversations, deterministic and stateful.
 
-Rooms, from the edge inwards: `transport` → `engine` → `core`, `model`, `control`, `cassette`, `store` → `wire`.
-Start reading at `engine.py`, then `core/admission.py` and `core/turn.py`.
+Rooms, from the edge inwards: `testing` → `transport` → `engine` → `core`, `model`, `control`, `store` → `wire`.
+Start reading at `engine.py`, then `core/admission.py` and `core/turn.py`. Tests import `Mock` and what it says from
+here; each name is loaded when it is first asked for, so that the import itself costs nothing.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mockserver.model.prompt import Prompt, Reply
+    from mockserver.testing.clock import MockClock, Moved
+    from mockserver.testing.items import (
+        apply_patch_call,
+        code_interpreter_call,
+        compaction,
+        computer_call,
+        custom_tool_call,
+        error,
+        failed,
+        file_search_call,
+        function_call,
+        image_generation_call,
+        incomplete,
+        local_shell_call,
+        mcp_approval_request,
+        mcp_call,
+        mcp_list_tools,
+        message,
+        program,
+        reasoning,
+        refusal,
+        shell_call,
+        structured,
+        tool_search_call,
+        web_search_call,
+    )
+    from mockserver.testing.mock import Context, Mock
+    from mockserver.wire.errors import APIError, MockError
+
+__all__ = [
+    "APIError",
+    "Context",
+    "Mock",
+    "MockClock",
+    "MockError",
+    "Moved",
+    "Prompt",
+    "Reply",
+    "__version__",
+    "apply_patch_call",
+    "code_interpreter_call",
+    "compaction",
+    "computer_call",
+    "custom_tool_call",
+    "error",
+    "failed",
+    "file_search_call",
+    "function_call",
+    "image_generation_call",
+    "incomplete",
+    "local_shell_call",
+    "mcp_approval_request",
+    "mcp_call",
+    "mcp_list_tools",
+    "message",
+    "program",
+    "reasoning",
+    "refusal",
+    "shell_call",
+    "structured",
+    "tool_search_call",
+    "web_search_call",
+]
+
+# where a name is; those of items are all in one place
+_HOMES = {
+    "APIError": "mockserver.wire.errors",
+    "Context": "mockserver.testing.mock",
+    "Mock": "mockserver.testing.mock",
+    "MockClock": "mockserver.testing.clock",
+    "MockError": "mockserver.wire.errors",
+    "Moved": "mockserver.testing.clock",
+    "Prompt": "mockserver.model.prompt",
+    "Reply": "mockserver.model.prompt",
+}
+_ITEMS = "mockserver.testing.items"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES.get(name, _ITEMS)), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

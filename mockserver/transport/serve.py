@@ -195,9 +195,10 @@ def _serve_workers(factory_name: str, settings: Settings, listener: socket.socke
     return 0
 
 
-def server_config(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
+def server_config(app: ASGIApp | str, settings: Settings, *, guest: bool = False) -> uvicorn.Config:
     """Return the server's configuration; a name instead of an app is a factory for worker processes.
 
+    A guest in somebody else's process sets up no logging, and the app's life is not the server's.
     The server adds no header of its own: `Date` is the app's, so that a forwarded response keeps only its own.
     """
     return uvicorn.Config(
@@ -208,8 +209,8 @@ def server_config(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
         http="httptools",
         ws="websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "websockets",
         ws_max_size=settings.max_body_bytes,
-        lifespan="on",
-        log_config=log_config(settings),
+        lifespan="off" if guest else "on",
+        log_config=None if guest else log_config(settings),
         access_log=False,
         server_header=False,
         date_header=False,

@@ -1,0 +1,49 @@
+"""A mock's clock as a test moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+DAY, HOUR, MINUTE = 86_400, 3_600, 60
+
+
+class Moved(NamedTuple):
+    """What a move of the clock brought about: the time it is now, ids of responses that are gone or have ended."""
+
+    now: float
+    expired: list[str]
+    completed: list[str]
+
+
+class MockClock:
+    """The clock that lifetimes, pacing and `created_at` follow; it runs with the system's until it is frozen."""
+
+    def __init__(self, control: Callable[..., Any]) -> None:
+        self._control = control
+
+    @property
+    def now(self) -> float:
+        """The time in unix seconds."""
+        return float(self._control("GET", "/clock")["now"])
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the clock stands still."""
+        return bool(self._control("GET", "/clock")["mode"] == "manual")
+
+    def freeze(self, at: float | str | datetime | None = None) -> None:
+        """Let the clock stand still at a time: unix seconds, ISO text (UTC unless it says otherwise), now for None."""
+        if isinstance(at, datetime):
+            at = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        self._control("PUT", "/clock", {"now": self.now if at is None else at})
+
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> Moved:
+        """Move the clock forward, whether it runs or stands still."""
+        told = days * DAY + hours * HOUR + minutes * MINUTE + seconds
+        return Moved(**self._control("POST", "/clock/advance", {"seconds": told}))
+
+    def run(self) -> None:
+        """Let the clock run with the system's again."""
+        self._control("PUT", "/clock", {"mode": "system"})

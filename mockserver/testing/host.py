@@ -1,0 +1,160 @@
+"""What a `Mock` stands on: an engine, its app, and a server in a thread from the moment that somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from mockserver.engine import DEFAULT_PROJECT, Engine
+from mockserver.model import tokens
+from mockserver.model.prompt import Prompt, Reply, respondent
+from mockserver.model.scenario import parse_lines
+from mockserver.model.seeded import cap
+from mockserver.settings import SETTINGS, Pacing, Setting, Settings, load
+from mockserver.testing.items import line_of
+from mockserver.transport.app import MockApp
+from mockserver.transport.control_api import control_handler
+from mockserver.transport.guard import Guard
+from mockserver.transport.http import Call
+from mockserver.transport.inprocess import InProcess
+from mockserver.transport.stamp import Stamp
+from mockserver.transport.thread import ServerThread
+from mockserver.wire.errors import MockError
+
+# what is about a process that serves, not about a mock in this one
+_ELSEWHERE = frozenset("host port workers log_format log_level".split()) | {
+    row.name for row in SETTINGS if row.proxy_only
+}
+ROWS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.name not in _ELSEWHERE}
+
+CLOSED = "This mock is closed: it was used after its `with` block or its close()."
+
+
+class _Tenants(Engine):
+    """An engine whose callers all belong to one project, whatever their key, unless the key was given its own."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.own: set[str] = set()
+        self.everyone = DEFAULT_PROJECT
+
+    def project(self, authorization: str | None, openai_project: str | None) -> str:
+        """Return the project of a caller; keys are judged as ever."""
+        name = super().project(authorization, None)
+        return name if name in self.own else self.everyone
+
+
+class Host:
+    """An engine in this process; two never meet."""
+
+    def __init__(self, options: Mapping[str, Any], model: Any = None) -> None:
+        self.engine = _Tenants(settings_of(options), model=None if model is None else Saying(model))
+        self.app = MockApp(self.engine)
+        self.inprocess = InProcess(self.app)
+        self._served: ServerThread | None = None
+        self._starting = Lock()
+        self._closed = False
+
+    def tenant(self, key: str) -> str:
+        """Give a key a project of its own, to which from now on also callers with unknown keys belong."""
+        self._check()
+        name = Engine.project(self.engine, f"Bearer {key}", None)
+        self.engine.own.add(name)
+        self.engine.everyone = name
+        return name
+
+    @property
+    def origin(self) -> str:
+        """Where the server is, which is started when it is not running yet."""
+        self._check()
+        with self._starting:
+            if self._served is None:
+                settings = self.engine.settings
+                self._served = ServerThread(Stamp(Guard(self.app, settings)), settings)
+        return f"http://127.0.0.1:{self._served.port}"
+
+    def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
+        """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
+        self._check()
+        path, _, query = path.partition("?")
+        sent = b"" if body is None else orjson.dumps(body)
+        call = Call(method, f"/_mock{path}", parse_qsl(query), {}, sent, project)
+        handler, call.parts = control_handler(call)
+        answer = handler(self.engine, call)
+        self.app.clock_moved(project)
+        return orjson.loads(answer.body) if answer.body else None
+
+    def close(self) -> None:
+        """Stop the server and forget everything; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.inprocess.refuse(CLOSED)
+        if self._served is not None:
+            self._served.stop()
+        self.engine.close()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise MockError(CLOSED)
+
+
+class Saying:
+    """A model of the test's own: an object with `respond`, or a function; it may say what a script can say."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = respondent(model)
+
+    def respond(self, prompt: Prompt) -> Reply:
+        """Return the model's reply; a text, an item, a list of items or a reply as in a scenario becomes one."""
+        said: Any = self._model.respond(prompt)
+        if isinstance(said, Reply):
+            return said
+        (line,) = parse_lines([line_of(said)])
+        return cap(line.reply(prompt), prompt, tokens.count)
+
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """Return the settings that keyword arguments name; the environment has no say.
+
+    Raises TypeError for an unknown name and SettingError for a value that can't be used.
+    """
+    for name in options:
+        if name not in ROWS:
+            raise TypeError(f"Mock() takes no {name!r}; it takes {', '.join(sorted(ROWS))}, model")
+    return load({name: _told(ROWS[name], value) for name, value in options.items() if value is not None}, {})
+
+
+def _told(row: Setting, value: Any) -> Any:
+    """Return a Python value as the text that the setting's own parser reads."""
+    if row.name == "clock" and isinstance(value, int | float):
+        value = datetime.fromtimestamp(value, UTC)
+    if not row.repeatable:
+        return _text(value)
+    if isinstance(value, Mapping):
+        return [f"{name}={_text(one)}" for name, one in value.items()]
+    return [_text(one) for one in value] if _several(value) else [_text(value)]
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes) and not hasattr(value, "__fspath__")
+
+
+def _text(value: Any) -> str:
+    for kind, told in _TEXTS.items():
+        if isinstance(value, kind):
+            return told(value)
+    return str(value)
+
+
+_TEXTS: Mapping[type, Callable[[Any], str]] = {
+    bool: lambda value: "true" if value else "false",
+    datetime: lambda value: value.isoformat(),
+    Pacing: lambda value: f"{value.first_token_s}:{value.tokens_per_s}",
+    tuple: lambda value: ":".join(map(str, value)),
+}

@@ -1,0 +1,210 @@
+"""What a scripted turn says, in the API's own names: output items, and replies that are no items.
+
+Every function returns plain JSON, as a scenario file would hold it; ids, statuses, call ids and whatever else is left
+out are filled in with the turn. `members` are further members of the item, under the API's names. Mistakes are found
+when the reply is queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mockserver.wire.errors import MockError
+
+Item = dict[str, Any]
+Said = dict[str, Any]
+
+
+def _item(type: str, members: Mapping[str, Any], **given: Any) -> Item:
+    """Return an item of what was given; what was left out is filled in by the mock."""
+    return {"type": type, **{key: value for key, value in given.items() if value is not None}, **members}
+
+
+# --- What the model says -----------------------------------------------------------------------------------------
+
+
+def message(text: str, *, phase: str | None = None, **members: Any) -> Item:
+    """A message of the assistant; `phase` is commentary or final_answer."""
+    return _item("message", members, text=text, phase=phase)
+
+
+def refusal(text: str, **members: Any) -> Item:
+    """A message in which the model declines."""
+    return _item("message", members, content=[{"type": "refusal", "refusal": text}])
+
+
+def reasoning(summary: str | Sequence[str] = "", *, content: str | None = None, **members: Any) -> Item:
+    """A reasoning item with the parts of its summary; `content` is reasoning in the open, as some models give it."""
+    parts = [summary] if isinstance(summary, str) else list(summary)
+    return _item("reasoning", members, summary=[part for part in parts if part], content=content and [content])
+
+
+def compaction(**members: Any) -> Item:
+    """A compaction item; `compacting` is how many events its stream spends on it."""
+    return _item("compaction", members)
+
+
+# --- Calls that the client answers -------------------------------------------------------------------------------
+
+
+def function_call(name: str, arguments: Mapping[str, Any] | str = "{}", **members: Any) -> Item:
+    """A call of a function tool; `arguments` is an object, or any text where the model errs."""
+    return _item("function_call", members, name=name, arguments=_plain(arguments))
+
+
+def custom_tool_call(name: str, input: str = "", **members: Any) -> Item:
+    """A call of a custom tool, whose input is free text."""
+    return _item("custom_tool_call", members, name=name, input=input)
+
+
+def computer_call(*actions: Mapping[str, Any], **members: Any) -> Item:
+    """Steps on a computer, such as `{"type": "click", "button": "left", "x": 1, "y": 2}`; one alone is the `action`."""
+    given = [dict(one) for one in actions]
+    return _item("computer_call", members, action=given[0]) if len(given) == 1 else _several(given, members)
+
+
+def _several(actions: list[Item], members: Mapping[str, Any]) -> Item:
+    return _item("computer_call", members, actions=actions or None)
+
+
+def shell_call(*commands: str, **members: Any) -> Item:
+    """Commands for a shell."""
+    return _item("shell_call", members, action={"commands": list(commands)})
+
+
+def local_shell_call(*command: str, env: Mapping[str, str] | None = None, **members: Any) -> Item:
+    """One command for the shell of the older local_shell tool, word by word."""
+    return _item("local_shell_call", members, action={"type": "exec", "command": list(command), "env": dict(env or {})})
+
+
+def apply_patch_call(operation: str, path: str, diff: str | None = None, **members: Any) -> Item:
+    """A change of a file: create_file, update_file (both with a `diff`) or delete_file."""
+    change = {"type": operation, "path": path, "diff": diff}
+    return _item("apply_patch_call", members, operation={key: one for key, one in change.items() if one is not None})
+
+
+def mcp_approval_request(
+    name: str, arguments: Mapping[str, Any] | str = "{}", *, server_label: str | None = None, **members: Any
+) -> Item:
+    """A question whether a tool of an MCP server may be called."""
+    return _item("mcp_approval_request", members, name=name, arguments=_plain(arguments), server_label=server_label)
+
+
+# --- Calls that the service runs itself --------------------------------------------------------------------------
+
+
+def web_search_call(*queries: str, sources: Sequence[str] = (), **members: Any) -> Item:
+    """A search of the web, with the URLs it found; another `action` may be given instead, such as open_page."""
+    action: Item = {"type": "search", "query": queries[0] if queries else "", "queries": list(queries)}
+    if sources:
+        action["sources"] = [{"type": "url", "url": url} for url in sources]
+    return _item("web_search_call", members, action=action)
+
+
+def file_search_call(*queries: str, results: Sequence[Mapping[str, Any]] | None = None, **members: Any) -> Item:
+    """A search of vector stores; `results` hold file_id, filename, score, text, attributes."""
+    found = None if results is None else [dict(one) for one in results]
+    return _item("file_search_call", members, queries=list(queries), results=found)
+
+
+def code_interpreter_call(code: str, *, logs: str | None = None, **members: Any) -> Item:
+    """A run of code and what it printed; `outputs` may be given instead of `logs`."""
+    outputs = None if logs is None else [{"type": "logs", "logs": logs}]
+    return _item("code_interpreter_call", members, code=code, outputs=outputs)
+
+
+def image_generation_call(result: str | None = None, *, partial_images: Sequence[str] = (), **members: Any) -> Item:
+    """An image in base64, and those that its stream shows on the way."""
+    return _item("image_generation_call", members, result=result, partial_images=list(partial_images) or None)
+
+
+def mcp_call(
+    name: str,
+    arguments: Mapping[str, Any] | str = "{}",
+    *,
+    output: str | None = None,
+    error: str | None = None,
+    server_label: str | None = None,
+    **members: Any,
+) -> Item:
+    """A call of an MCP server's tool, and its `output` or its `error`."""
+    given = {"output": output, "error": error, "server_label": server_label}
+    return _item("mcp_call", members, name=name, arguments=_plain(arguments), **given)
+
+
+def mcp_list_tools(*tools: Mapping[str, Any], server_label: str | None = None, **members: Any) -> Item:
+    """The tools of an MCP server, each with name, input_schema, description."""
+    return _item("mcp_list_tools", members, tools=[dict(one) for one in tools], server_label=server_label)
+
+
+def tool_search_call(arguments: Mapping[str, Any] | None = None, **members: Any) -> Item:
+    """A search for tools that are loaded late."""
+    return _item("tool_search_call", members, arguments=dict(arguments or {}))
+
+
+def program(code: str, **members: Any) -> Item:
+    """A program that calls tools."""
+    return _item("program", members, code=code)
+
+
+def _plain(arguments: Mapping[str, Any] | str) -> Item | str:
+    return arguments if isinstance(arguments, str) else dict(arguments)
+
+
+# --- Replies that are no items -----------------------------------------------------------------------------------
+
+
+def error(
+    code: str | None = None,
+    *,
+    status: int | None = None,
+    message: str | None = None,
+    type: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Said:
+    """An HTTP error in place of a response: one of the API by its code, or written out. Nothing is stored."""
+    given = {"code": code, "status": status, "message": message, "type": type, "param": param}
+    told: Said = {key: value for key, value in given.items() if value is not None}
+    return {"error": told | ({"headers": dict(headers)} if headers else {})}
+
+
+def failed(code: str = "server_error", message: str | None = None) -> Said:
+    """A response that begins and fails."""
+    return {"failed": {"code": code} | ({} if message is None else {"message": message})}
+
+
+def incomplete(reason: str = "max_output_tokens", text: str | None = None) -> Said:
+    """A response that is cut short, for max_output_tokens or by the content_filter; `text` is what was said before."""
+    return {"incomplete": reason} | ({} if text is None else {"text": text})
+
+
+def structured(value: Any) -> Said:
+    """A structured output: the JSON of a value."""
+    return {"json": value}
+
+
+# --- From what a test gives to a line ----------------------------------------------------------------------------
+
+
+def line_of(said: Any) -> dict[str, Any]:
+    """Return the scripted line of what a test gives for one turn.
+
+    That is a text, an item, a list of items and texts, a reply as in a scenario file, or a whole line with `when`.
+    Raises MockError for anything else.
+    """
+    if isinstance(said, Mapping) and "reply" in said:
+        return dict(said)
+    return {"reply": _reply(said)}
+
+
+def _reply(said: Any) -> dict[str, Any]:
+    if isinstance(said, str):
+        return {"text": said}
+    if isinstance(said, Mapping):
+        return {"output": [dict(said)]} if "type" in said else dict(said)
+    if isinstance(said, Sequence):
+        return {"output": [message(one) if isinstance(one, str) else one for one in said]}
+    kind = type(said).__name__
+    raise MockError(f"A turn is a text, an item, a list of items or a reply, not {kind}.")

@@ -1,0 +1,182 @@
+"""`Mock`: the whole mock inside a test, with a real server on a free port, or with none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mockserver.engine import DEFAULT_PROJECT
+from mockserver.model.prompt import item_text
+from mockserver.model.scenario_file import read
+from mockserver.testing.clock import MockClock
+from mockserver.testing.host import Host
+from mockserver.testing.items import line_of
+from mockserver.transport.thread import at_once
+from mockserver.wire.errors import MockError
+
+PAGE = 1000  # what the control API lists at most
+
+
+class Context:
+    """What the model saw for a response: `items` with the `tokens` of each, `instructions`, `tools`.
+
+    `input_tokens` is what all of it cost (None for a response without usage), `dropped` the ids of items that did not
+    fit the window.
+    """
+
+    def __init__(self, seen: Mapping[str, Any]) -> None:
+        self.items: list[dict[str, Any]] = seen["items"]
+        self.tokens: list[int] = seen["tokens"]
+        self.instructions: str | None = seen["instructions"]
+        self.tools: list[dict[str, Any]] = seen["tools"]
+        self.input_tokens: int | None = seen["input_tokens"]
+        self.dropped: list[str] = seen["dropped"]
+
+    @property
+    def texts(self) -> list[str]:
+        """The readable text of each item: what a message says, what a call passes, what a tool gave back."""
+        return [item_text(item) for item in self.items]
+
+
+class Mock:
+    """A mock of the API: usable with `with`, `async with`, or until `close()`; two never meet.
+
+    Whoever calls it belongs to one project, whatever their key. Options are those of the command line, as Python
+    values: `Mock(seed=7, clock="2026-11-20T12:00:00Z", pacing=(0.3, 60), set={"done_sentinel": "on"})`; the environment
+    has no say. `scenario` is a file or several, or what a file would hold; `model` is an object with `respond(prompt)`,
+    or a function of the prompt, that returns what `reply` takes.
+    """
+
+    def __init__(self, *, model: Any = None, scenario: Any = None, **options: Any) -> None:
+        held = isinstance(scenario, Mapping)
+        self._host = Host(options if held else {**options, "scenario": scenario}, model)
+        self._project = DEFAULT_PROJECT
+        self.clock = MockClock(self._control)
+        if held:
+            self.play(scenario)
+
+    @classmethod
+    def tenant(cls, host: Host, key: str) -> Mock:
+        """Return a view on the project of a key, among others on one host; it must not be closed itself."""
+        view = cls.__new__(cls)
+        view._host, view._project = host, host.tenant(key)
+        view.clock = MockClock(view._control)
+        return view
+
+    # --- reaching it -------------------------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """What a client is given as its base URL; asking for it starts the server."""
+        return f"{self.url}/v1"
+
+    @property
+    def url(self) -> str:
+        """Where the server is, control API included."""
+        return self._host.origin
+
+    def transport(self) -> Any:
+        """Return a transport for a `Client` or `AsyncClient` of httpx or httpx2: no socket, streams in time."""
+        return self._host.inprocess
+
+    def respx(self, request: Any) -> Any:
+        """Answer a request; a side effect for routers of respx and the like, whatever the request's host."""
+        return self._host.inprocess(request)
+
+    # --- what it says ------------------------------------------------------------------------------------------
+
+    def reply(self, *replies: Any) -> None:
+        """Queue what the next turns say, one reply each: a text, an item, a list of items, or any other reply.
+
+        Raises MockError, and queues nothing, for what the API could not send.
+        """
+        self.script([line_of(reply) for reply in replies])
+
+    def script(self, lines: Any) -> None:
+        """Queue lines as in a scenario file: `{"when": …, "reply": …, "pacing": …, "times": …}`."""
+        self._control("POST", "/script", {"lines": list(lines)})
+
+    def play(self, scenario: Mapping[str, Any] | str | PathLike[str]) -> None:
+        """Let a scenario answer from now on what no queued line answers: a file, or what it would hold."""
+        self._control("PUT", "/scenario", dict(scenario) if isinstance(scenario, Mapping) else _opened(scenario))
+
+    @property
+    def queued(self) -> list[dict[str, Any]]:
+        """The queued lines that still wait, first one first, each with how often it was `used`."""
+        return list(self._control("GET", "/scenario")["queue"])
+
+    # --- what it knows -----------------------------------------------------------------------------------------
+
+    def context(self, response_id: str) -> Context:
+        """Return what the model saw for a stored response."""
+        return Context(self._control("GET", f"/responses/{response_id}/context"))
+
+    def responses(
+        self, *, model: str | None = None, status: str | None = None, conversation: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return all stored responses, newest first, as the API shows them."""
+        where = {"model": model, "status": status, "conversation": conversation}
+        return self._listed("/responses", {key: value for key, value in where.items() if value is not None})
+
+    def conversations(self) -> list[dict[str, Any]]:
+        """Return all conversations, newest first."""
+        return self._listed("/conversations", {})
+
+    def _listed(self, path: str, where: Mapping[str, str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        more = {**where, "limit": str(PAGE)}
+        while True:
+            page = self._control("GET", f"{path}?{'&'.join(f'{key}={value}' for key, value in more.items())}")
+            found += page["data"]
+            if not page["has_more"]:
+                return found
+            more["after"] = page["last_id"]
+
+    # --- its whole state ---------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state as one JSON document."""
+        return dict(self._control("GET", "/snapshot"))
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put a snapshot's state in place of what there is."""
+        self._control("PUT", "/snapshot", snapshot)
+
+    def reset(self, *parts: str) -> None:
+        """Forget everything, or only `state`, `scenario` (the queue included), `clock`; ids start over."""
+        self._control("POST", "/reset", {"only": list(parts)} if parts else {})
+
+    def _control(self, method: str, path: str, body: Any = None) -> Any:
+        return self._host.control(self._project, method, path, body)
+
+    # --- its life ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop the server and forget everything; whatever is asked afterwards raises MockError."""
+        self._host.close()
+
+    def __enter__(self) -> Mock:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def __aenter__(self) -> Awaitable[Mock]:
+        return at_once(self)
+
+    def __aexit__(self, *failure: object) -> Awaitable[None]:
+        self.close()
+        return at_once(None)
+
+
+def _opened(path: str | PathLike[str]) -> Any:
+    """Return what a scenario file holds; raises MockError that names the first mistake and its line."""
+    try:
+        document = read(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MockError(f"The scenario {path} can't be read: {error}.") from None
+    if document.mistakes:
+        raise MockError(f"{path}:{document.mistakes[0]}", param=document.mistakes[0].path)
+    return document.value

@@ -1,0 +1,160 @@
+"""Answers without a socket: one transport for the clients of httpx and httpx2, sync and async, streams in time.
+
+A request is answered by the same call as one that came over a socket, with the same status, headers and bytes; only
+what belongs to a connection (`transfer-encoding`) is not there. The library is that of the request.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qsl
+
+import anyio
+
+from mockserver.transport.app import MockApp
+from mockserver.transport.http import Answer, Call, Piece, pieces, within
+from mockserver.transport.stamp import date
+from mockserver.wire.errors import APIError, MockError
+
+
+class InProcess:
+    """What `httpx.Client`, `httpx.AsyncClient` and those of httpx2 take as their `transport`.
+
+    Called with a request it is a side effect for mock routers such as respx.
+    """
+
+    def __init__(self, app: MockApp) -> None:
+        self._app = app
+        self._refusal: str | None = None
+
+    def refuse(self, why: str) -> None:
+        """Answer no more: whoever asks gets a MockError that says why."""
+        self._refusal = why
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a request of a sync client."""
+        return self._answered(request, request.read())
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer a request of an async client."""
+        return self._answered(request, await request.aread())
+
+    def __call__(self, request: Any) -> Any:
+        """Answer a request whose body was read; the response can be read by either kind of client."""
+        return self._answered(request, request.read())
+
+    def _answered(self, request: Any, body: bytes) -> Any:
+        if self._refusal is not None:
+            raise MockError(self._refusal)
+        call, refusal = _call(request), None
+        try:
+            call.body = within(body, self._app.engine.settings.max_body_bytes)
+        except APIError as error:
+            refusal = error
+        answer, headers = self._app.answer(call, refusal)
+        library = _library(_kind(request))
+        stream = _stream_class(library)(answer, request, library)
+        dated = [(b"date", date(int(time.time()))), *headers]
+        return library.Response(answer.status, headers=dated, stream=stream, request=request, extensions=_EXTENSIONS)
+
+    def close(self) -> None:
+        """Do nothing: the mock outlives its clients."""
+
+    async def aclose(self) -> None:
+        """Do nothing: the mock outlives its clients."""
+
+    def __enter__(self) -> InProcess:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> InProcess:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.aclose()
+
+
+_EXTENSIONS = {"http_version": b"HTTP/1.1"}
+
+
+class Delivery:
+    """The body of an answer on its way; who closes it before its end has left, as one who closes a connection."""
+
+    def __init__(self, answer: Answer, request: Any, library: ModuleType) -> None:
+        self._request, self._library = request, library
+        self._patience = (request.extensions.get("timeout") or {}).get("read")
+        self._pieces = iter(()) if request.method == "HEAD" else pieces(answer)
+        self._left = answer.left
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, Piece):
+                yield self._sent(piece)
+            else:
+                time.sleep(self._wait(piece))
+                self._check(piece)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, Piece):
+                yield self._sent(piece)
+            else:
+                await anyio.sleep(self._wait(piece))
+                self._check(piece)
+
+    def _sent(self, piece: Piece) -> bytes:
+        if not piece.more:
+            self._left = None
+        return piece.body
+
+    def _wait(self, seconds: float) -> float:
+        return seconds if self._patience is None else min(seconds, self._patience)
+
+    def _check(self, seconds: float) -> None:
+        """Raise the client's own timeout when it would not have waited so long for the next bytes."""
+        if self._wait(seconds) < seconds:
+            self.close()
+            raise self._library.ReadTimeout("The read operation timed out", request=self._request)
+
+    def close(self) -> None:
+        """Leave, unless all of it has been read."""
+        left, self._left = self._left, None
+        if left is not None:
+            left()
+
+    async def aclose(self) -> None:
+        """Leave, unless all of it has been read."""
+        self.close()
+
+
+def _call(request: Any) -> Call:
+    headers = {name.lower(): value for name, value in request.headers.raw}
+    pairs = parse_qsl(request.url.query.decode("latin-1"), keep_blank_values=True)
+    return Call(request.method, request.url.path, pairs, headers)
+
+
+def _kind(request: object) -> type:
+    return type(request)
+
+
+@lru_cache(maxsize=64)
+def _library(kind: type) -> ModuleType:
+    """Return the library that a class of requests belongs to; a class derived from its own counts as well."""
+    roots = (sys.modules[one.__module__.partition(".")[0]] for one in kind.__mro__)
+    found = next((root for root in roots if hasattr(root, "SyncByteStream")), None)
+    if found is None:
+        raise TypeError(f"the mock's transport takes requests of httpx and httpx2, not of {kind.__module__}")
+    return found
+
+
+@lru_cache(maxsize=4)
+def _stream_class(library: ModuleType) -> type:
+    """Return the class of bodies that a library takes from its transports."""
+    return type("Delivery", (Delivery, library.SyncByteStream, library.AsyncByteStream), {})
