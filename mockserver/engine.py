@@ -134,8 +134,9 @@ class Engine:
         operation.changes += turn.learned
         if reply is WARM:
             turn.node.summary.turn = admission.before.turn  # nobody has spoken
-        if near is not None and turn.stored:
-            operation.changes += near.ancestors(turn.node.parent)
+        if near is not None:
+            near.seen = operation.ordinal
+            operation.changes += near.ancestors(turn.node.parent) if turn.stored else []
         turn.node.streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
         delivery, body = self._laid_out(turn, request, reply)
         if delivery.running or turn.final["background"]:

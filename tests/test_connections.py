@@ -247,6 +247,13 @@ def test_X4_a_conversation_is_allowed(frames: Frames) -> None:
     assert [item["role"] for item in drive.items(id)["data"]] == ["assistant", "user"]
 
 
+def test_a_reset_is_a_reset_for_open_sockets_too(frames: Frames) -> None:
+    first = frames.create("one", store=False)
+    frames.engine.levers.reset("p")
+    assert code(frames.create(previous_response_id=first["id"])) == "previous_response_not_found"
+    assert frames.create("one")["id"].replace("00", "01") == first["id"].replace("00", "01"), "ids come again"
+
+
 # --- Lanes -------------------------------------------------------------------------------------------------------
 
 

@@ -91,3 +91,15 @@ def test_a_view_has_both_and_lists_only_what_is_stored(near: Nearby) -> None:
     assert read_node(view, "r0")
     assert read_node(view, "r1")
     assert [record.id for record in view.scan("response")] == ["r0"]
+
+
+def test_a_project_that_begins_anew_is_forgotten(near: Nearby) -> None:
+    near.seen = 3
+    near.keep(None, "r1", node("r1"))
+    near.meet(4)
+    near.meet(4)
+    assert live(near, "r1"), "a call that does not get through has no number of its own"
+    near.meet(0)
+    assert len(near) == 0
+    assert near.latest(None) is None
+    near.release("r1")

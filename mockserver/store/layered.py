@@ -19,10 +19,18 @@ class Nearby:
         self._records: dict[tuple[str, str], bytes] = {}
         self._latest: dict[Hashable, str] = {}
         self._holders: Counter[str] = Counter()  # node id → how many lanes, turns under way and children need it
+        self.seen = -1  # the number of the project's call that last got through
 
     def get(self, kind: str, id: str) -> bytes | None:
         """Return a record's document, None when it is not one of the connection's."""
         return self._records.get((kind, id))
+
+    def meet(self, ordinal: int) -> None:
+        """Forget everything when the project has begun anew: its calls are counted from 0, and ids come again."""
+        if ordinal <= self.seen:
+            self._records.clear()
+            self._latest.clear()
+            self._holders.clear()
 
     def __len__(self) -> int:
         return len(self._records)
