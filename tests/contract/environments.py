@@ -38,7 +38,7 @@ def agents_python() -> Path:
 @pytest.fixture(scope="session")
 def node_client() -> Path:
     """The directory from which a program of node finds the client."""
-    return node_packages("openai-node", "openai@^7")
+    return node_packages("openai-node-ws", "openai@^7", "ws@^8")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tests.contract.recorder import CUT, Recorder, Socket, recording
 from tests.serving import FROZEN, KEY, Served, serving
 
 PROGRAM = Path(__file__).with_name("socket_guide.py")
+NODE_PROGRAM = Path(__file__).with_name("node") / "sockets.mjs"
 LIMIT_S = 120
 
 
@@ -44,11 +45,16 @@ def through(behind: Served) -> Iterator[Served]:
 
 
 def run_program(python: Path, base_url: str, control: str, *options: str, key: str, cut: str = "") -> str:
-    """Run the examples as the project of this key; returns what was printed."""
+    """Run the examples for Python as the project of this key; returns what was printed."""
+    return run([str(python), str(PROGRAM), *options], base_url, control, key=key, cut=cut)
+
+
+def run(command: list[str], base_url: str, control: str, *, key: str, cut: str = "") -> str:
+    """Run examples to their end, which must be a good one."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
     told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control, "UNDERSTUDY_CUT": cut}
     done = subprocess.run(
-        [str(python), str(PROGRAM), *options],
+        command,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -63,21 +69,37 @@ def run_program(python: Path, base_url: str, control: str, *options: str, key: s
 def test_the_same_frames_either_way(
     clients: Mapping[int, Path], direct: Served, behind: Served, through: Served, major: int, kind: str
 ) -> None:
-    options = ["--async"] * (kind == "async")
-    key = f"sockets-{major}-{kind}"
+    def ask(base_url: str, control: str) -> None:
+        options = ["--async"] * (kind == "async")
+        printed = run_program(clients[major], base_url, control, *options, key=f"sockets-{major}-{kind}")
+        assert printed.splitlines()[-1].startswith(f"10 of 10 hold with openai {major}.")
+
+    assert compared(ask, direct, behind, through) == 12
+    kept = through.control("GET", "/responses", key=f"sockets-{major}-{kind}")
+    assert kept["data"] == [], "the proxy keeps nothing"
+
+
+def test_the_same_frames_for_node(node_client: Path, direct: Served, behind: Served, through: Served) -> None:
+    def ask(base_url: str, control: str) -> None:
+        printed = run(["node", str(NODE_PROGRAM), str(node_client)], base_url, control, key="sockets-node")
+        assert printed.splitlines()[-1].startswith("4 of 4 hold with openai 7.")
+
+    assert compared(ask, direct, behind, through) == 8
+
+
+def compared(ask: Callable[[str, str], None], direct: Served, behind: Served, through: Served) -> int:
+    """Ask both ways, compare what went over the sockets, and return how many there were."""
     seen: list[Recorder] = []
     for port, control in ((direct.port, direct.origin), (through.port, behind.origin)):
         with recording(port) as recorder:
-            printed = run_program(clients[major], recorder.base_url, control, *options, key=key)
-        assert printed.splitlines()[-1].startswith(f"10 of 10 hold with openai {major}.")
+            ask(recorder.base_url, control)
         seen.append(recorder)
     plain, relayed = seen
-    assert len(plain.sockets) == len(relayed.sockets) == 12
     for one, other in zip(plain.sockets, relayed.sockets, strict=True):
         assert (other.path, other.status, other.asked) == (one.path, one.status, one.asked)
-        assert other.answered == one.answered and one.answered
+        assert other.answered == one.answered
         assert other.closes == one.closes
-    assert through.control("GET", "/responses", key=key)["data"] == [], "the proxy keeps nothing"
+    return len(plain.sockets)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
