@@ -9,25 +9,34 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from mockserver.control import effects
+from mockserver.control.effects import FOREVER, Act, Cut, Effect, Garble
+from mockserver.control.faults import Called
+from mockserver.control.journal import CLOSED, CUT, DELIVERED, DISCONNECTED, Exchange
 from mockserver.core import steering
 from mockserver.core.admission import known_model
 from mockserver.core.lanes import Lanes, Start
 from mockserver.core.steering import Steer
-from mockserver.core.turn import Emit, Step, Turn, Wait, duration
+from mockserver.core.turn import Emit, Step, Turn, Wait
 from mockserver.engine import Engine
+from mockserver.logbook import Account
 from mockserver.store.layered import Nearby
 from mockserver.wire import echo, events, frames
+from mockserver.wire.encoding import json_compact
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event
 from mockserver.wire.frames import Frame, Lane
+from mockserver.wire.named_errors import MODEL
 
 log = logging.getLogger("understudy")
 
+PATH = "/v1/responses"
 LIFETIME_S = 3600.0
 REMEMBERED = 256  # responses of this connection whose end is still known, for those who come too late
 MOST_WAITING = 1024  # frames, and bytes of them, that wait for their lanes before no more are read
@@ -44,14 +53,17 @@ class Say(NamedTuple):
 class Playback:
     """A turn on its way over its lane: `steps` up to `at` were handed out, the next event has `number`.
 
-    `told` counts the events about steering among those before: they share the counter of the turn. Spec: X6.
+    `told` counts the events about steering among those before: they share the counter of the turn. Spec: X6. `engine`
+    tells the turn's `account` what it does.
     """
 
     lane: Lane
     turn: Turn
     request: dict[str, Any]
-    steps: list[Step]
+    steps: list[Act]
     running: bool
+    engine: Engine
+    account: Account
     at: int = 0
     number: int = 0
     told: int = 0
@@ -73,6 +85,14 @@ class Playback:
 Out = Say | Playback
 
 
+class Asked(NamedTuple):
+    """A frame that waits for its lane, its size in bytes, and its account in the journal."""
+
+    frame: Frame
+    size: int
+    account: Account
+
+
 class Ended(NamedTuple):
     """What is remembered of a turn that is over."""
 
@@ -82,10 +102,11 @@ class Ended(NamedTuple):
 
 
 class Connection:
-    """What one socket knows."""
+    """What one socket knows; `headers` are those of its handshake."""
 
-    def __init__(self, engine: Engine, project: str) -> None:
+    def __init__(self, engine: Engine, project: str, headers: Mapping[bytes, bytes] | None = None) -> None:
         self._engine, self._project = engine.over_sockets(), project
+        self._headers = headers or {}
         self._rules = engine.rules
         self._near = Nearby()
         self._lanes = Lanes()
@@ -113,18 +134,27 @@ class Connection:
     def receive(self, data: bytes) -> list[Out]:
         """Take a frame in; returns what is to be said and played because of it."""
         lane: Lane = None
+        account: Account | None = None
         try:
             frame = frames.read(data)
             if frame["type"] != frames.CREATE:
                 return [_OTHERS[frame["type"]](self, frame)]
+            account = self._account(data)
             lane = frames.lane_of(frame)
-            starts = self._lanes.submit(lane, (frame, len(data)))
+            starts = self._lanes.submit(lane, Asked(frame, len(data), account))
         except (APIError, MockError) as error:
-            return [self._refusal(error, lane)]
+            return [self._refusal(error, lane, account or self._account(data))]
         self._waiting_bytes += len(data)
         return self._started(starts)
 
-    def _refusal(self, error: APIError | MockError, lane: Lane) -> Say:
+    def _account(self, body: bytes) -> Account:
+        """Begin the account of what a frame asks for: the same that a POST would."""
+        exchange = Exchange("websocket", "POST", PATH, headers=self._headers, body=body)
+        return self._engine.logbook.account(exchange)
+
+    def _refusal(self, error: APIError | MockError, lane: Lane, account: Account) -> Say:
+        account.exchange.events, account.exchange.ended = 1, DELIVERED
+        account.answered(self._project, error.status, error)
         return Say([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
 
     def _started(self, starts: Iterable[Start]) -> list[Out]:
@@ -132,35 +162,40 @@ class Connection:
         outs: list[Out] = []
         todo = deque(starts)
         while todo:
-            lane, (frame, size) = todo.popleft()
-            self._waiting_bytes -= size
+            lane, asked = todo.popleft()
+            self._waiting_bytes -= asked.size
             try:
-                outs += self._begun(lane, frame)
+                outs += self._begun(lane, asked)
             except Exception as failure:
                 error = _as_error(failure)
-                self._missed(lane, frame.get("previous_response_id"))
-                outs.append(self._refusal(error, lane))
+                self._missed(lane, asked.frame.get("previous_response_id"))
+                outs.append(self._refusal(error, lane, asked.account))
                 todo.extend(self._lanes.ended(lane))
         return outs
 
-    def _begun(self, lane: Lane, frame: Frame) -> list[Out]:
-        request = self._engine.judged_frame(frame)
+    def _begun(self, lane: Lane, asked: Asked) -> list[Out]:
+        account = asked.account
+        self._engine.hazards.strike_call(self._project, account.exchange, partial(_called, asked))
+        request = self._engine.judged_frame(asked.frame)
         parent = request.get("previous_response_id")
         waiting_lane, steers = self._queued.get(parent or "", (None, []))
         if steers and waiting_lane == lane:
             request = steering.prepended(request, steers)
-            playback = self._answered(lane, request)
+            playback = self._answered(lane, request, account)
             del self._queued[parent or ""]
         else:
-            playback = self._answered(lane, request)
+            playback = self._answered(lane, request, account)
         return [*self._given_back(lane), playback]
 
-    def _answered(self, lane: Lane, request: dict[str, Any]) -> Playback:
+    def _answered(self, lane: Lane, request: dict[str, Any], account: Account) -> Playback:
         """Have a request answered; the parent is captured before anything is said. Spec: R4.11."""
         if self._rules.zdr == "on":
             request = {**request, "store": False}
-        delivery = self._engine.answer(self._project, request, self._near)
-        playback = Playback(lane, delivery.turn, request, delivery.steps, delivery.running)
+        engine = self._engine.told_to(account.exchange)
+        delivery = engine.answer(self._project, request, self._near)
+        steps = _struck(delivery.steps, account.exchange.effects)
+        account.answered(self._project, 200)
+        playback = Playback(lane, delivery.turn, request, steps, delivery.running, engine, account)
         self._near.hold(playback.turn.node.parent)
         self._active[delivery.id] = playback
         return playback
@@ -190,24 +225,33 @@ class Connection:
 
     # --- Turns in time -----------------------------------------------------------------------------------------
 
-    def advance(self, playback: Playback) -> Step | None:
+    def advance(self, playback: Playback) -> Act | None:
         """Return what a turn does next, its events as frames, None when it is over.
 
         Before its last events leave, the turn is written: whoever has read them finds it (read your writes).
         """
         if playback.at == len(playback.steps):
+            if playback.turn.id in self._active:  # a fault took its last events
+                self._commit(playback)
             return None
         step = playback.steps[playback.at]
         playback.at += 1
         if isinstance(step, Wait):
             return step
+        if isinstance(step, Cut):
+            self._leave(playback, CUT if step.code is None else CLOSED)
+            return step
         told = playback.told
-        playback.number += len(step.events)
+        events = [step.event] if isinstance(step, Garble) else step.events if isinstance(step, Emit) else []
+        playback.number += len(events)
+        playback.account.exchange.events += len(events)
         if playback.at == len(playback.steps):
             self._commit(playback)
+        if isinstance(step, Garble):
+            return Garble(self._framed(step.event, told, playback.lane))
         if playback.lane is None and not told and playback.turn.final["error"] is None:
             return step  # as it is
-        return Emit([self._framed(event, told, playback.lane) for event in step.events])
+        return Emit([self._framed(event, told, playback.lane) for event in events])
 
     def _framed(self, event: Event, told: int, lane: Lane) -> Event:
         if told:
@@ -218,7 +262,8 @@ class Connection:
 
     def _commit(self, playback: Playback) -> None:
         if playback.running:
-            self._engine.finish(self._project, playback.turn.id)
+            playback.engine.finish(self._project, playback.turn.id)
+        playback.account.end(DELIVERED)
         del self._active[playback.turn.id]
         self._remember(playback)
 
@@ -226,7 +271,7 @@ class Connection:
         """Note that time has passed; a turn that the clock has ended waits no more."""
         if self._engine.interrupted(self._project, playback.turn.id, playback.number) is not None:
             rest = playback.steps[playback.at :]
-            playback.steps[playback.at :] = [step for step in rest if isinstance(step, Emit)]
+            playback.steps[playback.at :] = [step for step in rest if step == FOREVER or not isinstance(step, Wait)]
 
     def finished(self, playback: Playback) -> list[Out]:
         """Return what follows a turn whose last events were sent: its successor, or what waited for its lane."""
@@ -245,10 +290,14 @@ class Connection:
 
     def leave(self) -> None:
         """Note that the client is gone: turns under way go on or are cancelled, the rest is forgotten. Spec: R9.20."""
-        for playback in self._active.values():
-            if playback.running:
-                self._engine.leave(self._project, playback.turn.id)
-        self._active.clear()
+        for playback in list(self._active.values()):
+            self._leave(playback, DISCONNECTED)
+
+    def _leave(self, playback: Playback, how: str) -> None:
+        del self._active[playback.turn.id]
+        if playback.running:
+            playback.engine.leave(self._project, playback.turn.id)
+        playback.account.end(how)
 
     # --- Steering ----------------------------------------------------------------------------------------------
 
@@ -299,8 +348,9 @@ class Connection:
             return
         kept = sum(event["type"] == "response.output_item.done" for event in [*past, *ahead[:stop]])
         rest = _first(playback.steps[playback.at :], stop)
-        turn = self._engine.stop_early(
-            self._project, playback.turn, playback.request, kept, self._near, seconds=duration(rest)
+        seconds = sum(step.seconds for step in rest if isinstance(step, Wait) and step != FOREVER)
+        turn = playback.engine.stop_early(
+            self._project, playback.turn, playback.request, kept, self._near, seconds=seconds
         )
         playback.turn = turn
         final = echo.without_billing(turn.final)
@@ -311,9 +361,12 @@ class Connection:
     def _successor(self, playback: Playback) -> Out:
         """Return the turn that goes on with what was submitted, or why there is none. Spec: R4.16 B."""
         id, lane = playback.turn.id, playback.lane
+        request = steering.successor(playback.request, id, playback.steers)
+        account = self._account(json_compact(request))
         try:
-            return self._answered(lane, steering.successor(playback.request, id, playback.steers))
+            return self._answered(lane, request, account)
         except Exception as failure:
+            self._refusal(_as_error(failure), lane, account)
             message = _as_error(failure).message
             self._missed(lane, id)
             return self._uncommitted(playback.steers, message, lane)
@@ -371,9 +424,24 @@ def _steer_id(response_id: str, number: int) -> str:
     return "steer_" + blake2b(f"{response_id}/{number}".encode(), digest_size=16).hexdigest()
 
 
-def _first(steps: list[Step], count: int) -> list[Step]:
+def _called(asked: Asked) -> Called:
+    """Return a frame as faults see it."""
+    model = asked.frame.get("model")
+    return Called("POST", PATH, "websocket", asked.size, model if isinstance(model, str) else MODEL)
+
+
+def _struck(steps: list[Step], struck: list[Effect]) -> list[Act]:
+    """Return a delivery as faults leave it."""
+    if not struck:
+        return [*steps]
+    seconds = effects.delay(struck)
+    acts = effects.on_steps(steps, struck, lambda event: frames.text(event).encode())
+    return [Wait(seconds), *acts] if seconds else acts
+
+
+def _first(steps: list[Act], count: int) -> list[Act]:
     """Return the beginning of a delivery: so many events, and the waiting between them."""
-    kept: list[Step] = []
+    kept: list[Act] = []
     for step in steps:
         if count == 0:
             break

@@ -145,7 +145,9 @@ class Engine:
             )
         else:
             kept = body if turn.stored else None
-            operation.changes += lifecycle.commit(state, turn.node, kept, operation.ordinal, self.rules)
+            operation.changes += lifecycle.commit(
+                state, turn.node, kept, operation.ordinal, self.rules, admission.again
+            )
         operation.changes += note_use(request, self.rules, now)
         if admission.dropped and turn.stored:
             operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
@@ -251,6 +253,8 @@ class Engine:
             node = steering.shortened(Layered(near, at.state), turn.node, kept)
             stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
             at.changes += steering.restated(at.state, stopped, at.now + seconds)
+            if self.exchange is not None:
+                self.exchange.turn = stopped
             return stopped
 
         return self._calls.write(project, work)

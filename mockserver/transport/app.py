@@ -14,6 +14,7 @@ from threading import RLock
 from starlette.types import Receive, Scope, Send
 
 from mockserver.connections import Connection
+from mockserver.control.journal import DELIVERED
 from mockserver.engine import Engine
 from mockserver.model import tokens
 from mockserver.settings import SettingError, Settings
@@ -77,6 +78,8 @@ class MockApp:
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
         call = Call("GET", scope["path"], [], dict(scope["headers"]))
+        account = self.engine.logbook.account(asked(call))
+        call.exchange.transport, project = "websocket", ""
         await receive()
         try:
             if call.path != SOCKETS:
@@ -84,8 +87,13 @@ class MockApp:
             if self.engine.rules.websocket == "off":
                 raise frames.switched_off()
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-            connection = Connection(self.engine, project)
+            self.engine.hazards.strike_call(project, call.exchange, partial(called, call), named="GET")
+            connection = Connection(self.engine, project, call.headers)
+            account.exchange.ended = DELIVERED
+            account.answered(project, 101)
         except (APIError, MockError) as error:
+            account.exchange.ended = DELIVERED
+            account.answered(project, error.status, error)
             await Refusal(error, self._headers(call, error))(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()

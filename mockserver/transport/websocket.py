@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.types import Message, Receive, Send
 
 from mockserver.connections import Connection, Out, Playback, Say
-from mockserver.core.turn import Wait
+from mockserver.control.effects import Cut, Garble, broken_json
+from mockserver.core.turn import Emit, Wait
+from mockserver.transport.abort import Abort
 from mockserver.wire import frames
 from mockserver.wire.events import Event
 
@@ -29,6 +32,9 @@ NORMAL = 1000
 
 class Socket:
     """One accepted WebSocket. `shared` says that other processes serve the same projects."""
+
+    _main: asyncio.Task[Any] | None = None
+    _broken = _torn = False
 
     def __init__(self, connection: Connection, receive: Receive, send: Send, *, shared: bool = False) -> None:
         self._connection = connection
@@ -46,7 +52,8 @@ class Socket:
         self._clock_moved.set()
 
     async def serve(self) -> None:
-        """Accept, and serve until one side closes."""
+        """Accept, and serve until one side closes. Raises Abort when a fault breaks the connection off."""
+        self._main = asyncio.current_task()
         await self._send({"type": "websocket.accept"})
         self._keep(self._watch())
         try:
@@ -55,12 +62,17 @@ class Socket:
                 while self._connection.congested and not self._gone:
                     self._room.clear()
                     await self._room.wait()
-        except OSError:
-            pass  # the client went away while it was written to
+        except (OSError, Broken):
+            pass  # the client went away while it was written to, or a fault struck
+        except asyncio.CancelledError:
+            if not self._broken:
+                raise
         finally:
             for task in self._tasks:
                 task.cancel()
             self._connection.leave()
+        if self._torn:
+            raise Abort
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -72,7 +84,7 @@ class Socket:
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             self._gone = True
-            if not isinstance(failure, OSError):  # what a write raises once the client is gone
+            if not isinstance(failure, OSError | Broken):  # an OSError is what a write raises once the client is gone
                 log.error("a fault of the mock: WebSocket", exc_info=failure)
         self._room.set()
 
@@ -111,9 +123,13 @@ class Socket:
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
         connection = self._connection
         while (step := connection.advance(playback)) is not None:
-            if not isinstance(step, Wait):
+            if isinstance(step, Emit):
                 await self._say(step.events)
-            elif wake is not None:
+            elif isinstance(step, Garble):
+                await self._say_broken(step.event)
+            elif isinstance(step, Cut):
+                await self._break(step.code)
+            elif isinstance(step, Wait) and wake is not None:
                 await _rest(step.seconds, wake)
                 connection.waited(playback)
         self._room.set()
@@ -132,6 +148,26 @@ class Socket:
             for event in events:
                 await send({"type": "websocket.send", "text": frames.text(event)})
 
+    async def _say_broken(self, event: Event) -> None:
+        async with self._lock:
+            await self._send({"type": "websocket.send", "text": broken_json(frames.text(event).encode()).decode()})
+
+    async def _break(self, code: int | None) -> NoReturn:
+        """End the connection here: with a close frame of this code, or by dropping it."""
+        self._broken, self._torn = True, code is None
+        mine = asyncio.current_task()
+        for task in self._tasks - {mine}:
+            task.cancel()
+        if code is not None:
+            await self._send({"type": "websocket.close", "code": code})
+        if self._main is not None and self._main is not mine:
+            self._main.cancel()
+        raise Broken
+
+
+class Broken(Exception):
+    """A fault has ended the connection."""
+
 
 def _data(message: Message) -> bytes:
     """Return a frame's bytes, text or binary."""
@@ -143,4 +179,4 @@ async def _rest(seconds: float, wake: asyncio.Event) -> None:
     """Wait, unless woken before."""
     wake.clear()
     with suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), seconds)
+        await asyncio.wait_for(wake.wait(), seconds if seconds < math.inf else None)
