@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.contract.recorder import CUT, Recorder, Socket, recording
+from tests.contract.recorder import CUT, Recorder, Socket, messages, recording
 from tests.serving import FROZEN, KEY, Served, serving
 
 PROGRAM = Path(__file__).with_name("socket_guide.py")
@@ -89,12 +90,14 @@ def test_the_same_frames_for_node(node_client: Path, direct: Served, behind: Ser
 
 def compared(ask: Callable[[str, str], None], direct: Served, behind: Served, through: Served) -> int:
     """Ask both ways, compare what went over the sockets, and return how many there were."""
-    seen: list[Recorder] = []
-    for port, control in ((direct.port, direct.origin), (through.port, behind.origin)):
+
+    def recorded(port: int, control: str) -> Recorder:
         with recording(port) as recorder:
             ask(recorder.base_url, control)
-        seen.append(recorder)
-    plain, relayed = seen
+        return recorder
+
+    with ThreadPoolExecutor(2) as pool:
+        plain, relayed = pool.map(recorded, (direct.port, through.port), (direct.origin, behind.origin))
     for one, other in zip(plain.sockets, relayed.sockets, strict=True):
         assert (other.path, other.status, other.asked) == (one.path, one.status, one.asked)
         assert other.answered == one.answered
@@ -219,3 +222,14 @@ def test_an_instance_that_stops_says_so_through_the_proxy() -> None:
                 socket.recv(10)
             closes.append(closed.value.rcvd)
     assert closes[0] is not None and closes[0] == closes[1] and closes[0].code == 1012
+
+
+def test_a_proxy_that_stops_says_so_to_both_sides() -> None:
+    with serving() as mock, recording(mock.port) as recorder, serving("--upstream", recorder.base_url) as proxy:
+        socket = connect(proxy.base_url.replace("http", "ws", 1) + "/responses", proxy=None).__enter__()
+        proxy.stop()
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(10)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+        (seen,) = recorder.sockets
+        assert messages(bytes(seen.sent), kinds=(8,)) == [(1012).to_bytes(2, "big")]
