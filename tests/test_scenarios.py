@@ -17,6 +17,7 @@ from mockserver.store.memory import MemoryStore
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import MockError
 from tests.driving import NOON, Driver, refused, text_of
+from tests.sockets import Frames
 
 ECHO = "Mock reply to: hello [1 items in context]"
 
@@ -295,3 +296,18 @@ def test_a_plain_function_is_a_model() -> None:
         drive = Driver(Engine(Settings(clock=NOON), model=model))
         drive.script(line("queued"))
         assert [said(drive), said(drive)] == ["queued", "HELLO"]
+
+
+# --- sockets ----------------------------------------------------------------------------------------------------
+
+
+def test_R4_5_sockets_share_the_scenario_its_counts_and_strictness() -> None:
+    frames = Frames(Engine(Settings(clock=NOON, strict=True)))
+    drive = Driver(frames.engine, project=frames.project)
+    lines = [line("framed", transport="websocket", times=1), line("http", transport="http")]
+    drive.engine.levers.set_scenario(frames.project, {"lines": lines})
+    assert text_of(frames.create("hello", store=False)["output"][-1]) == "framed" and said(drive) == "http"
+    refusal = frames.send("hello")[-1]
+    assert (refusal["type"], refusal["error"]["type"]) == ("error", "mock_error")
+    assert "lines[0] (1 of 1 keys hold): it was used as often as" in refusal["error"]["message"]
+    assert drive.engine.levers.scenario(frames.project)["unused"] == []
