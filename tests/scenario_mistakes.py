@@ -75,6 +75,8 @@ SHAPES = [
     Wrong(output({"type": "function_call"}), f"{ITEM}.name", "no name"),
     Wrong(output({**CALL, "arguments": 1}), f"{ITEM}.arguments", "a text or an object"),
     Wrong(output({**CALL, "id": "msg_1"}), f"{ITEM}.id", "begin with 'fc'"),
+    Wrong(output({**CALL, "status": "{{ turn }}"}), f"{ITEM}.status", "completed"),
+    Wrong(line(when={"transport": "{{ turn }}"}), "lines[0].when.transport", "websocket"),
     Wrong(output({**CALL, "status": "done"}), f"{ITEM}.status", "completed"),
     Wrong(output({"type": "message"}), ITEM, "either text or content"),
     Wrong(output({"type": "message", "text": "a", "role": "user"}), f"{ITEM}.role", "assistant"),

@@ -24,7 +24,7 @@ def test_every_mistake_is_found() -> None:
 
 
 def test_a_text_with_a_template_may_stand_wherever_a_text_may() -> None:
-    item = {"type": "function_call", "name": "{{ metadata.tool }}", "id": "{{ metadata.id }}", "status": "{{ turn }}"}
+    item = {"type": "function_call", "name": "{{ metadata.tool }}", "id": "{{ metadata.id }}"}
     assert not list(mistakes_of({"lines": [{"reply": {"output": [item]}}]}))
 
 

@@ -44,7 +44,7 @@ def test_it_takes_what_the_api_can_send(name: str) -> None:
     [
         line(when={"turn": 3, "conversation": "conv_1", "tool_output": {"name": "f"}}, times=None, pacing={}),
         reply(error={"code": "rate_limit_exceeded", "param": None, "headers": {"retry-after": "1"}}),
-        reply(output=[{"type": "function_call", "name": "{{ metadata.tool }}", "status": "{{ turn }}"}]),
+        reply(output=[{"type": "function_call", "name": "{{ metadata.tool }}", "call_id": "{{ turn }}"}]),
         reply(json=[None, {"a": 1}], reasoning="Think."),
         {"$schema": "scenario.schema.json", "seed": -3, "lines": []},
     ],

@@ -127,7 +127,7 @@ def _outcomes(items: list[Item]) -> Iterator[Finding]:
         failed = bool(item.get(failure))
         if failed and item.get(success):
             yield number, success, f"can't stand beside {failure}: it either failed or it did not"
-        if failed and item.get("status") not in (None, "failed") and not templated(item["status"]):
+        if failed and item.get("status") not in (None, "failed"):
             yield number, "status", f"must be failed, for there is an {failure}"
         if kind == "mcp_call" and not failed and item.get("status") == "failed":
             yield number, "status", "can't be failed without an error"

@@ -1,7 +1,7 @@
 """Judging a scenario by its shape: every mistake in it, not only the first.
 
 Shapes are those of `wire.fields`, the plain dictionaries that requests are judged by; `members` and `ruled` add what
-only scenarios need. In a reply a text with a template in it may stand wherever a text may.
+only scenarios need. A text with a template in it may stand wherever a text may that is not one of a few words.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _misshapen(schema: Schema, value: str) -> str | None:
 
 
 def _literal(schema: Schema, value: Any, where: str) -> Mistakes:
-    if value in schema["expected"] or templated(value):
+    if value in schema["expected"]:
         return
     message = f"'{where}' must be {expected(schema)}, not {shown(value)}."
     hint = near(value, schema["expected"]) if len(schema["expected"]) > MANY else ""

@@ -83,7 +83,7 @@ def _text(schema: Schema) -> Json:
 
 
 def _literal(schema: Schema) -> Json:
-    return _or_template({"enum": list(schema["expected"])})
+    return {"enum": list(schema["expected"])}
 
 
 def _nullable(schema: Schema) -> Json:
