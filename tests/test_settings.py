@@ -92,7 +92,7 @@ BAD = {
     "--max-body-bytes": ["0", "1k"],
     "--upstream-timeout": ["0", "x"],
     "--log-level": ["loud"],
-    "--set": ["", "x", "zdr", "zdr=maybe", "ws_cache=single", "response_ttl_days=-1"],
+    "--set": ["", "x", "zdr", "zdr=maybe", "ws_cache=none", "response_ttl_days=-1"],
 }
 
 

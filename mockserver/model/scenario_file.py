@@ -77,10 +77,10 @@ def read(text: str) -> Document:
     lines = reading.lines
     found = reading.mistakes
     unread = {one.path for one in found}
-    for error in mistakes_of(value):
-        path = error.param or ""
+    for one in mistakes_of(value):
+        path = one.param or ""
         if path not in unread:
-            found.append(Mistake(line_of(path, lines), path, error.message.removeprefix(f"'{path}' ")))
+            found.append(Mistake(line_of(path, lines), path, one.message.removeprefix(f"'{path}' ")))
     return Document(value, lines, tuple(sorted(found, key=lambda one: one.line)))
 
 

@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
 
 
 def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
-    """Return a sentence about the nearest lines: those that hold but are used up, then those of which most keys held."""
+    """Return a sentence about the nearest lines: those used up that hold, then those of which most keys held."""
     judged = [(one, broken(one.line.when, prompt)) for one in candidates]
     if not judged:
         return "There are none: nothing is queued and the scenario is empty."
