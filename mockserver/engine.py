@@ -22,7 +22,7 @@ from mockserver.core.admission import Admission, admit, compact_window, known_mo
 from mockserver.core.cache import recall
 from mockserver.core.lineage import live_response, missing, note_use
 from mockserver.core.state import Change, Item, State
-from mockserver.core.turn import Emit, Step, Turn, Wait, deliver, duration, plan, shown_events
+from mockserver.core.turn import Emit, Step, Turn, Wait, complete_at, deliver, duration, plan, shown_events
 from mockserver.hazards import Hazards
 from mockserver.levers import Levers
 from mockserver.logbook import Logbook
@@ -138,7 +138,7 @@ class Engine:
             near.seen = operation.ordinal
             operation.changes += near.ancestors(turn.node.parent) if turn.stored else []
         turn.node.streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
-        delivery, body = self._laid_out(turn, request, reply)
+        delivery, body = self._laid_out(turn, request, reply, now)
         if delivery.running or turn.final["background"]:
             operation.changes += lifecycle.begin(
                 state, turn, body, now, delivery.seconds, operation.ordinal, pacing=pacing
@@ -195,22 +195,23 @@ class Engine:
             input_tokens=admission.input_tokens,
         )
 
-    def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply) -> tuple[Delivery, bytes]:
+    def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply, now: float) -> tuple[Delivery, bytes]:
         """Return a turn's delivery and the body that is kept of it."""
         pacing = reply.pacing or self.settings.pacing
-        streamed = bool(request.get("stream"))
+        final, streamed = turn.final, bool(request.get("stream"))
+        steps, seconds = [], 0.0
+        if streamed or not pacing.instant:
+            options = request.get("stream_options") or {}
+            events = shown_events(final, turn.node.cues, self.rules, padded=options.get("include_obfuscation"))
+            steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
+            seconds = duration(steps)
+            complete_at(int(now + seconds), final, events)
         body = lifecycle.stored_body(turn) if turn.stored or not streamed else b""
-        answer = json_body(background.queued(turn.final)) if turn.final["background"] else body
-        if not streamed and pacing.instant:
-            return Delivery(turn.id, turn.final["model"], [], answer, 0.0, turn), body
-        options = request.get("stream_options") or {}
-        events = shown_events(turn.final, turn.node.cues, self.rules, padded=options.get("include_obfuscation"))
-        steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
-        seconds = duration(steps)
         if streamed:
-            return Delivery(turn.id, turn.final["model"], steps, None, seconds, turn), body
-        waits: list[Step] = [] if turn.final["background"] else [Wait(seconds)]
-        return Delivery(turn.id, turn.final["model"], waits, answer, seconds, turn), body
+            return Delivery(turn.id, final["model"], steps, None, seconds, turn), body
+        answer = json_body(background.queued(final)) if final["background"] else body
+        waits: list[Step] = [] if final["background"] or not seconds else [Wait(seconds)]
+        return Delivery(turn.id, final["model"], waits, answer, seconds, turn), body
 
     def finish(self, project: str, response_id: str) -> None:
         """End a turn whose delivery has ended, whatever the clock says."""

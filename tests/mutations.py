@@ -61,8 +61,8 @@ _LIFETIMES = (
     Mutation(
         "items of a conversation expire with the response that made them",
         "core/lookup.py",
-        "    if node.conversation is not None:\n        return True",
-        "    if False:\n        return True",
+        "if node.conversation is not None and (",
+        "if False and (",
     ),
     Mutation(
         "store: false responses are kept",
@@ -137,8 +137,8 @@ _CHAINS = (
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        'changes += [Put("node", node.id, node.doc()), *item_pointers(node)]',
-        'changes += [Put("node", node.id, node.doc()), *item_pointers(node)]\n'
+        'changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]',
+        'changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]\n'
         "        if node.parent and node.parent.startswith('resp_'):\n"
         '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
     ),

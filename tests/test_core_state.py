@@ -66,4 +66,15 @@ def test_an_entry_comes_back_as_it_was() -> None:
 
 def test_pointers_name_the_place_of_each_item() -> None:
     pointers = state.item_pointers(node("n1", None, "a", "b"))
-    assert [(put.id, put.doc) for put in pointers if isinstance(put, Put)] == [("a", b'["n1",0]'), ("b", b'["n1",1]')]
+    assert [(put.id, put.doc) for put in pointers if isinstance(put, Put)] == [
+        ("a", b'[["n1",0]]'),
+        ("b", b'[["n1",1]]'),
+    ]
+    records = Records(*(put for put in pointers if isinstance(put, Put)))
+    second = state.more_pointers(records, node("n2", None, "b", "a", "c"), {"a"})
+    assert [put.doc for put in second if isinstance(put, Put)] == [
+        b'[["n2",0]]',
+        b'[["n1",0],["n2",1]]',
+        b'[["n2",2]]',
+    ]
+    assert state.held_by(records, "b") == [("n1", 1)] and state.held_by(records, "z") == []

@@ -59,7 +59,7 @@ def test_R4_11_a_parent_stays_while_a_fork_is_under_way(near: Nearby) -> None:
 
 def test_items_can_be_referred_to_while_their_response_can_be_continued(near: Nearby) -> None:
     near.keep(None, "r1", node("r1"))
-    assert near.get("item", "msg_r1") == b'["r1",0]'
+    assert near.get("item", "msg_r1") == b'[["r1",0]]'
     near.evict(None)
     assert near.get("item", "msg_r1") is None
 

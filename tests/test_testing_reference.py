@@ -106,7 +106,6 @@ def test_turns_that_did_not_end_well_write_nothing() -> None:
     assert known.findable("msg_1")
     known.now = THIRTY_DAYS
     assert not known.findable("msg_1")
-    assert known.outlasting("msg_1")
 
 
 def test_an_item_with_two_holders_lives_as_long_as_either() -> None:
@@ -115,4 +114,3 @@ def test_an_item_with_two_holders_lives_as_long_as_either() -> None:
     known.finish(known.responses["resp_2"])
     known.responses["resp_2"].deleted = True
     assert known.findable("msg_1")
-    assert known.doubtful("msg_1")

@@ -150,9 +150,9 @@ SECTIONS: Mapping[str, Section] = {
     ),
     "items": Section(
         "item",
-        Pointer,
-        lambda put: Pointer(*orjson.loads(put.doc))._asdict(),
-        lambda id, pointer: Put("item", id, stored_json(list(pointer))),
+        list[Pointer],
+        lambda put: [Pointer(*one)._asdict() for one in orjson.loads(put.doc)],
+        lambda id, pointers: Put("item", id, stored_json([list(one) for one in pointers])),
     ),
     "lines": Section(
         "line",

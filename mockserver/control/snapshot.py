@@ -180,9 +180,11 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
         yield from _named(f"conversations.{id}.running", one.running, shape.running)
         if one.object.get("id") != id or {"object", "created_at", "metadata"} - one.object.keys():
             yield f"conversations.{id}.object", "is not the conversation that it stands for"
-    for section, pointers in (("entries", shape.entries), ("items", shape.items)):
-        for id, one in pointers.items():
-            yield from _placed(f"{section}.{id}", id, one, nodes)
+    for id, one in shape.entries.items():
+        yield from _placed(f"entries.{id}", id, one, nodes)
+    for id, pointers in shape.items.items():
+        for at, one in enumerate(pointers):
+            yield from _placed(f"items.{id}[{at}]", id, one, nodes)
     yield from _parents(shape.nodes, nodes)
 
 

@@ -31,7 +31,7 @@ class Admission(NamedTuple):
     `input_tokens` what `usage` will say. The model reads its own items from `restart` on, where a compaction item hides
     all before it (None: there is no such item). It does not see the items whose positions among those it could read are
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
-    compact its context: `trigger`, `threshold`, or nothing.
+    compact its context: `trigger`, `threshold`, or nothing. `again` are the ids of own items that came with one.
     """
 
     request: Request
@@ -46,6 +46,7 @@ class Admission(NamedTuple):
     overflow: bool = False
     restart: int | None = None
     compacts: str = ""
+    again: frozenset[str] = frozenset()
 
     @property
     def configuration(self) -> dict[str, Any] | None:
@@ -108,6 +109,8 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     tally, tokens = context.admitted(request, base, items, kept, model, rules)
     restart = compaction.start(kept)
     admission = Admission(request, model, lineage, kept, base, tally, tokens, stored, restart=restart)
+    if known := [item["id"] for item in items if item.get("id")]:
+        admission = admission._replace(again=frozenset(known))
     if tokens > model.max_input_tokens:
         return over_window(state, admission, items, rules)
     compacts = "trigger" if triggered else "threshold" if compaction.exceeded(request, tokens, model) else ""

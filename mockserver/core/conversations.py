@@ -21,8 +21,8 @@ from mockserver.core.state import (
     Put,
     State,
     Summary,
-    item_pointers,
     items_back,
+    more_pointers,
     nodes_back,
     read_conversation,
     read_entry,
@@ -88,7 +88,7 @@ def _added(
     node = Node(
         mint.node(), conversation.head, kept, len(kept), created_at, summary, mint.partition, "", conversation.id
     )
-    changes = [Put("node", node.id, node.doc()), *item_pointers(node), *append(state, conversation, node)]
+    changes = [Put("node", node.id, node.doc()), *more_pointers(state, node, None), *append(state, conversation, node)]
     return kept, changes
 
 

@@ -25,7 +25,7 @@ from mockserver.core.state import (
     Put,
     State,
     decode_node,
-    item_pointers,
+    more_pointers,
     read_conversation,
     read_node,
     read_summary,
@@ -95,10 +95,18 @@ def begin(
     return [running.put(), replace(conversation, running=turn.id).put()]
 
 
-def commit(state: State, node: Node, body: bytes | None, order: int, rules: Rules) -> list[Change]:
+def commit(
+    state: State,
+    node: Node,
+    body: bytes | None,
+    order: int,
+    rules: Rules,
+    again: Collection[str] | None = None,
+) -> list[Change]:
     """Return the changes of a finished turn: the response, its context, and the conversation's new items, all at once.
 
-    `body` is None for a response that is not stored. Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
+    `body` is None for a response that is not stored, `again` are the ids of items that others may hold too (None: any
+    of its own). Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
     """
     conversation = read_conversation(state, node.conversation) if node.conversation else None
     if conversation is not None:
@@ -112,7 +120,7 @@ def commit(state: State, node: Node, body: bytes | None, order: int, rules: Rule
     else:
         node = replace(node, deleted=True)
     if body is not None or writes:
-        changes += [Put("node", node.id, node.doc()), *item_pointers(node)]
+        changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from mockserver.core.lineage import Lineage, outlived
 from mockserver.core.pairing import OUTPUTS
 from mockserver.core.rules import Rules
-from mockserver.core.state import Item, Node, State, items_back, read_node
+from mockserver.core.state import Item, Node, State, held_by, items_back, read_node
 from mockserver.wire import errors
 from mockserver.wire.ids import marked_unstored
 from mockserver.wire.resources import input_items
@@ -99,19 +97,16 @@ def _self_contained(item: Item) -> bool:
 
 def find_item(state: State, id: str, rules: Rules, now: float) -> Item | None:
     """Return a stored item that still lives: in a conversation for ever, else as long as its response. Spec: R2.5."""
-    pointer = state.get("item", id)
-    if pointer is None:
-        return None
-    node_id, index = orjson.loads(pointer)
-    node = read_node(state, node_id)
-    if node is None or not _alive(state, node, rules, now):
-        return None
-    return node.items[index]
+    for node_id, place in reversed(held_by(state, id)):
+        node = read_node(state, node_id)
+        if node is not None and _alive(state, node, rules, now):
+            return node.items[place]
+    return None
 
 
 def _alive(state: State, node: Node, rules: Rules, now: float) -> bool:
-    if node.conversation is not None:
-        return True
+    if node.conversation is not None and (not node.status or node.status in rules.conversation_write_on):
+        return True  # the conversation got them (Spec: R2.10)
     return not node.deleted and not outlived(state, node.id, node.created_at, None, rules, now)
 
 
@@ -150,8 +145,7 @@ def check_reasoning(state: State, items: list[Item], head: str | None) -> None:
 
 def _origin(state: State, id: str) -> str | None:
     """Return the id of the reasoning that a stored item directly follows, None when there is none."""
-    pointer = state.get("item", id)
-    node_id, index = orjson.loads(pointer) if pointer is not None else ("", 0)
+    node_id, index = next(iter(held_by(state, id)), ("", 0))
     node = read_node(state, node_id) if index else None
     if node is None or node.items[index - 1]["type"] != "reasoning":
         return None

@@ -7,7 +7,7 @@ that a turn reads one node and not its ancestry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -277,6 +277,26 @@ def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None
     return None if doc is None else Entry(*orjson.loads(doc))
 
 
+HOLDERS = 32  # the places of one item that are remembered
+
+
 def item_pointers(node: Node) -> list[Change]:
-    """Return the changes that let `item_reference` find a node's items."""
-    return [Put("item", item["id"], f'["{node.id}",{index}]'.encode()) for index, item in enumerate(node.items)]
+    """Return the changes that let `item_reference` find a node's items, which no other node holds."""
+    return [Put("item", item["id"], f'[["{node.id}",{index}]]'.encode()) for index, item in enumerate(node.items)]
+
+
+def more_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:
+    """Return the same where items with an id of `again` (None: any) may stand in other nodes too. Spec: R1.37."""
+    pointers = item_pointers(node)
+    for index, item in enumerate(node.items):
+        held = held_by(state, item["id"]) if again is None or item["id"] in again else []
+        if held:
+            places = [place for place in held if place[0] != node.id]
+            pointers[index] = Put("item", item["id"], orjson.dumps([*places, (node.id, index)][-HOLDERS:]))
+    return pointers
+
+
+def held_by(state: State, item_id: str) -> list[tuple[str, int]]:
+    """Return the nodes that hold an item, and its place in each, oldest first."""
+    doc = state.get("item", item_id)
+    return [] if doc is None else [(node, place) for node, place in orjson.loads(doc)]

@@ -270,6 +270,12 @@ def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: boo
     )
 
 
+def complete_at(time: int, final: dict[str, Any], stream: list[Event]) -> None:
+    """Let a turn that takes time, and the last event of its stream, say when it completes. Spec: O1."""
+    if final["completed_at"] is not None:
+        final["completed_at"] = stream[-1]["response"]["completed_at"] = time
+
+
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
 _OVERFLOW = {"error_then_failed": (True, True), "error_only": (True, False), "failed_only": (False, True)}
 

@@ -190,16 +190,6 @@ class Reference:
         """Whether an item can be referred to: in a conversation for ever, else with its response. Spec: R1.37, R2.5."""
         return any(holder == "" or self.alive(holder) for holder in self.holders.get(id, ()))
 
-    def doubtful(self, id: str) -> bool:
-        """Whether only some of those who hold an item are still there."""
-        return len({holder == "" or self.alive(holder) for holder in self.holders.get(id, ())}) > 1
-
-    def outlasting(self, id: str) -> bool:
-        """Whether all who hold an item are gone, one of them a turn that did not end well in a conversation."""
-        holders = [self.responses[holder] for holder in self.holders.get(id, ()) if holder]
-        failed = any(one.conversation is not None and one.status not in CHAINABLE for one in holders)
-        return failed and not self.findable(id)
-
     def expiring(self, seconds: float) -> list[str]:
         """Which stored responses are gone once so much time has passed, oldest first. Spec: R1.2, R1.3."""
         later = self.now + seconds

@@ -221,8 +221,6 @@ class Verbs(Trial):
         """Count a continuation, and the same with its whole context sent again: they cost the same. Spec: T11, R8.2."""
         one, known = self.reference.responses[parent], self.reference
         known_all = all(known.findable(id) and id not in known.unsure for id in one.after)
-        if "R1.37" in self.gaps and any(map(known.doubtful, one.after)):
-            return
         if not known_all or known.missing([], parent, None) or len(set(one.after)) < len(one.after):
             return
         more = [{"role": "user", "content": "And then?"}]
