@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockserver.model.prompt import Reply
-from mockserver.model.scenario import Line, parse_lines
+from mockserver.model.scenario import Line, mistakes_of, parse_lines
 from mockserver.settings import Pacing
 from mockserver.wire.errors import MockError
 from tests.prompts import prompt, user
@@ -100,3 +100,15 @@ def test_every_mistake_is_named(lines: Any, param: str, words: str) -> None:
         parse_lines(lines)
     assert (caught.value.param, caught.value.status) == (param, 400)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("levels", [300, 1000])
+def test_what_is_nested_too_deeply_is_refused(levels: int) -> None:
+    value: Any = None
+    for _ in range(levels):
+        value = [value]
+    deep = [{"reply": {"json": value}}]
+    with pytest.raises(MockError, match="deeper than 200 levels"):
+        parse_lines(deep)
+    [mistake] = mistakes_of({"lines": deep})
+    assert "deeper than 200 levels" in mistake.message

@@ -79,3 +79,9 @@ def test_all_mistakes_are_told_in_the_file_s_order() -> None:
 def test_an_anchor_is_read_wherever_it_is_named() -> None:
     text = "lines:\n  - &one\n    reply: {text: a}\n  - *one\n"
     assert read(text).value["lines"] == [{"reply": {"text": "a"}}] * 2
+
+
+@pytest.mark.parametrize("levels", [220, 3000])
+def test_what_is_nested_too_deeply_is_a_mistake(levels: int) -> None:
+    [mistake] = read('{"lines": [{"reply": {"json": ' + "[" * levels + "]" * levels + "}}]}").mistakes
+    assert "deep" in mistake.message

@@ -24,7 +24,9 @@ def test_it_is_a_schema_of_draft_2020_12() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_the_fixtures_pass_and_say_where_their_facts_come_from(file: Path) -> None:
-    found = read(file.read_text())
+    text = file.read_text()
+    assert "Facts: " in text and ".md" in text
+    found = read(text)
     assert not found.mistakes
     JUDGE.validate(found.value)
 

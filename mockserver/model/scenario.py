@@ -21,7 +21,8 @@ from mockserver.model.scenario_mistakes import Mistakes, mistakes
 from mockserver.model.scenario_shape import ERROR, LINES, SCENARIO
 from mockserver.model.seeded import default_text, message_item, reasoning_item, text_part, thinking_tokens
 from mockserver.settings import Pacing
-from mockserver.wire.encoding import json_compact
+from mockserver.wire.encoding import json_compact, stored_json
+from mockserver.wire.errors import MockError
 from mockserver.wire.named_errors import from_script
 
 
@@ -66,6 +67,7 @@ class Line:
         return dict(self.source)
 
 
+DEEPEST = 200
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
 
 
@@ -79,9 +81,23 @@ class Scenario:
 
 def mistakes_of(value: Any) -> Mistakes:
     """Yield an error, whose `param` is its path, for each mistake in a scenario: `{"seed": …, "lines": […]}`."""
+    if _too_deep(value):
+        yield MockError("A scenario can't be nested deeper than 200 levels.", param="")
+        return
     yield from mistakes(SCENARIO, value, "")
     if isinstance(value, dict):
         yield from _template_mistakes(value.get("lines"), "lines")
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether a value has more than 200 levels, so that it can't be stored with what is put around it."""
+    for _ in range(254 - DEEPEST):
+        value = [value]
+    try:
+        stored_json(value)
+    except TypeError:
+        return True
+    return False
 
 
 def _template_mistakes(lines: Any, where: str) -> Mistakes:
@@ -99,6 +115,8 @@ def parse_scenario(value: Any) -> Scenario:
 
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
     """Return the lines of a JSON list; raises MockError whose `param` is the path of the first mistake."""
+    if _too_deep(value):
+        raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
     for mistake in chain(mistakes(LINES, value, where), _template_mistakes(value, where)):
         raise mistake
     return [_line(one) for one in value]

@@ -69,6 +69,8 @@ def read(text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         what = f"neither YAML nor JSON: {error.problem or error.context}"
         return Document(None, {}, (Mistake(mark.line + 1 if mark else 1, "", what),))
+    except RecursionError:
+        return Document(None, {}, (Mistake(1, "", "nested too deeply"),))
     except yaml.YAMLError as error:
         return Document(None, {}, (Mistake(1, "", f"neither YAML nor JSON: {str(error).splitlines()[0]}"),))
     if root is None:

@@ -271,5 +271,6 @@ SCENARIO = members(
     {
         "seed": told(integer(), "the run's seed, unless the server is given one"),
         "$schema": told(TEXT, "for editors only"),
+        "about": told(TEXT, "for readers only, where a file can't have comments"),
     },
 )
