@@ -264,7 +264,7 @@ def _stream(answer: Answer, steps: Sequence[Act]) -> Iterator[Piece | float]:
             body = _bytes(step)
             if isinstance(step, Emit):
                 number = step.events[-1].get("sequence_number", number) + 1 if step.events else number
-            _count(answer, len(step.events) if isinstance(step, Emit) else 1)
+            _count(answer, len(step.events) if isinstance(step, Emit) else isinstance(step, Garble))
             if at == last:
                 # before the last byte leaves, so that whoever has read it finds the turn written (read your writes)
                 answer.finish()
