@@ -163,6 +163,32 @@ def test_waiting_longer_than_the_client_would(library: ModuleType, mock: Mock) -
                 client.post("/responses", json={**HI, "stream": stream})
 
 
+STALL = {"do": "stall", "at": {"event": "response.output_text.delta"}}
+FAULTS = [
+    {"do": "cut", "at": {"event": "response.output_text.delta"}},
+    {"do": "cut", "at": {"bytes": 10}},
+]
+
+
+@LIBRARIES
+def test_connections_that_a_fault_breaks_off(library: ModuleType, mock: Mock) -> None:
+    client = library.Client(base_url=URL, transport=mock.transport())
+    control = library.Client(base_url="http://mock/_mock", transport=mock.transport())
+    for number, fault in enumerate(FAULTS):
+        assert control.put("/faults", json=[fault]).status_code == 200
+        with pytest.raises(library.RemoteProtocolError):
+            client.post("/responses", json={**HI, "stream": not number})
+    control.put("/faults", json=[STALL]).raise_for_status()
+    with pytest.raises(library.ReadTimeout):
+        client.post("/responses", json={**HI, "stream": True}, timeout=0.05)
+    control.put("/faults", json=[{"do": {"delay": 0.1}}]).raise_for_status()
+    begun = time.monotonic()
+    assert client.post("/responses", json=HI).status_code == 200
+    assert time.monotonic() - begun >= 0.1
+    ended = [one["ended"] for one in control.get("/journal").json()["data"]]
+    assert sorted(ended) == sorted(["cut", "cut", "disconnected", "delivered"])
+
+
 def test_requests_of_other_libraries_are_refused(mock: Mock) -> None:
     class Request:
         method, headers, content, extensions = "GET", httpx.Headers(), b"", {}

@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
+from itertools import chain
 from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
 
+from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp
 from mockserver.transport.http import Answer, Call, Piece, pieces, within
 from mockserver.transport.stamp import date
@@ -81,6 +83,8 @@ class InProcess:
         await self.aclose()
 
 
+BROKEN_OFF = "peer closed connection without sending complete message body"
+LONGEST_S = 1e6  # what nobody waits for
 _EXTENSIONS = {"http_version": b"HTTP/1.1"}
 
 
@@ -88,34 +92,40 @@ class Delivery:
     """The body of an answer on its way; who closes it before its end has left, as one who closes a connection."""
 
     def __init__(self, answer: Answer, request: Any, library: ModuleType) -> None:
-        self._request, self._library = request, library
+        self._answer, self._request, self._library = answer, request, library
         self._patience = (request.extensions.get("timeout") or {}).get("read")
-        self._pieces = iter(()) if request.method == "HEAD" else pieces(answer)
-        self._left = answer.left
+        self._pieces = _body(answer, head=request.method == "HEAD")
+        self._open = answer.later
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
+        while (piece := self._next()) is not None:
             if isinstance(piece, Piece):
-                yield self._sent(piece)
+                yield piece.body
             else:
                 time.sleep(self._wait(piece))
                 self._check(piece)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
+        while (piece := self._next()) is not None:
             if isinstance(piece, Piece):
-                yield self._sent(piece)
+                yield piece.body
             else:
                 await anyio.sleep(self._wait(piece))
                 self._check(piece)
 
-    def _sent(self, piece: Piece) -> bytes:
-        if not piece.more:
-            self._left = None
-        return piece.body
+    def _next(self) -> Piece | float | None:
+        """Return what comes next, None at the end; raises the client's own error where the connection breaks off."""
+        try:
+            piece = next(self._pieces, None)
+        except Abort:
+            self._open = False
+            raise self._library.RemoteProtocolError(BROKEN_OFF, request=self._request) from None
+        if isinstance(piece, Piece) and not piece.more:
+            self._open = False
+        return piece
 
     def _wait(self, seconds: float) -> float:
-        return seconds if self._patience is None else min(seconds, self._patience)
+        return min(seconds, LONGEST_S if self._patience is None else self._patience)
 
     def _check(self, seconds: float) -> None:
         """Raise the client's own timeout when it would not have waited so long for the next bytes."""
@@ -125,13 +135,19 @@ class Delivery:
 
     def close(self) -> None:
         """Leave, unless all of it has been read."""
-        left, self._left = self._left, None
-        if left is not None:
-            left()
+        if self._open:
+            self._open = False
+            self._answer.leave()
 
     async def aclose(self) -> None:
         """Leave, unless all of it has been read."""
         self.close()
+
+
+def _body(answer: Answer, *, head: bool) -> Iterator[Piece | float]:
+    if not answer.later:
+        return iter((Piece(b"" if head else answer.body, more=False),))
+    return chain((answer.delay,), pieces(answer)) if answer.delay else pieces(answer)
 
 
 def _call(request: Any) -> Call:
