@@ -53,7 +53,7 @@ class Mock:
         held = isinstance(scenario, Mapping)
         self._host = Host(options if held else {**options, "scenario": scenario}, model)
         self._project = DEFAULT_PROJECT
-        self.clock = MockClock(self._control)
+        self.clock = MockClock(self.control)
         if held:
             self.play(scenario)
 
@@ -62,7 +62,7 @@ class Mock:
         """Return a view on the project of a key, among others on one host; it must not be closed itself."""
         view = cls.__new__(cls)
         view._host, view._project = host, host.tenant(key)
-        view.clock = MockClock(view._control)
+        view.clock = MockClock(view.control)
         return view
 
     # --- reaching it -------------------------------------------------------------------------------------------
@@ -96,22 +96,22 @@ class Mock:
 
     def script(self, lines: Any) -> None:
         """Queue lines as in a scenario file: `{"when": …, "reply": …, "pacing": …, "times": …}`."""
-        self._control("POST", "/script", {"lines": list(lines)})
+        self.control("POST", "/script", {"lines": list(lines)})
 
     def play(self, scenario: Mapping[str, Any] | str | PathLike[str]) -> None:
         """Let a scenario answer from now on what no queued line answers: a file, or what it would hold."""
-        self._control("PUT", "/scenario", dict(scenario) if isinstance(scenario, Mapping) else _opened(scenario))
+        self.control("PUT", "/scenario", dict(scenario) if isinstance(scenario, Mapping) else _opened(scenario))
 
     @property
     def queued(self) -> list[dict[str, Any]]:
         """The queued lines that still wait, first one first, each with how often it was `used`."""
-        return list(self._control("GET", "/scenario")["queue"])
+        return list(self.control("GET", "/scenario")["queue"])
 
     # --- what it knows -----------------------------------------------------------------------------------------
 
     def context(self, response_id: str) -> Context:
         """Return what the model saw for a stored response."""
-        return Context(self._control("GET", f"/responses/{response_id}/context"))
+        return Context(self.control("GET", f"/responses/{response_id}/context"))
 
     def responses(
         self, *, model: str | None = None, status: str | None = None, conversation: str | None = None
@@ -128,7 +128,7 @@ class Mock:
         found: list[dict[str, Any]] = []
         more = {**where, "limit": str(PAGE)}
         while True:
-            page = self._control("GET", f"{path}?{'&'.join(f'{key}={value}' for key, value in more.items())}")
+            page = self.control("GET", f"{path}?{'&'.join(f'{key}={value}' for key, value in more.items())}")
             found += page["data"]
             if not page["has_more"]:
                 return found
@@ -138,17 +138,18 @@ class Mock:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as one JSON document."""
-        return dict(self._control("GET", "/snapshot"))
+        return dict(self.control("GET", "/snapshot"))
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put a snapshot's state in place of what there is."""
-        self._control("PUT", "/snapshot", snapshot)
+        self.control("PUT", "/snapshot", snapshot)
 
     def reset(self, *parts: str) -> None:
         """Forget everything, or only `state`, `scenario` (the queue included), `clock`; ids start over."""
-        self._control("POST", "/reset", {"only": list(parts)} if parts else {})
+        self.control("POST", "/reset", {"only": list(parts)} if parts else {})
 
-    def _control(self, method: str, path: str, body: Any = None) -> Any:
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
         return self._host.control(self._project, method, path, body)
 
     # --- its life ----------------------------------------------------------------------------------------------

@@ -1,0 +1,150 @@
+"""The pytest plugin: a mock in every test that asks for it, its environment, its script, its traffic when a test fails.
+
+All of it is loaded by the first test that asks: a run without such a test pays for this file alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mockserver.testing.host import Host
+    from mockserver.testing.mock import Mock
+
+MARKERS = (
+    "openai_scenario(file): the scenario of this test's openai_mock, a file named from the test's own directory",
+    "openai_cassette: a recorded cassette beside the test (not built yet)",
+)
+RECORD = ("none", "once", "new_episodes", "all")
+NOT_BUILT = "cassettes are not built yet: neither --openai-record nor the marker openai_cassette does anything"
+MOST = 1000  # calls that are looked at
+SHOWN = 20  # calls of a failed test's traffic
+LONGEST = 500  # characters of a body in it
+
+MOCK = pytest.StashKey["Mock"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of recordings."""
+    group = parser.getgroup("understudy")
+    group.addoption("--openai-record", choices=RECORD, default=None, help="record real answers (not built yet)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; refuse what is not built."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if config.getoption("--openai-record") is not None:
+        raise pytest.UsageError(NOT_BUILT)
+
+
+@pytest.fixture(scope="session")
+def openai_mock_options() -> dict[str, Any]:
+    """The options of this run's mock, as `Mock` takes them; to be overridden in a conftest.py."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
+    """The one server of this run, or of this worker of it; tests ask for `openai_mock`."""
+    from mockserver.testing.host import Host
+
+    options = dict(openai_mock_options)
+    host = Host(options, options.pop("model", None))
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iterator[Mock]:
+    """A `Mock` with nothing in it; OPENAI_BASE_URL and OPENAI_API_KEY lead to it.
+
+    Lines that are queued and not used by the end of the test make it fail.
+    """
+    from mockserver.testing.mock import Mock
+
+    key = _key(request.node.nodeid)
+    mock = Mock.tenant(_openai_mock_host, key)
+    mock.reset()
+    _play(request.node, mock)
+    request.node.stash[MOCK] = mock
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENAI_BASE_URL", mock.base_url)
+        environment.setenv("OPENAI_API_KEY", key)
+        yield mock
+    del request.node.stash[MOCK]
+    mock.reset()
+
+
+def _key(name: str) -> str:
+    """Return a key for a test: the same in every run, so that the same ids come out of it."""
+    from hashlib import blake2b
+
+    return "sk-test-" + blake2b(name.encode(), digest_size=12).hexdigest()
+
+
+def _play(item: pytest.Item, mock: Mock) -> None:
+    if item.get_closest_marker("openai_cassette"):
+        pytest.fail(NOT_BUILT, pytrace=False)
+    marker = item.get_closest_marker("openai_scenario")
+    if marker is None:
+        return
+    if len(marker.args) != 1 or marker.kwargs:
+        pytest.fail('openai_scenario takes one file: @pytest.mark.openai_scenario("file.yaml")', pytrace=False)
+    from mockserver.wire.errors import MockError
+
+    try:
+        mock.play(item.path.parent / marker.args[0])
+    except MockError as error:
+        pytest.fail(error.message, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a test that would pass and has queued what nobody asked for."""
+    yield
+    mock = item.stash.get(MOCK, None)
+    if mock is not None and (unused := mock.queued):
+        pytest.fail(_complaint(unused), pytrace=False)
+
+
+def _complaint(unused: list[dict[str, Any]]) -> str:
+    from mockserver.wire.encoding import json_compact
+
+    lines = []
+    for line in unused:
+        used, times = line.pop("used"), line.get("times", 1)
+        often = f" (used {used} of {times} times)" if times > 1 else ""
+        lines.append(f"  {_shortened(json_compact(line).decode())}{often}")
+    return f"{len(unused)} queued for openai_mock and never used:\n" + "\n".join(lines)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show a failed test's traffic in its report."""
+    report = yield
+    mock = item.stash.get(MOCK, None)
+    if mock is not None and report.failed:
+        report.sections.append(("openai_mock traffic", traffic(mock)))
+    return report
+
+
+def traffic(mock: Mock) -> str:
+    """Return what a test asked for and what it got: the newest calls of the mock's journal."""
+    calls = mock.control("GET", f"/journal?limit={MOST}")["data"]
+    lines = [f"({len(calls) - SHOWN} earlier calls)"] if len(calls) > SHOWN else []
+    for call in calls[-SHOWN:]:
+        error = f" {call['error'].get('message')}" if call["error"] else ""
+        known = f" {call['response_id']}" if call["response_id"] else ""
+        lines.append(f"{call['method']} {call['path']} -> {call['status']}{known}{_shortened(error)}")
+        lines += [f"    {_shortened(call['body'])}"] if call["body"] else []
+    return "\n".join(lines) or "nothing was asked"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
