@@ -18,7 +18,6 @@ from typing import Any, NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.config import WS_PROTOCOLS
 from uvicorn.supervisors import Multiprocess
 
 from mockserver import __version__
@@ -207,7 +206,7 @@ def server_config(app: ASGIApp | str, settings: Settings, *, guest: bool = False
         workers=settings.workers,
         loop="auto",
         http="httptools",
-        ws="websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "websockets",
+        ws="websockets-sansio",  # which waits for a slow reader, and refuses in the app's own words, from 0.53 on
         ws_max_size=settings.max_body_bytes,
         lifespan="off" if guest else "on",
         log_config=None if guest else log_config(settings),
