@@ -59,10 +59,10 @@ def agents_js() -> tuple[Path, Path]:
     return place / "node_modules" / name / "bin" / "node", place
 
 
-def interpreter(name: str, wanted: str) -> Path:
+def interpreter(name: str, *wanted: str) -> Path:
     """Return the interpreter of an environment that has what is wanted."""
     with _alone():
-        return _interpreter(HOME / name, wanted)
+        return _interpreter(HOME / name, *wanted)
 
 
 def node_packages(name: str, *wanted: str) -> Path:
@@ -88,16 +88,17 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _interpreter(place: Path, wanted: str) -> Path:
+def _interpreter(place: Path, *wanted: str) -> Path:
     """Return the interpreter of an environment, which is made anew when its marker doesn't say what is wanted."""
     marker = place / "requirement.txt"
     python = place / "bin" / "python"
-    if python.exists() and marker.exists() and marker.read_text() == wanted:
+    requirement = "\n".join(wanted)
+    if python.exists() and marker.exists() and marker.read_text() == requirement:
         return python
     shutil.rmtree(place, ignore_errors=True)
     _run(sys.executable, "-m", "venv", str(place))
-    _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wanted)
-    marker.write_text(wanted)
+    _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted)
+    marker.write_text(requirement)
     return python
 
 
