@@ -1,4 +1,4 @@
-"""The journal of every project, beside its records: a ring of exchanges, written in batches, read in order.
+"""The journal of every project, beside its records: a ring of exchanges, written in pages, read in order.
 
 What waits to be written is in this process; reading writes it first. Where several processes share a store, each
 exchange is written at once, so that they find each other's.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from threading import RLock
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control.journal import KIND, Exchange, shown
+from mockserver.control.journal import KIND, Exchange, document_of, shown
 from mockserver.core import inspection
 from mockserver.core.lifecycle import read_running
-from mockserver.core.state import Change, Delete, Node, Record, decode_node, read_node
+from mockserver.core.state import Change, Delete, Node, Put, Record, decode_node, read_node
 from mockserver.transactions import Transactions
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.resources import page
@@ -67,19 +68,35 @@ class Logbook:
             store, place = self._calls.store, _place(project)
             with store.transaction(place):
                 last = store.scan(place, KIND, limit=1, descending=True)
-                next_number = last[0].order + 1 if last else 1
-                changes: list[Change] = []
-                for exchange in waiting:
-                    if exchange.number is None:
-                        exchange.number, next_number = next_number, next_number + 1
-                    exchange.waits = False
-                    changes.append(exchange.put(exchange.number))
-                store.apply(place, [*changes, *self._surplus(place, next_number)])
+                number = last[0].order + len(lines_of(last[0].doc)) if last else 1
+                changes = self._again(place, [one for one in waiting if one.number is not None])
+                fresh = [one for one in waiting if one.number is None]
+                if fresh:
+                    changes.append(_page(number, [document_of(one) for one in fresh]))
+                    changes += self._surplus(place, number + len(fresh))
+                store.apply(place, changes)
+            for exchange in waiting:
+                exchange.waits = False
+            for at, exchange in enumerate(fresh):
+                exchange.number = number + at
+
+    def _again(self, place: str, known: list[Exchange]) -> list[Change]:
+        """Return the changes that write exchanges again which were written before they ended."""
+        pages: dict[int, list[bytes]] = {}
+        for exchange in known:
+            number = exchange.number or 0
+            found = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
+            if found:  # else it was forgotten meanwhile
+                lines = pages.setdefault(found[0].order, lines_of(found[0].doc))
+                lines[number - found[0].order] = document_of(exchange)
+        return [_page(first, lines) for first, lines in pages.items()]
 
     def _surplus(self, place: str, next_number: int) -> list[Change]:
-        first = self._calls.store.scan(place, KIND, limit=1)
-        oldest = first[0].order if first else 1
-        return [Delete(KIND, f"{number:012d}") for number in range(oldest, next_number - self._most)]
+        """Return the changes that forget pages of which nothing is kept any more."""
+        kept_from, scan = next_number - self._most, self._calls.store.scan
+        if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
+            return []
+        return [Delete(KIND, one.id) for one, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
 
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
@@ -100,15 +117,20 @@ class Logbook:
     ) -> dict[str, Any]:
         """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
         self.write(project)
-        most = limit + 1 if path is None and response_id is None else None
-        records = self._calls.store.scan(_place(project), KIND, after=after, limit=most)
-        wanted = [record for record in records if _matches(record, path, response_id)][: limit + 1]
+        wanted = [one for one in self._kept(project, after or 0) if _matches(one, path, response_id)][: limit + 1]
         contexts = _Contexts(self._calls, project)
-        found = [self._shown(record, contexts) for record in wanted[:limit]]
+        found = [self._shown(one, contexts) for one in wanted[:limit]]
         return page(found, has_more=len(wanted) > limit)
 
-    def _shown(self, record: Record, contexts: _Contexts) -> dict[str, Any]:
-        exchange = shown(record.order, record.doc)
+    def _kept(self, project: str, after: int) -> Iterator[Entry]:
+        store, place = self._calls.store, _place(project)
+        pages = store.scan(place, KIND, after=max(after - BATCH, 0))
+        entries = [entry for record in pages for entry in entries_of(record)]
+        first = max(after, entries[-1].number - self._most) if entries else 0
+        return (entry for entry in entries if entry.number > first)
+
+    def _shown(self, entry: Entry, contexts: _Contexts) -> dict[str, Any]:
+        exchange = shown(entry.number, entry.doc)
         saw = exchange.pop("saw")
         exchange["context"] = None if saw is None else contexts.of(exchange["response_id"], saw)
         return exchange
@@ -147,10 +169,31 @@ def _place(project: str) -> str:
     return f"{project}/journal"
 
 
-def _matches(record: Record, path: str | None, response_id: str | None) -> bool:
+class Entry(NamedTuple):
+    """One exchange as it is kept: its number and its document."""
+
+    number: int
+    doc: bytes
+
+
+def entries_of(record: Record) -> list[Entry]:
+    """Return the exchanges of a page: a document to a line, numbered from the page's first."""
+    return [Entry(record.order + at, line) for at, line in enumerate(lines_of(record.doc))]
+
+
+def lines_of(doc: bytes) -> list[bytes]:
+    """Return the documents of a page."""
+    return doc.split(b"\n")
+
+
+def _page(first: int, lines: list[bytes]) -> Put:
+    return Put(KIND, f"{first:012d}", b"\n".join(lines), "", first)
+
+
+def _matches(entry: Entry, path: str | None, response_id: str | None) -> bool:
     if path is None and response_id is None:
         return True
-    exchange = orjson.loads(record.doc)
+    exchange = orjson.loads(entry.doc)
     if path is not None and not fnmatchcase(exchange["path"], path):
         return False
     return response_id in (None, exchange["response_id"])
@@ -196,7 +239,8 @@ class _Contexts:
         return None if doc is None else decode_node(doc)
 
     def _told(self) -> Iterator[tuple[str, bytes]]:
-        for record in self._calls.store.scan(_place(self._project), KIND):
-            exchange = orjson.loads(record.doc)
+        pages = self._calls.store.scan(_place(self._project), KIND)
+        for entry in (one for record in pages for one in entries_of(record)):
+            exchange = orjson.loads(entry.doc)
             if exchange["saw"] is not None and "node" in exchange["saw"]:
                 yield exchange["response_id"], exchange["saw"]["node"].encode()

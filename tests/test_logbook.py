@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mockserver.engine import Engine
-from mockserver.logbook import BATCH
+from mockserver.logbook import BATCH, lines_of
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
 from mockserver.transport.http import Call
@@ -121,6 +121,10 @@ def test_the_oldest_are_forgotten() -> None:
     assert [one["id"] for one in call.journal()] == [6, 7, 8]
     call.create("more")
     assert [one["id"] for one in call.journal()] == [7, 8, 9]
+    for number in range(500):
+        call("GET", f"/v1/models/{number}")
+    assert [one["id"] for one in call.journal()] == [507, 508, 509]
+    assert len(call.app.engine.store.records(f"{PROJECT}/journal")) <= 3
 
 
 def test_no_journal_at_all() -> None:
@@ -132,12 +136,13 @@ def test_no_journal_at_all() -> None:
 def test_exchanges_are_written_in_batches_and_survive_the_process(tmp_path: Path) -> None:
     where = f"sqlite:///{tmp_path}/state.db"
     call = Caller(store=where)
-    scan = call.app.engine.store.scan
+    written = call.app.engine.store.records
     for _ in range(BATCH - 1):
         call("GET", "/v1/models")
-    assert scan(f"{PROJECT}/journal", "exchange") == []
+    assert written(f"{PROJECT}/journal") == []
     call("GET", "/v1/models")
-    assert len(scan(f"{PROJECT}/journal", "exchange")) == BATCH
+    (page,) = written(f"{PROJECT}/journal")
+    assert len(lines_of(page.doc)) == BATCH
     call("GET", "/v1/models")
     call.app.engine.close()
     assert len(Caller(store=where).journal(limit=1000)) == BATCH + 1
@@ -156,8 +161,26 @@ def test_an_exchange_that_was_read_under_way_is_written_again() -> None:
     call.levers.enqueue(PROJECT, [{"reply": {"text": "slow"}, "pacing": {"first_token": 60}}])
     answer = call.create(stream=True)
     assert (call.last()["ended"], call.last()["transport"]) == (None, "sse")
+    call("GET", "/v1/models")
+    assert [one["ended"] for one in call.journal()] == [None, "delivered"]
     answer.leave()
-    assert [(one["id"], one["ended"]) for one in call.journal()] == [(1, "disconnected")]
+    call("GET", "/v1/models")
+    assert [(one["id"], one["ended"]) for one in call.journal()] == [
+        (1, "disconnected"),
+        (2, "delivered"),
+        (3, "delivered"),
+    ]
+
+
+def test_an_exchange_that_was_forgotten_under_way_stays_forgotten() -> None:
+    call = Caller(journal=2)
+    call.levers.enqueue(PROJECT, [{"reply": {"text": "slow"}, "pacing": {"first_token": 60}}])
+    answer = call.create(stream=True)
+    for _ in range(5):
+        call("GET", "/v1/models")
+        call.journal()
+    answer.leave()
+    assert [one["id"] for one in call.journal()] == [5, 6]
 
 
 def test_resets_and_snapshots() -> None:

@@ -19,7 +19,7 @@ from mockserver.core.state import Change, Put
 from mockserver.core.turn import Turn
 from mockserver.wire.encoding import stored_json
 
-KIND = "exchange"
+KIND = "exchanges"
 DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
 
 
@@ -56,10 +56,6 @@ class Exchange:
     spared: bool = False
     number: int | None = None
     waits: bool = False  # to be written
-
-    def put(self, number: int) -> Put:
-        """Return the change that writes it under its number."""
-        return Put(KIND, f"{number:012d}", document_of(self), "", number)
 
 
 def document_of(exchange: Exchange) -> bytes:

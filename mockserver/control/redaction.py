@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -24,12 +25,14 @@ _SUSPECT = re.compile(r'"authorization"|"headers"|\\u00')
 
 def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
     """Return headers as text without those that hold secrets."""
-    texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent.items()}
-    return {name: REDACTED if _secret_header(name) else _KEY.sub(REDACTED, text) for name, text in texts.items()}
+    return dict([_header(name, value) for name, value in sent.items()])
 
 
-def _secret_header(name: str) -> bool:
-    return name in _SECRET_HEADERS or any(word in name for word in _SECRET_WORDS)
+@lru_cache(maxsize=1024)  # a client sends the same ones all the time
+def _header(name: bytes, value: bytes) -> tuple[str, str]:
+    known, text = name.decode("latin-1"), value.decode("latin-1")
+    secret = known in _SECRET_HEADERS or any(word in known for word in _SECRET_WORDS)
+    return known, REDACTED if secret else _KEY.sub(REDACTED, text)
 
 
 def body(sent: bytes) -> tuple[str, list[str]]:
