@@ -23,9 +23,10 @@ from mockserver.testing.verdicts import FAILED, judge
 TESTS = Path(__file__).resolve().parent
 SHOWN = 4  # tests named per rule
 UNCHECKED = "–"
-_RULE = r"R\d+\.\d+b?"
+_RULE = r"(?<![A-Za-z0-9])(?:R\d+\.\d+b?|X\d+|WE\d+)(?![0-9])"
 _RANGE = re.compile(rf"({_RULE})(?:\s*[–-]\s*({_RULE}))?")
 _NAMED = re.compile(r"(?<![A-Za-z0-9])R(\d+)_(\d+b?)((?:_and_(?:R\d+_)?\d+b?)*)(?![0-9a-z])")
+_PLAIN = re.compile(r"(?<![A-Za-z0-9])(?:X|WE)\d+(?![0-9a-z])")
 _MORE = re.compile(r"_and_(?:R(\d+)_)?(\d+b?)")
 
 
@@ -56,7 +57,7 @@ def named(name: str) -> list[str]:
     for section, number, more in _NAMED.findall(name):
         found.append(f"R{section}.{number}")
         found += [f"R{other or section}.{one}" for other, one in _MORE.findall(more)]
-    return found
+    return found + _PLAIN.findall(name)
 
 
 def citations(path: Path) -> Iterator[tuple[str, str]]:
