@@ -25,7 +25,7 @@ class Caller:
         self.app = MockApp(Engine(Settings(**{"clock": NOON, **settings})))
         self.levers = self.app.engine.levers
 
-    def __call__(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+    def __call__(self, method: str, path: str, body: Any = None, /, **query: str) -> Any:
         raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         answer, _ = self.app.answer(Call(method, path, list(query.items()), {}, raw))
         return answer if answer.streamed else json.loads(answer.body or b"null")
