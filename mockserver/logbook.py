@@ -24,6 +24,7 @@ from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.resources import page
 
 BATCH = 64
+MOST_WAITING = 1024  # of all projects
 
 
 class Logbook:
@@ -34,6 +35,7 @@ class Logbook:
         self._most = transactions.settings.journal
         self._batch = 1 if transactions.settings.workers > 1 else BATCH
         self._waiting: dict[str, list[Exchange]] = {}
+        self._count = 0
         self._lock = RLock()
 
     @property
@@ -56,8 +58,11 @@ class Logbook:
             waiting = self._waiting.setdefault(project, [])
             waiting.append(exchange)
             exchange.waits = True
+            self._count += 1
             if len(waiting) >= self._batch:
                 self.write(project)
+            elif self._count >= MOST_WAITING:
+                self.close()
 
     def write(self, project: str) -> None:
         """Write what waits of a project; the oldest beyond the limit are forgotten."""
@@ -65,6 +70,7 @@ class Logbook:
             waiting = self._waiting.pop(project, [])
             if not waiting:
                 return
+            self._count -= len(waiting)
             store, place = self._calls.store, _place(project)
             with store.transaction(place):
                 last = store.scan(place, KIND, limit=1, descending=True)
@@ -103,6 +109,7 @@ class Logbook:
         with self._lock:
             for exchange in self._waiting.pop(project, []):
                 exchange.waits = False
+                self._count -= 1
             store, place = self._calls.store, _place(project)
             with store.transaction(place):
                 store.clear(place)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from mockserver.control.journal import Exchange
 from mockserver.engine import Engine
-from mockserver.logbook import BATCH, lines_of
+from mockserver.logbook import BATCH, MOST_WAITING, lines_of
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
 from mockserver.transport.http import Call
@@ -146,6 +147,13 @@ def test_exchanges_are_written_in_batches_and_survive_the_process(tmp_path: Path
     call("GET", "/v1/models")
     call.app.engine.close()
     assert len(Caller(store=where).journal(limit=1000)) == BATCH + 1
+
+
+def test_what_waits_of_many_projects_is_written_before_it_is_much() -> None:
+    logbook = Caller().app.engine.logbook
+    for number in range(MOST_WAITING):
+        logbook.note(f"p{number}", Exchange(at=0.0))
+    assert len(logbook.read("p0", limit=1, after=None)["data"]) == 1 and not logbook._waiting
 
 
 def test_shared_stores_write_at_once(tmp_path: Path) -> None:

@@ -138,11 +138,11 @@ class MockApp:
     def _judged(
         self, call: Call, refusal: APIError | MockError | None, handle: Callable[[Call], Answer]
     ) -> tuple[Answer, APIError | MockError | None]:
-        if refusal is not None:
-            return error_answer(refusal), refusal
         try:
             call.project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-            return handle(call), None
+            if refusal is None:
+                return handle(call), None
+            return error_answer(refusal), refusal
         except (APIError, MockError) as error:
             return error_answer(error), error
         except Exception:
