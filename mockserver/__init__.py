@@ -38,12 +38,14 @@ if TYPE_CHECKING:
         tool_search_call,
         web_search_call,
     )
-    from mockserver.testing.mock import Context, Mock
+    from mockserver.testing.mock import Mock
+    from mockserver.testing.verification import Context, Exchange
     from mockserver.wire.errors import APIError, MockError
 
 __all__ = [
     "APIError",
     "Context",
+    "Exchange",
     "Mock",
     "MockClock",
     "MockError",
@@ -79,7 +81,8 @@ __all__ = [
 # where a name is; those of items are all in one place
 _HOMES = {
     "APIError": "mockserver.wire.errors",
-    "Context": "mockserver.testing.mock",
+    "Context": "mockserver.testing.verification",
+    "Exchange": "mockserver.testing.verification",
     "Mock": "mockserver.testing.mock",
     "MockClock": "mockserver.testing.clock",
     "MockError": "mockserver.wire.errors",

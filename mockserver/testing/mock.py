@@ -8,36 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.engine import DEFAULT_PROJECT
-from mockserver.model.prompt import item_text
 from mockserver.model.scenario_file import read
 from mockserver.testing.clock import MockClock
 from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
+from mockserver.testing.verification import PAGE, Context, Journal
 from mockserver.transport.thread import at_once
 from mockserver.wire.errors import MockError
-
-PAGE = 1000  # what the control API lists at most
-
-
-class Context:
-    """What the model saw for a response: `items` with the `tokens` of each, `instructions`, `tools`.
-
-    `input_tokens` is what all of it cost (None for a response without usage), `dropped` the ids of items that did not
-    fit the window.
-    """
-
-    def __init__(self, seen: Mapping[str, Any]) -> None:
-        self.items: list[dict[str, Any]] = seen["items"]
-        self.tokens: list[int] = seen["tokens"]
-        self.instructions: str | None = seen["instructions"]
-        self.tools: list[dict[str, Any]] = seen["tools"]
-        self.input_tokens: int | None = seen["input_tokens"]
-        self.dropped: list[str] = seen["dropped"]
-
-    @property
-    def texts(self) -> list[str]:
-        """The readable text of each item: what a message says, what a call passes, what a tool gave back."""
-        return [item_text(item) for item in self.items]
 
 
 class Mock:
@@ -53,7 +30,7 @@ class Mock:
         held = isinstance(scenario, Mapping)
         self._host = Host(options if held else {**options, "scenario": scenario}, model)
         self._project = DEFAULT_PROJECT
-        self.clock = MockClock(self.control)
+        self.clock, self.journal = MockClock(self.control), Journal(self.control)
         if held:
             self.play(scenario)
 
@@ -62,7 +39,7 @@ class Mock:
         """Return a view on the project of a key, among others on one host; it must not be closed itself."""
         view = cls.__new__(cls)
         view._host, view._project = host, host.tenant(key)
-        view.clock = MockClock(view.control)
+        view.clock, view.journal = MockClock(view.control), Journal(view.control)
         return view
 
     # --- reaching it -------------------------------------------------------------------------------------------
@@ -145,8 +122,13 @@ class Mock:
         self.control("PUT", "/snapshot", snapshot)
 
     def reset(self, *parts: str) -> None:
-        """Forget everything, or only `state`, `scenario` (the queue included), `clock`; ids start over."""
+        """Forget everything, or only `state`, `scenario` (the queue included), `faults`, `journal`, `clock`.
+
+        Ids start over with the state.
+        """
         self.control("POST", "/reset", {"only": list(parts)} if parts else {})
+        if not parts or "journal" in parts:
+            self.journal.forget_assertions()
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
