@@ -8,9 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -18,6 +21,7 @@ from websockets.sync.client import connect
 
 import mockserver
 from mockserver import Mock, MockError, error, function_call, message, reasoning
+from mockserver.testing.host import Host
 from tests.driving import NOON
 
 WEATHER: Any = [
@@ -25,8 +29,20 @@ WEATHER: Any = [
 ]
 
 
+OPEN: list[OpenAI] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close the clients of a test."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 def client_of(mock: Mock, key: str = "any") -> OpenAI:
-    return OpenAI(base_url=mock.base_url, api_key=key, max_retries=0)
+    OPEN.append(OpenAI(base_url=mock.base_url, api_key=key, max_retries=0))
+    return OPEN[-1]
 
 
 def text_of(client: OpenAI, input: str = "hi", **more: Any) -> str:
@@ -168,6 +184,41 @@ def test_sockets_notice_a_clock_that_a_test_moves() -> None:
     with Mock() as mock, connect(f"{mock.base_url.replace('http', 'ws')}/responses", proxy=None) as wire:
         mock.clock.advance(minutes=61)
         assert json.loads(wire.recv(timeout=10))["error"]["code"] == "websocket_connection_limit_reached"
+
+
+def test_views_on_one_host() -> None:
+    host = Host({"clock": NOON})
+    with Mock.tenant(host, "one") as one, Mock.tenant(host, "other") as other:
+        one.reply("for one")
+        other.reply("for other")
+        assert text_of(client_of(other, "one")) == "for one"
+        assert text_of(client_of(one, "other")) == "for other"
+        assert len(one.responses()) == len(other.responses()) == 1
+    assert one.queued == other.queued == []
+    host.close()
+
+
+def test_many_threads_at_once() -> None:
+    turns = 40
+
+    def chain(mock: Mock, number: int) -> list[str]:
+        url, transport = (mock.url, None) if number % 2 else ("http://mock", mock.transport())
+        texts, last = [], None
+        with httpx.Client(base_url=url, transport=transport, trust_env=False) as client:
+            for turn in range(turns):
+                body = {"model": "gpt-4.1", "input": f"{number}/{turn}", "previous_response_id": last, "stream": False}
+                answer = client.post("/v1/responses", json=body).json()
+                last = answer["id"]
+                texts.append(answer["output"][0]["content"][0]["text"])
+                mock.clock.advance(seconds=1)
+                assert mock.context(last).texts[-1] == f"{number}/{turn}"
+        return texts
+
+    with Mock(clock=NOON) as mock, ThreadPoolExecutor(8) as pool:
+        for number, texts in enumerate(pool.map(chain, [mock] * 8, range(8))):
+            said = [f"Mock reply to: {number}/{turn} [{2 * turn + 1} items in context]" for turn in range(turns)]
+            assert texts == said
+        assert len(mock.responses()) == 8 * turns
 
 
 def test_no_server_runs_until_somebody_asks_for_it() -> None:

@@ -193,9 +193,26 @@ def test_what_is_not_built_says_so(run) -> None:
     """)
     found.assert_outcomes(errors=1)
     found.stdout.fnmatch_lines(["*cassettes are not built yet*"])
-    refused = run("def test_nothing(): pass", "--openai-record=once")
+    refused = run("\n    def test_nothing(): pass\n", "--openai-record=once")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(["*not built yet*"])
+
+
+def test_a_test_can_not_close_what_others_use(run) -> None:
+    run("""
+    def test_closes(openai_mock):
+        with openai_mock:
+            ask()
+
+    def test_goes_on(openai_mock):
+        ask()
+    """).assert_outcomes(passed=2)
+
+
+def test_it_can_be_turned_off(run) -> None:
+    found = run("\n    def test_it(openai_mock): pass\n", "-p", "no:understudy")
+    found.assert_outcomes(errors=1)
+    found.stdout.fnmatch_lines(["*fixture 'openai_mock' not found*"])
 
 
 def test_async_tests_and_classes(run) -> None:

@@ -18,7 +18,6 @@ from mockserver.model.seeded import cap
 from mockserver.settings import SETTINGS, Pacing, Setting, Settings, load
 from mockserver.testing.items import line_of
 from mockserver.transport.app import MockApp
-from mockserver.transport.control_api import control_handler
 from mockserver.transport.guard import Guard
 from mockserver.transport.http import Call
 from mockserver.transport.inprocess import InProcess
@@ -83,10 +82,7 @@ class Host:
         self._check()
         path, _, query = path.partition("?")
         sent = b"" if body is None else orjson.dumps(body)
-        call = Call(method, f"/_mock{path}", parse_qsl(query), {}, sent, project)
-        handler, call.parts = control_handler(call)
-        answer = handler(self.engine, call)
-        self.app.clock_moved(project)
+        answer = self.app.controlled(Call(method, f"/_mock{path}", parse_qsl(query), {}, sent, project))
         return orjson.loads(answer.body) if answer.body else None
 
     def close(self) -> None:

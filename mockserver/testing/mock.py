@@ -29,16 +29,16 @@ class Mock:
     def __init__(self, *, model: Any = None, scenario: Any = None, **options: Any) -> None:
         held = isinstance(scenario, Mapping)
         self._host = Host(options if held else {**options, "scenario": scenario}, model)
-        self._project = DEFAULT_PROJECT
+        self._project, self._shared = DEFAULT_PROJECT, False
         self.clock, self.journal = MockClock(self.control), Journal(self.control)
         if held:
             self.play(scenario)
 
     @classmethod
     def tenant(cls, host: Host, key: str) -> Mock:
-        """Return a view on the project of a key, among others on one host; it must not be closed itself."""
+        """Return a view on the project of a key, among others on one host, which outlives it."""
         view = cls.__new__(cls)
-        view._host, view._project = host, host.tenant(key)
+        view._host, view._project, view._shared = host, host.tenant(key), True
         view.clock, view.journal = MockClock(view.control), Journal(view.control)
         return view
 
@@ -137,8 +137,12 @@ class Mock:
     # --- its life ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop the server and forget everything; whatever is asked afterwards raises MockError."""
-        self._host.close()
+        """Stop the server and forget everything; whatever is asked afterwards raises MockError.
+
+        A view on a host that others use goes on: its host is closed by whoever made it.
+        """
+        if not self._shared:
+            self._host.close()
 
     def __enter__(self) -> Mock:
         return self

@@ -135,6 +135,13 @@ class MockApp:
             account.answered(call.project, answer.status, refusal)
             return answer, all_headers(answer, self._headers(call, refusal))
 
+    def controlled(self, call: Call) -> Answer:
+        """Return the answer to a control call whose project is known; raises MockError. Any thread may call this."""
+        with self._lock:
+            answer = self._control(call)
+        self.clock_moved(call.project)
+        return answer
+
     def _judged(
         self, call: Call, refusal: APIError | MockError | None, handle: Callable[[Call], Answer]
     ) -> tuple[Answer, APIError | MockError | None]:
