@@ -166,7 +166,6 @@ WITHOUT_EFFECT: dict[str, str] = {
         f"compact {name}": "the pass reads no prompt cache, and its answer has no such field (O7)"
         for name in ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier")
     },
-    "create prompt_cache_options.prewarm": "the service does not echo it (R1.54)",
     "create tools[web_search].external_web_access": "the service does not echo it (F7), and the mock searches nothing",
     "create tools[web_search].user_location[approximate].type": "there is one value, which is filled in (F7)",
     "create tools[image_generation].input_fidelity": "the service does not echo it (F7), and the mock draws one image",

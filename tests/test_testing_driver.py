@@ -20,6 +20,8 @@ def talk(driver: Driver) -> tuple[list[Answer], list[str]]:
         driver.call("GET", f"/responses/{made.body['id']}/input_items", limit="1"),
         driver.call("GET", "/responses/resp_none"),
         driver.call("GET", "/responses/a/b/c"),
+        driver.over_socket(ASK),
+        driver.over_socket({**ASK, "previous_response_id": "resp_none"}),
     ]
     return answers, driver.control("POST", "/clock/advance", {"days": 31})["expired"]
 
@@ -42,10 +44,12 @@ def test_engine_and_socket_answer_alike() -> None:
         engine.control("PUT", "/clock", {"now": "never"})
     engine.close()
     assert [*map(shape, there)] == [*map(shape, here)]
-    assert [answer.status for answer in here] == [200, 200, 200, 200, 404, 404]
+    assert [answer.status for answer in here] == [200, 200, 200, 200, 404, 404, 200, 400]
+    assert here[6].events is not None and here[6].events[-1]["type"] == "response.completed"
+    assert here[7].error["code"] == "previous_response_not_found"
     assert here[1].events is not None
     assert [here[1].events[at]["type"] for at in (0, -1)] == ["response.created", "response.completed"]
-    assert len(expired_here) == len(expired_there) == 2
+    assert len(expired_here) == len(expired_there) == 3
 
 
 def test_controls_take_a_query_and_projects_share_their_connections() -> None:

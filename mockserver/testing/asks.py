@@ -18,7 +18,7 @@ CHAT, ROUNDING, REASONING = "gpt-4.1", "gpt-5.2", "gpt-5.6-terra"
 MODELS = (CHAT, REASONING, ROUNDING)  # one that does not reason, and two that count their thoughts in two ways
 NO_REASONING = frozenset({CHAT})
 TEXTS = ("red", "green", "blue")
-TRANSPORTS = ("json", "sse")  # how a turn is asked for and answered
+TRANSPORTS = ("json", "sse", "websocket")  # how a turn is asked for and answered
 OUTCOMES = ("completed", "incomplete", "failed", "error")
 SLOW_S = 100.0  # how long a slow background turn takes
 

@@ -33,35 +33,6 @@ class Unusable(Exception):
     """Why there is nothing to judge."""
 
 
-class Projects(HTTPDriver):
-    """A server whose projects are told apart by name, so that one key is enough; closing it closes them all."""
-
-    def __init__(self, base_url: str, api_key: str, project: str = "conform") -> None:
-        super().__init__(base_url, api_key)
-        self._project, self._opened = project, list[HTTPDriver]()
-        if self.controls:
-            self._client.headers["openai-project"] = project
-
-    def _has_controls(self) -> bool:
-        """Whether the mock itself answers: a proxy in front of something else has controls that move nothing there."""
-        health = self._send("GET", self._control_url("/health"), None, {})
-        return isinstance(health.body, dict) and health.body.get("mode") == "mock" and "switches" in health.body
-
-    def fresh(self, name: str) -> HTTPDriver:
-        """Return a driver for another project where the server is the mock, else this one."""
-        if not self.controls:
-            return self
-        made = Projects(self.base_url, self.api_key, f"{self._project} {name}")
-        self._opened.append(made)
-        return made
-
-    def close(self) -> None:
-        """Close the connections."""
-        for one in self._opened:
-            one.close()
-        super().close()
-
-
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line."""
 
@@ -151,7 +122,7 @@ def _write(path: str, content: bytes) -> None:
 
 def reached(base_url: str, api_key: str) -> HTTPDriver:
     """Return a driver for a server that answers; raises Unusable for one that doesn't."""
-    driver = Projects(base_url, api_key)
+    driver = HTTPDriver(base_url, api_key, project="conform")
     reason = _unusable(driver, base_url)
     if reason is not None:
         driver.close()

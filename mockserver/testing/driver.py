@@ -6,13 +6,17 @@ an error status. What only the mock has (clock, script) is reached by `control` 
 
 from __future__ import annotations
 
+from collections import deque
 from copy import copy
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 import httpx
 import orjson
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
+from mockserver.connections import Connection, Out, Say
 from mockserver.core.turn import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Settings
@@ -52,6 +56,15 @@ class Driver(Protocol):
         """Call the API; `path` counts from the base URL, `body` goes as JSON."""
         ...
 
+    @property
+    def sockets(self) -> bool:
+        """Whether responses can be created over WebSockets as well."""
+        ...
+
+    def over_socket(self, body: Any) -> Answer:
+        """Create a response over a WebSocket of its own; an error frame is an answer with its status."""
+        ...
+
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the mock's control API below `/_mock`; returns its JSON, raises LookupError when it refuses.
 
@@ -71,7 +84,7 @@ class Driver(Protocol):
 class EngineDriver:
     """An engine in this process, reached by the same routes and handlers as over a socket."""
 
-    controls = True
+    controls = sockets = True
 
     def __init__(self, engine: Engine | None = None, project: str = "default") -> None:
         self.engine = engine or Engine(Settings(clock=NOON))
@@ -85,6 +98,13 @@ class EngineDriver:
             return _answered(handler(self.engine, call))
         except (APIError, MockError) as error:
             return Answer(error.status, orjson.loads(error.body()))
+
+    def over_socket(self, body: Any) -> Answer:
+        """Create a response as a frame of a connection without a socket."""
+        connection = Connection(self.engine, self.project)
+        frames = _played(connection, connection.receive(orjson.dumps({**body, "type": "response.create"})))
+        connection.leave()
+        return _of_frames(frames)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API."""
@@ -123,18 +143,46 @@ def _answered(delivered: Delivered) -> Answer:
     return Answer(delivered.status, orjson.loads(delivered.body) if delivered.body else None)
 
 
-class HTTPDriver:
-    """Any server that speaks the API, by its base URL (which ends in `/v1` as OPENAI_BASE_URL does)."""
+def _played(connection: Connection, outs: list[Out]) -> list[dict[str, Any]]:
+    """Return the frames of everything that is to be said and played, whatever time it takes."""
+    said: list[dict[str, Any]] = []
+    todo = deque(outs)
+    while todo:
+        out = todo.popleft()
+        if isinstance(out, Say):
+            said += map(dict, out.frames)
+            continue
+        while (step := connection.advance(out)) is not None:
+            said += map(dict, step.events) if isinstance(step, Emit) else ()
+        todo.extend(connection.finished(out))
+    return said
 
-    def __init__(self, base_url: str, api_key: str = "any", *, timeout_s: float = 60.0) -> None:
-        self.base_url, self.api_key = base_url.rstrip("/"), api_key
+
+def _of_frames(frames: list[dict[str, Any]]) -> Answer:
+    """Return the answer that frames are: a stream, or an error if the first of them is one."""
+    if frames and frames[0]["type"] == "error":
+        return Answer(frames[0].get("status", NO_ANSWER), frames[0])
+    return Answer(200, None, frames)
+
+
+class HTTPDriver:
+    """Any server that speaks the API, by its base URL (which ends in `/v1` as OPENAI_BASE_URL does).
+
+    `project` goes with every call as `OpenAI-Project`.
+    """
+
+    def __init__(self, base_url: str, api_key: str = "any", *, project: str = "", timeout_s: float = 60.0) -> None:
+        self.base_url, self.api_key, self.project = base_url.rstrip("/"), api_key, project
+        self._timeout_s = timeout_s
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
         self._borrowed = False  # whether the connections are another driver's
         self.controls = self._has_controls()
+        self.sockets = self.controls
 
     def _has_controls(self) -> bool:
+        """Whether the mock itself answers: a proxy in front of something else has controls that move nothing there."""
         health = self._send("GET", self._control_url("/health"), None, {})
-        return health.status == 200 and isinstance(health.body, dict) and "switches" in health.body
+        return isinstance(health.body, dict) and health.body.get("mode") == "mock" and "switches" in health.body
 
     def _control_url(self, path: str) -> str:
         return f"{self.base_url.removesuffix('/v1')}/_mock{path}"
@@ -151,8 +199,25 @@ class HTTPDriver:
             raise LookupError(f"{method} {path}: {answer.status} {answer.body}")
         return answer.body
 
+    def over_socket(self, body: Any) -> Answer:
+        """Create a response over a WebSocket of its own."""
+        url = "ws" + self.base_url.removeprefix("http") + "/responses"
+        frames: list[dict[str, Any]] = []
+        try:
+            with connect(url, additional_headers=self._head(), proxy=None, open_timeout=self._timeout_s) as socket:
+                socket.send(orjson.dumps({**body, "type": "response.create"}).decode())
+                while not frames or frames[-1]["type"] not in (_TERMINAL if len(frames) > 1 else _REFUSED):
+                    frames.append(orjson.loads(socket.recv(self._timeout_s)))
+        except (OSError, WebSocketException, orjson.JSONDecodeError) as error:
+            return Answer(NO_ANSWER, f"{type(error).__name__}: {error}")
+        return _of_frames(frames)
+
+    def _head(self) -> dict[str, str]:
+        project = {"openai-project": self.project} if self.project else {}
+        return {"authorization": f"Bearer {self.api_key}", **project}
+
     def _send(self, method: str, url: str, body: Any, query: dict[str, str]) -> Answer:
-        headers = {"authorization": f"Bearer {self.api_key}"}
+        headers = self._head()
         if body is not None:
             headers["content-type"] = "application/json"
         content = None if body is None else orjson.dumps(body)
@@ -165,17 +230,21 @@ class HTTPDriver:
         return Answer(answer.status_code, _parsed(answer.content))
 
     def fresh(self, name: str) -> HTTPDriver:
-        """Return a driver with a key, and so a project, of its own where the server is the mock; else this one."""
+        """Return a driver for another project where the server is the mock, else this one."""
         if not self.controls:
             return self
         made = copy(self)
-        made.api_key, made._borrowed = f"{self.api_key}-{name}", True
+        made.project, made._borrowed = f"{self.project} {name}".strip(), True
         return made
 
     def close(self) -> None:
         """Close the connections, unless they are those of the driver that this one comes from."""
         if not self._borrowed:
             self._client.close()
+
+
+_TERMINAL = ("response.completed", "response.incomplete", "response.failed")
+_REFUSED = ("error",)  # as the first frame; later ones are followed by the end of their turn (Spec: S12)
 
 
 def _parsed(content: bytes) -> Any:

@@ -12,6 +12,8 @@ Users point `ResponsesMachine` at their server, or subclass it and add rules for
     TestAgent = AgentMachine.TestCase
 
 Needs Hypothesis, which is in the `test` extra.
+
+What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

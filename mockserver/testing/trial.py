@@ -1,4 +1,7 @@
-"""One program against one server: turns are asked for, judged by the reference, compared, and learnt from."""
+"""One program against one server: turns are asked for, judged by the reference, compared, and learnt from.
+
+What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +92,12 @@ class Trial:
             body["metadata"] = {"colour": ask.text}
         return body
 
+    def asked(self, ask: Ask, body: Json) -> Answer:
+        """Ask for a turn over its transport; sockets know no background (R6.12)."""
+        if ask.transport == "websocket" and self.driver.sockets and not body.get("background"):
+            return self.driver.over_socket(body)
+        return self.driver.call("POST", "/responses", body)
+
     def turn(
         self,
         ask: Ask,
@@ -119,7 +128,7 @@ class Trial:
             reasons=self.reads_reasoning(ask),
         )
         if refusal is not None:
-            self.refused(self.driver.call("POST", "/responses", body), refusal)
+            self.refused(self.asked(ask, body), refusal)
             self.check_tail(conversation)
             return None
         outcome = ask.outcome if self.controls and not (slow or calling) else "completed"
@@ -127,7 +136,7 @@ class Trial:
         if slow or outcome != "completed":
             line = SLOW_LINE if slow else {"reply": REPLIES[outcome]}
             self.driver.control("POST", "/script", {"lines": [line]})
-        answer = self.driver.call("POST", "/responses", body)
+        answer = self.asked(ask, body)
         if outcome == "error":
             assert (answer.status, answer.error.get("code")) == (503, "server_is_overloaded"), answer
             self.check_tail(conversation)

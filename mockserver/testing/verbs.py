@@ -1,6 +1,8 @@
 """The API's verbs: each does one thing to a server as a client would, and checks all that comes of it.
 
 What each may be called with is in `table.py`. Spec: P1–P16.
+
+What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 from mockserver.store.view import Store
-from mockserver.testing.driver import NOON, Answer
+from mockserver.testing.driver import NOON, Answer, EngineDriver
 from mockserver.testing.machine import ResponsesMachine
 from mockserver.testing.walk import walk
 from mockserver.transport.control_api import control_handler
@@ -53,7 +53,7 @@ class Twins:
     put elsewhere and back by snapshots, between any two calls.
     """
 
-    controls = True
+    controls = sockets = True
 
     def __init__(self, here: Store, there: Store, *, moving: bool = False, project: str = "twin") -> None:
         self.engines = [Engine(Settings(clock=NOON), store=one) for one in (here, there)]
@@ -81,6 +81,13 @@ class Twins:
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         status, found, events = self.ask(method, "/v1" + path, body, query)
         return Answer(status, None if events is not None or not found else orjson.loads(found), events)
+
+    def over_socket(self, body: Any) -> Answer:
+        if self.moving:
+            self.move()
+        first, second = (EngineDriver(engine, self.project).over_socket(body) for engine in self.engines)
+        assert orjson.dumps([*first]) == orjson.dumps([*second]), body
+        return first
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         path, _, query = path.partition("?")
