@@ -11,6 +11,7 @@ from mockserver.core.turn import Emit, Wait
 from mockserver.transport import http
 from mockserver.transport.http import Answer
 from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.events import Event
 
 
 def receiver(*messages: dict[str, Any]) -> Any:
@@ -116,3 +117,23 @@ def test_a_client_that_leaves_while_waiting_ends_the_delivery_only(streamed: boo
     sent = deliver(answer, {"type": "http.disconnect"})
     assert len(sent) == streamed
     assert log == []
+
+
+def test_S12_5_a_stream_that_waits_looks_whether_it_was_interrupted() -> None:
+    asked: list[int] = []
+
+    def interrupted(number: int) -> list[Event] | None:
+        asked.append(number)
+        return [EVENT] if len(asked) == 3 else None
+
+    answer = Answer(steps=[Emit([EVENT]), Wait(8.0), Emit([EVENT])], streamed=True, interrupted=interrupted)
+    found = [*http.pieces(answer)]
+    assert found[1:4] == [http.LOOK_S] * 3 and asked == [1] * 3
+    assert isinstance(found[-1], http.Piece) and not found[-1].more and len(found) == 5
+
+
+def test_S4_comments_come_as_often_as_before_when_a_stream_looks_in_between() -> None:
+    answer = Answer(steps=[Wait(2.5), Emit([EVENT])], streamed=True, silence=1.0, interrupted=lambda number: None)
+    parts = [*http.pieces(answer)]
+    assert sum(part for part in parts if not isinstance(part, http.Piece)) == 2.5
+    assert [at for at, part in enumerate(parts) if isinstance(part, http.Piece) and part.body == http.COMMENT] == [4, 9]

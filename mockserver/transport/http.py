@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -24,6 +24,7 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 COMMENT = b": keep-alive\n\n"
+LOOK_S = 0.25  # how often a stream that waits looks whether its turn was cancelled or has ended
 SSE = b"text/event-stream; charset=utf-8"
 
 
@@ -250,8 +251,7 @@ def _stream(answer: Answer, steps: Sequence[Act]) -> Iterator[Piece | float]:
         if isinstance(step, Wait):
             if hurry and step.seconds < math.inf:
                 continue
-            yield from _rest(answer, step.seconds)
-            events = answer.interrupted(number) if answer.interrupted is not None else None
+            events = yield from _rest(answer, step.seconds, number)
             if events:
                 _count(answer, len(events))
                 answer.finish()
@@ -288,13 +288,24 @@ def _count(answer: Answer, events: int) -> None:
         answer.account.exchange.events += events
 
 
-def _rest(answer: Answer, seconds: float) -> Iterator[Piece | float]:
-    """Wait, with a sign of life whenever a stream has been silent for long. Spec: S4."""
-    while answer.silence < seconds < math.inf:
-        yield answer.silence
-        yield Piece(COMMENT, more=True)
-        seconds -= answer.silence
-    yield seconds
+def _rest(answer: Answer, seconds: float, number: int) -> Generator[Piece | float, None, list[Event] | None]:
+    """Wait, with a sign of life whenever a stream has been silent for long; returns how it was interrupted, if it was.
+
+    Spec: S4, S12.5.
+    """
+    silence, look = (answer.silence, LOOK_S) if seconds < math.inf else (math.inf, math.inf)
+    silent = 0.0
+    while seconds > 0:
+        pause = min(seconds, silence - silent, look if answer.interrupted is not None else math.inf)
+        yield pause
+        seconds, silent = seconds - pause, silent + pause
+        events = answer.interrupted(number) if answer.interrupted is not None else None
+        if events is not None:
+            return events
+        if silent >= silence and seconds > 0:
+            yield Piece(COMMENT, more=True)
+            silent = 0.0
+    return None
 
 
 async def _until_gone(receive: Receive) -> None:
