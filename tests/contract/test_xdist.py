@@ -71,9 +71,9 @@ def test_one(openai_mock, number, client_of):
 
 @pytest.fixture(scope="session")
 def xdist_python() -> Path:
-    """The interpreter of an environment with this product, pytest-xdist and OpenAI's client."""
+    """The interpreter of an environment with this product, pytest 8, pytest-xdist and OpenAI's client."""
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return interpreter("xdist", "pytest-xdist>=3.6,<4", "openai>=3,<4", f"--editable={ROOT}", *needed)
+    return interpreter("xdist", "pytest>=8,<9", "pytest-xdist>=3.6,<4", "openai>=3,<4", f"--editable={ROOT}", *needed)
 
 
 def run(python: Path, place: Path, source: str) -> float:
