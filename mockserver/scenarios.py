@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,22 @@ def _spent(state: State, number: int, line: Line) -> bool:
     return line.times is not None and script.used(state, number) >= line.times
 
 
-def _opened(path: str) -> Document:
-    """Return a scenario file; raises SettingError that names the first mistake."""
+def opened(path: str | PathLike[str]) -> Document:
+    """Return a scenario file with its mistakes; raises SettingError that says why it can't be read."""
     try:
-        document = read(Path(path).read_text(encoding="utf-8-sig"))
+        return read(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise SettingError(f"--scenario {path} can't be read: {error.strerror or error}") from None
+        raise SettingError(f"{path} can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise SettingError(f"--scenario {path} can't be read: it is not UTF-8") from None
+        raise SettingError(f"{path} can't be read: it is not UTF-8") from None
+
+
+def _opened(path: str) -> Document:
+    """Return a scenario file of the server's; raises SettingError that names the first mistake."""
+    try:
+        document = opened(path)
+    except SettingError as error:
+        raise SettingError(f"--scenario {error}") from None
     if document.mistakes:
         more = len(document.mistakes) - 1
         hint = f" (and {more} more: understudy scenario check {path})" if more else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from mockserver.model.scenario_file import read
 from mockserver.model.scenario_schema import document
+from mockserver.scenarios import opened
+from mockserver.settings import SettingError
 from mockserver.transport.serve import USAGE_ERROR, Parser
 
 
@@ -33,14 +33,10 @@ def _check(files: Sequence[str]) -> int:
     lines, wrong, unread = 0, 0, 0
     for file in files:
         try:
-            found = read(Path(file).read_text(encoding="utf-8-sig"))
-        except OSError as error:
+            found = opened(file)
+        except SettingError as error:
             unread += 1
-            print(f"understudy scenario: error: {file} can't be read: {error.strerror or error}", file=sys.stderr)
-            continue
-        except UnicodeDecodeError:
-            unread += 1
-            print(f"understudy scenario: error: {file} can't be read: it is not UTF-8", file=sys.stderr)
+            print(f"understudy scenario: error: {error}", file=sys.stderr)
             continue
         for mistake in found.mistakes:
             print(f"{file}:{mistake}")

@@ -56,6 +56,7 @@ ARROWS = {
         "switches",
     },
     "testing": {
+        "scenarios",
         "transport",
         "connections",
         "engine",

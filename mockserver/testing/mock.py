@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from mockserver.engine import DEFAULT_PROJECT
-from mockserver.model.scenario_file import read
+from mockserver.scenarios import opened
+from mockserver.settings import SettingError
 from mockserver.testing.clock import MockClock
 from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
@@ -161,9 +161,9 @@ class Mock:
 def _opened(path: str | PathLike[str]) -> Any:
     """Return what a scenario file holds; raises MockError that names the first mistake and its line."""
     try:
-        document = read(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MockError(f"The scenario {path} can't be read: {error}.") from None
+        document = opened(path)
+    except SettingError as error:
+        raise MockError(f"The scenario {error}.") from None
     if document.mistakes:
         raise MockError(f"{path}:{document.mistakes[0]}", param=document.mistakes[0].path)
     return document.value
