@@ -1,11 +1,14 @@
-"""The pytest plugin, in pytest runs of its own."""
+"""The pytest plugin, in pytest runs of its own; `tests/contract/test_xdist.py` has some in processes of their own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+import openai
 import pytest
+
+from mockserver.testing import host
 
 pytest_plugins = ["pytester"]
 
@@ -20,16 +23,19 @@ CLIENT = """
 """
 
 
+LOADED = (openai, host)  # once for all runs
+
+
 @pytest.fixture
 def run(pytester: pytest.Pytester):
-    """Run a test file in a process of its own; every warning is an error there."""
+    """Run a test file; every warning is an error there."""
 
     def run_file(source: str, *options: str, **files: str) -> pytest.RunResult:
         pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider")
         pytester.makepyfile(CLIENT + source)
         for name, text in files.items():
             pytester.makefile(".yaml", **{name: text})
-        return pytester.runpytest_subprocess(*options, timeout=60)
+        return pytester.runpytest_inprocess(*options)
 
     return run_file
 
