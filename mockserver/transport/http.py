@@ -122,9 +122,12 @@ def error_answer(error: APIError | MockError) -> Answer:
 
 def read_head(scope: Scope) -> Call:
     """Return a request without its body."""
-    query = scope["query_string"]
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
-    return Call(scope["method"], scope["path"], pairs, dict(scope["headers"]))
+    return Call(scope["method"], scope["path"], query_pairs(scope["query_string"]), dict(scope["headers"]))
+
+
+def query_pairs(query: bytes) -> list[tuple[str, str]]:
+    """Return the parameters of a query string."""
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:

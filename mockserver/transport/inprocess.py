@@ -13,13 +13,12 @@ from functools import lru_cache
 from itertools import chain
 from types import ModuleType
 from typing import Any
-from urllib.parse import parse_qsl
 
 import anyio
 
 from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp
-from mockserver.transport.http import Answer, Call, Piece, pieces, within
+from mockserver.transport.http import Answer, Call, Piece, pieces, query_pairs, within
 from mockserver.transport.stamp import date
 from mockserver.wire.errors import APIError, MockError
 
@@ -152,8 +151,7 @@ def _body(answer: Answer, *, head: bool) -> Iterator[Piece | float]:
 
 def _call(request: Any) -> Call:
     headers = {name.lower(): value for name, value in request.headers.raw}
-    pairs = parse_qsl(request.url.query.decode("latin-1"), keep_blank_values=True)
-    return Call(request.method, request.url.path, pairs, headers)
+    return Call(request.method, request.url.path, query_pairs(request.url.query), headers)
 
 
 def _kind(request: object) -> type:
