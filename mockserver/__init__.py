@@ -39,13 +39,14 @@ if TYPE_CHECKING:
         web_search_call,
     )
     from mockserver.testing.mock import Mock
-    from mockserver.testing.verification import Context, Exchange
+    from mockserver.testing.verification import Context, Exchange, Finding
     from mockserver.wire.errors import APIError, MockError
 
 __all__ = [
     "APIError",
     "Context",
     "Exchange",
+    "Finding",
     "Mock",
     "MockClock",
     "MockError",
@@ -83,6 +84,7 @@ _HOMES = {
     "APIError": "mockserver.wire.errors",
     "Context": "mockserver.testing.verification",
     "Exchange": "mockserver.testing.verification",
+    "Finding": "mockserver.testing.verification",
     "Mock": "mockserver.testing.mock",
     "MockClock": "mockserver.testing.clock",
     "MockError": "mockserver.wire.errors",

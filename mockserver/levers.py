@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.control import faults, script, snapshot
+from mockserver.control import faults, script, snapshot, verdict
 from mockserver.control.clock import Clock
 from mockserver.control.project import mint_name
 from mockserver.core import inspection
@@ -115,6 +115,10 @@ class Levers:
     ) -> dict[str, Any]:
         """Return a page of the project's exchanges, oldest first, behind the number `after`."""
         return self._logbook.read(project, limit=limit, after=after, path=path, response_id=response_id)
+
+    def verdict(self, project: str) -> list[verdict.Finding]:
+        """Return what the journal shows that a client did wrong."""
+        return verdict.judged(self._logbook.history(project))
 
     def clear_journal(self, project: str) -> None:
         """Empty the project's journal."""

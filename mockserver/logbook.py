@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from mockserver.control.history import History, call_of
 from mockserver.control.journal import KIND, Exchange, document_of, shown
 from mockserver.core import inspection
 from mockserver.core.lifecycle import read_running
@@ -129,6 +130,13 @@ class Logbook:
         found = [self._shown(one, contexts) for one in wanted[:limit]]
         return page(found, has_more=len(wanted) > limit)
 
+    def history(self, project: str) -> History:
+        """Return the journal as the history of a client."""
+        self.write(project)
+        contexts = _Contexts(self._calls, project)
+        told = [(entry.number, orjson.loads(entry.doc)) for entry in self._kept(project, 0)]
+        return History([call_of(number, one, contexts.added(one)) for number, one in told], contexts.node)
+
     def _kept(self, project: str, after: int) -> Iterator[Entry]:
         store, place = self._calls.store, _place(project)
         pages = store.scan(place, KIND, after=max(after - BATCH, 0))
@@ -216,7 +224,7 @@ class _Contexts:
 
     def of(self, response_id: str, saw: dict[str, Any]) -> dict[str, Any] | None:
         """Return the effective context of a turn, None when a part of it is lost."""
-        node = decode_node(saw["node"]) if "node" in saw else self._stored(response_id)
+        node = self._step(response_id, saw)
         if node is None:
             return None
         nodes = list(self._back(node))
@@ -226,6 +234,13 @@ class _Contexts:
         whole = [*before, *node.items[: node.own]]
         return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
 
+    def added(self, told: dict[str, Any]) -> Node | None:
+        """Return what an exchange added to a context, None for what is no turn or is lost."""
+        return None if told["saw"] is None else self._step(told["response_id"], told["saw"])
+
+    def _step(self, response_id: str, saw: dict[str, Any]) -> Node | None:
+        return decode_node(saw["node"]) if "node" in saw else self._stored(response_id)
+
     def _stored(self, id: str) -> Node | None:
         node = read_node(self._state, id)
         running = read_running(self._state, id) if node is None else None
@@ -234,9 +249,10 @@ class _Contexts:
     def _back(self, node: Node | None) -> Iterator[Node]:
         while node is not None:
             yield node
-            node = None if node.parent is None else self._node(node.parent)
+            node = None if node.parent is None else self.node(node.parent)
 
-    def _node(self, id: str) -> Node | None:
+    def node(self, id: str) -> Node | None:
+        """Return a step of a context, None where it is lost."""
         found = read_node(self._state, id)
         if found is not None:
             return found

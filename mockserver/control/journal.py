@@ -81,6 +81,7 @@ def document_of(exchange: Exchange) -> bytes:
         "events": exchange.events,
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
+        "began": exchange.started,
         "saw": None if exchange.turn is None else _saw(exchange.turn, exchange.dropped),
     }
     return redaction.scrubbed(stored_json(document), secrets)
@@ -96,6 +97,7 @@ def _saw(turn: Turn, dropped: Sequence[int]) -> dict[str, Any]:
         "tools": redaction.redacted(final["tools"]),
         "input_tokens": usage["input_tokens"] if usage else None,
         "dropped": dropped,
+        "incomplete": (final["incomplete_details"] or {}).get("reason"),
     }
     return seen if turn.stored else {**seen, "node": turn.node.doc().decode()}
 
@@ -122,5 +124,5 @@ def shown(number: int, doc: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         request = None
     at = list(known).index("body") + 1
-    members = [("id", number), *known.items()]
+    members = [("id", number), *((name, value) for name, value in known.items() if name != "began")]
     return dict([*members[: at + 1], ("request", request), *members[at + 1 :]])

@@ -12,7 +12,7 @@ from mockserver.settings import SettingError
 from mockserver.testing.clock import MockClock
 from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
-from mockserver.testing.verification import PAGE, Context, Journal
+from mockserver.testing.verification import PAGE, Context, Finding, Journal
 from mockserver.transport.thread import at_once
 from mockserver.wire.errors import MockError
 
@@ -89,6 +89,13 @@ class Mock:
     def context(self, response_id: str) -> Context:
         """Return what the model saw for a stored response."""
         return Context(self.control("GET", f"/responses/{response_id}/context"))
+
+    def verdict(self) -> list[Finding]:
+        """Return what clients did wrong in terms of state, as far as the journal goes back; none for right ones."""
+        return [
+            Finding(one["rule"], one["sentence"], tuple(one["exchanges"]), tuple(one["items"]))
+            for one in self.control("GET", "/verdict")["findings"]
+        ]
 
     def responses(
         self, *, model: str | None = None, status: str | None = None, conversation: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import orjson
 
@@ -229,6 +229,22 @@ class Journal(Exchanges):
     def forget_assertions(self) -> None:
         """Begin anew with what `assert_no_more` knows."""
         self._asserted.clear()
+
+
+class Finding(NamedTuple):
+    """What a client did wrong: the rule, a sentence, the ids of the calls it shows in, those of the items it is about.
+
+    The calls are the journal's, by their `id`.
+    """
+
+    rule: str
+    sentence: str
+    exchanges: tuple[int, ...]
+    items: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        calls = ", ".join(f"#{id}" for id in self.exchanges)
+        return f"{self.rule} ({calls}): {self.sentence}"
 
 
 # --- conditions: what differs ---------------------------------------------------------------------------------------

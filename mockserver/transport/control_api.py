@@ -152,6 +152,10 @@ def _clear_journal(engine: Engine, call: Call) -> Answer:
     return Answer(status=204)
 
 
+def _verdict(engine: Engine, call: Call) -> Answer:
+    return Answer(json_body({"findings": [one._asdict() for one in engine.levers.verdict(call.project)]}))
+
+
 def _snapshot(engine: Engine, call: Call) -> Answer:
     return Answer(json_body(engine.levers.snapshot(call.project)))
 
@@ -200,6 +204,7 @@ CONTROL = Table(
         Route("/_mock/conversations", {"GET": _conversations}),
         Route("/_mock/faults", {"GET": _read_faults, "PUT": _set_faults, "DELETE": _clear_faults}),
         Route("/_mock/journal", {"GET": _read_journal, "DELETE": _clear_journal}),
+        Route("/_mock/verdict", {"GET": _verdict}),
         *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("drift", "metrics", "")),
     )
 )
