@@ -52,14 +52,15 @@ class MemoryStore:
         places = mine.places.get((kind, parent)) if mine else None
         if not mine or not places:
             return []
-        if descending:
-            end = len(places) if after is None else bisect_left(places, (after, ""))
-            start = 0 if limit is None else max(0, end - limit)
-            chosen = places[start:end][::-1]
-        else:
-            start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
-            chosen = places[start:] if limit is None else places[start : start + limit]
-        return [Record(id, mine.records[kind, id].doc, order) for order, id in chosen]
+        with self._lock:  # another thread may be deleting what is found here
+            if descending:
+                end = len(places) if after is None else bisect_left(places, (after, ""))
+                start = 0 if limit is None else max(0, end - limit)
+                chosen = places[start:end][::-1]
+            else:
+                start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
+                chosen = places[start:] if limit is None else places[start : start + limit]
+            return [Record(id, mine.records[kind, id].doc, order) for order, id in chosen]
 
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
