@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.control.history import History, call_of
-from mockserver.control.journal import KIND, Exchange, document_of, shown
+from mockserver.control.journal import KIND, Exchange, closed, document_of, shown
 from mockserver.core import inspection
 from mockserver.core.lifecycle import read_running
 from mockserver.core.state import Change, Delete, Node, Put, Record, decode_node, read_node
@@ -50,11 +50,15 @@ class Logbook:
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Take an exchange in; one that is noted again, since it has gone on, is written again."""
-        if not (self.kept and project) or exchange.waits:
+        if not (self.kept and project):
             return
         if exchange.at is None:  # nothing was read for it
             calls = self._calls
             exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
+        if exchange.ended is not None:
+            closed(exchange)
+        if exchange.waits:
+            return
         with self._lock:
             waiting = self._waiting.setdefault(project, [])
             waiting.append(exchange)

@@ -29,7 +29,8 @@ class Exchange:
 
     `at` is the project's time (unix seconds), `seconds` how long it took, `ended` None while it is under way. `effects`
     are the faults that strike its answer, `buckets` those that it was counted in, by fault; `spared` says that the
-    project has no faults. `number` is its place in the journal, once it is written.
+    project has no faults. `number` is its place in the journal, once it is written; of an exchange that has ended only
+    the `document` is left.
     """
 
     transport: str = "http"
@@ -55,11 +56,20 @@ class Exchange:
     buckets: dict[str, Buckets] = field(default_factory=dict)
     spared: bool = False
     number: int | None = None
+    document: bytes | None = None
     waits: bool = False  # to be written
+
+
+def closed(exchange: Exchange) -> None:
+    """Make the document of an exchange that has ended, and let go of all that it was made of."""
+    exchange.document = document_of(exchange)
+    exchange.turn, exchange.line, exchange.changes, exchange.headers, exchange.body = None, None, [], {}, b""
 
 
 def document_of(exchange: Exchange) -> bytes:
     """Return the document of an exchange as it stands."""
+    if exchange.document is not None:
+        return exchange.document
     text, secrets = redaction.body(exchange.body)
     key = (exchange.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
     if len(key) >= redaction.SHORTEST:
