@@ -55,11 +55,11 @@ class Logbook:
         if exchange.at is None:  # nothing was read for it
             calls = self._calls
             exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
-        if exchange.ended is not None:
-            closed(exchange)
-        if exchange.waits:
-            return
         with self._lock:
+            if exchange.ended is not None:
+                closed(exchange)
+            if exchange.waits:
+                return
             waiting = self._waiting.setdefault(project, [])
             waiting.append(exchange)
             exchange.waits = True
