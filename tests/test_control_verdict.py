@@ -38,7 +38,9 @@ class Client:
 @pytest.fixture
 def client() -> Iterator[Client]:
     with Mock(seed=3) as mock:
-        yield Client(mock)
+        client = Client(mock)
+        yield client
+        client.api.close()
 
 
 def user(text: str, **more: Any) -> dict[str, Any]:

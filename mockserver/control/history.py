@@ -60,8 +60,8 @@ class Call:
 
     @property
     def items(self) -> list[Item]:
-        """The items of its input as they were sent, as far as they are items at all."""
-        sent = self.request.get("input")
+        """The items that it brings as they were sent, to a turn or a conversation, as far as they are items at all."""
+        sent = self.request.get("input", self.request.get("items"))
         if isinstance(sent, str):
             return [{"type": "message", "role": "user", "content": sent}]
         items = sent if isinstance(sent, list) else []

@@ -7,7 +7,7 @@ of it is silent where a client may have been right.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.control.history import Call, History, by_user, content_of, texts_of
@@ -199,26 +199,34 @@ def dropped_tool_output(history: History) -> Iterator[Told]:
     """Yield calls of tools that a client left unanswered: it was told so, or replayed the history without them.
 
     A history is replayed by an input that begins with all that an earlier turn was given and goes on behind it. The
-    longest such turn counts, the calls that it ended in must be among the items. Spec: R1.33, N8.
+    longest such turn counts; of the calls that it ended in, each must be among the items, or have been answered before
+    (then its history was edited, or compacted). Spec: R1.33, N8.
     """
     trie: dict[tuple[int, Hashable], int] = {}
     seen: dict[int, list[Call]] = {}
-    for call in history.turns:
+    answered: set[str | None] = set()
+    for call in history.calls:
+        answered.update(item.get("call_id") for item in call.items if item["type"] in OUTPUTS)
+        if not call.asks:
+            continue
         unanswered = _NO_OUTPUT.match(call.error.get("message") or "")
         if unanswered:
             yield Told(f"The call {unanswered[1]} was left without its output.", (call,), (unanswered[1],))
         elif call.parent is None and call.conversation is None:
-            yield from _abandoned(call, trie, seen)
+            yield from _abandoned(call, trie, seen, answered)
         if call.node is not None:
             seen.setdefault(_walked(trie, history.context(call))[-1], []).append(call)
 
 
-def _abandoned(call: Call, trie: dict[tuple[int, Hashable], int], seen: Mapping[int, list[Call]]) -> Iterator[Told]:
+def _abandoned(
+    call: Call, trie: dict[tuple[int, Hashable], int], seen: Mapping[int, list[Call]], answered: Container[str | None]
+) -> Iterator[Told]:
     prefixes = _walked(trie, call.items)[:-1]  # without the whole: that would be the same question once more
     earlier: list[Call] = next((seen[at] for at in reversed(prefixes) if at and at in seen), [])
     there = {item.get("call_id") for item in call.items}
     missing = [
-        [item["call_id"] for item in one.output if owed(item) and item["call_id"] not in there] for one in earlier
+        [id for item in one.output if owed(item) and (id := item["call_id"]) not in there and id not in answered]
+        for one in earlier
     ]
     if missing and all(missing):
         for id in missing[-1]:

@@ -1,0 +1,89 @@
+"""The verdict on real clients: the guide's examples and openai-agents do nothing wrong but what they do on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from mockserver import Finding, Mock
+from tests.contract.test_openai_agents import options_of, run_program
+
+HERE = Path(__file__).parent
+
+# example → what it does wrong, to be refused
+ON_PURPOSE = {"function_loop": {"dropped_tool_output"}}
+
+
+@pytest.fixture
+def guide() -> Iterator[Any]:
+    """The guide's examples, which are a program of their own elsewhere."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(HERE))
+    yield importlib.import_module("guide")
+    sys.path.remove(str(HERE))
+    for name in {name for name in sys.modules if name.startswith("guide")} - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI])
+def test_the_guide(guide: Any, kind: Any) -> None:
+    for example in guide.EXAMPLES:
+        with Mock() as mock:
+            asyncio.run(done(guide, example, kind, mock))
+            assert len(mock.journal) > 1
+            assert {one.rule for one in mock.verdict()} == ON_PURPOSE.get(example.__name__, set()), example.__name__
+
+
+async def done(guide: Any, example: Any, kind: Any, mock: Mock) -> None:
+    exchanges: list[dict[str, Any]] = []
+    transport = guide.recording_transport(exchanges, asynchronous=kind is openai.AsyncOpenAI)
+    http = openai.DefaultHttpxClient if kind is openai.OpenAI else openai.DefaultAsyncHttpxClient
+    client = kind(base_url=mock.base_url, api_key="any", max_retries=0, http_client=http(transport=transport))
+    await example(client, guide.Control(mock.url, "any", exchanges))
+    await guide.settled(client.close())
+
+
+@pytest.mark.parametrize("more", [(), ("--compaction",)], ids=["conversations", "compaction"])
+@pytest.mark.parametrize(("run", "transport"), [("plain", "http"), ("streamed", "websocket")])
+def test_openai_agents(agents_python: Path, run: str, transport: str, more: tuple[str, ...]) -> None:
+    with Mock() as mock:
+        found = verdicts_at_each_reset(mock)
+        run_program(agents_python, mock.base_url, mock.url, *options_of(run, transport), *more, key="any")
+        assert len(found) > 3
+        wrong = {one.rule for findings in (*found, mock.verdict()) for one in findings}
+        assert wrong <= ({"chained_on_unstored"} if transport == "http" else set()), found  # one example does that
+
+
+def verdicts_at_each_reset(mock: Mock) -> list[list[Finding]]:
+    """Have the verdict noted whenever a program is about to reset the mock."""
+    found: list[list[Finding]] = []
+    levers = mock._host.engine.levers
+    reset = levers.reset
+
+    def noted(*args: Any) -> None:
+        found.append(mock.verdict())
+        reset(*args)
+
+    levers.reset = noted  # type: ignore[method-assign, assignment]
+    return found
+
+
+def test_a_long_journal_is_judged_quickly() -> None:
+    with Mock() as mock, openai.OpenAI(base_url=mock.base_url, api_key="any") as client:
+        parent: str | None = None
+        history: list[Any] = []
+        for number in range(200):
+            parent = client.responses.create(model="gpt-4.1", input=f"say {number}", previous_response_id=parent).id
+            history.append({"role": "user", "content": str(number)})
+            client.responses.create(model="gpt-4.1", input=history, store=False)
+        began = time.perf_counter()
+        assert mock.verdict() == []
+        assert time.perf_counter() - began < 5
