@@ -100,9 +100,9 @@ def resends_in_a_conversation(client: Client) -> tuple[list[int], list[str]]:
 
 
 def retries_what_is_wrong(client: Client) -> tuple[list[int], list[str]]:
-    for _ in range(2):
+    for _ in range(3):
         client.refused(temperature=9)
-    return [1, 2], []
+    return [1, 2, 3], []
 
 
 def retries_a_scripted_refusal(client: Client) -> tuple[list[int], list[str]]:

@@ -154,19 +154,23 @@ def retried_refusal(history: History) -> Iterator[Told]:
     Where the second one is answered, what was wrong was the state, and the client has mended it meanwhile; unless the
     refusal was a scripted one.
     """
-    refused: dict[tuple[str, str], Call] = {}
+    refused: dict[tuple[str, str], list[Call]] = {}
+    retried: list[list[Call]] = []
     for call in history.calls:
         if not call.body or call.method == "GET":
             continue
         key = (call.path, call.body)
-        first = refused.pop(key, None)
-        if first is not None and (first.staged or call.status >= 400):
-            why = first.error.get("code") or first.error.get("type")
-            yield Told(
-                f"The same request was sent again after {first.status} {why}, which no retry mends.", (first, call)
-            )
+        tries = refused.pop(key, [])
+        if tries and (tries[0].staged or call.status >= 400):
+            tries.append(call)
+            retried += [tries] if len(tries) == 2 else []
         if _final(call):
-            refused[key] = call
+            refused[key] = tries or [call]
+    for tries in retried:
+        why = tries[0].error.get("code") or tries[0].error.get("type")
+        yield Told(
+            f"The same request was sent again after {tries[0].status} {why}, which no retry mends.", tuple(tries)
+        )
 
 
 def _final(call: Call) -> bool:
