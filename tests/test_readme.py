@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -333,7 +332,6 @@ def test_the_rooms_are_there() -> None:
     assert {name.rstrip("/") for name in named} <= below
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_commands_go_on_while_quotes_are_open() -> None:
     first, second = commands("$ curl -d '{\n  }' x\nshown\n$ ls  # it's all\n")
     assert first == Command("curl -d '{\n  }' x", "shown\n")
