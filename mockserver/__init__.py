@@ -39,12 +39,14 @@ if TYPE_CHECKING:
         web_search_call,
     )
     from mockserver.testing.mock import Mock
+    from mockserver.testing.snapshot import Diff, Snapshot
     from mockserver.testing.verification import Context, Exchange, Finding
     from mockserver.wire.errors import APIError, MockError
 
 __all__ = [
     "APIError",
     "Context",
+    "Diff",
     "Exchange",
     "Finding",
     "Mock",
@@ -53,6 +55,7 @@ __all__ = [
     "Moved",
     "Prompt",
     "Reply",
+    "Snapshot",
     "__version__",
     "apply_patch_call",
     "code_interpreter_call",
@@ -83,6 +86,7 @@ __all__ = [
 _HOMES = {
     "APIError": "mockserver.wire.errors",
     "Context": "mockserver.testing.verification",
+    "Diff": "mockserver.testing.snapshot",
     "Exchange": "mockserver.testing.verification",
     "Finding": "mockserver.testing.verification",
     "Mock": "mockserver.testing.mock",
@@ -91,6 +95,7 @@ _HOMES = {
     "Moved": "mockserver.testing.clock",
     "Prompt": "mockserver.model.prompt",
     "Reply": "mockserver.model.prompt",
+    "Snapshot": "mockserver.testing.snapshot",
 }
 _ITEMS = "mockserver.testing.items"
 

@@ -31,6 +31,7 @@ from mockserver.model.seeded import SeededModel, cap
 from mockserver.model.summary import compacting, summary_tokens
 from mockserver.scenarios import Scenarios
 from mockserver.settings import Pacing, Settings
+from mockserver.snapshot_file import start_of
 from mockserver.store.layered import Layered, Nearby
 from mockserver.store.view import Store, View, open_store
 from mockserver.transactions import Operation, Transactions
@@ -70,10 +71,11 @@ class Engine:
         model: Answering | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.scenarios = Scenarios(settings or Settings())
-        self.settings = replace(settings or Settings(), seed=self.scenarios.seed)
+        start, settings = start_of(settings or Settings())
+        self.scenarios = Scenarios(settings)
+        self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
-        self._calls = Transactions(self.settings, store, wall)
+        self._calls = Transactions(self.settings, store, wall, start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.logbook, self.hazards = Logbook(self._calls), Hazards(self._calls)
         self.levers = Levers(self._calls, self.scenarios, self.logbook, self.hazards)
@@ -172,7 +174,7 @@ class Engine:
             reply = Reply()  # the model is not asked
         else:
             reply = self.model.respond(prompt)
-        if admission.compacts or any(item["type"] == "compaction" for item in reply.output):
+        if admission.compacts or "compaction" in [item["type"] for item in reply.output]:
             tokens = summary_tokens(operation.mint.seed("compaction"), admission.input_tokens)
             return compacting(
                 reply, self.rules.compaction_shape if admission.compacts == "threshold" else "last", tokens

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import orjson
-
 from mockserver.control import faults, script, snapshot, verdict
 from mockserver.control.clock import Clock
 from mockserver.control.project import mint_name
 from mockserver.core import inspection
-from mockserver.core.state import Change, Delete
+from mockserver.core.state import Change, Delete, Put
 from mockserver.hazards import Hazards
 from mockserver.logbook import Logbook
 from mockserver.model.scenario import parse_lines, parse_scenario
 from mockserver.scenarios import Scenarios
+from mockserver.snapshot_file import judged
 from mockserver.transactions import Operation, Transactions
 from mockserver.wire import catalog
 
@@ -127,22 +126,21 @@ class Levers:
     def reset(self, project: str, only: Iterable[str] | None = None) -> None:
         """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
         parts = set(RESETTABLE if only is None else only)
-        view, store = self._calls.view(project), self._calls.store
+        view, store, first = self._calls.view(project), self._calls.store, self._calls.start(project)
         with store.transaction(project):
             kept = self._calls.project(project, view)
             if "clock" in parts:
-                kept = kept._replace(clock=Clock(frozen=self._calls.settings.clock))
-            scripts, faulty = script.records(view), faults.records(view)
+                kept = kept._replace(clock=first.project.clock)
             if "scenario" in parts:
-                kept = kept._replace(scenario=False, mint=mint_name(kept.mint, None))
+                kept = kept._replace(scenario=first.project.scenario, mint=_mint(kept.mint, first.project.mint))
+            records = [*script.records(view), *faults.records(view)]
             if "state" in parts:
                 store.clear(project)
-                kept = kept._replace(calls=0, mint=project + kept.mint.removeprefix(mint_name(kept.mint, None)))
-                left: list[Change] = [*([] if "scenario" in parts else scripts), *([] if "faults" in parts else faulty)]
+                kept = kept._replace(calls=first.project.calls, mint=_mint(first.project.mint, kept.mint))
+                left: list[Change] = [put for put in records if _part(put) not in parts]
             else:
-                gone = [*(scripts if "scenario" in parts else []), *(faulty if "faults" in parts else [])]
-                left = [Delete(one.kind, one.id) for one in gone]
-            store.apply(project, [kept.put(), *left])
+                left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
+            store.apply(project, [kept.put(), *left, *(put for put in first.records if _part(put) in parts)])
         if "journal" in parts:
             self._logbook.forget(project)
 
@@ -164,14 +162,7 @@ class Levers:
         What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
         document that is wrong or of another seed.
         """
-        found = snapshot.restored(document, self._calls.seed)
-        for put in found.records:
-            if put.kind == "line":
-                parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
-            elif put.kind == "scenario":
-                parse_lines(orjson.loads(put.doc)["lines"], f"scenario.{put.id}.lines")
-            elif put.kind == "fault":
-                faults.parse_fault(orjson.loads(put.doc)["fault"], f"faults.{put.id}.fault")
+        found = judged(document, self._calls.seed)
         if not found.project.scenario and self._scenarios.lines:  # it was taken where there are none
             own = found.project._replace(scenario=True)
             found = found._replace(project=own, records=[*found.records, script.scenario_put([], None)])
@@ -199,6 +190,16 @@ class Levers:
         """List the project's conversations, newest first."""
         state, _ = self._calls.reading(project)
         return inspection.conversations(state, limit=limit, after=after)
+
+
+def _part(put: Put) -> str:
+    """Return which part of a project a record belongs to, as `reset` names it."""
+    return "scenario" if put.kind in script.KINDS else "faults" if put.kind == "fault" else "state"
+
+
+def _mint(name: str, own: str) -> str:
+    """Return the source of ids of one name with the seed of its own that another has, or has not."""
+    return mint_name(name, None) + own.removeprefix(mint_name(own, None))
 
 
 def _matches(wanted: Mapping[str, str], response: Mapping[str, Any]) -> bool:

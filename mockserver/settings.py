@@ -195,6 +195,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("store", _store, "memory", "WHERE", "memory or sqlite:///FILE"),
     Setting("scenario", _text, (), "FILE", "lines that answer before the default model (repeatable)", repeatable=True),
+    Setting("snapshot", _text, None, "FILE", "a snapshot that every project starts from"),
     Setting("strict", _flag, False, "true|false", "a request that no scenario line matches is an error", flag=True),
     Setting("seed", _integer, None, "N", "seed of ids and of the default model (default: the scenario's, else 0)"),
     Setting("clock", _clock, None, "WHEN", "system, or an ISO time that freezes the clock"),
@@ -235,6 +236,7 @@ class Settings:
     mode: str | None = None
     store: str = "memory"
     scenario: tuple[str, ...] = ()
+    snapshot: str | None = None
     strict: bool = False
     seed: int | None = None
     clock: float | None = None

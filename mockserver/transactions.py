@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 from mockserver.control.clock import Clock
 from mockserver.control.journal import Exchange
 from mockserver.control.project import Project, read_project
+from mockserver.control.snapshot import Restored
 from mockserver.core import lifecycle
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, State
 from mockserver.model import tokens
 from mockserver.settings import Settings
+from mockserver.store.started import Started
 from mockserver.store.view import Store, View, open_store
 from mockserver.switches import values_of
 from mockserver.wire.encoding import json_body
@@ -53,9 +55,17 @@ class Transactions:
 
     exchange: Exchange | None = None
 
-    def __init__(self, settings: Settings, store: Store | None, wall: Callable[[], float] = time.time) -> None:
-        self.settings, self.wall = settings, wall
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | None,
+        wall: Callable[[], float] = time.time,
+        start: Restored | None = None,
+    ) -> None:
+        self.settings, self.wall, self._start = settings, wall, start
         self.store = store or open_store(settings.store)
+        if start is not None:
+            self.store = Started(self.store, [start.project.put(), *start.records])
         self.seed = settings.seed or 0
         digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
@@ -74,6 +84,10 @@ class Transactions:
     def project(self, name: str, state: State) -> Project:
         """Return what a project keeps of itself."""
         return read_project(state, name, self.settings.clock)
+
+    def start(self, name: str) -> Restored:
+        """Return what a project starts from: nothing, or the server's snapshot."""
+        return self._start or Restored(Project(Clock(frozen=self.settings.clock), 0, name), [])
 
     def mint(self, name: str, ordinal: int, now: float) -> Mint:
         """Return the source of ids for one call, by the name under which a project's ids are drawn."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mockserver.settings import Settings, load
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import USAGE_ERROR, Program
-from proxy import scenario
+from proxy import scenario, snapshot
 from proxy.app import ProxyApp
 from proxy.rules import refuse_unbuilt
 
@@ -18,9 +18,10 @@ COMMANDS = {
     "verify": "replays recorded exchanges through the mock and prints where it would have answered differently",
     "conform": "runs the state rules against any server that speaks the two APIs",
     "scenario": "validates scenario files, prints the JSON Schema of the format",
+    "snapshot": "says what two snapshots differ in",
     "cassette": "lists recorded exchanges; finds secrets and truncated exchanges",
 }
-BUILT = frozenset(("serve", "scenario", "conform"))
+BUILT = frozenset(("serve", "scenario", "snapshot", "conform"))
 
 
 def proxy_app(settings: Settings) -> ProxyApp:
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     if command == "scenario":
         return scenario.main(words[1:])
+    if command == "snapshot":
+        return snapshot.main(words[1:])
     if command == "conform":
         return conform(words[1:])
     return program().run(words[1:] if command else words)

@@ -12,6 +12,7 @@ from mockserver.settings import SettingError
 from mockserver.testing.clock import MockClock
 from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
+from mockserver.testing.snapshot import Snapshot
 from mockserver.testing.verification import PAGE, Context, Finding, Journal
 from mockserver.transport.thread import at_once
 from mockserver.wire.errors import MockError
@@ -120,9 +121,9 @@ class Mock:
 
     # --- its whole state ---------------------------------------------------------------------------------------
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the whole state as one JSON document."""
-        return dict(self.control("GET", "/snapshot"))
+    def snapshot(self) -> Snapshot:
+        """Return the whole state as one JSON document, which tells its `diff` to another."""
+        return Snapshot(self.control("GET", "/snapshot"))
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put a snapshot's state in place of what there is."""
