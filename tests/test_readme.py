@@ -57,9 +57,11 @@ RUN_BY: Mapping[str, str] = {
     "An agent against all the talks there may be: python 1": f"{HERE}::test_test_files_pass",
     "GitHub Actions: yaml 1": f"{HERE}::test_the_workflow",
     "Snapshots: console 1": f"{HERE}::test_commands_do_what_is_shown",
+    "Snapshots: console 2": f"{HERE}::test_commands_do_what_is_shown",
     "Faults: console 1": f"{HERE}::test_commands_do_what_is_shown",
     "Journal: console 1": f"{HERE}::test_commands_do_what_is_shown",
     "Journal: python 1": f"{FAULTS}::test_the_program_prints_what_it_says",
+    "Verification: python 1": f"{HERE}::test_programs_print_what_they_say",
     "Forward: console 1": f"{HERE}::test_commands_do_what_is_shown",
     "WebSocket mode: python 1": f"{HERE}::test_programs_print_what_they_say",
     "Clients: toml 1": f"{HERE}::test_the_configuration_of_codex",
@@ -197,13 +199,16 @@ def test_the_machine_of_an_agent(served: Served, tmp_path: Path) -> None:
 LOCAL, OPENAI = "http://127.0.0.1:4010", "https://api.openai.com/v1"
 PROGRAM = "your_program.py"
 MARK = "\x1e"
-STATUS = {"understudy scenario check wrong.yaml": 1}  # the README shows its mistakes
+STATUS = {  # the README shows the mistakes, and the differences
+    "understudy scenario check wrong.yaml": 1,
+    "understudy snapshot diff state.json later.json": 1,
+}
 BEFORE: Mapping[str, Any] = {"Journal": {"model": "gpt-5.5", "input": "hi"}}  # the turn that is shown
 
 
 def served_by(command: str) -> bool:
     """Say whether a command serves until it is stopped."""
-    return re.match(r"understudy($| (?!scenario|conform))", command) is not None
+    return re.match(r"understudy($| (?!scenario|snapshot|conform))", command) is not None
 
 
 def chapters() -> list[str]:
