@@ -1,11 +1,13 @@
 """The journal of every project, beside its records: a ring of exchanges, written in pages, read in order.
 
-What waits to be written is in this process; reading writes it first. Where several processes share a store, each
-exchange is written at once, so that they find each other's.
+What waits to be written is in this process; reading writes it first. With a store in memory all of it waits, and most
+of it is never written; where several processes share a store, each exchange is written at once, so that they find each
+other's.
 """
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -25,7 +27,8 @@ from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.resources import page
 
 BATCH = 64
-MOST_WAITING = 1024  # of all projects
+MOST_WAITING = 16_384  # of all projects
+FORGOTTEN = 0  # the number of an exchange that fell out of the ring before it was written
 
 
 class Logbook:
@@ -34,8 +37,10 @@ class Logbook:
     def __init__(self, transactions: Transactions) -> None:
         self._calls = transactions
         self._most = transactions.settings.journal
+        self._ring = transactions.settings.store == "memory"
         self._batch = 1 if transactions.settings.workers > 1 else BATCH
-        self._waiting: dict[str, list[Exchange]] = {}
+        self._waiting: dict[str, deque[Exchange]] = {}
+        self._skipped: Counter[str] = Counter()  # exchanges that fell out of a project's ring, not yet counted
         self._count = 0
         self._lock = RLock()
 
@@ -60,19 +65,29 @@ class Logbook:
                 closed(exchange)
             if exchange.waits:
                 return
-            waiting = self._waiting.setdefault(project, [])
+            waiting = self._waiting.setdefault(project, deque())
             waiting.append(exchange)
             exchange.waits = True
             self._count += 1
-            if len(waiting) >= self._batch:
+            if self._ring and len(waiting) > self._most:
+                self._skip(project, waiting.popleft())
+            elif not self._ring and len(waiting) >= self._batch:
                 self.write(project)
-            elif self._count >= MOST_WAITING:
+            if self._count >= MOST_WAITING:
                 self.close()
+
+    def _skip(self, project: str, exchange: Exchange) -> None:
+        """Forget the oldest exchange that waits."""
+        exchange.waits = False
+        self._count -= 1
+        if exchange.number is None:
+            exchange.number = FORGOTTEN
+            self._skipped[project] += 1
 
     def write(self, project: str) -> None:
         """Write what waits of a project; the oldest beyond the limit are forgotten."""
         with self._lock:
-            waiting = self._waiting.pop(project, [])
+            waiting = self._waiting.pop(project, deque())
             if not waiting:
                 return
             self._count -= len(waiting)
@@ -80,12 +95,13 @@ class Logbook:
             with store.transaction(place):
                 last = store.scan(place, KIND, limit=1, descending=True)
                 number = last[0].order + len(lines_of(last[0].doc)) if last else 1
+                number += self._skipped.pop(project, 0)
                 changes = self._again(place, [one for one in waiting if one.number is not None])
                 fresh = [one for one in waiting if one.number is None]
-                if fresh:
-                    changes.append(_page(number, [document_of(one) for one in fresh]))
-                    changes += self._surplus(place, number + len(fresh))
+                for at in range(0, len(fresh), BATCH):
+                    changes.append(_page(number + at, [document_of(one) for one in fresh[at : at + BATCH]]))
                 store.apply(place, changes)
+                store.apply(place, self._surplus(place, number + len(fresh)))
             for exchange in waiting:
                 exchange.waits = False
             for at, exchange in enumerate(fresh):
@@ -112,7 +128,8 @@ class Logbook:
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
         with self._lock:
-            for exchange in self._waiting.pop(project, []):
+            self._skipped.pop(project, None)
+            for exchange in self._waiting.pop(project, ()):
                 exchange.waits = False
                 self._count -= 1
             store, place = self._calls.store, _place(project)

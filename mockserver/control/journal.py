@@ -29,8 +29,8 @@ class Exchange:
 
     `at` is the project's time (unix seconds), `seconds` how long it took, `ended` None while it is under way. `effects`
     are the faults that strike its answer, `buckets` those that it was counted in, by fault; `spared` says that the
-    project has no faults. `number` is its place in the journal, once it is written; of an exchange that has ended only
-    the `document` is left.
+    project has no faults. `number` is its place in the journal, once it is written; of the turn of an exchange
+    that has ended only its id and what its model `saw` are left.
     """
 
     transport: str = "http"
@@ -56,20 +56,21 @@ class Exchange:
     buckets: dict[str, Buckets] = field(default_factory=dict)
     spared: bool = False
     number: int | None = None
-    document: bytes | None = None
+    response_id: str | None = None
+    saw: dict[str, Any] | None = None
     waits: bool = False  # to be written
 
 
 def closed(exchange: Exchange) -> None:
-    """Make the document of an exchange that has ended, and let go of all that it was made of."""
-    exchange.document = document_of(exchange)
-    exchange.turn, exchange.line, exchange.changes, exchange.headers, exchange.body = None, None, [], {}, b""
+    """Let go of the turn of an exchange, but for what its document will say of it."""
+    turn = exchange.turn
+    if turn is not None:
+        exchange.response_id, exchange.saw, exchange.turn = turn.id, _saw(turn, exchange.dropped), None
 
 
 def document_of(exchange: Exchange) -> bytes:
     """Return the document of an exchange as it stands."""
-    if exchange.document is not None:
-        return exchange.document
+    closed(exchange)
     text, secrets = redaction.body(exchange.body)
     key = (exchange.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
     if len(key) >= redaction.SHORTEST:
@@ -84,7 +85,7 @@ def document_of(exchange: Exchange) -> bytes:
         "body": text,
         "status": exchange.status,
         "error": exchange.error,
-        "response_id": exchange.turn.id if exchange.turn else None,
+        "response_id": exchange.response_id,
         "line": exchange.line,
         "faults": exchange.faults,
         "changes": _changed(exchange.changes),
@@ -92,7 +93,7 @@ def document_of(exchange: Exchange) -> bytes:
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
         "began": exchange.started,
-        "saw": None if exchange.turn is None else _saw(exchange.turn, exchange.dropped),
+        "saw": exchange.saw and _told(exchange.saw),
     }
     return redaction.scrubbed(stored_json(document), secrets)
 
@@ -104,12 +105,18 @@ def _saw(turn: Turn, dropped: Sequence[int]) -> dict[str, Any]:
     seen = {
         "model": final["model"],
         "instructions": final["instructions"],
-        "tools": redaction.redacted(final["tools"]),
+        "tools": final["tools"],
         "input_tokens": usage["input_tokens"] if usage else None,
         "dropped": dropped,
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
     }
-    return seen if turn.stored else {**seen, "node": turn.node.doc().decode()}
+    return seen if turn.stored else {**seen, "node": turn.node}
+
+
+def _told(saw: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model saw as it is kept: without secrets, the node of an unstored turn in full."""
+    node = {"node": saw["node"].doc().decode()} if "node" in saw else {}
+    return {**saw, "tools": redaction.redacted(saw["tools"]), **node}
 
 
 # kind of record → what it is called, and where in its id its own id is

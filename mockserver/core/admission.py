@@ -31,7 +31,8 @@ class Admission(NamedTuple):
     `input_tokens` what `usage` will say. The model reads its own items from `restart` on, where a compaction item hides
     all before it (None: there is no such item). It does not see the items whose positions among those it could read are
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
-    compact its context: `trigger`, `threshold`, or nothing. `again` are the ids of own items that came with one.
+    compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it, None
+    if nothing (R12.5), `again` are the ids of own items that came with one.
     """
 
     request: Request
@@ -46,12 +47,8 @@ class Admission(NamedTuple):
     overflow: bool = False
     restart: int | None = None
     compacts: str = ""
+    configuration: dict[str, Any] | None = None
     again: frozenset[str] = frozenset()
-
-    @property
-    def configuration(self) -> dict[str, Any] | None:
-        """What the context has changed of the configuration, None if nothing. Spec: R12.5."""
-        return context.configured(self.before.configuration, self.items)
 
     @property
     def asked(self) -> Request:
@@ -101,40 +98,76 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     capability.check(request, model)
     stored = storing(request, rules)
     mint.mark = "00" if stored else "01"
-    items, triggered = admitted_items(state, request, lineage, model, rules, mint, now)
+    items, marked, triggered = admitted_items(state, request, lineage, model, rules, mint, now)
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     kept = [stored_item(item, mint) for item in items]
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
     tally, tokens = context.admitted(request, base, items, kept, model, rules)
-    restart = compaction.start(kept)
-    admission = Admission(request, model, lineage, kept, base, tally, tokens, stored, restart=restart)
-    if known := [item["id"] for item in items if item.get("id")]:
-        admission = admission._replace(again=frozenset(known))
+    configuration = context.configured(base.configuration, kept) if marked else base.configuration
+    compacts = "trigger" if triggered else "threshold" if compaction.exceeded(request, tokens, model) else ""
+    admission = Admission(
+        request,
+        model,
+        lineage,
+        kept,
+        base,
+        tally,
+        tokens,
+        stored,
+        restart=compaction.start(kept) if marked else None,
+        configuration=configuration,
+        compacts=compacts,
+        again=frozenset([item["id"] for item in items if item.get("id")]),
+    )
     if tokens > model.max_input_tokens:
         return over_window(state, admission, items, rules)
-    compacts = "trigger" if triggered else "threshold" if compaction.exceeded(request, tokens, model) else ""
-    if compacts and admission.configuration is not None:
+    if compacts and configuration is not None:
         raise complaints.configured_history("Compaction")
-    return admission._replace(compacts=compacts)
+    return admission
+
+
+class Own(NamedTuple):
+    """A request's own items as sent.
+
+    They are `marked` if some are of a kind that says how the context is to be read, `triggered` if they ask to compact.
+    """
+
+    items: list[Item]
+    marked: bool
+    triggered: bool
+
+
+_MARKS = frozenset({"compaction", compaction.TRIGGER, context.UPDATE, "reasoning"})
 
 
 def admitted_items(
     state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, mint: Mint, now: float
-) -> tuple[list[Item], bool]:
-    """Return a request's own items as sent, found fit to stand behind its lineage, and whether they ask to compact.
+) -> Own:
+    """Return a request's own items, found fit to stand behind its lineage.
 
     Settles in which partition the ids of this operation are.
     """
-    items, triggered = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
+    items, triggered = resolve_items(state, request, lineage, rules, now), False
+    pending, orphaned = lineage.summary.pending, lineage.summary.orphaned
+    marked = not _MARKS.isdisjoint([item["type"] for item in items])
+    if marked:
+        items, triggered = compaction.without_trigger(items)
+        pending = {**pending, **compaction.owed(items, rules)}
+        orphaned = orphaned if compaction.start(items) is None else None
     mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
-    pending = {**lineage.summary.pending, **compaction.owed(items, rules)}
-    if lineage.summary.orphaned and compaction.start(items) is None:
-        raise errors.no_tool_call(lineage.summary.orphaned)
+    if orphaned:
+        raise errors.no_tool_call(orphaned)
     pairing.check(pending, items, items_back(state, lineage.head))
-    check_updates(state, items, lineage)
-    check_content(request, items, lineage.summary, model, rules)
-    return items, triggered
+    if marked:
+        check_updates(state, items, lineage)
+    if not model.reasoning and (reasoning_read(items, lineage.summary) if marked else lineage.summary.reasoned):
+        raise errors.reasoning_items_unsupported()
+    if marked:
+        check_sealed(items, rules)
+    if "text" in request and rules.json_word == "require":
+        capability.check_json_word(request, message_texts(items))
+    return Own(items, marked, triggered)
 
 
 def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> compaction.Window:
@@ -145,7 +178,7 @@ def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now
     model = known_model(request, rules)
     capability.check(request, model)
     mint.mark = "01"  # nothing of it is persisted (Spec: W1)
-    items, _ = admitted_items(state, request, lineage, model, rules, mint, now)
+    items = admitted_items(state, request, lineage, model, rules, mint, now).items
     kept, history = [stored_item(item, mint) for item in items], items_up_to(state, lineage.head)
     if context.configured(lineage.summary.configuration, kept) is not None:
         raise complaints.configured_history("Compaction")
@@ -223,18 +256,13 @@ def partition_of_items(items: list[Item]) -> str | None:
     return next((key for key in from_items if key), None)
 
 
-def check_content(request: Request, items: list[Item], before: Summary, model: Model, rules: Rules) -> None:
-    """Judge what the context holds: reasoning for a model that can't read it, sealed content, the word json."""
-    if not model.reasoning and reasoning_read(items, before):
-        raise errors.reasoning_items_unsupported()
+def check_sealed(items: list[Item], rules: Rules) -> None:
+    """Refuse sealed content that this mock has not sealed. Spec: R1.42, E57."""
     for item in items:
         if item["type"] in ("reasoning", "compaction"):
             blob = item.get("encrypted_content")
             if blob is not None and unseal(blob, rules.key) is None:
                 raise errors.encrypted_content_invalid(blob, item.get("id"))
-    asked = (request.get("text") or {}).get("format", {}).get("type")
-    if asked == "json_object" and rules.json_word == "require":
-        capability.check_json_word(request, message_texts(items))
 
 
 def check_updates(state: State, items: list[Item], lineage: Lineage) -> None:
