@@ -116,8 +116,7 @@ class Transactions:
         """
         state = View(self.store, project)
         with self.store.transaction(project):
-            own = self.project(project, state)
-            clock, ordinal, name, scenario = own
+            clock, ordinal, name, scenario = self.project(project, state)
             now = clock.reading(self.wall())
             ended = self.settled(project, state, now)
             self.forgotten(project, state, now)
@@ -128,7 +127,7 @@ class Transactions:
             except Exception as error:
                 raised = error
             else:
-                operation.changes.append(own._replace(clock=operation.clock, calls=ordinal + 1).put())
+                operation.changes.append(Project(operation.clock, ordinal + 1, name, scenario).put())
                 self.store.apply(project, operation.changes)
                 self._tell(operation)
                 return result

@@ -38,12 +38,13 @@ def test_it_answers_once_it_is_made_and_no_longer_once_it_is_stopped() -> None:
 
 
 def test_it_leaves_its_host_alone() -> None:
-    before = [*logging.getLogger().handlers], gc.get_threshold(), gc.get_freeze_count(), {*threading.enumerate()}
+    before = [*logging.getLogger().handlers], gc.get_threshold(), {*threading.enumerate()}
+    frozen = gc.get_freeze_count()
     server = served()
     httpx.get(f"http://127.0.0.1:{server.port}/v1/models", trust_env=False)
     server.stop()
-    after = [*logging.getLogger().handlers], gc.get_threshold(), gc.get_freeze_count(), {*threading.enumerate()}
-    assert after == before
+    assert ([*logging.getLogger().handlers], gc.get_threshold(), {*threading.enumerate()}) == before
+    assert gc.get_freeze_count() <= frozen  # what another server has frozen may have been let go of meanwhile
 
 
 def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) -> None:

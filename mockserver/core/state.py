@@ -288,6 +288,8 @@ def item_pointers(node: Node) -> list[Change]:
 def more_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:
     """Return the same where items with an id of `again` (None: any) may stand in other nodes too. Spec: R1.37."""
     pointers = item_pointers(node)
+    if again is not None and not again:
+        return pointers
     for index, item in enumerate(node.items):
         held = held_by(state, item["id"]) if again is None or item["id"] in again else []
         if held:

@@ -181,7 +181,8 @@ class MockApp:
         )
         size = len(call.body)
         limited = limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
-        return headers + list(limits.with_buckets(limited, call.exchange.buckets.values()))
+        buckets = call.exchange.buckets
+        return headers + list(limits.with_buckets(limited, buckets.values()) if buckets else limited)
 
 
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
