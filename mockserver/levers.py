@@ -111,9 +111,15 @@ class Levers:
         after: int | None = None,
         path: str | None = None,
         response_id: str | None = None,
+        context: bool = True,
     ) -> dict[str, Any]:
-        """Return a page of the project's exchanges, oldest first, behind the number `after`."""
-        return self._logbook.read(project, limit=limit, after=after, path=path, response_id=response_id)
+        """Return a page of the project's exchanges, oldest first, behind the number `after`.
+
+        Without `context` they don't say what the model saw, which takes time to find out.
+        """
+        return self._logbook.read(
+            project, limit=limit, after=after, path=path, response_id=response_id, context=context
+        )
 
     def verdict(self, project: str) -> list[verdict.Finding]:
         """Return what the journal shows that a client did wrong."""

@@ -142,12 +142,19 @@ class Logbook:
             self.write(project)
 
     def read(
-        self, project: str, *, limit: int, after: int | None, path: str | None = None, response_id: str | None = None
+        self,
+        project: str,
+        *,
+        limit: int,
+        after: int | None,
+        path: str | None = None,
+        response_id: str | None = None,
+        context: bool = True,
     ) -> dict[str, Any]:
         """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
         self.write(project)
         wanted = [one for one in self._kept(project, after or 0) if _matches(one, path, response_id)][: limit + 1]
-        contexts = _Contexts(self._calls, project)
+        contexts = _Contexts(self._calls, project) if context else None
         found = [self._shown(one, contexts) for one in wanted[:limit]]
         return page(found, has_more=len(wanted) > limit)
 
@@ -165,9 +172,11 @@ class Logbook:
         first = max(after, entries[-1].number - self._most) if entries else 0
         return (entry for entry in entries if entry.number > first)
 
-    def _shown(self, entry: Entry, contexts: _Contexts) -> dict[str, Any]:
+    def _shown(self, entry: Entry, contexts: _Contexts | None) -> dict[str, Any]:
         exchange = shown(entry.number, entry.doc)
         saw = exchange.pop("saw")
+        if contexts is None:
+            return exchange
         exchange["context"] = None if saw is None else contexts.of(exchange["response_id"], saw)
         return exchange
 

@@ -10,6 +10,7 @@ from mockserver.engine import DEFAULT_PROJECT
 from mockserver.scenarios import opened
 from mockserver.settings import SettingError
 from mockserver.testing.clock import MockClock
+from mockserver.testing.faults import MockFaults
 from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
 from mockserver.testing.snapshot import Snapshot
@@ -31,16 +32,20 @@ class Mock:
         held = isinstance(scenario, Mapping)
         self._host = Host(options if held else {**options, "scenario": scenario}, model)
         self._project, self._shared = DEFAULT_PROJECT, False
-        self.clock, self.journal = MockClock(self.control), Journal(self.control)
+        self._have()
         if held:
             self.play(scenario)
+
+    def _have(self) -> None:
+        self.clock, self.faults = MockClock(self.control), MockFaults(self.control)
+        self.journal = Journal(self.control)
 
     @classmethod
     def tenant(cls, host: Host, key: str) -> Mock:
         """Return a view on the project of a key, among others on one host, which outlives it."""
         view = cls.__new__(cls)
         view._host, view._project, view._shared = host, host.tenant(key), True
-        view.clock, view.journal = MockClock(view.control), Journal(view.control)
+        view._have()
         return view
 
     # --- reaching it -------------------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ class Exchange:
     unix seconds, `seconds` how long it took.
     """
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self.told = told
+    def __init__(self, told: Mapping[str, Any], control: Callable[..., Any]) -> None:
+        self.told, self._control = told, control
         self.id: int = told["id"]
         self.at: float = told["at"]
         self.transport: str = told["transport"]
@@ -70,7 +70,10 @@ class Exchange:
     @property
     def context(self) -> Context | None:
         """What the model saw, None for what is no turn or whose context is lost."""
-        return None if self.told["context"] is None else Context(self.told["context"])
+        for told in self._control("GET", f"/journal?limit=1&after={self.id - 1}")["data"]:
+            if told["id"] == self.id and told["context"] is not None:
+                return Context(told["context"])
+        return None
 
     @property
     def model(self) -> str | None:
@@ -215,8 +218,8 @@ class Journal(Exchanges):
         found: list[Exchange] = []
         more = ""
         while True:
-            page = self._control("GET", f"/journal?limit={PAGE}{more}")
-            found += map(Exchange, page["data"])
+            page = self._control("GET", f"/journal?limit={PAGE}&context=false{more}")
+            found += [Exchange(one, self._control) for one in page["data"]]
             if not page["has_more"]:
                 return found
             more = f"&after={page['last_id']}"

@@ -138,13 +138,18 @@ def _clear_faults(engine: Engine, call: Call) -> Answer:
 
 def _read_journal(engine: Engine, call: Call) -> Answer:
     limit, after, where = _limit(call)
+    context = where.pop("context", "true")
+    if context not in ("true", "false"):
+        raise MockError("context: takes true or false.", param="context")
     for key in where:
         if key not in ("path", "response_id"):
             raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
     if after is not None and not re.fullmatch(r"\d{1,15}", after):
         raise MockError("after: takes the id of an exchange.", param="after")
     number = None if after is None else int(after)
-    return Answer(json_body(engine.levers.journal(call.project, limit=limit, after=number, **where)))
+    return Answer(
+        json_body(engine.levers.journal(call.project, limit=limit, after=number, context=context == "true", **where))
+    )
 
 
 def _clear_journal(engine: Engine, call: Call) -> Answer:

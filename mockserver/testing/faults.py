@@ -1,0 +1,42 @@
+"""The faults of a mock as a test sets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+
+class MockFaults:
+    """The faults in force, in the order in which they strike; each as it was given, with how often it was `used`."""
+
+    def __init__(self, control: Callable[..., Any]) -> None:
+        self._control = control
+
+    def add(self, do: Any, *, at: Mapping[str, Any] | None = None, times: int | None = None, **when: Any) -> None:
+        """Let one more fault strike: `do` is a word such as `"cut"`, or an object such as `{"delay": 0.5}`.
+
+        `at` says where in a stream, `times` how often (without end if None); all else are conditions, those of a
+        scenario's lines and `path`, `method`, `probability`. Raises MockError for what is no fault.
+        """
+        given = {"when": when or None, "at": at, "do": do, "times": times}
+        self.set([*self._given(), {key: value for key, value in given.items() if value is not None}])
+
+    def set(self, faults: Any) -> None:
+        """Put a list of `{"when": …, "at": …, "do": …, "times": …}` in the place of all others."""
+        self._control("PUT", "/faults", {"faults": list(faults)})
+
+    def clear(self) -> None:
+        """Let nothing strike any more."""
+        self._control("DELETE", "/faults")
+
+    def _listed(self) -> list[dict[str, Any]]:
+        return list(self._control("GET", "/faults")["faults"])
+
+    def _given(self) -> list[dict[str, Any]]:
+        return [{key: value for key, value in one.items() if key != "used"} for one in self._listed()]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._listed())
+
+    def __len__(self) -> int:
+        return len(self._listed())
