@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,7 +27,8 @@ def recorded(answer: Answer, account: Account) -> Answer:
     if answer.streamed:
         account.exchange.transport = "sse"
     if answer.later:
-        return replace(answer, account=account)
+        answer.account = account
+        return answer
     account.exchange.ended = DELIVERED
     return answer
 
