@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """Seconds `shift` ahead of the system's clock, or frozen at `frozen` (unix seconds)."""
 
     shift: float = 0.0
@@ -24,8 +23,8 @@ class Clock:
     def advanced(self, seconds: float) -> Clock:
         """Return the clock moved forward; it goes on running or standing still as before."""
         if self.frozen is None:
-            return replace(self, shift=self.shift + seconds)
-        return replace(self, frozen=self.frozen + seconds)
+            return self._replace(shift=self.shift + seconds)
+        return self._replace(frozen=self.frozen + seconds)
 
     def frozen_at(self, now: float) -> Clock:
         """Return the clock standing still at a time."""

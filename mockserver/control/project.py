@@ -5,13 +5,13 @@ The name travels with a snapshot, so a fork goes on with the ids that the origin
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
 from mockserver.control.clock import Clock
 from mockserver.core.state import Put, State
-from mockserver.wire.encoding import stored_json
 
 
 class Project(NamedTuple):
@@ -27,11 +27,16 @@ class Project(NamedTuple):
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        clock = self.clock
-        doc = {"ordinal": self.calls, "shift": clock.shift, "frozen": clock.frozen, "mint": self.mint}
-        if self.scenario:
-            doc["scenario"] = True
-        return Put("project", "project", stored_json(doc))
+        shift, frozen = self.clock
+        more = ',"scenario":true' if self.scenario else ""
+        still = "null" if frozen is None else repr(frozen)
+        doc = f'{{"ordinal":{self.calls},"shift":{shift!r},"frozen":{still},"mint":{_quoted(self.mint)}{more}}}'
+        return Put("project", "project", doc.encode())
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    return orjson.dumps(name).decode()
 
 
 def read_project(state: State, name: str, frozen: float | None) -> Project:
