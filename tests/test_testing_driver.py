@@ -79,3 +79,14 @@ def test_what_is_not_there_is_an_answer_too() -> None:
     assert "Connect" in answer.body
     assert nowhere.fresh("x") is nowhere
     nowhere.close()
+
+
+def test_projects_where_only_given_keys_are_let_in() -> None:
+    with serving(*FROZEN, "--api-key", "secret") as served:
+        driver = HTTPDriver(served.base_url, "secret")
+        other = driver.fresh("other")
+        assert (other.api_key, other.project) == ("secret", "other")
+        made = driver.call("POST", "/responses", ASK).body["id"]
+        assert other.call("GET", f"/responses/{made}").status == 404
+        assert other.over_socket({**ASK, "previous_response_id": made}).status == 400
+        driver.close()

@@ -230,11 +230,16 @@ class HTTPDriver:
         return Answer(answer.status_code, _parsed(answer.content))
 
     def fresh(self, name: str) -> HTTPDriver:
-        """Return a driver for another project where the server is the mock, else this one."""
+        """Return a driver for another project where the server is the mock, else this one.
+
+        Its key tells it apart, so that a client needs nothing else; where only given keys are let in, `OpenAI-Project`.
+        """
         if not self.controls:
             return self
         made = copy(self)
-        made.project, made._borrowed = f"{self.project} {name}".strip(), True
+        made.api_key, made._borrowed = f"{self.api_key}-{name}", True
+        if not made._has_controls():
+            made.api_key, made.project = self.api_key, f"{self.project} {name}".strip()
         return made
 
     def close(self) -> None:
