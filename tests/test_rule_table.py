@@ -11,7 +11,6 @@ from mockserver.testing.catalogue import catalogue
 from mockserver.testing.rules import fixed_rules
 from mockserver.testing.verdicts import FAILED, PASSED
 from tests import rule_table
-from tests.rule_suite import NOT_YET
 from tests.rule_table import UNCHECKED, Line, cited, expanded, named, shown
 
 
@@ -37,11 +36,11 @@ def test_the_verdicts_are_those_of_the_fixed_rules(capsys: pytest.CaptureFixture
     lines = {line.id: line for line in rule_table.table()}
     checked = {id for rule in fixed_rules() for id in rule.ids}
     assert {id for id, line in lines.items() if line.verdict == UNCHECKED} == set(catalogue()) - checked
-    assert {id for id, line in lines.items() if line.verdict == FAILED} == set(NOT_YET)
+    assert not [id for id, line in lines.items() if line.verdict == FAILED]
     assert lines["R1.24"].verdict == PASSED
     assert lines["R1.24"].tests[0] == "testing_rules_chains: rule[R1.24]"
     assert "core_lineage: R1_24_unknown_parent" in lines["R1.24"].tests
-    assert rule_table.main() == bool(NOT_YET)
+    assert rule_table.main() == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[1 : len(lines) + 1]] == list(catalogue())
     assert printed[-1].startswith(f"{len(lines)} rules, {len(checked)} checked, ")

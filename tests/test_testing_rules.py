@@ -13,7 +13,6 @@ from mockserver.testing.catalogue import catalogue
 from mockserver.testing.driver import NOON, Answer, Driver, EngineDriver
 from mockserver.testing.rules import Rule, fixed_rules, rule
 from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED, judge
-from tests.rule_suite import NOT_YET
 
 RULES = {id: rule for rule in fixed_rules() for id in rule.ids}
 
@@ -23,10 +22,6 @@ def test_every_fixed_rule_is_in_the_catalogue_and_no_other_lacks_a_reason() -> N
     assert set(RULES) <= set(entries)
     assert [id for id, entry in entries.items() if id not in RULES and not entry.why] == []
     assert [id for id in RULES if entries[id].why] == [], "a reason not to check what is checked"
-
-
-def test_what_does_not_hold_yet_are_rules() -> None:
-    assert set(NOT_YET) <= set(RULES)
 
 
 # switch → the rules that its other value breaks: what a default decides is checked
@@ -129,10 +124,10 @@ def test_rules_that_need_the_mock_are_not_observable_elsewhere() -> None:
             return self
 
     engine = Elsewhere()
-    verdicts = {one.id: judge(one, engine) for one in fixed_rules() if one.id not in NOT_YET}
+    verdicts = {one.id: judge(one, engine) for one in fixed_rules()}
     assert {id: verdict for id, verdict in verdicts.items() if verdict.verdict == FAILED} == {}
     hidden = {id for id, verdict in verdicts.items() if verdict.verdict == NOT_OBSERVABLE}
-    assert hidden == {one.id for one in fixed_rules() if one.needs and one.id not in NOT_YET}
+    assert hidden == {one.id for one in fixed_rules() if one.needs}
     assert all(verdict.evidence.startswith(("needs", "is about")) for id, verdict in verdicts.items() if id in hidden)
     engine.close()
 
