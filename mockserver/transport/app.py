@@ -133,7 +133,10 @@ class MockApp:
             answer, refusal = self._judged(call, refusal, self._public)
             answer = recorded(damaged(answer, call.exchange.effects), account)
             account.answered(call.project, answer.status, refusal)
-            return answer, all_headers(answer, self._headers(call, refusal))
+            headers = self._headers(call, refusal)
+            if refusal is not None and UNKNOWN in answer.body:
+                answer.body = answer.body.replace(UNKNOWN, headers[0][1])
+            return answer, all_headers(answer, headers)
 
     def controlled(self, call: Call) -> Answer:
         """Return the answer to a control call whose project is known; raises MockError. Any thread may call this."""
@@ -185,6 +188,7 @@ class MockApp:
         return headers + list(limits.with_buckets(limited, buckets.values()) if buckets else limited)
 
 
+UNKNOWN = errors.UNKNOWN_REQUEST.encode()
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
 _AT_ONCE = (b"openai-processing-ms", b"1")
 

@@ -404,7 +404,10 @@ def server_is_overloaded() -> APIError:
     )
 
 
-def server_error(request_id: str = "req_" + 32 * "0") -> APIError:
+UNKNOWN_REQUEST = "req_" + 32 * "0"  # until the edge, which names requests, puts its name there
+
+
+def server_error(request_id: str = UNKNOWN_REQUEST) -> APIError:
     """The service failed; `request_id` is that of the failed request. Spec: E98."""
     return APIError(
         "An error occurred while processing your request. You can retry your request, or contact us through our help "
