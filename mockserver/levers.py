@@ -179,8 +179,8 @@ class Levers:
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
         """Return what the model saw for a response."""
-        state, now = self._calls.reading(project)
-        return inspection.context_of(state, response_id, self._rules, now)
+        state, _ = self._calls.reading(project)
+        return inspection.context_of(state, response_id, self._rules)
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockserver.wire.errors import MockError
-from tests.driving import Driver, text_of
+from tests.driving import Driver, refused, text_of
 
 
 def test_the_context_that_a_model_saw() -> None:
@@ -61,3 +61,11 @@ def test_conversations_are_listed_newest_first() -> None:
     made = [drive.conversation(metadata={"n": str(n)}) for n in range(3)]
     assert drive.engine.levers.list_conversations("p", limit=9, after=None)["data"] == made[::-1]
     assert drive.engine.levers.list_conversations("p", limit=1, after=made[2]["id"])["data"] == [made[1]]
+
+
+def test_the_context_of_a_response_whose_time_is_over_can_still_be_looked_at() -> None:
+    drive = Driver()
+    made = drive.create("old")
+    drive.advance(days=31)
+    assert refused(drive.get, made["id"]).status == 404
+    assert drive.context(made["id"]) == ["old"]

@@ -220,3 +220,9 @@ def test_what_is_no_json_meets_no_condition(mock: Mock) -> None:
     assert mock.journal.last.request is None and mock.journal.last.model is None and mock.journal.requests == []
     assert "the body: expected a JSON object, found ''" in failure(mock.journal.assert_sent, model="gpt-5.5")
     assert mock.journal.assert_sent().path == "/v1/models"
+
+
+def test_what_was_left_out_of_a_request_reads_as_none(mock: Mock) -> None:
+    ask(mock, "what?")
+    request = mock.journal.last.request
+    assert request["store"] is None and "store" not in request and request == {"model": "gpt-5.5", "input": "what?"}

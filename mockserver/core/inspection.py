@@ -11,20 +11,24 @@ from mockserver.core import background, compaction, lifecycle
 from mockserver.core.context import hidden_tokens
 from mockserver.core.lineage import outlived
 from mockserver.core.rules import Rules
-from mockserver.core.state import Conversation, Item, State, items_up_to
+from mockserver.core.state import Conversation, Item, State, decode_node, items_up_to, read_node
 from mockserver.core.truncation import read_dropped
 from mockserver.wire import catalog, render
 from mockserver.wire.errors import MockError
 from mockserver.wire.resources import page
 
 
-def context_of(state: State, id: str, rules: Rules, now: float) -> dict[str, Any]:
-    """Return the effective context of a response: what the model was given for it, with each item's tokens."""
-    node = background.visible_node(state, id, rules, now)
-    if node is None:
+def context_of(state: State, id: str, rules: Rules) -> dict[str, Any]:
+    """Return the effective context of a response: what the model was given for it, with each item's tokens.
+
+    A response whose time is over can't be retrieved any more, but what its model saw can still be looked at.
+    """
+    running, doc, node = lifecycle.read_running(state, id), state.get("response", id), read_node(state, id)
+    if running is not None and running.body is not None and running.background:
+        doc, node = running.body.encode(), decode_node(running.node)
+    if node is None or doc is None:
         raise MockError(f"No response with id '{id}' is stored.", status=404)
-    running = lifecycle.read_running(state, id)
-    response = orjson.loads(state.get("response", id) or (running and running.body) or b"{}")
+    response = orjson.loads(doc)
     whole = [*items_up_to(state, node.parent), *node.items[: node.own]]
     usage = response["usage"]
     seen = {**response, "input_tokens": usage["input_tokens"] if usage else None}

@@ -37,13 +37,20 @@ class Context:
         return [item_text(item) for item in self.items]
 
 
+class Sent(dict[str, Any]):
+    """A body that was sent, as a dict in which what was left out reads as None."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
 class Exchange:
     """One call of the journal: what was asked, and what came of it.
 
-    `request` is the parsed body (None where there is none, or where it is no JSON), `body` its text, `error` the error
-    that was answered, `line` the scripted line that answered a turn, `transport` one of `http`, `sse`, `websocket`,
-    `ended` one of `delivered`, `disconnected`, `cut`, `closed` (None while it is under way), `at` the project's time in
-    unix seconds, `seconds` how long it took.
+    `request` is the parsed body, in which members that were left out read as None (it is None itself where there is no
+    JSON), `body` its text, `error` the error that was answered, `line` the scripted line that answered a turn,
+    `transport` one of `http`, `sse`, `websocket`, `ended` one of `delivered`, `disconnected`, `cut`, `closed` (None
+    while it is under way), `at` the project's time in unix seconds, `seconds` how long it took.
     """
 
     def __init__(self, told: Mapping[str, Any], control: Callable[..., Any]) -> None:
@@ -56,7 +63,7 @@ class Exchange:
         self.query: str = told["query"]
         self.headers: dict[str, str] = told["headers"]
         self.body: str = told["body"]
-        self.request: Any = told["request"]
+        self.request: Any = Sent(told["request"]) if isinstance(told["request"], dict) else told["request"]
         self.status: int = told["status"]
         self.error: dict[str, Any] | None = told["error"]
         self.response_id: str | None = told["response_id"]
