@@ -1,7 +1,7 @@
 """Records in an SQLite file, in WAL mode: what a response acknowledged survives the process.
 
 `synchronous=NORMAL` loses nothing when the process is killed; only a power cut may lose the last transactions, never
-the file's consistency. Several processes may share one file.
+the file's consistency. Several processes may share one file. Files of an earlier version are brought up to date.
 """
 
 from __future__ import annotations
@@ -13,27 +13,48 @@ from threading import RLock
 
 from mockserver.core.state import UNLISTED, Change, Put, Record
 
-VERSION = 1
+VERSION = 2
+MOST_ABSENT = 100_000  # that are remembered
+CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
 
 _LISTED = f"kind NOT IN ({', '.join(map(repr, sorted(UNLISTED)))})"
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS records (
-  project TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-  parent TEXT NOT NULL, "order" INTEGER NOT NULL, doc BLOB NOT NULL,
-  PRIMARY KEY (project, kind, id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS listed ON records (project, kind, parent, "order", id)
-  WHERE {_LISTED};
-"""
-_GET = "SELECT doc FROM records WHERE project = ? AND kind = ? AND id = ?"
+# Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
+# prefix behind it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
+_SCHEMA = (
+    """CREATE TABLE records (
+  number INTEGER PRIMARY KEY, project TEXT NOT NULL, place TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+  parent TEXT NOT NULL, "order" INTEGER NOT NULL, doc BLOB NOT NULL
+)""",
+    "CREATE UNIQUE INDEX found ON records (project, place, kind)",
+    f'CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE {_LISTED}',
+)
+# version of a file → what makes the next version of it, before and after the table is made anew
+_UPGRADES = {
+    0: ((), ()),
+    1: (
+        ("ALTER TABLE records RENAME TO former", "DROP INDEX listed"),
+        (
+            'INSERT INTO records (project, place, kind, id, parent, "order", doc)'
+            ' SELECT project, turned(id), kind, id, parent, "order", doc FROM former',
+            "DROP TABLE former",
+        ),
+    ),
+}
+_GET = "SELECT doc FROM records WHERE project = ? AND place = ? AND kind = ?"
 _PUT = (
-    'INSERT INTO records (project, kind, id, parent, "order", doc) VALUES (?, ?, ?, ?, ?, ?)'
+    'INSERT INTO records (project, place, kind, id, parent, "order", doc) VALUES (?, ?, ?, ?, ?, ?, ?)'
     ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
 )
-_DELETE = "DELETE FROM records WHERE project = ? AND kind = ? AND id = ?"
+_DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
 _SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
 
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
+
+
+def turned(id: str) -> str:
+    """Return an id with its prefix behind the rest; no two ids become the same."""
+    prefix, mark, rest = id.partition("_")
+    return f"{rest}_{prefix}" if mark else id
 
 
 class StoreError(Exception):
@@ -41,10 +62,16 @@ class StoreError(Exception):
 
 
 class SQLiteStore:
-    """A store in one file, shared by threads of this process through one connection."""
+    """A store in one file, shared by threads of this process through one connection.
+
+    Every call asks for kinds of records of which most projects have none. Which ones those are is remembered for as
+    long as no other process has written.
+    """
 
     def __init__(self, path: str) -> None:
         self._lock = RLock()
+        self._absent: set[tuple[str, str, str]] = set()  # project, kind, parent
+        self._seen = 0  # SQLite's count of what others have written, when that was remembered
         try:
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             self._prepare(path)
@@ -55,11 +82,22 @@ class SQLiteStore:
         run = self._connection.execute
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
-        (version,) = run("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            raise StoreError(f"the SQLite file {path} has version {version}; this understudy reads version {VERSION}")
-        self._connection.executescript(_SCHEMA)
-        run(f"PRAGMA user_version = {VERSION}")
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        if self._version() == VERSION:
+            return
+        self._connection.create_function("turned", 1, turned, deterministic=True)
+        with self.transaction(""):
+            version = self._version()  # another process may have been faster
+            if version != VERSION:
+                if version not in _UPGRADES:
+                    raise StoreError(f"the SQLite file {path} has version {version}; this understudy reads {VERSION}")
+                before, after = _UPGRADES[version]
+                for statement in (*before, *_SCHEMA, *after, f"PRAGMA user_version = {VERSION}"):
+                    run(statement)
+
+    def _version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     @contextmanager
     def transaction(self, project: str) -> Iterator[None]:
@@ -69,6 +107,7 @@ class SQLiteStore:
             try:
                 yield
             except BaseException:
+                self._absent.clear()
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
@@ -76,7 +115,7 @@ class SQLiteStore:
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """Return a record's document, None when there is none."""
         with self._lock:
-            row = self._connection.execute(_GET, (project, kind, id)).fetchone()
+            row = self._connection.execute(_GET, (project, turned(id), kind)).fetchone()
         return row[0] if row else None
 
     def scan(
@@ -99,8 +138,20 @@ class SQLiteStore:
         query += f' ORDER BY "order" {direction}, id {direction} LIMIT ?'
         bounds.append(-1 if limit is None else limit)
         with self._lock:
+            if self._known_absent(project, kind, parent):
+                return []
             rows = self._connection.execute(query, (*values, *bounds)).fetchall()
+            if not rows and after is None and limit != 0:
+                self._absent.add((project, kind, parent))
         return [Record(*row) for row in rows]
+
+    def _known_absent(self, project: str, kind: str, parent: str) -> bool:
+        """Whether there are no such records, as far as that is remembered and nobody else has written since."""
+        (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if seen != self._seen or len(self._absent) > MOST_ABSENT:
+            self._seen = seen
+            self._absent.clear()
+        return (project, kind, parent) in self._absent
 
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
@@ -112,10 +163,13 @@ class SQLiteStore:
         run = self._connection.execute
         with self._lock:
             for change in changes:
+                place = turned(change.id)
                 if isinstance(change, Put):
-                    run(_PUT, (project, change.kind, change.id, change.parent, change.order, change.doc))
+                    kind, id, doc, parent, order = change
+                    self._absent.discard((project, kind, parent))
+                    run(_PUT, (project, place, kind, id, parent, order, doc))
                 else:
-                    run(_DELETE, (project, change.kind, change.id))
+                    run(_DELETE, (project, place, change.kind))
 
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""
