@@ -87,8 +87,9 @@ def _text(value: Any) -> str:
 
 def _part_text(part: Item) -> str:
     for key in ("text", "refusal"):
-        if isinstance(part.get(key), str):
-            return str(part[key])
+        text = part.get(key)
+        if isinstance(text, str):
+            return text
     return "" if part.get("type") in _UNREADABLE else json_compact(part).decode()
 
 
@@ -100,7 +101,11 @@ def made_by_model(item: Item) -> bool:
 
 def last_user_text(prompt: Prompt) -> str:
     """Return the text of the newest user message in the context, empty when there is none."""
-    return next((item_text(item) for item in prompt.newest_first() if item.get("role") == "user"), "")
+    for items in (reversed(prompt.input), prompt.newest_first()):  # it is nearly always one of the request's own
+        for item in items:
+            if item.get("role") == "user":
+                return item_text(item)
+    return ""
 
 
 def input_text(prompt: Prompt) -> str:

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
 
-from mockserver.core.state import UNLISTED, Change, Delete, Put, Record
+from mockserver.core.state import UNLISTED, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
+_Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
 
 
 class _Project:
-    """One project's records: `(kind, id)` → its Put, `(kind, parent)` → places in order."""
+    """One project's records: `(kind, id)` → what is kept, `(kind, parent)` → places in order."""
 
     def __init__(self) -> None:
-        self.records: dict[tuple[str, str], Put] = {}
+        self.records: dict[tuple[str, str], _Kept] = {}
         self.places: dict[tuple[str, str], list[_Place]] = {}
 
 
@@ -33,9 +34,9 @@ class MemoryStore:
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """Return a record's document, None when there is none."""
-        records = self._projects.get(project)
-        put = records.records.get((kind, id)) if records else None
-        return put.doc if put else None
+        mine = self._projects.get(project)
+        kept = mine.records.get((kind, id)) if mine else None
+        return kept[0] if kept else None
 
     def scan(
         self,
@@ -60,21 +61,23 @@ class MemoryStore:
             else:
                 start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
                 chosen = places[start:] if limit is None else places[start : start + limit]
-            return [Record(id, mine.records[kind, id].doc, order) for order, id in chosen]
+            return [Record(id, mine.records[kind, id][0], order) for order, id in chosen]
 
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
         mine = self._projects.get(project)
-        return [] if mine is None else sorted(mine.records.values(), key=_rank)
+        return [] if mine is None else sorted([Put(*key, *kept) for key, kept in mine.records.items()], key=_rank)
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes."""
-        mine = self._projects.setdefault(project, _Project())
+        mine = self._projects.get(project)
+        if mine is None:
+            mine = self._projects[project] = _Project()
         for change in changes:
             if isinstance(change, Put):
-                _put(mine, change)
+                _put(mine, *change)
             else:
-                _delete(mine, change)
+                _delete(mine, *change)
 
     def clear(self, project: str) -> None:
         """Forget a project."""
@@ -88,23 +91,23 @@ def _rank(put: Put) -> tuple[str, str, int, str]:
     return put.kind, put.parent, put.order, put.id
 
 
-def _put(mine: _Project, put: Put) -> None:
-    key = (put.kind, put.id)
-    if put.kind not in UNLISTED:
-        old = mine.records.get(key)
-        if old is None or (old.parent, old.order) != (put.parent, put.order):
+def _put(mine: _Project, kind: str, id: str, doc: bytes, parent: str, order: int) -> None:
+    if kind not in UNLISTED:
+        old = mine.records.get((kind, id))
+        if old is None or old[1:] != (parent, order):
             if old is not None:
-                _displace(mine, old)
-            insort(mine.places.setdefault((put.kind, put.parent), []), (put.order, put.id))
-    mine.records[key] = put
+                _displace(mine, kind, id, old)
+            insort(mine.places.setdefault((kind, parent), []), (order, id))
+    mine.records[kind, id] = (doc, parent, order)
 
 
-def _delete(mine: _Project, change: Delete) -> None:
-    old = mine.records.pop((change.kind, change.id), None)
-    if old is not None and old.kind not in UNLISTED:
-        _displace(mine, old)
+def _delete(mine: _Project, kind: str, id: str) -> None:
+    old = mine.records.pop((kind, id), None)
+    if old is not None and kind not in UNLISTED:
+        _displace(mine, kind, id, old)
 
 
-def _displace(mine: _Project, old: Put) -> None:
-    places = mine.places[old.kind, old.parent]
-    del places[bisect_left(places, (old.order, old.id))]
+def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
+    _, parent, order = old
+    places = mine.places[kind, parent]
+    del places[bisect_left(places, (order, id))]

@@ -113,7 +113,8 @@ class Mint:
 
     def new(self, prefix: str) -> str:
         """Draw a new-form id in this operation's partition."""
-        return f"{prefix}_{self.partition}{self.mark}{self._uuid()}"
+        random = self._hex()
+        return f"{prefix}_{self.partition}{self.mark}{self._time}{_VARIANTS[random[0]]}{random[1:]}"
 
     def item(self, type: str) -> str:
         """Draw the id of an item."""

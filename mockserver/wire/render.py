@@ -131,7 +131,8 @@ class _Counter:
             self.pending[call_id] = (name, namespace)
 
     def tally(self) -> Tally:
-        pending = tuple([(call_id, *call) for call_id, call in self.pending.items()])
+        calls = self.pending.items()
+        pending = tuple([(call_id, *call) for call_id, call in calls]) if calls else ()
         return Tally(self.total, self.reasoning_now, self.reasoning_before, pending, self.answered)
 
     def add(self, item: Item) -> None:
