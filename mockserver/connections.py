@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from mockserver.control import effects
 from mockserver.control.effects import FOREVER, Act, Cut, Effect, Garble
 from mockserver.control.faults import Called
-from mockserver.control.journal import CLOSED, CUT, DELIVERED, DISCONNECTED, Exchange
+from mockserver.control.journal import CLOSED, CUT, DELIVERED, DISCONNECTED, Exchange, telling
 from mockserver.core import steering
 from mockserver.core.admission import known_model
 from mockserver.core.lanes import Lanes, Start
@@ -53,8 +53,7 @@ class Say(NamedTuple):
 class Playback:
     """A turn on its way over its lane: `steps` up to `at` were handed out, the next event has `number`.
 
-    `told` counts the events about steering among those before: they share the counter of the turn. Spec: X6. `engine`
-    tells the turn's `account` what it does.
+    `told` counts the events about steering among those before: they share the counter of the turn. Spec: X6.
     """
 
     lane: Lane
@@ -62,7 +61,6 @@ class Playback:
     request: dict[str, Any]
     steps: list[Act]
     running: bool
-    engine: Engine
     account: Account
     at: int = 0
     number: int = 0
@@ -149,7 +147,7 @@ class Connection:
 
     def _account(self, body: bytes) -> Account:
         """Begin the account of what a frame asks for: the same that a POST would."""
-        exchange = Exchange("websocket", "POST", PATH, headers=self._headers, body=body)
+        exchange = Exchange(transport="websocket", path=PATH, headers=self._headers, body=body)
         return self._engine.logbook.account(exchange)
 
     def _refusal(self, error: APIError | MockError, lane: Lane, account: Account) -> Say:
@@ -191,11 +189,10 @@ class Connection:
         """Have a request answered; the parent is captured before anything is said. Spec: R4.11."""
         if self._rules.zdr == "on":
             request = {**request, "store": False}
-        engine = self._engine.told_to(account.exchange)
-        delivery = engine.answer(self._project, request, self._near)
+        delivery = telling(account.exchange, self._engine.answer, self._project, request, self._near)
         steps = _struck(delivery.steps, account.exchange.effects)
         account.answered(self._project, 200)
-        playback = Playback(lane, delivery.turn, request, steps, delivery.running, engine, account)
+        playback = Playback(lane, delivery.turn, request, steps, delivery.running, account)
         self._near.hold(playback.turn.node.parent)
         self._active[delivery.id] = playback
         return playback
@@ -262,7 +259,7 @@ class Connection:
 
     def _commit(self, playback: Playback) -> None:
         if playback.running:
-            playback.engine.finish(self._project, playback.turn.id)
+            telling(playback.account.exchange, self._engine.finish, self._project, playback.turn.id)
         playback.account.end(DELIVERED)
         del self._active[playback.turn.id]
         self._remember(playback)
@@ -296,7 +293,7 @@ class Connection:
     def _leave(self, playback: Playback, how: str) -> None:
         del self._active[playback.turn.id]
         if playback.running:
-            playback.engine.leave(self._project, playback.turn.id)
+            telling(playback.account.exchange, self._engine.leave, self._project, playback.turn.id)
         playback.account.end(how)
 
     # --- Steering ----------------------------------------------------------------------------------------------
@@ -349,9 +346,8 @@ class Connection:
         kept = sum(event["type"] == "response.output_item.done" for event in [*past, *ahead[:stop]])
         rest = _first(playback.steps[playback.at :], stop)
         seconds = sum(step.seconds for step in rest if isinstance(step, Wait) and step != FOREVER)
-        turn = playback.engine.stop_early(
-            self._project, playback.turn, playback.request, kept, self._near, seconds=seconds
-        )
+        stop_early = partial(self._engine.stop_early, self._project, playback.turn, playback.request)
+        turn = telling(playback.account.exchange, stop_early, kept, self._near, seconds)
         playback.turn = turn
         final = echo.without_billing(turn.final)
         terminal = events.lifecycle("response.incomplete", final, len(past) + stop)
@@ -430,7 +426,7 @@ def _called(asked: Asked) -> Called:
     return Called("POST", PATH, "websocket", asked.size, model if isinstance(model, str) else MODEL)
 
 
-def _struck(steps: list[Step], struck: list[Effect]) -> list[Act]:
+def _struck(steps: list[Step], struck: Sequence[Effect]) -> list[Act]:
     """Return a delivery as faults leave it."""
     if not struck:
         return [*steps]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import copy
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control.journal import Exchange
+from mockserver.control.journal import current
 from mockserver.core import background, compaction, conversations, lifecycle, pages, steering, truncation
 from mockserver.core.admission import Admission, admit, compact_window, known_model, measure
 from mockserver.core.cache import recall
@@ -79,7 +78,6 @@ class Engine:
         self.store, self.rules = self._calls.store, self._calls.rules
         self.logbook, self.hazards = Logbook(self._calls), Hazards(self._calls)
         self.levers = Levers(self._calls, self.scenarios, self.logbook, self.hazards)
-        self.exchange: Exchange | None = None
 
     # --- callers -----------------------------------------------------------------------------------------------
 
@@ -153,13 +151,14 @@ class Engine:
         operation.changes += note_use(request, self.rules, now)
         if admission.dropped and turn.stored:
             operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
-        if self.exchange is not None:
-            self.exchange.turn, self.exchange.dropped = turn, sorted(admission.dropped)
+        exchange = current()
+        if exchange is not None:
+            exchange.turn, exchange.dropped = turn, admission.dropped
         return delivery
 
     def _struck(self, operation: Operation, admission: Admission) -> APIError | None:
         """Return the error of a fault that strikes a turn. Spec: R15.7."""
-        exchange = self.exchange
+        exchange = current()
         if exchange.spared if exchange is not None else not operation.state.scan("fault", limit=1):
             return None
         return self.hazards.strike_turn(operation, exchange, self._prompt(operation, admission))
@@ -231,14 +230,10 @@ class Engine:
         A parent that is neither stored nor remembered is not found, whoever retains nothing; errors in a stream are
         nested. Spec: R4.7, websocket §4.
         """
-        twin = copy(self)
-        twin.rules = replace(self.rules, zdr="off", stream_error_shape="nested")
-        return twin
-
-    def told_to(self, exchange: Exchange) -> Engine:
-        """Return this engine as it tells one exchange what it does."""
         twin = object.__new__(Engine)
-        twin.__dict__.update(self.__dict__, exchange=exchange, _calls=self._calls.told_to(exchange))
+        for name, part in vars(self).items():  # one by one, for a copied __dict__ makes every look at it slow
+            setattr(twin, name, part)
+        twin.rules = replace(self.rules, zdr="off", stream_error_shape="nested")
         return twin
 
     def judged_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
@@ -246,7 +241,7 @@ class Engine:
         return self._judged(partial(frames.create, stream_field=self.rules.ws_stream_field), frame)
 
     def stop_early(
-        self, project: str, turn: Turn, request: dict[str, Any], kept: int, near: Nearby, *, seconds: float
+        self, project: str, turn: Turn, request: dict[str, Any], kept: int, near: Nearby, seconds: float
     ) -> Turn:
         """Let a turn under way end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
         output = turn.final["output"][:kept]
@@ -256,8 +251,9 @@ class Engine:
             node = steering.shortened(Layered(near, at.state), turn.node, kept)
             stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
             at.changes += steering.restated(at.state, stopped, at.now + seconds)
-            if self.exchange is not None:
-                self.exchange.turn = stopped
+            exchange = current()
+            if exchange is not None:
+                exchange.turn = stopped
             return stopped
 
         return self._calls.write(project, work)
@@ -269,8 +265,9 @@ class Engine:
             if running is not None:
                 changes = end(state, running, self.rules)
                 self.store.apply(project, changes)
-                if self.exchange is not None:
-                    self.exchange.changes += changes
+                exchange = current()
+                if exchange is not None:
+                    exchange.changed(changes)
 
     def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Step]:
         """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""

@@ -67,6 +67,6 @@ class Hazards:
 
 
 def _tell(exchange: Exchange, struck: Struck) -> None:
-    exchange.faults += struck.kinds
-    exchange.effects += struck.effects
-    exchange.buckets |= struck.buckets
+    exchange.faults = [*exchange.faults, *struck.kinds]
+    exchange.effects = [*exchange.effects, *struck.effects]
+    exchange.buckets = {**exchange.buckets, **struck.buckets}

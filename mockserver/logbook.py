@@ -55,7 +55,7 @@ class Logbook:
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Take an exchange in; one that is noted again, since it has gone on, is written again."""
-        if not (self.kept and project):
+        if self._most <= 0 or not project:
             return
         if exchange.at is None:  # nothing was read for it
             calls = self._calls

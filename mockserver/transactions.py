@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from mockserver.control.clock import Clock
-from mockserver.control.journal import Exchange
+from mockserver.control.journal import current
 from mockserver.control.project import Project, read_project
 from mockserver.control.snapshot import Restored
 from mockserver.core import lifecycle
@@ -48,12 +48,7 @@ class Operation:
 
 
 class Transactions:
-    """The projects of one store, their clocks, and the rules that what is done to them follows.
-
-    `exchange` is the call that they are part of, where somebody wants to know.
-    """
-
-    exchange: Exchange | None = None
+    """The projects of one store, their clocks, and the rules that what is done to them follows."""
 
     def __init__(
         self,
@@ -70,12 +65,6 @@ class Transactions:
         digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
         self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(settings.set))
-
-    def told_to(self, exchange: Exchange) -> Transactions:
-        """Return these transactions as they tell one exchange what they do."""
-        twin = object.__new__(Transactions)
-        twin.__dict__.update(self.__dict__, exchange=exchange)
-        return twin
 
     def view(self, project: str) -> View:
         """Return a project's records, to be read."""
@@ -121,7 +110,9 @@ class Transactions:
             ended = self.settled(project, state, now)
             self.forgotten(project, state, now)
             operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended, scenario)
-            self._tell_time(now)
+            exchange = current()
+            if exchange is not None:
+                exchange.at = now
             try:
                 result = work(operation)
             except Exception as error:
@@ -129,21 +120,14 @@ class Transactions:
             else:
                 operation.changes.append(Project(operation.clock, ordinal + 1, name, scenario).put())
                 self.store.apply(project, operation.changes)
-                self._tell(operation)
+                if exchange is not None:
+                    exchange.changed(operation.changes)
+                    exchange.line = operation.line
                 return result
         try:
             raise raised
         finally:
             del raised  # or error and frame would hold each other
-
-    def _tell_time(self, now: float) -> None:
-        if self.exchange is not None:
-            self.exchange.at = now
-
-    def _tell(self, operation: Operation) -> None:
-        if self.exchange is not None:
-            self.exchange.changes += operation.changes
-            self.exchange.line = operation.line
 
     def change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
         """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
@@ -158,7 +142,9 @@ class Transactions:
         """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
         state = View(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
-        self._tell_time(now)
+        exchange = current()
+        if exchange is not None:
+            exchange.at = now
         if state.scan("running", limit=1) or state.scan("fleeting", limit=1):
             with self.store.transaction(project):
                 self.settled(project, state, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -51,18 +51,21 @@ class ProxyApp:
         finally:
             await self._transport.aclose()
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)
-        error = decision.error
         if decision.answerer == "mock":
-            await self._mock(scope, receive, send)
-        elif decision.answerer == "upstream":
-            error = self._not_let_in(scope) or await self._relays[scope["type"]](scope, receive, send)
+            return self._mock(scope, receive, send)
+        if decision.error is not None:
+            return _refusal(decision.error)(scope, receive, send)
+        return self._relayed(scope, receive, send)
+
+    async def _relayed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = self._not_let_in(scope) or await self._relays[scope["type"]](scope, receive, send)
         if error is not None:
             await _refusal(error)(scope, receive, send)
 
     def _decide(self, scope: Scope) -> Decision:
-        modes = [value for name, value in scope["headers"] if name == MODE]
+        modes = [header[1] for header in scope["headers"] if header[0] == MODE]
         mode = b", ".join(modes).decode("latin-1") if modes else None
         return decide(scope.get("method", "GET"), scope["path"], mode, self._settings)
 

@@ -6,9 +6,10 @@ when it is written. Keys and passwords never get into a document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import orjson
 
@@ -19,13 +20,14 @@ from mockserver.core.state import Change, Put
 from mockserver.core.turn import Turn
 from mockserver.wire.encoding import stored_json
 
+T = TypeVar("T")
+
 KIND = "exchanges"
 DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
 
 
-@dataclass(slots=True, eq=False)
 class Exchange:
-    """One call: what was asked, and what is told of it as it goes.
+    """One call: what was asked, and what is told of it as it goes; of what nobody tells, the class has the value.
 
     `at` is the project's time (unix seconds), `seconds` how long it took, `ended` None while it is under way. `effects`
     are the faults that strike its answer, `buckets` those that it was counted in, by fault; `spared` says that the
@@ -37,7 +39,7 @@ class Exchange:
     method: str = "POST"
     path: str = ""
     query: str = ""
-    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    headers: Mapping[bytes, bytes] = MappingProxyType({})
     body: bytes = b""
     model: str = ""
     at: float | None = None
@@ -45,20 +47,40 @@ class Exchange:
     error: dict[str, Any] | None = None
     line: Any = None
     turn: Turn | None = None
-    dropped: Sequence[int] = ()
-    changes: list[Change] = field(default_factory=list)
+    dropped: Collection[int] = ()
+    changes: Sequence[Change] = ()
     events: int = 0
     ended: str | None = None
     started: float = 0.0
     seconds: float = 0.0
-    faults: list[str] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-    buckets: dict[str, Buckets] = field(default_factory=dict)
+    faults: Sequence[str] = ()
+    effects: Sequence[Effect] = ()
+    buckets: Mapping[str, Buckets] = MappingProxyType({})
     spared: bool = False
     number: int | None = None
     response_id: str | None = None
     saw: dict[str, Any] | None = None
     waits: bool = False  # to be written
+
+    def __init__(self, **told: Any) -> None:
+        self.__dict__ = told
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Note what else it changed."""
+        self.changes = [*self.changes, *changes] if self.changes else changes
+
+
+_CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+current = _CURRENT.get  # the exchange that is told what happens, None where nobody wants to know
+
+
+def telling(exchange: Exchange, work: Callable[..., T], *args: Any) -> T:
+    """Return what a piece of work returns; what happens in it is told to an exchange."""
+    before = _CURRENT.set(exchange)
+    try:
+        return work(*args)
+    finally:
+        _CURRENT.reset(before)
 
 
 def closed(exchange: Exchange) -> None:
@@ -98,7 +120,7 @@ def document_of(exchange: Exchange) -> bytes:
     return redaction.scrubbed(stored_json(document), secrets)
 
 
-def _saw(turn: Turn, dropped: Sequence[int]) -> dict[str, Any]:
+def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
     """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
     final = turn.final
     usage = final["usage"]
@@ -107,7 +129,7 @@ def _saw(turn: Turn, dropped: Sequence[int]) -> dict[str, Any]:
         "instructions": final["instructions"],
         "tools": final["tools"],
         "input_tokens": usage["input_tokens"] if usage else None,
-        "dropped": dropped,
+        "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
     }
     return seen if turn.stored else {**seen, "node": turn.node}

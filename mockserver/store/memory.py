@@ -66,7 +66,9 @@ class MemoryStore:
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
         mine = self._projects.get(project)
-        return [] if mine is None else sorted([Put(*key, *kept) for key, kept in mine.records.items()], key=_rank)
+        kept = {} if mine is None else mine.records
+        puts = [Put(kind, id, doc, parent, order) for (kind, id), (doc, parent, order) in kept.items()]
+        return sorted(puts, key=_rank)
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes."""

@@ -16,9 +16,9 @@ from mockserver.wire.named_errors import MODEL
 
 def asked(call: Call) -> Exchange:
     """Return a call's exchange, with all that was asked."""
-    exchange = call.exchange
-    exchange.method, exchange.path, exchange.headers, exchange.body = call.method, call.path, call.headers, call.body
-    exchange.query = urlencode(call.query) if call.query else ""
+    exchange = call.exchange = Exchange(method=call.method, path=call.path, headers=call.headers, body=call.body)
+    if call.query:
+        exchange.query = urlencode(call.query)
     return exchange
 
 

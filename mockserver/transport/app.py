@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from hashlib import blake2b
 from itertools import count
@@ -14,7 +14,7 @@ from threading import RLock
 from starlette.types import Receive, Scope, Send
 
 from mockserver.connections import Connection
-from mockserver.control.journal import DELIVERED
+from mockserver.control.journal import DELIVERED, telling
 from mockserver.engine import Engine
 from mockserver.model import tokens
 from mockserver.settings import SettingError, Settings
@@ -56,16 +56,15 @@ class MockApp:
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart from each other
-        self._worker = os.getpid() if engine.settings.workers > 1 else 0
+        self._names = f"{engine.settings.seed}/{os.getpid() if engine.settings.workers > 1 else 0}".encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
-        else:
-            await self._connect(scope, receive, send)
+            return self._serve(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return self._live(receive, send)
+        return self._connect(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -130,7 +129,7 @@ class MockApp:
             return answer, all_headers(answer, [])
         with self._lock:
             account = self.engine.logbook.account(asked(call))
-            answer, refusal = self._judged(call, refusal, self._public)
+            answer, refusal = telling(call.exchange, self._judged, call, refusal, self._public)
             answer = recorded(damaged(answer, call.exchange.effects), account)
             account.answered(call.project, answer.status, refusal)
             headers = self._headers(call, refusal)
@@ -165,10 +164,9 @@ class MockApp:
         return handler(self.engine, call)
 
     def _public(self, call: Call) -> Answer:
-        engine = self.engine.told_to(call.exchange)
-        engine.hazards.strike_call(call.project, call.exchange, partial(called, call))
+        self.engine.hazards.strike_call(call.project, call.exchange, partial(called, call))
         handler, call.parts = public_handler(call)
-        return handler(engine, call)
+        return handler(self.engine, call)
 
     def clock_moved(self, project: str) -> None:
         """Have the project's sockets look at its clock again."""
@@ -177,7 +175,7 @@ class MockApp:
 
     def _headers(self, call: Call, refusal: APIError | MockError | None) -> Headers:
         """Return the headers of every answer of the public API. Spec: W15, W16."""
-        name = f"{self.engine.settings.seed}/{self._worker}/{next(self._served)}".encode()
+        name = b"%b/%d" % (self._names, next(self._served))
         headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
         headers.append(
             (b"openai-processing-ms", b"%d" % max(1, round(call.seconds * 1000))) if call.seconds else _AT_ONCE
@@ -185,7 +183,8 @@ class MockApp:
         size = len(call.body)
         limited = limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
         buckets = call.exchange.buckets
-        return headers + list(limits.with_buckets(limited, buckets.values()) if buckets else limited)
+        headers += limits.with_buckets(limited, buckets.values()) if buckets else limited
+        return headers
 
 
 UNKNOWN = errors.UNKNOWN_REQUEST.encode()

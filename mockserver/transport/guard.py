@@ -7,7 +7,7 @@ address is still in `Host`. No CORS header is ever sent.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ def allowed_hosts(settings: Settings) -> frozenset[str]:
 def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
     """Return why a request with these headers is refused, or None; header names are lower case, as in ASGI."""
     named = False
-    for name, value in headers:
+    for name, value in [header for header in headers if header[0] in _TELLING]:
         if name == b"host":
             named = True
             if not _allowed(value.decode("latin-1"), hosts):
@@ -41,6 +41,9 @@ def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
         elif name == b"sec-fetch-site" and value.strip().lower() == b"cross-site":
             return _forbidden("Sec-Fetch-Site", value, "web pages of other hosts can't use this server")
     return None if named else _forbidden("Host", b"", "a request must name its host")
+
+
+_TELLING = frozenset((b"host", b"origin", b"sec-fetch-site"))
 
 
 def page_refusal(headers: Headers, pages: frozenset[str]) -> MockError | None:
@@ -125,10 +128,10 @@ class Guard:
         self._hosts = allowed_hosts(settings)
         self._pages = frozenset(_host_name(name) for name in settings.allow_host)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request or connection."""
         error = None if scope["type"] == "lifespan" else refusal(scope["headers"], self._hosts)
         if error is None and scope["type"] == "websocket":
             error = page_refusal(scope["headers"], self._pages)
         app = self._app if error is None else self._answer(error)
-        await app(scope, receive, send)
+        return app(scope, receive, send)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -32,24 +33,31 @@ class Disconnected(Exception):
     """The client went away."""
 
 
-@dataclass(slots=True)
 class Call:
     """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body.
 
     A turn's handler leaves its model here, and how many seconds the turn takes before an answer begins. `exchange` is
-    what the journal gets of it.
+    what the journal gets of it, once there is an account.
     """
 
-    method: str
-    path: str
-    query: list[tuple[str, str]]
-    headers: Mapping[bytes, bytes]
-    body: bytes = b""
     project: str = ""
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = MappingProxyType({})
     model: str = ""
     seconds: float = 0.0
-    exchange: Exchange = field(default_factory=Exchange)
+    exchange: Exchange
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]],
+        headers: Mapping[bytes, bytes],
+        body: bytes = b"",
+        project: str = "",
+    ) -> None:
+        self.method, self.path, self.query, self.headers, self.body = method, path, query, headers, body
+        if project:
+            self.project = project
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, None when it was not sent; `name` in lower case."""
@@ -161,9 +169,8 @@ def within(body: bytes, limit: int) -> bytes:
 
 def all_headers(answer: Answer, common: Headers) -> Headers:
     """Return the headers of an answer, those that all answers have included."""
-    headers = [*common, *answer.headers]
-    if answer.content_type:
-        headers.insert(0, (b"content-type", answer.content_type))
+    headers = [(b"content-type", answer.content_type), *common] if answer.content_type else common.copy()
+    headers += answer.headers
     if not answer.streamed:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     return headers
@@ -174,14 +181,10 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
 
     Spec: R9.20.
     """
-    if not answer.later:
-        await _send_whole(answer, headers, send, head=head)
-    else:
+    if answer.later:
         await _deliver(answer, headers, receive, send)
-
-
-async def _send_whole(answer: Answer, headers: Headers, send: Send, *, head: bool) -> None:
-    await _begin(answer, headers, send)
+        return
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from mockserver.control.journal import telling
 from mockserver.core.turn import Step
 from mockserver.engine import Delivery, Engine
 from mockserver.transport.http import SSE, Answer, Call
@@ -40,8 +41,8 @@ def delivered(engine: Engine, call: Call, delivery: Delivery) -> Answer:
     """Return the answer that delivers a turn."""
     if delivery.body is not None and not delivery.steps:
         return Answer(delivery.body)
-    ended = partial(engine.finish, call.project, delivery.id) if delivery.running else None
-    left = partial(engine.leave, call.project, delivery.id) if delivery.running else None
+    ended = partial(telling, call.exchange, engine.finish, call.project, delivery.id) if delivery.running else None
+    left = partial(telling, call.exchange, engine.leave, call.project, delivery.id) if delivery.running else None
     if delivery.body is None:
         interrupted = partial(engine.interrupted, call.project, delivery.id) if delivery.running else None
         return _stream(engine, delivery.steps, ended=ended, left=left, interrupted=interrupted)
@@ -80,7 +81,7 @@ def _retrieve_response(engine: Engine, call: Call) -> Answer:
         return Answer(found)
     if len(found) == 1:
         return _stream(engine, found)
-    ended = partial(engine.finish, call.project, call.parts["id"])
+    ended = partial(telling, call.exchange, engine.finish, call.project, call.parts["id"])
     return _stream(engine, found, ended=ended, interrupted=partial(engine.interrupted, call.project, call.parts["id"]))
 
 

@@ -203,6 +203,7 @@ def server_config(app: ASGIApp | str, settings: Settings, *, guest: bool = False
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
+        interface="asgi3",
         workers=settings.workers,
         loop="auto",
         http="httptools",

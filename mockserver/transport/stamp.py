@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from email.utils import formatdate
 from functools import lru_cache
 
@@ -25,17 +25,16 @@ class Stamp:
         self._app = app
         self._headers = list(headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request or connection."""
         if scope["type"] == "lifespan":
-            return await self._app(scope, receive, send)
+            return self._app(scope, receive, send)
 
-        async def stamped(message: Message) -> None:
+        def stamped(message: Message) -> Awaitable[None]:
             if message["type"] in STARTS:
-                headers = [*message.get("headers", ()), *self._headers]
-                if b"date" not in [name for name, _ in headers]:
-                    headers.insert(0, (b"date", date(int(time.time()))))
-                message = {**message, "headers": headers}
-            await send(message)
+                headers = message.get("headers", ())
+                dated = [] if b"date" in dict(headers) else [(b"date", date(int(time.time())))]
+                message = {**message, "headers": [*dated, *headers, *self._headers]}
+            return send(message)
 
-        return await self._app(scope, receive, stamped)
+        return self._app(scope, receive, stamped)
