@@ -158,10 +158,9 @@ class Engine:
 
     def _struck(self, operation: Operation, admission: Admission) -> APIError | None:
         """Return the error of a fault that strikes a turn. Spec: R15.7."""
-        exchange = current()
-        if exchange.spared if exchange is not None else not operation.state.scan("fault", limit=1):
+        if operation.idle or not operation.state.scan("fault", limit=1):
             return None
-        return self.hazards.strike_turn(operation, exchange, self._prompt(operation, admission))
+        return self.hazards.strike_turn(operation, current(), self._prompt(operation, admission))
 
     def _replied(self, operation: Operation, admission: Admission) -> Reply:
         """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""

@@ -41,8 +41,7 @@ class Hazards:
         With `named` only those do that name this method.
         """
         calls, state = self._calls, self._calls.view(project)
-        exchange.spared = not state.scan("fault", limit=1)
-        if exchange.spared:
+        if calls.store.idle(project) or not state.scan("fault", limit=1):
             return
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())

@@ -66,9 +66,10 @@ class Scenarios:
 
     def _found(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """Return the line that answers, where it stands, and what using it changes."""
-        queued, changes = script.take(at.state, partial(_accepted, prompt, compacts))
-        if queued is not None:
-            return "queue", queued, changes
+        if not at.idle:
+            queued, changes = script.take(at.state, partial(_accepted, prompt, compacts))
+            if queued is not None:
+                return "queue", queued, changes
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
             if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
                 return self._place(number, at), line, [script.count_use(at.state, number)]

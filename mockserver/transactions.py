@@ -17,7 +17,7 @@ from mockserver.control.project import Project, read_project
 from mockserver.control.snapshot import Restored
 from mockserver.core import lifecycle
 from mockserver.core.rules import Rules
-from mockserver.core.state import Change, State
+from mockserver.core.state import OWN, Change, State
 from mockserver.model import tokens
 from mockserver.settings import Settings
 from mockserver.store.started import Started
@@ -32,8 +32,8 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class Operation:
     """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
-    which turns had come to their end by then, and whether the project has a scenario of its own. `line` is the line
-    that answers.
+    which turns had come to their end by then, whether the project has a scenario of its own, and whether it is `idle`:
+    without faults, queued lines and turns under way. `line` is the line that answers.
     """
 
     state: State
@@ -44,6 +44,7 @@ class Operation:
     changes: list[Change]
     ended: list[str]
     scenario: bool = False
+    idle: bool = False
     line: dict[str, Any] | None = None
 
 
@@ -59,6 +60,7 @@ class Transactions:
     ) -> None:
         self.settings, self.wall, self._start = settings, wall, start
         self.store = store or open_store(settings.store)
+        self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         if start is not None:
             self.store = Started(self.store, [start.project.put(), *start.records])
         self.seed = settings.seed or 0
@@ -72,7 +74,11 @@ class Transactions:
 
     def project(self, name: str, state: State) -> Project:
         """Return what a project keeps of itself."""
-        return read_project(state, name, self.settings.clock)
+        doc = state.get(*OWN)
+        known = self._known.get(name)
+        if known is not None and known[0] == doc:
+            return known[1]
+        return read_project(doc, name, self.settings.clock)
 
     def start(self, name: str) -> Restored:
         """Return what a project starts from: nothing, or the server's snapshot."""
@@ -106,10 +112,11 @@ class Transactions:
         state = View(self.store, project)
         with self.store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
-            now = clock.reading(self.wall())
-            ended = self.settled(project, state, now)
-            self.forgotten(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended, scenario)
+            now, idle, ended = clock.reading(self.wall()), self.store.idle(project), []
+            if not idle:
+                ended = self.settled(project, state, now)
+                self.forgotten(project, state, now)
+            operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended, scenario, idle)
             exchange = current()
             if exchange is not None:
                 exchange.at = now
@@ -118,8 +125,11 @@ class Transactions:
             except Exception as error:
                 raised = error
             else:
-                operation.changes.append(Project(operation.clock, ordinal + 1, name, scenario).put())
+                own = Project(operation.clock, ordinal + 1, name, scenario)
+                put = own.put()
+                operation.changes.append(put)
                 self.store.apply(project, operation.changes)
+                self._known[project] = put.doc, own
                 if exchange is not None:
                     exchange.changed(operation.changes)
                     exchange.line = operation.line
@@ -145,7 +155,7 @@ class Transactions:
         exchange = current()
         if exchange is not None:
             exchange.at = now
-        if state.scan("running", limit=1) or state.scan("fleeting", limit=1):
+        if not self.store.idle(project):
             with self.store.transaction(project):
                 self.settled(project, state, now)
                 self.forgotten(project, state, now)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from mockserver.control.clock import Clock
 from mockserver.control.project import Project, mint_name, read_project
-from mockserver.core.state import Put
+from mockserver.core.state import OWN, Put
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import View
 
 
 def test_a_new_project_has_the_clock_of_the_settings_and_its_own_name() -> None:
     view = View(MemoryStore(), "p")
-    assert read_project(view, "p", None) == Project(Clock(), 0, "p")
-    assert read_project(view, "p", 5.0) == Project(Clock(frozen=5.0), 0, "p")
+    assert read_project(view.get(*OWN), "p", None) == Project(Clock(), 0, "p")
+    assert read_project(view.get(*OWN), "p", 5.0) == Project(Clock(frozen=5.0), 0, "p")
 
 
 def test_what_was_put_is_read() -> None:
@@ -20,7 +20,7 @@ def test_what_was_put_is_read() -> None:
     seeded = Project(Clock(), 1, mint_name("p", 3), scenario=True)
     for kept in (Project(Clock(1.5), 7, "other"), Project(Clock(frozen=2.25), 0, 'a "quoted" name'), seeded):
         store.apply("p", [kept.put()])
-        assert read_project(View(store, "p"), "p", 9.0) == kept
+        assert read_project(store.get("p", *OWN), "p", 9.0) == kept
 
 
 def test_a_seed_of_its_own_is_another_source_of_ids() -> None:
@@ -32,4 +32,4 @@ def test_a_seed_of_its_own_is_another_source_of_ids() -> None:
 def test_a_record_without_a_name_is_the_projects_own() -> None:
     store = MemoryStore()
     store.apply("p", [Put("project", "project", b'{"ordinal":3,"shift":0.0,"frozen":null}')])
-    assert read_project(View(store, "p"), "p", None) == Project(Clock(), 3, "p")
+    assert read_project(store.get("p", *OWN), "p", None) == Project(Clock(), 3, "p")

@@ -30,9 +30,9 @@ class Exchange:
     """One call: what was asked, and what is told of it as it goes; of what nobody tells, the class has the value.
 
     `at` is the project's time (unix seconds), `seconds` how long it took, `ended` None while it is under way. `effects`
-    are the faults that strike its answer, `buckets` those that it was counted in, by fault; `spared` says that the
-    project has no faults. `number` is its place in the journal, once it is written; of the turn of an exchange
-    that has ended only its id and what its model `saw` are left.
+    are the faults that strike its answer, `buckets` those that it was counted in, by fault. `number` is its place in
+    the journal, once it is written; of the turn of an exchange that has ended only its id and what its model `saw` are
+    left.
     """
 
     transport: str = "http"
@@ -56,7 +56,6 @@ class Exchange:
     faults: Sequence[str] = ()
     effects: Sequence[Effect] = ()
     buckets: Mapping[str, Buckets] = MappingProxyType({})
-    spared: bool = False
     number: int | None = None
     response_id: str | None = None
     saw: dict[str, Any] | None = None

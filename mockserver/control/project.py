@@ -11,7 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from mockserver.control.clock import Clock
-from mockserver.core.state import Put, State
+from mockserver.core.state import OWN, Put
 
 
 class Project(NamedTuple):
@@ -31,7 +31,7 @@ class Project(NamedTuple):
         more = ',"scenario":true' if self.scenario else ""
         still = "null" if frozen is None else repr(frozen)
         doc = f'{{"ordinal":{self.calls},"shift":{shift!r},"frozen":{still},"mint":{_quoted(self.mint)}{more}}}'
-        return Put("project", "project", doc.encode())
+        return Put(*OWN, doc.encode())
 
 
 @lru_cache(maxsize=4096)
@@ -39,9 +39,8 @@ def _quoted(name: str) -> str:
     return orjson.dumps(name).decode()
 
 
-def read_project(state: State, name: str, frozen: float | None) -> Project:
-    """Return a project's own record; a new one has its own name and the clock of the settings (`frozen` or not)."""
-    doc = state.get("project", "project")
+def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
+    """Return a project's own record; a new one (None) has its own name and the settings' clock (`frozen` or not)."""
     if doc is None:
         return Project(Clock(frozen=frozen), 0, name)
     values = orjson.loads(doc)

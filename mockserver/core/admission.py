@@ -71,13 +71,13 @@ class Admission(NamedTuple):
     @property
     def item_count(self) -> int:
         """How many items the model sees."""
-        return self.inherited + len(self.readable) - len(self.dropped)
+        return self.inherited + len(self.items) - (self.restart or 0) - len(self.dropped)
 
     @property
     def seen(self) -> tuple[Item, ...]:
         """The request's own items that the model sees."""
         if not self.dropped:
-            return tuple(self.readable)
+            return tuple(self.items if self.restart is None else self.readable)
         return tuple([item for at, item in enumerate(self.readable, self.inherited) if at not in self.dropped])
 
     def newest_first(self, state: State) -> Iterator[Item]:

@@ -22,6 +22,12 @@ Item = dict[str, Any]
 # Kinds that are found by id alone and never listed; a store need not keep their order.
 UNLISTED = frozenset({"node", "item", "project"})
 
+# The kind and the id of what a project keeps of itself, which it has once it has begun.
+OWN = ("project", "project")
+
+# Kinds that every call must look for, and of which most projects have none: those are idle.
+AGENDA = frozenset({"running", "fleeting", "line", "fault"})
+
 
 class Put(NamedTuple):
     """Write a record; it is listed below `parent` by `order`."""

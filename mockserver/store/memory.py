@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
 
-from mockserver.core.state import UNLISTED, Change, Put, Record
+from mockserver.core.state import AGENDA, UNLISTED, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
 
 
 class _Project:
-    """One project's records: `(kind, id)` → what is kept, `(kind, parent)` → places in order."""
+    """One project's records: `(kind, id)` → what is kept, `(kind, parent)` → places in order; the agenda's length."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], _Kept] = {}
         self.places: dict[tuple[str, str], list[_Place]] = {}
+        self.agenda = 0
 
 
 class MemoryStore:
@@ -63,6 +64,11 @@ class MemoryStore:
                 chosen = places[start:] if limit is None else places[start : start + limit]
             return [Record(id, mine.records[kind, id][0], order) for order, id in chosen]
 
+    def idle(self, project: str) -> bool:
+        """Whether a project has nothing on its agenda."""
+        mine = self._projects.get(project)
+        return mine is None or not mine.agenda
+
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
         mine = self._projects.get(project)
@@ -99,6 +105,7 @@ def _put(mine: _Project, kind: str, id: str, doc: bytes, parent: str, order: int
         if old is None or old[1:] != (parent, order):
             if old is not None:
                 _displace(mine, kind, id, old)
+            mine.agenda += kind in AGENDA
             insort(mine.places.setdefault((kind, parent), []), (order, id))
     mine.records[kind, id] = (doc, parent, order)
 
@@ -113,3 +120,4 @@ def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
     _, parent, order = old
     places = mine.places[kind, parent]
     del places[bisect_left(places, (order, id))]
+    mine.agenda -= kind in AGENDA

@@ -11,13 +11,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
 
-from mockserver.core.state import UNLISTED, Change, Put, Record
+from mockserver.core.state import AGENDA, UNLISTED, Change, Put, Record
 
 VERSION = 2
-MOST_ABSENT = 100_000  # that are remembered
+MOST_IDLE = 100_000  # projects that are remembered as idle
 CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
 
-_LISTED = f"kind NOT IN ({', '.join(map(repr, sorted(UNLISTED)))})"
+
+def _names(kinds: Iterable[str]) -> str:
+    return ", ".join([f"'{kind}'" for kind in sorted(kinds)])
+
+
+_LISTED = f"kind NOT IN ({_names(UNLISTED)})"
 # Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
 # prefix behind it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
 _SCHEMA = (
@@ -47,7 +52,7 @@ _PUT = (
 )
 _DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
 _SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
-
+_BUSY = f"SELECT 1 FROM records WHERE project = ? AND kind IN ({_names(AGENDA)}) AND {_LISTED} LIMIT 1"
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
 
 
@@ -62,15 +67,11 @@ class StoreError(Exception):
 
 
 class SQLiteStore:
-    """A store in one file, shared by threads of this process through one connection.
-
-    Every call asks for kinds of records of which most projects have none. Which ones those are is remembered for as
-    long as no other process has written.
-    """
+    """A store in one file, shared by threads of this process through one connection."""
 
     def __init__(self, path: str) -> None:
         self._lock = RLock()
-        self._absent: set[tuple[str, str, str]] = set()  # project, kind, parent
+        self._idle: set[str] = set()
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
         try:
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -107,7 +108,7 @@ class SQLiteStore:
             try:
                 yield
             except BaseException:
-                self._absent.clear()
+                self._idle.clear()
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
@@ -138,20 +139,21 @@ class SQLiteStore:
         query += f' ORDER BY "order" {direction}, id {direction} LIMIT ?'
         bounds.append(-1 if limit is None else limit)
         with self._lock:
-            if self._known_absent(project, kind, parent):
-                return []
             rows = self._connection.execute(query, (*values, *bounds)).fetchall()
-            if not rows and after is None and limit != 0:
-                self._absent.add((project, kind, parent))
         return [Record(*row) for row in rows]
 
-    def _known_absent(self, project: str, kind: str, parent: str) -> bool:
-        """Whether there are no such records, as far as that is remembered and nobody else has written since."""
-        (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
-        if seen != self._seen or len(self._absent) > MOST_ABSENT:
-            self._seen = seen
-            self._absent.clear()
-        return (project, kind, parent) in self._absent
+    def idle(self, project: str) -> bool:
+        """Whether a project has nothing on its agenda, which is remembered while no other process writes."""
+        with self._lock:
+            (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+            if seen != self._seen or len(self._idle) > MOST_IDLE:
+                self._seen = seen
+                self._idle.clear()
+            if project not in self._idle:
+                if self._connection.execute(_BUSY, (project,)).fetchone():
+                    return False
+                self._idle.add(project)
+            return True
 
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
@@ -166,7 +168,8 @@ class SQLiteStore:
                 place = turned(change.id)
                 if isinstance(change, Put):
                     kind, id, doc, parent, order = change
-                    self._absent.discard((project, kind, parent))
+                    if kind in AGENDA:
+                        self._idle.discard(project)
                     run(_PUT, (project, place, kind, id, parent, order, doc))
                 else:
                     run(_DELETE, (project, place, change.kind))

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from threading import RLock
 from typing import Any
 
-from mockserver.core.state import Change, Put, Record
+from mockserver.core.state import OWN, Change, Put, Record
 from mockserver.store.view import Store
-
-OWN = ("project", "project")  # the record that a project has once it has begun
 
 
 class Started:
@@ -51,6 +49,10 @@ class Started:
     ) -> list[Record]:
         """Return records of a kind below a parent by their order."""
         return self._of(project).scan(project, kind, parent, after=after, limit=limit, descending=descending)
+
+    def idle(self, project: str) -> bool:
+        """Whether a project has nothing on its agenda."""
+        return self._of(project).idle(project)
 
     def records(self, project: str) -> list[Put]:
         """Return all records of a project."""
