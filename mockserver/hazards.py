@@ -1,6 +1,6 @@
 """The faults of every project: set and listed by the test author, struck at the edge and on turns.
 
-A project without faults costs one look into the store per call.
+An idle project costs one look into the store per call.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ class Hazards:
 
         With `named` only those do that name this method.
         """
-        calls, state = self._calls, self._calls.view(project)
-        if calls.store.idle(project) or not state.scan("fault", limit=1):
+        calls = self._calls
+        if calls.store.idle(project):
+            return
+        state = calls.view(project)
+        if not state.scan("fault", limit=1):
             return
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())

@@ -65,7 +65,9 @@ class Logbook:
                 closed(exchange)
             if exchange.waits:
                 return
-            waiting = self._waiting.setdefault(project, deque())
+            waiting = self._waiting.get(project)
+            if waiting is None:
+                waiting = self._waiting[project] = deque()
             waiting.append(exchange)
             exchange.waits = True
             self._count += 1

@@ -252,8 +252,11 @@ def known_model(request: Request, rules: Rules) -> Model:
 
 def partition_of_items(items: list[Item]) -> str | None:
     """Return the partition key of replayed items: a response that replays items shares theirs. Spec: W1."""
-    from_items = (partition_of(item["id"]) for item in items if "id" in item)
-    return next((key for key in from_items if key), None)
+    for item in items:
+        key = partition_of(item["id"]) if "id" in item else None
+        if key:
+            return key
+    return None
 
 
 def check_sealed(items: list[Item], rules: Rules) -> None:

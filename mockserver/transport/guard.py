@@ -34,7 +34,7 @@ def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
     for name, value in [header for header in headers if header[0] in _TELLING]:
         if name == b"host":
             named = True
-            if not _allowed(value.decode("latin-1"), hosts):
+            if not _allowed(value, hosts):
                 return _forbidden("Host", value, "--allow-host NAME lets a name in")
         elif name == b"origin" and not _allowed_origin(value.decode("latin-1"), hosts):
             return _forbidden("Origin", value, "web pages of other hosts can't use this server")
@@ -66,15 +66,15 @@ def _forbidden(header: str, value: bytes, hint: str) -> MockError:
 
 def _allowed_origin(origin: str, hosts: frozenset[str]) -> bool:
     scheme, separator, host = origin.strip().partition("://")
-    return bool(separator) and scheme.lower() in ("http", "https") and _allowed(host, hosts)
-
-
-def _allowed(host: str, hosts: frozenset[str]) -> bool:
-    name = _host_name(host.strip())
-    return name in hosts or _loopback(name)
+    return bool(separator) and scheme.lower() in ("http", "https") and _allowed(host.encode("latin-1"), hosts)
 
 
 @lru_cache(maxsize=256)
+def _allowed(host: bytes, hosts: frozenset[str]) -> bool:
+    name = _host_name(host.decode("latin-1").strip())
+    return name in hosts or _loopback(name)
+
+
 def _host_name(host: str) -> str:
     """Return the name or address of `name:port`, lower case, without brackets; empty when it is malformed."""
     if host.count(":") > 1 and not host.startswith("["):
@@ -87,7 +87,6 @@ def _host_name(host: str) -> str:
     return (parts.hostname or "").removesuffix(".") if well_formed else ""
 
 
-@lru_cache(maxsize=256)
 def _loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -236,10 +236,15 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json_compact(value).decode()
 
 
+_TEXTS = frozenset({"input_text", "output_text"})
+
+
 def content_tokens(content: Any, model: Model, count: Count) -> int:
     """Return what a message's content or a tool's output costs: texts joined, images and files. Spec: T3, T12."""
     if content is None or isinstance(content, str):
         return count(content or "")
+    if len(content) == 1 and content[0].get("type") in _TEXTS:  # as nearly all are
+        return count(content[0].get("text") or "")
     texts, images, total = [], [], 0
     for part in content:
         kind = part.get("type")
