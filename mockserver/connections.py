@@ -147,7 +147,7 @@ class Connection:
 
     def _account(self, body: bytes) -> Account:
         """Begin the account of what a frame asks for: the same that a POST would."""
-        exchange = Exchange(transport="websocket", path=PATH, headers=self._headers, body=body)
+        exchange = Exchange("POST", PATH, self._headers, body, transport="websocket")
         return self._engine.logbook.account(exchange)
 
     def _refusal(self, error: APIError | MockError, lane: Lane, account: Account) -> Say:

@@ -36,12 +36,7 @@ class Exchange:
     """
 
     transport: str = "http"
-    method: str = "POST"
-    path: str = ""
     query: str = ""
-    headers: Mapping[bytes, bytes] = MappingProxyType({})
-    body: bytes = b""
-    model: str = ""
     at: float | None = None
     status: int = 200
     error: dict[str, Any] | None = None
@@ -61,8 +56,17 @@ class Exchange:
     saw: dict[str, Any] | None = None
     waits: bool = False  # to be written
 
-    def __init__(self, **told: Any) -> None:
-        self.__dict__ = told
+    def __init__(
+        self,
+        method: str = "POST",
+        path: str = "",
+        headers: Mapping[bytes, bytes] = MappingProxyType({}),
+        body: bytes = b"",
+        **more: Any,
+    ) -> None:
+        self.method, self.path, self.headers, self.body = method, path, headers, body
+        for name, value in more.items():  # not by way of __dict__, which would be larger and slower
+            setattr(self, name, value)
 
     def changed(self, changes: Sequence[Change]) -> None:
         """Note what else it changed."""

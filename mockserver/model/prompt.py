@@ -79,7 +79,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return value or ""
     if isinstance(value, list):
-        return "".join([_text(part) for part in value])
+        return "".join([_part_text(part) if isinstance(part, dict) else _text(part) for part in value])
     if isinstance(value, dict):
         return _part_text(value)
     return str(value)

@@ -149,7 +149,8 @@ def _callable(tools: Iterable[Tool]) -> list[Named]:
 
 def _offered(prompt: Prompt) -> list[Named]:
     """Return what can be called: the request's tools, then tools that the newest part of the context brought."""
-    found = _callable(prompt.request.get("tools") or ())
+    tools = prompt.request.get("tools")
+    found = _callable(tools) if tools else []
     for item in prompt.input:
         if item.get("type") in ("additional_tools", "tool_search_output"):
             loaded = _callable(item.get("tools") or ())
@@ -324,8 +325,10 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
 
 def _with_fewer_calls(reply: Reply, most: int | None) -> Reply:
     """Return a reply without the hosted calls that are too many; what the client runs is not counted. Spec: R7.8."""
+    if most is None:
+        return reply
     calls = [at for at, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
-    if most is None or len(calls) <= most:
+    if len(calls) <= most:
         return reply
     gone = frozenset(calls[most:])
     kept = [at for at in range(len(reply.output)) if at not in gone]

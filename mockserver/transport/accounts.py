@@ -16,7 +16,7 @@ from mockserver.wire.named_errors import MODEL
 
 def asked(call: Call) -> Exchange:
     """Return a call's exchange, with all that was asked."""
-    exchange = call.exchange = Exchange(method=call.method, path=call.path, headers=call.headers, body=call.body)
+    exchange = call.exchange = Exchange(call.method, call.path, call.headers, call.body)
     if call.query:
         exchange.query = urlencode(call.query)
     return exchange

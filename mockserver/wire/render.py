@@ -113,35 +113,35 @@ def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden:
     """
     counter = _Counter(tally, model, count, hidden)
     for item in items:
-        counter.add(item)
-    return counter.tally()
+        counter.after_answer, counter.answered = counter.answered, False
+        _ADDERS.get(item.get("type", "message"), _Counter._other)(counter, item)
+    calls = counter.pending.items()
+    pending = tuple([(call_id, *call) for call_id, call in calls]) if calls else ()
+    return Tally(counter.total, counter.reasoning_now, counter.reasoning_before, pending, counter.answered)
 
 
 class _Counter:
-    """One run of `add`: the tally's fields while they change."""
+    """One run of `add`: the tally's fields while they change; `after_answer` is `answered` before an item."""
 
-    __slots__ = ("answered", "count", "hidden", "model", "pending", "reasoning_before", "reasoning_now", "total")
+    __slots__ = (
+        "after_answer",
+        "answered",
+        "count",
+        "hidden",
+        "model",
+        "pending",
+        "reasoning_before",
+        "reasoning_now",
+        "total",
+    )
 
     def __init__(self, start: Tally, model: Model, count: Count, hidden: Hidden) -> None:
         self.model, self.count, self.hidden = model, count, hidden
-        self.total, self.answered = start.total, start.answered
+        self.total, self.answered, self.after_answer = start.total, start.answered, False
         self.reasoning_now, self.reasoning_before = start.reasoning_now, start.reasoning_before
         self.pending: dict[str, tuple[str, str | None]] = {}
         for call_id, name, namespace in start.pending:
             self.pending[call_id] = (name, namespace)
-
-    def tally(self) -> Tally:
-        calls = self.pending.items()
-        pending = tuple([(call_id, *call) for call_id, call in calls]) if calls else ()
-        return Tally(self.total, self.reasoning_now, self.reasoning_before, pending, self.answered)
-
-    def add(self, item: Item) -> None:
-        kind = item.get("type", "message")
-        answered, self.answered = self.answered, False
-        if kind in _CALLS:
-            self.total += self._call(item) + answered
-        else:
-            _ADDERS.get(kind, _Counter._other)(self, item)
 
     def _message(self, item: Item) -> None:
         role = item.get("role")
@@ -156,11 +156,11 @@ class _Counter:
             self.reasoning_before += self.reasoning_now
             self.reasoning_now = 0
 
-    def _call(self, item: Item) -> int:
+    def _call(self, item: Item) -> None:
         name, namespace = str(item.get("name")), item.get("namespace")
         self.pending[str(item.get("call_id"))] = (name, namespace)
         frame = CALL[self.model.family] if item.get("id") else _call_without_id(self.model)
-        return frame + _call_text_tokens(item, self.count)
+        self.total += frame + _call_text_tokens(item, self.count) + self.after_answer
 
     def _output(self, item: Item) -> None:
         known = self.pending.pop(str(item.get("call_id")), None)
@@ -203,6 +203,7 @@ _ADDERS: dict[str, Callable[[_Counter, Item], None]] = {
     "compaction": _Counter._compaction,
     "additional_tools": _Counter._additional_tools,
     "tool_search_output": _Counter._found_tools,
+    **dict.fromkeys(_CALLS, _Counter._call),
     **dict.fromkeys(_OUTPUTS, _Counter._output),
 }
 
