@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockserver.control.faults import Called
-from mockserver.transport.accounts import asked, called
+from mockserver.transport.accounts import called
 from mockserver.transport.http import Call
 from mockserver.wire.named_errors import MODEL
 
@@ -23,9 +23,3 @@ from mockserver.wire.named_errors import MODEL
 )
 def test_a_call_is_read_before_it_is_judged(call: Call, found: Called) -> None:
     assert called(call) == found
-
-
-def test_an_exchange_says_what_was_asked() -> None:
-    exchange = asked(Call("GET", "/v1/r", [("a", "b c"), ("a", "d")], {b"x": b"y"}, b"body"))
-    assert (exchange.method, exchange.path, exchange.query) == ("GET", "/v1/r", "a=b+c&a=d")
-    assert (exchange.headers, exchange.body) == ({b"x": b"y"}, b"body")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import orjson
 
@@ -36,7 +37,7 @@ class Exchange:
     """
 
     transport: str = "http"
-    query: str = ""
+    query: Sequence[tuple[str, str]] = ()
     at: float | None = None
     status: int = 200
     error: dict[str, Any] | None = None
@@ -105,7 +106,7 @@ def document_of(exchange: Exchange) -> bytes:
         "transport": exchange.transport,
         "method": exchange.method,
         "path": exchange.path,
-        "query": exchange.query,
+        "query": urlencode(exchange.query),
         "headers": redaction.headers(exchange.headers),
         "body": text,
         "status": exchange.status,

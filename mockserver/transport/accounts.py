@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 
 from mockserver.control.faults import Called
-from mockserver.control.journal import DELIVERED, Exchange
+from mockserver.control.journal import DELIVERED
 from mockserver.logbook import Account
 from mockserver.transport.http import Answer, Call
 from mockserver.wire.named_errors import MODEL
-
-
-def asked(call: Call) -> Exchange:
-    """Return a call's exchange, with all that was asked."""
-    exchange = call.exchange = Exchange(call.method, call.path, call.headers, call.body)
-    if call.query:
-        exchange.query = urlencode(call.query)
-    return exchange
 
 
 def recorded(answer: Answer, account: Account) -> Answer:

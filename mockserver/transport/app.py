@@ -20,7 +20,7 @@ from mockserver.model import tokens
 from mockserver.settings import SettingError, Settings
 from mockserver.store.sqlite import StoreError
 from mockserver.transport import limits
-from mockserver.transport.accounts import asked, called, recorded
+from mockserver.transport.accounts import called, recorded
 from mockserver.transport.control_api import control_handler
 from mockserver.transport.damage import damaged
 from mockserver.transport.guard import Refusal
@@ -77,8 +77,8 @@ class MockApp:
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
         call = Call("GET", scope["path"], [], dict(scope["headers"]))
-        account = self.engine.logbook.account(asked(call))
-        call.exchange.transport, project = "websocket", ""
+        account = self.engine.logbook.account(call)
+        call.transport, project = "websocket", ""
         await receive()
         try:
             if call.path != SOCKETS:
@@ -86,7 +86,7 @@ class MockApp:
             if self.engine.rules.websocket == "off":
                 raise frames.switched_off()
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-            self.engine.hazards.strike_call(project, call.exchange, partial(called, call), named="GET")
+            self.engine.hazards.strike_call(project, call, partial(called, call), named="GET")
             connection = Connection(self.engine, project, call.headers)
             account.exchange.ended = DELIVERED
             account.answered(project, 101)
@@ -128,9 +128,9 @@ class MockApp:
             self.clock_moved(call.project)
             return answer, all_headers(answer, [])
         with self._lock:
-            account = self.engine.logbook.account(asked(call))
-            answer, refusal = telling(call.exchange, self._judged, call, refusal, self._public)
-            answer = recorded(damaged(answer, call.exchange.effects), account)
+            account = self.engine.logbook.account(call)
+            answer, refusal = telling(call, self._judged, call, refusal, self._public)
+            answer = recorded(damaged(answer, call.effects), account)
             account.answered(call.project, answer.status, refusal)
             headers = self._headers(call, refusal)
             if refusal is not None and UNKNOWN in answer.body:
@@ -164,7 +164,7 @@ class MockApp:
         return handler(self.engine, call)
 
     def _public(self, call: Call) -> Answer:
-        self.engine.hazards.strike_call(call.project, call.exchange, partial(called, call))
+        self.engine.hazards.strike_call(call.project, call, partial(called, call))
         handler, call.parts = public_handler(call)
         return handler(self.engine, call)
 
@@ -178,11 +178,11 @@ class MockApp:
         name = b"%b/%d" % (self._names, next(self._served))
         headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
         headers.append(
-            (b"openai-processing-ms", b"%d" % max(1, round(call.seconds * 1000))) if call.seconds else _AT_ONCE
+            (b"openai-processing-ms", b"%d" % max(1, round(call.lead * 1000))) if call.lead else _AT_ONCE
         )
         size = len(call.body)
         limited = limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
-        buckets = call.exchange.buckets
+        buckets = call.buckets
         headers += limits.with_buckets(limited, buckets.values()) if buckets else limited
         return headers
 

@@ -33,31 +33,28 @@ class Disconnected(Exception):
     """The client went away."""
 
 
-class Call:
+class Call(Exchange):
     """A request as the handlers see it: method, decoded path, its named parts, query pairs, headers, whole body.
 
-    A turn's handler leaves its model here, and how many seconds the turn takes before an answer begins. `exchange` is
-    what the journal gets of it, once there is an account.
+    It is what the journal takes in. A turn's handler leaves its model here, and how many seconds the turn takes before
+    an answer begins (`lead`).
     """
 
-    project: str = ""
     parts: Mapping[str, str] = MappingProxyType({})
     model: str = ""
-    seconds: float = 0.0
-    exchange: Exchange
+    lead: float = 0.0
 
     def __init__(
         self,
         method: str,
         path: str,
-        query: list[tuple[str, str]],
+        query: Sequence[tuple[str, str]],
         headers: Mapping[bytes, bytes],
         body: bytes = b"",
         project: str = "",
     ) -> None:
         self.method, self.path, self.query, self.headers, self.body = method, path, query, headers, body
-        if project:
-            self.project = project
+        self.project = project
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, None when it was not sent; `name` in lower case."""

@@ -33,7 +33,7 @@ def _body(call: Call) -> bytes:
 
 def _create_response(engine: Engine, call: Call) -> Answer:
     delivery = engine.create_response(call.project, _body(call))
-    call.model, call.seconds = delivery.model, 0.0 if delivery.body is None else delivery.seconds
+    call.model, call.lead = delivery.model, 0.0 if delivery.body is None else delivery.seconds
     return delivered(engine, call, delivery)
 
 
@@ -41,8 +41,8 @@ def delivered(engine: Engine, call: Call, delivery: Delivery) -> Answer:
     """Return the answer that delivers a turn."""
     if delivery.body is not None and not delivery.steps:
         return Answer(delivery.body)
-    ended = partial(telling, call.exchange, engine.finish, call.project, delivery.id) if delivery.running else None
-    left = partial(telling, call.exchange, engine.leave, call.project, delivery.id) if delivery.running else None
+    ended = partial(telling, call, engine.finish, call.project, delivery.id) if delivery.running else None
+    left = partial(telling, call, engine.leave, call.project, delivery.id) if delivery.running else None
     if delivery.body is None:
         interrupted = partial(engine.interrupted, call.project, delivery.id) if delivery.running else None
         return _stream(engine, delivery.steps, ended=ended, left=left, interrupted=interrupted)
@@ -81,7 +81,7 @@ def _retrieve_response(engine: Engine, call: Call) -> Answer:
         return Answer(found)
     if len(found) == 1:
         return _stream(engine, found)
-    ended = partial(telling, call.exchange, engine.finish, call.project, call.parts["id"])
+    ended = partial(telling, call, engine.finish, call.project, call.parts["id"])
     return _stream(engine, found, ended=ended, interrupted=partial(engine.interrupted, call.project, call.parts["id"]))
 
 
