@@ -124,7 +124,7 @@ class Engine:
             operation.state = Layered(near, operation.state)
         state, mint, now = operation.state, operation.mint, operation.now
         admission = admit(state, request, self.rules, mint, now)
-        refusal = self._struck(operation, admission)
+        refusal = None if operation.idle else self._struck(operation, admission)
         if refusal is not None:
             return refusal
         reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._replied(operation, admission)
@@ -158,7 +158,7 @@ class Engine:
 
     def _struck(self, operation: Operation, admission: Admission) -> APIError | None:
         """Return the error of a fault that strikes a turn. Spec: R15.7."""
-        if operation.idle or not operation.state.scan("fault", limit=1):
+        if not operation.state.scan("fault", limit=1):
             return None
         return self.hazards.strike_turn(operation, current(), self._prompt(operation, admission))
 

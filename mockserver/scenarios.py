@@ -42,6 +42,7 @@ class Scenarios:
             for number in range(len(document.value["lines"]))
         ]
         self._strict = settings.strict
+        self._silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
 
     def of(self, state: State, *, own: bool) -> Scenario:
         """Return a project's scenario: its `own`, or the server's."""
@@ -53,6 +54,8 @@ class Scenarios:
 
         With `--strict` a turn that no line answers is a MockError.
         """
+        if at.idle and self._silent and not at.scenario:
+            return None
         found = self._found(at, prompt, compacts)
         if found is None:
             if self._strict and compacts != "trigger":

@@ -105,7 +105,8 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
     tally, tokens = context.admitted(request, base, items, kept, model, rules)
     configuration = context.configured(base.configuration, kept) if marked else base.configuration
-    compacts = "trigger" if triggered else "threshold" if compaction.exceeded(request, tokens, model) else ""
+    over = "context_management" in request and compaction.exceeded(request, tokens, model)
+    compacts = "trigger" if triggered else "threshold" if over else ""
     admission = Admission(
         request,
         model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from mockserver.core import compaction, pairing
@@ -89,7 +89,7 @@ def admitted(
 ) -> tuple[render.Tally, int]:
     """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
     tally = _tallied(before, kept, model, rules)
-    anonymous = any(map(_anonymous_call, sent))
+    anonymous = any([_anonymous_call(item) for item in sent if item["type"] in _CALLS])
     paid = _priced(before, sent, kept, model, rules) if anonymous else tally
     return tally, render.input_tokens(request, paid, model, rules.count)
 
@@ -127,9 +127,9 @@ def _tally(summary: Summary) -> render.Tally:
 
 def hidden_tokens(rules: Rules) -> Callable[[Any], int]:
     """Return how many hidden tokens stand behind a reasoning item: its sealed content says."""
+    return partial(_hidden, rules.key)
 
-    def hidden(item: Item) -> int:
-        sealed = unseal(item.get("encrypted_content") or "", rules.key)
-        return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
 
-    return hidden
+def _hidden(key: bytes, item: Item) -> int:
+    sealed = unseal(item.get("encrypted_content") or "", key)
+    return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0

@@ -172,7 +172,8 @@ def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall
     output = reply.output_tokens
     if output is None:
         output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
-    output += reply.summary_tokens * _passes(reply)
+    if reply.summary_tokens:
+        output += reply.summary_tokens * _passes(reply)
     counted = {
         "input_tokens": admission.input_tokens,
         "input_tokens_details": {"cache_write_tokens": recalled.written, "cached_tokens": recalled.cached},
@@ -189,8 +190,6 @@ def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall
 
 def _passes(reply: Any) -> int:
     """Return how many compaction passes a turn is billed for: those that this mock made up. Spec: T10."""
-    if not reply.summary_tokens:
-        return 0
     return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 

@@ -225,6 +225,7 @@ def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
     return _tool_usage([item["type"] for item in output].count("web_search_call"))
 
 
+@cache
 def _tool_usage(searches: int) -> dict[str, Any]:
     return {"image_gen": _NO_IMAGES, "web_search": {"num_requests": searches}}
 

@@ -268,8 +268,10 @@ def input_tokens(request: Mapping[str, Any], tally: Tally, model: Model, count: 
     total = PRIMING[model.family] + tally.total + _reasoning_tokens(request, tally, model)
     if instructions:
         total += count(_as_text(instructions)) + MESSAGE
+    if tools:
+        total += tools_tokens(tools, request, model, count)
     text_format = (request.get("text") or {}).get("format")
-    return total + tools_tokens(tools, request, model, count) + format_tokens(text_format, tools, count)
+    return total + format_tokens(text_format, tools, count) if text_format else total
 
 
 def _reasoning_tokens(request: Mapping[str, Any], tally: Tally, model: Model) -> int:

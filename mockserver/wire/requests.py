@@ -186,7 +186,8 @@ class Endpoint:
                 for key, value in body.items()
                 if key not in dropped and not (value is None and key in self._nullable)
             }
-        self._check_keys(request)
+        if self._required or not request.keys() <= self.known:
+            self._check_keys(request)
         self._validator.judge(request)
         return request
 
