@@ -128,26 +128,16 @@ def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) 
     return admission
 
 
-class Own(NamedTuple):
-    """A request's own items as sent.
-
-    They are `marked` if some are of a kind that says how the context is to be read, `triggered` if they ask to compact.
-    """
-
-    items: list[Item]
-    marked: bool
-    triggered: bool
-
-
 _MARKS = frozenset({"compaction", compaction.TRIGGER, context.UPDATE, "reasoning"})
 
 
 def admitted_items(
     state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, mint: Mint, now: float
-) -> Own:
-    """Return a request's own items, found fit to stand behind its lineage.
+) -> tuple[list[Item], bool, bool]:
+    """Return a request's own items as sent, found fit to stand behind its lineage.
 
-    Settles in which partition the ids of this operation are.
+    Also whether some are of a kind that says how the context is to be read, and whether they ask to compact. Settles
+    in which partition the ids of this operation are.
     """
     items, triggered = resolve_items(state, request, lineage, rules, now), False
     pending, orphaned = lineage.summary.pending, lineage.summary.orphaned
@@ -168,7 +158,7 @@ def admitted_items(
         check_sealed(items, rules)
     if "text" in request and rules.json_word == "require":
         capability.check_json_word(request, message_texts(items))
-    return Own(items, marked, triggered)
+    return items, marked, triggered
 
 
 def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> compaction.Window:
@@ -179,7 +169,7 @@ def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now
     model = known_model(request, rules)
     capability.check(request, model)
     mint.mark = "01"  # nothing of it is persisted (Spec: W1)
-    items = admitted_items(state, request, lineage, model, rules, mint, now).items
+    items, _, _ = admitted_items(state, request, lineage, model, rules, mint, now)
     kept, history = [stored_item(item, mint) for item in items], items_up_to(state, lineage.head)
     if context.configured(lineage.summary.configuration, kept) is not None:
         raise complaints.configured_history("Compaction")

@@ -24,6 +24,9 @@ class Lineage(NamedTuple):
         return self.head is None and self.conversation is None
 
 
+_NOTHING = Lineage()
+
+
 def resolve_lineage(state: State, request: dict[str, Any], rules: Rules, now: float) -> Lineage:
     """Find what a request continues; raises E37, E63, E66, E62 and E60, in this order. Spec: errors §3 step 6."""
     parent_id, conversation = request.get("previous_response_id"), request.get("conversation")
@@ -35,7 +38,7 @@ def resolve_lineage(state: State, request: dict[str, Any], rules: Rules, now: fl
         raise errors.prompt_not_found(request["prompt"]["id"])
     if parent_id is not None:
         return of_response(state, parent_id, rules, now)
-    return conversation or Lineage()
+    return conversation or _NOTHING
 
 
 def of_conversation(state: State, id: str) -> Lineage:

@@ -81,9 +81,13 @@ class MemoryStore:
         mine = self._projects.get(project)
         if mine is None:
             mine = self._projects[project] = _Project()
+        records = mine.records
         for change in changes:
             if isinstance(change, Put):
-                _put(mine, *change)
+                kind, id, doc, parent, order = change
+                if kind not in UNLISTED:
+                    _list(mine, kind, id, parent, order)
+                records[kind, id] = (doc, parent, order)
             else:
                 _delete(mine, *change)
 
@@ -99,15 +103,13 @@ def _rank(put: Put) -> tuple[str, str, int, str]:
     return put.kind, put.parent, put.order, put.id
 
 
-def _put(mine: _Project, kind: str, id: str, doc: bytes, parent: str, order: int) -> None:
-    if kind not in UNLISTED:
-        old = mine.records.get((kind, id))
-        if old is None or old[1:] != (parent, order):
-            if old is not None:
-                _displace(mine, kind, id, old)
-            mine.agenda += kind in AGENDA
-            insort(mine.places.setdefault((kind, parent), []), (order, id))
-    mine.records[kind, id] = (doc, parent, order)
+def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
+    old = mine.records.get((kind, id))
+    if old is None or old[1:] != (parent, order):
+        if old is not None:
+            _displace(mine, kind, id, old)
+        mine.agenda += kind in AGENDA
+        insort(mine.places.setdefault((kind, parent), []), (order, id))
 
 
 def _delete(mine: _Project, kind: str, id: str) -> None:
