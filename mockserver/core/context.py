@@ -89,7 +89,7 @@ def admitted(
 ) -> tuple[render.Tally, int]:
     """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
     tally = _tallied(before, kept, model, rules)
-    anonymous = any([_anonymous_call(item) for item in sent if item["type"] in _CALLS])
+    anonymous = [item for item in sent if _anonymous_call(item)]
     paid = _priced(before, sent, kept, model, rules) if anonymous else tally
     return tally, render.input_tokens(request, paid, model, rules.count)
 

@@ -177,9 +177,7 @@ class MockApp:
         """Return the headers of every answer of the public API. Spec: W15, W16."""
         name = b"%b/%d" % (self._names, next(self._served))
         headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
-        headers.append(
-            (b"openai-processing-ms", b"%d" % max(1, round(call.lead * 1000))) if call.lead else _AT_ONCE
-        )
+        headers.append((b"openai-processing-ms", b"%d" % max(1, round(call.lead * 1000))) if call.lead else _AT_ONCE)
         size = len(call.body)
         limited = limits.of_request(call.model, size) if refusal is None else limits.of_error(refusal, size)
         buckets = call.buckets
