@@ -207,7 +207,7 @@ def _remembered(prompt: _Prompt, entries: list[Mark], lasting: list[Mark]) -> Tr
 
 
 def _newest(marks: list[Mark], more: list[Mark]) -> list[Mark]:
-    again = [hash for hash, _ in more]
+    again = dict(more)
     return [*[mark for mark in marks if mark[0] not in again], *more][-_MARKS:]
 
 
@@ -244,15 +244,15 @@ class _Records:
         doc = self._state.get("cache", key)
         if doc is None:
             return None
-        entry = _Entry._make(orjson.loads(doc))
-        if self._now >= entry.expires_at:
+        length, written_at, expires_at = orjson.loads(doc)
+        if self._now >= expires_at:
             self._stale.add(key)
             return None
         idle, longest = self._life
-        expires_at = min(self._now + idle, entry.written_at + longest)
-        if expires_at >= entry.expires_at + _REFRESHED:
-            self._put(key, entry._replace(expires_at=expires_at))
-        return entry.length
+        prolonged = min(self._now + idle, written_at + longest)
+        if prolonged >= expires_at + _REFRESHED:
+            self._put(key, _Entry(length, written_at, prolonged))
+        return int(length)
 
     def last(self, hashes: list[str]) -> tuple[int, int]:
         """Return the number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""

@@ -200,7 +200,7 @@ def decode_node(doc: bytes | str) -> Node:
     head, _, packed = (doc if isinstance(doc, bytes) else doc.encode()).partition(b"\n")
     id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
     if tally is not None:
-        tally[3] = tuple([tuple(call) for call in tally[3]])
+        tally[3] = tuple([tuple(call) for call in tally[3]]) if tally[3] else ()
         known.append(Tally(*tally))
         if trail is not None:
             known.append(Trail(*trail))

@@ -57,7 +57,10 @@ def reading(item: Item, parts: int | None = None) -> bytes:
     """Return what the model reads of an item, or of its first parts."""
     kind = item["type"]
     if kind == "message":
-        return opening(item) + b"".join([_part(part) for part in item["content"][:parts]])
+        content = item["content"]
+        if parts is None and len(content) == 1:
+            return opening(item) + _part(content[0])
+        return opening(item) + b"".join([_part(part) for part in content[:parts]])
     if kind in CONTENT:
         content = item.get(CONTENT[kind])
         read = b"".join(map(_part, content[:parts])) if isinstance(content, list) else _text(content)
@@ -86,7 +89,7 @@ def only_text(item: Item) -> str | None:
 def _part(part: Mapping[str, Any]) -> bytes:
     text = part.get("refusal" if part["type"] == "refusal" else "text")
     if isinstance(text, str):
-        return _text(text)
+        return text.encode()
     return b"\0" + json_compact([[key, value] for key, value in part.items() if key != "prompt_cache_breakpoint"])
 
 
