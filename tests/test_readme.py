@@ -13,7 +13,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from tests.serving import PATIENCE_S, ROOT, Served, serving
 
 HERE, CI = "tests/test_readme.py", ".ci/run"
 SCENARIOS, FAULTS, PYTHON = (f"tests/test_readme_{name}.py" for name in ("scenarios", "faults", "python"))
-RECIPES = "tests/contract/test_readme_recipes.py"
+RECIPES, CODEX = "tests/contract/test_readme_recipes.py", "tests/contract/test_codex.py"
 
 RUN_BY: Mapping[str, str] = {
     "understudy: console 1": f"{CI}::python3 -m venv",  # both installations, the command, all tests
@@ -64,10 +63,10 @@ RUN_BY: Mapping[str, str] = {
     "Verification: python 1": f"{HERE}::test_programs_print_what_they_say",
     "Forward: console 1": f"{HERE}::test_commands_do_what_is_shown",
     "WebSocket mode: python 1": f"{HERE}::test_programs_print_what_they_say",
-    "Clients: toml 1": f"{HERE}::test_the_configuration_of_codex",
+    "Clients: toml 1": f"{CODEX}::test_a_tool_loop_over_a_websocket_is_resumed",
     "Conformance: console 1": f"{HERE}::test_commands_do_what_is_shown",
     "Property-based tests: python 1": f"{HERE}::test_the_machine_of_an_agent",
-    "How fast: console 1": f"{HERE}::test_the_benchmarks_are_there",  # they take minutes: collected only
+    "How fast: console 1": f"{CI}::-m bench tests/bench/bench_mock.py tests/bench/bench_relay.py",  # one round of each
     "How it is built: text 1": f"{HERE}::test_the_rooms_are_there",
 }
 NOT_RUN: Mapping[str, str] = {
@@ -103,12 +102,11 @@ def test_what_runs_them_is_there(by: str) -> None:
         assert name in {one.name for one in ast.parse(source).body if isinstance(one, ast.FunctionDef)}
 
 
-def test_the_first_commands_are_those_of_ci() -> None:
+@pytest.mark.parametrize("name", ["understudy: console 1", "How fast: console 1"])
+def test_these_commands_are_those_of_ci(name: str) -> None:
     script = (ROOT / CI).read_text(encoding="utf-8").replace(" --quiet --disable-pip-version-check", "")
     script = re.sub(r'"\$work/\w+/bin/([\w-]+)"', r"\1", script)
-    done = [
-        part.strip() for command in commands(BLOCKS["understudy: console 1"].text) for part in command.line.split("&&")
-    ]
+    done = [part.strip() for command in commands(BLOCKS[name].text) for part in command.line.split("&&")]
     for part in done:
         part = part.removeprefix(".venv/bin/").replace(" .venv", "")
         assert part in script, part
@@ -255,8 +253,6 @@ def in_one_shell(followed: list[Command], served: Served, place: Path) -> list[t
     lines = ['curl() { command curl --fail-with-body "$@"; }']
     for command in followed:
         line = command.line.replace(LOCAL, served.origin).replace(OPENAI, served.base_url)
-        if line.startswith("understudy conform"):
-            line += " --examples 1"  # programs of the machine, of which 40 take ten seconds
         lines += [line, f"printf '{MARK}%s{MARK}' $?"]
     done = subprocess.run(
         ["bash", "-c", "\n".join(lines)], cwd=place, capture_output=True, text=True, timeout=120, env=environment()
@@ -313,20 +309,6 @@ def test_the_container_s_command() -> None:
     install, serves = shlex.split(command.line)[-1].split(" && ")
     assert install == "pip install -q /src"
     options_are_known(serves)
-
-
-def test_the_configuration_of_codex() -> None:
-    assert tomllib.loads(BLOCKS["Clients: toml 1"].text) == {"openai_base_url": f"{LOCAL}/v1"}
-
-
-def test_the_benchmarks_are_there() -> None:
-    _, command = commands(BLOCKS["How fast: console 1"].text)
-    program, *words = shlex.split(command.line)
-    assert program == ".venv/bin/pytest"
-    found = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_the_rooms_are_there() -> None:

@@ -18,8 +18,8 @@ import pytest
 from openai import OpenAI
 
 from mockserver import Mock
+from tests.bench.bench_relay import ROUNDS
 
-ROUNDS = 5
 TURNS = 150  # in a round
 ASKED: dict[str, Any] = {"model": "gpt-4.1", "input": "ping"}
 STREAMED = {**ASKED, "input": " ".join(["word"] * 40), "stream": True}

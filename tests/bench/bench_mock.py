@@ -25,10 +25,9 @@ from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
 from mockserver.wire.events import sse
 from proxy.app import ProxyApp
-from tests.bench.bench_relay import Child, cpu, metered
+from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
 
 MODULE = "tests.bench.bench_mock"
-ROUNDS = 5
 CONNECTIONS = 8
 REQUESTS = {"json": 1600, "sse": 800}  # in a round
 EVENTS = 58

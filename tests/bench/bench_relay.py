@@ -7,6 +7,7 @@ proxy reports its own `time.process_time`. Run with `pytest -m bench tests/bench
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from proxy.headers import for_client, for_upstream
 from proxy.upstream import Upstream
 
 MODULE = "tests.bench.bench_relay"
-ROUNDS = 5
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 CONNECTIONS = 8
 LOADS = {"json": 1500, "sse": 150}  # requests in a round
 EVENTS = 50

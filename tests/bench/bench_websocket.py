@@ -28,10 +28,9 @@ from mockserver.wire import frames
 from proxy.app import ProxyApp
 from tests.bench import bench_mock
 from tests.bench.bench_mock import EVENTS, body
-from tests.bench.bench_relay import Child, cpu, metered
+from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
 
 MODULE = "tests.bench.bench_websocket"
-ROUNDS = 5
 CONNECTIONS = 8
 TURNS = 640  # in a round
 KINDS = ("canned", "mock")

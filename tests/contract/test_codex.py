@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.contract.recorder import Recorder, Socket, recording
+from tests.readme import BLOCKS
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.heavy
@@ -35,11 +36,14 @@ base_url = "{base_url}"
 env_key = "MOCK_KEY"
 wire_api = "responses"
 supports_websockets = """
-BUILT_IN = """
-openai_base_url = "{base_url}"
+README = BLOCKS["Clients: toml 1"].text
+BUILT_IN = (
+    README.replace("http://127.0.0.1:4010/v1", "{base_url}")
+    + """
 [analytics]
 enabled = false
 """
+)
 CONFIGURATION = {
     "own, HTTP": COMMON + OWN + "false\n",
     "own, WebSocket": COMMON + OWN + "true\n",
