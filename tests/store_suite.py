@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.state import Delete, Put, Record
+from mockserver.core.state import AGENDA, Delete, Put, Record
 
 P = "project"
 
@@ -82,6 +83,29 @@ class StoreSuite:
         write(store, *wanted[::-1])
         assert store.records(P) == wanted
 
+    def test_idle_is_who_has_nothing_on_the_agenda(self) -> None:
+        @given(AGENDAS)
+        def agrees(steps: list[Any]) -> None:
+            store, there = self.fresh(), set()
+            for verb, kind, id, order in steps:
+                if verb == "put":
+                    there.add((kind, id))
+                    write(store, Put(kind, id, b"", "", order))
+                elif verb == "delete":
+                    there.discard((kind, id))
+                    write(store, Delete(kind, id))
+                elif verb == "clear":
+                    there.clear()
+                    store_clear(store, P)
+                else:
+                    with suppress(RuntimeError), store.transaction(P):
+                        raise RuntimeError
+                assert store.idle(P) == AGENDA.isdisjoint([kind for kind, _ in there])
+                assert store.idle("other")
+            store.close()
+
+        agrees()
+
     def test_agrees_with_a_dictionary(self) -> None:
         @given(STEPS, st.none() | st.integers(-1, 10), st.none() | st.integers(0, 6), st.booleans())
         def agrees(steps: list[Any], after: int | None, limit: int | None, descending: bool) -> None:
@@ -108,6 +132,16 @@ class StoreSuite:
 STEPS = st.lists(
     st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from("abcde"), st.sampled_from("pq"), st.integers(0, 9)),
     max_size=30,
+)
+
+AGENDAS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "put", "delete", "clear", "fail"]),
+        st.sampled_from([*sorted(AGENDA), "response", "node"]),
+        st.sampled_from("ab"),
+        st.integers(0, 3),
+    ),
+    max_size=20,
 )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mockserver.control.journal import Exchange, document_of, shown
+import pytest
+
+from mockserver.control.journal import Exchange, current, document_of, shown, telling
 from mockserver.core.state import Delete, Put
 
 KEY = "key-of-a-caller"
@@ -66,3 +68,12 @@ def test_changes_name_what_the_api_shows_each_once() -> None:
 def test_the_callers_key_stands_nowhere() -> None:
     one = exchange(body=f'{{"input": "my key is {KEY}"}}'.encode(), line={"reply": {"text": f"{KEY} sk-12345678901"}})
     assert KEY.encode() not in document_of(one) and b"sk-123" not in document_of(one)
+
+
+def test_what_happens_is_told_to_the_exchange_of_the_work() -> None:
+    first, second = exchange(), exchange()
+    assert current() is None
+    assert telling(first, lambda: (current(), telling(second, current), current())) == (first, second, first)
+    with pytest.raises(ValueError, match="no"):
+        telling(first, int, "no")
+    assert current() is None
