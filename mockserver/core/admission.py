@@ -71,7 +71,8 @@ class Admission(NamedTuple):
     @property
     def item_count(self) -> int:
         """How many items the model sees."""
-        return self.inherited + len(self.items) - (self.restart or 0) - len(self.dropped)
+        inherited = self.before.count if self.restart is None else -self.restart
+        return inherited + len(self.items) - len(self.dropped)
 
     @property
     def seen(self) -> tuple[Item, ...]:

@@ -17,6 +17,7 @@ def recorded(answer: Answer, account: Account) -> Answer:
     """Return an answer that tells its account how it ends; one that leaves at once has ended."""
     if answer.streamed:
         account.exchange.transport = "sse"
+        account.exchange.events = answer.gather()
     if answer.later:
         answer.account = account
         return answer

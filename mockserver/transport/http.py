@@ -99,6 +99,15 @@ class Answer:
         """Whether time passes before all of it has left."""
         return self.delay > 0 or self.stalls or any(isinstance(step, Wait) for step in self.steps or ())
 
+    def gather(self) -> int:
+        """Make one body of a stream whose events leave in one write, with no end to wait for; returns how many."""
+        steps = self.steps or ()
+        if len(steps) != 1 or not isinstance(steps[0], Emit) or self.delay or self.ended is not None:
+            return 0
+        events = steps[0].events
+        self.body, self.steps = sse(events) + self.tail, None
+        return len(events)
+
     def leave(self) -> None:
         """Note that the client went away before the end."""
         self._end(DISCONNECTED, self.left)
