@@ -148,7 +148,8 @@ class Engine:
             operation.changes += lifecycle.commit(
                 state, turn.node, kept, operation.ordinal, self.rules, admission.again
             )
-        operation.changes += note_use(request, self.rules, now)
+        if self.rules.ttl_from != "created_at":
+            operation.changes += note_use(request, now)
         if admission.dropped and turn.stored:
             operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
         exchange = current()
@@ -206,7 +207,8 @@ class Engine:
             steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
             seconds = duration(steps)
             complete_at(int(now + seconds), final, events)
-        body = lifecycle.stored_body(turn) if turn.stored or not streamed else b""
+        scripted = bool(reply.fields or reply.usage)
+        body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
         if streamed:
             return Delivery(turn.id, final["model"], steps, None, seconds, turn), body
         answer = json_body(background.queued(final)) if final["background"] else body

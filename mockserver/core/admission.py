@@ -142,7 +142,8 @@ def admitted_items(
     """
     items, triggered = resolve_items(state, request, lineage, rules, now), False
     pending, orphaned = lineage.summary.pending, lineage.summary.orphaned
-    marked = not _MARKS.isdisjoint([item["type"] for item in items])
+    types = [item["type"] for item in items]
+    marked = not _MARKS.isdisjoint(types)
     if marked:
         items, triggered = compaction.without_trigger(items)
         pending = {**pending, **compaction.owed(items, rules)}
@@ -150,7 +151,8 @@ def admitted_items(
     mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
     if orphaned:
         raise errors.no_tool_call(orphaned)
-    pairing.check(pending, items, items_back(state, lineage.head))
+    if pending or not pairing.PAIRED.isdisjoint(types):
+        pairing.check(pending, items, items_back(state, lineage.head))
     if marked:
         check_updates(state, items, lineage)
     if not model.reasoning and (reasoning_read(items, lineage.summary) if marked else lineage.summary.reasoned):
@@ -175,7 +177,7 @@ def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now
     if context.configured(lineage.summary.configuration, kept) is not None:
         raise complaints.configured_history("Compaction")
     paid = [*history, *context.paid(items, kept)]
-    tokens = render.compact_input_tokens(request, paid, model, rules.count, context.hidden_tokens(rules))
+    tokens = render.compact_input_tokens(request, paid, model, rules.count, rules.hidden)
     if tokens > model.max_input_tokens:
         raise errors.context_length_exceeded()
     return compaction.Window([*history, *kept], tokens)

@@ -8,6 +8,7 @@ cost. Prompts shorter than `LEAST` tokens do nothing of this.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.core.admission import Admission
-from mockserver.core.context import hidden_tokens
 from mockserver.core.rules import DAY, Rules
 from mockserver.core.state import Change, Delete, Item, Mark, Put, State, Trail, items_up_to
 from mockserver.core.trail import CONTENT, follow, followed, only_text, opening, reading, rolled
@@ -94,11 +94,12 @@ def _head(request: Mapping[str, Any], model: Model) -> str:
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
 
 
-class _Prompt(NamedTuple):
+@dataclass(slots=True)  # as it is read much more often than made
+class _Prompt:
     """A request's prompt: `items` behind a context of cost `tally` whose `trail` is known; `end` is the cost of both.
 
     `last_user` is the position of the last user message among the items, -1 for none; `remembered` says whether the
-    next turn will see this context.
+    next turn will see this context; `priming` are the tokens behind the last item.
     """
 
     request: Mapping[str, Any]
@@ -111,11 +112,7 @@ class _Prompt(NamedTuple):
     end: render.Tally
     last_user: int
     remembered: bool
-
-    @property
-    def priming(self) -> int:
-        """The tokens behind the last item."""
-        return render.PRIMING[self.model.family]
+    priming: int
 
     @property
     def origin(self) -> int:
@@ -132,7 +129,7 @@ class _Prompt(NamedTuple):
 
     def grown(self, tally: render.Tally, items: list[Item]) -> render.Tally:
         """Return a tally with more items."""
-        return render.add(tally, items, self.model, self.rules.count, hidden_tokens(self.rules))
+        return render.add(tally, items, self.model, self.rules.count, self.rules.hidden)
 
 
 class _Place(NamedTuple):
@@ -152,18 +149,20 @@ class _Place(NamedTuple):
 
 def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
     request, model, items = admission.request, admission.model, admission.items
-    reads = render.reasoning_read(request, model)
+    reads = render.reasoning_read(request, model) if model.reasoning else ""
     trail, tally, end = admission.before.trail, admission.before.tally or render.Tally(), admission.tally
     if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it
         items, trail, tally = list(admission.newest_first(state))[::-1], Trail(reads), render.Tally()
-        end = render.add(tally, items, model, rules.count, hidden_tokens(rules))
+        end = render.add(tally, items, model, rules.count, rules.hidden)
     elif trail is None or trail.reads != reads:
         trail = followed(Trail(reads), items_up_to(state, admission.lineage.head))
     last_user = len(items) - 1
     while last_user >= 0 and items[last_user].get("role") != "user":
         last_user -= 1
     tokens, remembered = admission.input_tokens, not admission.dropped
-    return _Prompt(request, model, rules, tokens, items, trail.copy(), tally, end, last_user, remembered)
+    trail = Trail(trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks)  # its own, to go on with
+    priming = render.PRIMING[model.family]
+    return _Prompt(request, model, rules, tokens, items, trail, tally, end, last_user, remembered, priming)
 
 
 def _places(prompt: _Prompt) -> list[_Place]:
@@ -365,7 +364,11 @@ def _rounded(prompt: _Prompt, records: _Records) -> Recall:
 
 def _recalled(prompt: _Prompt, records: _Records, end: str, matched: int) -> Recall:
     cached = min(matched, prompt.tokens) // BLOCK * BLOCK
-    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), _remembered(prompt, [(end, 0)], []))
+    trail = None
+    if prompt.remembered:
+        trail = prompt.trail
+        trail.marks = [*[mark for mark in trail.marks if mark[0] != end], (end, 0)][-_MARKS:]
+    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), trail)
 
 
 def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark]]:

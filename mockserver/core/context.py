@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from mockserver.core import compaction, pairing
 from mockserver.core.rules import Rules
-from mockserver.core.sealed import unseal
 from mockserver.core.state import Item, State, Summary, items_up_to
 from mockserver.wire import render
 from mockserver.wire.catalog import Model
@@ -54,7 +53,7 @@ def answered(
     before: Summary, asked: list[Item], tally: render.Tally, output: list[Item], model: Model, rules: Rules
 ) -> Summary:
     """Return the summary of a context once a turn stands behind it; `tally` counts it up to the turn's input."""
-    tally = render.add(tally, output, model, rules.count, hidden_tokens(rules))
+    tally = render.add(tally, output, model, rules.count, rules.hidden)
     return grown(before, [*asked, *output], turns=1, cost_class=before.cost_class, tally=tally)
 
 
@@ -65,7 +64,7 @@ def counted(state: State, summary: Summary, head: str | None, model: Model, rule
         return summary
     if head is None:
         return _nothing(cost_class)
-    tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, hidden_tokens(rules))
+    tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, rules.hidden)
     return replace(summary, cost_class=cost_class, tally=tally)
 
 
@@ -89,7 +88,7 @@ def admitted(
 ) -> tuple[render.Tally, int]:
     """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
     tally = _tallied(before, kept, model, rules)
-    anonymous = [item for item in sent if _anonymous_call(item)]
+    anonymous = [item for item in sent if item["type"] in _CALLS and not item.get("id")]
     paid = _priced(before, sent, kept, model, rules) if anonymous else tally
     return tally, render.input_tokens(request, paid, model, rules.count)
 
@@ -101,11 +100,10 @@ def _priced(before: Summary, sent: list[Item], kept: list[Item], model: Model, r
 
 def paid(sent: list[Item], kept: list[Item]) -> list[Item]:
     """Return a request's own items in stored form as they are paid: calls sent without an id have none. Spec: T7."""
-    return [_without_id(item) if _anonymous_call(raw) else item for raw, item in zip(sent, kept, strict=True)]
-
-
-def _anonymous_call(item: Item) -> bool:
-    return item["type"] in _CALLS and not item.get("id")
+    return [
+        _without_id(item) if raw["type"] in _CALLS and not raw.get("id") else item
+        for raw, item in zip(sent, kept, strict=True)
+    ]
 
 
 _CALLS = frozenset({"function_call", "custom_tool_call"})
@@ -116,20 +114,6 @@ def _without_id(item: Item) -> Item:
 
 
 def _tallied(before: Summary, items: Iterable[Item], model: Model, rules: Rules) -> render.Tally:
-    return render.add(_tally(before), items, model, rules.count, hidden_tokens(rules))
-
-
-def _tally(summary: Summary) -> render.Tally:
-    if summary.tally is None:
+    if before.tally is None:
         raise ValueError("the summary has not been counted")
-    return summary.tally
-
-
-def hidden_tokens(rules: Rules) -> Callable[[Any], int]:
-    """Return how many hidden tokens stand behind a reasoning item: its sealed content says."""
-    return partial(_hidden, rules.key)
-
-
-def _hidden(key: bytes, item: Item) -> int:
-    sealed = unseal(item.get("encrypted_content") or "", key)
-    return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
+    return render.add(before.tally, items, model, rules.count, rules.hidden)

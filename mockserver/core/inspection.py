@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from mockserver.core import background, compaction, lifecycle
-from mockserver.core.context import hidden_tokens
 from mockserver.core.lineage import outlived
 from mockserver.core.rules import Rules
 from mockserver.core.state import Conversation, Item, State, decode_node, items_up_to, read_node
@@ -60,7 +59,7 @@ def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Rules) -> l
     model = catalog.resolve(model_name) or catalog.stand_in(model_name)
     tally, costs = render.Tally(), []
     for item in items:
-        grown = render.add(tally, [item], model, rules.count, hidden_tokens(rules))
+        grown = render.add(tally, [item], model, rules.count, rules.hidden)
         costs.append(grown.total - tally.total)
         tally = grown
     return costs

@@ -70,9 +70,12 @@ class Running:
         return Put("running", self.id, stored_json(self), "", self.order)
 
 
-def stored_body(turn: Turn) -> bytes:
-    """Return the JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9."""
-    return json_body(turn.final)
+def stored_body(turn: Turn, *, scripted: bool = True) -> bytes:
+    """Return the JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9.
+
+    `scripted` says that a script laid more over it than items.
+    """
+    return json_body(turn.final, None if scripted else echo.with_numbers(turn.final))
 
 
 def begin(

@@ -108,9 +108,7 @@ def last_use(state: State, id: str, created_at: float) -> float:
     return created_at if doc is None else int(doc)
 
 
-def note_use(request: dict[str, Any], rules: Rules, now: float) -> list[Put]:
-    """Return what is written of a response having been continued: its time, where that counts. Spec: R1.3."""
+def note_use(request: dict[str, Any], now: float) -> list[Put]:
+    """Return what is written of a response having been continued, where that counts: its time. Spec: R1.3."""
     parent_id = request.get("previous_response_id")
-    if parent_id is None or rules.ttl_from == "created_at":
-        return []
-    return [Put("use", parent_id, b"%d" % int(now))]
+    return [] if parent_id is None else [Put("use", parent_id, b"%d" % int(now))]

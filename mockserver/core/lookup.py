@@ -22,7 +22,10 @@ def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules
     Where reasoning is paired strictly, also E73 and E74.
     """
     value = request.get("input")
-    items = [_resolved(state, item, request, rules, now) for item in input_items(value or [])]
+    sent = input_items(value or [])
+    if all([item.get("id") is None for item in sent]):  # as nearly always
+        return sent
+    items = [_resolved(state, item, request, rules, now) for item in sent]
     check_duplicates(state, items, lineage.head)
     if rules.reasoning_pairing == "strict":
         check_reasoning(state, items, lineage.head)

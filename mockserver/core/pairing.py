@@ -77,8 +77,6 @@ def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -
 
     `history` walks the context before `items`; it is read only when an output's call is not among the pending ones.
     """
-    if not pending and PAIRED.isdisjoint([item["type"] for item in items]):
-        return pending
     for stray in strays(pending, items, history):
         raise errors.no_tool_call(call_id(stray) or "")
     left = after(pending, items)

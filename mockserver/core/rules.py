@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from mockserver.core.sealed import unseal
 from mockserver.switches import Switches
 
 DAY = 86_400
@@ -21,6 +23,11 @@ class Rules(Switches):
     count: Callable[[str], int]
     pieces: Callable[[str], list[str]]
     key: bytes
+
+    def hidden(self, item: Mapping[str, Any]) -> int:
+        """Return how many hidden tokens stand behind a reasoning or compaction item: its sealed content says."""
+        sealed = unseal(item.get("encrypted_content") or "", self.key)
+        return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
 
     def expired(self, born: float, now: float) -> bool:
         """Whether a response is gone whose life counts from `born`. Spec: R1.2."""

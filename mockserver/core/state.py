@@ -39,6 +39,9 @@ class Put(NamedTuple):
     order: int = 0
 
 
+_new = tuple.__new__  # makes one as Put(...) does, without a call of Python's
+
+
 class Delete(NamedTuple):
     """Remove a record, if it is there."""
 
@@ -94,10 +97,6 @@ class Trail:
     marks: list[Mark] = field(default_factory=list)
     lasting: str | None = None
     lasting_marks: list[Mark] = field(default_factory=list)
-
-    def copy(self) -> Trail:
-        """Return a trail that can go on by itself."""
-        return Trail(self.reads, self.now, self.marks, self.lasting, self.lasting_marks)
 
     @property
     def standing(self) -> str:
@@ -288,7 +287,10 @@ HOLDERS = 32  # the places of one item that are remembered
 
 def item_pointers(node: Node) -> list[Change]:
     """Return the changes that let `item_reference` find a node's items, which no other node holds."""
-    return [Put("item", item["id"], f'[["{node.id}",{index}]]'.encode()) for index, item in enumerate(node.items)]
+    id = node.id
+    return [
+        _new(Put, ("item", item["id"], f'[["{id}",{index}]]'.encode(), "", 0)) for index, item in enumerate(node.items)
+    ]
 
 
 def more_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:

@@ -21,6 +21,7 @@ _READ = {
 # item type → where its parts are
 CONTENT = {"message": "content", "function_call_output": "output", "custom_tool_call_output": "output"}
 
+_TEXTS = frozenset({"input_text", "output_text"})
 _ROLES = ("user", "assistant", "system", "developer", "unknown", "critic", "discriminator", "tool")
 _OPENINGS = {(role, aside): f"{role} {aside}\n".encode() for role in _ROLES for aside in (False, True)}
 
@@ -34,10 +35,10 @@ def followed(trail: Trail, items: Iterable[Item]) -> Trail:
 
 def follow(trail: Trail, item: Item) -> None:
     """Let a trail, which must be the caller's own, go on with an item. Spec: T9."""
-    read = reading(item)
-    if item["type"] == "compaction":  # nothing before it is read any more (Spec: R5.4)
+    read, kind = reading(item), item["type"]
+    if kind == "compaction":  # nothing before it is read any more (Spec: R5.4)
         trail.now, trail.marks, trail.lasting, trail.lasting_marks = "", [], None, []
-    if trail.reads != "all_turns" and item["type"] == "reasoning":
+    if kind == "reasoning" and trail.reads != "all_turns":
         if trail.lasting is None:
             trail.lasting, trail.lasting_marks = trail.now, trail.marks
     elif trail.lasting is not None:
@@ -58,8 +59,8 @@ def reading(item: Item, parts: int | None = None) -> bytes:
     kind = item["type"]
     if kind == "message":
         content = item["content"]
-        if parts is None and len(content) == 1:
-            return opening(item) + _part(content[0])
+        if len(content) == 1 and parts is None and content[0]["type"] in _TEXTS:
+            return _OPENINGS[item["role"], item.get("phase") == "commentary"] + content[0]["text"].encode()
         return opening(item) + b"".join([_part(part) for part in content[:parts]])
     if kind in CONTENT:
         content = item.get(CONTENT[kind])

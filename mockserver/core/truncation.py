@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core import context
 from mockserver.core.pairing import call_id
 from mockserver.core.rules import Rules
 from mockserver.core.state import Item, Put, State
@@ -34,7 +33,7 @@ def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Rul
     `items` are those of the context with the request's own, oldest first.
     """
     droppable = DROPPED_FIRST[rules.truncation_drop](_droppable(items), len(items))
-    count, hidden = cache(rules.count), context.hidden_tokens(rules)
+    count, hidden = cache(rules.count), rules.hidden
 
     def without(number: int) -> Fit:
         dropped = frozenset(at for unit in droppable[:number] for at in unit)

@@ -94,6 +94,8 @@ def _compact(value: Any) -> str:
 
 def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
     """Put a reasoning item first; where the cap is tight, thinking gives way to the answer."""
+    if not prompt.model.reasoning:
+        return Reply(output=(answer,))
     reasoning = prompt.request.get("reasoning") or {}
     drawn = _drawn_tokens(prompt, str(reasoning.get("effort") or prompt.model.default_effort))
     if not drawn:
@@ -107,7 +109,7 @@ def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
 
 def _drawn_tokens(prompt: Prompt, effort: str) -> int:
     """Return the reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
-    if not prompt.model.reasoning or effort not in _EFFORT_UNITS:
+    if effort not in _EFFORT_UNITS:
         return 0
     least, most = _EFFORT_UNITS[effort]
     unit = ROUNDING if prompt.model.rounds_reasoning else _UNIT
@@ -304,7 +306,9 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     most = _most(prompt)
     if reply.error or reply.failed:
         return reply
-    reply = _with_fewer_calls(reply, prompt.request.get("max_tool_calls"))
+    calls = prompt.request.get("max_tool_calls")
+    if calls is not None:
+        reply = _with_fewer_calls(reply, calls)
     length = _length(reply.output, reply.reasoning_tokens, prompt, count)
     if length <= most:
         reply.output_tokens = length
@@ -323,10 +327,8 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     )
 
 
-def _with_fewer_calls(reply: Reply, most: int | None) -> Reply:
+def _with_fewer_calls(reply: Reply, most: int) -> Reply:
     """Return a reply without the hosted calls that are too many; what the client runs is not counted. Spec: R7.8."""
-    if most is None:
-        return reply
     calls = [at for at, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
     if len(calls) <= most:
         return reply

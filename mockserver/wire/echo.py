@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from mockserver.wire.catalog import Model
@@ -170,6 +171,10 @@ def image_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _given(value: dict[str, Any]) -> dict[str, Any]:
     return {key: one for key, one in value.items() if one is not None}
+
+
+# What of a Response may hold numbers that are not whole, unless a script says more than items.
+with_numbers = itemgetter("output", "text", "tools", "temperature", "top_p", "frequency_penalty", "presence_penalty")
 
 
 def with_fields(response: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
