@@ -92,7 +92,7 @@ def test_a_trail_in_one_go_or_in_two() -> None:
     for reads in ("", "current_turn", "all_turns"):
         for cut in range(len(items)):
             first = trail(*items[:cut], reads=reads)
-            kept = first.copy()
+            kept = replace(first)
             assert followed(replace(first), items[cut:]) == trail(*items, reads=reads)
             assert first == kept
 
