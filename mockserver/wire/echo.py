@@ -174,7 +174,17 @@ def _given(value: dict[str, Any]) -> dict[str, Any]:
 
 
 # What of a Response may hold numbers that are not whole, unless a script says more than items.
-with_numbers = itemgetter("output", "text", "tools", "temperature", "top_p", "frequency_penalty", "presence_penalty")
+with_numbers = itemgetter(
+    "output",
+    "text",
+    "tools",
+    "tool_choice",
+    "moderation",
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+)
 
 
 def with_fields(response: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
