@@ -155,7 +155,7 @@ class Transactions:
         exchange = current()
         if exchange is not None:
             exchange.at = now
-        if not self.store.idle(project):
+        if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
             with self.store.transaction(project):
                 self.settled(project, state, now)
                 self.forgotten(project, state, now)
