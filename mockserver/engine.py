@@ -123,7 +123,9 @@ class Engine:
             near.meet(operation.ordinal)
             operation.state = Layered(near, operation.state)
         state, mint, now = operation.state, operation.mint, operation.now
-        admission = admit(state, request, self.rules, mint, now)
+        template = request.get("prompt")
+        templated = template is not None and self.scenarios.templated(operation, template["id"])
+        admission = admit(state, request, self.rules, mint, now, templated=templated)
         refusal = None if operation.idle else self._struck(operation, admission)
         if refusal is not None:
             return refusal

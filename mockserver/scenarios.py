@@ -67,6 +67,10 @@ class Scenarios:
         at.line = {"place": place, **line.to_json()}
         return line.reply(prompt)
 
+    def templated(self, at: Operation, id: str) -> bool:
+        """Whether there is a prompt template: some line that is not used up says what becomes of it. Spec: R15.4."""
+        return any(not one.spent and one.line.when.get("prompt") in (True, id) for one in self._candidates(at))
+
     def _found(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """Return the line that answers, where it stands, and what using it changes."""
         if not at.idle:

@@ -17,17 +17,17 @@ class Mutation(NamedTuple):
     new: str
 
 
-_INHERIT = """    lineage = resolve_lineage(state, request, rules, now)
+_INHERIT = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
     if lineage.head and {name!r} not in request and state.get("response", lineage.head):
         import orjson
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
-    if not request.get("input") and lineage.fresh:
+    if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
     model = known_model(request, rules)
     capability.check(request, model)
     stored"""
-_ADMITTING = """    lineage = resolve_lineage(state, request, rules, now)
-    if not request.get("input") and lineage.fresh:
+_ADMITTING = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+    if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
     model = known_model(request, rules)
     capability.check(request, model)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from mockserver.engine import Engine
@@ -311,3 +312,30 @@ def test_R4_5_sockets_share_the_scenario_its_counts_and_strictness() -> None:
     assert (refusal["type"], refusal["error"]["type"]) == ("error", "mock_error")
     assert "lines[0] (1 of 1 keys hold): it was used as often as" in refusal["error"]["message"]
     assert drive.engine.levers.scenario(frames.project)["unused"] == []
+
+
+PROMPT = {"id": "pmpt_1", "version": "2", "variables": {"city": "Oslo"}}
+
+
+def test_R15_4_a_line_that_names_a_prompt_template_makes_it_known() -> None:
+    drive = Driver()
+    drive.script({"when": {"prompt": "pmpt_1"}, "reply": {"text": "of a template"}})
+    assert refused(drive.create, prompt={"id": "pmpt_2"}).message == "Prompt with id 'pmpt_2' not found."
+    made = drive.create(prompt=PROMPT)
+    said = text_of(made["output"][-1])
+    assert (said, made["prompt"], made["model"]) == ("of a template", PROMPT, "gpt-4.1-2025-04-14")
+    assert list(made).index("prompt") == list(made).index("previous_response_id") + 1
+    assert refused(drive.create, prompt=PROMPT).status == 404, "the line is used up"
+
+
+def test_R15_4_a_template_stands_in_for_model_and_input() -> None:
+    engine = Engine(Settings(clock=NOON))
+    line = {"when": {"prompt": True}, "reply": {"text": "{{ turn }} of {{ item_count }}"}, "times": 2}
+    engine.levers.enqueue("p", [line])
+    first = orjson.loads(engine.create_response("p", orjson.dumps({"prompt": PROMPT})).body or b"")
+    assert text_of(first["output"][-1]) == "1 of 0" and first["model"].startswith("gpt-5.6")
+    again = {"prompt": PROMPT, "previous_response_id": first["id"], "input": "more"}
+    second = orjson.loads(engine.create_response("p", orjson.dumps(again)).body or b"")
+    assert text_of(second["output"][-1]) == "2 of 2"
+    unknown = {**again, "previous_response_id": "resp_1"}
+    assert refused(engine.create_response, "p", orjson.dumps(unknown)).message.startswith("Prompt with id"), "R1.45"

@@ -90,10 +90,15 @@ class Admission(NamedTuple):
         return (item for back, item in enumerate(whole) if last - back not in self.dropped)
 
 
-def admit(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> Admission:
-    """Decide whether a request is answered and with what context; raises the first APIError in the API's order."""
-    lineage = resolve_lineage(state, request, rules, now)
-    if not request.get("input") and lineage.fresh:
+def admit(
+    state: State, request: Request, rules: Rules, mint: Mint, now: float, *, templated: bool = False
+) -> Admission:
+    """Decide whether a request is answered and with what context; raises the first APIError in the API's order.
+
+    `templated` says that there is the prompt template that it names, which may stand in for `input`. Spec: R15.4.
+    """
+    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+    if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
     model = known_model(request, rules)
     capability.check(request, model)
@@ -234,8 +239,11 @@ def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float
 
 
 def known_model(request: Request, rules: Rules) -> Model:
-    """Return the catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11."""
-    name = request.get("model", "")
+    """Return the catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11.
+
+    What model a prompt template has is not known: without another one it is the newest. Spec: R15.4.
+    """
+    name = request.get("model") or (catalog.NEWEST if request.get("prompt") else "")
     model = catalog.resolve(name)
     if model is None:
         if not name or rules.unknown_models == "refuse":

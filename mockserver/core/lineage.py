@@ -27,14 +27,19 @@ class Lineage(NamedTuple):
 _NOTHING = Lineage()
 
 
-def resolve_lineage(state: State, request: dict[str, Any], rules: Rules, now: float) -> Lineage:
-    """Find what a request continues; raises E37, E63, E66, E62 and E60, in this order. Spec: errors §3 step 6."""
+def resolve_lineage(
+    state: State, request: dict[str, Any], rules: Rules, now: float, *, templated: bool = False
+) -> Lineage:
+    """Find what a request continues; raises E37, E63, E66, E62 and E60, in this order. Spec: errors §3 step 6, R1.45.
+
+    `templated` says that there is the prompt template that it names.
+    """
     parent_id, conversation = request.get("previous_response_id"), request.get("conversation")
     if parent_id is not None and conversation is not None:
         raise errors.parent_and_conversation()
     if conversation is not None:
         conversation = of_conversation(state, conversation if isinstance(conversation, str) else conversation["id"])
-    if request.get("prompt") is not None:
+    if request.get("prompt") is not None and not templated:
         raise errors.prompt_not_found(request["prompt"]["id"])
     if parent_id is not None:
         return of_response(state, parent_id, rules, now)

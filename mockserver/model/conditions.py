@@ -141,6 +141,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "turn": Condition(integer(least=1), lambda prompt, asked: prompt.turn == asked, lambda prompt: prompt.turn),
     "previous_response_id": Condition(_FLAG_OR_ID, _reference("previous_response_id"), _asked("previous_response_id")),
     "conversation": Condition(_FLAG_OR_ID, _reference("conversation"), _asked("conversation")),
+    "prompt": Condition(_FLAG_OR_ID, _reference("prompt"), _asked("prompt")),
     "store": Condition(
         BOOLEAN,
         lambda prompt, asked: (prompt.request.get("store") is not False) is asked,

@@ -17,6 +17,7 @@ from mockserver.wire.fields import Breach, Fields, Schema
 Mistakes = Iterator[MockError]
 Rule = Callable[[Any, str], Mistakes]
 MANY = 8  # more choices than this are not listed
+FEW = 20  # known words that are listed
 
 
 def members(required: Fields, optional: Fields) -> Schema:
@@ -104,7 +105,7 @@ def near(word: Any, known: Iterable[str]) -> str:
     found = get_close_matches(str(word), known, n=1)
     if found:
         return f" Did you mean '{found[0]}'?"
-    return f" Known are: {', '.join(known)}." if known and len(known) <= 2 * MANY + 1 else ""
+    return f" Known are: {', '.join(known)}." if known and len(known) <= FEW else ""
 
 
 def _any(schema: Schema, value: Any, where: str) -> Mistakes:

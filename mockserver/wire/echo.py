@@ -143,8 +143,8 @@ def _silent(model: Model) -> dict[str, Any]:
     }
 
 
-# request fields that add a key to the Response (Spec: O1)
-_NEWEST = frozenset({"access_programs", "image", "prompt_cache_options"})
+# request fields that add a key to the Response (Spec: O1, R15.4)
+_NEWEST = frozenset({"access_programs", "image", "prompt", "prompt_cache_options"})
 
 
 def _newest(request: Request) -> dict[str, Any]:
@@ -158,6 +158,8 @@ def _newest(request: Request) -> dict[str, Any]:
         keys["access_programs"] = {"cyber": "standard", **_given(request["access_programs"])}
     if "image" in request:
         keys["image"] = image_options(request["image"])
+    if "prompt" in request:
+        keys["prompt"] = request["prompt"]
     if (request.get("prompt_cache_options") or {}).get("comparison_response_id") is not None:
         keys["prompt_cache_diagnostics"] = {"type": "unavailable"}
     return keys
