@@ -199,6 +199,15 @@ def test_R8_8_what_the_key_holds(changed: dict[str, Any], model: str) -> None:
     assert drive.ask(words(1500), model)[1] > 1400
 
 
+def test_R8_8_another_template_is_another_beginning() -> None:
+    drive = Cached()
+    drive.engine.levers.set_scenario("p", {"lines": [{"when": {"prompt": True}, "reply": {"text": "pong"}}]})
+    drive.ask(words(1500))
+    for template in ({"id": "pmpt_1"}, {"id": "pmpt_2"}, {"id": "pmpt_2", "variables": {"a": "b"}}):
+        assert drive.ask(words(1500), prompt=template)[1] == 0
+        assert drive.ask(words(1500), prompt=template)[1] == 1503
+
+
 def test_R8_8_what_the_key_does_not_hold() -> None:
     drive = Cached()
     drive.ask(words(1500))

@@ -66,7 +66,7 @@ def head_of(request: Mapping[str, Any], model: Model) -> str:
 
 
 # What shapes a prompt's beginning besides the instructions.
-_SHAPING = frozenset({"text", "reasoning", "tools", "parallel_tool_calls", "context_management"})
+_SHAPING = frozenset({"text", "reasoning", "tools", "parallel_tool_calls", "context_management", "prompt"})
 
 
 @lru_cache(maxsize=1024)
@@ -87,6 +87,7 @@ def _head(request: Mapping[str, Any], model: Model) -> str:
         text.get("verbosity") or "medium",
         reasoning.get("effort") or model.default_effort,
         request.get("context_management"),
+        request.get("prompt"),  # what the template says is not known, but that another one says something else
     ]
     return blake2b(json_compact(read), digest_size=16).hexdigest()
 
