@@ -44,11 +44,6 @@ class Logbook:
         self._count = 0
         self._lock = RLock()
 
-    @property
-    def kept(self) -> bool:
-        """Whether there is a journal at all."""
-        return self._most > 0
-
     def account(self, exchange: Exchange) -> Account:
         """Begin the account of a call."""
         return Account(self, exchange)

@@ -78,7 +78,7 @@ class Admission(NamedTuple):
     def seen(self) -> tuple[Item, ...]:
         """The request's own items that the model sees."""
         if not self.dropped:
-            return tuple(self.items if self.restart is None else self.readable)
+            return tuple(self.readable)
         return tuple([item for at, item in enumerate(self.readable, self.inherited) if at not in self.dropped])
 
     def newest_first(self, state: State) -> Iterator[Item]:

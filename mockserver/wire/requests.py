@@ -186,22 +186,20 @@ class Endpoint:
                 for key, value in body.items()
                 if key not in dropped and not (value is None and key in self._nullable)
             }
-        if self._required or not request.keys() <= self.known:
-            self._check_keys(request)
-        self._validator.judge(request)
-        return request
-
-    def _check_keys(self, request: dict[str, Any]) -> None:
-        """Complain about the first missing or unknown top-level key. Spec: E5-E9."""
         for key in self._required:
             if key not in request:
                 raise errors.missing_parameter(key)
-        if request.keys() <= self.known:
-            return
+        if not request.keys() <= self.known:
+            raise self._unknown(request)
+        self._validator.judge(request)
+        return request
+
+    def _unknown(self, request: dict[str, Any]) -> APIError:
+        """Return the complaint about the first unknown top-level key. Spec: E5-E7."""
         key = next(key for key in request if key not in self.known)
         if key in self._moved:
-            raise errors.moved_parameter(key, self._moved[key])
-        raise errors.unknown_parameter(key, suggestions(key, self.known.difference(request)))
+            return errors.moved_parameter(key, self._moved[key])
+        return errors.unknown_parameter(key, suggestions(key, self.known.difference(request)))
 
 
 def _flat(required: Fields, optional: Fields) -> dict[str, Any]:
