@@ -50,7 +50,7 @@ class Scenarios:
         return self._own if doc is None else known_scenario(doc)
 
     def answer(self, at: Operation, prompt: Prompt, compacts: str) -> Reply | None:
-        """Return what a line says to a prompt, None when none answers; `at` notes the line's use.
+        """Return what a line says to a prompt, None when none answers; `at` records the line and its use.
 
         With `--strict` a turn that no line answers is a MockError.
         """
@@ -64,7 +64,7 @@ class Scenarios:
             return None
         place, line, changes = found
         at.changes += changes
-        at.line = {"place": place, **line.to_json()}
+        at.recorder.add_line({"place": place, **line.to_json()})
         return line.reply(prompt)
 
     def templated(self, at: Operation, id: str) -> bool:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-
 from mockserver.control.effects import At, Effect
+
 from mockserver.control.faults import Called, Fault, Struck, parse_faults, read_faults, replaced, strike
 from mockserver.model.prompt import Prompt
 from mockserver.store.memory import MemoryStore

@@ -27,6 +27,7 @@ from mockserver.core.transitions import (
     moved,
 )
 from mockserver.wire.errors import APIError
+from tests.api import Api
 from tests.driving import Driver, summary
 
 REPLIES: dict[str, dict[str, Any]] = {
@@ -68,8 +69,8 @@ class Scene:
         engine = self.drive.engine
         happens: dict[str, Callable[[], Any]] = {
             "create": self.create,
-            "cancel": lambda: engine.cancel_response("p", self.id),
-            "delete": lambda: engine.delete_response("p", self.id),
+            "cancel": lambda: Api(engine).cancel_response("p", self.id),
+            "delete": lambda: Api(engine).delete_response("p", self.id),
             "leave": lambda: engine.leave("p", self.id),
             "start": lambda: self.drive.advance(seconds=FIRST_TOKEN),
             "end": lambda: self.drive.advance(seconds=LONG),

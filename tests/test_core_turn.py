@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.turn import Emit, Wait, deliver, duration, fold
+from mockserver.core.turn import fold
+from mockserver.delivery.schedule import Emit, Wait, deliver, duration
 from mockserver.wire.events import sse
 from tests.driving import Driver
 

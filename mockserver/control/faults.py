@@ -16,8 +16,8 @@ import orjson
 
 from mockserver.control import buckets
 from mockserver.control.buckets import Buckets
-from mockserver.control.effects import At, Effect
 from mockserver.core.state import Change, Delete, Put, State, read_node
+from mockserver.delivery.fault_effects import At, Effect
 from mockserver.model.conditions import shown
 from mockserver.model.draws import draw
 from mockserver.model.prompt import Prompt

@@ -1,0 +1,235 @@
+"""A turn from its request to its delivery: admit, let the model answer, plan, lay out, write. Spec: P1.
+
+Everything happens inside one transaction and before the first byte is sent, so whatever raises is a real HTTP status
+and has written nothing. The order is the service's own (errors §3): what the request is refused for comes before the
+faults of turns, those before the model, and a scripted line is used up only by a turn that got that far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from mockserver.core import background, compaction, lifecycle, truncation
+from mockserver.core.admission import Admission, admit
+from mockserver.core.cache import recall
+from mockserver.core.lineage import note_use
+from mockserver.core.rules import Rules
+from mockserver.core.state import Change, Item
+from mockserver.core.turn import Turn, complete_at, plan, shown_events
+from mockserver.delivery.fault_effects import Effect, apply_to_body, apply_to_steps
+from mockserver.delivery.schedule import Body, Emit, Step, TimedStep, Wait, deliver, duration
+from mockserver.hazards import Hazards
+from mockserver.model.prompt import Prompt, Reply, Respondent
+from mockserver.model.seeded import cap
+from mockserver.model.summary import compacting, summary_tokens
+from mockserver.scenarios import Scenarios
+from mockserver.settings import Pacing
+from mockserver.store.layered import Layered, Nearby
+from mockserver.transactions import Operation
+from mockserver.wire import errors, frames
+from mockserver.wire.encoding import json_body
+from mockserver.wire.errors import APIError
+from mockserver.wire.events import Event, sse
+
+
+class Delivery(NamedTuple):
+    """A turn on its way to the caller: a JSON body, or events in time, faults and pacing laid over both.
+
+    A `body` without `steps` leaves at once. `seconds` is how long the turn takes; one that takes time is `running`.
+    """
+
+    turn: Turn
+    steps: Sequence[Step]
+    body: bytes | None
+    seconds: float
+
+    @property
+    def id(self) -> str:
+        """The response's id."""
+        return self.turn.final["id"]
+
+    @property
+    def running(self) -> bool:
+        """Whether the turn goes on after the request was answered."""
+        return self.seconds > 0
+
+
+class Pipeline:
+    """How turns are answered: by a scenario's lines, else by the model, at a pace, under faults."""
+
+    def __init__(
+        self, scenarios: Scenarios, model: Respondent, faults: Hazards, pacing: Pacing, *, retains: bool
+    ) -> None:
+        self._scenarios, self._model, self._faults, self._pacing = scenarios, model, faults, pacing
+        self._retains = retains
+
+    def create(
+        self, at: Operation, parts: Mapping[str, str], request: dict[str, Any]
+    ) -> tuple[Delivery | APIError, list[Change]]:
+        """Answer a judged request over HTTP. Spec: P1."""
+        return self.answer(at, request), at.changes
+
+    def answer(self, at: Operation, request: dict[str, Any], near: Nearby | None = None) -> Delivery | APIError:
+        """Answer a judged request; `near` is what the socket it came over remembers. Spec: P1, R4.5.
+
+        An error that is returned, not raised, is a fault's or a script's: what it used up is written.
+        """
+        rules, mint, now, recorder = at.rules, at.mint, at.now, at.recorder
+        if not self._retains:  # zero data retention (R1.10): nothing is stored, whatever was said
+            request = {**request, "store": False}
+        if near is not None:
+            near.meet(at.ordinal)
+            at.state = Layered(near, at.state)
+        state, template = at.state, request.get("prompt")
+        templated = template is not None and self._scenarios.templated(at, template["id"])
+        admission = admit(state, request, rules, mint, now, templated=templated)
+        if not at.idle and state.scan("fault", limit=1):
+            struck = self._faults.strike_turn(at, recorder.call, _prompt(at, admission))
+            recorder.add_faults(struck)
+            if struck.error is not None:
+                return struck.error
+        reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._reply(at, admission)
+        if reply.error is not None:
+            return reply.error
+        turn = plan(admission, reply, recall(state, admission, rules, now), rules, mint, now)
+        if reply is WARM:
+            turn.node.summary.turn = admission.before.turn  # nobody has spoken
+        pacing = reply.pacing or self._pacing
+        turn.node.streamed = bool(request.get("stream"))
+        delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
+        self._write(at, delivery, body, admission, near, pacing)
+        recorder.add_turn(turn, admission.dropped)
+        effects = recorder.effects
+        return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery
+
+    def _reply(self, at: Operation, admission: Admission) -> Reply:
+        """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""
+        prompt = _prompt(at, admission)
+        reply = self._scenarios.answer(at, prompt, admission.compacts)
+        if reply is not None:
+            reply = cap(reply, prompt, at.rules.count)
+        elif admission.compacts == "trigger":
+            reply = Reply()  # the model is not asked
+        else:
+            reply = self._model.respond(prompt)
+        if admission.compacts or "compaction" in [item["type"] for item in reply.output]:
+            tokens = summary_tokens(at.mint.seed("compaction"), admission.input_tokens)
+            shape = at.rules.compaction_shape if admission.compacts == "threshold" else "last"
+            return compacting(reply, shape, tokens)
+        return reply
+
+    def _write(
+        self,
+        at: Operation,
+        delivery: Delivery,
+        body: bytes,
+        admission: Admission,
+        near: Nearby | None,
+        pacing: Pacing,
+    ) -> None:
+        """Leave the turn's changes to the transaction: written at once, or kept as running until its end."""
+        turn, changes = delivery.turn, at.changes
+        changes += turn.learned
+        if near is not None:
+            near.seen = at.ordinal
+            changes += near.ancestors(turn.node.parent) if turn.stored else []
+        if delivery.running or turn.final["background"]:
+            changes += lifecycle.begin(at.state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
+        else:
+            kept = body if turn.stored else None
+            changes += lifecycle.commit(at.state, turn.node, kept, at.ordinal, at.rules, admission.again)
+        if at.rules.ttl_from != "created_at":
+            changes += note_use(admission.request, at.now)
+        if admission.dropped and turn.stored:
+            changes.append(truncation.dropped_put(turn.id, admission.dropped))
+
+
+def _prompt(at: Operation, admission: Admission) -> Prompt:
+    newest_first = partial(admission.newest_first, at.state)
+    if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
+        newest_first = partial(_append_item, newest_first, {"type": compaction.TRIGGER})
+    return Prompt(
+        request=admission.asked,
+        model=admission.model,
+        input=admission.seen,
+        newest_first=newest_first,
+        item_count=admission.item_count,
+        turn=admission.before.turn + 1,
+        seed=at.mint.seed("reply"),
+        transport=_transport(at, admission.request),
+        input_tokens=admission.input_tokens,
+    )
+
+
+def _append_item(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iterator[Item]:
+    """Walk a context with one more item at its end."""
+    yield last
+    yield from newest_first()
+
+
+def _transport(at: Operation, request: Mapping[str, Any]) -> str:
+    if isinstance(at.state, Layered):
+        return "websocket"
+    return "sse" if request.get("stream") else "http"
+
+
+def _warms(request: Mapping[str, Any]) -> bool:
+    """Whether a request only warms up: its context is read and nothing is said. Spec: R4.4."""
+    return request.get("generate") is False or bool((request.get("prompt_cache_options") or {}).get("prewarm"))
+
+
+def _lay_out(
+    turn: Turn, request: Mapping[str, Any], reply: Reply, pacing: Pacing, rules: Rules, now: float
+) -> tuple[Delivery, bytes]:
+    """Return a turn's delivery and the body that is kept of it."""
+    final, streamed = turn.final, bool(request.get("stream"))
+    steps: list[TimedStep] = []
+    seconds = 0.0
+    if streamed or not pacing.instant:
+        # also for a body: how long it takes follows from its events
+        options = request.get("stream_options") or {}
+        events = shown_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
+        steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
+        seconds = duration(steps)
+        complete_at(int(now + seconds), final, events)
+    scripted = bool(reply.fields or reply.usage)
+    body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
+    if streamed:
+        return Delivery(turn, steps, None, seconds), body
+    if final["background"]:
+        return Delivery(turn, [], json_body(background.queued(final)), seconds), body
+    return Delivery(turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds), body
+
+
+def lay_faults(delivery: Delivery, effects: Sequence[Effect], transport: str) -> Delivery:
+    """Return a delivery with faults laid over it."""
+    if delivery.body is None:
+        return delivery._replace(steps=apply_to_steps(delivery.steps, effects, ENCODERS[transport]))
+    waits = [step for step in delivery.steps if isinstance(step, Wait)]
+    body, steps = apply_to_body(delivery.body, waits, effects)
+    return delivery._replace(body=body, steps=steps)
+
+
+def encode_sse(event: Event) -> bytes:
+    """Return one event as a stream of events carries it."""
+    return sse([event])
+
+
+def encode_frame(event: Event) -> bytes:
+    """Return one event as a text frame of a socket carries it."""
+    return frames.text(event).encode()
+
+
+# what an event is on a transport, for faults that strike after so many bytes
+ENCODERS: Mapping[str, Callable[[Event], bytes]] = {"http": encode_sse, "sse": encode_sse, "websocket": encode_frame}
+
+# What a warm-up says, at once. Spec: R4.4.
+WARM = Reply(output_tokens=0, pacing=Pacing())
+
+# What a turn is whose context is larger than the window, once its stream has begun. Spec: R7.3.
+_E54 = errors.context_length_exceeded()
+OVERFLOW = Reply(failed={"code": _E54.code, "message": _E54.message})
+
+__all__ = ["Delivery", "Emit", "Pipeline", "Wait", "lay_faults"]
