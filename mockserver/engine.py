@@ -132,15 +132,15 @@ class Engine:
         reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._replied(operation, admission)
         if reply.error is not None:
             return reply.error
-        turn = plan(admission, reply, recall(state, admission, self.rules, now), self.rules, mint, now)
+        recalled = recall(state, admission, self.rules, now)
+        turn = plan(admission, reply, recalled, self.rules, now, warming=reply is WARM)
         operation.changes += turn.learned
-        if reply is WARM:
-            turn.node.summary.turn = admission.before.turn  # nobody has spoken
         if near is not None:
             near.seen = operation.ordinal
             operation.changes += near.ancestors(turn.node.parent) if turn.stored else []
-        turn.node.streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
+        pacing = reply.pacing or self.settings.pacing
         delivery, body = self._laid_out(turn, request, reply, now)
+        turn = delivery.turn  # now it knows when it completes
         if delivery.running or turn.final["background"]:
             operation.changes += lifecycle.begin(
                 state, turn, body, now, delivery.seconds, operation.ordinal, pacing=pacing
@@ -208,7 +208,8 @@ class Engine:
             events = shown_events(final, turn.node.cues, self.rules, padded=options.get("include_obfuscation"))
             steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
             seconds = duration(steps)
-            complete_at(int(now + seconds), final, events)
+            turn, steps = complete_at(int(now + seconds), turn, steps)
+            final = turn.final
         scripted = bool(reply.fields or reply.usage)
         body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
         if streamed:
@@ -303,7 +304,7 @@ class Engine:
         def work(at: Operation) -> tuple[Any, list[Change]]:
             window = compact_window(at.state, request, self.rules, at.mint, at.now)
             tokens = summary_tokens(at.mint.seed("compaction"), window.input_tokens)
-            return compaction.compacted(request, window, tokens, self.rules, at.mint, at.now), []
+            return compaction.compacted(request, window, tokens, self.rules, at.now), []
 
         return self._calls.change(project, work)
 
