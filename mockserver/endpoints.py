@@ -89,7 +89,7 @@ def _compact(at: Operation, parts: Parts, request: dict[str, Any]) -> tuple[Any,
     """Compact a window; nothing of it is stored, and its id can't be continued. Spec: P7, R5.6–R5.8."""
     window = compact_window(at.state, request, at.rules, at.mint, at.now)
     tokens = summary_tokens(at.mint.seed("compaction"), window.input_tokens)
-    return compaction.compacted(request, window, tokens, at.rules, at.mint, at.now), []
+    return compaction.compacted(request, window, tokens, at.rules, at.now), []
 
 
 def _count_input_tokens(at: Reading, parts: Parts, request: dict[str, Any]) -> Any:

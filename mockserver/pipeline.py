@@ -93,14 +93,12 @@ class Pipeline:
         reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._reply(at, admission)
         if reply.error is not None:
             return reply.error
-        turn = plan(admission, reply, recall(state, admission, rules, now), rules, mint, now)
-        if reply is WARM:
-            turn.node.summary.turn = admission.before.turn  # nobody has spoken
+        recalled = recall(state, admission, rules, now)
+        turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
-        turn.node.streamed = bool(request.get("stream"))
         delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
         self._write(at, delivery, body, admission, near, pacing)
-        recorder.add_turn(turn, admission.dropped)
+        recorder.add_turn(delivery.turn, admission.dropped)
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery
 
@@ -193,7 +191,9 @@ def _lay_out(
         events = shown_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
-        complete_at(int(now + seconds), final, events)
+        if seconds:
+            turn, steps = complete_at(int(now + seconds), turn, steps)
+            final = turn.final
     scripted = bool(reply.fields or reply.usage)
     body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
     if streamed:

@@ -152,7 +152,7 @@ class Transactions:
 
     def mint(self, name: str, ordinal: int, now: float) -> Mint:
         """Return the source of ids for one call, by the name under which a project's ids are drawn."""
-        return Mint(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
+        return Mint.at(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
 
     def settled(self, project: str, state: State, now: float) -> list[str]:
         """Write what has ended by now; returns the responses that it completed."""

@@ -424,7 +424,7 @@ def _expire(one: Kept, struck: Struck, at: _Circumstances) -> None:
         return
     node = read_node(at.state, parent)
     if node is not None and at.state.get("response", parent) is not None:
-        struck.changes += [Delete("response", parent), Put("node", parent, replace(node, deleted=True).doc())]
+        struck.changes += [Delete("response", parent), Put("node", parent, node._replace(deleted=True).doc())]
     struck.kinds.append(one.fault.kind)
     struck.error = errors.previous_response_not_found(parent)
 

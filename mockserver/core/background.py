@@ -16,7 +16,7 @@ from mockserver.core.lineage import live_response, missing
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, Node, Put, State, decode_node
 from mockserver.core.transitions import BACKGROUND, GONE, WAYS, moved
-from mockserver.core.turn import shown_events
+from mockserver.core.turn import fold, shown_events
 from mockserver.delivery.schedule import Emit, TimedStep, Wait, deliver
 from mockserver.wire import echo, errors, events
 from mockserver.wire.encoding import json_body
@@ -58,13 +58,7 @@ def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[Tim
 
 def seen(past: list[Event]) -> dict[str, Any]:
     """Return the Response as a poll finds it: the last status, and the items that are done. Spec: R6.2, O1."""
-    lifecycle = [event["response"] for event in past if "response" in event]
-    return {**lifecycle[-1], "output": done_items(past)}
-
-
-def done_items(past: list[Event]) -> list[dict[str, Any]]:
-    """Return the items that were finished among events."""
-    return [event["item"] for event in past if event["type"] == "response.output_item.done"]
+    return fold(past, begun=False)
 
 
 def behind(steps: list[TimedStep], number: int) -> list[TimedStep]:
@@ -114,8 +108,9 @@ def cancel(state: State, id: str, rules: Rules, now: float) -> tuple[bytes, list
     running = read_running(state, id)
     if running is not None and running.background:
         past, _ = split(steps_of(running, rules), now - running.started_at)
-        moved(BACKGROUND, seen(past)["status"], "cancel", id=id)
-        kept = done_items(past) if rules.cancelled_output == "kept" else []
+        found = seen(past)
+        moved(BACKGROUND, found["status"], "cancel", id=id)
+        kept = found["output"] if rules.cancelled_output == "kept" else []
         changes = lifecycle.cancel(state, replace(running, ends_at=now), rules, [item["id"] for item in kept])
         written = next(change.doc for change in changes if isinstance(change, Put) and change.kind == "response")
         return written, changes
