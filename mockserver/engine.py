@@ -28,7 +28,7 @@ from mockserver.delivery.answer import SSE, Answer, error_answer
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.delivery.schedule import Emit, Step, events_in
-from mockserver.endpoints import Endpoint, Parts, Table, endpoints, judge
+from mockserver.endpoints import NO_PARTS, Parts, Table, endpoints, judge
 from mockserver.hazards import Hazards
 from mockserver.levers import Levers
 from mockserver.logbook import ExchangeRecorder, Logbook
@@ -74,7 +74,7 @@ class Engine:
         self.pipeline = Pipeline(
             self.scenarios, self.model, self.hazards, self.settings.pacing, retains=self.rules.zdr == "off"
         )
-        self._table = Table(endpoints(self.pipeline.create))
+        self._table = Table(endpoints(self.pipeline.answer))
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
@@ -89,6 +89,13 @@ class Engine:
         if allowed and key not in allowed:
             raise errors.incorrect_api_key(key)
         return _project_name(key, openai_project or "")
+
+    def _project_of(self, call: Call) -> str:
+        headers = call.headers
+        key, name = headers.get(b"authorization"), headers.get(b"openai-project")
+        return self.project(
+            None if key is None else key.decode("latin-1"), None if name is None else name.decode("latin-1")
+        )
 
     # --- calls over HTTP -----------------------------------------------------------------------------------------
 
@@ -133,17 +140,18 @@ class Engine:
         """Return what a call comes to; raises the error that answers it."""
         project = call.project
         if project is None:
-            project = self.project(call.header(b"authorization"), call.header(b"openai-project"))
+            project = self._project_of(call)
         recorder.project = project
         if refused is not None:
             raise refused
-        self.strike(recorder, partial(call_info, call))
+        if not self.store.idle(project):
+            self.strike(recorder, partial(call_info, call))
         if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.find_endpoint(call.method, call.path)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
-            result = self._calls.write(project, lambda at: _run(endpoint, at, parts, request), recorder)
+            result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
         else:
             result = endpoint.run(self._calls.reading(project, recorder), parts, request)
         if isinstance(result, Delivery):
@@ -169,7 +177,13 @@ class Engine:
         """
         with self._lock:
             outcome = self._calls.write(
-                recorder.project, lambda at: self.pipeline.answer(at, request, near), recorder, "websocket"
+                recorder.project,
+                self.pipeline.answer,
+                NO_PARTS,
+                request,
+                near,
+                recorder=recorder,
+                transport="websocket",
             )
         if isinstance(outcome, APIError):
             raise outcome
@@ -265,14 +279,13 @@ class Engine:
         output = turn.final["output"][:kept]
         usage = steering.billed(turn.final, output, request, known_model(request, self.rules), self.rules)
 
-        def work(at: Operation) -> Turn:
+        def stop(at: Operation) -> tuple[Turn, list[Change]]:
             node = steering.shortened(Layered(near, at.state), turn.node, kept)
             stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
-            at.changes += steering.restated(at.state, stopped, at.now + seconds)
             recorder.exchange.turn = stopped
-            return stopped
+            return stopped, steering.restated(at.state, stopped, at.now + seconds)
 
-        return self._calls.write(recorder.project, work, recorder, "websocket")
+        return self._calls.write(recorder.project, stop, recorder=recorder, transport="websocket")
 
     def _end(
         self, project: str, response_id: str, end: Callable[..., list[Change]], recorder: ExchangeRecorder | None
@@ -284,7 +297,7 @@ class Engine:
                 changes = end(state, running, self.rules)
                 self.store.apply(project, changes)
                 if recorder is not None:
-                    recorder.add_changes(changes)
+                    recorder.add_writes(None, changes)
 
     def close(self) -> None:
         """Close the store, the journal written."""
@@ -297,11 +310,6 @@ class Replay(NamedTuple):
 
     steps: Sequence[Step]
     id: str
-
-
-def _run(endpoint: Endpoint, at: Operation, parts: Parts, request: Any) -> Any:
-    result, at.changes = endpoint.run(at, parts, request)
-    return result
 
 
 class TurnListener:

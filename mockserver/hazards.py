@@ -54,6 +54,4 @@ class Hazards:
         """Let the other faults strike a turn that was admitted. Spec: R15.7."""
         model = prompt.request.get("model") or prompt.model.id
         called = Called("POST", call.path, prompt.transport, len(call.body), model)
-        struck = faults.strike(faults.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)
-        at.changes += struck.changes
-        return struck
+        return faults.strike(faults.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)

@@ -19,7 +19,7 @@ from mockserver.scenarios import Scenarios
 from mockserver.settings import parse_time
 from mockserver.snapshot_file import judged
 from mockserver.switches import described
-from mockserver.transactions import Operation, Transactions
+from mockserver.transactions import Operation, Transactions, Written
 from mockserver.wire import catalog
 from mockserver.wire.errors import MockError
 
@@ -59,10 +59,10 @@ class Levers:
         """Freeze the project's clock at unix seconds or an ISO time, or let it run with the system's (None)."""
         moment = None if now is None else _time(now)
 
-        def work(at: Operation) -> None:
-            at.clock = Clock() if moment is None else at.clock.frozen_at(moment)
+        def set_to(at: Operation) -> Written[None]:
+            return None, [], Clock() if moment is None else at.clock.frozen_at(moment)
 
-        self._calls.write(project, work)
+        self._calls.write(project, set_to)
         self._tell_clock_moved(project)
         return self.read_clock(project)
 
@@ -70,15 +70,14 @@ class Levers:
         """Move the project's clock forward; says which responses expired and which turns came to their end."""
         check_number(seconds, "seconds")
 
-        def work(at: Operation) -> dict[str, Any]:
-            at.clock = at.clock.advanced(seconds)
+        def advance(at: Operation) -> Written[dict[str, Any]]:
             now = at.now + seconds
             completed = [*at.ended, *self._calls.settled(project, at.state, now)]
             expired = inspection.expired_between(at.state, self._rules, at.now, now)
             expired += self._calls.forgotten(project, at.state, now)
-            return {"now": now, "expired": expired, "completed": completed}
+            return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advanced(seconds)
 
-        moved = self._calls.write(project, work)
+        moved = self._calls.write(project, advance)
         self._tell_clock_moved(project)
         return moved
 
@@ -86,11 +85,10 @@ class Levers:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
         parse_lines(lines)
 
-        def work(at: Operation) -> int:
-            at.changes = script.enqueue(at.state, lines)
-            return len(script.queued(at.state)) + len(lines)
+        def append(at: Operation) -> Written[int]:
+            return len(script.queued(at.state)) + len(lines), script.enqueue(at.state, lines)
 
-        return self._calls.write(project, work)
+        return self._calls.write(project, append)
 
     def scenario(self, project: str) -> dict[str, Any]:
         """Return the project's scenario: lines with use counts, which were never used, and what waits in the queue."""

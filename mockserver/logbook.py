@@ -203,17 +203,19 @@ class ExchangeRecorder:
         """The call that is recorded."""
         return self.exchange.call
 
-    def add_time(self, now: float) -> None:
-        """Note the project's time at which the call was answered."""
+    def add_reads(self, now: float) -> None:
+        """Note the project's time at which something was read."""
         self.exchange.at = now
 
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the line of a script that answers, and where it stands."""
         self.exchange.line = line
 
-    def add_changes(self, changes: Sequence[Change]) -> None:
-        """Note what else the call changed."""
+    def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
+        """Note what else the call changed, and when; an end of a delivery (None) is no time of its own."""
         exchange = self.exchange
+        if now is not None:
+            exchange.at = now
         exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
 
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:

@@ -16,7 +16,7 @@ from mockserver.core.admission import Admission, admit
 from mockserver.core.cache import recall
 from mockserver.core.lineage import note_use
 from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Item
+from mockserver.core.state import Change, Item, State
 from mockserver.core.turn import Turn, complete_at, plan, shown_events
 from mockserver.delivery.fault_effects import Effect, apply_to_body, apply_to_steps
 from mockserver.delivery.schedule import Body, Emit, Step, TimedStep, Wait, deliver, duration
@@ -65,89 +65,103 @@ class Pipeline:
         self._scenarios, self._model, self._faults, self._pacing = scenarios, model, faults, pacing
         self._retains = retains
 
-    def create(
-        self, at: Operation, parts: Mapping[str, str], request: dict[str, Any]
+    def answer(
+        self, at: Operation, parts: Mapping[str, str], request: dict[str, Any], near: Nearby | None = None
     ) -> tuple[Delivery | APIError, list[Change]]:
-        """Answer a judged request over HTTP. Spec: P1."""
-        return self.answer(at, request), at.changes
-
-    def answer(self, at: Operation, request: dict[str, Any], near: Nearby | None = None) -> Delivery | APIError:
         """Answer a judged request; `near` is what the socket it came over remembers. Spec: P1, R4.5.
 
         An error that is returned, not raised, is a fault's or a script's: what it used up is written.
         """
-        rules, mint, now, recorder = at.rules, at.mint, at.now, at.recorder
+        state, rules, now, recorder = at.state, at.rules, at.now, at.recorder
         if not self._retains:  # zero data retention (R1.10): nothing is stored, whatever was said
             request = {**request, "store": False}
         if near is not None:
             near.meet(at.ordinal)
-            at.state = Layered(near, at.state)
-        state, template = at.state, request.get("prompt")
+            state = Layered(near, state)
+        template = request.get("prompt")
         templated = template is not None and self._scenarios.templated(at, template["id"])
-        admission = admit(state, request, rules, mint, now, templated=templated)
+        admission = admit(state, request, rules, at.mint, now, templated=templated)
+        changes: list[Change] = []
         if not at.idle and state.scan("fault", limit=1):
-            struck = self._faults.strike_turn(at, recorder.call, _prompt(at, admission))
+            struck = self._faults.strike_turn(at, recorder.call, _prompt(at, state, admission))
             recorder.add_faults(struck)
+            changes += struck.changes
             if struck.error is not None:
-                return struck.error
-        reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._reply(at, admission)
+                return struck.error, changes
+        if admission.overflow:
+            reply = OVERFLOW
+        elif request.get("generate") is False or _prewarms(request):
+            reply = WARM
+        else:
+            reply, used = self._reply(at, state, admission)
+            changes += used
         if reply.error is not None:
-            return reply.error
+            return reply.error, changes
         recalled = recall(state, admission, rules, now)
         turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
         delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
-        self._write(at, delivery, body, admission, near, pacing)
+        changes += self._written(at, state, delivery, body, admission, near, pacing)
         recorder.add_turn(delivery.turn, admission.dropped)
         effects = recorder.effects
-        return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery
+        return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
 
-    def _reply(self, at: Operation, admission: Admission) -> Reply:
-        """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""
-        prompt = _prompt(at, admission)
-        reply = self._scenarios.answer(at, prompt, admission.compacts)
+    def _reply(self, at: Operation, state: State, admission: Admission) -> tuple[Reply, list[Change]]:
+        """Return what the model says, what compacting the context adds to it, and what it used up. Spec: R5.3, R5.9."""
+        prompt, compacts = _prompt(at, state, admission), admission.compacts
+        scenarios = self._scenarios
+        reply: Reply | None = None
+        used: list[Change] = []
+        if not (at.idle and scenarios.silent) or at.scenario:
+            reply, used = scenarios.answer(at, prompt, compacts)
         if reply is not None:
             reply = cap(reply, prompt, at.rules.count)
-        elif admission.compacts == "trigger":
+        elif compacts == "trigger":
             reply = Reply()  # the model is not asked
         else:
             reply = self._model.respond(prompt)
-        if admission.compacts or "compaction" in [item["type"] for item in reply.output]:
+        if compacts or any(item["type"] == "compaction" for item in reply.output):
             tokens = summary_tokens(at.mint.seed("compaction"), admission.input_tokens)
-            shape = at.rules.compaction_shape if admission.compacts == "threshold" else "last"
-            return compacting(reply, shape, tokens)
-        return reply
+            shape = at.rules.compaction_shape if compacts == "threshold" else "last"
+            return compacting(reply, shape, tokens), used
+        return reply, used
 
-    def _write(
+    def _written(
         self,
         at: Operation,
+        state: State,
         delivery: Delivery,
         body: bytes,
         admission: Admission,
         near: Nearby | None,
         pacing: Pacing,
-    ) -> None:
-        """Leave the turn's changes to the transaction: written at once, or kept as running until its end."""
-        turn, changes = delivery.turn, at.changes
-        changes += turn.learned
+    ) -> list[Change]:
+        """Return what a turn changes: it is written at once, or kept as running until its end."""
+        turn, rules = delivery.turn, at.rules
+        changes = [*turn.learned]
         if near is not None:
             near.seen = at.ordinal
             changes += near.ancestors(turn.node.parent) if turn.stored else []
-        if delivery.running or turn.final["background"]:
-            changes += lifecycle.begin(at.state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
+        if delivery.seconds or turn.final["background"]:
+            changes += lifecycle.begin(state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
         else:
-            kept = body if turn.stored else None
-            changes += lifecycle.commit(at.state, turn.node, kept, at.ordinal, at.rules, admission.again)
-        if at.rules.ttl_from != "created_at":
+            changes += lifecycle.commit(
+                state, turn.node, body if turn.stored else None, at.ordinal, rules, admission.again
+            )
+        if rules.ttl_from != "created_at":
             changes += note_use(admission.request, at.now)
         if admission.dropped and turn.stored:
             changes.append(truncation.dropped_put(turn.id, admission.dropped))
+        return changes
 
 
-def _prompt(at: Operation, admission: Admission) -> Prompt:
-    newest_first = partial(admission.newest_first, at.state)
+def _prompt(at: Operation, state: State, admission: Admission) -> Prompt:
+    newest_first = partial(admission.newest_first, state)
     if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
         newest_first = partial(_append_item, newest_first, {"type": compaction.TRIGGER})
+    transport = at.recorder.call.transport
+    if transport == "http" and admission.request.get("stream"):
+        transport = "sse"
     return Prompt(
         request=admission.asked,
         model=admission.model,
@@ -156,7 +170,7 @@ def _prompt(at: Operation, admission: Admission) -> Prompt:
         item_count=admission.item_count,
         turn=admission.before.turn + 1,
         seed=at.mint.seed("reply"),
-        transport=_transport(at, admission.request),
+        transport=transport,
         input_tokens=admission.input_tokens,
     )
 
@@ -167,15 +181,10 @@ def _append_item(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iter
     yield from newest_first()
 
 
-def _transport(at: Operation, request: Mapping[str, Any]) -> str:
-    if isinstance(at.state, Layered):
-        return "websocket"
-    return "sse" if request.get("stream") else "http"
-
-
-def _warms(request: Mapping[str, Any]) -> bool:
+def _prewarms(request: Mapping[str, Any]) -> bool:
     """Whether a request only warms up: its context is read and nothing is said. Spec: R4.4."""
-    return request.get("generate") is False or bool((request.get("prompt_cache_options") or {}).get("prewarm"))
+    options = request.get("prompt_cache_options")
+    return bool(options and options.get("prewarm"))
 
 
 def _lay_out(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -44,8 +44,8 @@ class Recorder(Protocol):
         """The call that is answered."""
         ...
 
-    def add_time(self, now: float) -> None:
-        """Note the project's time."""
+    def add_reads(self, now: float) -> None:
+        """Note the project's time at which something was read."""
 
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the line of a script that answers."""
@@ -56,8 +56,8 @@ class Recorder(Protocol):
     def add_faults(self, struck: Struck) -> None:
         """Note which faults strike."""
 
-    def add_changes(self, changes: Sequence[Change]) -> None:
-        """Note what is written."""
+    def add_writes(self, now: float, changes: Sequence[Change]) -> None:
+        """Note what was written, and when."""
 
 
 class NoRecorder:
@@ -66,19 +66,18 @@ class NoRecorder:
     effects: Sequence[Effect] = ()
     call = Call()
 
-    def add_time(self, now: float) -> None: ...
+    def add_reads(self, now: float) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
     def add_faults(self, struck: Struck) -> None: ...
-    def add_changes(self, changes: Sequence[Change]) -> None: ...
+    def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
 
 
 NOT_RECORDED = NoRecorder()
 
 
-@dataclass(slots=True)
-class Operation:
-    """One call in progress: what it reads, when it is, its place among the project's writes, what it will write.
+class Operation(NamedTuple):
+    """One call in progress: what it reads, when it is, and its place (`ordinal`) among the project's writes.
 
     `ended` are the turns that had come to their end by then, `rules` those of the caller's transport. `scenario` says
     that the project has one of its own, `idle` that it has no faults, queued lines and turns in progress. `recorder` is
@@ -90,12 +89,15 @@ class Operation:
     now: float
     ordinal: int
     mint: Mint
-    changes: list[Change]
     ended: list[str]
     rules: Rules
     recorder: Recorder
     scenario: bool = False
     idle: bool = False
+
+
+# What a piece of work returns: its result, what it writes, and the clock where it moves that.
+Written = tuple[T, list[Change]] | tuple[T, list[Change], Clock]
 
 
 class Reading(NamedTuple):
@@ -173,35 +175,40 @@ class Transactions:
     def write(
         self,
         project: str,
-        work: Callable[[Operation], T],
+        work: Callable[..., Written[T]],
+        *args: Any,
         recorder: Recorder = NOT_RECORDED,
         transport: str = "http",
     ) -> T:
-        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises.
+        """Do a piece of work, `work(operation, *args)`, in one transaction; its changes are written unless it raises.
 
         Turns that have ended by now are written also then.
         """
-        state = View(self.store, project)
-        with self.store.transaction(project):
+        store = self.store
+        state = View(store, project)
+        with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
-            now, idle, ended = clock.reading(self.wall()), self.store.idle(project), []
+            now, idle = clock.reading(self.wall()), store.idle(project)
+            ended: list[str] = []
             if not idle:
                 ended = self.settled(project, state, now)
                 self.forgotten(project, state, now)
-            mint, rules = self.mint(name, ordinal, now), self.rules_of[transport]
-            operation = Operation(state, clock, now, ordinal, mint, [], ended, rules, recorder, scenario, idle)
-            recorder.add_time(now)
+            mint = self.mint(name, ordinal, now)
+            operation = Operation(
+                state, clock, now, ordinal, mint, ended, self.rules_of[transport], recorder, scenario, idle
+            )
             try:
-                result = work(operation)
+                result, changes, *moved = work(operation, *args)
             except Exception as error:
+                recorder.add_reads(now)
                 raised = error
             else:
-                own = Project(operation.clock, ordinal + 1, name, scenario)
+                own = Project(moved[0] if moved else clock, ordinal + 1, name, scenario)
                 put = own.put()
-                operation.changes.append(put)
-                self.store.apply(project, operation.changes)
+                changes = [*changes, put]
+                store.apply(project, changes)
                 self._known[project] = put.doc, own
-                recorder.add_changes(operation.changes)
+                recorder.add_writes(now, changes)
                 return result
         try:
             raise raised
@@ -212,7 +219,7 @@ class Transactions:
         """Return what a call reads; turns that have ended by now are written first."""
         state = View(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
-        recorder.add_time(now)
+        recorder.add_reads(now)
         if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
             with self.store.transaction(project):
                 self.settled(project, state, now)

@@ -30,7 +30,8 @@ class Disconnected(Exception):
 
 def read_call(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Call:
     """Return a request whose body was read."""
-    return Call(scope["method"], scope["path"], body, None, query_pairs(scope["query_string"]), headers)
+    query = scope["query_string"]
+    return Call(scope["method"], scope["path"], body, None, query_pairs(query) if query else (), headers)
 
 
 def query_pairs(query: bytes) -> list[tuple[str, str]]:
@@ -45,7 +46,8 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         raise errors.body_too_large(limit)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
-        return within(message.get("body", b""), limit)
+        body = message.get("body", b"")
+        return body if len(body) <= limit else within(body, limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -89,8 +91,9 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
     if player is None:
+        body = answer.body if answer.events is None else whole_body(answer)
         await send(start)
-        await send({"type": "http.response.body", "body": b"" if head else whole_body(answer)})
+        await send({"type": "http.response.body", "body": b"" if head else body})
         return
     # watching for a client that leaves costs a task, and what takes no time is over before one could
     gone = None if player.instant else asyncio.ensure_future(_until_gone(receive))
