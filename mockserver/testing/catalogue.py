@@ -22,14 +22,14 @@ class Source(NamedTuple):
 
     name: str
     url: str | None
-    kind: str = "measured"
 
 
 class Entry(NamedTuple):
     """A rule: one or two sentences, its sources, and how sure it is: A measured, B documented, C inferred.
 
-    `why` says why no fixed rule checks it, None where one does; `switches` control it in the mock, and `differs` says
-    where the mock does something else than the API does today.
+    `why` says why no fixed rule checks it, None where one does. `kinds` are those of the sources (measured, documented,
+    types, reported, imitation, guess, design), `switches` control the rule in the mock, and `differs` says where the
+    mock does something else than the API does today.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Entry(NamedTuple):
     sources: tuple[Source, ...]
     confidence: Literal["A", "B", "C"]
     why: str | None = None
+    kinds: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
     differs: str | None = None
 
@@ -50,7 +51,8 @@ def _document() -> dict[str, Any]:
 @cache
 def specification() -> dict[str, Entry]:
     """Return every rule of every family by its id, in the specification's order."""
-    sources = {key: Source(**source) for key, source in _document()["sources"].items()}
+    told = _document()["sources"]
+    sources = {key: Source(source["name"], source["url"]) for key, source in told.items()}
     return {
         id: Entry(
             id,
@@ -58,6 +60,7 @@ def specification() -> dict[str, Entry]:
             tuple(sources[key] for key in rule["source"]),
             rule["confidence"],
             rule.get("why"),
+            tuple(dict.fromkeys(told[key]["kind"] for key in rule["source"])),
             tuple(rule.get("switch", ())),
             rule.get("mock"),
         )
