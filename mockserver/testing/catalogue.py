@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 @cache
 def _document() -> dict[str, Any]:
-    document: dict[str, Any] = orjson.loads((files("mockserver.testing") / "rules.json").read_bytes())
+    document: dict[str, Any] = orjson.loads(Path(__file__).with_name("rules.json").read_bytes())
     return document
 
 

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 UNKNOWN = 2
@@ -37,7 +37,7 @@ _RANGE = re.compile(r"(?P<first>[A-Z]+\d+(?:\.\d+)?b?) ?[-–] ?(?P<last>[A-Z]+\
 @cache
 def document() -> Mapping[str, Mapping[str, Any]]:
     """Return the specification: its `sources`, `pages`, `sections` and `rules`."""
-    found: dict[str, dict[str, Any]] = json.loads((files("mockserver.testing") / "rules.json").read_bytes())
+    found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("rules.json").read_bytes())
     return found
 
 

@@ -21,7 +21,7 @@ from mockserver.wire.catalog import Model
 
 Size = tuple[int, int]
 UNKNOWN_SIZE: Size = (1024, 1024)
-FILE_TOKENS = 1000
+FILE_TOKENS = 1000  # of a file whose text is not at hand, such as a PDF; a round figure, the API's is unknown
 # A JPEG says its size after its metadata, which can be long; nobody decodes 20 MB for a size.
 _HEAD_CHARACTERS = 400_000
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"GIF87a", b"GIF89a", b"RIFF")
@@ -77,6 +77,8 @@ def images_tokens(images: Iterable[Mapping[str, Any]], model: Model) -> int:
 
 
 def _tiles(size: Size) -> int:
+    # Documented: shrink into 2048 × 2048, then the shorter side to 768, and count tiles of 512. Three decimals, because
+    # floats make 1024.0000000000002 × 768 of 3708 × 2781, and that would be another column of tiles.
     width, height = size
     shrink = min(1.0, 2048 / max(width, height))
     shrink *= min(1.0, 768 / (min(width, height) * shrink))
@@ -106,6 +108,7 @@ def _head(url: str) -> bytes:
         return b""
     body = "".join(body.split())
     try:
+        # Whole groups of four only: the cut above may have left a part of one.
         return base64.b64decode(body[: len(body) // 4 * 4])
     except (binascii.Error, ValueError):
         return b""
