@@ -17,7 +17,7 @@ from typing import NamedTuple
 from mockserver.testing.catalogue import pages, specification
 from mockserver.testing.explain import resolve
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").is_file())
 SUFFIXES = frozenset((".py", ".md", ".yaml", ".yml", ".mjs", ".js", ".html", ".json", ".jsonl"))
 # The rules themselves, and what makes up rules to see that they are missed.
 _EXCEPT = frozenset(("rules.json", "test_citations.py"))
