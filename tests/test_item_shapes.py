@@ -208,7 +208,7 @@ def test_every_type_is_here() -> None:
 
 
 def check_resource(item: dict[str, Any]) -> None:
-    """A listed item has an id, a status where its type has one, and its keys in order. Spec: W7, §5.5."""
+    """A listed item has an id, a status where its type has one, and its keys in order. Spec: W7, endpoints §5.5."""
     keys = list(item)
     assert keys == [key for key in HEAD if key in item] + sorted(key for key in keys if key not in HEAD)
     assert item["id"]

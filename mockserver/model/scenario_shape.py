@@ -39,7 +39,7 @@ PHASES = ("commentary", "final_answer")
 
 # --- Output items ------------------------------------------------------------------------------------------------
 
-# Spec: I2, §5.5: what a response's output never holds.
+# Spec: I2, endpoints §5.5: what a response's output never holds.
 _INPUT_ONLY = ("compaction_trigger", "configuration_update", "item_reference")
 _UNKNOWN_SHAPES = ("agent_message", "multi_agent_call", "multi_agent_call_output")
 _NEVER = {

@@ -15,7 +15,7 @@ from mockserver.wire.ids import Mint
 
 Item = dict[str, Any]
 
-# Items without a status on the wire (Spec: W7, §5.5).
+# Items without a status on the wire (Spec: W7, endpoints §5.5).
 STATUSLESS = frozenset(
     {
         "reasoning",
