@@ -14,8 +14,8 @@ from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.transport.app import MockApp
 from mockserver.wire import errors
+from tests.support.asgi import ask
 from tests.support.driving import NOON, Driver, refused, summary, text_of
-from tests.transport.test_app import ask
 
 SLOW = {"reply": {"reasoning": "hm", "text": "one two three"}, "pacing": {"first_token": 10, "tokens_per_second": 1}}
 MODEL = "gpt-5.2"

@@ -21,11 +21,11 @@ from mockserver.store.memory import MemoryStore
 from mockserver.transport.app import MockApp
 from tests.error_rows import Answer, InProcess
 from tests.support.driving import NOON, Driver
+from tests.support.request_examples import FULL_REQUEST as FULL
+from tests.support.request_examples import ITEM_EXAMPLES as ITEMS
+from tests.support.request_examples import PART_EXAMPLES as PARTS
+from tests.support.request_examples import TOOL_EXAMPLES as TOOLS
 from tests.support.scripted_items import DRAFTS
-from tests.wire.test_bodies import FULL
-from tests.wire.test_items import EXAMPLES as ITEMS
-from tests.wire.test_parts import GOOD as PARTS
-from tests.wire.test_tools import EXAMPLES as TOOLS
 
 Json = Any
 

@@ -26,8 +26,8 @@ from mockserver.settings import Settings
 from proxy.app import ProxyApp
 from proxy.relay_websocket import WebSocketRelay
 from proxy.target import Target
-from tests.proxy.test_app import StubMock
 from tests.support.raw_upstream import PATIENCE, Peer, RawUpstream, exchange, get, parse, serving, until
+from tests.support.stub_mock import StubMock
 
 PATH = "/v1/responses"
 QUIET = logging.Logger("quiet", logging.CRITICAL + 1)  # what is logged here is the product's
@@ -534,7 +534,7 @@ import resource, sys
 from mockserver.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp
-from tests.proxy.test_app import StubMock
+from tests.support.stub_mock import StubMock
 settings = Settings(upstream=sys.argv[1])
 listener = bind("127.0.0.1", 0)
 class Meter(StubMock):
