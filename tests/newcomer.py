@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.readme import BLOCKS, commands
-from tests.serving import ROOT
+from tests.support.readme import BLOCKS, commands
+from tests.support.serving import ROOT
 
 CHAPTER = "Quick start"
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")

@@ -21,8 +21,8 @@ import pytest
 import yaml
 
 from mockserver.settings import SETTINGS, load
-from tests.readme import BLOCKS, TEXT, Block, Command, commands, looks_like
-from tests.serving import PATIENCE_S, ROOT, Served, serving
+from tests.support.readme import BLOCKS, TEXT, Block, Command, commands, looks_like
+from tests.support.serving import PATIENCE_S, ROOT, Served, serving
 
 HERE, CI = "tests/test_readme.py", ".ci/run"
 SCENARIOS, FAULTS, PYTHON = (f"tests/test_readme_{name}.py" for name in ("scenarios", "faults", "python"))

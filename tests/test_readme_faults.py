@@ -12,7 +12,7 @@ from typing import Any
 from mockserver.control.effects import Cut
 from mockserver.control.faults import KINDS, parse_faults
 from mockserver.settings import SETTINGS
-from tests.test_logbook import PROJECT, Caller
+from tests.engine.test_journal_store import PROJECT, Caller
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

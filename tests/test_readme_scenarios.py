@@ -17,8 +17,8 @@ from mockserver.model.scenario_schema import document
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
 from proxy import cli
-from tests.driving import NOON, Driver, text_of
-from tests.test_transport_app import ask
+from tests.support.driving import NOON, Driver, text_of
+from tests.transport.test_app import ask
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 CHAPTER = README.partition("\n## Scenarios\n")[2].partition("\n## ")[0]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.recorder import Recorder, Socket, recording
-from tests.readme import BLOCKS
-from tests.serving import Served, serving
+from tests.support.readme import BLOCKS
+from tests.support.recorder import Recorder, Socket, recording
+from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.heavy
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.environments import interpreter, node_packages
-from tests.readme import BLOCKS, Block
-from tests.serving import ROOT, serving
+from tests.support.environments import interpreter, node_packages
+from tests.support.readme import BLOCKS, Block
+from tests.support.serving import ROOT, serving
 from tests.test_readme import RECIPES, dealt, environment, named, run_test_file
 
 FRAMEWORKS = ("openai-agents>=0.24,<0.25", "pydantic-ai-slim[openai]>=2.68,<3", "langchain-openai>=1.7,<2")
