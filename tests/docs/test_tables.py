@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx2
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 import mockserver
 from mockserver import Mock, MockError
@@ -19,7 +21,7 @@ from mockserver.settings import SETTINGS
 from mockserver.switches import SWITCHES
 from mockserver.testing import items
 from mockserver.wire import named_errors
-from tests.docs.pages import ROOT, anchors, rows, section, switch_rows
+from tests.docs.pages import EXAMPLES, ROOT, anchors, rows, section, switch_rows
 
 MOCK, TESTING, CONFORMANCE = (f"mockserver/{name}README.md" for name in ("", "testing/", "conformance/"))
 
@@ -28,16 +30,12 @@ def test_the_options_are_the_settings() -> None:
     table = rows(section(MOCK, "Options"))
     named = [option for row in table for option in re.findall(r"--[a-z-]+", row[0])]
     assert sorted(named) == sorted(row.option for row in SETTINGS)
-    defaults = dict(
-        pair for row in table for pair in zip(re.findall(r"--[a-z-]+", row[0]), row[1].split(", "), strict=False)
-    )
+    defaults: dict[str, str] = {}
+    for option, default, _ in table:
+        defaults |= zip(re.findall(r"--[a-z-]+", option), re.findall(r"`([^`]+)`", default), strict=False)
     for setting in SETTINGS:
-        if defaults[setting.option].startswith("`") and setting.default not in (None, ()):
-            assert (
-                defaults[setting.option] == f"`{setting.default:g}`"
-                if isinstance(setting.default, float)
-                else f"`{setting.default}`"
-            )
+        if isinstance(setting.default, str | int) and not isinstance(setting.default, bool):
+            assert defaults[setting.option] == str(setting.default)
 
 
 def test_the_switches_are_those_of_the_table() -> None:
@@ -52,9 +50,24 @@ def test_every_switch_that_a_decision_names_exists() -> None:
             assert set(re.findall(r"`(\w+)`", group)) <= SWITCHES.keys(), cell
 
 
-def test_every_condition_of_a_line_is_named() -> None:
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    """What `understudy scenario schema` prints."""
     command = [sys.executable, "-m", "proxy.cli", "scenario", "schema"]
-    schema = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_the_schema_takes_what_the_pages_show(schema: Any) -> None:
+    judge = Draft202012Validator(schema)
+    judge.validate(yaml.safe_load((EXAMPLES / "weather.yaml").read_text(encoding="utf-8")))
+    assert not judge.is_valid(yaml.safe_load((EXAMPLES / "wrong.yaml").read_text(encoding="utf-8")))
+    shown = re.findall(r"/_mock/script -d '(.*?)'", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    assert shown
+    for body in shown:
+        judge.validate(json.loads(body))
+
+
+def test_every_condition_of_a_line_is_named(schema: Any) -> None:
     (conditions,) = {tuple(found) for found in conditions_of(schema, schema)}
     sentence = section(MOCK, "Lines").partition("* `when`")[2].partition("* `reply`")[0]
     assert set(re.findall(r"`(\w+)`", sentence)) == set(conditions)
@@ -126,6 +139,29 @@ def test_the_calls_of_the_control_api_exist() -> None:
                 answer = client.request(method, path, json=body)
                 known = answer.status_code < 400 or "There is no /_mock" not in answer.text
                 assert known and answer.status_code not in (405, 501), (method, path, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "body", "place"),
+    [
+        ("PUT", "/faults", {"fault": []}, "fault"),
+        ("PUT", "/faults", {"faults": [{"do": "x"}]}, "faults[0].do.x"),
+        ("PUT", "/faults", {}, None),
+        ("GET", "/journal?after=x", None, "after"),
+        ("GET", "/journal?model=x", None, "model"),
+        ("GET", "/journal?limit=0", None, "limit"),
+    ],
+)
+def test_wrong_input_names_its_place_and_changes_nothing(method: str, call: str, body: Any, place: str | None) -> None:
+    with Mock() as mock:
+        mock.faults.add("cut")
+        with pytest.raises(MockError) as caught:
+            mock.control(method, call, body)
+        assert place is None or caught.value.param == place
+        assert [fault["do"] for fault in mock.faults] == ["cut"]
+        assert mock.control("PUT", "/faults", [{"do": "stall"}])["faults"][0]["used"] == 0  # the list alone will do
+        mock.faults.clear()
+        assert mock.control("GET", "/faults") == {"faults": []}
 
 
 def test_every_rule_of_the_verdict_has_its_row() -> None:
