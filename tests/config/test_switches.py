@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,6 @@ from proxy import cli as proxy_cli
 from tests.support.driving import NOON, Driver, refused, text_of
 from tests.support.sockets import Frames
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 DAY = 86_400
 REASONING = "gpt-5.6-terra"
 FAILED = {"reply": {"failed": {"code": "server_error", "message": "deliberate"}}}
@@ -81,7 +79,7 @@ def ask(
     return sent[0]["status"], got, b"".join(message["body"] for message in sent[1:])
 
 
-# --- The table, the settings, the README -------------------------------------------------------------------------
+# --- The table, the settings -------------------------------------------------------------------------------------
 
 
 def test_there_are_39_switches_and_each_default_is_a_value() -> None:
@@ -96,21 +94,6 @@ def test_there_are_39_switches_and_each_default_is_a_value() -> None:
 def test_every_switch_has_its_test() -> None:
     tested = {name.removeprefix("test_switch_") for name in globals() if name.startswith("test_switch_")}
     assert tested == SWITCHES.keys()
-
-
-def test_the_readme_has_the_same_table() -> None:
-    section = README.read_text().partition("## Switches\n")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    assert rows == table(), "\n".join(table())
-
-
-def table() -> list[str]:
-    """Return the rows of the README's table."""
-    lines = []
-    for name, row in SWITCHES.items():
-        values = ", ".join(value if " " in value else f"`{value}`" for value in row.values)
-        lines.append(f"| `{name}` | {values} | {row.meaning} |")
-    return lines
 
 
 MISTAKES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,8 +60,3 @@ def test_a_name_of_ours_never_reaches_the_client_as_code(name: str) -> None:
 def test_the_model_of_the_request_is_named() -> None:
     for name in ("rate_limit_exceeded", "requests_per_minute", "request_too_large", "hosted_tool_unsupported"):
         assert "gpt-4o-mini" in from_script({"code": name}, "gpt-4o-mini").message
-
-
-def test_the_readme_lists_the_names() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    assert all(f"`{name}`" in readme for name in named_errors.BY_NAME)
