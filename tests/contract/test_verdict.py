@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from mockserver import Finding, Mock
-from tests.contract.test_openai_agents import options_of, run_program
+from tests.support.client_programs import agents_options, run_agents
 
 HERE = Path(__file__).parent
 
@@ -56,7 +56,7 @@ async def done(guide: Any, example: Any, kind: Any, mock: Mock) -> None:
 def test_openai_agents(agents_python: Path, run: str, transport: str, more: tuple[str, ...]) -> None:
     with Mock() as mock:
         found = verdicts_at_each_reset(mock)
-        run_program(agents_python, mock.base_url, mock.url, *options_of(run, transport), *more, key="any")
+        run_agents(agents_python, mock.base_url, mock.url, *agents_options(run, transport), *more, key="any")
         assert len(found) > 3
         wrong = {one.rule for findings in (*found, mock.verdict()) for one in findings}
         assert wrong <= ({"chained_on_unstored"} if transport == "http" else set()), found  # one example does that

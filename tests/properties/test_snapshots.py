@@ -17,8 +17,8 @@ from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import sse
-from tests.api import Api
-from tests.driving import NOON
+from tests.support.api import Api
+from tests.support.driving import NOON
 
 TEXTS = ("red", "grün ☃", "use the tool look", "word " * 1100)
 MODELS = ("gpt-4.1", "gpt-5.2", "gpt-5.6-terra")
