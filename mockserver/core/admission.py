@@ -113,7 +113,7 @@ def admit(
     partition = lineage.partition or partition_of_items(items)
     kept, mint = stored_items(items, mint.within(partition, stored=stored))
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
-    hidden = own.opened.hidden(rules.hidden)
+    hidden = own.opened.hidden(rules.hidden) if marked else rules.hidden
     tally, tokens = context.admitted(request, base, items, kept, model, rules, hidden)
     configuration = context.configured(base.configuration, kept) if marked else base.configuration
     over = "context_management" in request and compaction.exceeded(request, tokens, model)

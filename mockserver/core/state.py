@@ -158,34 +158,15 @@ class Node(NamedTuple):
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
     def doc(self) -> bytes:
-        """Return the stored form: a line of everything but the items, a line of the items."""
-        summary, tally, trail = self.summary, self.summary.tally, self.summary.trail
-        head = [
-            self.id,
-            self.parent,
-            self.own,
-            self.created_at,
-            [
-                summary.count,
-                summary.turn,
-                summary.pending,
-                summary.reasoned,
-                summary.configuration,
-                summary.orphaned,
-                summary.cost_class,
-            ],
-            tally and [tally.total, tally.reasoning_now, tally.reasoning_before, tally.pending, tally.answered],
-            trail and [trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks],
-            self.partition,
-            self.status,
-            self.conversation,
-            self.deleted,
-            self.include,
-            self.cues,
-            self.streamed,
-        ]
-        packed = self.packed if isinstance(self.packed, bytes) else orjson.dumps(self.packed)
-        return b"%b\n%b" % (orjson.dumps(head), packed)
+        """Return the stored form: a line of everything but the items, a line of the items.
+
+        Whoever goes on from a node reads its first line only, which does not grow with what was said.
+        """
+        packed, summary = self.packed, self.summary
+        tally, trail = summary[7:]
+        head = (*self[:2], *self[3:5], summary[:7], tally and tally[:], trail and trail[:], *self[6:])
+        written = packed if isinstance(packed, bytes) else orjson.dumps(packed)
+        return b"%b\n%b" % (orjson.dumps(head), written)
 
 
 def read_node(state: State, id: str) -> Node | None:
@@ -200,9 +181,7 @@ def decode_node(doc: bytes | str) -> Node:
     id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
     if tally is not None:
         tally[3] = tuple([tuple(call) for call in tally[3]]) if tally[3] else ()
-        known.append(Tally(*tally))
-        if trail is not None:
-            known.append(Trail(*trail))
+        known += (_new(Tally, tally), None if trail is None else Trail(*trail))
     summary = Summary(*known)
     return Node(id, parent, packed, own, created_at, summary, *rest)
 

@@ -65,7 +65,7 @@ def plan(
     outcome = _outcome(admission, reply, items, recalled, rules)
     moved(WAYS[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
     identifier = finished.mint.new("resp")
-    include = frozenset(_included(admission, rules))
+    include = _included(admission, rules)
     conversation = None if admission.lineage.conversation is None else admission.lineage.conversation.id
     created = int(now)
     final = echo.response_object(
@@ -112,19 +112,24 @@ def plan(
         admission.mint.partition,
         outcome.status,
         conversation,
-        include=sorted(include),
-        cues=dict(reply.cues),
-        streamed=bool(request.get("stream")),
+        False,
+        sorted(include),
+        dict(reply.cues) if reply.cues else {},
+        bool(request.get("stream")),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return Turn(final, node, admission.stored, conversation, learned)
 
 
-def _included(admission: Admission, rules: Rules) -> list[str]:
+def _included(admission: Admission, rules: Rules) -> frozenset[str]:
     """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    asked = list(admission.request.get("include", ()))
-    unasked = (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
-    return [*asked, "reasoning.encrypted_content"] if unasked else asked
+    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    asked = admission.request.get("include")
+    return shown.union(asked) if asked else shown
+
+
+_NOTHING: frozenset[str] = frozenset()
+_SEALED = frozenset({"reasoning.encrypted_content"})
 
 
 # (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked

@@ -81,6 +81,8 @@ def _text(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return value or ""
     if isinstance(value, list):
+        if len(value) == 1 and isinstance(value[0], dict) and isinstance(value[0].get("text"), str):  # as most are
+            return str(value[0]["text"])
         return "".join([_part_text(part) if isinstance(part, dict) else _text(part) for part in value])
     if isinstance(value, dict):
         return _part_text(value)
@@ -103,11 +105,10 @@ def made_by_model(item: Item) -> bool:
 
 def last_user_text(prompt: Prompt) -> str:
     """Return the text of the newest user message in the context, empty when there is none."""
-    for items in (reversed(prompt.input), prompt.newest_first()):  # it is nearly always one of the request's own
-        for item in items:
-            if item.get("role") == "user":
-                return item_text(item)
-    return ""
+    own = prompt.input
+    if own and own[-1].get("role") == "user":  # as nearly always; the walk would have to be set up
+        return item_text(own[-1])
+    return next((item_text(item) for item in prompt.newest_first() if item.get("role") == "user"), "")
 
 
 def input_text(prompt: Prompt) -> str:

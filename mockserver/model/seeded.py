@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.model.draws import draw
@@ -347,8 +347,8 @@ def _most(prompt: Prompt) -> int:
     return min(asked, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
 
 
-def _length(items: Iterable[Item], thoughts: int, prompt: Prompt, count: Count) -> int:
-    return output_tokens(list(items), thoughts, prompt.request, prompt.model, count)
+def _length(items: Sequence[Item], thoughts: int, prompt: Prompt, count: Count) -> int:
+    return output_tokens(items, thoughts, prompt.request, prompt.model, count)
 
 
 def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:

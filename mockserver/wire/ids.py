@@ -95,6 +95,9 @@ def _digits(key: str, block: int) -> str:
     return blake2b(f"{key}/{block * 8}".encode()).hexdigest()
 
 
+_new = tuple.__new__  # makes one as Mint(...) does, without a call of Python's
+
+
 class Mint(NamedTuple):
     """The source of one operation's ids: numbers 0, 1, … are ids, and the same number is always the same id.
 
@@ -113,18 +116,20 @@ class Mint(NamedTuple):
         """Return the source of an operation at a time in unix seconds."""
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
-        return cls(key, f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}")
+        time = f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}"
+        return _new(cls, (key, time, "", "00", 0))
 
     def within(self, partition: str | None, *, stored: bool = True) -> Mint:
         """Return the source of ids in a partition, of what is stored or not; without one, the first number makes it."""
         mark = "00" if stored else "01"
         if partition:
-            return Mint(self.key, self.time, partition, mark, self.first)
-        return Mint(self.key, self.time, self.new_partition(), mark, self.first + 1)
+            return _new(Mint, (self.key, self.time, partition, mark, self.first))
+        return _new(Mint, (self.key, self.time, self.new_partition(), mark, self.first + 1))
 
     def after(self, count: int) -> Mint:
         """Return the source behind so many numbers."""
-        return Mint(self.key, self.time, self.partition, self.mark, self.first + count) if count else self
+        key, time, partition, mark, first = self
+        return _new(Mint, (key, time, partition, mark, first + count))
 
     def _hex(self, number: int) -> str:
         number += self.first
@@ -141,10 +146,11 @@ class Mint(NamedTuple):
 
     def new(self, prefix: str, number: int = 0) -> str:
         """Return a new-form id in this source's partition."""
-        number += self.first
+        key, time, partition, mark, first = self
+        number += first
         at = number % 8 * 16
-        random = _digits(self.key, number // 8)[at : at + 16]
-        return f"{prefix}_{self.partition}{self.mark}{self.time}{_VARIANTS[random[0]]}{random[1:]}"
+        random = _digits(key, number // 8)[at : at + 16]
+        return f"{prefix}_{partition}{mark}{time}{_VARIANTS[random[0]]}{random[1:]}"
 
     def item(self, type: str, number: int = 0) -> str:
         """Return the id of an item."""

@@ -74,6 +74,9 @@ def no_hidden_tokens(item: Item) -> int:
     return 0
 
 
+_new = tuple.__new__  # makes one as Tally(...) does, without a call of Python's
+
+
 class Tally(NamedTuple):
     """The cost of a context in tokens, for one cost class of models, ready to be extended.
 
@@ -103,6 +106,10 @@ def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden:
     A call without the key `id` is one the server does not know. `hidden` gives the tokens that an item does not show:
     the length of a reasoning item's thoughts, of a compaction item's summary. Spec: T3, T7, T9, T10.
     """
+    if not tally.pending and isinstance(items, list) and len(items) == 1:
+        only = items[0]  # one message is what most requests bring and most turns answer: no counter is set up for it
+        if only.get("type") == "message" and only.get("role") in _SPEAKERS:
+            return _add_message(tally, only, model, count)
     counter = _Counter(tally, model, count, hidden)
     for item in items:
         counter.after_answer, counter.answered = counter.answered, False
@@ -110,6 +117,25 @@ def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden:
     calls = counter.pending.items()
     pending = tuple([(call_id, *call) for call_id, call in calls]) if calls else ()
     return Tally(counter.total, counter.reasoning_now, counter.reasoning_before, pending, counter.answered)
+
+
+_SPEAKERS = frozenset({"user", "assistant"})
+
+
+def _add_message(tally: Tally, item: Item, model: Model, count: Count) -> Tally:
+    total, reasoning_now, reasoning_before, pending, _ = tally
+    total += _message_tokens(item, model, count)
+    if item["role"] == "user":
+        return _new(Tally, (total, 0, reasoning_before + reasoning_now, pending, False))
+    answered = model.phase and item.get("phase") != "commentary"
+    return _new(Tally, (total, reasoning_now, reasoning_before, pending, answered))
+
+
+def _message_tokens(item: Item, model: Model, count: Count) -> int:
+    text = content_tokens(item.get("content"), model, count)
+    if item.get("role") != "assistant":
+        return text + MESSAGE
+    return text + ASSISTANT[model.family] + (model.phase and item.get("phase") == "commentary")
 
 
 class _Counter:
@@ -137,14 +163,10 @@ class _Counter:
 
     def _message(self, item: Item) -> None:
         role = item.get("role")
-        self.total += content_tokens(item.get("content"), self.model, self.count)
-        if role != "assistant":
-            self.total += MESSAGE
-        else:
-            commentary = item.get("phase") == "commentary"
-            self.total += ASSISTANT[self.model.family] + (commentary and self.model.phase)
-            self.answered = self.model.phase and not commentary
-        if role == "user":
+        self.total += _message_tokens(item, self.model, self.count)
+        if role == "assistant":
+            self.answered = self.model.phase and item.get("phase") != "commentary"
+        elif role == "user":
             self.reasoning_before += self.reasoning_now
             self.reasoning_now = 0
 
@@ -295,6 +317,8 @@ def output_tokens(
     output_items: Sequence[Item], reasoning_tokens: int, request: Mapping[str, Any], model: Model, count: Count
 ) -> int:
     """Return `usage.output_tokens` for these new items; a compaction pass is not included. Spec: T8."""
+    if len(output_items) == 1 and output_items[0].get("type") == "message":  # as most are
+        return reasoning_tokens + content_tokens(output_items[0].get("content"), model, count) + _answer(request, model)
     items = [item for item in output_items if item.get("type") != "compaction"]
     total, last = reasoning_tokens, len(items) - 1
     for number, item in enumerate(items):
