@@ -4,6 +4,22 @@ A turn that takes time is kept as a `running` record and locks its conversation;
 What the background answers without storing it is `fleeting`: `forget` takes it away in the end.
 """
 
+# How it works. Nothing runs. When a request is admitted its turn is known to the end, so there are two cases: it
+# takes no time and is committed at once, or it takes time, and a `running` record keeps what it will write and
+# when. Whoever reads or writes the project next calls `settle` first: all that has ended by now is committed in
+# the order of its ends. So a poll, a cancel and a manual clock find the same, in any process that shares the
+# store.
+#
+# What must stay true:
+# * Response, context node, pointers and the conversation's entries are one set of changes: no reader ever sees a
+#   part (R2.9, measured: a poll during the run shows neither input nor output).
+# * Turns are written in the order in which they ended, those that ended at once in the order in which they began.
+# * The conversation's lock is its `running` field. Whatever ends a turn clears it in the same changes, or the
+#   conversation would be stuck for ever.
+# * A turn that is not stored leaves a node all the same, marked deleted, where its conversation goes on from it.
+# * The table of `transitions` is asked on every way from one status to another, so a new status can't slip past
+#   it.
+
 from __future__ import annotations
 
 from collections.abc import Collection

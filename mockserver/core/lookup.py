@@ -3,6 +3,13 @@
 Spec: R1.36, R1.37, R1.38.
 """
 
+# Why most requests skip this file: an item without an id can't clash with anything and refers to nothing. Only
+# items that bear one are looked for, and of those only kinds whose ids the service alone hands out: a client that
+# makes up an id for its own message is right to do so, one that makes up a call's is not (R1.37).
+#
+# What must stay true: a found reasoning item gives its sealed content to the one that was sent, because a client
+# that replays without `include` has lost it, and the chain that it replays has not (T9, T11).
+
 from __future__ import annotations
 
 from typing import Any

@@ -5,6 +5,19 @@ context is a `Node`: the items of one turn, a pointer to the node before it, and
 that a turn reads one node and not its ancestry.
 """
 
+# Why documents are bytes: a store keeps them, a turn hands most of them on unread, and a body that is stored as
+# it was answered can be answered again without being rendered. Why a node is two lines: a turn that goes on from
+# it needs the first only, which stays short however long the conversation gets.
+#
+# What must stay true:
+# * `get` and `scan` never write; what is to be written is returned as changes, and the transaction applies them
+#   last.
+# * A record is not changed once it is made, so that the same value may be in a summary, a prompt and a store at
+#   once.
+# * Kinds that are only ever found by id are not listed, so that no store has to keep them in order.
+# * The fields of Node, Summary, Tally and Trail stand in stored files in this order. New ones go to the end, with
+#   a default; what older files lack is then read as that.
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator

@@ -4,6 +4,23 @@
 events to a response; `deliver` lays it out in time.
 """
 
+# How it works. `plan` finishes the model's items, counts them and builds the terminal Response. That is the whole
+# turn: JSON body, stream, poll and replay are all computed from it, whenever somebody asks. `events_of` writes
+# the events one after the other, numbered from 0; `fold` reads them back; `deliver` puts waiting between them.
+#
+# What must stay true:
+# * The same Response gives the same events, always: nothing but the Response and its cues is stored for a replay,
+#   and `starting_after` counts on the numbers. Whatever varies (padding, pieces) is drawn from the response's id
+#   and text.
+# * fold(events_of(final)) == final. The terminal event could be taken at its word; instead the output is rebuilt
+#   from the items' own events, so that a stream that tells something else than its end is found out (S9).
+# * `created` is the terminal Response with everything taken back that was not known then (W18): no output, no
+#   usage, the service tier as asked for.
+# * A value that has been made is not changed. A turn that takes time is another turn, with another
+#   `completed_at`.
+# * What is sealed here (hidden reasoning, a summary) stays beside the items until they have been counted, so that
+#   no blob is opened in the turn that made it.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable

@@ -1,5 +1,9 @@
 """What the model is given and what it gives back: `respond(prompt) -> Reply`."""
 
+# What must stay true: a model reads no more of a context than it asks for (`newest_first` is lazy), so an echo
+# costs the same at any depth; and it gets a seed, never a clock or chance, so that its reply depends on the
+# prompt alone.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping

@@ -3,6 +3,18 @@
 `cap` cuts any reply, scripted or not, to `max_output_tokens`. Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 """
 
+# How it works. The prompt decides what kind of answer it is: a call when a tool is forced or its name fits what
+# the user said, an instance when a schema is asked for, else an echo. All that varies is drawn from the prompt's
+# seed, which names the project, the call and the purpose; so the same run gives the same answers, and another
+# call another.
+#
+# What must stay true:
+# * Every answer fits: arguments and JSON are valid under their schemas, and no reply is longer than what was
+#   asked for.
+# * Reasoning tokens of models that report multiples of 64 are multiples of 64, so that both ways of billing agree
+#   (T8).
+# * A cap cuts text at a token's end, and a call not at all: half of its arguments would be no JSON.
+
 from __future__ import annotations
 
 import re

@@ -1,16 +1,19 @@
 """Identifiers with the service's anatomy, drawn from a seeded source instead of chance. Spec: W1, W2, W3.
 
 A new-form id is its prefix, a partition key `K` (16 hex, first digit 0, shared along a chain or conversation), a mark
-(`00` persisted, `01` not) and a UUIDv8 without dashes that carries the creation second. Clients look at none of this,
-but the service's other answers do: a reader of `01` knows that the object was never stored.
-
-What must stay true:
-* The same source and number give the same id, whoever asks and however often: a source is a value, nothing counts up.
-* Ids are numbered per operation in one order, which stored databases and recorded tests hold: the partition key where
-  a new one is needed, the request's own items that bring no id, the output's items, the response. Whoever takes ids
-  says how many (`after`), and hands on the source behind them; so no id depends on which function runs first.
-* 64 bits of a digest are one id. One digest has eight of them, and nearly every turn needs no more than eight.
+(`00` persisted, `01` not) and a UUIDv8 without dashes that carries the creation second.
 """
+
+# Clients parse none of this (R1.60). The mock does: a `01` says that an item was never stored, so it need not be looked
+# for, and the partition key of a replayed item is the one that the new response shares with it (W1).
+#
+# What must stay true:
+# * The same source and number give the same id, whoever asks and however often: a source is a value, nothing counts
+#   up. So no id depends on which function runs first.
+# * The numbers of an operation are given out in one order, which is part of recorded tests and stored databases: the
+#   partition key where a new one is needed, the request's own items that bring no id, the items of the output, the
+#   response. Whoever takes ids returns the source after them, and that one is handed on.
+# * Eight ids share a digest: most turns need no more than that, and hashing is most of what an id costs.
 
 from __future__ import annotations
 

@@ -4,6 +4,23 @@ Pure functions over plain dicts; the tokenizer comes in as `count`. A `Tally` is
 an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
 """
 
+# Where the figures come from. They were fitted on recorded traffic of 2025-03 to 2026-08 and then confirmed on
+# other recordings: of 163 calls with text, functions, schemas, tool history, chains and conversations 147 are
+# exact, and each of the other 16 has a known reason (T14). `C` is chat markup (gpt-4o, gpt-4.1), `H` is Harmony
+# (all that reason).
+#
+# Measured: the frames of messages, calls, outputs and answers, the priming, schemas, reasoning items, the compact
+# call (7 of 7) and what a compaction item costs later (4 of 4). Assumed to be like functions: custom tools.
+# Guessed: the frame of hosted calls (`OTHER`), files that can't be read, most hosted tools.
+#
+# What must stay true:
+# * Adding an item never looks at the items before it: a Tally holds the little that the next item may need, which
+#   is the names of open calls (an output is billed with the name of its call) and whether a call would follow an
+#   answer.
+# * The frame of a call depends on whether the server knows it, which is whether it has an id (T7).
+# * Reasoning is kept apart from all else: how much of it counts depends on where the last user message is (T9),
+#   and on what the next request asks for.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

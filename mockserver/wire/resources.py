@@ -4,6 +4,14 @@ Key order is the service's: `id`, `type`, `status`, then alphabetical (Spec: W7)
 `include` is always stored and filtered on the way out by `present`.
 """
 
+# What must stay true:
+# * Only keys that the wire names are put in order. What a caller made up (a tool's arguments, a schema, metadata)
+#   keeps the order it was sent in, since the model reads it in that order and tokens are counted by it.
+# * An item is complete when it is stored. `include` never adds anything later, it only stops things from being
+#   left out: a GET may ask for more than the POST did, and finds it.
+# * Ids are taken in the order of the items, and within an item of the model's: its call's, its container's, its
+#   own.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
