@@ -121,6 +121,7 @@ def admit(
     stored = storing(request, rules)
     own = admitted_items(state, request, lineage, model, rules, now)
     items, marked = own.items, own.marked
+    # after the items, as the service judges them (errors §3 step 9)
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     partition = lineage.partition or partition_of_items(items)

@@ -152,7 +152,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     If items were added by hand while the turn ran, the conversation goes on from those, and the response keeps the
     context that it saw.
     """
-    first = conversation.next
+    first = conversation.next  # numbers are never given twice, also not after an item was deleted
     changes: list[Change] = [
         Entry(node.id, index, first + index).put(conversation.id, item["id"]) for index, item in enumerate(node.items)
     ]
@@ -175,6 +175,7 @@ def settle(state: State, now: float, rules: Rules) -> tuple[str, list[Change]] |
     if not records:
         return None
     running = [Running(**orjson.loads(record.doc)) for record in records]
+    # one at a time: what the first writes (its conversation's head) is what the next must read
     ended = min((one for one in running if one.ends_at <= now), key=lambda one: (one.ends_at, one.order), default=None)
     return None if ended is None else (ended.id, finish(state, ended, rules))
 
@@ -222,6 +223,7 @@ def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] =
 
     Spec: O6, R2.13, R6.5, R9.20.
     """
+    # a poll may show it as queued still; for both the table has the same end
     status = moved(WAYS[running.background], IN_PROGRESS, "cancel" if running.background else "leave")
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]

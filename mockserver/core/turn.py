@@ -80,6 +80,7 @@ def plan(
     finished = finish_items(admission, reply, rules, now)
     items, request = finished.items, admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
+    # what a model or a script made of the turn must be an end that the table knows
     moved(WAYS[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
     identifier = finished.mint.new("resp")
     include = _included(admission, rules)
@@ -272,6 +273,7 @@ def events_of(
     in the background is queued first, and its deltas are not padded. Spec: S6, S8 i. `error_shape` and `overflow` are
     the values of switches `stream_error_shape` and `stream_overflow`.
     """
+    # the service reads later events of a background turn back from a store, where they are kept unpadded
     obfuscate = obfuscate and not final["background"]
     script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = echo.without_billing(final)

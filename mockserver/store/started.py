@@ -23,7 +23,7 @@ class Started:
         self._lock = RLock()
 
     def _of(self, project: str) -> Store:
-        """Return the store once the project has begun in it."""
+        # journals are projects too, of their own name, and begin empty
         if project not in self._begun and not project.endswith("/journal"):
             with self._lock:
                 if project not in self._begun:

@@ -35,24 +35,26 @@ from mockserver.wire.render_tools import Count, definitions_tokens, format_token
 Item = Mapping[str, Any]
 Hidden = Callable[[Item], int]
 
-PRIMING = {"C": 3, "H": 2}
-MESSAGE = 4
-ASSISTANT = {"C": 4, "H": 6}
-CALL = {"C": 11, "H": 13}
-CALL_WITHOUT_ID = {"C": 8, "H": 10}
-CALL_WITHOUT_ID_GPT_5_4 = 13
+# Frames, in tokens. What stands in the context, as it is read again on every turn:
+PRIMING = {"C": 3, "H": 2}  # once per request: the beginning of the answer (Spec: T3)
+MESSAGE = 4  # user, system, developer, and the instructions
+ASSISTANT = {"C": 4, "H": 6}  # one more on models with phases, as commentary or before a call
+CALL = {"C": 11, "H": 13}  # a call that the server knows (Spec: T7)
+CALL_WITHOUT_ID = {"C": 8, "H": 10}  # one that was replayed without its id
+CALL_WITHOUT_ID_GPT_5_4 = 13  # the one model that was seen to differ
 OUTPUT = {"C": 3, "H": 7}
-OTHER = {"C": 11, "H": 13}
-REASONING = 2
-COMPACTION = 80
-COMPACT_CALL = 93
+OTHER = {"C": 11, "H": 13}  # a guess: hosted calls are taken for functions (Spec: T12)
+REASONING = 2  # beside the hidden tokens, exact since gpt-5.2 (Spec: T8, T9)
+COMPACTION = 80  # beside the hidden summary, exact in 4 of 4 follow-ups (Spec: T10)
+COMPACT_CALL = 93  # exact in 7 of 7 calls of POST /responses/compact
+# What a turn writes, as `output_tokens` counts it (Spec: T8):
 ANSWER = {"C": 1, "H": 4}
-ANSWER_WITH_TOOLS = {"C": 2, "H": 4}
+ANSWER_WITH_TOOLS = {"C": 2, "H": 4}  # one more on C, nothing on H
 ANSWER_AS_JSON = {"C": 4, "H": 3}
 ANSWER_O3_MINI = 1
-BEFORE_CALL = {"C": 0, "H": 7}
-NEW_CALL = {"C": 8, "H": 11}
-ROUNDING = 64
+BEFORE_CALL = {"C": 0, "H": 7}  # text that a call follows
+NEW_CALL = {"C": 8, "H": 11}  # less than the same call costs later, when it is read (T7)
+ROUNDING = 64  # older models report reasoning in such steps, rounded down
 # By prefix of the model's id, the first match counts; measured for gpt-5.6, gpt-5 and gpt-5.4 (Spec: T12).
 _ADDITIONAL_TOOLS = (("gpt-5.4", 85), ("gpt-5.5", 85), ("gpt-5.6", 82), ("gpt-6", 82), ("gpt-5", 84), ("", 84))
 # What the model wrote and what came back, by item type; these texts are counted, the frame is a guess (Spec: T12).
@@ -132,6 +134,7 @@ def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden:
         counter.after_answer, counter.answered = counter.answered, False
         _ADDERS.get(item.get("type", "message"), _Counter._other)(counter, item)
     calls = counter.pending.items()
+    # a tuple, for a tally may be shared: two requests can go on from one context at once
     pending = tuple([(call_id, *call) for call_id, call in calls]) if calls else ()
     return Tally(counter.total, counter.reasoning_now, counter.reasoning_before, pending, counter.answered)
 
@@ -194,6 +197,7 @@ class _Counter:
         self.total += frame + _call_text_tokens(item, self.count) + self.after_answer
 
     def _output(self, item: Item) -> None:
+        # an output is read with the name of its call, which only the call itself says
         known = self.pending.pop(str(item.get("call_id")), None)
         name, namespace = known or (str(item.get("name") or ""), item.get("namespace"))
         self.total += OUTPUT[self.model.family] + content_tokens(item.get("output"), self.model, self.count)
@@ -206,6 +210,7 @@ class _Counter:
         self.reasoning_now += self.hidden(item) + REASONING
 
     def _compaction(self, item: Item) -> None:
+        # all that was counted before is gone, as it is neither read nor billed any more (Spec: R5.4)
         self.total = self.hidden(item) + COMPACTION
         self.reasoning_now = self.reasoning_before = 0
 

@@ -210,6 +210,7 @@ def stored_item(item: Item, mint: Mint, number: int = 0) -> Item:
 
 
 def _stored_message(item: Item, mint: Mint, number: int) -> Item:
+    # written out in the wire's order, so that the most frequent items need no sorting
     message = {
         "id": item.get("id") or mint.new("msg", number),
         "type": "message",

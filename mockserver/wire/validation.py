@@ -90,6 +90,7 @@ def trace(schema: Schema, value: Any, finding: Any, place: int) -> Fault | None:
     while True:
         while "schema" in schema:
             schema = schema["schema"]
+        # a union's own label is the first step of pydantic's location, a tag the first of a tagged union
         if schema["type"] == "union":
             branches = {label: branch for branch, label in schema["choices"]}
             label = schema["metadata"]["choose"](value)
@@ -126,7 +127,6 @@ def _rank(schema: Schema, value: Any, step: str | int, place: int) -> tuple[int,
 
 
 def _inside(schema: Schema, value: Any, step: str | int) -> tuple[Schema, Any]:
-    """Return the schema and the value one step further in."""
     if isinstance(step, int):
         return schema["items_schema"], value[step]
     if "fields" not in schema:
