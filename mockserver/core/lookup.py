@@ -30,7 +30,7 @@ def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules
     """
     value = request.get("input")
     sent = input_items(value or [])
-    if not [item for item in sent if item.get("id") is not None]:  # as nearly always
+    if isinstance(value, str) or not [item for item in sent if item.get("id") is not None]:  # as nearly always
         return sent
     items = [_resolved(state, item, request, rules, now) for item in sent]
     check_duplicates(state, items, lineage.head)

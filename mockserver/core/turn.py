@@ -116,7 +116,7 @@ def plan(
         items,
         admission.model,
         rules,
-        hidden=finished.opened.hidden(rules.hidden),
+        hidden=finished.opened.hidden(rules.hidden) if finished.opened.payloads else rules.hidden,
         turns=not warming,
         trail=trail,
     )
@@ -278,12 +278,13 @@ def events_of(
     script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = echo.without_billing(final)
     way = WAYS[final["background"]]
-    created = {**echo.begun(final), "status": moved(way, GONE, "create")}
+    begun, status = echo.begun(final), moved(way, GONE, "create")
+    created = begun if status == begun["status"] else {**begun, "status": status}
     script.lifecycle("response.created", created)
-    if created["status"] == QUEUED:
+    if status == QUEUED:
         script.lifecycle("response.queued", created)
-        created = {**created, "status": moved(way, QUEUED, "start")}
-    script.lifecycle("response.in_progress", created)
+        moved(way, QUEUED, "start", to=begun["status"])
+    script.lifecycle("response.in_progress", begun)
     stream_items(script, final["output"])
     error, ended = final["error"], True
     if error is not None:
@@ -313,11 +314,12 @@ def complete_at(time: int, turn: Turn, steps: list[Step]) -> tuple[Turn, list[St
     How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
     """
     last = steps[-1]
-    if turn.final["completed_at"] is None or not isinstance(last, Emit):
+    if turn.final["completed_at"] in (None, time) or not isinstance(last, Emit):  # as of most, which take no time
         return turn, steps
-    *before, terminal = last.events
+    terminal = last.events[-1]
     terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
-    return turn._replace(final={**turn.final, "completed_at": time}), [*steps[:-1], Emit([*before, terminal])]
+    final = {**turn.final, "completed_at": time}
+    return turn._replace(final=final), [*steps[:-1], Emit([*last.events[:-1], terminal])]
 
 
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)

@@ -77,7 +77,10 @@ _TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "res
 def item_text(item: Item) -> str:
     """Return the readable text of an item: what a message says, what a call passes, what a tool gave back."""
     if item.get("type") == "message":
-        return _text(item.get("content"))
+        content = item.get("content")
+        if isinstance(content, list) and len(content) == 1 and isinstance(content[0].get("text"), str):  # as most are
+            return str(content[0]["text"])
+        return _text(content)
     return "\n".join(text for key in _TEXT_KEYS if (text := _text(item.get(key))))
 
 
@@ -85,8 +88,6 @@ def _text(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return value or ""
     if isinstance(value, list):
-        if len(value) == 1 and isinstance(value[0], dict) and isinstance(value[0].get("text"), str):  # as most are
-            return str(value[0]["text"])
         return "".join([_part_text(part) if isinstance(part, dict) else _text(part) for part in value])
     if isinstance(value, dict):
         return _part_text(value)

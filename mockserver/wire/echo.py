@@ -247,7 +247,10 @@ def completed_tier(asked: str | None) -> str:
 
 def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the counts of hosted tool use; `num_requests` counts searches. Spec: W12."""
-    return _tool_usage([item["type"] for item in output].count("web_search_call"))
+    searches = 0
+    for item in output:  # a loop, for most turns have one item
+        searches += item["type"] == "web_search_call"
+    return _tool_usage(searches)
 
 
 @cache
