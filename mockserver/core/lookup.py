@@ -61,9 +61,8 @@ def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, n
 
 def not_found(id: str, request: dict[str, Any], rules: Rules) -> errors.APIError:
     """Return E69 when this request does not store, else E68. Spec: R1.37."""
-    error = errors.item_not_stored(id) if request.get("store") is False else errors.item_not_found(id)
-    error.status = int(rules.unknown_item_status)
-    return error
+    missing = errors.item_not_stored if request.get("store") is False else errors.item_not_found
+    return missing(id, int(rules.unknown_item_status))
 
 
 def _made_by_the_service(item: Item) -> bool:

@@ -241,9 +241,9 @@ def conversation_locked() -> APIError:
     )
 
 
-def item_not_found(item_id: str) -> APIError:
+def item_not_found(item_id: str, status: int = 404) -> APIError:
     """An item of the input names no stored item. Spec: E68."""
-    return APIError(f"Item with id '{item_id}' not found.", status=404, param="input")
+    return APIError(f"Item with id '{item_id}' not found.", status=status, param="input")
 
 
 def item_not_in_list(item_id: str) -> APIError:
@@ -251,12 +251,12 @@ def item_not_in_list(item_id: str) -> APIError:
     return APIError(f"Item with id '{item_id}' not found.", status=404)
 
 
-def item_not_stored(item_id: str) -> APIError:
+def item_not_stored(item_id: str, status: int = 404) -> APIError:
     """An item of the input names no stored item and the request stores nothing. Spec: E69."""
     return APIError(
         f"Item with id '{item_id}' not found. Items are not persisted when `store` is set to false. "
         "Try again with `store` set to true, or remove this item from your input.",
-        status=404,
+        status=status,
         param="input",
     )
 
