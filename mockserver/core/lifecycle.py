@@ -46,7 +46,7 @@ from mockserver.core.state import (
     read_node,
     read_summary,
 )
-from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, WAYS, moved
+from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, QUEUED, WAYS, moved
 from mockserver.core.turn import Turn
 from mockserver.wire import echo, errors
 from mockserver.wire.encoding import json_body, stored_json
@@ -98,7 +98,9 @@ def begin(
     state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, pacing: Pacing
 ) -> list[Change]:
     """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
-    moved(WAYS[turn.final["background"]], GONE, "create")
+    way = WAYS[turn.final["background"]]
+    if moved(way, GONE, "create") != IN_PROGRESS:
+        moved(way, QUEUED, "start", to=IN_PROGRESS)  # with its first event after `response.queued`
     running = Running(
         turn.id,
         turn.node.doc().decode(),

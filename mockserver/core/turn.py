@@ -35,7 +35,7 @@ from mockserver.core.sealed import NOTHING_OPENED, Opened, seal
 from mockserver.core.state import Change, Item, Node
 from mockserver.core.streamers import Cues, Script, stream_items
 from mockserver.core.trail import followed
-from mockserver.core.transitions import GONE, IN_PROGRESS, QUEUED, WAYS, moved
+from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
 from mockserver.wire import echo, events, render
 from mockserver.wire.events import Event, Padding
 from mockserver.wire.ids import Mint
@@ -277,13 +277,13 @@ def events_of(
     obfuscate = obfuscate and not final["background"]
     script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = echo.without_billing(final)
-    way = WAYS[final["background"]]
-    begun, status = echo.begun(final), moved(way, GONE, "create")
-    created = begun if status == begun["status"] else {**begun, "status": status}
-    script.lifecycle("response.created", created)
-    if status == QUEUED:
-        script.lifecycle("response.queued", created)
-        moved(way, QUEUED, "start", to=begun["status"])
+    begun = echo.begun(final)
+    if final["background"]:
+        queued = {**begun, "status": "queued"}
+        script.lifecycle("response.created", queued)
+        script.lifecycle("response.queued", queued)
+    else:
+        script.lifecycle("response.created", begun)
     script.lifecycle("response.in_progress", begun)
     stream_items(script, final["output"])
     error, ended = final["error"], True
@@ -308,18 +308,17 @@ def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: boo
     )
 
 
-def complete_at(time: int, turn: Turn, steps: list[Step]) -> tuple[Turn, list[Step]]:
-    """Return a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
+def complete_at(time: int, final: dict[str, Any], steps: list[Step]) -> tuple[dict[str, Any], list[Step]]:
+    """Return the Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
 
     How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
     """
     last = steps[-1]
-    if turn.final["completed_at"] in (None, time) or not isinstance(last, Emit):  # as of most, which take no time
-        return turn, steps
+    if final["completed_at"] in (None, time) or not isinstance(last, Emit):  # as of most, which take no time
+        return final, steps
     terminal = last.events[-1]
     terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
-    final = {**turn.final, "completed_at": time}
-    return turn._replace(final=final), [*steps[:-1], Emit([*last.events[:-1], terminal])]
+    return {**final, "completed_at": time}, [*steps[:-1], Emit([*last.events[:-1], terminal])]
 
 
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
