@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from mockserver.control import effects
 from mockserver.control.effects import FOREVER, Act, Cut, Effect, Garble
-from mockserver.control.faults import Called
 from mockserver.control.journal import CLOSED, CUT, DELIVERED, DISCONNECTED, Exchange, telling
 from mockserver.core import steering
 from mockserver.core.admission import known_model
@@ -25,6 +24,7 @@ from mockserver.core.lanes import Lanes, Start
 from mockserver.core.steering import Steer
 from mockserver.core.turn import Emit, Step, Turn, Wait
 from mockserver.engine import Engine
+from mockserver.faults.spec import Called
 from mockserver.logbook import Account
 from mockserver.store.layered import Nearby
 from mockserver.wire import echo, events, frames

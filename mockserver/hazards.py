@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mockserver.control import faults
-from mockserver.control.faults import Called, Struck
 from mockserver.control.journal import Exchange
+from mockserver.faults import apply, spec
+from mockserver.faults.apply import Struck
+from mockserver.faults.spec import Called
 from mockserver.model.prompt import Prompt
 from mockserver.transactions import Operation, Transactions
 from mockserver.wire.errors import APIError
@@ -24,14 +25,14 @@ class Hazards:
 
     def listed(self, project: str) -> list[dict[str, Any]]:
         """Return a project's faults, and how often each has struck."""
-        return [one.to_json() for one in faults.read_faults(self._calls.view(project))]
+        return [one.to_json() for one in apply.read_faults(self._calls.view(project))]
 
     def replace(self, project: str, given: Any) -> None:
         """Put faults in the place of all others; raises MockError, and changes nothing, for a mistake."""
-        parsed = faults.parse_faults(given)
+        parsed = spec.parse_faults(given)
         store = self._calls.store
         with store.transaction(project):
-            store.apply(project, faults.replaced(self._calls.view(project), parsed))
+            store.apply(project, apply.replaced(self._calls.view(project), parsed))
 
     def strike_call(
         self, project: str, exchange: Exchange, called: Callable[[], Called], *, named: str | None = None
@@ -48,8 +49,8 @@ class Hazards:
             return
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())
-            kept = [one for one in faults.read_faults(state) if named in (None, one.fault.method)]
-            struck = faults.strike(kept, called(), state, calls.seed, now)
+            kept = [one for one in apply.read_faults(state) if named in (None, one.fault.method)]
+            struck = apply.strike(kept, called(), state, calls.seed, now)
             calls.store.apply(project, struck.changes)
         _tell(exchange, struck)
         if struck.error is not None:
@@ -57,11 +58,11 @@ class Hazards:
 
     def strike_turn(self, at: Operation, exchange: Exchange | None, prompt: Prompt) -> APIError | None:
         """Let the other faults strike a turn that was admitted; returns the error that answers it."""
-        path = faults.TURNS if exchange is None else exchange.path
+        path = spec.TURNS if exchange is None else exchange.path
         size = 0 if exchange is None else len(exchange.body)
         model = prompt.request.get("model") or prompt.model.id
         called = Called("POST", path, prompt.transport, size, model)
-        struck = faults.strike(faults.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)
+        struck = apply.strike(apply.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)
         at.changes += struck.changes
         if exchange is not None:
             _tell(exchange, struck)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.faults import Called
+from mockserver.faults.spec import Called
 from mockserver.control.journal import Exchange
 from mockserver.transport.http import Call
 from mockserver.wire.errors import APIError, MockError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.control.effects import Cut
-from mockserver.control.faults import KINDS, parse_faults
+from mockserver.faults.spec import KINDS, parse_faults
 from mockserver.settings import SETTINGS
 from tests.test_logbook import PROJECT, Caller
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.control.faults import Called
+from mockserver.faults.spec import Called
 from mockserver.transport.accounts import called
 from mockserver.transport.http import Call
 from mockserver.wire.named_errors import MODEL

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.buckets import span
+from mockserver.faults.rate_limits import span
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp

@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 import orjson
 
 from mockserver.control import redaction
-from mockserver.control.buckets import Buckets
 from mockserver.control.effects import Effect
 from mockserver.core.state import Change, Put
 from mockserver.core.turn import Turn
+from mockserver.faults.rate_limits import Buckets
 from mockserver.wire.encoding import stored_json
 
 T = TypeVar("T")

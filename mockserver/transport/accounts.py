@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from mockserver.control.faults import Called
 from mockserver.control.journal import DELIVERED
+from mockserver.faults.spec import Called
 from mockserver.logbook import Account
 from mockserver.transport.http import Answer, Call
 from mockserver.wire.named_errors import MODEL
