@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.control.effects import Cut
-from mockserver.faults.spec import KINDS, parse_faults
+from mockserver.faults.schema import KINDS
+from mockserver.faults.spec import parse_faults
 from mockserver.settings import SETTINGS
 from tests.test_logbook import PROJECT, Caller
 

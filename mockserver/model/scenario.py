@@ -6,10 +6,9 @@ it answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -17,8 +16,7 @@ import orjson
 from mockserver.model import conditions, templates
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.scenario_items import cues, output_items
-from mockserver.model.scenario_mistakes import Mistakes, mistakes
-from mockserver.model.scenario_shape import ERROR, LINES, SCENARIO
+from mockserver.model.scenario_mistakes import Finding, Location, Validator, in_order
 from mockserver.model.seeded import default_text, message_item, reasoning_item, text_part, thinking_tokens
 from mockserver.settings import Pacing
 from mockserver.wire.encoding import json_compact, stored_json
@@ -34,10 +32,11 @@ class Line:
     when: Mapping[str, Any]
     times: int | None
     pacing: Pacing | None
+    tests: conditions.Tests
 
     def holds(self, prompt: Prompt) -> bool:
         """Whether the line answers this prompt; a line without `when` answers all."""
-        return conditions.hold(self.when, prompt)
+        return conditions.hold(self.tests, prompt)
 
     def reply(self, prompt: Prompt) -> Reply:
         """Return what the line says to this prompt, its templates filled."""
@@ -68,6 +67,8 @@ class Line:
 
 
 DEEPEST = 200
+_SCENARIO: Validator[Any] = Validator("mockserver.model.scenario_shape:ScenarioFile")
+_LINES: Validator[Any] = Validator("mockserver.model.scenario_shape:Lines")
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
 
 
@@ -79,14 +80,13 @@ class Scenario:
     seed: int | None = None
 
 
-def mistakes_of(value: Any) -> Mistakes:
-    """Yield an error, whose `param` is its path, for each mistake in a scenario: `{"seed": …, "lines": […]}`."""
+def find_mistakes(value: Any) -> list[Finding]:
+    """Return every mistake in a scenario `{"seed": …, "lines": […]}`, in its order."""
     if _too_deep(value):
-        yield MockError("A scenario can't be nested deeper than 200 levels.", param="")
-        return
-    yield from mistakes(SCENARIO, value, "")
-    if isinstance(value, dict):
-        yield from _template_mistakes(value.get("lines"), "lines")
+        return [Finding((), "", "A scenario can't be nested deeper than 200 levels.")]
+    lines = value.get("lines") if isinstance(value, dict) else None
+    found = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
+    return in_order(found, value)
 
 
 def _too_deep(value: Any) -> bool:
@@ -100,32 +100,27 @@ def _too_deep(value: Any) -> bool:
     return False
 
 
-def _template_mistakes(lines: Any, where: str) -> Mistakes:
+def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[Finding]:
     for number, line in enumerate(lines if isinstance(lines, list) else ()):
         if isinstance(line, dict):
-            yield from templates.mistakes(line.get("reply"), f"{where}[{number}].reply")
+            yield from templates.find_mistakes(line.get("reply"), (*location, number, "reply"), where)
 
 
 def parse_scenario(value: Any) -> Scenario:
     """Return a scenario; raises MockError whose `param` is the path of the first mistake."""
-    for mistake in mistakes_of(value):
-        raise mistake
-    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+    for finding in find_mistakes(value):
+        raise finding.error()
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
 
 
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
     """Return the lines of a JSON list; raises MockError whose `param` is the path of the first mistake."""
     if _too_deep(value):
         raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
-    for mistake in chain(mistakes(LINES, value, where), _template_mistakes(value, where)):
-        raise mistake
-    return [_line(one) for one in value]
-
-
-def check_error(value: Any, where: str) -> None:
-    """Raise MockError for the first mistake in an `error` of a script."""
-    for mistake in mistakes(ERROR, value, where):
-        raise mistake
+    _LINES.validate(value, where)
+    for finding in _template_mistakes(value, (), where):
+        raise finding.error()
+    return [_line(line) for line in value]
 
 
 @lru_cache(maxsize=1024)
@@ -142,7 +137,8 @@ def known_scenario(doc: bytes) -> Scenario:
 
 
 def _line(value: dict[str, Any]) -> Line:
-    return Line(dict(value), value.get("when") or {}, value.get("times"), _pacing(value.get("pacing")))
+    when = value.get("when") or {}
+    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), conditions.compile_when(when))
 
 
 def _pacing(value: Mapping[str, float] | None) -> Pacing | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
-from mockserver.model.scenario import mistakes_of
+from mockserver.model.scenario import find_mistakes
 from mockserver.model.scenario_mistakes import joined
 
 
@@ -77,13 +77,12 @@ def read(text: str) -> Document:
         return Document(None, {}, (Mistake(1, "", "the file is empty"),))
     value = reading.value(root, "")
     lines = reading.lines
-    found = reading.mistakes
-    unread = {one.path for one in found}
-    for one in mistakes_of(value):
-        path = one.param or ""
+    mistakes = reading.mistakes
+    unread = {mistake.path for mistake in mistakes}
+    for _, path, message in find_mistakes(value):
         if path not in unread:
-            found.append(Mistake(line_of(path, lines), path, one.message.removeprefix(f"'{path}' ")))
-    return Document(value, lines, tuple(sorted(found, key=lambda one: one.line)))
+            mistakes.append(Mistake(line_of(path, lines), path, message.removeprefix(f"'{path}' ")))
+    return Document(value, lines, tuple(sorted(mistakes, key=lambda mistake: mistake.line)))
 
 
 def _spaced(text: str) -> str:

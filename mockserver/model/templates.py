@@ -11,8 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
-from mockserver.model.scenario_mistakes import joined
-from mockserver.wire.errors import MockError
+from mockserver.model.scenario_mistakes import Finding, Location, path_of
 
 _FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _METADATA = "metadata."
@@ -39,18 +38,18 @@ _NAMES: Mapping[str, Callable[[Prompt], str]] = {
 }
 
 
-def mistakes(value: Any, where: str) -> Iterator[MockError]:
-    """Yield an error for each unknown name in the strings of a JSON value; `where` is the value's path."""
+def find_mistakes(value: Any, location: Location, where: str = "") -> Iterator[Finding]:
+    """Yield each unknown name in the strings of a JSON value; `location` is the value's, in a document at `where`."""
     if isinstance(value, str):
         for name in _FIELD.findall(value):
             if name not in _NAMES and not (name.startswith(_METADATA) and len(name) > len(_METADATA)):
-                yield MockError(_unknown(name), param=where)
+                yield Finding(location, path_of(location, where), _unknown(name))
     elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from mistakes(one, joined(where, key))
+        for key, inner in value.items():
+            yield from find_mistakes(inner, (*location, key), where)
     elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from mistakes(one, joined(where, number))
+        for number, inner in enumerate(value):
+            yield from find_mistakes(inner, (*location, number), where)
 
 
 def _unknown(name: str) -> str:
