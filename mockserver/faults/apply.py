@@ -55,6 +55,12 @@ class Kept:
     held: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def spent(self) -> bool:
+        """Whether it has acted as often as it may; a conversation that it has locked stays so until the clock says."""
+        times = self.fault.times
+        return times is not None and self.used >= times and self.fault.kind != "lock_conversation"
+
     def copy(self) -> Kept:
         """Return a copy that may be changed."""
         return Kept(self.id, self.fault, self.used, self.held, dict(self.notes))
@@ -73,8 +79,7 @@ class Kept:
 def read_faults(state: State) -> list[Kept]:
     """Return a project's faults in order; they are shared, so nobody may change them."""
     return [
-        _read_cached(record.id, record.doc) if len(record.doc) <= _LONGEST_CACHED else _read(record.id, record.doc)
-        for record in state.scan("fault")
+        _read_cached(id, doc) if len(doc) <= _LONGEST_CACHED else _read(id, doc) for id, doc, _ in state.scan("fault")
     ]
 
 
@@ -118,11 +123,7 @@ def strike(
 ) -> Struck:
     """Let faults act on a call: those of the edge without a prompt, those of turns with it."""
     struck = Struck()
-    early = prompt is None
-    faults = [one for one in kept if one.fault.early is early and one.fault.holds(call, prompt)]
-    if len(faults) > 1:
-        faults.sort(key=lambda one: one.fault.kind != "rate_limit")
-    for one in faults:
+    for one in find_active(kept, call, prompt):
         if struck.error is not None:
             break
         changing = one.copy()
@@ -130,6 +131,15 @@ def strike(
         if changing != one:
             struck.changes.append(changing.put())
     return struck
+
+
+def find_active(kept: Iterable[Kept], call: Called, prompt: Prompt | None = None) -> list[Kept]:
+    """Return the faults whose conditions hold, rate limits first. Where there are none, `strike` changes nothing."""
+    early = prompt is None
+    active = [one for one in kept if one.fault.early is early and not one.spent and one.fault.holds(call, prompt)]
+    if len(active) > 1:
+        active.sort(key=lambda one: one.fault.kind != "rate_limit")
+    return active
 
 
 class _Circumstances(NamedTuple):
@@ -175,16 +185,14 @@ def _chosen(one: Kept, at: _Circumstances) -> bool:
 def _limit_rate(one: Kept, struck: Struck, at: _Circumstances) -> None:
     """Count a call in a fault's buckets; what they don't hold is refused."""
     held = rate_limits.opened(one.fault.value, one.notes, at.now)
-    spent = one.fault.times is not None and one.used >= one.fault.times
-    if not spent and _counted(one.fault, at.call):
+    if _counted(one.fault, at.call):
         held, error = rate_limits.take(held, rate_limits.tokens_of(at.call.size), at.call.model)
         one.notes = rate_limits.noted(held)
         if error is not None:
             one.used += 1
             struck.kinds.append(one.fault.kind)
             struck.error = struck.error or error
-    if not spent:
-        struck.buckets[one.id] = held
+    struck.buckets[one.id] = held
 
 
 def _counted(fault: Fault, call: Called) -> bool:

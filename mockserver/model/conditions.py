@@ -53,7 +53,10 @@ def _tool_output(prompt: Prompt, asked: Mapping[str, str]) -> bool:
 
 
 def _has_tool(prompt: Prompt, name: str) -> bool:
-    tools = list(prompt.request.get("tools") or ())
+    offered = prompt.request.get("tools")
+    if not offered:  # as most requests; a line or a fault for a tool then costs nothing
+        return False
+    tools = list(offered)
     tools += [inner for tool in tools if tool.get("type") == "namespace" for inner in tool.get("tools") or ()]
     return any(
         name in (tool.get("name") or tool.get("server_label") or tool.get("type"), tool.get("type")) for tool in tools
