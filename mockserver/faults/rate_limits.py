@@ -1,7 +1,15 @@
 """Rate limits as buckets that fill up by the clock: what a call takes, what is left, how long to wait.
 
-A bucket holds what may be asked for in a minute and is refilled evenly. A refused request costs a request, for failed
-ones count too, but no tokens. Spec: R13.6, W16, E94, E95.
+How it works: a bucket holds what may be used in a minute and is refilled evenly. Its level is kept with the time of
+that level, and `filled` computes the level of any later time; so nothing runs in the background, a frozen clock freezes
+the buckets, and advancing it fills them.
+
+What must stay true:
+* A refused request takes a request, because failed ones count too, but no tokens. Spec: R13.6.
+* The wait that is told is long enough: the same call, repeated after exactly that time on a manual clock, is taken.
+  Waits are whole milliseconds, rounded up, because `retry-after-ms` is; `_ROUNDING` takes up what floats lose.
+* Tokens are reckoned from the size of the body before anybody reads it. The service reckons them before the model runs
+  as well, and the same bytes must always take the same. Spec: W16, E94, E95.
 """
 
 from __future__ import annotations
@@ -15,7 +23,7 @@ from mockserver.wire.errors import APIError
 
 MINUTE_S = 60.0
 BYTES_PER_TOKEN = 4  # a request is reckoned before it is read
-_ROUNDING = 1e-6
+_ROUNDING = 1e-6  # far less than one request or millisecond, far more than the error of adding floats
 UNITS = ("requests", "tokens")
 
 

@@ -1,7 +1,15 @@
-"""Scripted lines: when they answer and what they say.
+"""Scripted lines: when they answer and what they reply.
 
-A line is `{when, reply, pacing, times}`, as `scenario_shape` has it. Mistakes are found when a line is read, never when
-it answers.
+How it works: a line is `{when, reply, pacing, times}` (`scenario_shape`). `parse_lines` and `parse_scenario` validate
+what a test author sets; the document is stored as it was written, and a turn reads it back through `known_line` and
+`known_scenario`, which parse each document once. A line that answers fills its templates and becomes a `Reply`.
+
+What must stay true:
+* Mistakes are found when a line is set, never when it answers: nothing on the way of a turn validates.
+* The caches have the document as their key and a bound. Several processes may share a store, so what one of them
+  remembers under a name could be out of date; a document can't be.
+* A `Line` is shared through the cache, so nobody changes its `source`; `fill` builds new objects.
+* The same prompt and line always give the same reply: a line has no state, its use counts are the project's records.
 """
 
 from __future__ import annotations
@@ -26,7 +34,7 @@ from mockserver.wire.named_errors import from_script
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scripted answer; `source` is the JSON it was read from, `times` None means without limit."""
+    """One scripted answer; `source` is the JSON it was read from, `tests` decide its `when`, `times` None is no limit."""
 
     source: Mapping[str, Any]
     when: Mapping[str, Any]
@@ -48,6 +56,7 @@ class Line:
         thoughts = script.get("reasoning")
         if thoughts is not None:
             output = [reasoning_item(thoughts), *output]
+            # cues are kept by the index of their item, and the reasoning item now stands before them all
             shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
         return Reply(
             output=tuple(output),
@@ -62,10 +71,11 @@ class Line:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON the line was read from."""
+        """Return the line as its author wrote it."""
         return dict(self.source)
 
 
+# orjson writes 254 levels at most. A line is stored inside other objects, and a snapshot puts more around it.
 DEEPEST = 200
 _SCENARIO: Validator[Any] = Validator("mockserver.model.scenario_shape:ScenarioFile")
 _LINES: Validator[Any] = Validator("mockserver.model.scenario_shape:Lines")
@@ -127,6 +137,12 @@ def parse_lines(value: Any, where: str = "lines") -> list[Line]:
 def known_line(doc: bytes) -> Line:
     """Return a line that was judged before, from its JSON; the same line is read once."""
     return _line(orjson.loads(doc))
+
+
+@lru_cache(maxsize=1024)
+def known_entry(doc: bytes) -> Line:
+    """Return the line of an entry of the queue, from the entry's JSON; the same entry is read once."""
+    return known_line(stored_json(orjson.loads(doc)["line"]))
 
 
 @lru_cache(maxsize=256)
