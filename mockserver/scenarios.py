@@ -1,7 +1,7 @@
 """Scenarios: the server's own, read from files at the start, a project's in its place, and which line answers a prompt.
 
 How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose `when`
-holds and which is not used up; then the model. A queued line whose `when` does not hold waits, and the next one is asked.
+holds and which is not used up; then the model. A queued line whose `when` does not hold waits while the next is asked.
 
 What must stay true:
 * Which line answers depends on the records and the prompt alone; use counts are records, so workers share them.

@@ -34,7 +34,7 @@ from mockserver.wire.named_errors import from_script
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scripted answer; `source` is the JSON it was read from, `tests` decide its `when`, `times` None is no limit."""
+    """One scripted answer; `source` is what was written, `tests` decide its `when`, `times` None is no limit."""
 
     source: Mapping[str, Any]
     when: Mapping[str, Any]
