@@ -85,6 +85,7 @@ class Scenarios:
             if queued is not None:
                 return "queue", queued, changes
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+            # whether it is used up needs a look into the store, so it is asked last
             if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
                 return self._place(number, at), line, [script.count_use(at.state, number)]
         return None

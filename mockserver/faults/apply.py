@@ -175,6 +175,7 @@ def _chosen(one: Kept, at: _Circumstances) -> bool:
         return False
     chance = one.fault.call_conditions.get("probability")
     if chance is not None:
+        # counted also where it does not act, so that the next call draws another number
         one.held += 1
         if draw(f"{at.seed}/{one.held}", _CHANCES) >= chance * _CHANCES:
             return False
@@ -210,6 +211,7 @@ def _lock(one: Kept, struck: Struck, at: _Circumstances) -> None:
     if id not in one.notes:
         if not _chosen(one, at):
             return
+        # Kept after it has passed as well: that is how a conversation is locked only once.
         one.notes[id] = at.now + one.fault.value
     if at.now < one.notes[id]:
         struck.kinds.append(one.fault.kind)
@@ -223,6 +225,7 @@ def _expire(one: Kept, struck: Struck, at: _Circumstances) -> None:
         return
     node = read_node(at.state, parent)
     if node is not None and at.state.get("response", parent) is not None:
+        # Its node stays, marked as deleted: what was chained to it before goes on, as it does after DELETE.
         struck.changes += [Delete("response", parent), Put("node", parent, replace(node, deleted=True).doc())]
     struck.kinds.append(one.fault.kind)
     struck.error = errors.previous_response_not_found(parent)

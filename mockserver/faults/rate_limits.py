@@ -88,6 +88,7 @@ def take(buckets: Buckets, tokens: int, model: str) -> tuple[dict[str, Bucket], 
         unit: bucket if unit == "tokens" and lacking else bucket.without(wanted[unit])
         for unit, bucket in buckets.items()
     }
+    # Requests are taken in any case, tokens only together with all else: what is refused was not worked on.
     if lacking is None:
         return after, None
     return after, _refusal(after[lacking], lacking, wanted[lacking], model)
@@ -96,7 +97,7 @@ def take(buckets: Buckets, tokens: int, model: str) -> tuple[dict[str, Bucket], 
 def _refusal(bucket: Bucket, unit: str, wanted: int, model: str) -> APIError:
     if wanted > bucket.capacity:
         return complaints.request_too_large(model, limit=bucket.capacity, requested=wanted)
-    wait = bucket.wait(wanted)
+    wait = bucket.wait(wanted)  # after the refused request was taken: so long until the same call would pass
     used = bucket.capacity - bucket.left
     error = errors.rate_limit_exceeded(
         model, limit=bucket.capacity, used=used, requested=wanted, wait=span(wait), by=unit

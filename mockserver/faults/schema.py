@@ -17,7 +17,7 @@ from mockserver.model.scenario_mistakes import shown
 from mockserver.model.scenario_shape import ErrorReply, When
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-ABNORMAL = 1011
+ABNORMAL = 1011  # what a server sends that met an unexpected condition (RFC 6455, 7.4.1)
 
 
 def _check(holds: Callable[[Any], bool]) -> AfterValidator:
@@ -64,6 +64,7 @@ def _as_given(value: Any, judge: Callable[[Any], Any]) -> Any:
 
 
 def _may_close(code: int) -> bool:
+    # RFC 6455, 7.4: 1004 is reserved, 1005 and 1006 are never sent; 3000 to 4999 are for libraries and applications
     return (1000 <= code <= 1014 or 3000 <= code <= 4999) and code not in (1004, 1005, 1006)
 
 

@@ -55,6 +55,7 @@ class OneOf(NamedTuple):
         return core_schema.literal_schema(list(self.words))
 
 
+# bool is a subclass of int in Python, and "1" is not 1: what JSON tells apart, strict types keep apart.
 Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]

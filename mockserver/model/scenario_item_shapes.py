@@ -43,7 +43,8 @@ _NEVER = {
     **{kind: f"'{kind}' is an input item; no response puts one out." for kind in _INPUT_ONLY},
     **{kind: f"The mock does not support '{kind}' items." for kind in _UNKNOWN_SHAPES},
 }
-_NOT_OURS = "internal_chat_message_metadata_passthrough"  # Codex's own, on what it sends
+# no response has it: Codex adds it to the items that it sends back
+_NOT_OURS = "internal_chat_message_metadata_passthrough"
 KINDS = tuple(kind for kind in ITEMS if kind not in _NEVER)
 
 # By type: the members that a script must give; ids, statuses, call ids and what clients insist on are filled in.
@@ -190,6 +191,7 @@ def _adapt(schema: Schema) -> Schema:
 
 
 def _adapt_shape(schema: Schema) -> Schema:
+    # fail_fast is right for a request, where the service complains once; an author wants all mistakes at once
     adapted = {key: value for key, value in schema.items() if key != "fail_fast"}
     for key in ("schema", "items_schema", "values_schema"):
         if key in adapted:

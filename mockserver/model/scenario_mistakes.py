@@ -29,9 +29,12 @@ from mockserver.wire.fields import Breach, Schema
 Location = tuple[str | int, ...]
 T = TypeVar("T")
 
-MANY = 8  # more choices than this are not listed
-FEW = 24  # known words that are listed
+# A sentence stays one line: up to so many choices are listed in it, or so many known words after it.
+MANY = 8
+FEW = 24
 _ANYTHING: Schema = {"type": "any"}
+_OF_MEMBERS = ("missing", "extra_forbidden")
+_OF_TAGS = ("union_tag_invalid", "union_tag_not_found")
 
 
 # --- Words -----------------------------------------------------------------------------------------------------------
@@ -56,6 +59,7 @@ def joined(where: str, key: Any) -> str:
 def near(word: Any, known: Iterable[str]) -> str:
     """Return a hint at the known word that is meant, or the known words when they are few."""
     known = list(known)
+    # difflib's ratio of 0.6 takes a dropped, doubled or swapped letter, and `input_contain` for `input_contains`
     matches = get_close_matches(str(word), known, n=1)
     if matches:
         return f" Did you mean '{matches[0]}'?"
@@ -140,12 +144,14 @@ class Validator(Generic[T]):
         tree = _Tree(self._adapter.core_schema)
         for details in error.errors(include_url=False):
             kind, location = details["type"], details["loc"]
-            inside = kind in ("missing", "extra_forbidden")  # pydantic's location is that of the member
-            steps, node = tree.follow(location[:-1] if inside else location)
-            if inside:
+            if kind in _OF_MEMBERS:
+                # The location ends with the member; the known members are in the schema of the object around it.
+                steps, node = tree.follow(location[:-1])
                 steps = (*steps, location[-1])
             else:
-                steps += _TAG_OF.get(kind, lambda node, value: ())(node, details["input"])
+                steps, node = tree.follow(location)
+                # The location ends with the union; the mistake is in the member that tells its branches apart.
+                steps += _tag_of(node, details["input"]) if kind in _OF_TAGS else ()
             parent, path = path_of(steps[:-1], where), path_of(steps, where)
             key = steps[-1] if steps else ""
             failure = _Failure(path, parent, key, node, details["input"], details.get("ctx", {}))
@@ -167,6 +173,7 @@ class _Tree:
         steps: Location = ()
         schema = self._open(self._root)
         for step in location:
+            # A rule between items names a member of an item without the item's tag, so a step may be no tag.
             if schema["type"] == "tagged-union" and step in schema["choices"]:
                 schema = schema["choices"][step]
             else:
@@ -179,7 +186,7 @@ class _Tree:
         while True:
             if schema["type"] == "definition-ref":
                 schema = self._named[schema["schema_ref"]]
-            elif "schema" in schema:
+            elif "schema" in schema:  # a validator, a default, "or null": no step of a location
                 schema = schema["schema"]
             else:
                 return schema
@@ -281,12 +288,6 @@ def _key_of(schema: Schema) -> str | None:
 def _tag_of(schema: Schema, value: Any) -> Location:
     key = _key_of(schema)
     return (key,) if key is not None and isinstance(value, dict) else ()
-
-
-_TAG_OF: Mapping[str, Callable[[Schema, Any], Location]] = {
-    "union_tag_invalid": _tag_of,
-    "union_tag_not_found": _tag_of,
-}
 
 
 def _say_pattern(failure: _Failure) -> str:

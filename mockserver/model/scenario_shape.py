@@ -193,6 +193,7 @@ class ReplyScript(Document):
     text: Text = optional("what the model says")
     output: Output = optional("output items in the wire's own shape")
     refusal: Text = optional("a refusal")
+    # "json" is a method of pydantic's models, so the member needs another name here
     value: Any = optional("a value for structured output", alias="json")
     error: ErrorReply = optional("the request fails with this HTTP error")
     failed: Failure = optional("the turn starts and fails")
@@ -216,6 +217,7 @@ class ReplyScript(Document):
 
 # --- Lines -------------------------------------------------------------------------------------------------------
 
+# a year per token is more than any test waits; infinity could not be stored
 Pace = Annotated[float, Strict(), Field(ge=0, le=1e9)]
 
 

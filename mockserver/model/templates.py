@@ -23,6 +23,7 @@ from typing import Any
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
 from mockserver.model.scenario_mistakes import Finding, Location, path_of
 
+# no braces inside: {{ {"a": 1} }} in a scripted JSON text is not a template
 _FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _METADATA = "metadata."
 _OUTPUTS = (
@@ -36,6 +37,7 @@ _OUTPUTS = (
 
 
 def _tool_output(prompt: Prompt) -> str:
+    # the newest one: after parallel calls an answer usually speaks of what came back last
     return next((item_text(item) for item in prompt.newest_first() if item.get("type") in _OUTPUTS), "")
 
 
