@@ -217,7 +217,7 @@ class ReplyScript(Document):
 
 # --- Lines -------------------------------------------------------------------------------------------------------
 
-# a year per token is more than any test waits; infinity could not be stored
+# about 30 years; infinity could not be stored
 Pace = Annotated[float, Strict(), Field(ge=0, le=1e9)]
 
 
