@@ -154,7 +154,8 @@ def known_scenario(doc: bytes) -> Scenario:
 
 def _line(value: dict[str, Any]) -> Line:
     when = value.get("when") or {}
-    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), conditions.compile_when(when))
+    tests = conditions.compile_when(when) if when else ()
+    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests)
 
 
 def _pacing(value: Mapping[str, float] | None) -> Pacing | None:
