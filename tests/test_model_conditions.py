@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from mockserver.model.conditions import CONDITIONS, compile_when, hold
-from mockserver.model.scenario_mistakes import Validator
+from mockserver.model.scenario_mistakes import DocumentValidator
 from mockserver.model.scenario_shape import When
 from mockserver.wire.errors import MockError
 from tests.prompts import ASKED, prompt, user
 
-JUDGE: Validator[When] = Validator(When)
+JUDGE: DocumentValidator[When] = DocumentValidator(When)
 
 
 def holds(when: dict, *items: dict, **request: Any) -> bool:

@@ -10,19 +10,19 @@ from pydantic import AfterValidator
 from mockserver.model.scenario_document import (
     Accepts,
     Count,
-    Document,
     Figure,
     Flag,
     FlagOrId,
     Object,
     OneOf,
+    ScriptObject,
     Text,
     TextMap,
     Whole,
     optional,
     reject,
 )
-from mockserver.model.scenario_mistakes import Validator
+from mockserver.model.scenario_mistakes import DocumentValidator
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from mockserver.model.scenario_mistakes import Validator
     ],
 )
 def test_types_are_strict_and_say_what_they_accept(type_: Any, taken: list, refused: list, accepts: str) -> None:
-    judge: Validator[Any] = Validator(type_)
+    judge: DocumentValidator[Any] = DocumentValidator(type_)
     for value in taken:
         assert judge.validate(value, "x") == value
     for value in refused:
@@ -49,13 +49,13 @@ def test_types_are_strict_and_say_what_they_accept(type_: Any, taken: list, refu
         assert found.message.startswith(f"'x' must be {accepts}, not ")
 
 
-class Thing(Document):
+class Thing(ScriptObject):
     name: Text = optional("a name")
     other: Text | None = optional("a text or nothing", alias="else")
 
 
 def test_what_is_optional_may_be_left_out_but_not_null_unless_its_type_says_so() -> None:
-    judge: Validator[Thing] = Validator(Thing)
+    judge: DocumentValidator[Thing] = DocumentValidator(Thing)
     assert judge.validate({"else": None}).model_fields_set == {"other"}
     assert [found.path for found in judge.find_mistakes({"name": None, "other": "x"})] == ["name", "other"]
 
@@ -65,6 +65,6 @@ def test_a_rule_may_report_several_places() -> None:
         reject([((0, "a"), "is {odd}"), ((1,), "is even")])
         return value
 
-    judge: Validator[Any] = Validator(Annotated[list[Any], AfterValidator(check)])
+    judge: DocumentValidator[Any] = DocumentValidator(Annotated[list[Any], AfterValidator(check)])
     found = judge.find_mistakes([{"a": 1}, 2], "x")
     assert [finding.message for finding in found] == ["'x[0].a' is {odd}.", "'x[1]' is even."]

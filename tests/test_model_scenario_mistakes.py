@@ -8,19 +8,19 @@ import pytest
 from pydantic import Strict
 
 from mockserver.model.scenario import find_mistakes
-from mockserver.model.scenario_document import Count, Document, Text
-from mockserver.model.scenario_mistakes import Validator, joined, near, shown
+from mockserver.model.scenario_document import Count, ScriptObject, Text
+from mockserver.model.scenario_mistakes import DocumentValidator, joined, near, shown
 from mockserver.wire.errors import MockError
 from tests.scenario_mistakes import GRAMMAR, SHAPES, Wrong
 
 Strings = Annotated[list[Text], Strict()]
 
 
-class Inner(Document):
+class Inner(ScriptObject):
     b: Text
 
 
-class Some(Document):
+class Some(ScriptObject):
     a: Count
     b: Strings
     d: Inner
@@ -34,7 +34,7 @@ def test_a_mistake_is_named_once_with_its_place(wrong: Wrong) -> None:
 
 
 def test_every_mistake_is_found() -> None:
-    judge: Validator[Some] = Validator(Some)
+    judge: DocumentValidator[Some] = DocumentValidator(Some)
     value = {"b": [1, "x", 2], "c": 1, "d": {"zz": 1}}
     found = [finding.path for finding in judge.find_mistakes(value, "top")]
     assert found == ["top.b[0]", "top.b[2]", "top.c", "top.d.zz", "top.d.b", "top.a"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mockserver.model.conditions import CONDITIONS
-from mockserver.model.scenario_document import Document
+from mockserver.model.scenario_document import ScriptObject
 from mockserver.model.scenario_shape import FORMS, LineScript, ReplyScript, When
 
 
-def members(model: type[Document]) -> list[str]:
+def members(model: type[ScriptObject]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WrapValidator, model_validator
 
-from mockserver.model.scenario_document import Accepts, Count, Document, Figure, Text, optional, reject
+from mockserver.model.scenario_document import Accepts, Count, Figure, ScriptObject, Text, optional, reject
 from mockserver.model.scenario_mistakes import shown
 from mockserver.model.scenario_shape import ErrorReply, When
 
@@ -31,20 +31,20 @@ def _check(holds: Callable[[Any], bool]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Path = Annotated[Text, _check(lambda path: path[:1] in ("/", "*")), Accepts("a path that begins with /")]
-Method = Annotated[Text, _check(lambda word: word.upper() in METHODS), Accepts("one of " + ", ".join(METHODS))]
+CallPath = Annotated[Text, _check(lambda path: path[:1] in ("/", "*")), Accepts("a path that begins with /")]
+CallMethod = Annotated[Text, _check(lambda word: word.upper() in METHODS), Accepts("one of " + ", ".join(METHODS))]
 Chance = Annotated[float, Strict(), Field(ge=0, le=1), Accepts("a number from 0 to 1")]
 
 
 class FaultWhen(When):
     """Conditions on the call, and those on the turn, which are those of a scenario's line."""
 
-    path: Path = optional("the call's path; * stands for any text")
-    method: Method = optional("the call's method")
+    path: CallPath = optional("the call's path; * stands for any text")
+    method: CallMethod = optional("the call's method")
     probability: Chance = optional("how often it acts where all else holds; drawn from the seed")
 
 
-class Place(Document):
+class Place(ScriptObject):
     """Where in an answer a fault acts."""
 
     event: Annotated[Text, Accepts("a type of event")] = optional("the type of event")
@@ -90,7 +90,7 @@ CloseCode = Annotated[
 ]
 
 
-class RateLimit(Document):
+class RateLimit(ScriptObject):
     """Buckets that calls are counted in."""
 
     requests_per_minute: Count = optional("how many requests")
@@ -103,7 +103,7 @@ class RateLimit(Document):
         return self
 
 
-class Do(Document):
+class Do(ScriptObject):
     """What a fault does: exactly one of these, or its bare name."""
 
     error: Annotated[ErrorReply, BeforeValidator(_spell_error)] = optional("answers with an error")
@@ -129,7 +129,7 @@ _PLACED = ("cut", "stall", "malformed", "drop_event", "close_socket")
 _WHOLE_EVENTS = ("malformed", "drop_event")
 
 
-class FaultDocument(Document):
+class FaultDocument(ScriptObject):
     """One fault of a list; `used` is what a listing says, so that a list which is given back counts on."""
 
     do: Annotated[Do, BeforeValidator(_spell_kind)] = optional(f"one of {', '.join(KINDS)}")

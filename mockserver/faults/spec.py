@@ -25,7 +25,7 @@ import orjson
 from mockserver.control.effects import At
 from mockserver.model.conditions import Tests, compile_when, hold
 from mockserver.model.prompt import Prompt
-from mockserver.model.scenario_mistakes import Validator, shown
+from mockserver.model.scenario_mistakes import DocumentValidator, shown
 from mockserver.wire.errors import MockError
 from mockserver.wire.named_errors import MODEL
 
@@ -92,8 +92,8 @@ _CALL_TESTS: Mapping[str, Callable[[Any], CallTest]] = {"path": _path_test, "met
 _CALL_CONDITIONS = ("path", "method", "probability")
 _OF_TURNS = ("lock_conversation", "expire")
 _LIMITS = {"requests_per_minute": "requests", "tokens_per_minute": "tokens"}
-_FAULT: Validator[FaultDocument] = Validator("mockserver.faults.schema:FaultDocument")
-_FAULTS: Validator[list[FaultDocument]] = Validator("mockserver.faults.schema:FaultList")
+_FAULT: DocumentValidator[FaultDocument] = DocumentValidator("mockserver.faults.schema:FaultDocument")
+_FAULTS: DocumentValidator[list[FaultDocument]] = DocumentValidator("mockserver.faults.schema:FaultList")
 
 
 def parse_faults(value: Any, where: str = "faults") -> list[Fault]:

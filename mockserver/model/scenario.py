@@ -24,7 +24,7 @@ import orjson
 from mockserver.model import conditions, templates
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.scenario_items import cues, output_items
-from mockserver.model.scenario_mistakes import Finding, Location, Validator, in_order
+from mockserver.model.scenario_mistakes import DocumentValidator, Location, PathMistake, in_order
 from mockserver.model.seeded import default_text, message_item, reasoning_item, text_part, thinking_tokens
 from mockserver.settings import Pacing
 from mockserver.wire.encoding import json_compact, stored_json
@@ -77,8 +77,8 @@ class Line:
 
 # orjson writes 254 levels at most. A line is stored inside other objects, and a snapshot puts more around it.
 DEEPEST = 200
-_SCENARIO: Validator[Any] = Validator("mockserver.model.scenario_shape:ScenarioFile")
-_LINES: Validator[Any] = Validator("mockserver.model.scenario_shape:Lines")
+_SCENARIO: DocumentValidator[Any] = DocumentValidator("mockserver.model.scenario_shape:ScenarioFile")
+_LINES: DocumentValidator[Any] = DocumentValidator("mockserver.model.scenario_shape:Lines")
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
 
 
@@ -90,10 +90,10 @@ class Scenario:
     seed: int | None = None
 
 
-def find_mistakes(value: Any) -> list[Finding]:
+def find_mistakes(value: Any) -> list[PathMistake]:
     """Return every mistake in a scenario `{"seed": …, "lines": […]}`, in its order."""
     if _too_deep(value):
-        return [Finding((), "", "A scenario can't be nested deeper than 200 levels.")]
+        return [PathMistake((), "", "A scenario can't be nested deeper than 200 levels.")]
     lines = value.get("lines") if isinstance(value, dict) else None
     found = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
     return in_order(found, value)
@@ -110,7 +110,7 @@ def _too_deep(value: Any) -> bool:
     return False
 
 
-def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[Finding]:
+def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
     for number, line in enumerate(lines if isinstance(lines, list) else ()):
         if isinstance(line, dict):
             yield from templates.find_mistakes(line.get("reply"), (*location, number, "reply"), where)
@@ -118,8 +118,8 @@ def _template_mistakes(lines: Any, location: Location, where: str = "") -> Itera
 
 def parse_scenario(value: Any) -> Scenario:
     """Return a scenario; raises MockError whose `param` is the path of the first mistake."""
-    for finding in find_mistakes(value):
-        raise finding.error()
+    for mistake in find_mistakes(value):
+        raise mistake.error()
     return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
 
 
@@ -128,8 +128,8 @@ def parse_lines(value: Any, where: str = "lines") -> list[Line]:
     if _too_deep(value):
         raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
     _LINES.validate(value, where)
-    for finding in _template_mistakes(value, (), where):
-        raise finding.error()
+    for mistake in _template_mistakes(value, (), where):
+        raise mistake.error()
     return [_line(line) for line in value]
 
 

@@ -1,4 +1,4 @@
-"""The building blocks of what a test author writes: `Document`, the types of its members, rules between them.
+"""The building blocks of what a test author writes: `ScriptObject`, the types of its members, rules between them.
 
 What is `optional` may be left out but not null, unless its type says so: pydantic does not validate a default, and
 `model_fields_set` says what was given. So a null that stands for nothing by mistake is reported.
@@ -18,7 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 from mockserver.model.scenario_mistakes import Location
 
 
-class Document(BaseModel):
+class ScriptObject(BaseModel):
     """An object that a test author writes: an unknown key is a mistake, and null does not stand for what is left out.
 
     It is compiled when the first document is validated, so that a server without scenarios and faults pays nothing.
@@ -63,7 +63,7 @@ Count = Annotated[int, Strict(), Field(ge=1)]
 Figure = Annotated[int, Strict(), Field(ge=0)]
 Object = Annotated[dict[Text, Any], Strict()]
 TextMap = Annotated[dict[Text, Text], Strict()]
-List = Annotated[list[Any], Strict()]
+AnyList = Annotated[list[Any], Strict()]
 FlagOrId = Annotated[Flag | Text, Accepts("true, false or an id")]
 
 

@@ -56,7 +56,7 @@ def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Lo
             yield ("output", number, "status"), "is incomplete only where the reply says incomplete or failed"
 
 
-Mistake = tuple[int, str, str]  # the item's place, the member, what is wrong with it
+ItemMistake = tuple[int, str, str]  # the item's place, the member, what is wrong with it
 
 
 def _given(item: Item, key: str) -> str | None:
@@ -65,7 +65,7 @@ def _given(item: Item, key: str) -> str | None:
     return None if not value or templated(value) else str(value)
 
 
-def _same_ids(items: Sequence[Item]) -> Iterator[Mistake]:
+def _same_ids(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """No two items of a response have the same id. Spec: R1.36, S9."""
     seen: set[str] = set()
     for number, item in enumerate(items):
@@ -75,7 +75,7 @@ def _same_ids(items: Sequence[Item]) -> Iterator[Mistake]:
         seen |= {id} if id else set()
 
 
-def _answers(items: Sequence[Item]) -> Iterator[Mistake]:
+def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """An answer stands behind the one call that it answers, and is of its type. Spec: R1.34, S9."""
     calls: dict[str, str] = {}
     answered: set[str] = set()
@@ -108,13 +108,13 @@ def _names(items: Sequence[Item]) -> set[str]:
     return {name for item in calls if (name := _given(item, _NAMED_BY.get(item["type"], "call_id")))}
 
 
-def _statuses(items: Sequence[Item]) -> Iterator[Mistake]:
+def _statuses(items: Sequence[Item]) -> Iterator[ItemMistake]:
     for number, item in enumerate(items):
         if item.get("status") in _UNDER_WAY:
             yield number, "status", f"can't be {item['status']} when the turn is over"
 
 
-def _outcomes(items: Sequence[Item]) -> Iterator[Mistake]:
+def _outcomes(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """What failed has no result, and says that it failed."""
     for number, item in enumerate(items):
         kind = item.get("type", "message")
@@ -128,7 +128,7 @@ def _outcomes(items: Sequence[Item]) -> Iterator[Mistake]:
             yield number, "status", "can't be failed without an error"
 
 
-def _searches(items: Sequence[Item]) -> Iterator[Mistake]:
+def _searches(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """A search that the server runs has no call id. Spec: I8."""
     for number, item in enumerate(items):
         ours = str(item.get("type")).startswith("tool_search_") and item.get("execution") in (None, "server")

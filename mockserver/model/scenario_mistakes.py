@@ -69,7 +69,7 @@ def near(word: Any, known: Iterable[str]) -> str:
 # --- Mistakes --------------------------------------------------------------------------------------------------------
 
 
-class Finding(NamedTuple):
+class PathMistake(NamedTuple):
     """One mistake: its location in the document, as steps and as a path, and a sentence about it."""
 
     location: Location
@@ -88,12 +88,12 @@ def path_of(location: Location, where: str = "") -> str:
     return where
 
 
-def in_order(findings: Iterable[Finding], value: Any) -> list[Finding]:
+def in_order(mistakes: Iterable[PathMistake], value: Any) -> list[PathMistake]:
     """Sort mistakes by their place in the document; a missing member comes after those that are there."""
 
-    def rank(finding: Finding) -> list[int]:
+    def rank(mistake: PathMistake) -> list[int]:
         ranks, inner = [], value
-        for step in finding.location:
+        for step in mistake.location:
             keys = list(inner) if isinstance(inner, dict) else []
             ranks.append(step if isinstance(step, int) else keys.index(step) if step in keys else len(keys))
             try:
@@ -102,13 +102,13 @@ def in_order(findings: Iterable[Finding], value: Any) -> list[Finding]:
                 inner = None
         return ranks
 
-    return sorted(findings, key=rank)
+    return sorted(mistakes, key=rank)
 
 
 # --- Validation ------------------------------------------------------------------------------------------------------
 
 
-class Validator(Generic[T]):
+class DocumentValidator(Generic[T]):
     """One type of document, or where to import it from (`module:name`); imported and compiled when first needed."""
 
     def __init__(self, source: Any) -> None:
@@ -129,18 +129,18 @@ class Validator(Generic[T]):
         except ValidationError as failure:
             self._refuse(failure, value, where)
 
-    def find_mistakes(self, value: Any, where: str = "") -> list[Finding]:
+    def find_mistakes(self, value: Any, where: str = "") -> list[PathMistake]:
         """Return every mistake of a document."""
         try:
             self._adapter.validate_python(value)
         except ValidationError as failure:
-            return in_order(self._findings(failure, where), value)
+            return in_order(self._mistakes(failure, where), value)
         return []
 
     def _refuse(self, failure: ValidationError, value: Any, where: str) -> NoReturn:
-        raise in_order(self._findings(failure, where), value)[0].error() from None
+        raise in_order(self._mistakes(failure, where), value)[0].error() from None
 
-    def _findings(self, error: ValidationError, where: str) -> Iterator[Finding]:
+    def _mistakes(self, error: ValidationError, where: str) -> Iterator[PathMistake]:
         tree = _Tree(self._adapter.core_schema)
         for details in error.errors(include_url=False):
             kind, location = details["type"], details["loc"]
@@ -154,8 +154,8 @@ class Validator(Generic[T]):
                 steps += _tag_of(node, details["input"]) if kind in _OF_TAGS else ()
             parent, path = path_of(steps[:-1], where), path_of(steps, where)
             key = steps[-1] if steps else ""
-            failure = _Failure(path, parent, key, node, details["input"], details.get("ctx", {}))
-            yield Finding(steps, path, _SENTENCES.get(kind, _say_accepted)(failure))
+            failure = _Cause(path, parent, key, node, details["input"], details.get("ctx", {}))
+            yield PathMistake(steps, path, _SENTENCES.get(kind, _say_accepted)(failure))
 
 
 class _Tree:
@@ -206,7 +206,7 @@ def _members(schema: Schema) -> dict[str, Schema]:
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
-class _Failure(NamedTuple):
+class _Cause(NamedTuple):
     """What pydantic found at the path of a `key` in its `parent`: `schema` should stand there, `value` does.
 
     `context` is pydantic's own.
@@ -251,22 +251,22 @@ _ACCEPTED: Mapping[str, Callable[[Schema], str]] = {
 }
 
 
-def _say_accepted(failure: _Failure) -> str:
+def _say_accepted(failure: _Cause) -> str:
     hint = ""
     if failure.schema["type"] == "literal" and len(failure.schema["expected"]) > MANY:
         hint = near(failure.value, failure.schema["expected"])
     return f"'{failure.path}' must be {_accepted(failure.schema)}, not {shown(failure.value)}.{hint}"
 
 
-def _say_unknown_key(failure: _Failure) -> str:
+def _say_unknown_key(failure: _Cause) -> str:
     return f"Unknown key '{failure.key}' in '{failure.parent}'.{near(failure.key, _members(failure.schema))}"
 
 
-def _say_missing(failure: _Failure) -> str:
+def _say_missing(failure: _Cause) -> str:
     return f"'{failure.parent}' has no {failure.key}."
 
 
-def _say_tag(failure: _Failure) -> str:
+def _say_tag(failure: _Cause) -> str:
     """A union by the kind of the value takes no such value; one by a member takes no such member."""
     key = _key_of(failure.schema)
     if key is None or not isinstance(failure.value, dict):
@@ -290,29 +290,29 @@ def _tag_of(schema: Schema, value: Any) -> Location:
     return (key,) if key is not None and isinstance(value, dict) else ()
 
 
-def _say_pattern(failure: _Failure) -> str:
+def _say_pattern(failure: _Cause) -> str:
     prefix = failure.schema.get("metadata", {}).get("prefix")
     begins = f"begin with '{prefix}' and " if prefix else ""
     return f"'{failure.path}' must {begins}have only letters, digits, _ and -, not {shown(failure.value)}."
 
 
-def _say_members(failure: _Failure) -> str:
+def _say_members(failure: _Cause) -> str:
     least, most = failure.schema.get("min_length", 0), failure.schema.get("max_length")
     bounds = f"from {least}" + (f" to {most}" if most is not None else "")
     return f"'{failure.path}' must have {bounds} members, not {len(failure.value)}."
 
 
-def _say_rule(failure: _Failure) -> str:
+def _say_rule(failure: _Cause) -> str:
     return f"'{failure.path}' {failure.context['words']}."
 
 
-def _say_breach(failure: _Failure) -> str:
+def _say_breach(failure: _Cause) -> str:
     """A rule of the API's own between members, in the API's own words."""
     error = failure.context["error"]
     return str(error.complain(failure.path)) if isinstance(error, Breach) else f"'{failure.path}': {error}."
 
 
-_SENTENCES: Mapping[str, Callable[[_Failure], str]] = {
+_SENTENCES: Mapping[str, Callable[[_Cause], str]] = {
     "missing": _say_missing,
     "extra_forbidden": _say_unknown_key,
     "union_tag_invalid": _say_tag,

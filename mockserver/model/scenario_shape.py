@@ -19,14 +19,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, Strict, WithJsonSchema, model_validator
 
 from mockserver.model.scenario_document import (
+    AnyList,
     Count,
-    Document,
     Figure,
     Flag,
     FlagOrId,
-    List,
     Object,
     OneOf,
+    ScriptObject,
     Text,
     TextMap,
     Whole,
@@ -55,7 +55,7 @@ def _check_pattern(pattern: str) -> str:
     return pattern
 
 
-class ToolOutput(Document):
+class ToolOutput(ScriptObject):
     """An output of a tool that the model has not answered yet."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
@@ -70,15 +70,17 @@ class ToolOutput(Document):
         return self
 
 
-Pattern = Annotated[Text, AfterValidator(_check_pattern), WithJsonSchema({"type": "string", "format": "regex"})]
+RegularExpression = Annotated[
+    Text, AfterValidator(_check_pattern), WithJsonSchema({"type": "string", "format": "regex"})
+]
 
 
-class When(Document):
+class When(ScriptObject):
     """Conditions on a prompt; all that are given must hold."""
 
     model: Text = optional("the model's name, or the name that it is an alias of")
     input_contains: Text = optional("a part of what the user said since the model last spoke")
-    input_matches: Pattern = optional("a regular expression found in what the user said since then")
+    input_matches: RegularExpression = optional("a regular expression found in what the user said since then")
     input_equals: Text = optional("all that the user said since then")
     instructions_contains: Text = optional("a part of the instructions")
     context_contains: Text = optional("a part of what the model sees, except instructions")
@@ -101,7 +103,7 @@ class When(Document):
 _GIVEN: list[Any] = [{"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in ("code", "status")]
 
 
-class ErrorReply(Document):
+class ErrorReply(ScriptObject):
     """The HTTP error that a request fails with."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": _GIVEN})
@@ -120,27 +122,27 @@ class ErrorReply(Document):
         return self
 
 
-class Failure(Document):
+class FailedReply(ScriptObject):
     """The error of a turn that starts and fails."""
 
     code: Text = optional("server_error, when it is left out")
     message: Text = optional("what went wrong")
 
 
-class InputDetails(Document):
+class InputDetails(ScriptObject):
     """Figures of the input's tokens."""
 
     cache_write_tokens: Figure = optional("tokens written to the prompt cache")
     cached_tokens: Figure = optional("tokens read from the prompt cache")
 
 
-class OutputDetails(Document):
+class OutputDetails(ScriptObject):
     """Figures of the output's tokens."""
 
     reasoning_tokens: Figure = optional("tokens of reasoning")
 
 
-class Usage(Document):
+class Usage(ScriptObject):
     """Figures that stand in place of those that are counted."""
 
     input_tokens: Figure = optional("tokens of the input")
@@ -150,10 +152,10 @@ class Usage(Document):
     total_tokens: Figure = optional("all tokens")
 
 
-class ResponseMembers(Document):
+class ResponseMembers(ScriptObject):
     """What is laid over the finished Response: what only a real backend finds out. Spec: O1."""
 
-    input_transformations: List = optional("how the service changed the input")
+    input_transformations: AnyList = optional("how the service changed the input")
     moderation: Object = optional("what moderation found")
     prompt: Object = optional("the prompt template in the answer")
     prompt_cache_diagnostics: Object = optional("why the prompt cache was missed")
@@ -185,7 +187,7 @@ _ONE_FORM: dict[str, Any] = {
 }
 
 
-class ReplyScript(Document):
+class ReplyScript(ScriptObject):
     """What a line answers: one of text, output, refusal, json, error, failed, incomplete, and more about it."""
 
     model_config = ConfigDict(json_schema_extra=_ONE_FORM)
@@ -196,7 +198,7 @@ class ReplyScript(Document):
     # "json" is a method of pydantic's models, so the member needs another name here
     value: Any = optional("a value for structured output", alias="json")
     error: ErrorReply = optional("the request fails with this HTTP error")
-    failed: Failure = optional("the turn starts and fails")
+    failed: FailedReply = optional("the turn starts and fails")
     incomplete: Annotated[str, OneOf(REASONS)] = optional("the turn is cut short, for this reason")
     reasoning: Text = optional("the summary of a reasoning item that stands first")
     usage: Usage = optional("figures in place of counted ones")
@@ -222,14 +224,14 @@ class ReplyScript(Document):
 Pace = Annotated[float, Strict(), Field(ge=0, le=1e9)]
 
 
-class PacingScript(Document):
+class PacingScript(ScriptObject):
     """How fast the answer is streamed."""
 
     first_token: Pace = optional("seconds until the first token")
     tokens_per_second: Pace = optional("0 sends all at once")
 
 
-class LineScript(Document):
+class LineScript(ScriptObject):
     """One line: when it answers, and what it replies."""
 
     reply: ReplyScript = Field(description="what the line answers")
@@ -241,7 +243,7 @@ class LineScript(Document):
 Lines = Annotated[list[LineScript], Strict()]
 
 
-class ScenarioFile(Document):
+class ScenarioFile(ScriptObject):
     """A scenario of understudy: scripted answers to requests."""
 
     lines: Lines = Field(description="the first line whose `when` holds answers")

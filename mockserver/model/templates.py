@@ -21,7 +21,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
-from mockserver.model.scenario_mistakes import Finding, Location, path_of
+from mockserver.model.scenario_mistakes import Location, PathMistake, path_of
 
 # no braces inside: {{ {"a": 1} }} in a scripted JSON text is not a template
 _FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -50,12 +50,12 @@ _NAMES: Mapping[str, Callable[[Prompt], str]] = {
 }
 
 
-def find_mistakes(value: Any, location: Location, where: str = "") -> Iterator[Finding]:
+def find_mistakes(value: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
     """Yield each unknown name in the strings of a JSON value; `location` is the value's, in a document at `where`."""
     if isinstance(value, str):
         for name in _FIELD.findall(value):
             if name not in _NAMES and not (name.startswith(_METADATA) and len(name) > len(_METADATA)):
-                yield Finding(location, path_of(location, where), _unknown(name))
+                yield PathMistake(location, path_of(location, where), _unknown(name))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from find_mistakes(inner, (*location, key), where)
