@@ -12,7 +12,7 @@ from mockserver.model.scenario_shape import When
 from mockserver.wire.errors import MockError
 from tests.prompts import ASKED, prompt, user
 
-JUDGE: DocumentValidator[When] = DocumentValidator(When)
+JUDGE: DocumentValidator[When] = DocumentValidator(lambda: When)
 
 
 def holds(when: dict, *items: dict, **request: Any) -> bool:

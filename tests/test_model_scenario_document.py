@@ -41,7 +41,7 @@ from mockserver.model.scenario_mistakes import DocumentValidator
     ],
 )
 def test_types_are_strict_and_say_what_they_accept(type_: Any, taken: list, refused: list, accepts: str) -> None:
-    judge: DocumentValidator[Any] = DocumentValidator(type_)
+    judge: DocumentValidator[Any] = DocumentValidator(lambda: type_)
     for value in taken:
         assert judge.validate(value, "x") == value
     for value in refused:
@@ -55,7 +55,7 @@ class Thing(ScriptObject):
 
 
 def test_what_is_optional_may_be_left_out_but_not_null_unless_its_type_says_so() -> None:
-    judge: DocumentValidator[Thing] = DocumentValidator(Thing)
+    judge: DocumentValidator[Thing] = DocumentValidator(lambda: Thing)
     assert judge.validate({"else": None}).model_fields_set == {"other"}
     assert [found.path for found in judge.find_mistakes({"name": None, "other": "x"})] == ["name", "other"]
 
@@ -65,6 +65,6 @@ def test_a_rule_may_report_several_places() -> None:
         reject([((0, "a"), "is {odd}"), ((1,), "is even")])
         return value
 
-    judge: DocumentValidator[Any] = DocumentValidator(Annotated[list[Any], AfterValidator(check)])
+    judge: DocumentValidator[Any] = DocumentValidator(lambda: Annotated[list[Any], AfterValidator(check)])
     found = judge.find_mistakes([{"a": 1}, 2], "x")
     assert [finding.message for finding in found] == ["'x[0].a' is {odd}.", "'x[1]' is even."]

@@ -34,7 +34,7 @@ def test_a_mistake_is_named_once_with_its_place(wrong: Wrong) -> None:
 
 
 def test_every_mistake_is_found() -> None:
-    judge: DocumentValidator[Some] = DocumentValidator(Some)
+    judge: DocumentValidator[Some] = DocumentValidator(lambda: Some)
     value = {"b": [1, "x", 2], "c": 1, "d": {"zz": 1}}
     found = [finding.path for finding in judge.find_mistakes(value, "top")]
     assert found == ["top.b[0]", "top.b[2]", "top.c", "top.d.zz", "top.d.b", "top.a"]

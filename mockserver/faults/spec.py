@@ -92,8 +92,23 @@ _CALL_TESTS: Mapping[str, Callable[[Any], CallTest]] = {"path": _path_test, "met
 _CALL_CONDITIONS = ("path", "method", "probability")
 _OF_TURNS = ("lock_conversation", "expire")
 _LIMITS = {"requests_per_minute": "requests", "tokens_per_minute": "tokens"}
-_FAULT: DocumentValidator[FaultDocument] = DocumentValidator("mockserver.faults.schema:FaultDocument")
-_FAULTS: DocumentValidator[list[FaultDocument]] = DocumentValidator("mockserver.faults.schema:FaultList")
+
+
+# The models are imported with the first fault: it takes 25 ms, which a server without faults need not pay.
+def _load_fault() -> Any:
+    from mockserver.faults.schema import FaultDocument
+
+    return FaultDocument
+
+
+def _load_faults() -> Any:
+    from mockserver.faults.schema import FaultList
+
+    return FaultList
+
+
+_FAULT: DocumentValidator[FaultDocument] = DocumentValidator(_load_fault)
+_FAULTS: DocumentValidator[list[FaultDocument]] = DocumentValidator(_load_faults)
 
 
 def parse_faults(value: Any, where: str = "faults") -> list[Fault]:

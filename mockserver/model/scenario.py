@@ -77,8 +77,23 @@ class Line:
 
 # orjson writes 254 levels at most. A line is stored inside other objects, and a snapshot puts more around it.
 DEEPEST = 200
-_SCENARIO: DocumentValidator[Any] = DocumentValidator("mockserver.model.scenario_shape:ScenarioFile")
-_LINES: DocumentValidator[Any] = DocumentValidator("mockserver.model.scenario_shape:Lines")
+
+
+# The models are imported with the first document: it takes 25 ms, which a server without scenarios need not pay.
+def _load_scenario() -> Any:
+    from mockserver.model.scenario_shape import ScenarioFile
+
+    return ScenarioFile
+
+
+def _load_lines() -> Any:
+    from mockserver.model.scenario_shape import Lines
+
+    return Lines
+
+
+_SCENARIO: DocumentValidator[Any] = DocumentValidator(_load_scenario)
+_LINES: DocumentValidator[Any] = DocumentValidator(_load_lines)
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from importlib import import_module
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -109,18 +108,14 @@ def in_order(mistakes: Iterable[PathMistake], value: Any) -> list[PathMistake]:
 
 
 class DocumentValidator(Generic[T]):
-    """One type of document, or where to import it from (`module:name`); imported and compiled when first needed."""
+    """One type of document; `load` returns it, is called when the first document comes, and may import it."""
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
-        source = self._source
-        if isinstance(source, str):
-            module, _, name = source.partition(":")
-            source = getattr(import_module(module), name)
-        return TypeAdapter(source)
+        return TypeAdapter(self._load())
 
     def validate(self, value: Any, where: str = "") -> T:
         """Return a document as its type; raises MockError for its first mistake, whose path begins with `where`."""
