@@ -10,22 +10,21 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from mockserver.control import effects
-from mockserver.control.effects import FOREVER, Act, Cut, Effect, Garble
-from mockserver.control.journal import CLOSED, CUT, DELIVERED, DISCONNECTED, Exchange, telling
+from mockserver.control.journal import Call
 from mockserver.core import steering
 from mockserver.core.admission import known_model
 from mockserver.core.lanes import Lanes, Start
 from mockserver.core.steering import Steer
-from mockserver.core.turn import Emit, Step, Turn, Wait
+from mockserver.delivery.player import DELIVERED, KeepAlive, Player
+from mockserver.delivery.schedule import FOREVER, Emit, Malformed, Step, duration, events_in
 from mockserver.engine import Engine
 from mockserver.faults.spec import Called
-from mockserver.logbook import Account
+from mockserver.logbook import ExchangeRecorder
+from mockserver.pipeline import Delivery
 from mockserver.store.layered import Nearby
 from mockserver.wire import echo, events, frames
 from mockserver.wire.encoding import json_compact
@@ -49,46 +48,69 @@ class Say(NamedTuple):
     frames: list[Event]
 
 
-@dataclass(eq=False, slots=True)
 class Playback:
-    """A turn on its way over its lane: `steps` up to `at` were handed out, the next event has `number`.
+    """A turn on its way over its lane, and the listener of its player.
 
-    `told` counts the events about steering among those before: they share the counter of the turn. Spec: X6.
+    `number` is the sequence number of its next event. `told` counts the events about steering among those before: they
+    share the counter of the turn. Spec: X6.
     """
 
-    lane: Lane
-    turn: Turn
-    request: dict[str, Any]
-    steps: list[Act]
-    running: bool
-    account: Account
-    at: int = 0
-    number: int = 0
-    told: int = 0
-    steers: list[Steer] = field(default_factory=list)
-    woken: bool = False
+    def __init__(
+        self,
+        connection: Connection,
+        lane: Lane,
+        request: dict[str, Any],
+        delivery: Delivery,
+        recorder: ExchangeRecorder,
+    ) -> None:
+        self._connection = connection
+        self.lane, self.request, self.recorder = lane, request, recorder
+        self.turn, self.running = delivery.turn, delivery.running
+        self.player = Player(delivery.steps, self)
+        self.told = 0
+        self.steers: list[Steer] = []
+        self.woken = False
 
     @property
-    def instant(self) -> bool:
-        """Whether what is left of it takes no time."""
-        return not any(isinstance(step, Wait) for step in self.steps[self.at :])
+    def number(self) -> int:
+        """The sequence number of its next event, those about steering counted."""
+        return self.player.number + self.told
 
     def take_number(self) -> int:
         """Return the number of an event that is told beside the turn's own."""
         self.told += 1
-        self.number += 1
         return self.number - 1
+
+    def emit(self, events: int) -> None:
+        """Count events that are written now."""
+        self.recorder.exchange.events += events
+
+    def finish_turn(self) -> None:
+        """Write the turn, whose last events leave now."""
+        self._connection.commit(self)
+
+    def end(self, how: str) -> None:
+        """Record how the delivery ended; unless it was whole, the turn's client has left."""
+        if how != DELIVERED:
+            self._connection.abandon(self)
+        self.recorder.end(how)
+        if how == DELIVERED:
+            self._connection.remember(self)
+
+    def interruption(self, number: int) -> list[Event] | None:
+        """Return how the stream goes on, whose next event would have `number`; None where nothing changes it."""
+        return self._connection.interruption(self, number)
 
 
 Out = Say | Playback
 
 
 class Asked(NamedTuple):
-    """A frame that waits for its lane, its size in bytes, and its account in the journal."""
+    """A frame that waits for its lane, its size in bytes, and the recorder of its exchange."""
 
     frame: Frame
     size: int
-    account: Account
+    recorder: ExchangeRecorder
 
 
 class Ended(NamedTuple):
@@ -103,7 +125,7 @@ class Connection:
     """What one socket knows; `headers` are those of its handshake."""
 
     def __init__(self, engine: Engine, project: str, headers: Mapping[bytes, bytes] | None = None) -> None:
-        self._engine, self._project = engine.over_sockets(), project
+        self._engine, self._project = engine, project
         self._headers = headers or {}
         self._rules = engine.rules
         self._near = Nearby()
@@ -132,27 +154,29 @@ class Connection:
     def receive(self, data: bytes) -> list[Out]:
         """Take a frame in; returns what is to be said and played because of it."""
         lane: Lane = None
-        account: Account | None = None
+        recorder: ExchangeRecorder | None = None
         try:
             frame = frames.read(data)
             if frame["type"] != frames.CREATE:
                 return [_OTHERS[frame["type"]](self, frame)]
-            account = self._account(data)
+            recorder = self._record(data)
             lane = frames.lane_of(frame)
-            starts = self._lanes.submit(lane, Asked(frame, len(data), account))
+            starts = self._lanes.submit(lane, Asked(frame, len(data), recorder))
         except (APIError, MockError) as error:
-            return [self._refusal(error, lane, account or self._account(data))]
+            return [self._refusal(error, lane, recorder or self._record(data))]
         self._waiting_bytes += len(data)
         return self._started(starts)
 
-    def _account(self, body: bytes) -> Account:
-        """Begin the account of what a frame asks for: the same that a POST would."""
-        exchange = Exchange("POST", PATH, self._headers, body, transport="websocket")
-        return self._engine.logbook.account(exchange)
+    def _record(self, body: bytes) -> ExchangeRecorder:
+        """Begin to record what a frame wants: the same that a POST would."""
+        call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
+        recorder = self._engine.logbook.record(call)
+        recorder.project = self._project
+        return recorder
 
-    def _refusal(self, error: APIError | MockError, lane: Lane, account: Account) -> Say:
-        account.exchange.events, account.exchange.ended = 1, DELIVERED
-        account.answered(self._project, error.status, error)
+    def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> Say:
+        recorder.exchange.events, recorder.exchange.ended = 1, DELIVERED
+        recorder.answer(error.status, error)
         return Say([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
 
     def _started(self, starts: Iterable[Start]) -> list[Out]:
@@ -167,32 +191,31 @@ class Connection:
             except Exception as failure:
                 error = _as_error(failure)
                 self._missed(lane, asked.frame.get("previous_response_id"))
-                outs.append(self._refusal(error, lane, asked.account))
+                outs.append(self._refusal(error, lane, asked.recorder))
                 todo.extend(self._lanes.ended(lane))
         return outs
 
     def _begun(self, lane: Lane, asked: Asked) -> list[Out]:
-        account = asked.account
-        self._engine.hazards.strike_call(self._project, account.exchange, partial(_called, asked))
-        request = self._engine.judged_frame(asked.frame)
+        recorder = asked.recorder
+        self._engine.strike(recorder, partial(_called, asked))
+        request = self._engine.judge_frame(asked.frame)
         parent = request.get("previous_response_id")
         waiting_lane, steers = self._queued.get(parent or "", (None, []))
         if steers and waiting_lane == lane:
             request = steering.prepended(request, steers)
-            playback = self._answered(lane, request, account)
+            playback = self._answered(lane, request, recorder)
             del self._queued[parent or ""]
         else:
-            playback = self._answered(lane, request, account)
+            playback = self._answered(lane, request, recorder)
         return [*self._given_back(lane), playback]
 
-    def _answered(self, lane: Lane, request: dict[str, Any], account: Account) -> Playback:
+    def _answered(self, lane: Lane, request: dict[str, Any], recorder: ExchangeRecorder) -> Playback:
         """Have a request answered; the parent is captured before anything is said. Spec: R4.11."""
         if self._rules.zdr == "on":
             request = {**request, "store": False}
-        delivery = telling(account.exchange, self._engine.answer, self._project, request, self._near)
-        steps = _struck(delivery.steps, account.exchange.effects)
-        account.answered(self._project, 200)
-        playback = Playback(lane, delivery.turn, request, steps, delivery.running, account)
+        delivery = self._engine.respond(request, self._near, recorder)
+        recorder.answer(200)
+        playback = Playback(self, lane, request, delivery, recorder)
         self._near.hold(playback.turn.node.parent)
         self._active[delivery.id] = playback
         return playback
@@ -209,7 +232,8 @@ class Connection:
         if parent is not None and self._near.latest(place) == parent:
             self._near.evict(place)
 
-    def _remember(self, playback: Playback) -> None:
+    def remember(self, playback: Playback) -> None:
+        """Keep what can still be continued of a turn that is over. Spec: R4.6."""
         turn = playback.turn
         if turn.node.status in self._rules.chain_onto:
             self._near.keep(self._place(playback.lane), turn.id, None if turn.stored else turn.node)
@@ -222,33 +246,19 @@ class Connection:
 
     # --- Turns in time -----------------------------------------------------------------------------------------
 
-    def advance(self, playback: Playback) -> Act | None:
-        """Return what a turn does next, its events as frames, None when it is over.
-
-        Before its last events leave, the turn is written: whoever has read them finds it (read your writes).
-        """
-        if playback.at == len(playback.steps):
-            if playback.turn.id in self._active:  # a fault took its last events
-                self._commit(playback)
-            return None
-        step = playback.steps[playback.at]
-        playback.at += 1
-        if isinstance(step, Wait):
-            return step
-        if isinstance(step, Cut):
-            self._leave(playback, CUT if step.code is None else CLOSED)
-            return step
+    def advance(self, playback: Playback) -> Step | None:
+        """Return what a turn does next, its events as frames, None when it is over."""
         told = playback.told
-        events = [step.event] if isinstance(step, Garble) else step.events if isinstance(step, Emit) else []
-        playback.number += len(events)
-        playback.account.exchange.events += len(events)
-        if playback.at == len(playback.steps):
-            self._commit(playback)
-        if isinstance(step, Garble):
-            return Garble(self._framed(step.event, told, playback.lane))
+        step = playback.player.next()
+        if isinstance(step, Malformed):
+            return Malformed(self._framed(step.event, told, playback.lane))
+        if isinstance(step, KeepAlive):  # a socket has pings of its own
+            return self.advance(playback)
+        if not isinstance(step, Emit):
+            return step
         if playback.lane is None and not told and playback.turn.final["error"] is None:
             return step  # as it is
-        return Emit([self._framed(event, told, playback.lane) for event in events])
+        return Emit([self._framed(event, told, playback.lane) for event in step.events])
 
     def _framed(self, event: Event, told: int, lane: Lane) -> Event:
         if told:
@@ -257,18 +267,21 @@ class Connection:
             event = {**event, "error": frames.members(event["error"], self._rules.ws_null_members)}
         return frames.tagged(event, lane)
 
-    def _commit(self, playback: Playback) -> None:
+    def commit(self, playback: Playback) -> None:
+        """Write a turn that is over."""
         if playback.running:
-            telling(playback.account.exchange, self._engine.finish, self._project, playback.turn.id)
-        playback.account.end(DELIVERED)
-        del self._active[playback.turn.id]
-        self._remember(playback)
+            self._engine.finish(self._project, playback.turn.id, playback.recorder)
+        self._active.pop(playback.turn.id, None)
 
-    def waited(self, playback: Playback) -> None:
-        """Note that time has passed; a turn that the clock has ended waits no more."""
-        if self._engine.interrupted(self._project, playback.turn.id, playback.number) is not None:
-            rest = playback.steps[playback.at :]
-            playback.steps[playback.at :] = [step for step in rest if step == FOREVER or not isinstance(step, Wait)]
+    def abandon(self, playback: Playback) -> None:
+        """Note that the client of a turn is gone: it goes on, or is cancelled. Spec: R9.20."""
+        self._active.pop(playback.turn.id, None)
+        if playback.running:
+            self._engine.leave(self._project, playback.turn.id, playback.recorder)
+
+    def interruption(self, playback: Playback, number: int) -> list[Event] | None:
+        """Return how a turn goes on that has waited: one that the clock has ended waits no more."""
+        return self._engine.interruption(self._project, playback.turn.id, number)
 
     def finished(self, playback: Playback) -> list[Out]:
         """Return what follows a turn whose last events were sent: its successor, or what waited for its lane."""
@@ -286,15 +299,9 @@ class Connection:
         return [*outs, *self._started(self._lanes.ended(playback.lane))]
 
     def leave(self) -> None:
-        """Note that the client is gone: turns under way go on or are cancelled, the rest is forgotten. Spec: R9.20."""
+        """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""
         for playback in list(self._active.values()):
-            self._leave(playback, DISCONNECTED)
-
-    def _leave(self, playback: Playback, how: str) -> None:
-        del self._active[playback.turn.id]
-        if playback.running:
-            telling(playback.account.exchange, self._engine.leave, self._project, playback.turn.id)
-        playback.account.end(how)
+            playback.player.leave()
 
     # --- Steering ----------------------------------------------------------------------------------------------
 
@@ -338,31 +345,31 @@ class Connection:
 
     def _stop_early(self, playback: Playback) -> None:
         """Let a turn end at the next safe boundary, if one comes before its end."""
-        past = [event for step in playback.steps[: playback.at] if isinstance(step, Emit) for event in step.events]
-        ahead = [event for step in playback.steps[playback.at :] if isinstance(step, Emit) for event in step.events]
+        player = playback.player
+        past, ahead = events_in(player.steps[: player.position]), events_in(player.steps[player.position :])
         stop = steering.boundary(past, ahead)
         if stop is None:
             return
         kept = sum(event["type"] == "response.output_item.done" for event in [*past, *ahead[:stop]])
-        rest = _first(playback.steps[playback.at :], stop)
-        seconds = sum(step.seconds for step in rest if isinstance(step, Wait) and step != FOREVER)
-        stop_early = partial(self._engine.stop_early, self._project, playback.turn, playback.request)
-        turn = telling(playback.account.exchange, stop_early, kept, self._near, seconds)
-        playback.turn = turn
-        final = echo.without_billing(turn.final)
+        rest = _first(player.steps[player.position :], stop)
+        seconds = duration(step for step in rest if step != FOREVER)
+        playback.turn = self._engine.stop_early(
+            playback.turn, playback.request, kept, self._near, seconds, playback.recorder
+        )
+        final = echo.without_billing(playback.turn.final)
         terminal = events.lifecycle("response.incomplete", final, len(past) + stop)
-        playback.steps[playback.at :] = [*rest, Emit([terminal])]
         playback.woken = stop == 0
+        player.replace_rest([*rest, Emit([terminal])], at_once=playback.woken)
 
     def _successor(self, playback: Playback) -> Out:
         """Return the turn that goes on with what was submitted, or why there is none. Spec: R4.16 B."""
         id, lane = playback.turn.id, playback.lane
         request = steering.successor(playback.request, id, playback.steers)
-        account = self._account(json_compact(request))
+        recorder = self._record(json_compact(request))
         try:
-            return self._answered(lane, request, account)
+            return self._answered(lane, request, recorder)
         except Exception as failure:
-            self._refusal(_as_error(failure), lane, account)
+            self._refusal(_as_error(failure), lane, recorder)
             message = _as_error(failure).message
             self._missed(lane, id)
             return self._uncommitted(playback.steers, message, lane)
@@ -426,18 +433,9 @@ def _called(asked: Asked) -> Called:
     return Called("POST", PATH, "websocket", asked.size, model if isinstance(model, str) else MODEL)
 
 
-def _struck(steps: list[Step], struck: Sequence[Effect]) -> list[Act]:
-    """Return a delivery as faults leave it."""
-    if not struck:
-        return [*steps]
-    seconds = effects.delay(struck)
-    acts = effects.on_steps(steps, struck, lambda event: frames.text(event).encode())
-    return [Wait(seconds), *acts] if seconds else acts
-
-
-def _first(steps: list[Act], count: int) -> list[Act]:
+def _first(steps: Sequence[Step], count: int) -> list[Step]:
     """Return the beginning of a delivery: so many events, and the waiting between them."""
-    kept: list[Act] = []
+    kept: list[Step] = []
     for step in steps:
         if count == 0:
             break

@@ -1,62 +1,55 @@
 """The engine: one synchronous coordinator of store, clock, model and script; every call is one transaction.
 
-The edge calls it with bytes and plain values and gets bytes, events or an error back. Whatever raises here has
-written nothing, apart from time that has passed and a scripted line that was used.
+The edge calls it with a `Call` and gets an `Answer` back. Whatever raises here has written nothing, apart from time
+that has passed and a scripted line that was used. Every way in (HTTP, a socket, the in-process transport, the drivers,
+a plain `create_response`) records the call in the journal and lets faults strike it, for all of them come through here.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
+from threading import RLock
 from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control.journal import current
-from mockserver.core import background, compaction, conversations, lifecycle, pages, steering, truncation
-from mockserver.core.admission import Admission, admit, compact_window, known_model, measure
-from mockserver.core.cache import recall
-from mockserver.core.lineage import live_response, missing, note_use
-from mockserver.core.state import Change, Item, State
-from mockserver.core.turn import Emit, Step, Turn, Wait, complete_at, deliver, duration, plan, shown_events
+from mockserver.control.journal import Call
+from mockserver.core import background, lifecycle, steering
+from mockserver.core.admission import known_model
+from mockserver.core.state import Change
+from mockserver.core.turn import Turn
+from mockserver.delivery.answer import SSE, Answer, error_answer
+from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
+from mockserver.delivery.player import DELIVERED, POLL_S, Player
+from mockserver.delivery.schedule import Emit, Step, events_in
+from mockserver.endpoints import NO_PARTS, Parts, Table, endpoints, judge
+from mockserver.faults.spec import Called
 from mockserver.hazards import Hazards
 from mockserver.levers import Levers
-from mockserver.logbook import Logbook
-from mockserver.model.prompt import Answering, Prompt, Reply, respondent
-from mockserver.model.seeded import SeededModel, cap
-from mockserver.model.summary import compacting, summary_tokens
+from mockserver.logbook import ExchangeRecorder, Logbook
+from mockserver.model.prompt import Answering, respondent
+from mockserver.model.seeded import SeededModel
+from mockserver.pipeline import ENCODERS, Delivery, Pipeline
 from mockserver.scenarios import Scenarios
-from mockserver.settings import Pacing, Settings
+from mockserver.settings import Settings
 from mockserver.snapshot_file import start_of
 from mockserver.store.layered import Layered, Nearby
-from mockserver.store.view import Store, View, open_store
+from mockserver.store.view import Store, View
 from mockserver.transactions import Operation, Transactions
-from mockserver.wire import catalog, errors, frames, requests, resources
+from mockserver.wire import errors, frames
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event
-from mockserver.wire.query import ListQuery, RetrieveQuery
+from mockserver.wire.named_errors import MODEL
 
 DEFAULT_PROJECT = "default"
-
-
-class Delivery(NamedTuple):
-    """A turn on its way to the caller: a JSON body, or events in time. `running` turns are finished by delivery."""
-
-    id: str
-    model: str
-    steps: list[Step]
-    body: bytes | None
-    seconds: float
-    turn: Turn
-
-    @property
-    def running(self) -> bool:
-        """Whether the turn goes on after the request was answered."""
-        return self.seconds > 0
+SENTINELS = {"off": b"", "on": b"data: [DONE]\n\n"}  # switch `done_sentinel`. Spec: S2
+SILENCES = {"comment": 15.0, "off": math.inf}  # switch `keep_alive`: seconds. Spec: S4
 
 
 class Engine:
@@ -78,8 +71,11 @@ class Engine:
         self.store, self.rules = self._calls.store, self._calls.rules
         self.logbook, self.hazards = Logbook(self._calls), Hazards(self._calls)
         self.levers = Levers(self._calls, self.scenarios, self.logbook, self.hazards)
-
-    # --- callers -----------------------------------------------------------------------------------------------
+        self.pipeline = Pipeline(
+            self.scenarios, self.model, self.hazards, self.settings.pacing, retains=self.rules.zdr == "off"
+        )
+        self._table = Table(endpoints(self.pipeline.answer))
+        self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
         """Return the project of a caller: the key and `OpenAI-Project`, hashed, for keys are never written down.
@@ -94,310 +90,214 @@ class Engine:
             raise errors.incorrect_api_key(key)
         return _project_name(key, openai_project or "")
 
-    # --- responses ---------------------------------------------------------------------------------------------
+    def _project_of(self, call: Call) -> str:
+        headers = call.headers
+        key, name = headers.get(b"authorization"), headers.get(b"openai-project")
+        return self.project(
+            None if key is None else key.decode("latin-1"), None if name is None else name.decode("latin-1")
+        )
+
+    # --- calls over HTTP -----------------------------------------------------------------------------------------
+
+    def handle(self, call: Call, refused: APIError | MockError | None = None) -> Answer:
+        """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer."""
+        with self._lock:
+            recorder = self.logbook.record(call)
+            try:
+                result = self._perform(call, recorder, refused)
+            except (APIError, MockError) as error:
+                return self._finish_answer(error_answer(error), recorder)
+            if isinstance(result, Delivery):
+                return self._deliver(result, recorder)
+            if isinstance(result, Replay):
+                return self._replay(result, recorder)
+            return self._finish_answer(result, recorder)
 
     def create_response(self, project: str, body: bytes) -> Delivery:
-        """Create a response: judged, admitted, answered, written, and laid out for delivery. Spec: P1."""
-        return self.answer(project, self._judged(requests.create_response, body))
+        """Create a response: judged, admitted, answered, written, and laid out for delivery; raises APIError. Spec: P1.
 
-    def answer(self, project: str, request: dict[str, Any], near: Nearby | None = None) -> Delivery:
-        """Answer a judged request; `near` is what the socket it came over remembers. Spec: P1, R4.5."""
-        if self.rules.zdr == "on":
-            request = {**request, "store": False}
-        outcome = self._calls.write(project, lambda operation: self._answer(operation, request, near))
+        Whoever plays a `running` delivery calls `finish`, or `leave`, when it has ended.
+        """
+        call = Call(body=body, project=project)
+        with self._lock:
+            recorder = self.logbook.record(call)
+            try:
+                delivery = self._perform(call, recorder)
+            except (APIError, MockError) as error:
+                recorder.exchange.ended = DELIVERED
+                recorder.answer(error.status, error)
+                raise
+            assert isinstance(delivery, Delivery)
+            if delivery.body is None:
+                recorder.exchange.transport, recorder.exchange.events = "sse", len(events_in(delivery.steps))
+            recorder.exchange.ended = None if delivery.running else DELIVERED
+            recorder.answer(200)
+            return delivery
+
+    def _perform(
+        self, call: Call, recorder: ExchangeRecorder, refused: APIError | MockError | None = None
+    ) -> Answer | Delivery | Replay:
+        """Return what a call comes to; raises the error that answers it."""
+        project = call.project
+        if project is None:
+            project = self._project_of(call)
+        recorder.project = project
+        if refused is not None:
+            raise refused
+        if not self.store.idle(project):
+            self.strike(recorder, partial(call_info, call))
+        if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
+            return NO_BODY  # Spec: E100
+        endpoint, parts = self._table.find_endpoint(call.method, call.path)
+        request = endpoint.read(call, parts, self.rules)
+        if endpoint.writes:
+            result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
+        else:
+            result = endpoint.run(self._calls.reading(project, recorder), parts, request)
+        if isinstance(result, Delivery):
+            return result
+        if isinstance(result, APIError):
+            raise result
+        if isinstance(result, list):
+            return Replay(result, parts["id"])
+        return Answer(result if isinstance(result, bytes) else json_body(result))
+
+    def strike(self, recorder: ExchangeRecorder, call: Callable[[], Called], named: str | None = None) -> None:
+        """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
+        struck = self.hazards.strike_call(recorder.project, call, named=named)
+        if struck is not None:
+            recorder.add_faults(struck)
+            if struck.error is not None:
+                raise struck.error
+
+    def respond(self, request: dict[str, Any], near: Nearby, recorder: ExchangeRecorder) -> Delivery:
+        """Answer the judged request of a socket, which remembers what is `near`; raises the error that answers it.
+
+        Spec: P1, R4.5.
+        """
+        with self._lock:
+            outcome = self._calls.write(
+                recorder.project,
+                self.pipeline.answer,
+                NO_PARTS,
+                request,
+                near,
+                recorder=recorder,
+                transport="websocket",
+            )
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
 
-    def _judged(self, read: Callable[..., dict[str, Any]], body: Any) -> dict[str, Any]:
-        """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
-        try:
-            return read(body, unknown_keys=self.rules.unknown_body_key)
-        except APIError as error:
-            if error.code_switch is not None:
-                error.code = getattr(self.rules, error.code_switch)
-            raise
+    def judge_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
+        return judge(partial(frames.create, stream_field=self.rules.ws_stream_field), frame, self.rules)
 
-    def _answer(self, operation: Operation, request: dict[str, Any], near: Nearby | None) -> Delivery | APIError:
-        if near is not None:
-            near.meet(operation.ordinal)
-            operation.state = Layered(near, operation.state)
-        state, mint, now = operation.state, operation.mint, operation.now
-        template = request.get("prompt")
-        templated = template is not None and self.scenarios.templated(operation, template["id"])
-        admission = admit(state, request, self.rules, mint, now, templated=templated)
-        refusal = None if operation.idle else self._struck(operation, admission)
-        if refusal is not None:
-            return refusal
-        reply = OVERFLOW if admission.overflow else WARM if _warms(request) else self._replied(operation, admission)
-        if reply.error is not None:
-            return reply.error
-        turn = plan(admission, reply, recall(state, admission, self.rules, now), self.rules, mint, now)
-        operation.changes += turn.learned
-        if reply is WARM:
-            turn.node.summary.turn = admission.before.turn  # nobody has spoken
-        if near is not None:
-            near.seen = operation.ordinal
-            operation.changes += near.ancestors(turn.node.parent) if turn.stored else []
-        turn.node.streamed, pacing = bool(request.get("stream")), reply.pacing or self.settings.pacing
-        delivery, body = self._laid_out(turn, request, reply, now)
-        if delivery.running or turn.final["background"]:
-            operation.changes += lifecycle.begin(
-                state, turn, body, now, delivery.seconds, operation.ordinal, pacing=pacing
-            )
-        else:
-            kept = body if turn.stored else None
-            operation.changes += lifecycle.commit(
-                state, turn.node, kept, operation.ordinal, self.rules, admission.again
-            )
-        if self.rules.ttl_from != "created_at":
-            operation.changes += note_use(request, now)
-        if admission.dropped and turn.stored:
-            operation.changes.append(truncation.dropped_put(turn.id, admission.dropped))
-        exchange = current()
-        if exchange is not None:
-            exchange.turn, exchange.dropped = turn, admission.dropped
-        return delivery
+    # --- answers ---------------------------------------------------------------------------------------------------
 
-    def _struck(self, operation: Operation, admission: Admission) -> APIError | None:
-        """Return the error of a fault that strikes a turn. Spec: R15.7."""
-        if not operation.state.scan("fault", limit=1):
-            return None
-        return self.hazards.strike_turn(operation, current(), self._prompt(operation, admission))
+    def _deliver(self, delivery: Delivery, recorder: ExchangeRecorder) -> Answer:
+        lead_s = 0.0 if delivery.body is None else delivery.seconds
+        model = delivery.turn.final["model"]
+        buckets = recorder.buckets
+        if delivery.body is not None and not delivery.steps:
+            recorder.exchange.ended = DELIVERED
+            recorder.answer(200)
+            return Answer(delivery.body, model=model, lead_s=lead_s, buckets=buckets)
+        running = delivery.id if delivery.running else None
+        answer = self._play(delivery.steps, delivery.body, running, recorder)
+        return answer._replace(model=model, lead_s=lead_s, buckets=buckets)
 
-    def _replied(self, operation: Operation, admission: Admission) -> Reply:
-        """Return what the model says, and what compacting the context adds to it. Spec: R5.3, R5.9."""
-        prompt = self._prompt(operation, admission)
-        reply = self.scenarios.answer(operation, prompt, admission.compacts)
-        if reply is not None:
-            reply = cap(reply, prompt, self.rules.count)
-        elif admission.compacts == "trigger":
-            reply = Reply()  # the model is not asked
-        else:
-            reply = self.model.respond(prompt)
-        if admission.compacts or "compaction" in [item["type"] for item in reply.output]:
-            tokens = summary_tokens(operation.mint.seed("compaction"), admission.input_tokens)
-            return compacting(
-                reply, self.rules.compaction_shape if admission.compacts == "threshold" else "last", tokens
-            )
-        return reply
+    def _replay(self, replay: Replay, recorder: ExchangeRecorder) -> Answer:
+        """Return the answer that streams a stored response; of one that still runs there are several steps."""
+        steps = replay.steps
+        running = replay.id if len(steps) > 1 else None
+        if recorder.effects:
+            steps = apply_to_steps(steps, recorder.effects, ENCODERS["sse"])
+        return self._play(steps, None, running, recorder)._replace(buckets=recorder.buckets)
 
-    def _prompt(self, operation: Operation, admission: Admission) -> Prompt:
-        newest_first = partial(admission.newest_first, operation.state)
-        if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
-            newest_first = partial(_behind, newest_first, {"type": compaction.TRIGGER})
-        return Prompt(
-            request=admission.asked,
-            model=admission.model,
-            input=admission.seen,
-            newest_first=newest_first,
-            item_count=admission.item_count,
-            turn=admission.before.turn + 1,
-            seed=operation.mint.seed("reply"),
-            transport=_transport(operation.state, admission.request),
-            input_tokens=admission.input_tokens,
-        )
+    def _finish_answer(self, answer: Answer, recorder: ExchangeRecorder) -> Answer:
+        """Lay faults over an answer that is no turn, and record it."""
+        answer = answer._replace(buckets=recorder.buckets) if recorder.buckets else answer
+        if recorder.effects:
+            body, steps = apply_to_body(answer.body, [], recorder.effects)
+            answer = answer._replace(body=body)
+            if steps:
+                recorder.answer(answer.status, answer.error)
+                return answer._replace(player=Player(steps, TurnListener(self, recorder, None)))
+        recorder.exchange.ended = DELIVERED
+        recorder.answer(answer.status, answer.error)
+        return answer
 
-    def _laid_out(self, turn: Turn, request: Mapping[str, Any], reply: Reply, now: float) -> tuple[Delivery, bytes]:
-        """Return a turn's delivery and the body that is kept of it."""
-        pacing = reply.pacing or self.settings.pacing
-        final, streamed = turn.final, bool(request.get("stream"))
-        steps, seconds = [], 0.0
-        if streamed or not pacing.instant:
-            options = request.get("stream_options") or {}
-            events = shown_events(final, turn.node.cues, self.rules, padded=options.get("include_obfuscation"))
-            steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
-            seconds = duration(steps)
-            complete_at(int(now + seconds), final, events)
-        scripted = bool(reply.fields or reply.usage)
-        body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
+    def _play(
+        self, steps: Sequence[Step], body: bytes | None, running: str | None, recorder: ExchangeRecorder
+    ) -> Answer:
+        """Return the answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
+        rules, exchange = self.rules, recorder.exchange
+        streamed = body is None
         if streamed:
-            return Delivery(turn.id, final["model"], steps, None, seconds, turn), body
-        answer = json_body(background.queued(final)) if final["background"] else body
-        waits: list[Step] = [] if final["background"] or not seconds else [Wait(seconds)]
-        return Delivery(turn.id, final["model"], waits, answer, seconds, turn), body
+            exchange.transport = "sse"
+            if len(steps) == 1 and isinstance(steps[0], Emit) and running is None:
+                events = steps[0].events
+                exchange.events, exchange.ended = len(events), DELIVERED
+                recorder.answer(200)
+                return Answer(content_type=SSE, streamed=True, events=events, tail=SENTINELS[rules.done_sentinel])
+        listener = TurnListener(self, recorder, running)
+        keep_alive_s = SILENCES[rules.keep_alive] if streamed else math.inf
+        poll_s = POLL_S if streamed and running is not None else math.inf
+        player = Player(steps, listener, keep_alive_s=keep_alive_s, poll_s=poll_s)
+        recorder.answer(200)
+        if not streamed:
+            return Answer(body or b"", player=player)
+        return Answer(content_type=SSE, streamed=True, tail=SENTINELS[rules.done_sentinel], player=player)
 
-    def finish(self, project: str, response_id: str) -> None:
+    # --- turns in progress -----------------------------------------------------------------------------------------
+
+    def finish(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
         """End a turn whose delivery has ended, whatever the clock says."""
-        self._end(project, response_id, lifecycle.finish)
+        self._end(project, response_id, lifecycle.finish, recorder)
 
-    def leave(self, project: str, response_id: str) -> None:
+    def leave(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
         """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R6.9, R9.20."""
         running = lifecycle.read_running(View(self.store, project), response_id)
         if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
-            self._end(project, response_id, lifecycle.cancel)
+            self._end(project, response_id, lifecycle.cancel, recorder)
 
-    def over_sockets(self) -> Engine:
-        """Return this engine as sockets have it.
-
-        A parent that is neither stored nor remembered is not found, whoever retains nothing; errors in a stream are
-        nested. Spec: R4.7, websocket §4.
-        """
-        twin = object.__new__(Engine)
-        for name, part in vars(self).items():  # one by one, for a copied __dict__ makes every look at it slow
-            setattr(twin, name, part)
-        twin.rules = replace(self.rules, zdr="off", stream_error_shape="nested")
-        return twin
-
-    def judged_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
-        return self._judged(partial(frames.create, stream_field=self.rules.ws_stream_field), frame)
+    def interruption(self, project: str, response_id: str, number: int) -> list[Event] | None:
+        """Return how a stream in progress goes on, whose next event would have `number`. Spec: S12.5."""
+        return background.interruption(self._calls.reading(project).state, response_id, number)
 
     def stop_early(
-        self, project: str, turn: Turn, request: dict[str, Any], kept: int, near: Nearby, seconds: float
+        self,
+        turn: Turn,
+        request: dict[str, Any],
+        kept: int,
+        near: Nearby,
+        seconds: float,
+        recorder: ExchangeRecorder,
     ) -> Turn:
-        """Let a turn under way end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
+        """Let a turn in progress end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
         output = turn.final["output"][:kept]
         usage = steering.billed(turn.final, output, request, known_model(request, self.rules), self.rules)
 
-        def work(at: Operation) -> Turn:
+        def stop(at: Operation) -> tuple[Turn, list[Change]]:
             node = steering.shortened(Layered(near, at.state), turn.node, kept)
             stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
-            at.changes += steering.restated(at.state, stopped, at.now + seconds)
-            exchange = current()
-            if exchange is not None:
-                exchange.turn = stopped
-            return stopped
+            recorder.exchange.turn = stopped
+            return stopped, steering.restated(at.state, stopped, at.now + seconds)
 
-        return self._calls.write(project, work)
+        return self._calls.write(recorder.project, stop, recorder=recorder, transport="websocket")
 
-    def _end(self, project: str, response_id: str, end: Callable[..., list[Change]]) -> None:
+    def _end(
+        self, project: str, response_id: str, end: Callable[..., list[Change]], recorder: ExchangeRecorder | None
+    ) -> None:
         state = View(self.store, project)
         with self.store.transaction(project):
             running = lifecycle.read_running(state, response_id)
             if running is not None:
                 changes = end(state, running, self.rules)
                 self.store.apply(project, changes)
-                exchange = current()
-                if exchange is not None:
-                    exchange.changed(changes)
-
-    def retrieve_response(self, project: str, id: str, query: RetrieveQuery) -> bytes | list[Step]:
-        """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
-        state, now = self._calls.reading(project)
-        node, body = live_response(state, id, self.rules, now), state.get("response", id)
-        if node is None or body is None:
-            found = background.under_way(state, id, self.rules, query, now)
-            if found is None:
-                raise missing(state, id, self.rules, now)
-            return found
-        if query.include and not set(query.include) <= set(node.include):
-            include = {*query.include, *node.include}
-            response = orjson.loads(body)
-            response["output"] = [resources.present(item, include) for item in node.items[node.own :]]
-            body = json_body(response)
-        if not query.stream:
-            return body
-        final = orjson.loads(body)
-        if self.rules.get_stream_finished == "refuse":
-            background.refuse_replay(final, node)
-        if final["background"] and now >= final["created_at"] + self.rules.stream_replay_window:
-            raise errors.stream_without_stream()
-        events = shown_events(final, node.cues, self.rules, padded=query.include_obfuscation)
-        return [Emit(events if query.starting_after is None else events[max(query.starting_after + 1, 0) :])]
-
-    def compact_response(self, project: str, body: bytes) -> bytes:
-        """Compact a window; nothing of it is stored, and its id can't be continued. Spec: P7, R5.6–R5.8."""
-        request = self._judged(requests.compact, body)
-
-        def work(at: Operation) -> tuple[Any, list[Change]]:
-            window = compact_window(at.state, request, self.rules, at.mint, at.now)
-            tokens = summary_tokens(at.mint.seed("compaction"), window.input_tokens)
-            return compaction.compacted(request, window, tokens, self.rules, at.mint, at.now), []
-
-        return self._calls.change(project, work)
-
-    def cancel_response(self, project: str, id: str) -> bytes:
-        """Cancel a background response; once it is cancelled, doing so again changes nothing. Spec: P4, R6.3–R6.5."""
-
-        def work(at: Operation) -> bytes:
-            body, at.changes = background.cancel(at.state, id, self.rules, at.now)
-            return body
-
-        return self._calls.write(project, work)
-
-    def interrupted(self, project: str, id: str, number: int) -> list[Event] | None:
-        """Return how a stream under way goes on, whose next event would have `number`. Spec: S12.5."""
-        state, _ = self._calls.reading(project)
-        return background.interruption(state, id, number)
-
-    def delete_response(self, project: str, id: str) -> bytes:
-        """Delete a response. Spec: P3."""
-        return self._calls.change(project, lambda at: lifecycle.delete_response(at.state, id, self.rules, at.now))
-
-    def list_input_items(self, project: str, id: str, query: ListQuery) -> bytes:
-        """List a response's input items. Spec: P5."""
-        state, now = self._calls.reading(project)
-        return json_body(pages.input_items(state, id, query, self.rules, now))
-
-    def count_input_tokens(self, project: str, body: bytes) -> bytes:
-        """Count the input tokens of a request. Spec: P6."""
-        request = self._judged(requests.count_input_tokens, body)
-        state, now = self._calls.reading(project)
-        count = measure(state, request, self.rules, self._calls.mint(project, 0, now), now)
-        return json_body({"object": "response.input_tokens", "input_tokens": count})
-
-    # --- conversations -----------------------------------------------------------------------------------------
-
-    def create_conversation(self, project: str, body: bytes) -> bytes:
-        """Create a conversation. Spec: P9."""
-        request = self._judged(requests.create_conversation, body)
-        return self._calls.change(
-            project, lambda at: conversations.create(at.state, request, at.mint, at.now, at.ordinal)
-        )
-
-    def retrieve_conversation(self, project: str, id: str) -> bytes:
-        """Return a conversation. Spec: P10."""
-        state, _ = self._calls.reading(project)
-        return json_body(conversations.retrieve(state, id).object)
-
-    def update_conversation(self, project: str, id: str, body: bytes) -> bytes:
-        """Change a conversation's metadata. Spec: P11."""
-        request = self._judged(requests.update_conversation, body)
-        return self._calls.change(project, lambda at: conversations.update(at.state, id, request, self.rules))
-
-    def delete_conversation(self, project: str, id: str) -> bytes:
-        """Delete a conversation, not its items. Spec: P12."""
-        return self._calls.change(project, lambda at: conversations.delete(at.state, id))
-
-    def create_items(self, project: str, id: str, body: bytes, include: Iterable[str]) -> bytes:
-        """Add items to a conversation. Spec: P13."""
-        request = self._judged(requests.create_items, body)
-        asked = frozenset(include)
-
-        def work(at: Operation) -> tuple[Any, list[Change]]:
-            items, changes = conversations.create_items(at.state, id, request, at.mint, at.now)
-            return resources.page([resources.present(item, asked) for item in items], has_more=False), changes
-
-        return self._calls.change(project, work)
-
-    def list_items(self, project: str, id: str, query: ListQuery) -> bytes:
-        """List a conversation's items. Spec: P14."""
-        state, _ = self._calls.reading(project)
-        return json_body(pages.conversation_items(state, id, query))
-
-    def retrieve_item(self, project: str, id: str, item_id: str, include: Iterable[str]) -> bytes:
-        """Return one item of a conversation. Spec: P15."""
-        state, _ = self._calls.reading(project)
-        item = conversations.retrieve_item(state, id, item_id)
-        return json_body(resources.present(item, set(include)))
-
-    def delete_item(self, project: str, id: str, item_id: str) -> bytes:
-        """Delete one item of a conversation; returns the conversation. Spec: P16."""
-        return self._calls.change(project, lambda at: conversations.delete_item(at.state, id, item_id))
-
-    # --- models ------------------------------------------------------------------------------------------------
-
-    def list_models(self) -> bytes:
-        """List the models of the catalogue. Spec: P17."""
-        return json_body({"object": "list", "data": [resources.model(name, entry) for name, entry in catalog.names()]})
-
-    def retrieve_model(self, name: str) -> bytes:
-        """Return one model; raises E12. Spec: P18."""
-        entry = catalog.resolve(name)
-        if entry is None:
-            raise errors.model_unavailable(name)
-        return json_body(resources.model(name, entry))
+                if recorder is not None:
+                    recorder.add_writes(None, changes)
 
     def close(self) -> None:
         """Close the store, the journal written."""
@@ -405,29 +305,61 @@ class Engine:
         self.store.close()
 
 
-def _behind(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iterator[Item]:
-    """Walk a context with one more item behind it."""
-    yield last
-    yield from newest_first()
+class Replay(NamedTuple):
+    """The delivery of a response that is stored already, or still running in the background."""
+
+    steps: Sequence[Step]
+    id: str
 
 
-def _warms(request: Mapping[str, Any]) -> bool:
-    """Whether a request only warms up: its context is read and nothing is said. Spec: R4.4."""
-    return request.get("generate") is False or bool((request.get("prompt_cache_options") or {}).get("prewarm"))
+class TurnListener:
+    """Tells a delivery's progress to the turn behind it, if one is `running`, and to the journal."""
+
+    __slots__ = ("_engine", "_recorder", "_running")
+
+    def __init__(self, engine: Engine, recorder: ExchangeRecorder, running: str | None) -> None:
+        self._engine, self._recorder, self._running = engine, recorder, running
+
+    def emit(self, events: int) -> None:
+        """Count events that are written now."""
+        self._recorder.exchange.events += events
+
+    def finish_turn(self) -> None:
+        """Write the turn, whose last bytes leave now."""
+        if self._running is not None:
+            self._engine.finish(self._recorder.project, self._running, self._recorder)
+
+    def end(self, how: str) -> None:
+        """Record how the delivery ended; unless it was whole, the turn's client has left."""
+        if self._running is not None and how != DELIVERED:
+            self._engine.leave(self._recorder.project, self._running, self._recorder)
+        self._recorder.end(how)
+
+    def interruption(self, number: int) -> list[Event] | None:
+        """Return how the stream goes on, whose next event would have `number`; None where nothing changes it."""
+        if self._running is None:
+            return None
+        return self._engine.interruption(self._recorder.project, self._running, number)
 
 
-def _transport(state: State, request: Mapping[str, Any]) -> str:
-    if isinstance(state, Layered):
-        return "websocket"
-    return "sse" if request.get("stream") else "http"
+NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
 
 
-# What a warm-up says, at once. Spec: R4.4.
-WARM = Reply(output_tokens=0, pacing=Pacing())
+def call_info(call: Call) -> Called:
+    """Return a call as faults see it, by what its body says before anybody has judged it."""
+    body = _object(call.body)
+    model = body.get("model")
+    streamed = body.get("stream") is True if call.method == "POST" else ("stream", "true") in call.query
+    transport = "sse" if streamed else "http"
+    return Called(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
 
-# What a turn is whose context is larger than the window, once its stream has begun. Spec: R7.3.
-_E54 = errors.context_length_exceeded()
-OVERFLOW = Reply(failed={"code": _E54.code, "message": _E54.message})
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 @lru_cache(maxsize=4096)
@@ -438,4 +370,4 @@ def _project_name(key: str, openai_project: str) -> str:
     return blake2b(f"{key}\n{openai_project}".encode(), digest_size=12).hexdigest()
 
 
-__all__ = ["APIError", "Delivery", "Emit", "Engine", "MockError", "Wait", "open_store"]
+__all__ = ["DEFAULT_PROJECT", "APIError", "Delivery", "Engine", "MockError", "Parts"]

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mockserver.control.journal import Exchange
+from mockserver.control.journal import Call
 from mockserver.faults import apply, spec
 from mockserver.faults.apply import Struck
 from mockserver.faults.spec import Called
 from mockserver.model.prompt import Prompt
 from mockserver.transactions import Operation, Transactions
-from mockserver.wire.errors import APIError
 
 
 class Hazards:
@@ -34,42 +33,26 @@ class Hazards:
         with store.transaction(project):
             store.apply(project, apply.replaced(self._calls.view(project), parsed))
 
-    def strike_call(
-        self, project: str, exchange: Exchange, called: Callable[[], Called], *, named: str | None = None
-    ) -> None:
-        """Let the faults of the edge strike a call before it is judged; raises the error that answers it.
+    def strike_call(self, project: str, call: Callable[[], Called], *, named: str | None = None) -> Struck | None:
+        """Let the faults of the edge strike a call before it is judged; None where nothing can strike.
 
         With `named` only those do that name this method.
         """
         calls = self._calls
         if calls.store.idle(project):
-            return
+            return None
         state = calls.view(project)
         if not state.scan("fault", limit=1):
-            return
+            return None
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())
             kept = [one for one in apply.read_faults(state) if named in (None, one.fault.method)]
-            struck = apply.strike(kept, called(), state, calls.seed, now)
+            struck = apply.strike(kept, call(), state, calls.seed, now)
             calls.store.apply(project, struck.changes)
-        _tell(exchange, struck)
-        if struck.error is not None:
-            raise struck.error
+        return struck
 
-    def strike_turn(self, at: Operation, exchange: Exchange | None, prompt: Prompt) -> APIError | None:
-        """Let the other faults strike a turn that was admitted; returns the error that answers it."""
-        path = spec.TURNS if exchange is None else exchange.path
-        size = 0 if exchange is None else len(exchange.body)
+    def strike_turn(self, at: Operation, call: Call, prompt: Prompt) -> Struck:
+        """Let the other faults strike a turn that was admitted. Spec: R15.7."""
         model = prompt.request.get("model") or prompt.model.id
-        called = Called("POST", path, prompt.transport, size, model)
-        struck = apply.strike(apply.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)
-        at.changes += struck.changes
-        if exchange is not None:
-            _tell(exchange, struck)
-        return struck.error
-
-
-def _tell(exchange: Exchange, struck: Struck) -> None:
-    exchange.faults = [*exchange.faults, *struck.kinds]
-    exchange.effects = [*exchange.effects, *struck.effects]
-    exchange.buckets = {**exchange.buckets, **struck.buckets}
+        called = Called("POST", call.path, prompt.transport, len(call.body), model)
+        return apply.strike(apply.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)

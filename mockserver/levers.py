@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from mockserver import __version__
 from mockserver.control import script, snapshot, verdict
 from mockserver.control.clock import Clock
 from mockserver.control.project import mint_name
@@ -16,10 +17,15 @@ from mockserver.hazards import Hazards
 from mockserver.logbook import Logbook
 from mockserver.model.scenario import parse_lines, parse_scenario
 from mockserver.scenarios import Scenarios
+from mockserver.settings import parse_time
 from mockserver.snapshot_file import judged
-from mockserver.transactions import Operation, Transactions
+from mockserver.switches import described
+from mockserver.transactions import Operation, Transactions, Written
 from mockserver.wire import catalog
+from mockserver.wire.errors import MockError
 
+DAY = 86_400
+LONGEST_S = 1000 * 366 * DAY  # a clock moved further than this is a mistake
 RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 
 
@@ -29,43 +35,61 @@ class Levers:
     def __init__(self, transactions: Transactions, scenarios: Scenarios, logbook: Logbook, hazards: Hazards) -> None:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
+        self._watchers: list[Callable[[str], None]] = []
+
+    def on_clock_moved(self, notify: Callable[[str], None]) -> None:
+        """Have a function called with the project whenever its clock may say another time than before."""
+        self._watchers.append(notify)
+
+    def _tell_clock_moved(self, project: str) -> None:
+        for notify in self._watchers:
+            notify(project)
+
+    def health(self) -> dict[str, Any]:
+        """Return how the server is and how it is set."""
+        settings = self._calls.settings
+        shown = described(settings.set)
+        return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """Return the project's clock."""
         clock = self._calls.project(project, self._calls.view(project)).clock
         return {"now": clock.reading(self._calls.wall()), "mode": clock.mode}
 
-    def set_clock(self, project: str, now: float | None) -> dict[str, Any]:
-        """Freeze the project's clock at a time, or let it run with the system's (None)."""
+    def set_clock(self, project: str, now: float | str | None) -> dict[str, Any]:
+        """Freeze the project's clock at unix seconds or an ISO time, or let it run with the system's (None)."""
+        moment = None if now is None else _time(now)
 
-        def work(at: Operation) -> None:
-            at.clock = Clock() if now is None else at.clock.frozen_at(now)
+        def set_to(at: Operation) -> Written[None]:
+            return None, [], Clock() if moment is None else at.clock.frozen_at(moment)
 
-        self._calls.write(project, work)
+        self._calls.write(project, set_to)
+        self._tell_clock_moved(project)
         return self.read_clock(project)
 
     def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
         """Move the project's clock forward; says which responses expired and which turns came to their end."""
+        check_number(seconds, "seconds")
 
-        def work(at: Operation) -> dict[str, Any]:
-            at.clock = at.clock.advanced(seconds)
+        def advance(at: Operation) -> Written[dict[str, Any]]:
             now = at.now + seconds
             completed = [*at.ended, *self._calls.settled(project, at.state, now)]
             expired = inspection.expired_between(at.state, self._rules, at.now, now)
             expired += self._calls.forgotten(project, at.state, now)
-            return {"now": now, "expired": expired, "completed": completed}
+            return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advanced(seconds)
 
-        return self._calls.write(project, work)
+        moved = self._calls.write(project, advance)
+        self._tell_clock_moved(project)
+        return moved
 
     def enqueue(self, project: str, lines: Any) -> int:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
         parse_lines(lines)
 
-        def work(at: Operation) -> int:
-            at.changes = script.enqueue(at.state, lines)
-            return len(script.queued(at.state)) + len(lines)
+        def append(at: Operation) -> Written[int]:
+            return len(script.queued(at.state)) + len(lines), script.enqueue(at.state, lines)
 
-        return self._calls.write(project, work)
+        return self._calls.write(project, append)
 
     def scenario(self, project: str) -> dict[str, Any]:
         """Return the project's scenario: lines with use counts, which were never used, and what waits in the queue."""
@@ -132,7 +156,9 @@ class Levers:
 
     def reset(self, project: str, only: Iterable[str] | None = None) -> None:
         """Forget the project, or only the named parts of it; after a reset the same requests get the same ids again."""
-        parts = set(RESETTABLE if only is None else only)
+        parts = list(RESETTABLE if only is None else only)
+        if any(part not in RESETTABLE for part in parts):
+            raise MockError(f"only: takes a list of {', '.join(RESETTABLE)}.", param="only")
         view, store, first = self._calls.view(project), self._calls.store, self._calls.start(project)
         with store.transaction(project):
             kept = self._calls.project(project, view)
@@ -150,6 +176,8 @@ class Levers:
             store.apply(project, [kept.put(), *left, *(put for put in first.records if _part(put) in parts)])
         if "journal" in parts:
             self._logbook.forget(project)
+        if "clock" in parts:
+            self._tell_clock_moved(project)
 
     def snapshot(self, project: str) -> dict[str, Any]:
         """Return the project's whole state as one JSON document; the same state always gives the same document.
@@ -177,26 +205,43 @@ class Levers:
         with store.transaction(project):
             store.clear(project)
             store.apply(project, [found.project.put(), *found.records])
+        self._tell_clock_moved(project)
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
         """Return what the model saw for a response."""
-        state, _ = self._calls.reading(project)
+        state = self._calls.reading(project).state
         return inspection.context_of(state, response_id, self._rules)
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""
-        state, now = self._calls.reading(project)
+        at = self._calls.reading(project)
         wanted = {key: value for key, value in where.items() if value is not None}
         known = catalog.resolve(wanted.get("model", ""))
         if known is not None:  # an alias finds what it stands for
             wanted["model"] = known.id
         matches = partial(_matches, wanted)
-        return inspection.responses(state, self._rules, limit=limit, after=after, matches=matches, now=now)
+        return inspection.responses(at.state, self._rules, limit=limit, after=after, matches=matches, now=at.now)
 
     def list_conversations(self, project: str, *, limit: int, after: str | None) -> dict[str, Any]:
         """List the project's conversations, newest first."""
-        state, _ = self._calls.reading(project)
+        state = self._calls.reading(project).state
         return inspection.conversations(state, limit=limit, after=after)
+
+
+def check_number(value: Any, name: str) -> float:
+    """Return a length or point of time as a number; raises MockError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_S:
+        raise MockError(f"{name}: takes a number from 0 to {LONGEST_S:g}.", param=name)
+    return float(value)
+
+
+def _time(value: float | str) -> float:
+    if not isinstance(value, str):
+        return check_number(value, "now")
+    try:
+        return parse_time(value)
+    except ValueError:
+        raise MockError("now: takes unix seconds or an ISO time such as 2026-11-20T12:00:00Z.", param="now") from None
 
 
 def _part(put: Put) -> str:

@@ -8,20 +8,25 @@ other's.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from threading import RLock
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
 
 from mockserver.control.history import History, call_of
-from mockserver.control.journal import KIND, Exchange, closed, document_of, shown
+from mockserver.control.journal import KIND, Call, Exchange, closed, document_of, shown
 from mockserver.core import inspection
 from mockserver.core.lifecycle import read_running
 from mockserver.core.state import Change, Delete, Node, Put, Record, decode_node, read_node
+from mockserver.core.turn import Turn
+from mockserver.delivery.fault_effects import Effect
+from mockserver.faults.apply import Struck
+from mockserver.faults.rate_limits import Buckets
 from mockserver.transactions import Transactions
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.resources import page
@@ -44,9 +49,9 @@ class Logbook:
         self._count = 0
         self._lock = RLock()
 
-    def account(self, exchange: Exchange) -> Account:
-        """Begin the account of a call."""
-        return Account(self, exchange)
+    def record(self, call: Call) -> ExchangeRecorder:
+        """Begin to record a call."""
+        return ExchangeRecorder(self, call)
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Take an exchange in; one that is noted again, since it has gone on, is written again."""
@@ -178,32 +183,71 @@ class Logbook:
         return exchange
 
 
-class Account:
-    """One exchange on its way into a journal."""
+class ExchangeRecorder:
+    """Fills in the journal's entry of one call, and collects what faults do to its answer.
 
-    __slots__ = ("_logbook", "_project", "exchange")
+    It is handed along with the call, so whoever answers it, and in whatever process or thread, the same is recorded.
+    """
 
-    def __init__(self, logbook: Logbook, exchange: Exchange) -> None:
-        self._logbook, self._project, self.exchange = logbook, "", exchange
-        exchange.started = perf_counter()
+    __slots__ = ("_logbook", "buckets", "effects", "exchange", "project")
 
-    def answered(self, project: str, status: int, error: APIError | MockError | None = None) -> None:
-        """Note what the answer is, which may still be on its way; a caller who was not let in has no project."""
-        self._project = project
-        self.exchange.seconds = perf_counter() - self.exchange.started
-        self.exchange.status = status
+    def __init__(self, logbook: Logbook, call: Call) -> None:
+        self._logbook = logbook
+        self.project = ""  # of a caller who was not let in
+        self.exchange = Exchange(call, call.transport, perf_counter())
+        self.effects: Sequence[Effect] = ()
+        self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
+
+    @property
+    def call(self) -> Call:
+        """The call that is recorded."""
+        return self.exchange.call
+
+    def add_reads(self, now: float) -> None:
+        """Note the project's time at which something was read."""
+        self.exchange.at = now
+
+    def add_line(self, line: dict[str, Any]) -> None:
+        """Note the line of a script that answers, and where it stands."""
+        self.exchange.line = line
+
+    def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
+        """Note what else the call changed, and when; an end of a delivery (None) is no time of its own."""
+        exchange = self.exchange
+        if now is not None:
+            exchange.at = now
+        exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
+
+    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
+        """Note the turn that answers, and the places of the items that its model did not see."""
+        self.exchange.turn, self.exchange.dropped = turn, dropped
+
+    def add_faults(self, struck: Struck) -> None:
+        """Note which faults strike, what they do to the answer, and the buckets that the call was counted in."""
+        self.exchange.faults = [*self.exchange.faults, *struck.kinds]
+        self.effects = [*self.effects, *struck.effects]
+        self.buckets = {**self.buckets, **struck.buckets}
+
+    def answer(self, status: int, error: APIError | MockError | None = None) -> None:
+        """Note what the answer is, which may still be on its way."""
+        exchange = self.exchange
+        exchange.seconds = perf_counter() - exchange.started
+        exchange.status = status
         if isinstance(error, APIError):
-            said = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-            self.exchange.error = said
+            told = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+            exchange.error = told
         elif error is not None:
-            self.exchange.error = {"message": error.message, "type": "mock_error", "param": error.param, "code": None}
-        self._logbook.note(self._project, self.exchange)
+            exchange.error = {"message": error.message, "type": "mock_error", "param": error.param, "code": None}
+        self._logbook.note(self.project, exchange)
 
     def end(self, how: str) -> None:
-        """Note how it ended."""
+        """Note how the delivery ended."""
         self.exchange.ended = how
         self.exchange.seconds = perf_counter() - self.exchange.started
-        self._logbook.note(self._project, self.exchange)
+        self._logbook.note(self.project, self.exchange)
+
+
+_NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})
 
 
 def _place(project: str) -> str:

@@ -49,30 +49,27 @@ class Scenarios:
             for number in range(len(document.value["lines"]))
         ]
         self._strict = settings.strict
-        self._silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
+        self.silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
 
     def of(self, state: State, *, own: bool) -> Scenario:
         """Return a project's scenario: its `own`, or the server's."""
         doc = script.scenario_of(state) if own else None
         return self._own if doc is None else known_scenario(doc)
 
-    def answer(self, at: Operation, prompt: Prompt, compacts: str) -> Reply | None:
-        """Return what a line says to a prompt, None when none answers; `at` notes the line's use.
+    def answer(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
+        """Return what a line says to a prompt, None when none answers, and what using the line changes.
 
         With `--strict` a turn that no line answers is a MockError.
         """
-        if at.idle and self._silent and not at.scenario:
-            return None
         found = self._found(at, prompt, compacts)
         if found is None:
             if self._strict and compacts != "trigger":
                 why = explain(self._candidates(at), prompt)
                 raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
-            return None
+            return None, []
         place, line, changes = found
-        at.changes += changes
-        at.line = {"place": place, **line.to_json()}
-        return line.reply(prompt)
+        at.recorder.add_line({"place": place, **line.to_json()})
+        return line.reply(prompt), changes
 
     def templated(self, at: Operation, id: str) -> bool:
         """Whether there is a prompt template: some line that is not used up says what becomes of it. Spec: R15.4."""

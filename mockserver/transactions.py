@@ -6,34 +6,82 @@ Whatever raises has written nothing, apart from time that has passed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mockserver.control.clock import Clock
-from mockserver.control.journal import current
+from mockserver.control.journal import Call
 from mockserver.control.project import Project, read_project
 from mockserver.control.snapshot import Restored
 from mockserver.core import lifecycle
 from mockserver.core.rules import Rules
 from mockserver.core.state import OWN, Change, State
+from mockserver.core.turn import Turn
+from mockserver.delivery.fault_effects import Effect
+from mockserver.faults.apply import Struck
 from mockserver.model import tokens
 from mockserver.settings import Settings
 from mockserver.store.started import Started
 from mockserver.store.view import Store, View, open_store
 from mockserver.switches import values_of
-from mockserver.wire.encoding import json_body
 from mockserver.wire.ids import Mint
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Operation:
-    """One call under way: what it reads, when it is, its place among the project's writes, what it will write,
-    which turns had come to their end by then, whether the project has a scenario of its own, and whether it is `idle`:
-    without faults, queued lines and turns under way. `line` is the line that answers.
+class Recorder(Protocol):
+    """Who is told what happens in a transaction; what is done to the answer is read from it afterwards."""
+
+    @property
+    def effects(self) -> Sequence[Effect]:
+        """What faults do to the answer."""
+        ...
+
+    @property
+    def call(self) -> Call:
+        """The call that is answered."""
+        ...
+
+    def add_reads(self, now: float) -> None:
+        """Note the project's time at which something was read."""
+
+    def add_line(self, line: dict[str, Any]) -> None:
+        """Note the line of a script that answers."""
+
+    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
+        """Note the turn that answers."""
+
+    def add_faults(self, struck: Struck) -> None:
+        """Note which faults strike."""
+
+    def add_writes(self, now: float, changes: Sequence[Change]) -> None:
+        """Note what was written, and when."""
+
+
+class NoRecorder:
+    """A recorder of control calls, which are no part of the journal."""
+
+    effects: Sequence[Effect] = ()
+    call = Call()
+
+    def add_reads(self, now: float) -> None: ...
+    def add_line(self, line: dict[str, Any]) -> None: ...
+    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
+    def add_faults(self, struck: Struck) -> None: ...
+    def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
+
+
+NOT_RECORDED = NoRecorder()
+
+
+class Operation(NamedTuple):
+    """One call in progress: what it reads, when it is, and its place (`ordinal`) among the project's writes.
+
+    `ended` are the turns that had come to their end by then, `rules` those of the caller's transport. `scenario` says
+    that the project has one of its own, `idle` that it has no faults, queued lines and turns in progress. `recorder` is
+    told what answers.
     """
 
     state: State
@@ -41,11 +89,27 @@ class Operation:
     now: float
     ordinal: int
     mint: Mint
-    changes: list[Change]
     ended: list[str]
+    rules: Rules
+    recorder: Recorder
     scenario: bool = False
     idle: bool = False
-    line: dict[str, Any] | None = None
+
+
+# What a piece of work returns: its result, what it writes, and the clock where it moves that.
+Written = tuple[T, list[Change]] | tuple[T, list[Change], Clock]
+
+
+class Reading(NamedTuple):
+    """What a call that writes nothing reads, the time it reads it at, the rules it is read by.
+
+    `mint` gives ids that are never kept, for what is only measured.
+    """
+
+    state: State
+    now: float
+    rules: Rules
+    mint: Mint
 
 
 class Transactions:
@@ -67,6 +131,10 @@ class Transactions:
         digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
         self.rules = Rules(count=tokens.count, pieces=tokens.pieces, key=digest, **values_of(settings.set))
+        # A parent that is neither stored nor remembered is not found over a socket, whoever retains nothing; errors in
+        # a stream are nested there. Spec: R4.7, websocket §4.
+        sockets = replace(self.rules, zdr="off", stream_error_shape="nested")
+        self.rules_of = {"http": self.rules, "websocket": sockets}
 
     def view(self, project: str) -> View:
         """Return a project's records, to be read."""
@@ -86,7 +154,7 @@ class Transactions:
 
     def mint(self, name: str, ordinal: int, now: float) -> Mint:
         """Return the source of ids for one call, by the name under which a project's ids are drawn."""
-        return Mint(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
+        return Mint.at(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
 
     def settled(self, project: str, state: State, now: float) -> list[str]:
         """Write what has ended by now; returns the responses that it completed."""
@@ -104,59 +172,56 @@ class Transactions:
             self.store.apply(project, found[1])
         return gone
 
-    def write(self, project: str, work: Callable[[Operation], T]) -> T:
-        """Do a piece of work in one transaction; what it leaves in `changes` is written unless it raises.
+    def write(
+        self,
+        project: str,
+        work: Callable[..., Written[T]],
+        *args: Any,
+        recorder: Recorder = NOT_RECORDED,
+        transport: str = "http",
+    ) -> T:
+        """Do a piece of work, `work(operation, *args)`, in one transaction; its changes are written unless it raises.
 
         Turns that have ended by now are written also then.
         """
-        state = View(self.store, project)
-        with self.store.transaction(project):
+        store = self.store
+        state = View(store, project)
+        with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
-            now, idle, ended = clock.reading(self.wall()), self.store.idle(project), []
+            now, idle = clock.reading(self.wall()), store.idle(project)
+            ended: list[str] = []
             if not idle:
                 ended = self.settled(project, state, now)
                 self.forgotten(project, state, now)
-            operation = Operation(state, clock, now, ordinal, self.mint(name, ordinal, now), [], ended, scenario, idle)
-            exchange = current()
-            if exchange is not None:
-                exchange.at = now
+            mint = self.mint(name, ordinal, now)
+            operation = Operation(
+                state, clock, now, ordinal, mint, ended, self.rules_of[transport], recorder, scenario, idle
+            )
             try:
-                result = work(operation)
+                result, changes, *moved = work(operation, *args)
             except Exception as error:
+                recorder.add_reads(now)
                 raised = error
             else:
-                own = Project(operation.clock, ordinal + 1, name, scenario)
+                own = Project(moved[0] if moved else clock, ordinal + 1, name, scenario)
                 put = own.put()
-                operation.changes.append(put)
-                self.store.apply(project, operation.changes)
+                changes = [*changes, put]
+                store.apply(project, changes)
                 self._known[project] = put.doc, own
-                if exchange is not None:
-                    exchange.changed(operation.changes)
-                    exchange.line = operation.line
+                recorder.add_writes(now, changes)
                 return result
         try:
             raise raised
         finally:
             del raised  # or error and frame would hold each other
 
-    def change(self, project: str, work: Callable[[Operation], tuple[Any, list[Change]]]) -> bytes:
-        """Do a piece of work that returns an object and its changes; returns the object's JSON body."""
-
-        def apply(operation: Operation) -> Any:
-            result, operation.changes = work(operation)
-            return result
-
-        return json_body(self.write(project, apply))
-
-    def reading(self, project: str) -> tuple[State, float]:
-        """Return what a call reads and the time it reads it at; turns that have ended by now are written first."""
+    def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:
+        """Return what a call reads; turns that have ended by now are written first."""
         state = View(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
-        exchange = current()
-        if exchange is not None:
-            exchange.at = now
+        recorder.add_reads(now)
         if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
             with self.store.transaction(project):
                 self.settled(project, state, now)
                 self.forgotten(project, state, now)
-        return state, now
+        return Reading(state, now, self.rules, self.mint(project, 0, now))

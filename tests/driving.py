@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mockserver.core.turn import Emit
+from mockserver.control.journal import Call
+from mockserver.delivery.answer import Answer
+from mockserver.delivery.schedule import Emit, events_in
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.wire.errors import APIError
 from mockserver.wire.events import Event
-from mockserver.wire.query import list_query, retrieve_query
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z
 MODEL = "gpt-4.1"
@@ -40,36 +41,46 @@ class Driver:
         delivery = self.engine.create_response(self.project, json.dumps(body).encode())
         return [event for step in delivery.steps if isinstance(step, Emit) for event in step.events]
 
+    def answer(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        """Return what a call is answered; raises the error that answers it."""
+        sent = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = self.engine.handle(Call(method, path, sent, self.project, list(query.items())))
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    def call(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """Return the JSON that a call is answered with; raises the error that answers it."""
+        return json.loads(self.answer(method, path, body, **query).body)
+
     def get(self, id: str, *include: str) -> dict[str, Any]:
-        body = self.engine.retrieve_response(self.project, id, retrieve_query([("include[]", one) for one in include]))
-        assert isinstance(body, bytes)
-        return json.loads(body)
+        call = Call("GET", f"/v1/responses/{id}", b"", self.project, [("include[]", one) for one in include])
+        answer = self.engine.handle(call)
+        if answer.error is not None:
+            raise answer.error
+        return json.loads(answer.body)
 
     def replay(self, id: str, **query: str) -> list[Event]:
-        pairs = [("stream", "true"), *query.items()]
-        steps = self.engine.retrieve_response(self.project, id, retrieve_query(pairs))
-        assert isinstance(steps, list)
-        return [event for step in steps if isinstance(step, Emit) for event in step.events]
+        answer = self.answer("GET", f"/v1/responses/{id}", stream="true", **query)
+        return events_in(answer.player.steps) if answer.player else list(answer.events or ())
 
     def delete(self, id: str) -> dict[str, Any]:
-        return json.loads(self.engine.delete_response(self.project, id))
+        return self.call("DELETE", f"/v1/responses/{id}")
 
     def input_items(self, id: str, **query: str) -> dict[str, Any]:
-        return json.loads(self.engine.list_input_items(self.project, id, list_query(list(query.items()))))
+        return self.call("GET", f"/v1/responses/{id}/input_items", **query)
 
     def count(self, **body: Any) -> int:
-        body = {"model": MODEL, **body}
-        return json.loads(self.engine.count_input_tokens(self.project, json.dumps(body).encode()))["input_tokens"]
+        return self.call("POST", "/v1/responses/input_tokens", {"model": MODEL, **body})["input_tokens"]
 
     def conversation(self, **body: Any) -> dict[str, Any]:
-        return json.loads(self.engine.create_conversation(self.project, json.dumps(body).encode()))
+        return self.call("POST", "/v1/conversations", body)
 
     def items(self, id: str, **query: str) -> dict[str, Any]:
-        return json.loads(self.engine.list_items(self.project, id, list_query(list(query.items()))))
+        return self.call("GET", f"/v1/conversations/{id}/items", **query)
 
     def add(self, id: str, *items: Any) -> list[dict[str, Any]]:
-        body = json.dumps({"items": items}).encode()
-        return json.loads(self.engine.create_items(self.project, id, body, ()))["data"]
+        return self.call("POST", f"/v1/conversations/{id}/items", {"items": items})["data"]
 
     def context(self, id: str) -> list[str]:
         return [text_of(item) for item in self.engine.levers.context(self.project, id)["items"]]

@@ -148,14 +148,14 @@ _CHAINS = (
     Mutation(
         "each response of a chain has a partition of its own",
         "core/admission.py",
-        "mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()",
-        "mint.partition = mint.new_partition()",
+        "mint.within(partition, stored=stored)",
+        "mint.within(None, stored=stored)",
     ),
     Mutation(
         "unstored ids don't say so",
         "core/admission.py",
-        'mint.mark = "00" if stored else "01"',
-        'mint.mark = "00"',
+        "mint.within(partition, stored=stored)",
+        "mint.within(partition)",
     ),
 )
 
@@ -191,8 +191,8 @@ _ITEMS = (
     Mutation(
         "outputs stand before the input that they answer",
         "core/turn.py",
-        "        [*admission.items, *items],\n",
-        "        [*items, *admission.items],\n",
+        "        [*own, *items],\n",
+        "        [*items, *own],\n",
     ),
     Mutation(
         "sealed content is not verified",
@@ -286,8 +286,8 @@ _CONVERSATIONS = (
     Mutation(
         "deleting an item changes what responses saw",
         "core/conversations.py",
-        'copy = replace(node, id=f"{node.id}-{item_id}", parent=parent,',
-        "copy = replace(node, parent=parent,",
+        'id = f"{node.id}-{item_id}"',
+        "id = node.id",
     ),
     Mutation(
         "an id may stand twice in a conversation",
@@ -527,8 +527,8 @@ _COMPACTION = (
     Mutation(
         "a trigger is ignored",
         "core/admission.py",
-        'compacts = "trigger" if triggered else',
-        'compacts = "" if triggered else',
+        'compacts = "trigger" if own.triggered else',
+        'compacts = "" if own.triggered else',
     ),
     Mutation(
         "a compacted window keeps assistant messages",
@@ -540,8 +540,8 @@ _COMPACTION = (
     Mutation(
         "a compaction says that it was stored",
         "core/admission.py",
-        'mint.mark = "01"  # nothing',
-        'mint.mark = "00"  # nothing',
+        "mint.within(partition, stored=False)",
+        "mint.within(partition)",
     ),
 )
 

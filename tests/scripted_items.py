@@ -165,7 +165,7 @@ DRAFTS: Mapping[str, list[Draft]] = {
     "compaction": [{"type": "compaction", "compacting": 2}],
 }
 
-# Spec: I2, §5.2.
+# Spec: I2, endpoints §5.2.
 OUTPUT_TYPES = frozenset(
     """message file_search_call function_call function_call_output web_search_call computer_call computer_call_output
     reasoning program program_output tool_search_call tool_search_output additional_tools compaction

@@ -13,7 +13,7 @@ import websockets.sync.client
 from websockets.sync.client import ClientConnection
 
 from mockserver.connections import Connection, Out, Playback, Say
-from mockserver.core.turn import Emit, Wait
+from mockserver.delivery.schedule import Emit, Wait
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
@@ -83,7 +83,7 @@ class Frames:
             out = todo.pop(0)
             if isinstance(out, Say):
                 said += out.frames
-            elif out.instant:
+            elif out.player.instant:
                 while (step := self.connection.advance(out)) is not None:
                     said += step.events if isinstance(step, Emit) else []
                 todo = [*self.connection.finished(out), *todo]
@@ -96,7 +96,6 @@ class Frames:
         said: list[dict[str, Any]] = []
         while (step := self.connection.advance(playback)) is not None:
             if isinstance(step, Wait):
-                self.connection.waited(playback)
                 return said
             said += step.events
         self.playing.remove(playback)

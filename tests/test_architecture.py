@@ -88,7 +88,7 @@ ARROWS = {
 }
 BELOW_ENGINE = {"wire", "core", "model", "control", "faults"}
 BANNED = {"asyncio", "time", "random", "uuid", "os", "socket", "sqlite3", "starlette", "httpx", "secrets", "threading"}
-PURE_EXTRAS = {"wire": {"pydantic", "pydantic_core", "orjson", "typing_extensions"}, "core": {"orjson"}}
+PURE_EXTRAS = {"wire": {"pydantic", "pydantic_core", "orjson", "typing_extensions", "imagesize"}, "core": {"orjson"}}
 ASYNC_ROOMS = {"transport", "proxy"}
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 80

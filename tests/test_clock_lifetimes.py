@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.api import Api
 from tests.driving import NOON, Driver, refused, summary, text_of
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 365 * 86_400
@@ -29,7 +30,7 @@ def test_R1_2_a_stored_response_lives_for_thirty_days_to_the_second() -> None:
     gone = (404, f"Response with id '{made['id']}' not found.", None, None)
     for call in (drive.get, drive.delete, drive.input_items, drive.replay):
         assert summary(refused(call, made["id"])) == gone
-    assert summary(refused(drive.engine.cancel_response, "p", made["id"])) == gone
+    assert summary(refused(Api(drive.engine).cancel_response, "p", made["id"])) == gone
     error = refused(drive.create, previous_response_id=made["id"])
     assert (error.status, error.code) == (400, "previous_response_not_found")
     listed = drive.engine.levers.list_responses("p", limit=9, after=None)["data"]
@@ -85,7 +86,7 @@ def test_R1_8_a_conversation_and_its_items_outlast_ten_years() -> None:
     drive.advance(seconds=10 * YEAR)
     texts = [text_of(item) for item in drive.items(id, order="asc")["data"]]
     assert texts == ["old", "u", text_of(turn["output"][0])]
-    kept = json.loads(drive.engine.retrieve_conversation("p", id))
+    kept = json.loads(Api(drive.engine).retrieve_conversation("p", id))
     assert (kept["metadata"], kept["created_at"]) == ({"topic": "demo"}, int(NOON))
     assert drive.context(drive.create("still there?", conversation=id)["id"]) == [*texts, "still there?"]
 
@@ -137,7 +138,7 @@ def test_R1_7_ten_minutes_count_from_the_end_also_of_a_cancelled_turn() -> None:
     drive.script(SLOW, SLOW)
     ran, stopped = (drive.create(background=True, store=False)["id"] for _ in range(2))
     drive.advance(seconds=5 * MINUTE)
-    drive.engine.cancel_response("p", stopped)
+    Api(drive.engine).cancel_response("p", stopped)
     drive.advance(seconds=10 * MINUTE - 1)
     assert (drive.get(ran)["status"], drive.get(stopped)["status"]) == ("completed", "cancelled")
     assert drive.advance(seconds=1)["expired"] == [stopped]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockserver.connections import Playback
-from mockserver.control.effects import Act, Cut, Garble
+from mockserver.delivery.schedule import Cut, Malformed, Step
 from tests.sockets import Frames
 
 
@@ -19,7 +19,7 @@ def journal(wire: Frames) -> list[dict[str, Any]]:
     return wire.engine.levers.journal(wire.project)["data"]
 
 
-def acts(wire: Frames) -> list[Act]:
+def acts(wire: Frames) -> list[Step]:
     """Return what a turn does, act by act."""
     frame = b'{"type":"response.create","model":"gpt-4.1","input":"hi"}'
     (playback,) = wire.connection.receive(frame)
@@ -49,7 +49,7 @@ def test_a_broken_frame_carries_its_lane() -> None:
     )
     assert isinstance(playback, Playback)
     act = wire.connection.advance(playback)
-    assert isinstance(act, Garble) and act.event["stream_id"] == "main"
+    assert isinstance(act, Malformed) and act.event["stream_id"] == "main"
 
 
 def test_a_lane_goes_on_behind_a_turn_whose_last_event_was_dropped() -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
-from mockserver.control.journal import Exchange, current, document_of, shown, telling
+from mockserver.control.journal import Call, Exchange, document_of, shown
 from mockserver.core.state import Delete, Put
 
 KEY = "key-of-a-caller"
@@ -15,7 +13,8 @@ KEY = "key-of-a-caller"
 
 def exchange(**fields: Any) -> Exchange:
     headers = {b"authorization": f"Bearer {KEY}".encode(), b"accept": b"*/*"}
-    return Exchange(**{"path": "/v1/responses", "headers": headers, "body": b'{"a" : 1}', "at": 5.0, **fields})
+    call = Call(headers=headers, body=fields.pop("body", b'{"a" : 1}'))
+    return Exchange(call, "http", **{"at": 5.0, **fields})
 
 
 def test_a_document_and_back() -> None:
@@ -68,12 +67,3 @@ def test_changes_name_what_the_api_shows_each_once() -> None:
 def test_the_callers_key_stands_nowhere() -> None:
     one = exchange(body=f'{{"input": "my key is {KEY}"}}'.encode(), line={"reply": {"text": f"{KEY} sk-12345678901"}})
     assert KEY.encode() not in document_of(one) and b"sk-123" not in document_of(one)
-
-
-def test_what_happens_is_told_to_the_exchange_of_the_work() -> None:
-    first, second = exchange(), exchange()
-    assert current() is None
-    assert telling(first, lambda: (current(), telling(second, current), current())) == (first, second, first)
-    with pytest.raises(ValueError, match="no"):
-        telling(first, int, "no")
-    assert current() is None

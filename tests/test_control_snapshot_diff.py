@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockserver.control.snapshot_diff import LONGEST, differences, told
+from tests.api import Api
 from tests.driving import Driver
 
 
@@ -39,7 +40,9 @@ def test_what_changed_within_a_record_is_told_by_its_path() -> None:
     driver = Driver()
     conversation = driver.conversation(metadata={"colour": "red"})["id"]
     before = shown(driver)
-    driver.engine.update_conversation(driver.project, conversation, b'{"metadata": {"colour": "blue", "size": "1"}}')
+    Api(driver.engine).update_conversation(
+        driver.project, conversation, b'{"metadata": {"colour": "blue", "size": "1"}}'
+    )
     found = [one for one in differences(before, shown(driver)) if one.section == "conversations"]
     at = f"conversations.{conversation}.object.metadata"
     assert list(map(str, found)) == [f'~ {at}.colour: "red" → "blue"', f'+ {at}.size: "1"']

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from mockserver.core.background import behind, split
-from mockserver.core.turn import Emit, Wait
+from mockserver.delivery.schedule import Emit, Wait
 from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.transport.app import MockApp
 from mockserver.wire import errors
+from tests.api import Api
 from tests.driving import NOON, Driver, refused, summary, text_of
 from tests.test_transport_app import ask
 
@@ -76,7 +77,7 @@ def test_R2_9_and_R2_13_the_conversation_is_locked_until_the_end_or_a_cancel() -
         assert drive.items(conversation)["data"] == []
         assert refused(drive.create, conversation=conversation).code == "conversation_locked"
         if cancelled:
-            drive.engine.cancel_response("p", made["id"])
+            Api(drive.engine).cancel_response("p", made["id"])
         else:
             drive.advance(seconds=60)
         assert len(drive.items(conversation)["data"]) == (0 if cancelled else 3)
@@ -86,10 +87,10 @@ def test_R2_9_and_R2_13_the_conversation_is_locked_until_the_end_or_a_cancel() -
 def test_R6_3_and_R6_5_cancel_is_idempotent() -> None:
     drive, made = slow()
     drive.advance(seconds=12)
-    first = drive.engine.cancel_response("p", made["id"])
+    first = Api(drive.engine).cancel_response("p", made["id"])
     shown = json.loads(first)
     assert (shown["status"], shown["output"], shown["usage"], shown["completed_at"]) == ("cancelled", [], None, None)
-    assert drive.engine.cancel_response("p", made["id"]) == first
+    assert Api(drive.engine).cancel_response("p", made["id"]) == first
     assert drive.advance(seconds=60)["completed"] == []
     assert drive.get(made["id"]) == shown
     assert refused(drive.create, previous_response_id=made["id"]).code == "previous_response_not_found"
@@ -99,15 +100,15 @@ def test_R6_4_what_cannot_be_cancelled() -> None:
     drive = Driver()
     synchronous = drive.create()["id"]
     text = "Cannot cancel a synchronous response."
-    assert summary(refused(drive.engine.cancel_response, "p", synchronous)) == (400, text, None, None)
+    assert summary(refused(Api(drive.engine).cancel_response, "p", synchronous)) == (400, text, None, None)
     done = drive.create(background=True)["id"]
     text = "Cannot cancel a completed response."
-    assert summary(refused(drive.engine.cancel_response, "p", done)) == (400, text, None, None)
-    assert refused(drive.engine.cancel_response, "p", "resp_x").status == 404
+    assert summary(refused(Api(drive.engine).cancel_response, "p", done)) == (400, text, None, None)
+    assert refused(Api(drive.engine).cancel_response, "p", "resp_x").status == 404
     drive.script(SLOW)
     body = json.dumps({"model": MODEL, "input": "u"}).encode()
     running = drive.engine.create_response("p", body).id
-    assert refused(drive.engine.cancel_response, "p", running).status == 404
+    assert refused(Api(drive.engine).cancel_response, "p", running).status == 404
 
 
 def test_R1_13_a_running_response_cannot_be_deleted() -> None:
@@ -190,7 +191,7 @@ def slow_app() -> tuple[MockApp, str]:
 
 def test_S12_5_an_attached_stream_ends_when_the_response_is_cancelled() -> None:
     app, id = slow_app()
-    types = follow(app, f"/v1/responses/{id}", lambda: app.engine.cancel_response("default", id))
+    types = follow(app, f"/v1/responses/{id}", lambda: Api(app.engine).cancel_response("default", id))
     assert types == ["response.created", "response.failed"]
 
 

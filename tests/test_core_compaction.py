@@ -10,6 +10,7 @@ import pytest
 from mockserver.core.sealed import unseal
 from mockserver.model.tokens import count
 from mockserver.wire.ids import marked_unstored, partition_of
+from tests.api import Api
 from tests.driving import MODEL, NOON, Driver, refused, summary, text_of
 
 LONG = "a long story about the sea, " * 200  # well over 1000 tokens
@@ -22,7 +23,7 @@ ITEM = 80  # tokens of a compaction item beside its summary (T10)
 
 
 def compact(drive: Driver, **body: Any) -> dict[str, Any]:
-    return json.loads(drive.engine.compact_response(drive.project, json.dumps({"model": MODEL, **body}).encode()))
+    return json.loads(Api(drive.engine).compact_response(drive.project, json.dumps({"model": MODEL, **body}).encode()))
 
 
 def types(response: dict[str, Any]) -> list[str]:
@@ -148,7 +149,7 @@ def test_a_compacted_conversation_goes_on_from_its_compaction_item() -> None:
     assert text_of(later["output"][0]) == "Mock reply to: next [2 items in context]"
     listed = drive.items(id, order="asc")["data"]
     assert [item["type"] for item in listed] == ["message", "message", "compaction", "message", "message"]
-    drive.engine.delete_item("p", id, listed[2]["id"])
+    Api(drive.engine).delete_item("p", id, listed[2]["id"])
     assert drive.create("last", conversation=id)["usage"]["input_tokens"] > 1000
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +35,7 @@ def test_extending_at_once_or_step_by_step_is_the_same(items: list[dict[str, obj
     first = context.answered(START, [], render.Tally(), items[:cut], CHAT, RULES)
     assert first.tally is not None
     steps = context.answered(first, [], first.tally, items[cut:], CHAT, RULES)
-    assert replace(steps, turn=1) == whole
+    assert steps._replace(turn=1) == whole
     assert whole.count == len(items)
     assert whole.reasoned == any(item["type"] == "reasoning" for item in items)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.api import Api
 from tests.driving import Driver, refused, summary, text_of
 
 USER = {"role": "user", "content": "hi"}
@@ -39,17 +40,17 @@ def test_R2_3_items_come_back_in_input_order_with_ids_and_status() -> None:
 def test_R2_4_update_replaces_metadata() -> None:
     drive = Driver()
     id = drive.conversation(metadata={"a": "1", "b": "2"})["id"]
-    changed = json.loads(drive.engine.update_conversation("p", id, b'{"metadata":{"c":"3"}}'))
+    changed = json.loads(Api(drive.engine).update_conversation("p", id, b'{"metadata":{"c":"3"}}'))
     assert changed["metadata"] == {"c": "3"}
-    assert json.loads(drive.engine.retrieve_conversation("p", id)) == changed
+    assert json.loads(Api(drive.engine).retrieve_conversation("p", id)) == changed
 
 
 def test_R2_6_unknown_and_deleted_conversations() -> None:
     drive = Driver()
     id = drive.conversation()["id"]
-    marker = json.loads(drive.engine.delete_conversation("p", id))
+    marker = json.loads(Api(drive.engine).delete_conversation("p", id))
     assert marker == {"id": id, "object": "conversation.deleted", "deleted": True}
-    for call in (drive.engine.retrieve_conversation, drive.engine.delete_conversation):
+    for call in (Api(drive.engine).retrieve_conversation, Api(drive.engine).delete_conversation):
         assert summary(refused(call, "p", id)) == not_found(id)
     assert summary(refused(drive.items, id)) == not_found(id)
     assert summary(refused(drive.create, conversation=id)) == not_found(id)
@@ -112,14 +113,14 @@ def test_R2_15_a_deleted_item_no_longer_feeds_later_turns() -> None:
     id = drive.conversation()["id"]
     first = drive.create("u1", conversation=id)
     answer = first["output"][0]["id"]
-    shown = json.loads(drive.engine.delete_item("p", id, answer))
-    assert shown == json.loads(drive.engine.retrieve_conversation("p", id))
+    shown = json.loads(Api(drive.engine).delete_item("p", id, answer))
+    assert shown == json.loads(Api(drive.engine).retrieve_conversation("p", id))
     assert texts(drive, id) == ["u1"]
     second = drive.create("u2", conversation=id)
     assert drive.context(second["id"]) == ["u1", "u2"]
     gone = (404, f"Item with id '{answer}' not found in conversation.", None, None)
-    assert summary(refused(drive.engine.retrieve_item, "p", id, answer, ())) == gone
-    assert summary(refused(drive.engine.delete_item, "p", id, answer)) == gone
+    assert summary(refused(Api(drive.engine).retrieve_item, "p", id, answer, ())) == gone
+    assert summary(refused(Api(drive.engine).delete_item, "p", id, answer)) == gone
 
 
 def test_what_a_response_saw_stays_when_the_conversation_is_edited() -> None:
@@ -128,7 +129,7 @@ def test_what_a_response_saw_stays_when_the_conversation_is_edited() -> None:
     id = drive.conversation()["id"]
     first = drive.create("u1", conversation=id)
     second = drive.create("u2", conversation=id)
-    drive.engine.delete_item("p", id, first["output"][0]["id"])
+    Api(drive.engine).delete_item("p", id, first["output"][0]["id"])
     assert drive.context(second["id"]) == ["u1", "a1", "u2"]
     assert texts(drive, id)[:2] == ["u1", "u2"]
 
@@ -139,7 +140,7 @@ def test_pop_and_go_on_as_sessions_do() -> None:
     for expected in ("4", "3"):
         [newest] = drive.items(id, limit="1")["data"]
         assert text_of(newest) == expected
-        drive.engine.delete_item("p", id, newest["id"])
+        Api(drive.engine).delete_item("p", id, newest["id"])
     drive.add(id, {"role": "user", "content": "5"})
     assert texts(drive, id) == ["0", "1", "2", "5"]
     made = drive.create("6", conversation=id)
@@ -154,7 +155,7 @@ def test_R1_35_and_R2_16_an_unanswered_call_blocks_until_answered_or_deleted() -
     made = drive.create("u1", conversation=id)
     stuck = refused(drive.create, "u2", conversation=id)
     assert summary(stuck) == (400, "No tool output found for function call call_1.", "input", None)
-    drive.engine.delete_item("p", id, made["output"][0]["id"])
+    Api(drive.engine).delete_item("p", id, made["output"][0]["id"])
     assert drive.create("u2", conversation=id)["status"] == "completed"
     orphan = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
     assert refused(drive.create, [orphan], conversation=id).message.startswith("No tool call found")
@@ -168,7 +169,7 @@ def test_R2_16_an_output_whose_call_was_deleted_blocks_until_it_is_deleted_too()
     kept = drive.add(id, call, output, output)  # the call may be answered twice
     drive.add(id, {"role": "user", "content": "u"})
     assert drive.create("u", conversation=id)["status"] == "completed"
-    drive.engine.delete_item("p", id, kept[0]["id"])
+    Api(drive.engine).delete_item("p", id, kept[0]["id"])
     for _ in kept[1:]:
         stuck = refused(drive.create, "u", conversation=id)
         assert summary(stuck) == (
@@ -177,7 +178,7 @@ def test_R2_16_an_output_whose_call_was_deleted_blocks_until_it_is_deleted_too()
             "input",
             None,
         )
-        drive.engine.delete_item("p", id, kept.pop()["id"])
+        Api(drive.engine).delete_item("p", id, kept.pop()["id"])
     assert drive.create("u", conversation=id)["status"] == "completed"
 
 

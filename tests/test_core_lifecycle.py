@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.api import Api
 from tests.driving import NOON, Driver, refused, summary
 
 
@@ -78,6 +79,6 @@ def test_a_conversation_deleted_while_a_turn_runs() -> None:
     drive = Driver()
     conversation = drive.conversation()["id"]
     id = begin(drive, 5, conversation=conversation)
-    drive.engine.delete_conversation("p", conversation)
+    Api(drive.engine).delete_conversation("p", conversation)
     drive.advance(seconds=6)
     assert drive.get(id)["conversation"] == {"id": conversation}

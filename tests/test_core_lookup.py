@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.api import Api
 from tests.driving import Driver, refused, summary
 
 REASONING_MODEL = "gpt-5.6-terra"
@@ -143,6 +144,6 @@ def test_R2_5_items_of_a_deleted_conversation_can_be_referred_to() -> None:
     drive = Driver()
     conversation = drive.conversation(items=[{"role": "user", "content": "kept"}])["id"]
     [item] = drive.items(conversation)["data"]
-    drive.engine.delete_conversation("p", conversation)
+    Api(drive.engine).delete_conversation("p", conversation)
     made = drive.create([{"type": "item_reference", "id": item["id"]}])
     assert drive.context(made["id"]) == ["kept"]

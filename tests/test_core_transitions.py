@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.core.lifecycle import POLLED_S
 from mockserver.core.transitions import (
     BACKGROUND,
     CANCELLED,
@@ -27,6 +28,7 @@ from mockserver.core.transitions import (
     moved,
 )
 from mockserver.wire.errors import APIError
+from tests.api import Api
 from tests.driving import Driver, summary
 
 REPLIES: dict[str, dict[str, Any]] = {
@@ -44,8 +46,9 @@ EVENTS = ("cancel", "delete", "leave", "start", "end")
 class Scene:
     """One response, brought into a status through public calls and the clock alone."""
 
-    def __init__(self, way: str, status: str, ends: str = COMPLETED) -> None:
-        self.drive = Driver(set=(("on_disconnect", "cancel"),))
+    def __init__(self, way: str, status: str, ends: str = COMPLETED, *, stored: bool = True) -> None:
+        self.drive = Driver(set=(("on_disconnect", "cancel"), ("background_store_false", "allow")))
+        self.stored = stored
         self.way = way
         self.id = "resp_never"
         reply = REPLIES.get(status, REPLIES[ends])
@@ -61,18 +64,19 @@ class Scene:
             self.does("start")
 
     def create(self) -> None:
-        body = {"model": "gpt-4.1", "input": "u", "background": self.way == BACKGROUND}
+        body = {"model": "gpt-4.1", "input": "u", "background": self.way == BACKGROUND, "store": self.stored}
         self.id = self.drive.engine.create_response("p", json.dumps(body).encode()).id
 
     def does(self, by: str) -> None:
         engine = self.drive.engine
         happens: dict[str, Callable[[], Any]] = {
             "create": self.create,
-            "cancel": lambda: engine.cancel_response("p", self.id),
-            "delete": lambda: engine.delete_response("p", self.id),
+            "cancel": lambda: Api(engine).cancel_response("p", self.id),
+            "delete": lambda: Api(engine).delete_response("p", self.id),
             "leave": lambda: engine.leave("p", self.id),
             "start": lambda: self.drive.advance(seconds=FIRST_TOKEN),
             "end": lambda: self.drive.advance(seconds=LONG),
+            "forget": lambda: self.drive.advance(seconds=LONG + POLLED_S),
         }
         happens[by]()
 
@@ -98,7 +102,7 @@ def test_every_status_is_reached(way: str, status: str) -> None:
 
 @pytest.mark.parametrize(("at", "to"), [(at, to) for at, after in MOVES.items() for to in after if at.by != "steer"])
 def test_what_is_allowed_happens(at: At, to: str) -> None:
-    scene = Scene(at.way, at.status, ends=to if to in REPLIES else COMPLETED)
+    scene = Scene(at.way, at.status, ends=to if to in REPLIES else COMPLETED, stored=at.by != "forget")
     scene.does(at.by)
     assert scene.status == shown(at.way, to)
     assert moved(at.way, at.status, at.by, to=to) == to

@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.turn import Emit, Wait, deliver, duration, fold
+from mockserver.core import rules, sealed
+from mockserver.core.state import Node, Summary, Trail, read_node
+from mockserver.core.turn import Turn, complete_at, fold
+from mockserver.delivery.schedule import Emit, Wait, deliver, duration
+from mockserver.model.prompt import Reply
+from mockserver.settings import Pacing
 from mockserver.wire.events import sse
+from mockserver.wire.render import Tally
 from tests.driving import Driver
 
 TERRA = "gpt-5.6-terra"
@@ -226,3 +232,98 @@ def test_delivery_lays_tokens_out_in_time() -> None:
     assert steps[0] == Emit(stream[:2])
     assert steps[1] == Wait(0.5)
     assert deliver(stream, 0, 0) == [Emit(stream)]
+
+
+def test_a_fold_without_what_has_only_begun() -> None:
+    """Spec: R6.2: a poll finds the items that are done."""
+    stream = Driver().stream("hello")
+    begun = next(at for at, event in enumerate(stream) if event["type"] == "response.output_item.added") + 1
+    assert [item["status"] for item in fold(stream[:begun])["output"]] == ["in_progress"]
+    assert fold(stream[:begun], begun=False)["output"] == []
+    assert fold(stream, begun=False) == fold(stream) == stream[-1]["response"]
+
+
+def turn_of(**settings: Any) -> Turn:
+    engine = Driver(**settings).engine
+    return engine.create_response("p", b'{"model": "gpt-5.6", "input": "u"}').turn
+
+
+VALUES = {
+    "turn": lambda: turn_of(),
+    "node": lambda: turn_of().node,
+    "summary": lambda: turn_of().node.summary,
+    "tally": lambda: turn_of().node.summary.tally,
+    "trail": lambda: Trail("all_turns"),
+    "reply": lambda: Reply(),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_is_not_changed_once_it_is_made(name: str) -> None:
+    value = VALUES[name]()
+    assert isinstance(value, Turn | Node | Summary | Tally | Trail | Reply)
+    for field in (*value._fields, "another"):
+        with pytest.raises(AttributeError):
+            setattr(value, field, None)
+
+
+def test_a_reply_with_no_figures_can_not_be_given_some_afterwards() -> None:
+    for mapping in (Reply().usage, Reply().fields, Reply().cues):
+        with pytest.raises(TypeError):
+            mapping["a"] = 1  # type: ignore[index]
+
+
+def test_O1_a_turn_that_takes_time_is_another_turn_than_the_one_that_was_planned() -> None:
+    turn = turn_of()
+    stream = Driver().stream("hello")
+    before = (dict(turn.final), [dict(event) for event in stream])
+    steps = deliver(stream, 0.5, 10)
+    later, told = complete_at(1_795_176_007, turn, steps)
+    assert later.final["completed_at"] == 1_795_176_007
+    assert told[-1].events[-1]["response"]["completed_at"] == 1_795_176_007  # type: ignore[union-attr]
+    assert (turn.final, stream) == before, "what was made before stays as it was"
+    assert later.node is turn.node
+
+
+def test_O1_what_is_stored_and_sent_of_a_slow_turn_has_one_time() -> None:
+    drive = Driver(pacing=Pacing(2.0, 0.0))
+    delivery = drive.engine.create_response("p", b'{"model": "gpt-4.1", "input": "u", "stream": true}')
+    sent = [event for step in delivery.steps if isinstance(step, Emit) for event in step.events][-1]["response"]
+    drive.engine.finish("p", delivery.id)
+    assert sent["completed_at"] == sent["created_at"] + 2 == delivery.turn.final["completed_at"]
+    assert drive.get(delivery.id)["completed_at"] == sent["completed_at"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}])
+def test_W2_nothing_is_unsealed_in_the_turn_that_sealed_it(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    drive = Driver()
+    unsealed: list[str] = []
+    plain = sealed.unseal
+
+    def counted(blob: str, key: bytes) -> Any:
+        unsealed.extend([blob] if blob else [])
+        return plain(blob, key)
+
+    monkeypatch.setattr(sealed, "unseal", counted)
+    monkeypatch.setattr(rules, "unseal", counted)
+    first = drive.create("word " * 2000, model="gpt-5.6", **fields)
+    assert {item["type"] for item in first["output"]} == {"reasoning", "message", *(["compaction"] if fields else [])}
+    assert unsealed == []
+    node = read_node(drive.engine._calls.view("p"), first["id"])
+    assert node is not None and node.summary.tally is not None
+    hidden = sum(drive.engine.rules.hidden(item) for item in node.items if item["type"] == "reasoning")
+    assert node.summary.tally.reasoning_now == (0 if fields else hidden + 2)
+
+
+def test_W2_what_a_request_brings_sealed_is_unsealed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drive = Driver()
+    first = drive.create("u", model="gpt-5.6", include=["reasoning.encrypted_content"], store=False)
+    unsealed: list[str] = []
+    plain = sealed.unseal
+    monkeypatch.setattr(sealed, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
+    monkeypatch.setattr(rules, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
+    history = [{"role": "user", "content": "u"}, *first["output"], {"role": "user", "content": "v"}]
+    drive.create(history, model="gpt-5.6", store=False)
+    assert unsealed == [first["output"][0]["encrypted_content"]]

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine import Engine, open_store
+from mockserver.engine import Engine
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
+from mockserver.store.view import open_store
 from mockserver.wire.errors import APIError
+from tests.api import Api
 from tests.driving import NOON, Driver, refused, text_of
 
 
@@ -104,10 +106,10 @@ def test_any_object_that_responds_is_a_model() -> None:
 
 def test_models_come_from_the_catalogue() -> None:
     engine = Engine()
-    listed = json.loads(engine.list_models())
+    listed = json.loads(Api(engine).list_models())
     assert listed["object"] == "list"
     assert {"id": "gpt-4.1", "object": "model", "created": 1_744_588_800, "owned_by": "system"} in listed["data"]
-    assert json.loads(engine.retrieve_model("gpt-5.6"))["id"] == "gpt-5.6"
+    assert json.loads(Api(engine).retrieve_model("gpt-5.6"))["id"] == "gpt-5.6"
     with pytest.raises(APIError) as caught:
-        engine.retrieve_model("nope")
+        Api(engine).retrieve_model("nope")
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mockserver.control.effects import Effect
+from mockserver.delivery.fault_effects import Effect
 from mockserver.faults.apply import Struck, read_faults, replaced, strike
 from mockserver.faults.spec import Called, Fault, parse_faults
 from mockserver.model.prompt import Prompt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.control.effects import At
+from mockserver.delivery.fault_effects import At
 from mockserver.faults.spec import Called, Fault, known_fault, parse_faults
 from mockserver.wire.encoding import stored_json
 

@@ -13,6 +13,7 @@ import pytest
 from mockserver.wire.items import ITEM_TYPES
 from mockserver.wire.requests import INCLUDE_VALUES
 from mockserver.wire.resources import STATUSLESS
+from tests.api import Api
 from tests.driving import Driver
 from tests.scripted_items import DRAFTS, INCLUDE, PNG, REPLIES, SCREENSHOT, TOOL
 
@@ -207,7 +208,7 @@ def test_every_type_is_here() -> None:
 
 
 def check_resource(item: dict[str, Any]) -> None:
-    """A listed item has an id, a status where its type has one, and its keys in order. Spec: W7, §5.5."""
+    """A listed item has an id, a status where its type has one, and its keys in order. Spec: W7, endpoints §5.5."""
     keys = list(item)
     assert keys == [key for key in HEAD if key in item] + sorted(key for key in keys if key not in HEAD)
     assert item["id"]
@@ -326,14 +327,14 @@ def test_F3_include_decides_at_every_endpoint(name: str) -> None:
     assert not look(drive.items(conversation, order="asc")["data"][at])
     listed = drive.items(conversation, order="asc", **asked)["data"][at]
     assert look(listed)
-    retrieve = drive.engine.retrieve_item
+    retrieve = Api(drive.engine).retrieve_item
     assert not look(json.loads(retrieve("p", conversation, listed["id"], ())))
     assert look(json.loads(retrieve("p", conversation, listed["id"], [name])))
     body = json.dumps({"items": items}).encode()
     other = drive.conversation()["id"]
-    assert not look(json.loads(drive.engine.create_items("p", other, body, ()))["data"][at])
+    assert not look(json.loads(Api(drive.engine).create_items("p", other, body, ()))["data"][at])
     other = drive.conversation()["id"]
-    assert look(json.loads(drive.engine.create_items("p", other, body, [name]))["data"][at])
+    assert look(json.loads(Api(drive.engine).create_items("p", other, body, [name]))["data"][at])
 
 
 @pytest.mark.parametrize(

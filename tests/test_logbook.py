@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.journal import Exchange
+from mockserver.control.journal import Call, Exchange
 from mockserver.engine import Engine
 from mockserver.logbook import BATCH, MOST_WAITING, lines_of
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
-from mockserver.transport.http import Call
 from tests.driving import NOON, text_of
 
 PROJECT = "default"
@@ -28,7 +27,7 @@ class Caller:
 
     def __call__(self, method: str, path: str, body: Any = None, /, **query: str) -> Any:
         raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer, _ = self.app.answer(Call(method, path, list(query.items()), {}, raw))
+        answer, _ = self.app.answer(Call(method, path, raw, None, list(query.items())))
         return answer if answer.streamed else json.loads(answer.body or b"null")
 
     def create(self, input: Any = "hello", **fields: Any) -> Any:
@@ -152,7 +151,7 @@ def test_exchanges_are_written_in_batches_and_survive_the_process(tmp_path: Path
 def test_what_waits_of_many_projects_is_written_before_it_is_much() -> None:
     logbook = Caller().app.engine.logbook
     for number in range(MOST_WAITING):
-        logbook.note(f"p{number}", Exchange(at=0.0))
+        logbook.note(f"p{number}", Exchange(Call(), "http", at=0.0))
     assert len(logbook.read("p0", limit=1, after=None)["data"]) == 1 and not logbook._waiting
 
 
@@ -171,7 +170,7 @@ def test_an_exchange_that_was_read_under_way_is_written_again() -> None:
     assert (call.last()["ended"], call.last()["transport"]) == (None, "sse")
     call("GET", "/v1/models")
     assert [one["ended"] for one in call.journal()] == [None, "delivered"]
-    answer.leave()
+    answer.player.leave()
     call("GET", "/v1/models")
     assert [(one["id"], one["ended"]) for one in call.journal()] == [
         (1, "disconnected"),
@@ -187,7 +186,7 @@ def test_an_exchange_that_was_forgotten_under_way_stays_forgotten() -> None:
     for _ in range(5):
         call("GET", "/v1/models")
         call.journal()
-    answer.leave()
+    answer.player.leave()
     assert [one["id"] for one in call.journal()] == [5, 6]
 
 
@@ -232,9 +231,7 @@ def test_secrets_are_never_stored(tmp_path: Path) -> None:
     }
     headers = {b"authorization": f"Bearer {secrets[0]}".encode()}
     for fields in ({}, {"store": False}, {"bogus": secrets[0]}):
-        call.app.answer(
-            Call("POST", "/v1/responses", [("k", secrets[0])], headers, json.dumps({**body, **fields}).encode())
-        )
+        call.app.answer(Call(body=json.dumps({**body, **fields}).encode(), query=[("k", secrets[0])], headers=headers))
     project = call.app.engine.project(f"Bearer {secrets[0]}", None)
     journal = call.levers.journal(project)["data"]
     assert [one["status"] for one in journal] == [200, 200, 400]

@@ -201,7 +201,8 @@ def test_R7_6_a_call_that_does_not_fit_is_dropped_and_a_script_is_cut_too() -> N
     cut = cap(thinking, asked, count)
     assert [item["type"] for item in cut.output] == ["reasoning"] and cut.reasoning_tokens == 14
     short = Reply(output=(message_item(asked, text_part("ok")),))
-    assert cap(short, asked, count) is short
+    assert cap(short, asked, count).output == short.output
+    assert short.output_tokens is None, "the reply that was given stays as it was"
 
 
 def test_a_tight_cap_leaves_no_room_for_thinking() -> None:

@@ -23,8 +23,8 @@ from openai.types.responses import input_token_count_params, response_compact_pa
 from openai.types.responses.response import Response
 
 from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.query import list_query
 from mockserver.wire.requests import INCLUDE_VALUES
+from tests.api import Api
 from tests.driving import Driver
 from tests.request_fields import Field, fields_of, hints
 from tests.scripted_items import PNG, REPLIES
@@ -54,8 +54,8 @@ def observe(body: dict[str, Any]) -> dict[str, Any]:
     except (APIError, MockError) as error:
         return {"error": str(error)}
     try:
-        query = list_query([("include[]", one) for one in INCLUDE_VALUES])
-        seen["input"] = json.loads(drive.engine.list_input_items(drive.project, made["id"], query))["data"]
+        query = [("include[]", one) for one in INCLUDE_VALUES]
+        seen["input"] = json.loads(Api(drive.engine).list_input_items(drive.project, made["id"], query))["data"]
     except APIError as error:
         seen["input"] = str(error)
     return masked(seen)
@@ -73,7 +73,7 @@ def compact(body: dict[str, Any]) -> dict[str, Any]:
     """Return everything that can be seen of a compaction: the window, and what it costs to go on from it."""
     drive = Driver()
     try:
-        made = json.loads(drive.engine.compact_response(drive.project, json.dumps(body).encode()))
+        made = json.loads(Api(drive.engine).compact_response(drive.project, json.dumps(body).encode()))
     except (APIError, MockError) as error:
         return {"error": str(error)}
     return masked({"response": made, "input": drive.count(input=made["output"])})
@@ -91,7 +91,7 @@ def _about_conversation(call: Callable[[Driver, str, bytes], Any]) -> Look:
         except (APIError, MockError) as error:
             return {"error": str(error)}
         id = answer["id"] if answer["object"] == "conversation" else id
-        kept = json.loads(drive.engine.retrieve_conversation(drive.project, id))
+        kept = json.loads(Api(drive.engine).retrieve_conversation(drive.project, id))
         return masked({"response": [answer, kept], "input": drive.items(id)["data"]})
 
     return look
@@ -134,19 +134,19 @@ REQUESTS: dict[str, tuple[Any, dict[str, Any], frozenset[str], Look]] = {
         conversation_create_params.ConversationCreateParams,
         {},
         frozenset(),
-        _about_conversation(lambda drive, id, body: drive.engine.create_conversation(drive.project, body)),
+        _about_conversation(lambda drive, id, body: Api(drive.engine).create_conversation(drive.project, body)),
     ),
     "conversation update": (
         conversation_update_params.ConversationUpdateParams,
         {"metadata": {}},
         frozenset(),
-        _about_conversation(lambda drive, id, body: drive.engine.update_conversation(drive.project, id, body)),
+        _about_conversation(lambda drive, id, body: Api(drive.engine).update_conversation(drive.project, id, body)),
     ),
     "conversation items": (
         item_create_params.ItemCreateParams,
         {"items": [ITEM]},
         frozenset(),
-        _about_conversation(lambda drive, id, body: drive.engine.create_items(drive.project, id, body, ())),
+        _about_conversation(lambda drive, id, body: Api(drive.engine).create_items(drive.project, id, body, ())),
     ),
 }
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mockserver.control.effects import Cut
+from mockserver.delivery.schedule import Cut
 from mockserver.faults.schema import KINDS
 from mockserver.faults.spec import parse_faults
 from mockserver.settings import SETTINGS

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from mockserver.core.turn import Wait
+from mockserver.delivery.schedule import Wait
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp

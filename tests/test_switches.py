@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
+from mockserver import engine as engine_module
 from mockserver.__main__ import main as mock_main
 from mockserver.core import admission
 from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.switches import SWITCHES, SwitchError, Switches, described, parse_assignment, values_of
-from mockserver.transport import routes
 from mockserver.transport.app import MockApp
 from mockserver.wire import catalog, requests
 from mockserver.wire.errors import APIError
 from proxy import cli as proxy_cli
+from tests.api import Api
 from tests.driving import NOON, Driver, refused, text_of
 from tests.sockets import Frames
 
@@ -214,7 +215,7 @@ def test_switch_cancelled_output(value: str) -> None:
     drive.script(SLOW)
     id = drive.create(background=True, model="gpt-5.2")["id"]
     drive.advance(seconds=12)
-    shown = json.loads(drive.engine.cancel_response(drive.project, id))
+    shown = json.loads(Api(drive.engine).cancel_response(drive.project, id))
     assert (shown["status"], shown["usage"]) == ("cancelled", None)
     assert [item["type"] for item in shown["output"]] == {"cleared": [], "kept": ["reasoning"]}[value]
     assert drive.get(id) == shown
@@ -418,7 +419,7 @@ def test_switch_metadata_update(value: str) -> None:
 
     def update(metadata: Any) -> Any:
         body = json.dumps({"metadata": metadata}).encode()
-        return json.loads(drive.engine.update_conversation(drive.project, id, body))["metadata"]
+        return json.loads(Api(drive.engine).update_conversation(drive.project, id, body))["metadata"]
 
     assert update({"b": "3"}) == {"replace": {"b": "3"}, "merge": {"a": "1", "b": "3"}}[value]
     assert update(None) == {"replace": {}, "merge": {"a": "1", "b": "3"}}[value]
@@ -729,8 +730,8 @@ def test_switch_done_sentinel(value: str) -> None:
 @sides("keep_alive")
 @pytest.mark.parametrize("first_token_s", [0.0, 0.06])
 def test_switch_keep_alive(value: str, first_token_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert routes.SILENCES["comment"] == 15
-    monkeypatch.setitem(routes.SILENCES, "comment", 0.02)
+    assert engine_module.SILENCES["comment"] == 15
+    monkeypatch.setitem(engine_module.SILENCES, "comment", 0.02)
     engine = Engine(Settings(pacing=Pacing(first_token_s), **chosen(keep_alive=value)))
     body = ask(engine, "POST", "/v1/responses", STREAM)[2]
     comments = [line for line in body.split(b"\n\n") if line.startswith(b":")]
@@ -773,8 +774,8 @@ def test_switch_unknown_body_key(value: str) -> None:
         lambda: drive.create(bogus=1),
         lambda: drive.count(input="x", bogus=1),
         lambda: drive.conversation(bogus=1),
-        lambda: drive.engine.update_conversation(drive.project, conversation, body),
-        lambda: drive.engine.create_items(drive.project, conversation, items, ()),
+        lambda: Api(drive.engine).update_conversation(drive.project, conversation, body),
+        lambda: Api(drive.engine).create_items(drive.project, conversation, items, ()),
     ]
     if value == "ignore":
         assert [status_of(call) for call in calls] == [200] * 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.core.state import Put
+from mockserver.core.state import Change, Put
 from mockserver.engine import Engine
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.settings import Settings
@@ -17,9 +17,8 @@ from tests.driving import NOON, Driver
 def test_calls_are_numbered_and_each_has_ids_of_its_own() -> None:
     calls = Transactions(Settings(clock=NOON), None, lambda: 0.0)
 
-    def note(at: Operation) -> tuple[int, str]:
-        at.changes = [Put("use", "a", b"1")]
-        return at.ordinal, at.mint.node()
+    def note(at: Operation) -> tuple[tuple[int, str], list[Change]]:
+        return (at.ordinal, at.mint.node()), [Put("use", "a", b"1")]
 
     (first, one), (second, two) = calls.write("p", note), calls.write("p", note)
     assert (first, second) == (0, 1) and one != two
@@ -31,13 +30,12 @@ def test_what_raises_is_neither_written_nor_numbered() -> None:
     calls = Transactions(Settings(clock=NOON), None, lambda: 0.0)
 
     def fail(at: Operation) -> None:
-        at.changes = [Put("use", "a", b"1")]
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
         calls.write("p", fail)
     assert calls.reading("p")[0].get("use", "a") is None
-    assert calls.write("p", lambda at: at.ordinal) == 0
+    assert calls.write("p", lambda at: (at.ordinal, [])) == 0
 
 
 def test_who_raises_has_noted_the_turns_that_ended_on_every_store() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.turn import Emit, Wait
+from mockserver.delivery.answer import SSE, Answer, error_answer
+from mockserver.delivery.player import CUT, DELIVERED, DISCONNECTED, Player
+from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
 from mockserver.transport import http
-from mockserver.transport.http import Answer
+from mockserver.transport.abort import Abort
+from mockserver.transport.http import Chunk
 from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.events import Event
 
 
 def receiver(*messages: dict[str, Any]) -> Any:
@@ -80,60 +82,86 @@ def test_a_body_goes_out_with_its_length() -> None:
 
 
 def test_errors_are_answers() -> None:
-    answer = http.error_answer(MockError("no", status=501))
+    answer = error_answer(MockError("no", status=501))
     assert (answer.status, answer.headers) == (501, ((b"x-should-retry", b"false"),))
 
 
-EVENT = {"type": "a"}
+EVENT = {"type": "a", "sequence_number": 0}
+WHOLE = b'event: a\ndata: {"type":"a","sequence_number":0}\n\n'
 
 
-def test_instant_steps_leave_in_one_write() -> None:
-    start, body = deliver(Answer(content_type=http.SSE, steps=[Emit([EVENT, EVENT])], streamed=True))
+class Silent:
+    """A listener that keeps how the delivery ended."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def emit(self, events: int) -> None: ...
+    def finish_turn(self) -> None: ...
+
+    def end(self, how: str) -> None:
+        self.told.append(how)
+
+    def interruption(self, number: int) -> None: ...
+
+
+def streamed(*steps: Step, tail: bytes = b"", log: Silent | None = None) -> Answer:
+    return Answer(content_type=SSE, streamed=True, tail=tail, player=Player(steps, log or Silent()))
+
+
+def test_a_stream_that_leaves_at_once_is_one_body() -> None:
+    start, body = deliver(Answer(content_type=SSE, streamed=True, events=[EVENT, EVENT], tail=b"end"))
     assert (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]
     assert b"content-length" not in dict(start["headers"])
-    assert body["body"] == b'event: a\ndata: {"type":"a"}\n\n' * 2
-    assert not body["more_body"]
+    assert body == {"type": "http.response.body", "body": WHOLE * 2 + b"end"}
 
 
-def test_steps_are_taken_in_order_and_the_turn_ends_before_the_last_byte() -> None:
-    log: list[str] = []
-    steps = [Emit([EVENT]), Wait(0.01), Emit([EVENT])]
-    answer = Answer(steps=steps, streamed=True, ended=lambda: log.append("ended"))
-    sent = deliver(answer)
-    assert [message.get("more_body") for message in sent[1:]] == [True, False]
-    assert log == ["ended"]
+def test_steps_are_taken_in_order_and_the_last_one_ends_the_body() -> None:
+    log = Silent()
+    start, *parts = deliver(streamed(Emit([EVENT]), Wait(0.001), Emit([EVENT]), tail=b"end", log=log))
+    assert start["status"] == 200
+    assert [(part["body"], part["more_body"]) for part in parts] == [(WHOLE, True), (WHOLE + b"end", False)]
+    assert log.told == [DELIVERED]
 
 
 def test_a_json_body_may_take_its_time() -> None:
-    log: list[str] = []
-    start, body = deliver(Answer(b"{}", steps=[Wait(0.01)], ended=lambda: log.append("ended")))
-    assert (start["status"], body["body"], log) == (200, b"{}", ["ended"])
+    start, body = deliver(Answer(b"{}", player=Player([Wait(0.001), Body(b"{}")], Silent())))
+    assert (b"content-length", b"2") in start["headers"]
+    assert (start["status"], body["body"], body["more_body"]) == (200, b"{}", False)
 
 
-@pytest.mark.parametrize("streamed", [True, False])
-def test_a_client_that_leaves_while_waiting_ends_the_delivery_only(streamed: bool) -> None:
-    log: list[str] = []
-    answer = Answer(b"{}", steps=[Wait(3600), Emit([EVENT])], streamed=streamed, ended=lambda: log.append("ended"))
-    sent = deliver(answer, {"type": "http.disconnect"})
-    assert len(sent) == streamed
-    assert log == []
+@pytest.mark.parametrize("first", [True, False])
+def test_a_client_that_leaves_while_waiting_ends_the_delivery(first: bool) -> None:
+    log = Silent()
+    steps: list[Step] = [Wait(3600), Emit([EVENT])]
+    sent = deliver(streamed(*([Emit([EVENT]), *steps] if first else steps), log=log), {"type": "http.disconnect"})
+    assert len(sent) == (2 if first else 0), "nothing comes before the first step, the head neither"
+    assert log.told == [DISCONNECTED]
 
 
-def test_S12_5_a_stream_that_waits_looks_whether_it_was_interrupted() -> None:
-    asked: list[int] = []
+def test_what_leaves_of_a_struck_stream() -> None:
+    log = Silent()
+    sent: list[Any] = []
+    with pytest.raises(Abort):
+        sent.extend(
+            http.chunks(streamed(Emit([EVENT]), Malformed(EVENT), Partial(b"event"), Cut(), tail=b"end", log=log))
+        )
+    steps = http.chunks(streamed(Emit([EVENT]), Malformed(EVENT), Partial(b"event"), FOREVER, tail=b"end"))
+    sent = [next(steps) for _ in range(4)]
+    assert sent == [
+        Chunk(WHOLE, more=True),
+        Chunk(WHOLE.replace(b"}", b""), more=True),
+        Chunk(b"event", more=True),
+        FOREVER,
+    ]
+    assert log.told == [CUT]
 
-    def interrupted(number: int) -> list[Event] | None:
-        asked.append(number)
-        return [EVENT] if len(asked) == 3 else None
 
-    answer = Answer(steps=[Emit([EVENT]), Wait(8.0), Emit([EVENT])], streamed=True, interrupted=interrupted)
-    found = [*http.pieces(answer)]
-    assert found[1:4] == [http.LOOK_S] * 3 and asked == [1] * 3
-    assert isinstance(found[-1], http.Piece) and not found[-1].more and len(found) == 5
+def test_a_stream_whose_last_event_was_dropped_ends_all_the_same() -> None:
+    for steps in ([Emit([EVENT]), Wait(0.001)], []):
+        assert list(http.chunks(streamed(*steps, tail=b"tail")))[-1] == Chunk(b"tail", more=False)
 
 
-def test_S4_comments_come_as_often_as_before_when_a_stream_looks_in_between() -> None:
-    answer = Answer(steps=[Wait(2.5), Emit([EVENT])], streamed=True, silence=1.0, interrupted=lambda number: None)
-    parts = [*http.pieces(answer)]
-    assert sum(part for part in parts if not isinstance(part, http.Piece)) == 2.5
-    assert [at for at, part in enumerate(parts) if isinstance(part, http.Piece) and part.body == http.COMMENT] == [4, 9]
+def test_a_signal_of_life_is_a_comment() -> None:
+    answer = Answer(streamed=True, player=Player([Emit([EVENT]), Wait(9), Emit([EVENT])], Silent(), keep_alive_s=5))
+    assert [one.data for one in http.chunks(answer) if isinstance(one, Chunk)] == [WHOLE, b": keep-alive\n\n", WHOLE]

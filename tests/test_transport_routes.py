@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from mockserver.transport.routes import public_handler
 
 from mockserver.engine import Engine
 from mockserver.transport.http import Call
-from mockserver.transport.routes import public_handler
 from tests.driving import refused, summary
 
 # method and path → named parts

@@ -20,7 +20,7 @@ from mockserver.connections import Connection
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.websocket import Socket
-from mockserver.wire.query import retrieve_query
+from tests.api import Api
 from tests.driving import NOON, text_of
 from tests.sockets import PATIENCE_S, Place, served
 
@@ -196,7 +196,7 @@ def test_a_paced_turn_is_written_before_its_end_is_read(place: Place) -> None:
     place.engine.levers.enqueue(place.project, [{"reply": {"text": "one two"}, **SLOW}])
     with place.open() as wire:
         id = wire.turn()["id"]
-        assert place.engine.retrieve_response(place.project, id, retrieve_query([]))
+        assert Api(place.engine).retrieve_response(place.project, id)
 
 
 def test_R4_16_steering_over_the_wire(place: Place) -> None:
@@ -262,7 +262,7 @@ def test_R4_12_a_clock_that_another_process_moves_is_seen(monkeypatch: pytest.Mo
 
 def test_R4_17_closing_the_socket_is_the_only_stop(place: Place) -> None:
     """Spec: R4.17, R9.20."""
-    conversation = json.loads(place.engine.create_conversation(place.project, b"{}"))["id"]
+    conversation = json.loads(Api(place.engine).create_conversation(place.project, b"{}"))["id"]
     place.engine.levers.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
     with place.open() as wire:
         wire.create(conversation=conversation)
@@ -279,7 +279,7 @@ def test_R4_17_closing_the_socket_is_the_only_stop(place: Place) -> None:
 @pytest.mark.parametrize("how", ["close", "vanish"])
 def test_R9_20_a_client_that_vanishes_releases_what_it_holds(how: str) -> None:
     with served(set=(("on_disconnect", "cancel"),)) as place:
-        conversation = json.loads(place.engine.create_conversation(place.project, b"{}"))["id"]
+        conversation = json.loads(Api(place.engine).create_conversation(place.project, b"{}"))["id"]
         place.engine.levers.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
         with place.open() as wire:
             wire.create(conversation=conversation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,8 +28,7 @@ def test_W1_old_form_conversation_names_the_partition_at_its_end() -> None:
 
 @given(st.text(max_size=20), st.floats(0, 2**32 - 1), st.sampled_from(sorted(ids.PREFIXES)))
 def test_W1_new_form_has_its_anatomy(key: str, now: float, kind: str) -> None:
-    mint = Mint(key, now)
-    mint.partition = mint.new_partition()
+    mint = Mint.at(key, now).within(None)
     made = mint.item(kind)
     prefix, _, digits = made.partition("_")
     assert prefix == ids.PREFIXES[kind]
@@ -38,24 +38,46 @@ def test_W1_new_form_has_its_anatomy(key: str, now: float, kind: str) -> None:
 
 
 def test_W1_conversation_id_is_old_form() -> None:
-    mint = Mint("k", 1795176000.0)
-    made = mint.conversation()
+    made = Mint.at("k", 1795176000.0).conversation()
     assert re.fullmatch(r"conv_[0-9a-f]{48}", made)
     assert ids.partition_of_conversation(made).startswith("0")
 
 
 def test_W2_call_ids_are_24_letters_and_digits() -> None:
-    assert re.fullmatch(r"call_[A-Za-z0-9]{24}", Mint("k", 0.0).call())
+    assert re.fullmatch(r"call_[A-Za-z0-9]{24}", Mint.at("k", 0.0).call())
 
 
 def test_W3_same_key_same_ids_other_key_other_ids() -> None:
     def drawn(key: str) -> list[str]:
-        mint = Mint(key, 5.0)
-        return [mint.new_partition(), mint.conversation(), mint.call(), mint.item("message"), mint.item("message")]
+        mint = Mint.at(key, 5.0).within(None)
+        items = [mint.item("message", number) for number in range(20)]
+        return [mint.partition, mint.after(20).conversation(), mint.call(22), mint.after(23).node(), *items]
 
     assert drawn("a") == drawn("a")
     assert not set(drawn("a")) & set(drawn("b"))
-    assert len(set(drawn("a"))) == 5
+    assert len(set(drawn("a"))) == 24
+
+
+@given(st.lists(st.integers(0, 40), min_size=1))
+def test_W3_an_id_does_not_depend_on_what_was_asked_for_before(numbers: list[int]) -> None:
+    mint = Mint.at("k", 5.0).within("0123456789abcdef")
+    assert [mint.new("resp", number) for number in numbers] == [mint.after(number).new("resp") for number in numbers]
+
+
+def test_W1_a_source_of_what_is_not_stored_says_so() -> None:
+    source = Mint.at("k", 5.0)
+    assert ids.marked_unstored(source.within(None, stored=False).new("resp"))
+    assert not ids.marked_unstored(source.within(None).new("resp"))
+    own, given = source.within(None), source.within("0ad2d29c24eaf56b")
+    assert own.first == 1, "a partition key of its own is the first thing that a source makes"
+    assert (given.first, ids.partition_of(given.new("resp"))) == (0, "0ad2d29c24eaf56b")
+
+
+def test_a_source_of_ids_does_not_change() -> None:
+    mint = Mint.at("k", 5.0)
+    for name in ("partition", "mark", "first", "key", "other"):
+        with pytest.raises(AttributeError):
+            setattr(mint, name, "00")
 
 
 @given(st.integers(0, 1000))

@@ -32,6 +32,15 @@ def test_every_model_counts_images() -> None:
     assert rules["gpt-4o"] != rules["gpt-4o-mini"] and rules["gpt-4.1"] != rules["gpt-4.1-nano"]
 
 
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9000" height="9000"/>'
+BMP = b"BM" + bytes(16) + (320).to_bytes(4, "little") + (240).to_bytes(4, "little") + bytes(8)
+
+
+@pytest.mark.parametrize("data", [SVG, BMP, b"P6\n320 240\n255\n", b"\0\0\0\x1cftypheic" + bytes(60)])
+def test_formats_that_the_api_does_not_take_are_of_unknown_size(data: bytes) -> None:
+    assert size_of({"image_url": "data:image/png;base64," + base64.b64encode(data).decode()}) == UNKNOWN_SIZE
+
+
 CUT = [b"\x89PNG\r\n\x1a\n", b"GIF89a\1", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8L", b"\xff\xd8\xff\xc0\0"]
 
 

@@ -11,9 +11,7 @@ from mockserver.wire.ids import Mint
 
 
 def mint() -> Mint:
-    made = Mint("k", 1_795_176_000.0)
-    made.partition = made.new_partition()
-    return made
+    return Mint.at("k", 1_795_176_000.0).within(None)
 
 
 def stored(item: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +106,11 @@ def test_F7_secrets_of_mcp_tools_are_not_stored() -> None:
 
 
 def test_output_items_get_call_ids_and_status() -> None:
-    item = resources.output_item({"type": "function_call", "name": "f", "arguments": "{}"}, mint())
+    item = resources.output_item({"type": "function_call", "name": "f", "arguments": "{}"}, mint())[0]
     assert item["call_id"].startswith("call_")
     assert item["status"] == "completed"
-    kept = resources.output_item({"type": "function_call", "name": "f", "arguments": "{}", "call_id": "mine"}, mint())
+    mine = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "mine"}
+    kept, _ = resources.output_item(mine, mint())
     assert kept["call_id"] == "mine"
 
 
@@ -177,3 +176,23 @@ def test_P12_and_W7_markers_and_conversations() -> None:
         "created_at": 5,
         "metadata": {},
     }
+
+
+def test_items_take_ids_in_their_order_and_hand_on_the_source_after_theirs() -> None:
+    """Spec: W3: an item's id says nothing of what was asked for before it."""
+    user = {"type": "message", "role": "user", "content": "a"}
+    kept, rest = resources.stored_items([user, {**user, "id": "msg_own"}, user], mint())
+    assert [item["id"] for item in kept] == [mint().item("message", 0), "msg_own", mint().item("message", 1)]
+    assert rest == mint().after(2)
+    call = {"type": "code_interpreter_call", "code": "1"}
+    drafts = [call, {"type": "shell_call", "action": {"commands": []}}, {"type": "shell_call_output", "output": []}]
+    items, rest = resources.output_items(drafts, mint())
+    source = mint()
+    assert [item["id"] for item in items] == [
+        source.item("code_interpreter_call", 1),
+        source.item("shell_call", 3),
+        source.item("shell_call_output", 4),
+    ]
+    assert items[0]["container_id"] == source.container(0)
+    assert items[1]["call_id"] == items[2]["call_id"] == source.call(2)
+    assert rest == source.after(5)

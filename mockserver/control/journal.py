@@ -1,43 +1,61 @@
-"""The journal: what was asked, which line answered, what the model saw, what changed, how it ended.
+"""The journal: what was sent, which line answered, what the model saw, what changed, how it ended.
 
-An `Exchange` is filled in while its call is under way, by the engine and by the transport; its document is made later,
-when it is written. Keys and passwords never get into a document.
+A `Call` is what came in and never changes. An `Exchange` is its entry in the journal: the engine's recorder fills it in
+while the call is in progress, and its document is made later, when it is written; most entries of a store in memory
+are never written at all. Keys and passwords never get into a document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
 
 from mockserver.control import redaction
-from mockserver.control.effects import Effect
 from mockserver.core.state import Change, Put
 from mockserver.core.turn import Turn
-from mockserver.faults.rate_limits import Buckets
 from mockserver.wire.encoding import stored_json
 
-T = TypeVar("T")
-
 KIND = "exchanges"
-DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
+NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
-class Exchange:
-    """One call: what was asked, and what is told of it as it goes; of what nobody tells, the class has the value.
+class Call(NamedTuple):
+    """A request as it came in: decoded path, query pairs, headers by lower-case name, the whole body.
 
-    `at` is the project's time (unix seconds), `seconds` how long it took, `ended` None while it is under way. `effects`
-    are the faults that strike its answer, `buckets` those that it was counted in, by fault. `number` is its place in
-    the journal, once it is written; of the turn of an exchange that has ended only its id and what its model `saw` are
-    left.
+    `project` is None where the headers say it. `transport` is `http` or `websocket`: the rules of a socket differ.
     """
 
-    transport: str = "http"
+    method: str = "POST"
+    path: str = "/v1/responses"
+    body: bytes = b""
+    project: str | None = None
     query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[bytes, bytes] = NO_HEADERS
+    transport: str = "http"
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's value, None when it was not sent; `name` in lower case."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A call's entry in the journal.
+
+    `at` is the project's time (unix seconds), `started` and `seconds` are the process's own clock, `ended` is None
+    while it is in progress. `number` is its place in the journal, once it is written; of the turn of an exchange that
+    has ended only its id and what its model `saw` are left, for a turn is large. `waits`: it is still to be written.
+    """
+
+    call: Call
+    transport: str
+    started: float = 0.0
     at: float | None = None
     status: int = 200
     error: dict[str, Any] | None = None
@@ -45,46 +63,14 @@ class Exchange:
     turn: Turn | None = None
     dropped: Collection[int] = ()
     changes: Sequence[Change] = ()
+    faults: Sequence[str] = ()
     events: int = 0
     ended: str | None = None
-    started: float = 0.0
     seconds: float = 0.0
-    faults: Sequence[str] = ()
-    effects: Sequence[Effect] = ()
-    buckets: Mapping[str, Buckets] = MappingProxyType({})
     number: int | None = None
     response_id: str | None = None
     saw: dict[str, Any] | None = None
-    waits: bool = False  # to be written
-
-    def __init__(
-        self,
-        method: str = "POST",
-        path: str = "",
-        headers: Mapping[bytes, bytes] = MappingProxyType({}),
-        body: bytes = b"",
-        **more: Any,
-    ) -> None:
-        self.method, self.path, self.headers, self.body = method, path, headers, body
-        for name, value in more.items():  # not by way of __dict__, which would be larger and slower
-            setattr(self, name, value)
-
-    def changed(self, changes: Sequence[Change]) -> None:
-        """Note what else it changed."""
-        self.changes = [*self.changes, *changes] if self.changes else changes
-
-
-_CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
-current = _CURRENT.get  # the exchange that is told what happens, None where nobody wants to know
-
-
-def telling(exchange: Exchange, work: Callable[..., T], *args: Any) -> T:
-    """Return what a piece of work returns; what happens in it is told to an exchange."""
-    before = _CURRENT.set(exchange)
-    try:
-        return work(*args)
-    finally:
-        _CURRENT.reset(before)
+    waits: bool = False
 
 
 def closed(exchange: Exchange) -> None:
@@ -97,17 +83,18 @@ def closed(exchange: Exchange) -> None:
 def document_of(exchange: Exchange) -> bytes:
     """Return the document of an exchange as it stands."""
     closed(exchange)
-    text, secrets = redaction.body(exchange.body)
-    key = (exchange.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
+    call = exchange.call
+    text, secrets = redaction.body(call.body)
+    key = (call.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
     if len(key) >= redaction.SHORTEST:
         secrets.append(key)
     document = {
         "at": exchange.at,
         "transport": exchange.transport,
-        "method": exchange.method,
-        "path": exchange.path,
-        "query": urlencode(exchange.query),
-        "headers": redaction.headers(exchange.headers),
+        "method": call.method,
+        "path": call.path,
+        "query": urlencode(call.query),
+        "headers": redaction.headers(call.headers),
         "body": text,
         "status": exchange.status,
         "error": exchange.error,

@@ -6,15 +6,16 @@ The shapes are those of the core's own records, without what the key says, and w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, field, fields, make_dataclass
 from typing import Any, NamedTuple, get_type_hints
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from mockserver.core.lifecycle import Running
-from mockserver.core.state import Conversation, Entry, Node, Put, decode_node
+from mockserver.core.state import Conversation, Entry, Node, Put, Summary, Trail, decode_node
 from mockserver.wire.encoding import json_body, stored_json
+from mockserver.wire.render import Tally
 
 STRICT = ConfigDict(extra="forbid")
 Body = dict[str, Any]
@@ -22,21 +23,35 @@ Body = dict[str, Any]
 
 def _shape(record: type, without: Iterable[str], **more: Any) -> type[BaseModel]:
     """Return the shape of a record of the core: its fields and their defaults, without some and with `more`."""
-    hints = get_type_hints(record)
+    hints, defaults = get_type_hints(record), _defaults(record)
     known: dict[str, Any] = {
-        field.name: (hints[field.name], _default(field)) for field in fields(record) if field.name not in without
+        name: (kind, defaults.get(name, ...)) for name, kind in hints.items() if name not in without
     }
     known |= {name: (kind, ...) for name, kind in more.items()}
     return create_model(record.__name__, __config__=STRICT, **known)
 
 
-def _default(field: Any) -> Any:
-    if field.default_factory is not MISSING:
-        return Field(default_factory=field.default_factory)
-    return ... if field.default is MISSING else field.default
+def _defaults(record: Any) -> dict[str, Any]:
+    if hasattr(record, "_field_defaults"):
+        return dict(record._field_defaults)
+    return {one.name: one.default for one in fields(record) if one.default is not MISSING}
 
 
-NodeShape = _shape(Node, {"id", "packed"}, items=list[dict[str, Any]])
+def _object(record: type, **instead: Any) -> Any:
+    """Return the shape of a tuple of the core as an object in JSON, some fields of another kind."""
+    kinds, defaults = {**get_type_hints(record), **instead}, _defaults(record)
+    rows = [
+        (name, kind, _optional(defaults[name])) if name in defaults else (name, kind) for name, kind in kinds.items()
+    ]
+    return make_dataclass(record.__name__, rows)
+
+
+def _optional(default: Any) -> Any:
+    return field(default_factory=default.copy) if isinstance(default, dict | list) else field(default=default)
+
+
+SummaryShape = _object(Summary, tally=_object(Tally) | None, trail=_object(Trail) | None)
+NodeShape = _shape(Node, {"id", "packed"}, summary=SummaryShape, items=list[dict[str, Any]])
 RunningShape = _shape(Running, {"id", "node", "body"}, node=NodeShape, body=Body | None)
 
 
@@ -99,13 +114,17 @@ class Section(NamedTuple):
 
 
 def _node_shown(node: Node) -> Body:
-    shown = {field.name: getattr(node, field.name) for field in fields(node) if field.name not in ("id", "packed")}
-    return {**shown, "summary": orjson.loads(orjson.dumps(node.summary)), "items": node.items}
+    shown = {name: value for name, value in node._asdict().items() if name not in ("id", "packed")}
+    summary, tally, trail = node.summary, node.summary.tally, node.summary.trail
+    costs = {"tally": tally and tally._asdict(), "trail": trail and trail._asdict()}
+    return {**shown, "summary": orjson.loads(orjson.dumps({**summary._asdict(), **costs})), "items": node.items}
 
 
 def _node(id: str, shape: Any) -> Node:
-    known = {name: value for name, value in shape if name != "items"}
-    return Node(id=id, packed=shape.items, **known)
+    known = {name: value for name, value in shape if name not in ("items", "summary")}
+    summary, tally, trail = shape.summary, shape.summary.tally, shape.summary.trail
+    costs = {"tally": tally and Tally(**vars(tally)), "trail": trail and Trail(**vars(trail))}
+    return Node(id=id, packed=shape.items, summary=Summary(**{**vars(summary), **costs}), **known)
 
 
 def _running_shown(put: Put) -> Body:

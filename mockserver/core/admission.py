@@ -13,13 +13,13 @@ from mockserver.core import compaction, context, pairing, truncation
 from mockserver.core.lineage import Lineage, resolve_lineage
 from mockserver.core.lookup import resolve_items
 from mockserver.core.rules import Rules
-from mockserver.core.sealed import unseal
+from mockserver.core.sealed import NOTHING_OPENED, Opened
 from mockserver.core.state import Item, State, Summary, items_back, items_up_to
 from mockserver.wire import capability, catalog, complaints, errors, render
 from mockserver.wire.catalog import Model
 from mockserver.wire.ids import Mint, partition_of
 from mockserver.wire.render import Tally
-from mockserver.wire.resources import stored_item
+from mockserver.wire.resources import stored_items
 
 Request = dict[str, Any]
 
@@ -32,12 +32,14 @@ class Admission(NamedTuple):
     all before it (None: there is no such item). It does not see the items whose positions among those it could read are
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
     compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it, None
-    if nothing (R12.5), `again` are the ids of own items that came with one.
+    if nothing (R12.5), `again` are the ids of own items that came with one. `mint` are the ids of what the turn makes,
+    `opened` is what the sealed items of the request hold.
     """
 
     request: Request
     model: Model
     lineage: Lineage
+    mint: Mint
     items: list[Item]
     before: Summary
     tally: Tally
@@ -49,6 +51,7 @@ class Admission(NamedTuple):
     compacts: str = ""
     configuration: dict[str, Any] | None = None
     again: frozenset[str] = frozenset()
+    opened: Opened = NOTHING_OPENED
 
     @property
     def asked(self) -> Request:
@@ -103,20 +106,23 @@ def admit(
     model = known_model(request, rules)
     capability.check(request, model)
     stored = storing(request, rules)
-    mint.mark = "00" if stored else "01"
-    items, marked, triggered = admitted_items(state, request, lineage, model, rules, mint, now)
+    own = admitted_items(state, request, lineage, model, rules, now)
+    items, marked = own.items, own.marked
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
-    kept = [stored_item(item, mint) for item in items]
+    partition = lineage.partition or partition_of_items(items)
+    kept, mint = stored_items(items, mint.within(partition, stored=stored))
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
-    tally, tokens = context.admitted(request, base, items, kept, model, rules)
+    hidden = own.opened.hidden(rules.hidden)
+    tally, tokens = context.admitted(request, base, items, kept, model, rules, hidden)
     configuration = context.configured(base.configuration, kept) if marked else base.configuration
     over = "context_management" in request and compaction.exceeded(request, tokens, model)
-    compacts = "trigger" if triggered else "threshold" if over else ""
+    compacts = "trigger" if own.triggered else "threshold" if over else ""
     admission = Admission(
         request,
         model,
         lineage,
+        mint,
         kept,
         base,
         tally,
@@ -126,6 +132,7 @@ def admit(
         configuration=configuration,
         compacts=compacts,
         again=frozenset([item["id"] for item in items if item.get("id")]),
+        opened=own.opened,
     )
     if tokens > model.max_input_tokens:
         return over_window(state, admission, items, rules)
@@ -137,23 +144,32 @@ def admit(
 _MARKS = frozenset({"compaction", compaction.TRIGGER, context.UPDATE, "reasoning"})
 
 
-def admitted_items(
-    state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, mint: Mint, now: float
-) -> tuple[list[Item], bool, bool]:
-    """Return a request's own items as sent, found fit to stand behind its lineage.
+class OwnItems(NamedTuple):
+    """A request's own items as sent, and what was found out about them on the way.
 
-    Also whether some are of a kind that says how the context is to be read, and whether they ask to compact. Settles
-    in which partition the ids of this operation are.
+    `marked` says whether some are of a kind that says how the context is read, `triggered` whether they ask to compact;
+    `opened` is what the sealed ones hold.
     """
-    items, triggered = resolve_items(state, request, lineage, rules, now), False
+
+    items: list[Item]
+    marked: bool
+    triggered: bool
+    opened: Opened
+
+
+def admitted_items(
+    state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, now: float
+) -> OwnItems:
+    """Return a request's own items if they may stand behind its lineage; raises the first complaint if they may not."""
+    items, triggered, opened = resolve_items(state, request, lineage, rules, now), False, NOTHING_OPENED
     pending, orphaned = lineage.summary.pending, lineage.summary.orphaned
     types = [item["type"] for item in items]
     marked = not _MARKS.isdisjoint(types)
     if marked:
         items, triggered = compaction.without_trigger(items)
-        pending = {**pending, **compaction.owed(items, rules)}
+        opened = Opened.of(items, rules.key)
+        pending = {**pending, **compaction.owed(items, opened)}
         orphaned = orphaned if compaction.start(items) is None else None
-    mint.partition = lineage.partition or partition_of_items(items) or mint.new_partition()
     if orphaned:
         raise errors.no_tool_call(orphaned)
     if pending or not pairing.PAIRED.isdisjoint(types):
@@ -163,10 +179,10 @@ def admitted_items(
     if not model.reasoning and (reasoning_read(items, lineage.summary) if marked else lineage.summary.reasoned):
         raise errors.reasoning_items_unsupported()
     if marked:
-        check_sealed(items, rules)
+        check_sealed(items, opened)
     if "text" in request and rules.json_word == "require":
         capability.check_json_word(request, message_texts(items))
-    return items, marked, triggered
+    return OwnItems(items, marked, triggered, opened)
 
 
 def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> compaction.Window:
@@ -176,16 +192,17 @@ def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now
         raise errors.input_missing()
     model = known_model(request, rules)
     capability.check(request, model)
-    mint.mark = "01"  # nothing of it is persisted (Spec: W1)
-    items, _, _ = admitted_items(state, request, lineage, model, rules, mint, now)
-    kept, history = [stored_item(item, mint) for item in items], items_up_to(state, lineage.head)
+    own = admitted_items(state, request, lineage, model, rules, now)
+    items, partition = own.items, lineage.partition or partition_of_items(own.items)
+    kept, mint = stored_items(items, mint.within(partition, stored=False))  # nothing of it is persisted (Spec: W1)
+    history = items_up_to(state, lineage.head)
     if context.configured(lineage.summary.configuration, kept) is not None:
         raise complaints.configured_history("Compaction")
     paid = [*history, *context.paid(items, kept)]
-    tokens = render.compact_input_tokens(request, paid, model, rules.count, rules.hidden)
+    tokens = render.compact_input_tokens(request, paid, model, rules.count, own.opened.hidden(rules.hidden))
     if tokens > model.max_input_tokens:
         raise errors.context_length_exceeded()
-    return compaction.Window([*history, *kept], tokens)
+    return compaction.Window([*history, *kept], tokens, mint)
 
 
 def storing(request: Request, rules: Rules) -> bool:
@@ -229,7 +246,7 @@ def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float
     lineage = resolve_lineage(state, request, rules, now)
     model = known_model({"model": catalog.NEWEST, **request}, rules)
     items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
-    kept = [stored_item(item, mint) for item in items]
+    kept, _ = stored_items(items, mint)
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
     tokens = context.input_tokens(request, base, items, kept, model, rules)
     if tokens <= model.max_input_tokens:
@@ -261,12 +278,12 @@ def partition_of_items(items: list[Item]) -> str | None:
     return None
 
 
-def check_sealed(items: list[Item], rules: Rules) -> None:
+def check_sealed(items: list[Item], opened: Opened) -> None:
     """Refuse sealed content that this mock has not sealed. Spec: R1.42, E57."""
     for item in items:
         if item["type"] in ("reasoning", "compaction"):
             blob = item.get("encrypted_content")
-            if blob is not None and unseal(blob, rules.key) is None:
+            if blob is not None and opened.payloads[blob] is None:
                 raise errors.encrypted_content_invalid(blob, item.get("id"))
 
 

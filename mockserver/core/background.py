@@ -16,14 +16,15 @@ from mockserver.core.lineage import live_response, missing
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, Node, Put, State, decode_node
 from mockserver.core.transitions import BACKGROUND, GONE, WAYS, moved
-from mockserver.core.turn import Emit, Step, Wait, deliver, shown_events
+from mockserver.core.turn import fold, shown_events
+from mockserver.delivery.schedule import Emit, TimedStep, Wait, deliver
 from mockserver.wire import echo, errors, events
 from mockserver.wire.encoding import json_body
 from mockserver.wire.events import Event
 from mockserver.wire.query import RetrieveQuery
 
 
-def steps_of(running: Running, rules: Rules) -> list[Step]:
+def steps_of(running: Running, rules: Rules) -> list[TimedStep]:
     """Return the delivery of a turn under way, from its beginning."""
     final = orjson.loads(running.body or "{}")
     return deliver(shown_events(final, decode_node(running.node).cues, rules), *running.pacing)
@@ -42,7 +43,7 @@ def queued(final: dict[str, Any]) -> dict[str, Any]:
     return {**echo.begun(final), "status": moved(BACKGROUND, GONE, "create")}
 
 
-def split(steps: list[Step], elapsed: float) -> tuple[list[Event], list[Step]]:
+def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:
     """Return the events that have happened after so many seconds, and the steps that are left."""
     past: list[Event] = []
     for at, step in enumerate(steps):
@@ -57,16 +58,10 @@ def split(steps: list[Step], elapsed: float) -> tuple[list[Event], list[Step]]:
 
 def seen(past: list[Event]) -> dict[str, Any]:
     """Return the Response as a poll finds it: the last status, and the items that are done. Spec: R6.2, O1."""
-    lifecycle = [event["response"] for event in past if "response" in event]
-    return {**lifecycle[-1], "output": done_items(past)}
+    return fold(past, begun=False)
 
 
-def done_items(past: list[Event]) -> list[dict[str, Any]]:
-    """Return the items that were finished among events."""
-    return [event["item"] for event in past if event["type"] == "response.output_item.done"]
-
-
-def behind(steps: list[Step], number: int) -> list[Step]:
+def behind(steps: list[TimedStep], number: int) -> list[TimedStep]:
     """Return a delivery without the events up to a sequence number. Spec: S11.1."""
     return [
         Emit([event for event in step.events if event["sequence_number"] > number]) if isinstance(step, Emit) else step
@@ -74,7 +69,7 @@ def behind(steps: list[Step], number: int) -> list[Step]:
     ]
 
 
-def under_way(state: State, id: str, rules: Rules, query: RetrieveQuery, now: float) -> bytes | list[Step] | None:
+def under_way(state: State, id: str, rules: Rules, query: RetrieveQuery, now: float) -> bytes | list[TimedStep] | None:
     """Return what is to be seen of a background turn by now, or the delivery of its events; None when none runs.
 
     Spec: R6.2, R6.8, S11.
@@ -113,8 +108,9 @@ def cancel(state: State, id: str, rules: Rules, now: float) -> tuple[bytes, list
     running = read_running(state, id)
     if running is not None and running.background:
         past, _ = split(steps_of(running, rules), now - running.started_at)
-        moved(BACKGROUND, seen(past)["status"], "cancel", id=id)
-        kept = done_items(past) if rules.cancelled_output == "kept" else []
+        found = seen(past)
+        moved(BACKGROUND, found["status"], "cancel", id=id)
+        kept = found["output"] if rules.cancelled_output == "kept" else []
         changes = lifecycle.cancel(state, replace(running, ends_at=now), rules, [item["id"] for item in kept])
         written = next(change.doc for change in changes if isinstance(change, Put) and change.kind == "response")
         return written, changes

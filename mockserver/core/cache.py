@@ -8,7 +8,6 @@ cost. Prompts shorter than `LEAST` tokens do nothing of this.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -95,8 +94,7 @@ def _head(request: Mapping[str, Any], model: Model) -> str:
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
 
 
-@dataclass(slots=True)  # as it is read much more often than made
-class _Prompt:
+class _Prompt(NamedTuple):
     """A request's prompt: `items` behind a context of cost `tally` whose `trail` is known; `end` is the cost of both.
 
     `last_user` is the position of the last user message among the items, -1 for none; `remembered` says whether the
@@ -106,6 +104,7 @@ class _Prompt:
     request: Mapping[str, Any]
     model: Model
     rules: Rules
+    hidden: render.Hidden
     tokens: int
     items: list[Item]
     trail: Trail
@@ -130,7 +129,7 @@ class _Prompt:
 
     def grown(self, tally: render.Tally, items: list[Item]) -> render.Tally:
         """Return a tally with more items."""
-        return render.add(tally, items, self.model, self.rules.count, self.rules.hidden)
+        return render.add(tally, items, self.model, self.rules.count, self.hidden)
 
 
 class _Place(NamedTuple):
@@ -150,24 +149,24 @@ class _Place(NamedTuple):
 
 def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
     request, model, items = admission.request, admission.model, admission.items
+    hidden = admission.opened.hidden(rules.hidden)
     reads = render.reasoning_read(request, model) if model.reasoning else ""
     trail, tally, end = admission.before.trail, admission.before.tally or render.Tally(), admission.tally
     if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it
         items, trail, tally = list(admission.newest_first(state))[::-1], Trail(reads), render.Tally()
-        end = render.add(tally, items, model, rules.count, rules.hidden)
+        end = render.add(tally, items, model, rules.count, hidden)
     elif trail is None or trail.reads != reads:
         trail = followed(Trail(reads), items_up_to(state, admission.lineage.head))
     last_user = len(items) - 1
     while last_user >= 0 and items[last_user].get("role") != "user":
         last_user -= 1
     tokens, remembered = admission.input_tokens, not admission.dropped
-    trail = Trail(trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks)  # its own, to go on with
     priming = render.PRIMING[model.family]
-    return _Prompt(request, model, rules, tokens, items, trail, tally, end, last_user, remembered, priming)
+    return _Prompt(request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
 
 
-def _places(prompt: _Prompt) -> list[_Place]:
-    """Return the places of a prompt, first to last; its trail is then at its end."""
+def _places(prompt: _Prompt) -> tuple[list[_Place], Trail]:
+    """Return the places of a prompt, first to last, and the trail at its end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None
     known = trail.lasting_marks if outlasts else trail.marks
@@ -180,11 +179,11 @@ def _places(prompt: _Prompt) -> list[_Place]:
             if number < len(parts):
                 hash = rolled(before, reading(item, number))
                 places.append(_Place(hash, at, at <= last_user or trail.lasting is None, True, number))
-        follow(trail, item)
+        trail = follow(trail, item)
         hash = trail.standing if at < last_user else trail.now
         lasts = at < last_user or trail.lasting is None
         places.append(_Place(hash, at, lasts, bool(marked) and marked[-1] == len(parts)))
-    return places
+    return places, trail
 
 
 def _marked(item: Item) -> tuple[list[Any], list[int]]:
@@ -195,15 +194,10 @@ def _marked(item: Item) -> tuple[list[Any], list[int]]:
     return parts, [number for number, part in enumerate(parts, 1) if part.get("prompt_cache_breakpoint")]
 
 
-def _remembered(prompt: _Prompt, entries: list[Mark], lasting: list[Mark]) -> Trail | None:
+def _remembered(trail: Trail, entries: list[Mark], lasting: list[Mark]) -> Trail:
     """Return the trail at a prompt's end, with its own entries added, and those that last beyond a user message."""
-    if not prompt.remembered:
-        return None
-    trail = prompt.trail
-    trail.marks = _newest(trail.marks, entries)
-    if trail.lasting is not None:
-        trail.lasting_marks = _newest(trail.lasting_marks, lasting)
-    return trail
+    kept = trail.lasting_marks if trail.lasting is None else _newest(trail.lasting_marks, lasting)
+    return trail._replace(marks=_newest(trail.marks, entries), lasting_marks=kept)
 
 
 def _newest(marks: list[Mark], more: list[Mark]) -> list[Mark]:
@@ -291,7 +285,7 @@ class _Records:
 
 
 def _exact(prompt: _Prompt, records: _Records) -> Recall:
-    places = _places(prompt)
+    places, trail = _places(prompt)
     found, reached = records.last([place.hash for place in places])
     cached = min(reached, prompt.tokens - TAIL)
     mode = (prompt.request.get("prompt_cache_options") or {}).get("mode")
@@ -308,7 +302,8 @@ def _exact(prompt: _Prompt, records: _Records) -> Recall:
         if number in lengths and place.at >= -1:
             entries.append((place.hash, lengths[number] - prompt.origin if place.asked else 0))
             lasting += entries[-1:] if place.lasts else []
-    return Recall(cached, written, records.changes(), _remembered(prompt, entries, lasting))
+    remembered = _remembered(trail, entries, lasting) if prompt.remembered else None
+    return Recall(cached, written, records.changes(), remembered)
 
 
 def _asked_lengths(prompt: _Prompt, places: list[_Place]) -> dict[int, int]:
@@ -339,10 +334,10 @@ def _behind(prompt: _Prompt, place: _Place) -> int:
 
 
 def _rounded(prompt: _Prompt, records: _Records) -> Recall:
-    hashes, marks = _boundaries(prompt)
+    hashes, marks, trail = _boundaries(prompt)
     found, reached = records.last(hashes)
     if found == len(prompt.items):  # the same prompt again
-        return _recalled(prompt, records, hashes[-1], reached + prompt.priming)
+        return _recalled(prompt, records, trail, hashes[-1], reached + prompt.priming)
     if found >= 0:
         matched = reached + prompt.priming if _answered(prompt, found) else reached
     else:  # then an earlier turn's end, behind which an answer stands
@@ -360,28 +355,26 @@ def _rounded(prompt: _Prompt, records: _Records) -> Recall:
         for hash, length in inside:
             records.write(hash, length)
         records.write(hashes[number], end)
-    return _recalled(prompt, records, hashes[-1], matched)
+    return _recalled(prompt, records, trail, hashes[-1], matched)
 
 
-def _recalled(prompt: _Prompt, records: _Records, end: str, matched: int) -> Recall:
+def _recalled(prompt: _Prompt, records: _Records, trail: Trail, end: str, matched: int) -> Recall:
     cached = min(matched, prompt.tokens) // BLOCK * BLOCK
-    trail = None
-    if prompt.remembered:
-        trail = prompt.trail
-        trail.marks = [*[mark for mark in trail.marks if mark[0] != end], (end, 0)][-_MARKS:]
-    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), trail)
+    marks = [*[mark for mark in trail.marks if mark[0] != end], (end, 0)][-_MARKS:]
+    remembered = trail._replace(marks=marks) if prompt.remembered else None
+    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), remembered)
 
 
-def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark]]:
-    """Return the hashes behind the context and each own item, and the entries known before; follows the items."""
+def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark], Trail]:
+    """Return the hashes behind the context and each own item, the entries known before, and the trail at the end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None
     marks = trail.lasting_marks if outlasts else trail.marks
     hashes = [trail.standing if outlasts else trail.now]
     for at, item in enumerate(prompt.items):
-        follow(trail, item)
+        trail = follow(trail, item)
         hashes.append(trail.standing if at < last_user else trail.now)
-    return hashes, marks
+    return hashes, marks, trail
 
 
 def _answered(prompt: _Prompt, boundary: int) -> bool:

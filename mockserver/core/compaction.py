@@ -6,11 +6,11 @@ The item's sealed content carries what must outlive the items it stands for. Spe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.core.rules import Rules
-from mockserver.core.sealed import seal, unseal
+from mockserver.core.sealed import Opened, seal
 from mockserver.core.state import Item
 from mockserver.wire import complaints, echo
 from mockserver.wire.catalog import Model
@@ -74,21 +74,19 @@ def exceeded(request: Request, input_tokens: int, model: Model) -> bool:
 # --- What a compaction item holds ----------------------------------------------------------------------------------
 
 
-def sealed(item: Item, tokens: int, pending: dict[str, str], rules: Rules, now: float) -> Item:
-    """Return a compaction item with its content: the summary's hidden length, and the outputs still owed by then."""
-    payload: dict[str, Any] = {"tokens": tokens, "id": item["id"]}
-    if pending:
-        payload["pending"] = pending
-    return {**item, "encrypted_content": seal(payload, rules.key, item["id"], now)}
+def payload(id: str, tokens: int, pending: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a compaction item seals: the summary's hidden length, and the outputs still owed by then."""
+    known = {"tokens": tokens, "id": id}
+    return {**known, "pending": pending} if pending else known
 
 
-def owed(items: Iterable[Item], rules: Rules) -> dict[str, str]:
+def owed(items: Iterable[Item], opened: Opened) -> dict[str, str]:
     """Return the outputs that compaction items among `items` say are owed for calls which they stand for. Spec: R5.4"""
     pending: dict[str, str] = {}
     for item in items:
         if item["type"] == "compaction":
-            payload = unseal(item.get("encrypted_content") or "", rules.key)
-            pending |= payload.get("pending", {}) if isinstance(payload, dict) else {}
+            known = opened.payloads.get(item.get("encrypted_content"))
+            pending |= known.get("pending", {}) if isinstance(known, dict) else {}
     return pending
 
 
@@ -96,24 +94,25 @@ def owed(items: Iterable[Item], rules: Rules) -> dict[str, str]:
 
 
 class Window(NamedTuple):
-    """What a compact call compacts: all items, oldest first, and what reading them costs in tokens."""
+    """What a compact call compacts: all items, oldest first, what reading them costs in tokens, ids for the result."""
 
     items: list[Item]
     input_tokens: int
+    mint: Mint
 
 
-def compacted(
-    request: Request, window: Window, summary_tokens: int, rules: Rules, mint: Mint, now: float
-) -> dict[str, Any]:
+def compacted(request: Request, window: Window, summary_tokens: int, rules: Rules, now: float) -> dict[str, Any]:
     """Return the compacted window: every user message as it was, then one compaction item. Spec: R5.7, O7, T10."""
-    identifier = mint.new("resp")
-    item: Item = {"id": mint.item("compaction"), "type": "compaction"}
+    identifier = window.mint.new("resp")
+    id = window.mint.item("compaction", 1)
+    blob = seal(payload(id, summary_tokens, {}), rules.key, id, now)
+    item: Item = {"id": id, "type": "compaction", "encrypted_content": blob}
     users = [present(one, ()) for one in window.items if one.get("role") == "user"]
     made: dict[str, Any] = {
         "id": identifier,
         "object": "response.compaction",
         "created_at": int(now),
-        "output": [*users, sealed(item, summary_tokens, {}, rules, now)],
+        "output": [*users, item],
         "usage": {
             "input_tokens": window.input_tokens,
             "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},

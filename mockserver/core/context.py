@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from mockserver.core import compaction, pairing
 from mockserver.core.rules import Rules
-from mockserver.core.state import Item, State, Summary, items_up_to
+from mockserver.core.state import Item, State, Summary, Trail, items_up_to
 from mockserver.wire import render
 from mockserver.wire.catalog import Model
 
 
 def grown(
-    before: Summary, items: list[Item], *, turns: int = 0, cost_class: str = "", tally: render.Tally | None = None
+    before: Summary,
+    items: list[Item],
+    *,
+    turns: int = 0,
+    cost_class: str = "",
+    tally: render.Tally | None = None,
+    trail: Trail | None = None,
 ) -> Summary:
     """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
@@ -33,6 +38,7 @@ def grown(
         orphaned,
         cost_class,
         tally,
+        trail,
     )
 
 
@@ -50,11 +56,20 @@ def configured(configuration: dict[str, Any] | None, items: Iterable[Item]) -> d
 
 
 def answered(
-    before: Summary, asked: list[Item], tally: render.Tally, output: list[Item], model: Model, rules: Rules
+    before: Summary,
+    asked: list[Item],
+    tally: render.Tally,
+    output: list[Item],
+    model: Model,
+    rules: Rules,
+    *,
+    hidden: render.Hidden | None = None,
+    turns: int = 1,
+    trail: Trail | None = None,
 ) -> Summary:
     """Return the summary of a context once a turn stands behind it; `tally` counts it up to the turn's input."""
-    tally = render.add(tally, output, model, rules.count, rules.hidden)
-    return grown(before, [*asked, *output], turns=1, cost_class=before.cost_class, tally=tally)
+    tally = render.add(tally, output, model, rules.count, hidden or rules.hidden)
+    return grown(before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail)
 
 
 def counted(state: State, summary: Summary, head: str | None, model: Model, rules: Rules) -> Summary:
@@ -65,7 +80,7 @@ def counted(state: State, summary: Summary, head: str | None, model: Model, rule
     if head is None:
         return _nothing(cost_class)
     tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, rules.hidden)
-    return replace(summary, cost_class=cost_class, tally=tally)
+    return summary._replace(cost_class=cost_class, tally=tally)
 
 
 @cache
@@ -80,22 +95,24 @@ def input_tokens(
 
     `sent` are the request's items as sent, `kept` the same in stored form.
     """
-    return render.input_tokens(request, _priced(before, sent, kept, model, rules), model, rules.count)
+    tally = _tallied(before, paid(sent, kept), model, rules, rules.hidden)
+    return render.input_tokens(request, tally, model, rules.count)
 
 
 def admitted(
-    request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+    request: dict[str, Any],
+    before: Summary,
+    sent: list[Item],
+    kept: list[Item],
+    model: Model,
+    rules: Rules,
+    hidden: render.Hidden,
 ) -> tuple[render.Tally, int]:
     """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
-    tally = _tallied(before, kept, model, rules)
+    tally = _tallied(before, kept, model, rules, hidden)
     anonymous = [item for item in sent if item["type"] in _CALLS and not item.get("id")]
-    paid = _priced(before, sent, kept, model, rules) if anonymous else tally
-    return tally, render.input_tokens(request, paid, model, rules.count)
-
-
-def _priced(before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules) -> render.Tally:
-    """Return what is paid this time: a call replayed without an id costs less than it will later. Spec: T7."""
-    return _tallied(before, paid(sent, kept), model, rules)
+    priced = _tallied(before, paid(sent, kept), model, rules, hidden) if anonymous else tally
+    return tally, render.input_tokens(request, priced, model, rules.count)
 
 
 def paid(sent: list[Item], kept: list[Item]) -> list[Item]:
@@ -113,7 +130,7 @@ def _without_id(item: Item) -> Item:
     return {key: value for key, value in item.items() if key != "id"}
 
 
-def _tallied(before: Summary, items: Iterable[Item], model: Model, rules: Rules) -> render.Tally:
+def _tallied(before: Summary, items: Iterable[Item], model: Model, rules: Rules, hidden: render.Hidden) -> render.Tally:
     if before.tally is None:
         raise ValueError("the summary has not been counted")
-    return render.add(before.tally, items, model, rules.count, rules.hidden)
+    return render.add(before.tally, items, model, rules.count, hidden)

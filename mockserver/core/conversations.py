@@ -44,7 +44,7 @@ def create(state: State, request: Body, mint: Mint, now: float, order: int) -> t
     items = request.get("items")
     if not items:
         return made.object, [made.put()]
-    _, changes = _added(state, made, items, mint, created_at)
+    _, changes = _added(state, made, items, mint.after(2), created_at)  # two numbers are in the conversation's id
     return made.object, changes
 
 
@@ -81,27 +81,28 @@ def create_items(state: State, id: str, request: Body, mint: Mint, now: float) -
 def _added(
     state: State, conversation: Conversation, items: Iterable[Item], mint: Mint, created_at: int
 ) -> tuple[list[Item], list[Change]]:
-    mint.partition = partition_of_conversation(conversation.id)
-    kept = [resources.stored_item(item, mint) for item in resources.input_items(items)]
-    kept = _unambiguous(state, conversation, kept, mint)
+    partition = partition_of_conversation(conversation.id)
+    kept, mint = resources.stored_items(resources.input_items(items), mint.within(partition))
+    kept, mint = _unambiguous(state, conversation, kept, mint)
     summary = _edited(read_summary(state, conversation.head), kept, items_back(state, conversation.head))
-    node = Node(
-        mint.node(), conversation.head, kept, len(kept), created_at, summary, mint.partition, "", conversation.id
-    )
+    node = Node(mint.node(), conversation.head, kept, len(kept), created_at, summary, partition, "", conversation.id)
     changes = [Put("node", node.id, node.doc()), *more_pointers(state, node, None), *append(state, conversation, node)]
     return kept, changes
 
 
-def _unambiguous(state: State, conversation: Conversation, items: list[Item], mint: Mint) -> list[Item]:
+def _unambiguous(state: State, conversation: Conversation, items: list[Item], mint: Mint) -> tuple[list[Item], Mint]:
     """Refuse an id that the conversation already holds; tool outputs pair by call id and get a new one. Spec: R1.36."""
     seen: set[str] = set()
-    for at, item in enumerate(items):
+    kept, number = [], 0
+    for item in items:
         if item["id"] in seen or read_entry(state, conversation.id, item["id"]) is not None:
             if item["type"] not in OUTPUTS:
                 raise errors.duplicate_item(item["id"])
-            items[at] = item = {**item, "id": mint.item(item["type"])}
+            item = {**item, "id": mint.item(item["type"], number)}
+            number += 1
         seen.add(item["id"])
-    return items
+        kept.append(item)
+    return kept, mint.after(number)
 
 
 def item_at(state: State, entry: Entry) -> Item:
@@ -140,7 +141,7 @@ def _edited(before: Summary, items: list[Item], history: Iterable[Item], *, turn
     summary = context.grown(before, items, turns=turns)
     stray = next(iter(pairing.strays(before.pending, items, history)), None)
     if stray is not None and summary.orphaned is None and compaction.start(items) is None:
-        summary.orphaned = pairing.call_id(stray)
+        return summary._replace(orphaned=pairing.call_id(stray))
     return summary
 
 
@@ -161,7 +162,8 @@ def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, 
         items = [item for item in node.items if item["id"] != item_id]
         history = chain(*(copy.items for copy in rebuilt), items_back(state, behind[-1].parent))
         before = _edited(before, items, history, turns=bool(node.status))
-        copy = replace(node, id=f"{node.id}-{item_id}", parent=parent, packed=items, own=len(items), summary=before)
+        id = f"{node.id}-{item_id}"
+        copy = node._replace(id=id, parent=parent, packed=items, own=len(items), summary=before)
         rebuilt.append(copy)
         parent = copy.id
     return parent, rebuilt

@@ -30,7 +30,7 @@ from mockserver.core.state import (
     read_node,
     read_summary,
 )
-from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
+from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, WAYS, moved
 from mockserver.core.turn import Turn
 from mockserver.wire import echo, errors
 from mockserver.wire.encoding import json_body, stored_json
@@ -82,6 +82,7 @@ def begin(
     state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, pacing: Pacing
 ) -> list[Change]:
     """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
+    moved(WAYS[turn.final["background"]], GONE, "create")
     running = Running(
         turn.id,
         turn.node.doc().decode(),
@@ -121,7 +122,7 @@ def commit(
     if body is not None:
         changes.append(Put("response", node.id, body, "", order))
     else:
-        node = replace(node, deleted=True)
+        node = node._replace(deleted=True)
     if body is not None or writes:
         changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]
     if conversation is not None:
@@ -149,7 +150,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
 def rebased(state: State, node: Node, parent: str | None) -> Node:
     """Return a copy of a node's items behind another node; its tokens are left to be counted when they are needed."""
     summary = context.grown(read_summary(state, parent), node.items, turns=bool(node.status))
-    return replace(node, id=f"{node.id}+{parent}", parent=parent, summary=summary)
+    return node._replace(id=f"{node.id}+{parent}", parent=parent, summary=summary)
 
 
 def settle(state: State, now: float, rules: Rules) -> tuple[str, list[Change]] | None:
@@ -193,7 +194,10 @@ def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
     if not first or first[0].order > now:
         return None
     id, node = first[0].id, read_node(state, first[0].id)
-    gone: list[Change] = [] if node is None else [Put("node", id, replace(node, deleted=True).doc())]
+    gone: list[Change] = []
+    if node is not None:
+        moved(BACKGROUND, node.status, "forget")
+        gone.append(Put("node", id, node._replace(deleted=True).doc()))
     return id, [Delete("fleeting", id), Delete("response", id), *gone]
 
 
@@ -206,7 +210,7 @@ def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] =
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
     summary = context.grown(read_summary(state, node.parent), items, turns=1)
-    node = replace(node, packed=items, summary=summary, status=status, cues={})
+    node = node._replace(packed=items, summary=summary, status=status, cues={})
     body = None if running.body is None else json_body(_stopped(orjson.loads(running.body), status, kept))
     return _ended(state, running, node, body, rules)
 
@@ -224,8 +228,9 @@ def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[di
     running = read_running(state, id)
     if running is not None:
         moved(WAYS[running.background], IN_PROGRESS, "delete", id=id)
-    node = live_response(state, id, rules, now)
-    if node is None or state.get("response", id) is None:
+    node, body = live_response(state, id, rules, now), state.get("response", id)
+    if node is None or body is None:
         raise errors.response_not_found(id)
-    gone = replace(node, deleted=True)
+    moved(WAYS[orjson.loads(body)["background"]], node.status, "delete", id=id)
+    gone = node._replace(deleted=True)
     return deleted(id, rules.delete_object), [Delete("response", id), Put("node", id, gone.doc())]

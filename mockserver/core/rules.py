@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver.core.sealed import unseal
+from mockserver.core.sealed import hidden_tokens, unseal
 from mockserver.switches import Switches
 
 DAY = 86_400
@@ -26,8 +26,7 @@ class Rules(Switches):
 
     def hidden(self, item: Mapping[str, Any]) -> int:
         """Return how many hidden tokens stand behind a reasoning or compaction item: its sealed content says."""
-        sealed = unseal(item.get("encrypted_content") or "", self.key)
-        return sealed.get("tokens", 0) if isinstance(sealed, dict) else 0
+        return hidden_tokens(unseal(item.get("encrypted_content") or "", self.key))
 
     def expired(self, born: float, now: float) -> bool:
         """Whether a response is gone whose life counts from `born`. Spec: R1.2."""

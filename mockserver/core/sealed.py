@@ -7,9 +7,10 @@ nothing but the key, which comes from the seed: any process with the same seed r
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b, shake_256
 from hmac import compare_digest
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -47,3 +48,39 @@ def unseal(blob: str, key: bytes) -> Any | None:
     if len(signed) < _HEAD or not compare_digest(mac, blake2b(signed, key=key, digest_size=_MAC).digest()):
         return None
     return orjson.loads(_xor(signed[_HEAD:], _stream(key, signed[9:_HEAD], len(signed) - _HEAD)))
+
+
+class Opened(NamedTuple):
+    """What the sealed items of a turn hold, by blob, None for one that this mock has not sealed.
+
+    It goes along with the items, so that nothing is unsealed twice and nothing at all in the turn that sealed it.
+    """
+
+    payloads: Mapping[str | None, Any]
+
+    @classmethod
+    def of(cls, items: Iterable[Mapping[str, Any]], key: bytes) -> Opened:
+        """Open what is sealed among items."""
+        blobs = {item.get("encrypted_content") for item in items if item["type"] in SEALED}
+        return cls({blob: unseal(blob, key) for blob in blobs if blob is not None})
+
+    def hidden(self, otherwise: Callable[[Mapping[str, Any]], int]) -> Callable[[Mapping[str, Any]], int]:
+        """Return the function that says an item's hidden tokens; `otherwise` says those of items that came before."""
+        if not self.payloads:
+            return otherwise
+
+        def hidden(item: Mapping[str, Any]) -> int:
+            blob = item.get("encrypted_content")
+            return hidden_tokens(self.payloads[blob]) if blob in self.payloads else otherwise(item)
+
+        return hidden
+
+
+SEALED = frozenset({"reasoning", "compaction"})
+NOTHING_OPENED = Opened({})
+
+
+def hidden_tokens(payload: Any) -> int:
+    """Return the hidden tokens that a blob's payload tells of, 0 when it is none of the mock's."""
+    tokens: int = payload.get("tokens", 0) if isinstance(payload, dict) else 0
+    return tokens

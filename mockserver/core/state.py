@@ -8,7 +8,7 @@ that a turn reads one node and not its ancestry.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
@@ -80,12 +80,15 @@ class State(Protocol):
         ...
 
 
+# The defaults of what is empty in nearly every record; nobody writes into what a record holds.
+_NOTHING: dict[str, Any] = {}
+_NONE: list[Any] = []
+
 # where a prompt has an entry in the cache: a rolling hash, and if the caller asked for the entry, its tokens (else 0)
 Mark = tuple[str, int]
 
 
-@dataclass(slots=True)
-class Trail:
+class Trail(NamedTuple):
     """A long context in rolling hashes of what the model reads, and where its last entries in the prompt cache are.
 
     `reads` says which reasoning is read; if the next user message will take some away, `lasting` and `lasting_marks`
@@ -94,9 +97,9 @@ class Trail:
 
     reads: str
     now: str = ""
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[Mark] = _NONE
     lasting: str | None = None
-    lasting_marks: list[Mark] = field(default_factory=list)
+    lasting_marks: list[Mark] = _NONE
 
     @property
     def standing(self) -> str:
@@ -104,8 +107,8 @@ class Trail:
         return self.now if self.lasting is None else self.lasting
 
 
-@dataclass(slots=True)  # not frozen, for that makes building one three times as slow; nobody changes it all the same
-class Summary:
+# Tuples, not frozen dataclasses: those take four times as long to build, and every turn builds two of each.
+class Summary(NamedTuple):
     """What is known of a context without reading it: everything a next turn must check or count.
 
     `count` is the number of items that a model reads of it, `turn` that of the responses in it, `pending` maps a call
@@ -115,9 +118,9 @@ class Summary:
     call was deleted.
     """
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # hides tuple.count, which nobody calls; snapshots have this name
     turn: int = 0
-    pending: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, str] = _NOTHING
     reasoned: bool = False
     configuration: dict[str, Any] | None = None
     orphaned: str | None = None
@@ -126,8 +129,7 @@ class Summary:
     trail: Trail | None = None
 
 
-@dataclass(slots=True)
-class Node:
+class Node(NamedTuple):
     """One step of a context: the items of one turn (the first `own` are its input) behind those of `parent`.
 
     A node of a response bears the response's id and status; a node of items added by hand has no status. `include` is
@@ -145,17 +147,15 @@ class Node:
     status: str = ""
     conversation: str | None = None
     deleted: bool = False
-    include: list[str] = field(default_factory=list)
-    cues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    include: list[str] = _NONE
+    cues: dict[str, dict[str, Any]] = _NOTHING
     streamed: bool = False
 
     @property
     def items(self) -> list[Item]:
-        """The items of this step."""
+        """The items of this step; a packed node reads them anew each time."""
         packed = self.packed
-        if isinstance(packed, bytes):
-            packed = self.packed = cast(list[Item], orjson.loads(packed))
-        return packed
+        return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
     def doc(self) -> bytes:
         """Return the stored form: a line of everything but the items, a line of the items."""

@@ -15,6 +15,7 @@ from mockserver.core.lifecycle import read_running, stored_body
 from mockserver.core.pairing import ANSWERS, owed
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, Item, Node, State, read_summary
+from mockserver.core.transitions import IN_PROGRESS, INCOMPLETE, WAYS, moved
 from mockserver.core.turn import Turn
 from mockserver.wire import echo, events, frames, render
 from mockserver.wire.catalog import Model
@@ -89,7 +90,8 @@ def _owing(event: Event) -> bool:
 
 def steered(final: dict[str, Any], kept: list[Item], usage: dict[str, Any]) -> dict[str, Any]:
     """Return the terminal Response of a turn that stopped with the output `kept`. Spec: R4.16 A."""
-    stopped = {"status": "incomplete", "completed_at": None, "incomplete_details": {"reason": "steered"}}
+    status = moved(WAYS[final["background"]], IN_PROGRESS, "steer")
+    stopped = {"status": status, "completed_at": None, "incomplete_details": {"reason": "steered"}}
     return {**final, **stopped, "output": kept, "tool_usage": echo.tool_usage(kept), "usage": usage}
 
 
@@ -119,7 +121,7 @@ def shortened(state: State, node: Node, kept: int) -> Node:
     """Return a turn's step in the context with only the first `kept` items of its output."""
     items = node.items[: node.own + kept]
     summary = context.grown(read_summary(state, node.parent), items, turns=1)
-    return replace(node, packed=items, summary=summary, status="incomplete", cues={})
+    return node._replace(packed=items, summary=summary, status=INCOMPLETE, cues={})
 
 
 def restated(state: State, turn: Turn, ends_at: float) -> list[Change]:

@@ -27,26 +27,27 @@ _OPENINGS = {(role, aside): f"{role} {aside}\n".encode() for role in _ROLES for 
 
 
 def followed(trail: Trail, items: Iterable[Item]) -> Trail:
-    """Let a trail, which must be the caller's own, go on with items; returns it."""
+    """Return the trail of a context that goes on with items."""
     for item in items:
-        follow(trail, item)
+        trail = follow(trail, item)
     return trail
 
 
-def follow(trail: Trail, item: Item) -> None:
-    """Let a trail, which must be the caller's own, go on with an item. Spec: T9."""
+def follow(trail: Trail, item: Item) -> Trail:
+    """Return the trail of a context that goes on with an item. Spec: T9."""
+    reads, now, marks, lasting, lasting_marks = trail
     read, kind = reading(item), item["type"]
     if kind == "compaction":  # nothing before it is read any more (Spec: R5.4)
-        trail.now, trail.marks, trail.lasting, trail.lasting_marks = "", [], None, []
-    if kind == "reasoning" and trail.reads != "all_turns":
-        if trail.lasting is None:
-            trail.lasting, trail.lasting_marks = trail.now, trail.marks
-    elif trail.lasting is not None:
+        now, marks, lasting, lasting_marks = "", [], None, []
+    if kind == "reasoning" and reads != "all_turns":
+        if lasting is None:
+            lasting, lasting_marks = now, marks
+    elif lasting is not None:
         if item.get("role") == "user":
-            trail.now, trail.marks, trail.lasting, trail.lasting_marks = trail.lasting, trail.lasting_marks, None, []
+            now, marks, lasting, lasting_marks = lasting, lasting_marks, None, []
         else:
-            trail.lasting = rolled(trail.lasting, read)
-    trail.now = rolled(trail.now, read)
+            lasting = rolled(lasting, read)
+    return Trail(reads, rolled(now, read), marks, lasting, lasting_marks)
 
 
 def rolled(before: str, read: bytes) -> str:

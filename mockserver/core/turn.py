@@ -14,10 +14,12 @@ from mockserver.core import compaction, context, pairing
 from mockserver.core.admission import Admission
 from mockserver.core.cache import Recall
 from mockserver.core.rules import Rules
-from mockserver.core.sealed import seal
+from mockserver.core.sealed import NOTHING_OPENED, Opened, seal
 from mockserver.core.state import Change, Item, Node
 from mockserver.core.streamers import Cues, Script, stream_items
 from mockserver.core.trail import followed
+from mockserver.core.transitions import GONE, IN_PROGRESS, QUEUED, WAYS, moved
+from mockserver.delivery.schedule import Emit, TimedStep
 from mockserver.wire import echo, events, render
 from mockserver.wire.events import Event, Padding
 from mockserver.wire.ids import Mint
@@ -51,25 +53,29 @@ class Outcome(NamedTuple):
     usage: dict[str, Any] | None
 
 
-def plan(admission: Admission, reply: Any, recalled: Recall, rules: Rules, mint: Mint, now: float) -> Turn:
+def plan(
+    admission: Admission, reply: Any, recalled: Recall, rules: Rules, now: float, *, warming: bool = False
+) -> Turn:
     """Make a turn of a reply: items finished, usage counted, the terminal Response built.
 
     `reply` has the attributes of a model's Reply; its `error` has been raised before. `recalled` is what the prompt
-    cache knows of the prompt.
+    cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
-    items = finish_items(admission, reply, rules, mint, now)
+    finished = finish_items(admission, reply, rules, now)
+    items, request = finished.items, admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
-    identifier = mint.new("resp")
+    moved(WAYS[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
+    identifier = finished.mint.new("resp")
     include = frozenset(_included(admission, rules))
-    conversation = admission.lineage.conversation
+    conversation = None if admission.lineage.conversation is None else admission.lineage.conversation.id
     created = int(now)
     final = echo.response_object(
-        admission.request,
+        request,
         admission.model,
         identifier=identifier,
         created_at=created,
-        stored=admission.request.get("store", True),
-        conversation=conversation.id if conversation else None,
+        stored=request.get("store", True),
+        conversation=conversation,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
     final["output"] = [present(item, include) for item in items]
@@ -80,16 +86,39 @@ def plan(admission: Admission, reply: Any, recalled: Recall, rules: Rules, mint:
     if outcome.reason is not None:
         final["incomplete_details"] = {"reason": outcome.reason}
     if outcome.error is None:
-        final["service_tier"] = echo.completed_tier(admission.request.get("service_tier"))
+        final["service_tier"] = echo.completed_tier(request.get("service_tier"))
         final["tool_usage"] = echo.tool_usage(items)
     if reply.fields:
         final = echo.with_fields(final, reply.fields)
-    node = _node(admission, identifier, created, items, outcome.status, rules, mint, sorted(include))
-    node.cues = reply.cues
-    if recalled.trail is not None:
-        node.summary.trail = followed(recalled.trail, items)
+    trail = None if recalled.trail is None else followed(recalled.trail, items)
+    own = admission.items
+    summary = context.answered(
+        admission.before,
+        own,
+        admission.tally,
+        items,
+        admission.model,
+        rules,
+        hidden=finished.opened.hidden(rules.hidden),
+        turns=not warming,
+        trail=trail,
+    )
+    node = Node(
+        identifier,
+        admission.lineage.head,
+        [*own, *items],
+        len(own),
+        created,
+        summary,
+        admission.mint.partition,
+        outcome.status,
+        conversation,
+        include=sorted(include),
+        cues=dict(reply.cues),
+        streamed=bool(request.get("stream")),
+    )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return Turn(final, node, admission.stored, conversation.id if conversation else None, learned)
+    return Turn(final, node, admission.stored, conversation, learned)
 
 
 def _included(admission: Admission, rules: Rules) -> list[str]:
@@ -103,24 +132,37 @@ def _included(admission: Admission, rules: Rules) -> list[str]:
 _SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
 
 
-def finish_items(admission: Admission, reply: Any, rules: Rules, mint: Mint, now: float) -> list[Item]:
+class Finished(NamedTuple):
+    """The output items of a turn, what was sealed in them, and the source of the ids after theirs."""
+
+    items: list[Item]
+    opened: Opened
+    mint: Mint
+
+
+def finish_items(admission: Admission, reply: Any, rules: Rules, now: float) -> Finished:
     """Return the output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items = output_items(reply.output, mint)
+    items, mint = output_items(reply.output, admission.mint)
     hidden = reply.reasoning_tokens
+    payloads: dict[str | None, Any] = {}
     for at, item in enumerate(items):
         if item["type"] == "compaction" and "encrypted_content" not in item:
             pending = pairing.after(admission.before.pending, [*admission.items, *items[:at]])
-            items[at] = compaction.sealed(item, reply.summary_tokens, pending, rules, now)
+            payload = compaction.payload(item["id"], reply.summary_tokens, pending)
+            blob = seal(payload, rules.key, item["id"], now)
+            payloads[blob] = payload
+            items[at] = {**item, "encrypted_content": blob}
         elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
             payload = {"tokens": hidden, "id": item["id"]}
             blob = seal(payload, rules.key, item["id"], now)
+            payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
             items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
     if reply.incomplete is not None:
         _mark_incomplete(items)
     if "message.output_text.logprobs" in admission.request.get("include", ()):
         items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return items
+    return Finished(items, Opened(payloads) if payloads else NOTHING_OPENED, mint)
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
@@ -150,11 +192,12 @@ def _logprob(token: str, top: int) -> dict[str, Any]:
     """Return one token's log probability: made up, but always the same for the same token. Spec: W7."""
     drawn = blake2b(token.encode(), digest_size=2).digest()
     likely = -round(int.from_bytes(drawn) / 65536, 6)
-    one: dict[str, Any] = {"bytes": list(token.encode()), "logprob": likely, "token": token}
-    others = [{**one, "token": token + "'" * k, "logprob": likely - k} for k in range(1, top)]
-    for other in others:
-        other["bytes"] = list(other["token"].encode())
+    one, *others = [_candidate(token + "'" * k, likely - k) for k in range(max(top, 1))]
     return {**one, "top_logprobs": [one, *others][:top]}
+
+
+def _candidate(token: str, likely: float) -> dict[str, Any]:
+    return {"bytes": list(token.encode()), "logprob": likely, "token": token}
 
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: Recall, rules: Rules) -> Outcome:
@@ -193,33 +236,6 @@ def _passes(reply: Any) -> int:
     return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 
-def _node(
-    admission: Admission,
-    identifier: str,
-    created_at: int,
-    items: list[Item],
-    status: str,
-    rules: Rules,
-    mint: Mint,
-    include: list[str],
-) -> Node:
-    """Return the step that this turn adds to its context."""
-    summary = context.answered(admission.before, admission.items, admission.tally, items, admission.model, rules)
-    conversation = admission.lineage.conversation
-    return Node(
-        identifier,
-        admission.lineage.head,
-        [*admission.items, *items],
-        len(admission.items),
-        created_at,
-        summary,
-        mint.partition,
-        status,
-        conversation.id if conversation else None,
-        include=include,
-    )
-
-
 def events_of(
     final: dict[str, Any],
     pieces: Callable[[str], list[str]],
@@ -238,14 +254,13 @@ def events_of(
     obfuscate = obfuscate and not final["background"]
     script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = echo.without_billing(final)
-    begun = echo.begun(final)
-    if final["background"]:
-        queued = {**begun, "status": "queued"}
-        script.lifecycle("response.created", queued)
-        script.lifecycle("response.queued", queued)
-    else:
-        script.lifecycle("response.created", begun)
-    script.lifecycle("response.in_progress", begun)
+    way = WAYS[final["background"]]
+    created = {**echo.begun(final), "status": moved(way, GONE, "create")}
+    script.lifecycle("response.created", created)
+    if created["status"] == QUEUED:
+        script.lifecycle("response.queued", created)
+        created = {**created, "status": moved(way, QUEUED, "start")}
+    script.lifecycle("response.in_progress", created)
     stream_items(script, final["output"])
     error, ended = final["error"], True
     if error is not None:
@@ -269,10 +284,17 @@ def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: boo
     )
 
 
-def complete_at(time: int, final: dict[str, Any], stream: list[Event]) -> None:
-    """Let a turn that takes time, and the last event of its stream, say when it completes. Spec: O1."""
-    if final["completed_at"] is not None:
-        final["completed_at"] = stream[-1]["response"]["completed_at"] = time
+def complete_at(time: int, turn: Turn, steps: list[TimedStep]) -> tuple[Turn, list[TimedStep]]:
+    """Return a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
+
+    How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
+    """
+    last = steps[-1]
+    if turn.final["completed_at"] is None or not isinstance(last, Emit):
+        return turn, steps
+    *before, terminal = last.events
+    terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
+    return turn._replace(final={**turn.final, "completed_at": time}), [*steps[:-1], Emit([*before, terminal])]
 
 
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
@@ -298,58 +320,18 @@ def _stream_error(error: dict[str, Any]) -> dict[str, Any]:
     return {"type": type, "code": error["code"], "message": error["message"], "param": param}
 
 
-def fold(stream: Iterable[Event]) -> dict[str, Any]:
+def fold(stream: Iterable[Event], *, begun: bool = True) -> dict[str, Any]:
     """Accumulate events into the Response they describe so far; the terminal event's own output is not used.
 
-    The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream.
+    The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream. Items that
+    have `begun` but are not done are part of it as their `added` event showed them, or left out.
     """
     response: dict[str, Any] = {}
-    output: list[Item] = []
+    output: dict[int, Item] = {}
     for event in stream:
-        if event["type"] == "response.output_item.added":
-            output.append(event["item"])
-        elif event["type"] == "response.output_item.done":
+        kind = event["type"]
+        if kind == "response.output_item.done" or (begun and kind == "response.output_item.added"):
             output[event["output_index"]] = event["item"]
         elif "response" in event:
             response = event["response"]
-    return {**response, "output": output}
-
-
-class Emit(NamedTuple):
-    """Send these events now, in one write."""
-
-    events: list[Event]
-
-
-class Wait(NamedTuple):
-    """Let so many seconds pass."""
-
-    seconds: float
-
-
-Step = Emit | Wait
-
-
-def is_token(event: Event) -> bool:
-    """Whether an event stands for a token that took its time."""
-    return event["type"].endswith(".delta")
-
-
-def deliver(stream: list[Event], first_token_s: float, tokens_per_s: float) -> list[Step]:
-    """Lay a turn's events out in time: the first token's delay after the opening events, then one token at a time."""
-    if not first_token_s and not tokens_per_s:
-        return [Emit(stream)]
-    opening = 2 if len(stream) > 2 and stream[1]["type"] == "response.in_progress" else 1
-    steps: list[Step] = [Emit(stream[:opening]), Wait(first_token_s)]
-    batch: list[Event] = []
-    for event in stream[opening:]:
-        if tokens_per_s and is_token(event):
-            steps += [Emit(batch), Wait(1 / tokens_per_s)] if batch else [Wait(1 / tokens_per_s)]
-            batch = []
-        batch.append(event)
-    return [*steps, Emit(batch)]
-
-
-def duration(steps: Iterable[Step]) -> float:
-    """Return how many seconds a delivery takes."""
-    return sum(step.seconds for step in steps if isinstance(step, Wait))
+    return {**response, "output": [output[index] for index in sorted(output)]}

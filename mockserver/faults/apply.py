@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control.effects import Effect
 from mockserver.core.state import Change, Delete, Put, State, read_node
+from mockserver.delivery.fault_effects import Effect
 from mockserver.faults import rate_limits
 from mockserver.faults.rate_limits import Buckets
 from mockserver.faults.spec import MODEL_WORK, Called, Fault, known_fault
@@ -226,7 +226,7 @@ def _expire(one: Kept, struck: Struck, at: _Circumstances) -> None:
     node = read_node(at.state, parent)
     if node is not None and at.state.get("response", parent) is not None:
         # Its node stays, marked as deleted: what was chained to it before goes on, as it does after DELETE.
-        struck.changes += [Delete("response", parent), Put("node", parent, replace(node, deleted=True).doc())]
+        struck.changes += [Delete("response", parent), Put("node", parent, node._replace(deleted=True).doc())]
     struck.kinds.append(one.fault.kind)
     struck.error = errors.previous_response_not_found(parent)
 

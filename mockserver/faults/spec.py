@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.control.effects import At
+from mockserver.delivery.fault_effects import At
 from mockserver.model.conditions import Tests, compile_when, hold
 from mockserver.model.prompt import Prompt
 from mockserver.model.scenario_mistakes import DocumentValidator, shown

@@ -2,6 +2,14 @@
 
 Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5), keys in
 schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by `instances_check`.
+
+How it works: a `_Maker` walks the schema once and makes a value. Each place draws from the seed and its own path, so a
+change at one place leaves the others as they were. References and `allOf` are merged before (`Schemas.plain`), so the
+walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern beside a length) is left
+to chance: the whole value is judged, and other seeds are tried.
+
+It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left, at first
+what the schema needs and a little more, unions take only branches that fit into it, and `values` bounds the width.
 """
 
 from __future__ import annotations
@@ -18,13 +26,13 @@ from mockserver.model.instances_text import text
 
 Schema = Mapping[str, Any]
 
-_TRIES = 12
-_DEEPEST = 64
-_SLACK = 3
+_TRIES = 12  # walks; after the last one its value counts, valid or not, because a turn needs an answer
+_DEEPEST = 64  # levels that a schema may need; strict ones have at most 10 (Spec: R10.4)
+_SLACK = 3  # levels beyond those, so that what may be left out, such as the children of a tree, is seen
 _MOST_ITEMS = 1000
 _MANY_VALUES = 2000  # from here on nothing is added that need not be
 _MOST_VALUES = 20_000
-_SPREAD = 20
+_SPREAD = 20  # numbers stay this many steps near their bound, and a unique item has so many tries
 
 
 def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
@@ -37,6 +45,7 @@ def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     for number in range(_TRIES):
         maker = _Maker(schemas, judge, every_property=every_property)
         value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
+        # A schema that asks for too much would ask for it twelve times.
         if judge.valid(value, schema) or maker.values > _MOST_VALUES:
             break
     return value
@@ -196,6 +205,7 @@ def _number(plain: Schema, key: str, kind: str) -> int | float:
     asked = plain.get("multipleOf")
     multiple = Fraction(str(asked)) if isinstance(asked, int | float) and asked > 0 else None
     steps = [multiple] if multiple and kind == "number" else []
+    # Fractions, because 0.1 + 0.2 is no multiple of 0.1 in floats.
     whole = Fraction(multiple.numerator if multiple else 1)
     for step in (*_shuffled(steps, whole, key), Fraction(1, 10), Fraction(1, 1000), Fraction(1, 10**9)):
         found = _on_grid(plain, low, high, step, key)

@@ -1,4 +1,10 @@
-"""A JSON Schema made plain for making instances: references looked up, `allOf` merged, heights measured."""
+"""A JSON Schema made plain for making instances: references looked up, `allOf` merged, heights measured.
+
+The height of a schema is the fewest levels that a valid value needs: 1 for a string, 2 for an object that requires a
+string, `NEVER` where every way leads back to itself. Making an instance asks for it at every union and optional
+property, so answers are kept, by the identity of the (never changed) schema: hashing it would cost as much as the
+answer. While an answer is worked out a place holder stands in its entry, so that a circle ends where it began.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ from urllib.parse import unquote
 Schema = Mapping[str, Any]
 
 NEVER = 1_000_000
-_LARGEST = 10**30
+_LARGEST = 10**30  # of a bound; beyond it no float is near enough to be a multiple of anything
 _LONGEST_CHAIN = 64  # of references and unions that lead to each other; what lies behind asks for nothing
 
 

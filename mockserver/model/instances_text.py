@@ -1,4 +1,8 @@
-"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length."""
+"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length.
+
+A pattern is answered by walking its parse tree and writing something at each node. The tree says nothing of what a
+lookahead or a word boundary forbids, so each text is matched against the pattern, and other draws are tried.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ from typing import Any
 
 from mockserver.model.draws import choose, draw
 
+# The standard library's own parser is private, so it has no types; writing another one would be another dialect.
 _PARSER: Any = import_module("re._parser")
+# Their order is part of every answer: a word in between changes what earlier versions said.
 _WORDS = (
     "amber",
     "birch",
@@ -50,8 +56,8 @@ _BY_NAME: Mapping[str, tuple[str, ...]] = {
     "url": ("https://example.com/amber", "https://example.com/birch", "https://example.com/cedar"),
     "date": ("2026-03-14", "2026-06-21", "2026-10-05"),
 }
-_TRIES = 64
-_LONGEST = 20_000
+_TRIES = 64  # texts written for one pattern; most take one, lookaheads some
+_LONGEST = 20_000  # characters of a text, whatever a schema asks for
 
 
 def text(schema: Mapping[str, Any], key: str, name: str) -> str:
@@ -125,6 +131,7 @@ _FORMATS: Mapping[str, Callable[[str], str]] = {
     "duration": lambda key: f"PT{1 + draw(key, 59)}M",
     "email": lambda key: f"{choose(key, _WORDS)}@example.com",
     "hostname": lambda key: f"{choose(key, _WORDS)}.example.com",
+    # 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation (RFC 5737, RFC 3849): nobody is called by them.
     "ipv4": lambda key: f"192.0.2.{1 + draw(key, 254)}",
     "ipv6": lambda key: f"2001:db8::{1 + draw(key, 0xFFFE):x}",
     "uuid": _uuid,
@@ -224,6 +231,7 @@ class _Maker:
         return chr(argument)
 
 
+# What negated sets and classes are answered from; readable characters come first.
 _PLAIN = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:/\n"
 _CATEGORIES: Mapping[str, Callable[[str], bool]] = {
     "DIGIT": str.isdigit,

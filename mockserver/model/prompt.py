@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from mockserver.settings import Pacing
 from mockserver.wire.catalog import Model
@@ -13,6 +14,8 @@ from mockserver.wire.encoding import json_compact
 from mockserver.wire.errors import APIError
 
 Item = dict[str, Any]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -37,8 +40,7 @@ class Prompt:
     input_tokens: int = 0
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the model says: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
 
     `reasoning_tokens` are the hidden tokens behind a reasoning item, `summary_tokens` those behind each compaction
@@ -53,14 +55,14 @@ class Reply:
     reasoning_tokens: int = 0
     summary_tokens: int = 0
     output_tokens: int | None = None
-    usage: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, Any] = _NOTHING
     error: APIError | None = None
     failed: Mapping[str, Any] | None = None
     incomplete: str | None = None
     model: str | None = None
     pacing: Pacing | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    cues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fields: Mapping[str, Any] = _NOTHING
+    cues: Mapping[str, dict[str, Any]] = _NOTHING
 
 
 _MADE_BY_MODEL = ("reasoning", "compaction", "program")

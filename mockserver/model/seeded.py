@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from mockserver.model.draws import draw
@@ -52,7 +51,7 @@ class SeededModel:
         answer = _call(prompt, *tool) if tool else _message(prompt)
         reply = _with_reasoning(prompt, answer)
         if answer["type"] == "image_generation_call":
-            _draw_partly(prompt, reply)
+            reply = reply._replace(cues=_partial_images(prompt, len(reply.output) - 1))
         return cap(reply, prompt, count)
 
 
@@ -277,12 +276,11 @@ def _image_generation(prompt: Prompt) -> Item:
     }
 
 
-def _draw_partly(prompt: Prompt, reply: Reply) -> None:
-    """Let the stream show as many images on their way as the tool asks for. Spec: F12, S8."""
+def _partial_images(prompt: Prompt, index: int) -> dict[str, dict[str, Any]]:
+    """Return the cues by which a stream shows as many images on their way as the tool asks for. Spec: F12, S8."""
     tools = prompt.request.get("tools") or ()
     asked = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
-    if asked:
-        reply.cues = {str(len(reply.output) - 1): {"partial_images": [_TINY_PNG] * asked}}
+    return {str(index): {"partial_images": [_TINY_PNG] * asked}} if asked else {}
 
 
 _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
@@ -311,8 +309,7 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
         reply = _with_fewer_calls(reply, calls)
     length = _length(reply.output, reply.reasoning_tokens, prompt, count)
     if length <= most:
-        reply.output_tokens = length
-        return reply
+        return Reply._make((*reply[:3], length, *reply[4:]))  # as _replace does, in half the time
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
     kept: list[Item] = []
     for item in reply.output:
@@ -322,8 +319,8 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
         shorter = _cut_message(kept, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
         kept.extend([shorter] if shorter else [])
         break
-    return replace(
-        reply, output=tuple(kept), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
+    return reply._replace(
+        output=tuple(kept), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
     )
 
 
@@ -335,7 +332,7 @@ def _with_fewer_calls(reply: Reply, most: int) -> Reply:
     gone = frozenset(calls[most:])
     kept = [at for at in range(len(reply.output)) if at not in gone]
     cues = {str(new): reply.cues[str(old)] for new, old in enumerate(kept) if str(old) in reply.cues}
-    return replace(reply, output=tuple([reply.output[at] for at in kept]), cues=cues)
+    return reply._replace(output=tuple([reply.output[at] for at in kept]), cues=cues)
 
 
 _HOSTED_CALLS = frozenset(

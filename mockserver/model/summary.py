@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from mockserver.model.draws import draw
 from mockserver.model.prompt import Item, Reply
@@ -41,8 +40,8 @@ _SHAPES: dict[str, Callable[[Sequence[Item]], tuple[Item, ...]]] = {
 def compacting(reply: Reply, shape: str, tokens: int) -> Reply:
     """Return a reply of a turn that compacts; one that has compaction items already, or fails, keeps its output."""
     if reply.failed is not None or any(item["type"] == "compaction" for item in reply.output):
-        return replace(reply, summary_tokens=tokens)
+        return reply._replace(summary_tokens=tokens)
     output = _SHAPES[shape](reply.output)
     behind = int(output[0]["type"] == "compaction")
     cues = {str(int(index) + behind): cue for index, cue in reply.cues.items()}
-    return replace(reply, output=output, cues=cues, summary_tokens=tokens)
+    return reply._replace(output=output, cues=cues, summary_tokens=tokens)

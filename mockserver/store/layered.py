@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mockserver.core.state import Change, Node, Put, Record, State, decode_node, item_pointers
 
@@ -42,7 +42,7 @@ class Nearby:
     def keep(self, lane: Hashable, id: str, node: Node | None) -> None:
         """Make a response the lane's latest; `node` is its step in the context when it is not stored. Spec: R4.6."""
         if node is not None:
-            self._write(replace(node, deleted=False))
+            self._write(node._replace(deleted=False))
             self.hold(node.parent)
             self._holders[node.id] += 1
         self.evict(lane)
@@ -55,7 +55,7 @@ class Nearby:
         if node is not None:
             for change in item_pointers(node):
                 self._records.pop((change.kind, change.id), None)
-            self._records["node", node.id] = replace(node, deleted=True).doc()
+            self._records["node", node.id] = node._replace(deleted=True).doc()
             self.release(node.id)
 
     def hold(self, id: str | None) -> None:
@@ -76,7 +76,7 @@ class Nearby:
         """Return what a stored response must bring along, so that its context outlives the connection."""
         changes: list[Change] = []
         while (node := self._node(id)) is not None:
-            changes.append(Put("node", node.id, replace(node, deleted=True).doc()))
+            changes.append(Put("node", node.id, node._replace(deleted=True).doc()))
             id = node.parent
         return changes
 

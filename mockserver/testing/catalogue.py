@@ -1,15 +1,20 @@
 """The rules of the API's behaviour that docstrings cite (`Spec: R1.24`): what each says, who says so, how sure it is.
 
-They are read once from `rules.json`; adding a rule is one entry in that file.
+They are read once from `rules.json`; adding a rule is one entry in that file. `understudy explain` prints them.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from importlib.resources import files
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import orjson
+
+# What a server can be judged by: rules about state and sockets. The other families (E, S, W, …) are the bytes and
+# figures that these rules rest on; a part such as `R4.16 A` is judged with its rule.
+_JUDGED = re.compile(r"R\d+\.\d+b?|X\d+|WE\d+")
 
 
 class Source(NamedTuple):
@@ -20,9 +25,11 @@ class Source(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A rule: one sentence, its sources, and how sure it is: A measured, B documented, C inferred.
+    """A rule: one or two sentences, its sources, and how sure it is: A measured, B documented, C inferred.
 
-    `why` says why no fixed rule checks it, None where one does.
+    `why` says why no fixed rule checks it, None where one does. `kinds` are those of the sources (measured, documented,
+    types, reported, imitation, guess, design), `switches` control the rule in the mock, and `differs` says where the
+    mock does something else than the API does today.
     """
 
     id: str
@@ -30,13 +37,22 @@ class Entry(NamedTuple):
     sources: tuple[Source, ...]
     confidence: Literal["A", "B", "C"]
     why: str | None = None
+    kinds: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    differs: str | None = None
 
 
 @cache
-def catalogue() -> dict[str, Entry]:
-    """Return every rule by its id, in the specification's order."""
-    document = orjson.loads((files("mockserver.testing") / "rules.json").read_bytes())
-    sources = {key: Source(**source) for key, source in document["sources"].items()}
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = orjson.loads(Path(__file__).with_name("rules.json").read_bytes())
+    return document
+
+
+@cache
+def specification() -> dict[str, Entry]:
+    """Return every rule of every family by its id, in the specification's order."""
+    told = _document()["sources"]
+    sources = {key: Source(source["name"], source["url"]) for key, source in told.items()}
     return {
         id: Entry(
             id,
@@ -44,6 +60,27 @@ def catalogue() -> dict[str, Entry]:
             tuple(sources[key] for key in rule["source"]),
             rule["confidence"],
             rule.get("why"),
+            tuple(dict.fromkeys(told[key]["kind"] for key in rule["source"])),
+            tuple(rule.get("switch", ())),
+            rule.get("mock"),
         )
-        for id, rule in document["rules"].items()
+        for id, rule in _document()["rules"].items()
     }
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """Return the rules that a server is judged by, by id, in the specification's order."""
+    return {id: entry for id, entry in specification().items() if _JUDGED.fullmatch(id)}
+
+
+def sections() -> dict[str, str]:
+    """Return what the sections of the specification's pages say, by their names such as `errors §3 step 6`."""
+    found: dict[str, str] = _document()["sections"]
+    return found
+
+
+def pages() -> dict[str, str]:
+    """Return the specification's pages with what each is about."""
+    found: dict[str, str] = _document()["pages"]
+    return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mockserver.testing.host import Host
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
@@ -20,30 +22,30 @@ class Moved(NamedTuple):
 class MockClock:
     """The clock that lifetimes, pacing and `created_at` follow; it runs with the system's until it is frozen."""
 
-    def __init__(self, control: Callable[..., Any]) -> None:
-        self._control = control
+    def __init__(self, host: Host, project: str) -> None:
+        self._host, self._project = host, project
 
     @property
     def now(self) -> float:
         """The time in unix seconds."""
-        return float(self._control("GET", "/clock")["now"])
+        return float(self._host.levers.read_clock(self._project)["now"])
 
     @property
     def frozen(self) -> bool:
         """Whether the clock stands still."""
-        return bool(self._control("GET", "/clock")["mode"] == "manual")
+        return bool(self._host.levers.read_clock(self._project)["mode"] == "manual")
 
     def freeze(self, at: float | str | datetime | None = None) -> None:
         """Let the clock stand still at a time: unix seconds, ISO text (UTC unless it says otherwise), now for None."""
         if isinstance(at, datetime):
             at = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        self._control("PUT", "/clock", {"now": self.now if at is None else at})
+        self._host.levers.set_clock(self._project, self.now if at is None else at)
 
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> Moved:
         """Move the clock forward, whether it runs or stands still."""
-        told = days * DAY + hours * HOUR + minutes * MINUTE + seconds
-        return Moved(**self._control("POST", "/clock/advance", {"seconds": told}))
+        total = days * DAY + hours * HOUR + minutes * MINUTE + seconds
+        return Moved(**self._host.levers.advance_clock(self._project, total))
 
     def run(self) -> None:
         """Let the clock run with the system's again."""
-        self._control("PUT", "/clock", {"mode": "system"})
+        self._host.levers.set_clock(self._project, None)

@@ -6,6 +6,7 @@ an error status. What only the mock has (clock, script) is reached by `control` 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from copy import copy
 from typing import Any, NamedTuple, Protocol
@@ -17,14 +18,16 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from mockserver.connections import Connection, Out, Say
-from mockserver.core.turn import Emit
+from mockserver.control.journal import Call
+from mockserver.delivery.answer import Answer as Delivered
+from mockserver.delivery.fault_effects import truncate_json
+from mockserver.delivery.schedule import FOREVER, Cut, Emit, Malformed, Wait
 from mockserver.engine import Engine
 from mockserver.settings import Settings
-from mockserver.transport.control_api import control_handler
-from mockserver.transport.http import Answer as Delivered
-from mockserver.transport.http import Call
-from mockserver.transport.routes import public_handler
-from mockserver.wire.errors import APIError, MockError
+from mockserver.transport.abort import Abort
+from mockserver.transport.control_api import call_control
+from mockserver.transport.http import chunks, whole_body
+from mockserver.wire.errors import MockError
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z, where an engine's clock stands
 NO_ANSWER = 0  # the status of what is not an HTTP answer at all
@@ -91,13 +94,10 @@ class EngineDriver:
         self.project = project
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Call the API. Errors of the engine are answers, its faults are not caught."""
-        call = self._call(method, "/v1" + path, body, query)
-        try:
-            handler, call.parts = public_handler(call)
-            return _answered(handler(self.engine, call))
-        except (APIError, MockError) as error:
-            return Answer(error.status, orjson.loads(error.body()))
+        """Call the API. Errors of the engine are answers, its own failures are not caught."""
+        sent = b"" if body is None else orjson.dumps(body)
+        call = Call(method, f"/v1{path}", sent, self.project, list(query.items()), _HEADERS)
+        return _received(self.engine.handle(call))
 
     def over_socket(self, body: Any) -> Answer:
         """Create a response as a frame of a connection without a socket."""
@@ -108,18 +108,10 @@ class EngineDriver:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API."""
-        path, _, query = path.partition("?")
-        call = self._call(method, "/_mock" + path, body, dict(parse_qsl(query)))
         try:
-            handler, call.parts = control_handler(call)
-            answer = handler(self.engine, call)
+            return call_control(self.engine, self.project, method, path, body)
         except MockError as error:
             raise LookupError(f"{method} {path}: {error.message}") from error
-        return orjson.loads(answer.body) if answer.body else None
-
-    def _call(self, method: str, path: str, body: Any, query: dict[str, str]) -> Call:
-        sent = b"" if body is None else orjson.dumps(body)
-        return Call(method, path, list(query.items()), _HEADERS, sent, self.project)
 
     def fresh(self, name: str) -> EngineDriver:
         """Return a driver for another project of the same engine."""
@@ -133,18 +125,39 @@ class EngineDriver:
 _HEADERS = {b"content-type": b"application/json"}
 
 
-def _answered(delivered: Delivered) -> Answer:
-    """Return what a client sees of an answer once all of it was delivered."""
-    events = [event for step in delivered.steps or () if isinstance(step, Emit) for event in step.events]
-    if delivered.ended is not None:
-        delivered.ended()
-    if delivered.streamed:
-        return Answer(delivered.status, None, [dict(event) for event in events])
-    return Answer(delivered.status, orjson.loads(delivered.body) if delivered.body else None)
+def _received(answer: Delivered) -> Answer:
+    """Return what a client sees of an answer once all of it was delivered, whatever time that takes.
+
+    One that a fault breaks off, or that never ends, is none: the client has an error of its own.
+    """
+    if answer.events is not None:
+        return Answer(answer.status, None, [dict(event) for event in answer.events])
+    if answer.player is None:
+        return _whole(answer, whole_body(answer))
+    sent = b""
+    try:
+        for chunk in chunks(answer):
+            if not isinstance(chunk, Wait):
+                sent += chunk.data
+            elif chunk.seconds == math.inf:
+                answer.player.leave()
+                return Answer(NO_ANSWER, "the answer stalled")
+    except Abort:
+        return Answer(NO_ANSWER, "the connection was broken off")
+    return _whole(answer, sent)
+
+
+def _whole(answer: Delivered, body: bytes) -> Answer:
+    if answer.streamed:
+        return Answer(answer.status, None, _events(body.decode()))
+    return Answer(answer.status, _parsed(body))
 
 
 def _played(connection: Connection, outs: list[Out]) -> list[dict[str, Any]]:
-    """Return the frames of everything that is to be said and played, whatever time it takes."""
+    """Return the frames of everything that is to be said and played, whatever time it takes.
+
+    A fault that closes the socket or lets it stall ends them; a broken frame is one that can't be read.
+    """
     said: list[dict[str, Any]] = []
     todo = deque(outs)
     while todo:
@@ -153,7 +166,12 @@ def _played(connection: Connection, outs: list[Out]) -> list[dict[str, Any]]:
             said += map(dict, out.frames)
             continue
         while (step := connection.advance(out)) is not None:
-            said += map(dict, step.events) if isinstance(step, Emit) else ()
+            if isinstance(step, Emit):
+                said += map(dict, step.events)
+            elif isinstance(step, Malformed):
+                said.append({"type": "unreadable", "data": truncate_json(orjson.dumps(step.event)).decode()})
+            elif isinstance(step, Cut) or step == FOREVER:
+                return said
         todo.extend(connection.finished(out))
     return said
 

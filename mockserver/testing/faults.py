@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mockserver.testing.host import Host
 
 
 class MockFaults:
     """The faults in force, in the order in which they strike; each as it was given, with how often it was `used`."""
 
-    def __init__(self, control: Callable[..., Any]) -> None:
-        self._control = control
+    def __init__(self, host: Host, project: str) -> None:
+        self._host, self._project = host, project
 
     def add(self, do: Any, *, at: Mapping[str, Any] | None = None, times: int | None = None, **when: Any) -> None:
         """Let one more fault strike: `do` is a word such as `"cut"`, or an object such as `{"delay": 0.5}`.
@@ -23,14 +26,14 @@ class MockFaults:
 
     def set(self, faults: Any) -> None:
         """Put a list of `{"when": …, "at": …, "do": …, "times": …}` in the place of all others."""
-        self._control("PUT", "/faults", {"faults": list(faults)})
+        self._host.levers.set_faults(self._project, list(faults))
 
     def clear(self) -> None:
         """Let nothing strike any more."""
-        self._control("DELETE", "/faults")
+        self._host.levers.set_faults(self._project, [])
 
     def _listed(self) -> list[dict[str, Any]]:
-        return list(self._control("GET", "/faults")["faults"])
+        return list(self._host.levers.faults(self._project)["faults"])
 
     def _given(self) -> list[dict[str, Any]]:
         return [{key: value for key, value in one.items() if key != "used"} for one in self._listed()]

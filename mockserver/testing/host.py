@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qsl
-
-import orjson
 
 from mockserver.engine import DEFAULT_PROJECT, Engine
+from mockserver.levers import Levers
 from mockserver.model import tokens
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.model.scenario import parse_lines
@@ -18,8 +16,8 @@ from mockserver.model.seeded import cap
 from mockserver.settings import SETTINGS, Pacing, Setting, Settings, load
 from mockserver.testing.items import line_of
 from mockserver.transport.app import MockApp
+from mockserver.transport.control_api import call_control
 from mockserver.transport.guard import Guard
-from mockserver.transport.http import Call
 from mockserver.transport.inprocess import InProcess
 from mockserver.transport.stamp import Stamp
 from mockserver.transport.thread import ServerThread
@@ -77,13 +75,16 @@ class Host:
                 self._served = ServerThread(Stamp(Guard(self.app, settings)), settings)
         return f"http://127.0.0.1:{self._served.port}"
 
+    @property
+    def levers(self) -> Levers:
+        """The control service of the engine; raises MockError once the mock is closed."""
+        self._check()
+        return self.engine.levers
+
     def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
         self._check()
-        path, _, query = path.partition("?")
-        sent = b"" if body is None else orjson.dumps(body)
-        answer = self.app.controlled(Call(method, f"/_mock{path}", parse_qsl(query), {}, sent, project))
-        return orjson.loads(answer.body) if answer.body else None
+        return call_control(self.engine, project, method, path, body)
 
     def close(self) -> None:
         """Stop the server and forget everything; a second time does nothing."""

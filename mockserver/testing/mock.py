@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -37,8 +38,9 @@ class Mock:
             self.play(scenario)
 
     def _have(self) -> None:
-        self.clock, self.faults = MockClock(self.control), MockFaults(self.control)
-        self.journal = Journal(self.control)
+        host, project = self._host, self._project
+        self.clock, self.faults = MockClock(host, project), MockFaults(host, project)
+        self.journal = Journal(host, project)
 
     @classmethod
     def tenant(cls, host: Host, key: str) -> Mock:
@@ -79,67 +81,68 @@ class Mock:
 
     def script(self, lines: Any) -> None:
         """Queue lines as in a scenario file: `{"when": …, "reply": …, "pacing": …, "times": …}`."""
-        self.control("POST", "/script", {"lines": list(lines)})
+        self._host.levers.enqueue(self._project, list(lines))
 
     def play(self, scenario: Mapping[str, Any] | str | PathLike[str]) -> None:
         """Let a scenario answer from now on what no queued line answers: a file, or what it would hold."""
-        self.control("PUT", "/scenario", dict(scenario) if isinstance(scenario, Mapping) else _opened(scenario))
+        document = dict(scenario) if isinstance(scenario, Mapping) else _opened(scenario)
+        self._host.levers.set_scenario(self._project, document)
 
     @property
     def queued(self) -> list[dict[str, Any]]:
         """The queued lines that still wait, first one first, each with how often it was `used`."""
-        return list(self.control("GET", "/scenario")["queue"])
+        return list(self._host.levers.scenario(self._project)["queue"])
 
     # --- what it knows -----------------------------------------------------------------------------------------
 
     def context(self, response_id: str) -> Context:
         """Return what the model saw for a stored response."""
-        return Context(self.control("GET", f"/responses/{response_id}/context"))
+        return Context(self._host.levers.context(self._project, response_id))
 
     def verdict(self) -> list[Finding]:
         """Return what clients did wrong in terms of state, as far as the journal goes back; none for right ones."""
         return [
-            Finding(one["rule"], one["sentence"], tuple(one["exchanges"]), tuple(one["items"]))
-            for one in self.control("GET", "/verdict")["findings"]
+            Finding(one.rule, one.sentence, tuple(one.exchanges), tuple(one.items))
+            for one in self._host.levers.verdict(self._project)
         ]
 
     def responses(
         self, *, model: str | None = None, status: str | None = None, conversation: str | None = None
     ) -> list[dict[str, Any]]:
         """Return all stored responses, newest first, as the API shows them."""
-        where = {"model": model, "status": status, "conversation": conversation}
-        return self._listed("/responses", {key: value for key, value in where.items() if value is not None})
+        list_page = partial(self._host.levers.list_responses, model=model, status=status, conversation=conversation)
+        return self._list_all(list_page)
 
     def conversations(self) -> list[dict[str, Any]]:
         """Return all conversations, newest first."""
-        return self._listed("/conversations", {})
+        return self._list_all(self._host.levers.list_conversations)
 
-    def _listed(self, path: str, where: Mapping[str, str]) -> list[dict[str, Any]]:
+    def _list_all(self, list_page: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        more = {**where, "limit": str(PAGE)}
+        after: str | None = None
         while True:
-            page = self.control("GET", f"{path}?{'&'.join(f'{key}={value}' for key, value in more.items())}")
+            page = list_page(self._project, limit=PAGE, after=after)
             found += page["data"]
             if not page["has_more"]:
                 return found
-            more["after"] = page["last_id"]
+            after = page["last_id"]
 
     # --- its whole state ---------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """Return the whole state as one JSON document, which tells its `diff` to another."""
-        return Snapshot(self.control("GET", "/snapshot"))
+        return Snapshot(self._host.levers.snapshot(self._project))
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put a snapshot's state in place of what there is."""
-        self.control("PUT", "/snapshot", snapshot)
+        self._host.levers.restore(self._project, snapshot)
 
     def reset(self, *parts: str) -> None:
         """Forget everything, or only `state`, `scenario` (the queue included), `faults`, `journal`, `clock`.
 
         Ids start over with the state.
         """
-        self.control("POST", "/reset", {"only": list(parts)} if parts else {})
+        self._host.levers.reset(self._project, parts or None)
         if not parts or "journal" in parts:
             self.journal.forget_assertions()
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import orjson
 
 from mockserver.model.prompt import item_text
+
+if TYPE_CHECKING:
+    from mockserver.testing.host import Host
 
 PAGE = 1000  # what the control API lists at most
 LONGEST = 120  # characters of a value in a message
@@ -53,8 +56,8 @@ class Exchange:
     while it is under way), `at` the project's time in unix seconds, `seconds` how long it took.
     """
 
-    def __init__(self, told: Mapping[str, Any], control: Callable[..., Any]) -> None:
-        self.told, self._control = told, control
+    def __init__(self, told: Mapping[str, Any], read: Callable[..., Any]) -> None:
+        self.told, self._read = told, read
         self.id: int = told["id"]
         self.at: float = told["at"]
         self.transport: str = told["transport"]
@@ -77,7 +80,7 @@ class Exchange:
     @property
     def context(self) -> Context | None:
         """What the model saw, None for what is no turn or whose context is lost."""
-        for told in self._control("GET", f"/journal?limit=1&after={self.id - 1}")["data"]:
+        for told in self._read(limit=1, after=self.id - 1)["data"]:
             if told["id"] == self.id and told["context"] is not None:
                 return Context(told["context"])
         return None
@@ -217,23 +220,26 @@ class Exchanges(Sequence[Exchange]):
 class Journal(Exchanges):
     """All calls of a mock's project, as they stand now; the oldest are forgotten beyond the journal's size."""
 
-    def __init__(self, control: Callable[..., Any]) -> None:
+    def __init__(self, host: Host, project: str) -> None:
         super().__init__(self._read, set())
-        self._control = control
+        self._host, self._project = host, project
+
+    def _page(self, **how: Any) -> dict[str, Any]:
+        return self._host.levers.journal(self._project, **how)
 
     def _read(self) -> list[Exchange]:
         found: list[Exchange] = []
-        more = ""
+        after: int | None = None
         while True:
-            page = self._control("GET", f"/journal?limit={PAGE}&context=false{more}")
-            found += [Exchange(one, self._control) for one in page["data"]]
+            page = self._page(limit=PAGE, after=after, context=False)
+            found += [Exchange(one, self._page) for one in page["data"]]
             if not page["has_more"]:
                 return found
-            more = f"&after={page['last_id']}"
+            after = page["last_id"]
 
     def clear(self) -> None:
         """Forget all calls, and what was asserted of them."""
-        self._control("DELETE", "/journal")
+        self._host.levers.clear_journal(self._project)
         self.forget_assertions()
 
     def forget_assertions(self) -> None:

@@ -1,24 +1,25 @@
-"""The control API under `/_mock/`: JSON in, JSON out, the project from the caller's headers like everywhere."""
+"""The control API under `/_mock/` as rows: how a request is read, and which method of the control service answers it.
+
+JSON in, JSON out, the project from the caller's headers like everywhere. Readers check what JSON can get wrong; what
+the values mean is the control service's business, so `Mock` calls it directly and gets the same errors.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import orjson
 
-from mockserver import __version__
+from mockserver.control.journal import Call
+from mockserver.delivery.answer import Answer
+from mockserver.endpoints import Parts, Table
 from mockserver.engine import Engine
-from mockserver.levers import RESETTABLE
-from mockserver.settings import parse_time
-from mockserver.switches import described
-from mockserver.transport.http import Answer, Call
-from mockserver.transport.routes import Handler, Route, Table
+from mockserver.levers import DAY, RESETTABLE, Levers, check_number
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import MockError
-
-DAY = 86_400
-LONGEST = 1000 * 366 * DAY  # a clock moved further than this is a mistake
 
 
 def _value(call: Call) -> Any:
@@ -40,12 +41,6 @@ def _object(call: Call, *allowed: str) -> dict[str, Any]:
     return value
 
 
-def _number(value: Any, name: str, *, least: float = 0.0) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= LONGEST:
-        raise MockError(f"{name}: takes a number from {least:g} to {LONGEST:g}.", param=name)
-    return float(value)
-
-
 def _limit(call: Call) -> tuple[int, str | None, dict[str, str]]:
     """Return `limit` (1 to 1000, default 20), `after` and the other query parameters of a listing."""
     query = dict(call.query)
@@ -55,88 +50,63 @@ def _limit(call: Call) -> tuple[int, str | None, dict[str, str]]:
     return int(text), query.pop("after", None), query
 
 
-def _health(engine: Engine, call: Call) -> Answer:
-    mode = engine.settings.default_mode
-    shown = described(engine.settings.set)
-    return Answer(json_body({"status": "ok", "version": __version__, "mode": mode, "switches": shown}))
+class ControlCall(NamedTuple):
+    """One method of one path: `read` returns the arguments that `run` takes after the service and the project.
+
+    What `run` returns is the JSON body; None is 204.
+    """
+
+    method: str
+    path: str
+    run: Callable[..., Any]
+    read: Callable[[Call, Parts], tuple[Any, ...]] = lambda call, parts: ()
 
 
-def _reset(engine: Engine, call: Call) -> Answer:
+def _read_reset(call: Call, parts: Parts) -> tuple[Any, ...]:
     only = _object(call, "only").get("only")
-    if only is not None and not (isinstance(only, list) and all(part in RESETTABLE for part in only)):
+    if only is not None and not isinstance(only, list):
         raise MockError(f"only: takes a list of {', '.join(RESETTABLE)}.", param="only")
-    engine.levers.reset(call.project, only)
-    return Answer(status=204)
+    return (only,)
 
 
-def _read_clock(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.levers.read_clock(call.project)))
-
-
-def _set_clock(engine: Engine, call: Call) -> Answer:
+def _read_time(call: Call, parts: Parts) -> tuple[Any, ...]:
     body = _object(call, "now", "mode")
     mode = body.get("mode", "manual")
     if mode == "system" and "now" not in body:
-        return Answer(json_body(engine.levers.set_clock(call.project, None)))
+        return (None,)
     if mode != "manual" or "now" not in body:
         raise MockError('Give "now" (a time to freeze at) or {"mode": "system"}.', param="mode")
-    return Answer(json_body(engine.levers.set_clock(call.project, _time(body["now"]))))
+    return (body["now"],)
 
 
-def _time(value: Any) -> float:
-    if not isinstance(value, str):
-        return _number(value, "now")
-    try:
-        return parse_time(value)
-    except ValueError:
-        raise MockError("now: takes unix seconds or an ISO time such as 2026-11-20T12:00:00Z.", param="now") from None
-
-
-def _advance_clock(engine: Engine, call: Call) -> Answer:
+def _read_seconds(call: Call, parts: Parts) -> tuple[Any, ...]:
     body = _object(call, "seconds", "days")
     if not body:
         raise MockError('Give "seconds" and/or "days".', param="seconds")
-    seconds = _number(body.get("seconds", 0), "seconds") + _number(body.get("days", 0), "days") * DAY
-    return Answer(json_body(engine.levers.advance_clock(call.project, seconds)))
+    return (check_number(body.get("seconds", 0), "seconds") + check_number(body.get("days", 0), "days") * DAY,)
 
 
-def _script(engine: Engine, call: Call) -> Answer:
+def _read_lines(call: Call, parts: Parts) -> tuple[Any, ...]:
     lines = _object(call, "lines").get("lines")
     if not isinstance(lines, list):
         raise MockError("lines: takes a list of lines.", param="lines")
-    return Answer(json_body({"queued": engine.levers.enqueue(call.project, lines)}))
+    return (lines,)
 
 
-def _read_scenario(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.levers.scenario(call.project)))
+def _read_value(call: Call, parts: Parts) -> tuple[Any, ...]:
+    return (_value(call),)
 
 
-def _set_scenario(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.levers.set_scenario(call.project, _value(call))))
-
-
-def _empty_scenario(engine: Engine, call: Call) -> Answer:
-    engine.levers.set_scenario(call.project, {"lines": []})
-    return Answer(status=204)
-
-
-def _read_faults(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.levers.faults(call.project)))
-
-
-def _set_faults(engine: Engine, call: Call) -> Answer:
+def _read_faults(call: Call, parts: Parts) -> tuple[Any, ...]:
     value = _value(call)
-    if isinstance(value, dict):
-        value = _object(call, "faults").get("faults")
-    return Answer(json_body(engine.levers.set_faults(call.project, value)))
+    return (_object(call, "faults").get("faults") if isinstance(value, dict) else value,)
 
 
-def _clear_faults(engine: Engine, call: Call) -> Answer:
-    engine.levers.set_faults(call.project, [])
-    return Answer(status=204)
+def _read_id(call: Call, parts: Parts) -> tuple[Any, ...]:
+    return (parts["id"],)
 
 
-def _read_journal(engine: Engine, call: Call) -> Answer:
+def _list_journal(control: Levers, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     context = where.pop("context", "true")
     if context not in ("true", "false"):
@@ -147,80 +117,101 @@ def _read_journal(engine: Engine, call: Call) -> Answer:
     if after is not None and not re.fullmatch(r"\d{1,15}", after):
         raise MockError("after: takes the id of an exchange.", param="after")
     number = None if after is None else int(after)
-    return Answer(
-        json_body(engine.levers.journal(call.project, limit=limit, after=number, context=context == "true", **where))
-    )
+    return control.journal(project, limit=limit, after=number, context=context == "true", **where)
 
 
-def _clear_journal(engine: Engine, call: Call) -> Answer:
-    engine.levers.clear_journal(call.project)
-    return Answer(status=204)
-
-
-def _verdict(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body({"findings": [one._asdict() for one in engine.levers.verdict(call.project)]}))
-
-
-def _snapshot(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.levers.snapshot(call.project)))
-
-
-def _restore(engine: Engine, call: Call) -> Answer:
-    engine.levers.restore(call.project, _value(call))
-    return Answer(status=204)
-
-
-def _context(engine: Engine, call: Call) -> Answer:
-    return Answer(json_body(engine.levers.context(call.project, call.parts["id"])))
-
-
-def _responses(engine: Engine, call: Call) -> Answer:
+def _list_responses(control: Levers, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     for key in where:
         if key not in ("model", "status", "conversation"):
             raise MockError(f"{key}: unknown filter; there are model, status, conversation.", param=key)
-    return Answer(json_body(engine.levers.list_responses(call.project, limit=limit, after=after, **where)))
+    return control.list_responses(project, limit=limit, after=after, **where)
 
 
-def _conversations(engine: Engine, call: Call) -> Answer:
+def _list_conversations(control: Levers, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     for key in where:
         raise MockError(f"{key}: unknown filter; conversations have none.", param=key)
-    return Answer(json_body(engine.levers.list_conversations(call.project, limit=limit, after=after)))
+    return control.list_conversations(project, limit=limit, after=after)
 
 
-def _unbuilt(engine: Engine, call: Call) -> Answer:
+def _read_call(call: Call, parts: Parts) -> tuple[Any, ...]:
+    return (call,)
+
+
+def _refuse_unbuilt(control: Levers, project: str, call: Call) -> Any:
     raise MockError(f"{call.path} is not built yet.", status=501)
 
 
-_ALL_UNBUILT = dict.fromkeys(("GET", "PUT", "POST", "DELETE"), _unbuilt)
+def _queue(control: Levers, project: str, lines: Any) -> Any:
+    return {"queued": control.enqueue(project, lines)}
+
+
+def _find(control: Levers, project: str) -> Any:
+    return {"findings": [one._asdict() for one in control.verdict(project)]}
+
+
+def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
+    """Return a call that answers 204 whatever its method returns."""
+
+    def answer(control: Levers, project: str, *arguments: Any) -> None:
+        run(control, project, *arguments)
+
+    return answer
+
+
+_UNBUILT = ("drift", "metrics", "")
 
 CONTROL = Table(
     (
-        Route("/_mock/health", {"GET": _health}),
-        Route("/_mock/reset", {"POST": _reset}),
-        Route("/_mock/clock", {"GET": _read_clock, "PUT": _set_clock}),
-        Route("/_mock/clock/advance", {"POST": _advance_clock}),
-        Route("/_mock/script", {"POST": _script}),
-        Route("/_mock/scenario", {"GET": _read_scenario, "PUT": _set_scenario, "DELETE": _empty_scenario}),
-        Route("/_mock/snapshot", {"GET": _snapshot, "PUT": _restore}),
-        Route("/_mock/responses", {"GET": _responses}),
-        Route("/_mock/responses/{id}/context", {"GET": _context}),
-        Route("/_mock/conversations", {"GET": _conversations}),
-        Route("/_mock/faults", {"GET": _read_faults, "PUT": _set_faults, "DELETE": _clear_faults}),
-        Route("/_mock/journal", {"GET": _read_journal, "DELETE": _clear_journal}),
-        Route("/_mock/verdict", {"GET": _verdict}),
-        *(Route(f"/_mock/{name}", _ALL_UNBUILT) for name in ("drift", "metrics", "")),
+        ControlCall("GET", "/_mock/health", lambda control, project: control.health()),
+        ControlCall("POST", "/_mock/reset", Levers.reset, _read_reset),
+        ControlCall("GET", "/_mock/clock", Levers.read_clock),
+        ControlCall("PUT", "/_mock/clock", Levers.set_clock, _read_time),
+        ControlCall("POST", "/_mock/clock/advance", Levers.advance_clock, _read_seconds),
+        ControlCall("POST", "/_mock/script", _queue, _read_lines),
+        ControlCall("GET", "/_mock/scenario", Levers.scenario),
+        ControlCall("PUT", "/_mock/scenario", Levers.set_scenario, _read_value),
+        ControlCall("DELETE", "/_mock/scenario", _quiet(Levers.set_scenario), lambda call, parts: ({"lines": []},)),
+        ControlCall("GET", "/_mock/snapshot", Levers.snapshot),
+        ControlCall("PUT", "/_mock/snapshot", Levers.restore, _read_value),
+        ControlCall("GET", "/_mock/responses", _list_responses, _read_call),
+        ControlCall("GET", "/_mock/responses/{id}/context", Levers.context, _read_id),
+        ControlCall("GET", "/_mock/conversations", _list_conversations, _read_call),
+        ControlCall("GET", "/_mock/faults", Levers.faults),
+        ControlCall("PUT", "/_mock/faults", Levers.set_faults, _read_faults),
+        ControlCall("DELETE", "/_mock/faults", _quiet(Levers.set_faults), lambda call, parts: ([],)),
+        ControlCall("GET", "/_mock/journal", _list_journal, _read_call),
+        ControlCall("DELETE", "/_mock/journal", Levers.clear_journal),
+        ControlCall("GET", "/_mock/verdict", _find),
+        *(
+            ControlCall(method, f"/_mock/{name}", _refuse_unbuilt, _read_call)
+            for name in _UNBUILT
+            for method in ("GET", "PUT", "POST", "DELETE")
+        ),
     )
 )
 
 
-def control_handler(call: Call) -> tuple[Handler, dict[str, str]]:
-    """Return who answers a control call; raises MockError 404 or 405."""
+def control_answer(engine: Engine, project: str, call: Call) -> Answer:
+    """Return the answer to a control call for a project; raises MockError, 404 and 405 among them."""
     found = CONTROL.find(call.path)
     if found is None:
         raise MockError(f"There is no {call.path}.", status=404)
-    route, parts = found
-    if call.method not in route.handlers:
-        raise MockError(f"{call.path} takes {', '.join(route.handlers)}, not {call.method}.", status=405)
-    return route.handlers[call.method], parts
+    methods, parts = found
+    row = methods.get(call.method)
+    if row is None:
+        raise MockError(f"{call.path} takes {', '.join(methods)}, not {call.method}.", status=405)
+    result = row.run(engine.levers, project, *row.read(call, parts))
+    return Answer(status=204) if result is None else Answer(json_body(result))
+
+
+def call_control(engine: Engine, project: str, method: str, path: str, body: Any = None) -> Any:
+    """Return what a control call answers in this process; `path` is below `/_mock`, a query stands in it after a `?`.
+
+    Raises MockError when it is refused.
+    """
+    path, _, query = path.partition("?")
+    sent = b"" if body is None else orjson.dumps(body)
+    answer = control_answer(engine, project, Call(method, f"/_mock{path}", sent, project, parse_qsl(query)))
+    return orjson.loads(answer.body) if answer.body else None

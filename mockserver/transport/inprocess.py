@@ -10,15 +10,17 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from itertools import chain
 from types import ModuleType
 from typing import Any
 
 import anyio
 
+from mockserver.control.journal import Call
+from mockserver.delivery.answer import Answer
+from mockserver.delivery.schedule import Wait
 from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp
-from mockserver.transport.http import Answer, Call, Piece, pieces, query_pairs, within
+from mockserver.transport.http import Chunk, chunks, query_pairs, whole_body, within
 from mockserver.transport.stamp import date
 from mockserver.wire.errors import APIError, MockError
 
@@ -52,12 +54,12 @@ class InProcess:
     def _answered(self, request: Any, body: bytes) -> Any:
         if self._refusal is not None:
             raise MockError(self._refusal)
-        call, refusal = _call(request), None
+        refused: APIError | None = None
         try:
-            call.body = within(body, self._app.engine.settings.max_body_bytes)
+            body = within(body, self._app.engine.settings.max_body_bytes)
         except APIError as error:
-            refusal = error
-        answer, headers = self._app.answer(call, refusal)
+            body, refused = b"", error
+        answer, headers = self._app.answer(_call(request, body), refused)
         library = _library(_kind(request))
         stream = _stream_class(library)(answer, request, library)
         dated = [(b"date", date(int(time.time()))), *headers]
@@ -93,65 +95,59 @@ class Delivery:
     def __init__(self, answer: Answer, request: Any, library: ModuleType) -> None:
         self._answer, self._request, self._library = answer, request, library
         self._patience = (request.extensions.get("timeout") or {}).get("read")
-        self._pieces = _body(answer, head=request.method == "HEAD")
-        self._open = answer.later
+        self._chunks = _chunks(answer, head=request.method == "HEAD")
 
     def __iter__(self) -> Iterator[bytes]:
-        while (piece := self._next()) is not None:
-            if isinstance(piece, Piece):
-                yield piece.body
-            else:
-                time.sleep(self._wait(piece))
-                self._check(piece)
+        while (chunk := self._next()) is not None:
+            if isinstance(chunk, Wait):
+                time.sleep(self._bounded(chunk.seconds))
+                self._check(chunk.seconds)
+            elif chunk.data:
+                yield chunk.data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (piece := self._next()) is not None:
-            if isinstance(piece, Piece):
-                yield piece.body
-            else:
-                await anyio.sleep(self._wait(piece))
-                self._check(piece)
+        while (chunk := self._next()) is not None:
+            if isinstance(chunk, Wait):
+                await anyio.sleep(self._bounded(chunk.seconds))
+                self._check(chunk.seconds)
+            elif chunk.data:
+                yield chunk.data
 
-    def _next(self) -> Piece | float | None:
+    def _next(self) -> Chunk | Wait | None:
         """Return what comes next, None at the end; raises the client's own error where the connection breaks off."""
         try:
-            piece = next(self._pieces, None)
+            return next(self._chunks, None)
         except Abort:
-            self._open = False
             raise self._library.RemoteProtocolError(BROKEN_OFF, request=self._request) from None
-        if isinstance(piece, Piece) and not piece.more:
-            self._open = False
-        return piece
 
-    def _wait(self, seconds: float) -> float:
+    def _bounded(self, seconds: float) -> float:
         return min(seconds, LONGEST_S if self._patience is None else self._patience)
 
     def _check(self, seconds: float) -> None:
         """Raise the client's own timeout when it would not have waited so long for the next bytes."""
-        if self._wait(seconds) < seconds:
+        if self._bounded(seconds) < seconds:
             self.close()
             raise self._library.ReadTimeout("The read operation timed out", request=self._request)
 
     def close(self) -> None:
         """Leave, unless all of it has been read."""
-        if self._open:
-            self._open = False
-            self._answer.leave()
+        if self._answer.player is not None:
+            self._answer.player.leave()
 
     async def aclose(self) -> None:
         """Leave, unless all of it has been read."""
         self.close()
 
 
-def _body(answer: Answer, *, head: bool) -> Iterator[Piece | float]:
-    if not answer.later:
-        return iter((Piece(b"" if head else answer.body, more=False),))
-    return chain((answer.delay,), pieces(answer)) if answer.delay else pieces(answer)
+def _chunks(answer: Answer, *, head: bool) -> Iterator[Chunk | Wait]:
+    if answer.player is None:
+        return iter((Chunk(b"" if head else whole_body(answer), more=False),))
+    return chunks(answer)
 
 
-def _call(request: Any) -> Call:
+def _call(request: Any, body: bytes) -> Call:
     headers = {name.lower(): value for name, value in request.headers.raw}
-    return Call(request.method, request.url.path, query_pairs(request.url.query), headers)
+    return Call(request.method, request.url.path, body, None, query_pairs(request.url.query), headers)
 
 
 def _kind(request: object) -> type:

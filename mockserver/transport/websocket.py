@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 from starlette.types import Message, Receive, Send
 
 from mockserver.connections import Connection, Out, Playback, Say
-from mockserver.control.effects import Cut, Garble, broken_json
-from mockserver.core.turn import Emit, Wait
+from mockserver.delivery.fault_effects import truncate_json
+from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait
 from mockserver.transport.abort import Abort
 from mockserver.wire import frames
 from mockserver.wire.events import Event
@@ -107,7 +107,7 @@ class Socket:
             if isinstance(out, Say):
                 await self._say(out.frames)
                 self._wake()
-            elif out.instant:
+            elif out.player.instant:
                 todo.extend(await self._play(out))
             else:
                 self._keep(self._play_on(out))
@@ -125,13 +125,12 @@ class Socket:
         while (step := connection.advance(playback)) is not None:
             if isinstance(step, Emit):
                 await self._say(step.events)
-            elif isinstance(step, Garble):
+            elif isinstance(step, Malformed):
                 await self._say_broken(step.event)
             elif isinstance(step, Cut):
                 await self._break(step.code)
             elif isinstance(step, Wait) and wake is not None:
                 await _rest(step.seconds, wake)
-                connection.waited(playback)
         self._room.set()
         return connection.finished(playback)
 
@@ -150,7 +149,7 @@ class Socket:
 
     async def _say_broken(self, event: Event) -> None:
         async with self._lock:
-            await self._send({"type": "websocket.send", "text": broken_json(frames.text(event).encode()).decode()})
+            await self._send({"type": "websocket.send", "text": truncate_json(frames.text(event).encode()).decode()})
 
     async def _break(self, code: int | None) -> NoReturn:
         """End the connection here: with a close frame of this code, or by dropping it."""

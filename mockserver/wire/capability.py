@@ -1,4 +1,4 @@
-"""What a model can't do: the complaints that need the model catalogue. Spec: errors §3 step 8, §5.
+"""What a model can't do: the complaints that need the model catalogue. Spec: errors §3 step 8, errors §5.
 
 Whether the model exists (E11) is for the caller to say; what hosted tools a model is offered with (E48) is in no
 catalogue and never complained about here.

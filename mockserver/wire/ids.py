@@ -1,13 +1,23 @@
 """Identifiers with the service's anatomy, drawn from a seeded source instead of chance. Spec: W1, W2, W3.
 
 A new-form id is its prefix, a partition key `K` (16 hex, first digit 0, shared along a chain or conversation), a mark
-(`00` persisted, `01` not) and a UUIDv8 without dashes that carries the creation second.
+(`00` persisted, `01` not) and a UUIDv8 without dashes that carries the creation second. Clients look at none of this,
+but the service's other answers do: a reader of `01` knows that the object was never stored.
+
+What must stay true:
+* The same source and number give the same id, whoever asks and however often: a source is a value, nothing counts up.
+* Ids are numbered per operation in one order, which stored databases and recorded tests hold: the partition key where
+  a new one is needed, the request's own items that bring no id, the output's items, the response. Whoever takes ids
+  says how many (`after`), and hands on the source behind them; so no id depends on which function runs first.
+* 64 bits of a digest are one id. One digest has eight of them, and nearly every turn needs no more than eight.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -79,63 +89,83 @@ def partition_of_conversation(conversation_id: str) -> str:
     return conversation_id[-16:]
 
 
-class Mint:
-    """The ids of one operation, in the order they are asked for; the same key and second give the same ids.
+@lru_cache(maxsize=256)
+def _digits(key: str, block: int) -> str:
+    """Return the 128 hex digits that the numbers from eight times `block` on are taken from."""
+    return blake2b(f"{key}/{block * 8}".encode()).hexdigest()
 
-    `key` is unique per operation of a run (seed, project, ordinal); `now` is unix seconds.
+
+class Mint(NamedTuple):
+    """The source of one operation's ids: numbers 0, 1, … are ids, and the same number is always the same id.
+
+    `key` is unique per operation of a run (seed, project, ordinal), `time` the part of an id that says when. Ids are in
+    `partition` and bear `mark`; `first` is where this source starts to count.
     """
 
-    def __init__(self, key: str, now: float, cluster: str = "191") -> None:
-        self._key = key
-        self._pool = ""
-        self._drawn = 0
+    key: str
+    time: str
+    partition: str = ""
+    mark: str = "00"
+    first: int = 0
+
+    @classmethod
+    def at(cls, key: str, now: float, cluster: str = "191") -> Mint:
+        """Return the source of an operation at a time in unix seconds."""
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
-        self._time = f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}"
-        self.partition = ""
-        self.mark = "00"
+        return cls(key, f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}")
 
-    def _hex(self) -> str:
-        """Draw 16 hex digits; one digest serves eight draws."""
-        at = self._drawn % 8 * 16
-        if at == 0:
-            self._pool = blake2b(f"{self._key}/{self._drawn}".encode()).hexdigest()
-        self._drawn += 1
-        return self._pool[at : at + 16]
+    def within(self, partition: str | None, *, stored: bool = True) -> Mint:
+        """Return the source of ids in a partition, of what is stored or not; without one, the first number makes it."""
+        mark = "00" if stored else "01"
+        if partition:
+            return Mint(self.key, self.time, partition, mark, self.first)
+        return Mint(self.key, self.time, self.new_partition(), mark, self.first + 1)
 
-    def new_partition(self) -> str:
-        """Draw a partition key."""
-        return "0" + self._hex()[1:]
+    def after(self, count: int) -> Mint:
+        """Return the source behind so many numbers."""
+        return Mint(self.key, self.time, self.partition, self.mark, self.first + count) if count else self
 
-    def _uuid(self) -> str:
-        random = self._hex()
-        return f"{self._time}{_VARIANTS[random[0]]}{random[1:]}"
+    def _hex(self, number: int) -> str:
+        number += self.first
+        at = number % 8 * 16
+        return _digits(self.key, number // 8)[at : at + 16]
 
-    def new(self, prefix: str) -> str:
-        """Draw a new-form id in this operation's partition."""
-        random = self._hex()
-        return f"{prefix}_{self.partition}{self.mark}{self._time}{_VARIANTS[random[0]]}{random[1:]}"
+    def new_partition(self, number: int = 0) -> str:
+        """Return a partition key."""
+        return "0" + self._hex(number)[1:]
 
-    def item(self, type: str) -> str:
-        """Draw the id of an item."""
-        return self.new(PREFIXES[type])
+    def _uuid(self, number: int) -> str:
+        random = self._hex(number)
+        return f"{self.time}{_VARIANTS[random[0]]}{random[1:]}"
+
+    def new(self, prefix: str, number: int = 0) -> str:
+        """Return a new-form id in this source's partition."""
+        number += self.first
+        at = number % 8 * 16
+        random = _digits(self.key, number // 8)[at : at + 16]
+        return f"{prefix}_{self.partition}{self.mark}{self.time}{_VARIANTS[random[0]]}{random[1:]}"
+
+    def item(self, type: str, number: int = 0) -> str:
+        """Return the id of an item."""
+        return self.new(PREFIXES[type], number)
 
     def conversation(self) -> str:
-        """Draw an old-form id, as conversations still have."""
-        return f"conv_{self._uuid()}{self.new_partition()}"
+        """Return an old-form id, as conversations still have; it takes two numbers."""
+        return f"conv_{self._uuid(0)}{self.new_partition(1)}"
 
-    def container(self) -> str:
-        """Draw an old-form id of a code interpreter's container."""
-        return f"cntr_{self._uuid()}{self.partition or self.new_partition()}"
+    def container(self, number: int = 0) -> str:
+        """Return an old-form id of a code interpreter's container."""
+        return f"cntr_{self._uuid(number)}{self.partition}"
 
-    def call(self) -> str:
-        """Draw a tool call id."""
-        return "call_" + draw(f"{self._key}/call/{self._hex()}", 24)
+    def call(self, number: int = 0) -> str:
+        """Return a tool call id."""
+        return "call_" + draw(f"{self.key}/call/{self._hex(number)}", 24)
 
     def node(self) -> str:
-        """Draw the name of a context node; it never leaves the mock."""
-        return "node_" + self._hex() + self._hex()
+        """Return the name of a context node; it never leaves the mock, and takes two numbers."""
+        return "node_" + self._hex(0) + self._hex(1)
 
     def seed(self, purpose: str) -> str:
-        """Draw a seed for something else that this operation decides."""
-        return f"{self._key}/{purpose}"
+        """Return a seed for something else that this operation decides."""
+        return f"{self.key}/{purpose}"

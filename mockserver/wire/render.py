@@ -7,9 +7,8 @@ an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.wire.catalog import Model
 from mockserver.wire.encoding import json_compact
@@ -75,8 +74,7 @@ def no_hidden_tokens(item: Item) -> int:
     return 0
 
 
-@dataclass(slots=True)  # not frozen, for that makes building one three times as slow; nobody changes it all the same
-class Tally:
+class Tally(NamedTuple):
     """The cost of a context in tokens, for one cost class of models, ready to be extended.
 
     `total` is everything but reasoning; `reasoning_now` is the reasoning since the last user message and
@@ -89,12 +87,6 @@ class Tally:
     reasoning_before: int = 0
     pending: tuple[tuple[str, str, str | None], ...] = ()
     answered: bool = False
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Tally:
-        """Return the tally that a JSON object of its fields describes."""
-        calls = tuple((call[0], call[1], call[2]) for call in value["pending"])
-        return cls(value["total"], value["reasoning_now"], value["reasoning_before"], calls, value["answered"])
 
 
 @cache

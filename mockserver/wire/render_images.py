@@ -1,16 +1,18 @@
 """What images and files cost as input: sizes read from the file's own header, then the model's rule. Spec: T12.
 
-A picture that can't be looked at (a URL, a file id, an unknown format) counts as one of `UNKNOWN_SIZE`.
+A picture that can't be looked at (a URL, a file id, an unknown format) counts as one of `UNKNOWN_SIZE`. The headers are
+read by imagesize. It knows more formats than the API takes, SVG among them, and brings an HTTP client along; so only
+bytes with one of four signatures reach it, and it is loaded with the first image.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from math import ceil
 from typing import Any
 from urllib.parse import unquote
@@ -19,9 +21,10 @@ from mockserver.wire.catalog import Model
 
 Size = tuple[int, int]
 UNKNOWN_SIZE: Size = (1024, 1024)
-FILE_TOKENS = 1000
+FILE_TOKENS = 1000  # of a file whose text is not at hand, such as a PDF; a round figure, the API's is unknown
+# A JPEG says its size after its metadata, which can be long; nobody decodes 20 MB for a size.
 _HEAD_CHARACTERS = 400_000
-_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"GIF87a", b"GIF89a", b"RIFF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def images_tokens(images: Iterable[Mapping[str, Any]], model: Model) -> int:
 
 
 def _tiles(size: Size) -> int:
+    # Documented: shrink into 2048 × 2048, then the shorter side to 768, and count tiles of 512. Three decimals, because
+    # floats make 1024.0000000000002 × 768 of 3708 × 2781, and that would be another column of tiles.
     width, height = size
     shrink = min(1.0, 2048 / max(width, height))
     shrink *= min(1.0, 768 / (min(width, height) * shrink))
@@ -88,8 +93,13 @@ def size_of(part: Mapping[str, Any]) -> Size:
     """Return width and height of an image part in pixels, `UNKNOWN_SIZE` where its bytes are not at hand."""
     url = part.get("image_url")
     data = _head(url) if isinstance(url, str) else b""
-    size = next((found for reader in _READERS if (found := reader(data))), None)
-    return size if size and min(size) > 0 else UNKNOWN_SIZE
+    if not data.startswith(_SIGNATURES):
+        return UNKNOWN_SIZE
+    import imagesize  # type: ignore[import-untyped]
+
+    # The stored size: rotation as EXIF has it was never seen to change what an image costs.
+    size: Size = imagesize.get(BytesIO(data), exif_rotation=False)
+    return size if min(size) > 0 else UNKNOWN_SIZE
 
 
 def _head(url: str) -> bytes:
@@ -98,43 +108,10 @@ def _head(url: str) -> bytes:
         return b""
     body = "".join(body.split())
     try:
+        # Whole groups of four only: the cut above may have left a part of one.
         return base64.b64decode(body[: len(body) // 4 * 4])
     except (binascii.Error, ValueError):
         return b""
-
-
-def _png(data: bytes) -> Size | None:
-    return struct.unpack(">II", data[16:24]) if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24 else None
-
-
-def _gif(data: bytes) -> Size | None:
-    return struct.unpack("<HH", data[6:10]) if data[:6] in (b"GIF87a", b"GIF89a") and len(data) >= 10 else None
-
-
-def _jpeg(data: bytes) -> Size | None:
-    position = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
-            return width, height
-        position += 1 if marker == 0xFF else 2 + max(length, 2)
-    return None
-
-
-def _webp(data: bytes) -> Size | None:
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
-        return None
-    if data[12:16] == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if data[12:16] == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, height = struct.unpack("<HH", data[26:30])
-    return width & 0x3FFF, height & 0x3FFF
-
-
-_READERS: tuple[Callable[[bytes], Size | None], ...] = (_png, _jpeg, _gif, _webp)
 
 
 def file_text(part: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ Key order is the service's: `id`, `type`, `status`, then alphabetical (Spec: W7)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from mockserver.wire.catalog import Model
@@ -15,7 +15,7 @@ from mockserver.wire.ids import Mint
 
 Item = dict[str, Any]
 
-# Items without a status on the wire (Spec: W7, §5.5).
+# Items without a status on the wire (Spec: W7, endpoints §5.5).
 STATUSLESS = frozenset(
     {
         "reasoning",
@@ -171,13 +171,26 @@ def input_items(value: str | Iterable[Item]) -> list[Item]:
 _NO_MEMBERS: dict[str, Callable[[Any], Any]] = {}
 
 
-def stored_item(item: Item, mint: Mint) -> Item:
-    """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2."""
+def stored_items(items: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
+    """Return items as they are stored, and the source of the ids after theirs: only what brings no id gets one."""
+    kept: list[Item] = []
+    number = 0
+    for item in items:
+        kept.append(stored_item(item, mint, number))
+        number += not item.get("id")
+    return kept, mint.after(number)
+
+
+def stored_item(item: Item, mint: Mint, number: int = 0) -> Item:
+    """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2.
+
+    An item without an id gets the source's id of that number.
+    """
     kind = item["type"]
     if kind == "message":
-        return _stored_message(item, mint)
+        return _stored_message(item, mint, number)
     filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
-    filled["id"] = item.get("id") or mint.item(kind)
+    filled["id"] = item.get("id") or mint.item(kind, number)
     for key, complete in _MEMBERS.get(kind, _NO_MEMBERS).items():
         if filled.get(key):
             filled[key] = complete(filled[key])
@@ -188,9 +201,9 @@ def stored_item(item: Item, mint: Mint) -> Item:
     return ordered(filled)
 
 
-def _stored_message(item: Item, mint: Mint) -> Item:
+def _stored_message(item: Item, mint: Mint, number: int) -> Item:
     message = {
-        "id": item.get("id") or mint.item("message"),
+        "id": item.get("id") or mint.new("msg", number),
         "type": "message",
         "status": item.get("status") or "completed",
         "content": _content(item["content"], item["role"]),
@@ -201,16 +214,17 @@ def _stored_message(item: Item, mint: Mint) -> Item:
     return message
 
 
-def output_items(drafts: Iterable[Item], mint: Mint) -> list[Item]:
-    """Return a model's drafts as the items of `Response.output`; outputs answer the call that stands before them."""
+def output_items(drafts: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
+    """Return a model's drafts as the items of `Response.output`, and the source of the ids after theirs.
+
+    Outputs answer the call that stands before them.
+    """
     items: list[Item] = []
+    number = 0
     for draft in drafts:
-        if draft["type"] in _ANSWERED and not draft.get("call_id"):
-            draft = {**draft, "call_id": _last_call(items, _ANSWERED[draft["type"]]) or mint.call()}
-        elif draft["type"] == "local_shell_call_output" and not draft.get("id"):
-            draft = {**draft, "id": _last_call(items, "local_shell_call") or mint.call()}
-        items.append(output_item(draft, mint))
-    return items
+        item, number = output_item(draft, mint, number, items)
+        items.append(item)
+    return items, mint.after(number)
 
 
 # output type → the type of call that it answers
@@ -224,21 +238,40 @@ _ANSWERED = {
 }
 
 
-def _last_call(items: list[Item], kind: str) -> str | None:
+def _last_call(items: Sequence[Item], kind: str) -> str | None:
     return next((item["call_id"] for item in reversed(items) if item["type"] == kind), None)
 
 
-def output_item(draft: Item, mint: Mint) -> Item:
-    """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent."""
+def output_item(draft: Item, mint: Mint, number: int = 0, before: Sequence[Item] = ()) -> tuple[Item, int]:
+    """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent.
+
+    It takes ids from `number` on, in this order: its call's, its container's, its own; returned is the number after
+    those. `before` is the output so far.
+    """
     kind = draft["type"]
     if kind == "message":
-        return _stored_message({"role": "assistant", **draft}, mint)
-    client_search = kind == "tool_search_call" and draft.get("execution") == "client"
-    if (kind in _NEEDS_CALL_ID or client_search) and not draft.get("call_id"):
-        draft = {**draft, "call_id": mint.call()}
+        item = _stored_message(draft if "role" in draft else {"role": "assistant", **draft}, mint, number)
+        return item, number + (not draft.get("id"))
+    for key, answered in _call_ids(draft):
+        if not draft.get(key):
+            call = _last_call(before, answered) if answered else None
+            draft = {**draft, key: call or mint.call(number)}
+            number += call is None
     if kind == "code_interpreter_call" and not draft.get("container_id"):
-        draft = {**draft, "container_id": mint.container()}
-    return stored_item(draft, mint)
+        draft = {**draft, "container_id": mint.container(number)}
+        number += 1
+    return stored_item(draft, mint, number), number + (not draft.get("id"))
+
+
+def _call_ids(draft: Item) -> Iterator[tuple[str, str | None]]:
+    """Yield the key of an item that holds a call id, with the type of the call that it answers, if it is an answer."""
+    kind = draft["type"]
+    if kind in _ANSWERED:
+        yield "call_id", _ANSWERED[kind]
+    elif kind == "local_shell_call_output":
+        yield "id", "local_shell_call"
+    elif kind in _NEEDS_CALL_ID or (kind == "tool_search_call" and draft.get("execution") == "client"):
+        yield "call_id", None
 
 
 _NEEDS_CALL_ID = frozenset(

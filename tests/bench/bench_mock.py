@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.core.turn import Emit
+from mockserver.delivery.schedule import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import create_app

@@ -19,7 +19,7 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from mockserver.core.turn import Emit
+from mockserver.delivery.schedule import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.transport.app import create_app

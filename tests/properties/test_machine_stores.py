@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 import orjson
 import pytest
 from hypothesis import settings
+from mockserver.transport.routes import public_handler
 
-from mockserver.core.turn import Emit
+from mockserver.delivery.schedule import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
@@ -20,7 +21,6 @@ from mockserver.testing.machine import ResponsesMachine
 from mockserver.testing.walk import walk
 from mockserver.transport.control_api import control_handler
 from mockserver.transport.http import Call, error_answer
-from mockserver.transport.routes import public_handler
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event, sse
 

@@ -9,14 +9,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.core.turn import Emit
+from mockserver.control.journal import Call
+from mockserver.delivery.schedule import Emit
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import sse
-from mockserver.wire.query import list_query, retrieve_query
+from tests.api import Api
 from tests.driving import NOON
 
 TEXTS = ("red", "grün ☃", "use the tool look", "word " * 1100)
@@ -88,17 +89,20 @@ class Program:
         self.engine.levers.enqueue(self.project, [LINES[line % 4]])
 
     def get(self, at: int) -> Any:
-        return self.engine.retrieve_response(self.project, self.one("responses", at), retrieve_query([]))
+        return Api(self.engine).retrieve_response(self.project, self.one("responses", at))
 
     def replay(self, at: int) -> bytes:
-        query = retrieve_query([("stream", "true")])
-        return repr(self.engine.retrieve_response(self.project, self.one("responses", at), query)).encode()
+        path, query = f"/v1/responses/{self.one('responses', at)}", [("stream", "true")]
+        answer = self.engine.handle(Call("GET", path, b"", self.project, query))
+        if answer.error is not None:
+            raise answer.error
+        return repr(answer.player.steps if answer.player else answer.events).encode()
 
     def delete(self, at: int) -> bytes:
-        return self.engine.delete_response(self.project, self.one("responses", at))
+        return Api(self.engine).delete_response(self.project, self.one("responses", at))
 
     def cancel(self, at: int) -> bytes:
-        return self.engine.cancel_response(self.project, self.one("responses", at))
+        return Api(self.engine).cancel_response(self.project, self.one("responses", at))
 
     def finish(self, at: int) -> None:
         self.engine.finish(self.project, self.one("responses", at))
@@ -110,33 +114,33 @@ class Program:
         return json_body(self.engine.levers.context(self.project, self.one("responses", at)))
 
     def inputs(self, at: int) -> bytes:
-        return self.engine.list_input_items(self.project, self.one("responses", at), list_query([]))
+        return Api(self.engine).list_input_items(self.project, self.one("responses", at))
 
     def begin(self, items: int) -> bytes:
         body = {"items": [{"role": "user", "content": TEXTS[n % 3]} for n in range(items)], "metadata": {"n": "1"}}
-        made = self.engine.create_conversation(self.project, json.dumps(body).encode())
+        made = Api(self.engine).create_conversation(self.project, json.dumps(body).encode())
         self.known["conversations"].append(json.loads(made)["id"])
         return made
 
     def add(self, at: int) -> bytes:
         body = json.dumps({"items": [{"role": "user", "content": TEXTS[at % 4]}]}).encode()
-        made = self.engine.create_items(self.project, self.one("conversations", at), body, ())
+        made = Api(self.engine).create_items(self.project, self.one("conversations", at), body, ())
         self.known["items"] += [item["id"] for item in json.loads(made)["data"]]
         return made
 
     def list(self, at: int) -> bytes:
-        return self.engine.list_items(self.project, self.one("conversations", at), list_query([]))
+        return Api(self.engine).list_items(self.project, self.one("conversations", at))
 
     def unlist(self, at: int) -> bytes:
         conversation = self.one("conversations", at // 2)
-        return self.engine.delete_item(self.project, conversation, self.one("items", at % 2))
+        return Api(self.engine).delete_item(self.project, conversation, self.one("items", at % 2))
 
     def forget(self, at: int) -> bytes:
-        return self.engine.delete_conversation(self.project, self.one("conversations", at))
+        return Api(self.engine).delete_conversation(self.project, self.one("conversations", at))
 
     def relabel(self, at: int) -> bytes:
         body = json.dumps({"metadata": {"colour": TEXTS[at % 2]}}).encode()
-        return self.engine.update_conversation(self.project, self.one("conversations", at), body)
+        return Api(self.engine).update_conversation(self.project, self.one("conversations", at), body)
 
     def advance(self, seconds: int) -> bytes:
         return json_body(self.engine.levers.advance_clock(self.project, seconds))
