@@ -42,17 +42,24 @@ class Hazards:
         if calls.store.idle(project):
             return None
         state = calls.view(project)
-        if not state.scan("fault", limit=1):
+        # A transaction is opened only where a fault may act: most faults do not, on most calls.
+        faults = apply.read_faults(state)
+        if not faults or not apply.find_active(faults, info := call()):
             return None
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())
             kept = [one for one in apply.read_faults(state) if named in (None, one.fault.method)]
-            struck = apply.strike(kept, call(), state, calls.seed, now)
+            struck = apply.strike(kept, info, state, calls.seed, now)
             calls.store.apply(project, struck.changes)
         return struck
 
-    def strike_turn(self, at: Operation, call: Call, prompt: Prompt) -> Struck:
-        """Let the other faults strike a turn that was admitted. Spec: R15.7."""
+    def strike_turn(self, at: Operation, call: Call, prompt: Prompt) -> Struck | None:
+        """Let the other faults strike a turn that was admitted; None where none may act. Spec: R15.7."""
+        faults = [one for one in apply.read_faults(at.state) if not one.fault.early]
+        if not faults:
+            return None
         model = prompt.request.get("model") or prompt.model.id
         called = Called("POST", call.path, prompt.transport, len(call.body), model)
-        return apply.strike(apply.read_faults(at.state), called, at.state, self._calls.seed, at.now, prompt)
+        if not apply.find_active(faults, called, prompt):
+            return None
+        return apply.strike(faults, called, at.state, self._calls.seed, at.now, prompt)
