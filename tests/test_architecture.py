@@ -15,17 +15,29 @@ ARROWS = {
     "wire": set(),
     "core": {"wire", "switches"},
     "model": {"wire", "settings"},
-    "control": {"core", "model", "wire"},
+    "control": {"faults", "core", "model", "wire"},
+    "faults": {"control", "core", "model", "wire"},
     "cassette": {"wire"},
     "store": {"core.state"},
     "settings": {"switches"},
     "switches": set(),
     "transactions": {"core", "model", "control", "store", "wire", "settings", "switches"},
     "scenarios": {"transactions", "core", "model", "control", "wire", "settings"},
-    "snapshot_file": {"model", "control", "wire", "settings"},
-    "logbook": {"transactions", "core", "control", "wire"},
-    "hazards": {"transactions", "core", "model", "control", "wire"},
-    "levers": {"transactions", "scenarios", "snapshot_file", "logbook", "hazards", "core", "model", "control", "wire"},
+    "snapshot_file": {"model", "faults", "control", "wire", "settings"},
+    "logbook": {"transactions", "core", "faults", "control", "wire"},
+    "hazards": {"transactions", "core", "model", "faults", "control", "wire"},
+    "levers": {
+        "transactions",
+        "scenarios",
+        "snapshot_file",
+        "logbook",
+        "hazards",
+        "core",
+        "model",
+        "faults",
+        "control",
+        "wire",
+    },
     "engine": {
         "transactions",
         "scenarios",
@@ -42,8 +54,9 @@ ARROWS = {
         "settings",
         "switches",
     },
-    "connections": {"engine", "logbook", "core", "control", "store", "wire"},
+    "connections": {"engine", "logbook", "core", "faults", "control", "store", "wire"},
     "transport": {
+        "faults",
         "connections",
         "engine",
         "logbook",
@@ -73,7 +86,7 @@ ARROWS = {
     "__main__": {"transport", "engine", "settings"},
     "": {"testing", "model", "wire"},
 }
-BELOW_ENGINE = {"wire", "core", "model", "control"}
+BELOW_ENGINE = {"wire", "core", "model", "control", "faults"}
 BANNED = {"asyncio", "time", "random", "uuid", "os", "socket", "sqlite3", "starlette", "httpx", "secrets", "threading"}
 PURE_EXTRAS = {"wire": {"pydantic", "pydantic_core", "orjson", "typing_extensions", "imagesize"}, "core": {"orjson"}}
 ASYNC_ROOMS = {"transport", "proxy"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.faults import Called
 from mockserver.control.journal import Call
+from mockserver.faults.spec import Called
 from mockserver.wire.errors import MockError
 from tests.support.caller import PROJECT, Caller
 from tests.support.driving import Driver, refused, summary

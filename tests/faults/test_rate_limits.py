@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.control.buckets import Bucket, noted, opened, span, take, tokens_of
+from mockserver.faults.rate_limits import Bucket, noted, opened, span, take, tokens_of
 
 MODEL = "gpt-4.1"
 

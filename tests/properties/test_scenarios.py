@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mockserver.model.scenario import mistakes_of, parse_scenario
+from mockserver.model.scenario import find_mistakes, parse_scenario
 from mockserver.model.scenario_file import read
 from mockserver.model.scenario_schema import document
 from tests.support.driving import Driver
@@ -69,8 +69,8 @@ def scenarios(draw: st.DrawFn, seeds: list[Any] = SEEDS, most: int = 3) -> Any:
 
 @given(scenarios() | JSON)
 def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
-    found = list(mistakes_of(value))
-    assert all(mistake.message and mistake.param is not None for mistake in found)
+    found = list(find_mistakes(value))
+    assert all(mistake.message and mistake.path is not None for mistake in found)
     if found:
         return
     errors = [error.message for error in JUDGE.iter_errors(value)]
@@ -83,7 +83,7 @@ def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
 @settings(max_examples=300, deadline=None)
 @given(scenarios(REPLYING, 1))
 def test_S9_what_is_taken_streams_like_the_api(value: Any) -> None:
-    if list(mistakes_of(value)):
+    if list(find_mistakes(value)):
         return
     drive = Driver()
     drive.script(*value["lines"])
@@ -94,7 +94,7 @@ def test_S9_what_is_taken_streams_like_the_api(value: Any) -> None:
 def test_a_file_is_judged_like_its_value(value: Any) -> None:
     found = read(json.dumps(value))
     assert found.value == value
-    assert sorted(one.path for one in found.mistakes) == sorted(one.param or "" for one in mistakes_of(value))
+    assert sorted(one.path for one in found.mistakes) == sorted(one.path for one in find_mistakes(value))
 
 
 @given(st.text(alphabet="lines: \n-{}[]'\"&*!#|>?%@\treplytx1,", max_size=40))

@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
-from mockserver.model.conditions import CONDITIONS, check, hold
+from mockserver.model.conditions import CONDITIONS, compile_when, hold
+from mockserver.model.scenario_mistakes import DocumentValidator
+from mockserver.model.scenario_shape import When
 from mockserver.wire.errors import MockError
 from tests.support.prompts import ASKED, prompt, user
 
+JUDGE: DocumentValidator[When] = DocumentValidator(lambda: When)
+
 
 def holds(when: dict, *items: dict, **request: Any) -> bool:
-    return hold(check(when, "when"), prompt(*items, **request))
+    JUDGE.validate(when, "when")
+    return hold(compile_when(when), prompt(*items, **request))
 
 
 TOOLS = [{"type": "function", "name": "get_weather"}, {"type": "web_search"},
@@ -72,5 +77,5 @@ def test_conditions_on_tool_outputs() -> None:
 
 def test_an_unknown_key_lists_the_known_ones() -> None:
     with pytest.raises(MockError) as caught:
-        check({"zzz": 1}, "when")
+        JUDGE.validate({"zzz": 1}, "when")
     assert caught.value.param == "when.zzz" and all(key in caught.value.message for key in CONDITIONS)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.model.scenario import mistakes_of
+from mockserver.model.scenario import find_mistakes
 from tests.support.scenario_mistakes import ANSWER, CALL, output, reply
 from tests.support.scripted_items import OUTPUT_TYPES, REPLIES
 
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_what_the_api_can_send_is_taken(name: str) -> None:
-    assert not list(mistakes_of(reply(**REPLIES[name])))
+    assert not list(find_mistakes(reply(**REPLIES[name])))
 
 
 def test_the_replies_hold_every_type_of_output_item() -> None:
@@ -33,4 +33,4 @@ def test_the_replies_hold_every_type_of_output_item() -> None:
     ],
 )
 def test_only_what_is_excluded_is_refused(value: object) -> None:
-    assert not list(mistakes_of(value))
+    assert not list(find_mistakes(value))

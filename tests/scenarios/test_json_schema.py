@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from mockserver.model.scenario import mistakes_of
+from mockserver.model.scenario import find_mistakes
 from mockserver.model.scenario_file import read
 from mockserver.model.scenario_schema import document
 from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong, line, reply
@@ -53,7 +53,7 @@ def test_it_takes_what_the_api_can_send(name: str) -> None:
 )
 def test_both_take_it(value: object) -> None:
     JUDGE.validate(value)
-    assert not list(mistakes_of(value))
+    assert not list(find_mistakes(value))
 
 
 def test_what_stands_in_several_places_is_said_once() -> None:

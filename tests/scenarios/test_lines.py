@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockserver.model.prompt import Reply
-from mockserver.model.scenario import Line, mistakes_of, parse_lines
+from mockserver.model.scenario import Line, find_mistakes, parse_lines
 from mockserver.settings import Pacing
 from mockserver.wire.errors import MockError
 from tests.support.prompts import prompt, user
@@ -110,5 +110,5 @@ def test_what_is_nested_too_deeply_is_refused(levels: int) -> None:
     deep = [{"reply": {"json": value}}]
     with pytest.raises(MockError, match="deeper than 200 levels"):
         parse_lines(deep)
-    [mistake] = mistakes_of({"lines": deep})
+    [mistake] = find_mistakes({"lines": deep})
     assert "deeper than 200 levels" in mistake.message

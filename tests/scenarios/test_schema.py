@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from mockserver.model.conditions import CONDITIONS
-from mockserver.model.scenario_shape import BESIDE, CUES, FORMS, LINE, OUTPUT
-from tests.support.scripted_items import OUTPUT_TYPES
+from mockserver.model.scenario_document import ScriptObject
+from mockserver.model.scenario_shape import FORMS, LineScript, ReplyScript, When
+
+
+def members(model: type[ScriptObject]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def test_the_contract_s_words_are_there() -> None:
     assert list(FORMS) == ["text", "output", "refusal", "json", "error", "failed", "incomplete"]
-    assert {"reasoning", "usage", "phase", "model"} <= BESIDE.keys()
-    assert set(LINE["fields"]) == {"when", "reply", "pacing", "times"}
+    assert members(ReplyScript) == [*FORMS, "reasoning", "usage", "phase", "model", "response"]
+    assert set(members(LineScript)) == {"when", "reply", "pacing", "times"}
     assert len(CONDITIONS.keys() - {"prompt"}) == 17  # a template is known by script only (R15.4)
 
 
-def test_I2_items_of_every_output_type_can_be_scripted_and_no_others() -> None:
-    assert set(OUTPUT["schema"]["items_schema"]["choices"]) == OUTPUT_TYPES
-
-
-def test_S16_cues_are_members_of_the_types_that_show_them() -> None:
-    choices = OUTPUT["schema"]["items_schema"]["choices"]
-    having = {cue: {kind for kind, item in choices.items() if cue in _fields(item)} for cue in CUES}
-    assert having == {
-        "audio_chunks": {"message"},
-        "audio_transcript": {"message"},
-        "compacting": {"compaction"},
-        "partial_images": {"image_generation_call"},
-    }
-
-
-def _fields(schema: dict) -> dict:
-    while "schema" in schema:
-        schema = schema["schema"]
-    return schema["fields"]
+def test_every_condition_that_may_be_asked_is_decided() -> None:
+    assert members(When) == list(CONDITIONS)

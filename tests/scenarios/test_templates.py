@@ -17,11 +17,11 @@ def test_every_name() -> None:
 
 def test_what_is_no_template_stays() -> None:
     values = ["{ turn }", "{{", 1, None, True, {"b": 2.5}]
-    assert not list(templates.mistakes(values, "x"))
+    assert not list(templates.find_mistakes(values, ("x",)))
     assert templates.fill(values, prompt()) == values
 
 
 @pytest.mark.parametrize("text", ["{{ nope }}", "{{}}", "{{ metadata. }}", "{{ turn + 1 }}"])
 def test_unknown_names_are_refused(text: str) -> None:
-    found = templates.mistakes({"a": ["ok", text], "b": text}, "reply.json")
-    assert [mistake.param for mistake in found] == ["reply.json.a[1]", "reply.json.b"]
+    found = templates.find_mistakes({"a": ["ok", text], "b": text}, ("json",), "reply")
+    assert [mistake.path for mistake in found] == ["reply.json.a[1]", "reply.json.b"]

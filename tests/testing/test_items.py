@@ -10,7 +10,7 @@ import pytest
 import mockserver
 from mockserver import MockError
 from mockserver.model.scenario import parse_lines
-from mockserver.model.scenario_shape import OUTPUT
+from mockserver.model.scenario_item_shapes import KINDS
 from mockserver.testing import items
 
 PNG = "iVBORw0KGgo="
@@ -114,10 +114,7 @@ def test_whatever_a_turn_may_be() -> None:
 
 
 def test_every_item_that_a_model_puts_out_has_its_function() -> None:
-    schema = OUTPUT
-    while "choices" not in schema:
-        schema = schema.get("schema") or schema["items_schema"]
-    kinds = {kind for kind in schema["choices"] if not kind.endswith(("_output", "_response"))}
+    kinds = {kind for kind in KINDS if not kind.endswith(("_output", "_response"))}
     assert {kind for kind in kinds if not hasattr(items, kind)} == {"additional_tools"}
 
 

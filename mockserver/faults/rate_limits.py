@@ -1,7 +1,15 @@
 """Rate limits as buckets that fill up by the clock: what a call takes, what is left, how long to wait.
 
-A bucket holds what may be asked for in a minute and is refilled evenly. A refused request costs a request, for failed
-ones count too, but no tokens. Spec: R13.6, W16, E94, E95.
+How it works: a bucket holds what may be used in a minute and is refilled evenly. Its level is kept with the time of
+that level, and `filled` computes the level of any later time; so nothing runs in the background, a frozen clock freezes
+the buckets, and advancing it fills them.
+
+What must stay true:
+* A refused request takes a request, because failed ones count too, but no tokens. Spec: R13.6.
+* The wait that is told is long enough: the same call, repeated after exactly that time on a manual clock, is taken.
+  Waits are whole milliseconds, rounded up, because `retry-after-ms` is; `_ROUNDING` takes up what floats lose.
+* Tokens are reckoned from the size of the body before anybody reads it. The service reckons them before the model runs
+  as well, and the same bytes must always take the same. Spec: W16, E94, E95.
 """
 
 from __future__ import annotations
@@ -15,7 +23,7 @@ from mockserver.wire.errors import APIError
 
 MINUTE_S = 60.0
 BYTES_PER_TOKEN = 4  # a request is reckoned before it is read
-_ROUNDING = 1e-6
+_ROUNDING = 1e-6  # far less than one request or millisecond, far more than the error of adding floats
 UNITS = ("requests", "tokens")
 
 
@@ -80,6 +88,7 @@ def take(buckets: Buckets, tokens: int, model: str) -> tuple[dict[str, Bucket], 
         unit: bucket if unit == "tokens" and lacking else bucket.without(wanted[unit])
         for unit, bucket in buckets.items()
     }
+    # Requests are taken in any case, tokens only together with all else: what is refused was not worked on.
     if lacking is None:
         return after, None
     return after, _refusal(after[lacking], lacking, wanted[lacking], model)
@@ -88,7 +97,7 @@ def take(buckets: Buckets, tokens: int, model: str) -> tuple[dict[str, Bucket], 
 def _refusal(bucket: Bucket, unit: str, wanted: int, model: str) -> APIError:
     if wanted > bucket.capacity:
         return complaints.request_too_large(model, limit=bucket.capacity, requested=wanted)
-    wait = bucket.wait(wanted)
+    wait = bucket.wait(wanted)  # after the refused request was taken: so long until the same call would pass
     used = bucket.capacity - bucket.left
     error = errors.rate_limit_exceeded(
         model, limit=bucket.capacity, used=used, requested=wanted, wait=span(wait), by=unit

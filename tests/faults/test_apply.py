@@ -1,19 +1,17 @@
-"""Faults: what a list of them may say, when each strikes, what it remembers."""
+"""Faults: when each acts, and what it remembers."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import pytest
-
-from mockserver.control.faults import Called, Fault, Struck, parse_faults, read_faults, replaced, strike
-from mockserver.delivery.fault_effects import At, Effect
+from mockserver.delivery.fault_effects import Effect
+from mockserver.faults.apply import Struck, read_faults, replaced, strike
+from mockserver.faults.spec import Called, Fault, parse_faults
 from mockserver.model.prompt import Prompt
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import View
 from mockserver.wire.catalog import resolve
-from mockserver.wire.errors import MockError
 
 MODEL = resolve("gpt-4.1")
 assert MODEL is not None
@@ -46,70 +44,8 @@ class Faulty:
         return [one.used for one in read_faults(self.state)]
 
 
-def refusal(faults: Any) -> MockError:
-    with pytest.raises(MockError) as raised:
-        parse_faults(faults)
-    return raised.value
-
-
 def only(fault: dict[str, Any]) -> Fault:
     return parse_faults([fault])[0]
-
-
-@pytest.mark.parametrize(
-    ("fault", "param"),
-    [
-        (3, ""),
-        ({}, ".do"),
-        ({"do": "explode"}, ".do.explode"),
-        ({"do": {"cut": None, "stall": None}}, ".do"),
-        ({"do": 1}, ".do"),
-        ({"do": {"cut": 5}}, ".do.cut"),
-        ({"do": {"delay": "x"}}, ".do.delay"),
-        ({"do": "delay"}, ".do.delay"),
-        ({"do": {"error": {"cod": "x"}}}, ".do.error.cod"),
-        ({"do": {"error": {}}}, ".do.error"),
-        ({"do": {"error": {"status": 200}}}, ".do.error.status"),
-        ({"do": {"rate_limit": {}}}, ".do.rate_limit"),
-        ({"do": {"rate_limit": {"requests_per_minute": 0}}}, ".do.rate_limit.requests_per_minute"),
-        ({"do": {"rate_limit": {"requests": 1}}}, ".do.rate_limit.requests"),
-        ({"do": {"close_socket": 1006}}, ".do.close_socket"),
-        ({"do": {"close_socket": 99999}}, ".do.close_socket"),
-        ({"do": "lock_conversation"}, ".do.lock_conversation"),
-        ({"do": "cut", "times": 0}, ".times"),
-        ({"do": "cut", "used": -1}, ".used"),
-        ({"do": "cut", "tmes": 1}, ".tmes"),
-        ({"do": "cut", "when": []}, ".when"),
-        ({"do": "cut", "when": {"modl": "x"}}, ".when.modl"),
-        ({"do": "cut", "when": {"model": 3}}, ".when.model"),
-        ({"do": "cut", "when": {"path": "v1"}}, ".when.path"),
-        ({"do": "cut", "when": {"method": "FETCH"}}, ".when.method"),
-        ({"do": "cut", "when": {"probability": 1.5}}, ".when.probability"),
-        ({"do": "cut", "at": {"byte": 1}}, ".at.byte"),
-        ({"do": "cut", "at": {"bytes": -1}}, ".at.bytes"),
-        ({"do": "cut", "at": {"bytes": 1, "event": "a"}}, ".at"),
-        ({"do": "cut", "at": {"event": 1}}, ".at.event"),
-        ({"do": "cut", "at": {"count": 0}}, ".at.count"),
-        ({"do": "malformed", "at": {"bytes": 1}}, ".at"),
-        ({"do": {"delay": 1}, "at": {"count": 1}}, ".at"),
-    ],
-)
-def test_mistakes_name_their_place(fault: Any, param: str) -> None:
-    error = refusal([{"do": "cut"}, fault])
-    assert error.param == "faults[1]" + param
-    assert error.param in error.message or not param or error.param.rpartition(".")[0] in error.message
-
-
-def test_what_is_no_list_is_refused() -> None:
-    assert refusal({"do": "cut"}).param == "faults"
-
-
-def test_shorter_ways_to_say_it() -> None:
-    assert only({"do": {"error": "server_error"}}).value == {"code": "server_error"}
-    assert only({"do": {"error": 503}}).value == {"status": 503}
-    assert only({"do": "close_socket"}).value == only({"do": {"close_socket": 1011}}).value == 1011
-    assert only({"do": {"cut": True}}).kind == only({"do": "cut"}).kind == "cut"
-    assert only({"do": "cut", "at": {"event": "a", "count": 2}}).at == At("a", 2)
 
 
 def test_faults_of_the_edge_and_of_turns() -> None:
@@ -222,3 +158,31 @@ def test_records_stand_as_json_and_a_list_given_back_counts_on() -> None:
     assert again.used == [1]
     again.store.apply("p", replaced(again.state, []))
     assert read_faults(again.state) == []
+
+
+def test_what_others_write_into_the_store_is_seen() -> None:
+    """Several processes may share a store: its documents are the truth, not what one of them remembers."""
+    mine = Faulty({"do": "cut", "times": 2})
+    mine.edge()
+    other = Faulty()
+    other.store = mine.store
+    other.state = View(mine.store, "p")
+    other.edge()
+    assert mine.used == [2] and not mine.edge().effects
+
+
+def test_a_fault_that_does_nothing_writes_nothing_and_what_is_read_is_never_changed() -> None:
+    faulty = Faulty({"do": "cut", "when": {"path": "/v1/models"}}, {"do": "stall"})
+    before = read_faults(faulty.state)
+    assert [change.id for change in faulty.edge().changes] == ["000001"]
+    assert [one.used for one in before] == [0, 0]
+    before[0].to_json()["when"]["path"] = "/v1/responses"
+    assert faulty.edge().kinds == ["stall"]
+
+
+def test_a_long_record_is_read_like_a_short_one() -> None:
+    faulty = Faulty({"do": {"lock_conversation": 30}})
+    for number in range(200):
+        assert faulty.turn(conversation=f"conv_{number:040}").error is not None
+    assert faulty.used == [200] and faulty.turn(conversation=f"conv_{7:040}").error is not None
+    assert faulty.used == [200]
