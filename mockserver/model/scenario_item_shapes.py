@@ -36,7 +36,7 @@ from mockserver.wire.items import ITEMS
 from mockserver.wire.parts import ASSISTANT_CONTENT, TOOL_CONTENT
 from mockserver.wire.tools import TOOL_LIST
 
-# Spec: I2, §5.5: what a response's output never holds.
+# Spec: I2, endpoints §5.5: what a response's output never holds.
 _INPUT_ONLY = ("compaction_trigger", "configuration_update", "item_reference")
 _UNKNOWN_SHAPES = ("agent_message", "multi_agent_call", "multi_agent_call_output")
 _NEVER = {
