@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.faults.spec import Called
 from mockserver.control.journal import Exchange
+from mockserver.faults.spec import Called
 from mockserver.transport.http import Call
 from mockserver.wire.errors import APIError, MockError
 from tests.driving import Driver, refused, summary

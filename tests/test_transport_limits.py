@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.faults.rate_limits import span
 from mockserver.engine import Engine
+from mockserver.faults.rate_limits import span
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
 from mockserver.transport.limits import limits_of, of_error, of_request
