@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from mockserver.testing.catalogue import Entry, catalogue
 from mockserver.testing.driver import NO_ANSWER, Driver, HTTPDriver
-from mockserver.testing.report import Bar, Row, Target, as_json, as_junit, line, summary
+from mockserver.testing.report import Report, Row, Target, as_json, as_junit, summary
 from mockserver.testing.rules import fixed_rules
 from mockserver.testing.verdicts import DEFAULT_MODEL, FAILED, NOT_OBSERVABLE, PASSED, judge
 
@@ -85,12 +85,11 @@ def _conform(options: argparse.Namespace) -> int:
         _write(options.junit, b"")
     driver = reached(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")
     with closing(driver):
-        bar, rows = Bar(sys.stderr, len(chosen)), []
-        for row in judged(driver, chosen, options.model, options.examples, bar):
-            rows.append(row)
-            bar.clear()
-            if not options.json:
-                print(line(row), flush=True)
+        rows = []
+        with Report(len(chosen), rows_shown=not options.json) as report:
+            for row in judged(driver, chosen, options.model, options.examples, report.begin):
+                rows.append(row)
+                report.add(row)
     target = Target(base_url, options.model, driver.controls)
     print(as_json(rows, target).decode() if options.json else f"\n{summary(rows)}")
     if options.junit:
@@ -142,14 +141,20 @@ def _unusable(driver: HTTPDriver, base_url: str) -> str | None:
 
 
 def judged(
-    driver: Driver, chosen: Sequence[str], model: str, examples: int | None = None, bar: Bar | None = None
+    driver: Driver,
+    chosen: Sequence[str],
+    model: str,
+    examples: int | None = None,
+    begin: Callable[[str], None] = lambda id: None,
 ) -> Iterator[Row]:
-    """Judge a server by the chosen rules, one after the other; whatever it does, there is a row for each."""
+    """Judge a server by the chosen rules, one after the other; whatever it does, there is a row for each.
+
+    `begin` hears of each rule before it is judged.
+    """
     rules = {id: rule for rule in fixed_rules() for id in rule.ids}
     known: dict[str, tuple[str, str, float]] = {}
     for id in chosen:
-        if bar is not None:
-            bar.show(id)
+        begin(id)
         if id == MACHINE:
             yield _machine(driver, model, examples)
             continue
