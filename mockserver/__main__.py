@@ -15,6 +15,7 @@ from mockserver.transport.command_line import (
     given_options,
     run,
     settings_options,
+    start_server,
     version_option,
 )
 
@@ -39,10 +40,7 @@ def serve(**options: Any) -> int:
     foreign = {row.variable for row in settings_of_program(proxy=True)}
     foreign -= {row.variable for row in settings_of_program(proxy=False)}
     environment = {name: value for name, value in os.environ.items() if name not in foreign}
-    settings = load(given_options(options), environment)
-    from mockserver.transport.serve import serve
-
-    return serve(settings, make_app)
+    return start_server(load(given_options(options), environment), make_app)
 
 
 program = ServeCommand(

@@ -20,6 +20,7 @@ from mockserver.transport.command_line import (
     given_options,
     run,
     settings_options,
+    start_server,
     unknown_command,
     version_option,
 )
@@ -57,10 +58,7 @@ def make_app(settings: Settings) -> ProxyApp:
 
 def serve(options: dict[str, Any]) -> int:
     """Serve with the options of the command line and the environment until a signal; returns the exit status."""
-    settings = load(options, os.environ)
-    from mockserver.transport.serve import serve
-
-    return serve(settings, make_app)
+    return start_server(load(options, os.environ), make_app)
 
 
 @click.pass_context
