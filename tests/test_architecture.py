@@ -18,8 +18,9 @@ ARROWS = {
     "control": {"core", "model", "wire"},
     "cassette": {"wire"},
     "store": {"core.state"},
-    "settings": {"switches"},
+    "settings": {"switches", "delivery.pacing"},
     "switches": set(),
+    "delivery": {"wire"},
     "transactions": {"core", "model", "control", "store", "wire", "settings", "switches"},
     "scenarios": {"transactions", "core", "model", "control", "wire", "settings"},
     "snapshot_file": {"model", "control", "wire", "settings"},
@@ -58,6 +59,7 @@ ARROWS = {
         "switches",
     },
     "testing": {
+        "delivery",
         "scenarios",
         "transport",
         "connections",
