@@ -1,6 +1,6 @@
 import pytest
 
-from tests.contract.environments import agents_js, agents_python, clients, codex_program, node_client
+from tests.support.environments import agents_js, agents_python, clients, codex_program, node_client
 
 __all__ = ["agents_js", "agents_python", "clients", "codex_program", "node_client"]
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.contract.wire import connect, read_on, request
-from tests.serving import Served, serving
+from tests.support.raw_http import connect, read_on, request
+from tests.support.serving import Served, serving
 
 PROGRAM = Path(__file__).with_name("background.py")
 LIMIT_S = 60

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.wire import Answer, chunked, connect, exchange, read_on, request
-from tests.serving import FROZEN, Served, serving
+from tests.support.raw_http import Answer, chunked, connect, exchange, read_on, request
+from tests.support.serving import FROZEN, Served, serving
 
 MODEL = "gpt-4.1"
 

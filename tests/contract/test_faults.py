@@ -13,8 +13,8 @@ import pytest
 from openai import OpenAI
 from websockets.exceptions import InvalidStatus
 
-from tests.contract.wire import connect, exchange, read_on, request
-from tests.serving import KEY, PATIENCE_S, Served, serving
+from tests.support.raw_http import connect, exchange, read_on, request
+from tests.support.serving import KEY, PATIENCE_S, Served, serving
 
 # the client opens sockets in a way that newer versions of the library call legacy
 pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning")

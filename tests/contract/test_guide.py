@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.serving import Served, serving
+from tests.support.serving import Served, serving
 
 GUIDE = Path(__file__).with_name("guide.py")
 LIMIT_S = 120

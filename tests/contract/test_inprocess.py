@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import tomllib
 
-from tests.contract.environments import interpreter
-from tests.serving import ROOT
+from tests.support.environments import interpreter
+from tests.support.serving import ROOT
 
 PROGRAM = """
 import asyncio, sys, time

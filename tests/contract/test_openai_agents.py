@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import Served, serving
+from tests.support.serving import Served, serving
 
 PROGRAM = Path(__file__).with_name("agents_sessions.py")
 LIMIT_S = 120

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.wire import exchange, request
-from tests.serving import PATIENCE_S, Served, serving
+from tests.support.raw_http import exchange, request
+from tests.support.serving import PATIENCE_S, Served, serving
 
 OK: dict[str, Any] = {"model": "gpt-4.1", "input": "hello"}
 

@@ -21,8 +21,8 @@ from openai.lib.responses_websocket import (
 from openai.types.responses import ResponsesServerEvent
 from pydantic import TypeAdapter
 
-from tests.serving import KEY, Served, serving
-from tests.sockets import served
+from tests.support.serving import KEY, Served, serving
+from tests.support.sockets import served
 
 # what the client does with its WebSocket library, not what we do
 pytestmark = pytest.mark.filterwarnings("ignore:connect\\(\\) must be used as a context manager:DeprecationWarning")

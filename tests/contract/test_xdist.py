@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.environments import interpreter
-from tests.serving import ROOT
+from tests.support.environments import interpreter
+from tests.support.serving import ROOT
 
 TESTS, WORKERS = 200, 4
 LIMIT_S = 300

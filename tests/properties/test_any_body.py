@@ -19,13 +19,13 @@ from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.transport.app import MockApp
-from tests.driving import NOON, Driver
 from tests.error_rows import Answer, InProcess
-from tests.scripted_items import DRAFTS
-from tests.test_wire_items import EXAMPLES as ITEMS
-from tests.test_wire_parts import GOOD as PARTS
-from tests.test_wire_requests import FULL
-from tests.test_wire_tools import EXAMPLES as TOOLS
+from tests.support.driving import NOON, Driver
+from tests.support.scripted_items import DRAFTS
+from tests.wire.test_bodies import FULL
+from tests.wire.test_items import EXAMPLES as ITEMS
+from tests.wire.test_parts import GOOD as PARTS
+from tests.wire.test_tools import EXAMPLES as TOOLS
 
 Json = Any
 

@@ -15,7 +15,7 @@ from mockserver.store.sqlite import SQLiteStore
 from mockserver.testing.driver import NOON, EngineDriver, HTTPDriver
 from mockserver.testing.machine import ResponsesMachine
 from mockserver.testing.walk import walk
-from tests.serving import FROZEN, serving
+from tests.support.serving import FROZEN, serving
 
 FEW = settings(
     max_examples=8, stateful_step_count=25, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

@@ -13,11 +13,11 @@ from jsonschema import Draft202012Validator
 from mockserver.model.scenario import mistakes_of, parse_scenario
 from mockserver.model.scenario_file import read
 from mockserver.model.scenario_schema import document
-from tests.driving import Driver
-from tests.prompts import ASKED, prompt
-from tests.scenario_mistakes import GRAMMAR, SHAPES, reply
-from tests.scripted_items import REPLIES
-from tests.stream_rules import check_stream
+from tests.support.driving import Driver
+from tests.support.prompts import ASKED, prompt
+from tests.support.scenario_mistakes import GRAMMAR, SHAPES, reply
+from tests.support.scripted_items import REPLIES
+from tests.support.stream_rules import check_stream
 
 JUDGE = Draft202012Validator(document())
 REPLYING: list[Any] = [reply(**one) for one in REPLIES.values()]

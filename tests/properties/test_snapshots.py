@@ -17,7 +17,7 @@ from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import sse
 from mockserver.wire.query import list_query, retrieve_query
-from tests.driving import NOON
+from tests.support.driving import NOON
 
 TEXTS = ("red", "grün ☃", "use the tool look", "word " * 1100)
 MODELS = ("gpt-4.1", "gpt-5.2", "gpt-5.6-terra")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.core.turn import fold
-from tests.driving import Driver
-from tests.scripted_items import DRAFTS, INCLUDE
-from tests.stream_rules import check_stream
+from tests.support.driving import Driver
+from tests.support.scripted_items import DRAFTS, INCLUDE
+from tests.support.stream_rules import check_stream
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}"), max_size=40)
 BASE64 = st.lists(st.sampled_from(["QUFB", "QkJC"]), max_size=3)

@@ -12,8 +12,8 @@ from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.wire import echo
 from mockserver.wire.errors import APIError
-from tests.driving import NOON, Driver
-from tests.sockets import Frames
+from tests.support.driving import NOON, Driver
+from tests.support.sockets import Frames
 
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 LINES: list[dict[str, Any]] = [
