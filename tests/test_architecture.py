@@ -19,8 +19,9 @@ ARROWS = {
     "faults": {"control", "core", "model", "wire"},
     "cassette": {"wire"},
     "store": {"core.state"},
-    "settings": {"switches"},
+    "settings": {"switches", "delivery.pacing"},
     "switches": set(),
+    "delivery": {"wire"},
     "transactions": {"core", "model", "control", "store", "wire", "settings", "switches"},
     "scenarios": {"transactions", "core", "model", "control", "wire", "settings"},
     "snapshot_file": {"model", "faults", "control", "wire", "settings"},
@@ -71,6 +72,7 @@ ARROWS = {
         "switches",
     },
     "testing": {
+        "delivery",
         "scenarios",
         "transport",
         "connections",

@@ -1,13 +1,17 @@
-"""What `conform` writes: rows, one JSON document, JUnit XML, a bar for terminals only."""
+"""What `conform` writes: rows, one JSON document, JUnit XML, progress for terminals only."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
+import sys
 from xml.etree import ElementTree
 
+import pytest
+
 from mockserver.testing.catalogue import Source
-from mockserver.testing.report import Bar, Row, Target, as_json, as_junit, line, summary
+from mockserver.testing.report import Report, Row, Target, as_json, as_junit, line, summary
 from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED
 
 ROWS = [
@@ -55,16 +59,63 @@ def test_junit() -> None:
 
 
 class Terminal(io.StringIO):
+    """A stream that says it is a terminal, 60 columns wide."""
+
     def isatty(self) -> bool:
         return True
 
 
-def test_the_bar() -> None:
-    quiet, shown = io.StringIO(), Terminal()
-    for stream in (quiet, shown):
-        bar = Bar(stream, 2)
-        bar.show("R1.1")
-        bar.clear()
-        bar.show("R1.2")
-    assert quiet.getvalue() == ""
-    assert shown.getvalue() == "\r\x1b[K" + "·" * 30 + " 0/2 R1.1\r\x1b[K\r\x1b[K" + "█" * 15 + "·" * 15 + " 1/2 R1.2"
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> dict[str, io.StringIO]:
+    """Both streams of the process, by name; a test puts terminals in their place."""
+    for name, value in (("COLUMNS", "60"), ("TERM", "xterm"), ("FORCE_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    for name in ("NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    return {"stdout": io.StringIO(), "stderr": io.StringIO()}
+
+
+def write_rows(monkeypatch: pytest.MonkeyPatch, streams: dict[str, io.StringIO], *, rows_shown: bool = True) -> None:
+    """Report all rows to these streams."""
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    with Report(len(ROWS), rows_shown=rows_shown) as report:
+        for row in ROWS:
+            report.begin(row.id)
+            report.add(row)
+
+
+def test_a_pipe_gets_plain_lines_and_no_progress(
+    monkeypatch: pytest.MonkeyPatch, streams: dict[str, io.StringIO]
+) -> None:
+    write_rows(monkeypatch, streams)
+    assert streams["stdout"].getvalue() == "".join(f"{line(row)}\n" for row in ROWS)
+    assert streams["stderr"].getvalue() == ""
+
+
+def test_a_terminal_gets_colours_its_own_width_and_progress(
+    monkeypatch: pytest.MonkeyPatch, streams: dict[str, io.StringIO]
+) -> None:
+    streams["stdout"] = Terminal()
+    write_rows(monkeypatch, streams)
+    written = streams["stdout"].getvalue()
+    assert "\x1b[1;31mfailed" in written and "\x1b[32mpassed" in written
+    assert "3/3" in written, "the progress"
+    assert streams["stderr"].getvalue() == ""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    assert max(len(part) for part in re.split(r"[\r\n]", plain)) <= 60
+
+
+def test_rows_for_a_file_leave_the_progress_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, streams: dict[str, io.StringIO]
+) -> None:
+    streams["stderr"] = Terminal()
+    write_rows(monkeypatch, streams)
+    assert streams["stdout"].getvalue() == "".join(f"{line(row)}\n" for row in ROWS)
+    assert "3/3" in streams["stderr"].getvalue()
+
+
+def test_json_has_no_rows_before_it(monkeypatch: pytest.MonkeyPatch, streams: dict[str, io.StringIO]) -> None:
+    streams["stdout"] = Terminal()
+    write_rows(monkeypatch, streams, rows_shown=False)
+    assert streams["stdout"].getvalue() == ""

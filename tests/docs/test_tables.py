@@ -20,6 +20,7 @@ from mockserver.control import verdict
 from mockserver.settings import SETTINGS
 from mockserver.switches import SWITCHES
 from mockserver.testing import items
+from mockserver.testing.catalogue import catalogue
 from mockserver.wire import named_errors
 from tests.docs.pages import EXAMPLES, ROOT, anchors, rows, section, switch_rows
 
@@ -188,6 +189,11 @@ def test_the_options_of_conform_are_those_of_its_help() -> None:
     table = rows(section(CONFORMANCE, "understudy conform"))
     listed = {option for row in table for option in re.findall(r"--[a-z-]+", row[0])}
     assert listed == set(re.findall(r"--[a-z][a-z-]+", help_text)) - {"--help"}
+
+
+def test_every_family_of_rules_is_named() -> None:
+    named = {letter for row in rows(section(CONFORMANCE, "The rules")) for letter in row[0].split(", ")}
+    assert {re.sub(r"[\d.]+b?$", "", rule) for rule in catalogue()} <= named
 
 
 def test_the_first_page_is_short() -> None:

@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from mockserver.settings import Settings
+from mockserver.transport import serve
+from proxy import cli
+from proxy.cli import COMMANDS
 from tests.support.raw_upstream import PATIENCE, connect, exchange, get, parse
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +130,18 @@ def test_environment(tmp_path: Path) -> None:
         (["conform", "--base-url", "http://127.0.0.1:9/v1"], "no answer from http://127.0.0.1:9/v1"),
         (["scenario", "check", "x"], "x can't be read"),
         (["cassette", "show", "x"], "cassette is not built yet"),
-        (["nonsense"], "nonsense"),
+        (["nonsense"], "there is no command 'nonsense'; there are serve, verify, explain, conform"),
+        (["serv"], "there is no command 'serv'; did you mean serve?"),
+        (["help", "conformn"], "there is no command 'conformn'; did you mean conform?"),
+        (["help", "scenario", "chek"], "there is no command 'chek'; did you mean check?"),
+        (["help", "serve", "x"], "there is no command 'x'"),
+        (["scenario", "chek", "x"], "there is no command 'chek'; did you mean check?"),
+        (["--pacig", "1"], "Did you mean"),
+        (["--port"], "--port"),
+        (["--strict=maybe"], "--strict takes true or false, not 'maybe'"),
+        (["serve", "extra"], "extra"),
+        (["--port", "0", "--strict", "conform"], "--port, --strict: an option of serve, not of conform"),
+        (["explain"], "RULE"),
     ],
 )
 def test_complaints_are_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -141,11 +156,82 @@ def test_port_in_use(tmp_path: Path, module: str) -> None:
     assert (status, out) == (2, "") and "in use" in err and "--port" in err and err.count("\n") == 1
 
 
+def test_an_unknown_variable_is_one_line(tmp_path: Path) -> None:
+    for module in ("proxy.cli", "mockserver.__main__"):
+        status, out, err = outcome(tmp_path, module=module, UNDERSTUDY_PROT="0")
+        assert (status, out) == (2, "") and err.endswith(
+            "error: there is no variable UNDERSTUDY_PROT; did you mean UNDERSTUDY_PORT?\n"
+        )
+
+
 @pytest.mark.parametrize("module", ["proxy.cli", "mockserver.__main__"])
 def test_version_and_help(tmp_path: Path, module: str) -> None:
     assert outcome(tmp_path, "--version", module=module) == (0, "understudy 0.1.0\n", "")
+    assert outcome(tmp_path, "-V", module=module) == (0, "understudy 0.1.0\n", "")
     status, out, err = outcome(tmp_path, "--help", module=module)
     assert (status, err) == (0, "") and "--port" in out and ("--upstream" in out) == (module == "proxy.cli")
+
+
+def test_the_usage_line_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help"]) == 0
+    told = capsys.readouterr().out
+    usage, _, rest = " ".join(told.split()).partition("] [OPTIONS]")
+    assert usage == f"Usage: understudy [{' | '.join(COMMANDS)}"
+    assert all(f" {name} " in rest for name in COMMANDS), "each with what it does"
+    assert cli.main(["--help"]) == 0
+    assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize("command", ["serve", "explain", "conform", "scenario", "snapshot", "help"])
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert cli.main(["help", command]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"Usage: understudy {command} ")
+    assert cli.main([command, "--help"]) == 0
+    assert capsys.readouterr().out == told
+
+
+def test_help_of_a_command_below_another(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help", "scenario", "check"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: understudy scenario check [OPTIONS] FILE...\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["--port", "0", "serve", "--seed", "7"], Settings(port=0, seed=7)),
+        (["--strict", "serve"], Settings(strict=True)),
+        (["--strict", "off", "serve", "--strict"], Settings(strict=True)),
+        (["--strict", "serve", "--strict", "no"], Settings(strict=False)),
+        (
+            ["--port", "1", "--api-key", "a", "serve", "--port", "2", "--api-key", "b"],
+            Settings(port=2, api_key=("a", "b")),
+        ),
+        (["--strict", "--port=3"], Settings(port=3, strict=True)),
+        (["serve"], Settings()),
+        ([], Settings()),
+    ],
+)
+def test_options_before_and_after_the_command(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], settings: Settings
+) -> None:
+    served: list[tuple[Settings, object]] = []
+    monkeypatch.setattr(serve, "serve", lambda *given: served.append(given) or 7)
+    for name in [name for name in os.environ if name.startswith("UNDERSTUDY_")]:
+        monkeypatch.delenv(name)
+    assert cli.main(words) == 7
+    assert served == [(settings, cli.make_app)]
+
+
+def test_help_and_version_load_no_server(tmp_path: Path) -> None:
+    code = "import sys; from {} import main; main([{!r}]); print(*sys.modules, file=sys.stderr)"
+    heavy = {"uvicorn", "starlette", "pydantic", "orjson", "yaml", "tiktoken", "httpx", "rich", "asyncio", "websockets"}
+    for module in ("proxy.cli", "mockserver.__main__"):
+        for word in ("--version", "--help"):
+            done = subprocess.run(
+                [sys.executable, "-c", code.format(module, word)], capture_output=True, text=True, cwd=ROOT, check=True
+            )
+            assert not heavy & set(done.stderr.split()), (module, word)
 
 
 def test_mock_alone(tmp_path: Path) -> None:
@@ -167,7 +253,8 @@ def test_warning_for_other_machines(tmp_path: Path) -> None:
 
 def test_workers(tmp_path: Path) -> None:
     arguments = ("--workers", "2", "--store", f"sqlite:///{tmp_path}/x.db", "--port", "0")
-    with running(tmp_path, *arguments, "--allow-host", "mock.test") as (process, _, port):
+    with running(tmp_path, *arguments, "--allow-host", "mock.test", "--api-key", "a,b") as (process, banner, port):
+        assert banner[2] == "export OPENAI_API_KEY=YOUR_UNDERSTUDY_API_KEY"
         assert parse(exchange(port, get("/v1/models"))).body == b"mock"
         request = get("/v1/models").replace(b"host: localhost", b"host: mock.test")
         assert parse(exchange(port, request)).status == 200

@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.settings import Pacing, SettingError
-from mockserver.testing.host import CLOSED, Host, settings_of
+from mockserver.settings import SettingError
+from mockserver.testing.host import CLOSED, Host
 from mockserver.wire.errors import APIError, MockError
 from tests.support.driving import NOON
 
 
-def test_options_are_those_of_the_command_line() -> None:
-    told = settings_of(
-        {
-            "seed": 7,
-            "clock": NOON,
-            "strict": True,
-            "pacing": (0.5, 20),
-            "set": {"done_sentinel": "on", "response_ttl_days": 3},
-            "api_key": "one",
-            "scenario": None,
-        }
-    )
-    assert (told.seed, told.clock, told.strict, told.pacing) == (7, NOON, True, Pacing(0.5, 20.0))
-    assert dict(told.set) == {"done_sentinel": "on", "response_ttl_days": "3"} and told.api_key == ("one",)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "parsed"),
-    [
-        ("clock", datetime(2026, 11, 20, 12, tzinfo=UTC), NOON),
-        ("clock", "2026-11-20T12:00:00Z", NOON),
-        ("pacing", Pacing(1, 2), Pacing(1.0, 2.0)),
-        ("pacing", "1:2", Pacing(1.0, 2.0)),
-        ("set", ["done_sentinel=on"], (("done_sentinel", "on"),)),
-        ("scenario", Path("a.yaml"), ("a.yaml",)),
-        ("scenario", [Path("a.yaml"), "b.yaml"], ("a.yaml", "b.yaml")),
-    ],
-)
-def test_values_in_several_forms(name: str, value: Any, parsed: Any) -> None:
-    assert getattr(settings_of({name: value}), name) == parsed
-
-
-def test_wrong_options(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_are_those_of_the_command_line_and_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_SEED", "9")
-    assert settings_of({}).seed is None
-    with pytest.raises(TypeError, match=r"no 'sead'; it takes .*seed"):
-        settings_of({"sead": 1})
-    with pytest.raises(TypeError, match="port"):
-        settings_of({"port": 1})
-    with pytest.raises(SettingError, match="seed"):
-        settings_of({"seed": "x"})
-    with pytest.raises(SettingError, match="done_sentinel"):
-        settings_of({"set": {"done_sentinel": "maybe"}})
+    monkeypatch.setenv("UNDERSTUDY_SEAD", "9")
+    settings = Host({"clock": NOON, "scenario": None}).engine.settings
+    assert (settings.clock, settings.scenario, settings.seed) == (NOON, (), 0)
+    with pytest.raises(TypeError, match="'sead'"):
+        Host({"sead": 1})
+    with pytest.raises(SettingError, match=r"^seed takes"):
+        Host({"seed": "x"})
 
 
 BODY = b'{"model":"gpt-4.1","input":"ping","max_output_tokens":16}'
