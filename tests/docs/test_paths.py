@@ -51,6 +51,12 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
     assert missing - NOT_YET - READERS == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_module_that_is_run_exists(page: Path) -> None:
+    for module in re.findall(r"python -m (tests[\w.]*)", page.read_text(encoding="utf-8")):
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
+
+
 def test_the_rooms_of_the_house_exist() -> None:
     (house,) = blocks(section(".github/CONTRIBUTING.md", "The house"), "text")
     rooms = re.findall(r"^  ([a-z]+/) ", house, re.M)
