@@ -14,6 +14,8 @@ import httpx, openai, respx
 from openai import AsyncOpenAI, OpenAI
 from mockserver import Mock
 
+pytestmark = pytest.mark.clients
+
 assert openai.VERSION.startswith("2.") and "httpx2" not in sys.modules
 ASKED = {"model": "gpt-4.1", "input": "hi"}
 WAITED = [0.1] + [0.05, "response.output_text.delta"] * 2
