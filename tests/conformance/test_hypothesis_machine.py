@@ -75,7 +75,7 @@ def test_one_model_only() -> None:
         def fresh(self, name: str) -> Listening:
             return Listening(self.engine, f"{self.project}/{name}")
 
-    run_machine(Listening(), examples=10, steps=20, model="gpt-5.5")
+    run_machine(Listening(), examples=30, steps=20, model="gpt-5.5")
     assert asked == {"gpt-5.5", "gpt-none"}
 
 

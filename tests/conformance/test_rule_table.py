@@ -38,8 +38,8 @@ def test_the_verdicts_are_those_of_the_fixed_rules(capsys: pytest.CaptureFixture
     assert {id for id, line in lines.items() if line.verdict == UNCHECKED} == set(catalogue()) - checked
     assert not [id for id, line in lines.items() if line.verdict == FAILED]
     assert lines["R1.24"].verdict == PASSED
-    assert lines["R1.24"].tests[0] == "testing_rules_chains: rule[R1.24]"
-    assert "core_lineage: R1_24_unknown_parent" in lines["R1.24"].tests
+    assert lines["R1.24"].tests[0] == "rules_chains: rule[R1.24]"
+    assert "core/lineage: R1_24_unknown_parent" in lines["R1.24"].tests
     assert rule_table.main() == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[1 : len(lines) + 1]] == list(catalogue())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_guide import run_guide
+from tests.support.client_programs import run_guide
 from tests.support.serving import serving
 
 NOON = "2026-11-20T12:00:00Z"

@@ -11,8 +11,8 @@ from mockserver.core.turn import Wait
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
+from tests.support.asgi import ask
 from tests.support.driving import MODEL, Driver, refused, summary
-from tests.transport.test_app import ask
 
 EVENT = re.compile(rb"event: ([a-z_.]+)\ndata: (\{[^\n]*\})\n\n")
 

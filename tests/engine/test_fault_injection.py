@@ -10,7 +10,7 @@ from mockserver.control.faults import Called
 from mockserver.control.journal import Exchange
 from mockserver.transport.http import Call
 from mockserver.wire.errors import APIError, MockError
-from tests.engine.test_journal_store import PROJECT, Caller
+from tests.support.caller import PROJECT, Caller
 from tests.support.driving import Driver, refused, summary
 
 

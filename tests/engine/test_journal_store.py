@@ -9,36 +9,10 @@ from typing import Any
 import pytest
 
 from mockserver.control.journal import Exchange
-from mockserver.engine import Engine
 from mockserver.logbook import BATCH, MOST_WAITING, lines_of
-from mockserver.settings import Settings
-from mockserver.transport.app import MockApp
 from mockserver.transport.http import Call
+from tests.support.caller import PROJECT, Caller
 from tests.support.driving import NOON, text_of
-
-PROJECT = "default"
-
-
-class Caller:
-    """An app that is called without a socket."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.app = MockApp(Engine(Settings(**{"clock": NOON, **settings})))
-        self.levers = self.app.engine.levers
-
-    def __call__(self, method: str, path: str, body: Any = None, /, **query: str) -> Any:
-        raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer, _ = self.app.answer(Call(method, path, list(query.items()), {}, raw))
-        return answer if answer.streamed else json.loads(answer.body or b"null")
-
-    def create(self, input: Any = "hello", **fields: Any) -> Any:
-        return self("POST", "/v1/responses", {"model": "gpt-4.1", "input": input, **fields})
-
-    def journal(self, **query: Any) -> list[dict[str, Any]]:
-        return self.levers.journal(PROJECT, **query)["data"]
-
-    def last(self) -> dict[str, Any]:
-        return self.journal(limit=1000)[-1]
 
 
 def test_an_exchange_tells_all() -> None:

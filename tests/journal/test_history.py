@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.control.history import by_user, content_of, texts_of
 from mockserver.core.state import Item
-from tests.engine.test_journal_store import PROJECT, Caller
+from tests.support.caller import PROJECT, Caller
 
 
 def history_of(call: Caller) -> Any:

@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 import pytest
-from hypothesis import settings
 
 from mockserver.core.turn import Emit
 from mockserver.engine import Engine
@@ -23,6 +22,7 @@ from mockserver.transport.http import Call, error_answer
 from mockserver.transport.routes import public_handler
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import Event, sse
+from tests.support.examples import examples, part_of
 
 
 class Said(NamedTuple):
@@ -112,17 +112,17 @@ class TwinMachine(ResponsesMachine):
 
 
 TestTwins = TwinMachine.TestCase
-TestTwins.settings = settings(max_examples=30, stateful_step_count=30, deadline=None, print_blob=True)
+TestTwins.settings = examples(30, stateful_step_count=30)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_both_stores_give_the_same_bytes(seed: int) -> None:
     twins = Twins(MemoryStore(), SQLiteStore(":memory:"))
-    walk(twins, seed, 1500)
+    walk(twins, seed, part_of(1500))
     twins.close()
 
 
 def test_a_restored_snapshot_gives_the_same_bytes() -> None:
     twins = Twins(MemoryStore(), SQLiteStore(":memory:"), moving=True)
-    walk(twins, 7, 400, length=40)
+    walk(twins, 7, part_of(400), length=40)
     twins.close()

@@ -16,29 +16,9 @@ from websockets.sync.client import connect as connect_websocket
 from mockserver.settings import SettingError, Settings
 from proxy.app import ProxyApp
 from tests.support.raw_upstream import Peer, RawUpstream, connect, exchange, get, parse, serving
+from tests.support.stub_mock import StubMock
 
 UP = "http://upstream.test/v1"
-
-
-class StubMock:
-    """An app in the mock's place; it answers everything and remembers its life."""
-
-    def __init__(self) -> None:
-        self.life: list[str] = []
-
-    async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] == "lifespan":
-            for kind in ("startup", "shutdown"):
-                self.life.append((await receive())["type"])
-                await send({"type": f"lifespan.{kind}.complete"})
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.send", "text": "mock"})
-            await send({"type": "websocket.close"})
-        else:
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-            await send({"type": "http.response.body", "body": b"mock"})
 
 
 def upstream_answers(request: httpx.Request) -> httpx.Response:
@@ -177,7 +157,7 @@ import resource, sys
 from mockserver.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp
-from tests.proxy.test_app import StubMock
+from tests.support.stub_mock import StubMock
 settings = Settings(upstream=sys.argv[1])
 listener = bind("127.0.0.1", 0)
 class Meter(StubMock):

@@ -19,7 +19,7 @@ from tests.support.raw_upstream import PATIENCE, connect, exchange, get, parse
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys, types
-from tests.proxy.test_app import StubMock
+from tests.support.stub_mock import StubMock
 stub = types.ModuleType("mockserver.transport.app")
 stub.create_app = lambda settings: StubMock()
 sys.modules["mockserver.transport.app"] = stub

@@ -18,7 +18,8 @@ import typing_extensions
 
 from mockserver.core.pairing import ANSWERS
 from mockserver.wire.ids import PREFIXES
-from tests.wire.test_item_shapes import CALL, INPUTS, PNG, unstored
+from tests.support.item_inputs import CALL, INPUTS, unstored
+from tests.support.scripted_items import PNG
 
 Put = Callable[[Any], dict[str, Any]]
 IMAGE = f"data:image/png;base64,{PNG}"

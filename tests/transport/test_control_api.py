@@ -11,8 +11,8 @@ from mockserver import __version__
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
+from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
-from tests.transport.test_app import PING, ask
 
 
 @pytest.fixture

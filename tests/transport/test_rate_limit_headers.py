@@ -14,7 +14,7 @@ from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
 from mockserver.transport.limits import limits_of, of_error, of_request
 from mockserver.wire import complaints, errors
-from tests.transport.test_app import PING, ask
+from tests.support.asgi import PING, ask
 
 NAMES = [f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")]
 

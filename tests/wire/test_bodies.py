@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.wire import requests
 from mockserver.wire.errors import APIError
-
-MINIMAL: dict[str, Any] = {"model": "gpt-5.6-terra", "input": "ping"}
+from tests.support.examples import examples
+from tests.support.request_examples import FULL_REQUEST, MINIMAL
 
 
 def complaint(body: Any, read: Callable[[bytes], Any] = requests.create_response) -> APIError:
@@ -443,47 +443,9 @@ def test_unknown_keys_may_be_ignored() -> None:
     assert complaint(body).param == "zzz"
 
 
-FULL = {
-    **MINIMAL,
-    "instructions": "Be brief.",
-    "stream": True,
-    "stream_options": {"include_obfuscation": False},
-    "background": False,
-    "store": True,
-    "include": list(requests.INCLUDE_VALUES),
-    "context_management": [{"type": "compaction", "compact_threshold": 1000}],
-    "temperature": 1,
-    "top_p": 0.5,
-    "top_logprobs": 3,
-    "max_output_tokens": 16,
-    "max_tool_calls": 1,
-    "parallel_tool_calls": True,
-    "tools": [{**FUNCTION, "parameters": {"type": "object"}, "strict": None}],
-    "tool_choice": {"type": "function", "name": "f"},
-    "text": {"format": {"type": "json_schema", "name": "n", "schema": {}, "strict": None}, "verbosity": None},
-    "reasoning": {"effort": "low", "summary": "auto", "context": "auto", "mode": "pro"},
-    "truncation": "auto",
-    "metadata": {"a": "b"},
-    "user": "u",
-    "safety_identifier": "s" * 128,
-    "prompt_cache_key": "k",
-    "prompt_cache_retention": "24h",
-    "prompt_cache_options": {"mode": "explicit", "ttl": "12h", "comparison_response_id": None, "prewarm": True},
-    "service_tier": "ultrafast",
-    "prompt": {"id": "p", "version": "1", "variables": {"a": "b", "c": {"type": "input_text", "text": "x"}}},
-    "moderation": {"model": "m", "policy": {"input": {"mode": "score"}, "output": None}},
-    "image": {"context_compression": "auto"},
-    "access_programs": {"cyber": "standard"},
-    "frequency_penalty": -2,
-    "presence_penalty": 2.0,
-    "previous_response_id": "resp_1",
-    "conversation": {"id": "conv_1"},
-}
-
-
 def test_every_field_is_accepted() -> None:
-    assert requests.create_response(orjson.dumps(FULL)) == FULL
-    assert set(FULL) == requests._CREATE_RESPONSE.known
+    assert requests.create_response(orjson.dumps(FULL_REQUEST)) == FULL_REQUEST
+    assert set(FULL_REQUEST) == requests._CREATE_RESPONSE.known
 
 
 @pytest.mark.parametrize(
@@ -586,7 +548,7 @@ def refuses_politely(read: Callable[[bytes], Any], body: Any) -> None:
         assert list(orjson.loads(error.body())["error"]) == ["message", "type", "param", "code"]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(body=JSON)
 def test_any_json_is_read_or_refused(body: Any) -> None:
     for read in READERS:
@@ -601,7 +563,7 @@ ITEMS = [
     {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
     {"id": "msg_1"},
 ]
-SEED = {**FULL, "input": ITEMS, "items": ITEMS}
+SEED = {**FULL_REQUEST, "input": ITEMS, "items": ITEMS}
 
 
 @st.composite
@@ -628,7 +590,7 @@ def mutations(draw: st.DrawFn) -> Any:
     return body
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(body=mutations())
 def test_any_mutation_is_read_or_refused(body: Any) -> None:
     for read in READERS:

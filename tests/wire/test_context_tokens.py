@@ -22,6 +22,7 @@ from mockserver.wire.render import (
 )
 from mockserver.wire.render_images import UNKNOWN_SIZE, images_tokens, size_of
 from mockserver.wire.render_tools import format_tokens, render, tools_tokens
+from tests.support.token_examples import TOOLS, function, png, url
 
 
 def model(name: str) -> Model:
@@ -32,20 +33,6 @@ def model(name: str) -> Model:
 
 C, H, H_ROUNDED, H_54 = model("gpt-4o"), model("gpt-5.6-terra"), model("gpt-5"), model("gpt-5.4")
 BY_FAMILY = {"C": C, "H": H}
-
-
-def function(name: str, description: str | None = None, /, *, note: str | None = None, **properties: Any) -> dict:
-    """A function tool; a property is given by its type or as a schema."""
-    schemas = {key: {"type": one} if isinstance(one, str) else one for key, one in properties.items()}
-    parameters: dict[str, Any] = {"type": "object", "properties": schemas, "required": list(schemas)}
-    if note:
-        parameters["description"] = note
-    return {
-        "type": "function",
-        "name": name,
-        "parameters": parameters,
-        **({"description": description} if description else {}),
-    }
 
 
 def message(text: str, role: str = "user", **more: Any) -> dict:
@@ -67,60 +54,6 @@ def tokens(*items: dict, of: Model, **more: Any) -> int:
 
 def asked(request: dict, *items: dict, of: Model, **more: Any) -> int:
     return input_tokens(request, add(Tally(), items, of, count, **more), of, count)
-
-
-FINAL = "The final response which ends this conversation"
-WEATHER = function("get_weather", "Get the current weather for a city.", city="string")
-FINAL_RESULT = function("final_result", FINAL, city="string", summary="string")
-CAPABILITY = function(
-    "load_capability",
-    "Load a capability to access its full instructions and tools.",
-    note="Typed arguments for a `load_capability` tool call.",
-    id={"type": "string", "description": "The id of the capability to load."},
-)
-TOOLS = [
-    ("H", [function("dummy")], 22),
-    *[("H", [function(name)], 23) for name in ("get_file", "get_country", "get_images")],
-    *[("H", [function(name)], 25) for name in ("get_images_with_metadata", "get_mixed_content")],
-    ("H", [function("get_meaning_of_life")], 27),
-    ("H", [function("update_plan", plan="string")], 29),
-    ("H", [function("get_capital", country="string")], 30),
-    ("H", [function("get_weather", "Get weather for a city", city="string")], 36),
-    ("H", [WEATHER], 38),
-    ("H", [function("final_result", FINAL, result="integer")], 38),
-    (
-        "H",
-        [function("lookup_refund_policy", "Look up the refund policy for an order.", order_id="string")],
-        42,
-    ),
-    (
-        "H",
-        [
-            function("get_weather", "Get weather for a city", city="string"),
-            function("get_time", "Get time in a timezone", timezone="string"),
-        ],
-        56,
-    ),
-    ("H", [WEATHER, FINAL_RESULT], 64),
-    ("H", [WEATHER, FINAL_RESULT, function("get_time", "Get the current time in a timezone.", timezone="string")], 86),
-    ("H", [CAPABILITY], 64),
-    ("C", [function("get_user_country")], 19),
-    ("C", [function("get_meaning_of_life")], 22),
-    ("C", [function("get_weather", city="string")], 24),
-    ("C", [function("get_capital", country="string")], 25),
-    ("C", [function("get_user_country"), function("final_result", FINAL, city="string", country="string")], 45),
-    (
-        "C",
-        [
-            function(
-                "get_weather",
-                "Get current temperature for a given location.",
-                location={"type": "string", "description": "City and country e.g. Bogotá, Colombia"},
-            )
-        ],
-        43,
-    ),
-]
 
 
 @pytest.mark.parametrize(("family", "tools", "cost"), TOOLS)
@@ -319,14 +252,6 @@ def test_T11_tool_loop(one: Model, extra: int, named: str) -> None:
     produced = output_tokens(made, 30 if len(made) == 2 else 0, request, one, count)
     after = asked(request, *first, *made, output("eighteen"), of=one, hidden=hidden)
     assert after == asked(request, *first, of=one) + produced + count(named) + count("eighteen") + extra
-
-
-def url(data: bytes, kind: str = "png") -> dict:
-    return {"type": "input_image", "image_url": f"data:image/{kind};base64,{base64.b64encode(data).decode()}"}
-
-
-def png(width: int, height: int) -> dict:
-    return url(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\x06")
 
 
 def test_T12_images() -> None:

@@ -14,6 +14,7 @@ from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.fields import shape
 from mockserver.wire.items import INPUT, ITEM_TYPES, ITEMS, item_list
 from mockserver.wire.validation import Validator
+from tests.support.request_examples import ITEM_EXAMPLES
 
 JUDGE = Validator(shape({"input": INPUT}))
 
@@ -32,80 +33,16 @@ def check(error: APIError, param: str | None, code: str | None, message: str) ->
     assert (error.status, error.message, error.param, error.code) == (400, message, param, code)
 
 
-CALL = {"call_id": "call_1"}
-EXAMPLES: list[dict[str, Any]] = [
-    {"role": "user", "content": "x"},
-    {"role": "developer", "content": [{"type": "input_text", "text": "x"}]},
-    {"type": "message", "role": "system", "content": "x", "status": "completed", "id": "msg_1"},
-    {"type": "message", "role": "assistant", "content": "x"},
-    {"role": "assistant", "content": [{"type": "output_text", "text": "x"}, {"type": "refusal", "refusal": "no"}]},
-    {
-        "type": "message",
-        "id": "msg_1",
-        "role": "assistant",
-        "status": "completed",
-        "phase": "final_answer",
-        "content": [{"type": "output_text", "text": "x", "annotations": [], "logprobs": []}],
-    },
-    {"type": "file_search_call", "id": "fs_1", "queries": ["x"], "status": "completed", "results": None},
-    {"type": "computer_call", "id": "cu_1", **CALL, "pending_safety_checks": [], "actions": [{"type": "screenshot"}]},
-    {"type": "computer_call_output", **CALL, "output": {"type": "computer_screenshot", "image_url": "u"}},
-    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}},
-    {"type": "function_call", "id": "fc_1", **CALL, "name": "f", "arguments": "{}", "created_by": "me", "async": False},
-    {"type": "function_call_output", **CALL, "output": "x", "id": "fc_2", "status": "completed"},
-    {"type": "function_call_output", **CALL, "output": [{"type": "input_file", "file_id": "file-1"}]},
-    {"type": "tool_search_call", "id": "tsc_1", "call_id": None, "arguments": {}, "execution": "server"},
-    {"type": "tool_search_output", "tools": [{"type": "function", "name": "f"}], "created_by": "me"},
-    {"type": "additional_tools", "role": "developer", "tools": []},
-    {"type": "configuration_update", "reasoning": {"effort": "high"}},
-    {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x", "content": []},
-    {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "x"}]},
-    {"type": "compaction", "encrypted_content": "x", "created_by": "me"},
-    {
-        "role": "user",
-        "content": "x",
-        "internal_chat_message_metadata_passthrough": {"turn_id": "1", "create_time": 1.5},
-    },
-    {"type": "image_generation_call", "id": "ig_1", "status": "generating", "result": None},
-    {"type": "code_interpreter_call", "id": "ci_1", "container_id": "c", "status": "interpreting", "outputs": None},
-    {"type": "local_shell_call", "id": "lsh_1", **CALL, "action": {"type": "exec", "command": [], "env": {}}},
-    {"type": "local_shell_call_output", "id": "call_1", "output": "{}"},
-    {"type": "shell_call", **CALL, "action": {"commands": ["ls"]}, "environment": {"type": "local"}},
-    {
-        "type": "shell_call_output",
-        **CALL,
-        "output": [{"stdout": "", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
-    },
-    {
-        "type": "apply_patch_call",
-        **CALL,
-        "status": "completed",
-        "operation": {"type": "create_file", "path": "a", "diff": ""},
-    },
-    {"type": "apply_patch_call_output", **CALL, "status": "failed", "output": "x"},
-    {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "s", "tools": [{"name": "t", "input_schema": {}}]},
-    {"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "s", "name": "t", "arguments": "{}"},
-    {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True},
-    {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "t", "arguments": "{}", "error": None},
-    {"type": "custom_tool_call_output", **CALL, "output": "x", "id": "ctco_1"},
-    {"type": "custom_tool_call", **CALL, "input": "x", "name": "t", "id": "ctc_1", "status": "completed"},
-    {"type": "compaction_trigger"},
-    {"type": "item_reference", "id": "msg_1"},
-    {"id": "msg_1"},
-    {"id": "msg_1", "type": None},
-    {"type": "program", "id": "cm_1", **CALL, "code": "1", "fingerprint": "x"},
-    {"type": "program_output", "id": "cmo_1", **CALL, "result": "1", "status": "completed"},
-]
 BETA = ("agent_message", "multi_agent_call", "multi_agent_call_output")
 
 
-@pytest.mark.parametrize("item", [pytest.param(item, id=item.get("type") or "untyped") for item in EXAMPLES])
+@pytest.mark.parametrize("item", [pytest.param(item, id=item.get("type") or "untyped") for item in ITEM_EXAMPLES])
 def test_shape_is_accepted(item: dict[str, Any]) -> None:
     judge(item)
 
 
 def test_every_listed_type_has_a_shape_and_an_example() -> None:
-    shown = {item.get("type") for item in EXAMPLES} - {None}
+    shown = {item.get("type") for item in ITEM_EXAMPLES} - {None}
     assert set(ITEMS) == {*ITEM_TYPES, "configuration_update"} == {*shown, *BETA}
 
 

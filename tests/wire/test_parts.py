@@ -10,6 +10,7 @@ from mockserver.wire.errors import APIError
 from mockserver.wire.fields import shape
 from mockserver.wire.items import INPUT
 from mockserver.wire.validation import Validator
+from tests.support.request_examples import PART_EXAMPLES, SPAN
 
 JUDGE = Validator(shape({"input": INPUT}))
 
@@ -26,23 +27,6 @@ def check(error: APIError, param: str | None, code: str | None, message: str) ->
     assert (error.status, error.message, error.param, error.code) == (400, message, param, code)
 
 
-TOKEN = {"token": "x", "logprob": -0.1, "bytes": [120]}
-SPAN = {"start_index": 0, "end_index": 1}
-GOOD = [
-    ("user", {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}),
-    ("user", {"type": "input_image", "image_url": "https://x/y.png", "file_id": None, "detail": None}),
-    ("user", {"type": "input_image", "file_id": "file-1", "detail": "original"}),
-    ("developer", {"type": "input_file", "file_id": "file-1", "filename": None}),
-    ("user", {"type": "input_file", "file_url": "https://x/y.pdf", "detail": "high"}),
-    ("user", {"type": "input_file", "file_data": "data:application/pdf;base64,eA==", "filename": "y.pdf"}),
-    ("user", {"type": "input_file", "file_data": "data:text/x-anything,x"}),
-    ("user", {"type": "input_file", "file_data": "eA==", "filename": "y.pdf"}),
-    ("user", {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}}),
-    ("assistant", {"type": "output_text", "text": "x"}),
-    ("assistant", {"type": "output_text", "text": "x", "annotations": [], "logprobs": None}),
-    ("assistant", {"type": "output_text", "text": "x", "logprobs": [{**TOKEN, "top_logprobs": [TOKEN]}]}),
-    ("assistant", {"type": "refusal", "refusal": "no"}),
-]
 ANNOTATIONS = [
     {"type": "file_citation", "file_id": "file-1", "filename": "a", "index": 0},
     {"type": "url_citation", "url": "u", "title": "t", **SPAN},
@@ -51,7 +35,7 @@ ANNOTATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("role", "part"), GOOD)
+@pytest.mark.parametrize(("role", "part"), PART_EXAMPLES)
 def test_part_is_accepted(role: str, part: dict[str, Any]) -> None:
     judge(part, role)
 

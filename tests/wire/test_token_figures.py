@@ -12,7 +12,7 @@ import pytest
 
 from mockserver.model.tokens import count as n
 from tests.support.driving import Driver
-from tests.wire.test_context_tokens import TOOLS, function, png
+from tests.support.token_examples import TOOLS, function, png
 
 C_MODELS, H_MODELS = ("gpt-4.1", "gpt-4o"), ("gpt-5.6-terra", "gpt-5.4", "gpt-5", "o4-mini")
 FAMILY = {"C": "gpt-4.1", "H": "gpt-5.6-terra"}

@@ -10,6 +10,7 @@ from mockserver.wire.errors import APIError
 from mockserver.wire.fields import shape
 from mockserver.wire.tools import TOOL_CHOICE, TOOL_LIST, TOOLS
 from mockserver.wire.validation import Validator
+from tests.support.request_examples import FUNCTION_TOOL, TOOL_EXAMPLES
 
 JUDGE = Validator(shape({}, {"tools": TOOL_LIST, "tool_choice": TOOL_CHOICE}))
 
@@ -20,71 +21,13 @@ def complaint(body: dict[str, Any]) -> tuple[str | None, str | None, str]:
     return caught.value.param, caught.value.code, caught.value.message
 
 
-FUNCTION = {"type": "function", "name": "f"}
-EQUAL = {"type": "eq", "key": "k", "value": 1.5}
-EXAMPLES: list[dict[str, Any]] = [
-    FUNCTION,
-    {
-        **FUNCTION,
-        "parameters": {"type": "object", "z": 1},
-        "strict": None,
-        "description": None,
-        "output_schema": None,
-        "async": True,
-        "defer_loading": True,
-        "allowed_callers": ["direct", "programmatic"],
-    },
-    {"type": "file_search", "vector_store_ids": ["vs_1"], "max_num_results": 20, "filters": None},
-    {"type": "file_search", "vector_store_ids": [], "filters": {"type": "and", "filters": [EQUAL]}},
-    {
-        "type": "file_search",
-        "vector_store_ids": [],
-        "filters": {**EQUAL, "type": "in", "value": ["a", 1]},
-        "ranking_options": {"ranker": "auto", "score_threshold": 0.0},
-    },
-    {"type": "computer"},
-    {"type": "computer_use_preview", "display_height": 1, "display_width": 1, "environment": "linux"},
-    {"type": "web_search", "user_location": {"type": "approximate", "city": None, "country": "US"}},
-    {"type": "web_search", "user_location": {"country": "US"}, "filters": {"allowed_domains": ["example.com"]}},
-    {"type": "web_search_2025_08_26", "search_context_size": "low", "external_web_access": False},
-    {"type": "mcp", "server_label": "s", "server_url": "u", "require_approval": "never", "headers": {"a": "b"}},
-    {
-        "type": "mcp",
-        "server_label": "s",
-        "connector_id": "connector_gmail",
-        "allowed_tools": {"read_only": True},
-        "require_approval": {"always": {"tool_names": ["t"]}, "never": None},
-    },
-    {"type": "mcp", "server_label": "s", "tunnel_id": "tunnel_" + "a" * 32, "allowed_tools": ["t"]},
-    {"type": "code_interpreter", "container": "cntr_1"},
-    {
-        "type": "code_interpreter",
-        "container": {"type": "auto", "memory_limit": "4g", "network_policy": {"type": "disabled"}},
-    },
-    {"type": "programmatic_tool_calling"},
-    {"type": "image_generation", "quality": "auto", "output_compression": 100, "partial_images": 3, "n": 1},
-    {"type": "local_shell"},
-    {"type": "shell", "environment": {"type": "container_reference", "container_id": "c"}},
-    {
-        "type": "shell",
-        "environment": {"type": "container_auto", "skills": [{"type": "skill_reference", "skill_id": "s"}]},
-    },
-    {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}},
-    {"type": "namespace", "name": "n", "description": "d", "tools": [FUNCTION, {"type": "custom", "name": "c"}]},
-    {"type": "tool_search", "execution": "client", "parameters": {"type": "object"}, "description": None},
-    {"type": "web_search_preview", "search_content_types": ["text", "image"]},
-    {"type": "web_search_preview_2025_03_11"},
-    {"type": "apply_patch"},
-]
-
-
-@pytest.mark.parametrize("tool", EXAMPLES, ids=lambda tool: tool["type"])
+@pytest.mark.parametrize("tool", TOOL_EXAMPLES, ids=lambda tool: tool["type"])
 def test_tool_is_accepted(tool: dict[str, Any]) -> None:
     JUDGE.judge({"tools": [tool]})
 
 
 def test_every_type_has_an_example() -> None:
-    assert {tool["type"] for tool in EXAMPLES} == set(TOOLS)
+    assert {tool["type"] for tool in TOOL_EXAMPLES} == set(TOOLS)
 
 
 def missing(path: str) -> tuple[str, str, str]:
@@ -108,12 +51,12 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, str, str]]] = [
     ("E9-type", {}, missing("tools[0].type")),
     ("E9-name", {"type": "function"}, missing("tools[0].name")),
     ("E9-chat-shape", {"type": "function", "function": {"name": "f"}}, missing("tools[0].name")),
-    ("E5", {**FUNCTION, "bogus": 1}, unknown("tools[0].bogus")),
+    ("E5", {**FUNCTION_TOOL, "bogus": 1}, unknown("tools[0].bogus")),
     ("E5-computer", {"type": "computer", "display_width": 1}, unknown("tools[0].display_width")),
     ("E9-F12-container", {"type": "code_interpreter"}, missing("tools[0].container")),
     ("E9-F12-label", {"type": "mcp"}, missing("tools[0].server_label")),
     ("E30-namespace", {"type": "namespace", "name": "n", "description": "d", "tools": []}, empty("tools[0].tools")),
-    ("E30-callers", {**FUNCTION, "allowed_callers": []}, empty("tools[0].allowed_callers")),
+    ("E30-callers", {**FUNCTION_TOOL, "allowed_callers": []}, empty("tools[0].allowed_callers")),
     (
         "F12-server",
         SERVER,
@@ -146,7 +89,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, str, str]]] = [
     ),
     (
         "E10-parameters",
-        {**FUNCTION, "parameters": "x"},
+        {**FUNCTION_TOOL, "parameters": "x"},
         (
             "tools[0].parameters",
             "invalid_type",
