@@ -21,6 +21,7 @@ from mockserver.transport.app import MockApp
 from mockserver.wire import catalog, requests
 from mockserver.wire.errors import APIError
 from proxy import cli as proxy_cli
+from tests.support import virtual_time
 from tests.support.api import Api
 from tests.support.driving import NOON, Driver, refused, text_of
 from tests.support.sockets import Frames
@@ -73,7 +74,7 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(MockApp(engine)(scope, receive, send))
+    virtual_time.run(MockApp(engine)(scope, receive, send))
     if not sent:
         return 0, {}, b""
     got = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

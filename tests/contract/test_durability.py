@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,6 @@ def by_workers(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Answer], 
             answers.append(
                 exchange(served.port, request("POST", "/v1/responses", {"model": MODEL, "input": str(number)}))
             )
-            time.sleep(0.04)  # the workers do not start at the same moment, and both shall have their share
         return answers, [one["id"] for one in served.control("GET", "/responses?limit=100")["data"]][::-1]
 
 

@@ -42,6 +42,8 @@ TALKING = """
 import pytest
 from openai import OpenAI
 
+pytestmark = pytest.mark.clients
+
 @pytest.fixture(scope="session")
 def client_of():
     clients = []

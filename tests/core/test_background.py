@@ -14,6 +14,7 @@ from mockserver.engine import Engine
 from mockserver.settings import Pacing, Settings
 from mockserver.transport.app import MockApp
 from mockserver.wire import errors
+from tests.support import virtual_time
 from tests.support.api import Api
 from tests.support.asgi import ask
 from tests.support.driving import NOON, Driver, refused, summary, text_of
@@ -165,7 +166,7 @@ def follow(app: MockApp, path: str, meanwhile: Any) -> list[str]:
 
         async def receive() -> Any:
             if not messages:
-                await asyncio.sleep(3600)
+                await asyncio.Event().wait()
             return messages.pop()
 
         async def send(message: Any) -> None:
@@ -175,9 +176,9 @@ def follow(app: MockApp, path: str, meanwhile: Any) -> list[str]:
                     meanwhile()
 
         scope = {"type": "http", "method": "GET", "path": path, "query_string": b"stream=true", "headers": []}
-        await asyncio.wait_for(app(scope, receive, send), 20)
+        await app(scope, receive, send)
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
     return [line[7:].decode() for body in sent for line in body.split(b"\n") if line.startswith(b"event: ")]
 
 

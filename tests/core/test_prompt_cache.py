@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.state import decode_node
@@ -18,6 +18,7 @@ from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 from tests.support.driving import NOON, Driver
+from tests.support.examples import examples
 
 TERRA, OLD, NEWER = "gpt-5.6-terra", "gpt-4.1", "gpt-5.4"
 
@@ -409,7 +410,7 @@ def test_both_stores_say_the_same() -> None:
 TURNS = st.lists(st.integers(1, 400), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from([TERRA, OLD, NEWER, "o3"]), st.integers(900, 1200), TURNS, st.booleans())
 def test_chains_are_replays_and_never_forget(model: str, start: int, turns: list[int], thinks: bool) -> None:
     reply = {"text": "pong", **({"reasoning": words(90)} if thinks and model != OLD else {})}
@@ -434,7 +435,7 @@ def test_chains_are_replays_and_never_forget(model: str, start: int, turns: list
             assert again[1] == (tokens - 3 if model == TERRA else tokens // 128 * 128)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.sampled_from([TERRA, OLD, "gpt-5"]),
     st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 900)), min_size=1, max_size=8),

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core import truncation
 from mockserver.core.rules import Rules
 from mockserver.core.truncation import fit, units_of
 from mockserver.wire import catalog, render
+from tests.support.examples import examples
 
 RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
 CHAT = catalog.resolve("gpt-4.1")
@@ -79,7 +80,7 @@ KINDS = st.sampled_from(["user", "assistant", "call", "reasoning"])
 
 
 @given(st.lists(KINDS, max_size=20), st.sampled_from(["beginning", "middle"]), st.integers(20, 200))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_what_is_left_fits_and_is_whole(kinds: list[str], where: str, window: int) -> None:
     items: list[dict[str, Any]] = []
     for number, kind in enumerate(kinds):

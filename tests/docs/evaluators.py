@@ -33,6 +33,7 @@ from tests.support.serving import ROOT, Served, serving
 LOCAL, OPENAI = "http://127.0.0.1:4010", "https://api.openai.com/v1"
 PROGRAM = "python your_program.py"
 MARK = "\x1e"
+LIMIT_S = 900  # all of `conform` takes a minute on a machine that does nothing else
 STATUS = {  # the pages show the mistakes, and the differences
     "understudy scenario check wrong.yaml": 1,
     "understudy snapshot diff state.json later.json": 1,
@@ -109,7 +110,7 @@ def run_shell(found: list[Command], served: Served, place: Path, environment: di
         line = command.line.replace(LOCAL, served.origin).replace(OPENAI, served.base_url)
         lines += [line, f"printf '{MARK}%s{MARK}' $?"]
     done = subprocess.run(
-        ["bash", "-c", "\n".join(lines)], cwd=place, capture_output=True, text=True, timeout=120, env=environment
+        ["bash", "-c", "\n".join(lines)], cwd=place, capture_output=True, text=True, timeout=LIMIT_S, env=environment
     )
     parts = done.stdout.split(MARK)
     assert len(parts) == 2 * len(found) + 1, done.stdout + done.stderr

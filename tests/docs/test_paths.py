@@ -26,6 +26,7 @@ NOT_YET = {
     "mockserver/engine/",
     "mockserver/websocket/",
     "tests/README.md",
+    "tests/house.py",
 }
 READERS = {"tests/weather.yaml", ".github/workflows/test.yml"}  # of the reader's own repository
 NAMED = re.compile(r"(?<![\w/.-])((?:mockserver|proxy|tests|fixtures|\.github|\.ci)/[\w./-]*)")
@@ -49,6 +50,13 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
     named = {path.rstrip(".") for span in re.findall(r"`+[^`]+`+", text) for path in NAMED.findall(span)}
     missing = {path for path in named if not (ROOT / path).exists()}
     assert missing - NOT_YET - READERS == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_module_that_is_run_exists(page: Path) -> None:
+    for module in re.findall(r"python -m (tests[\w.]*)", page.read_text(encoding="utf-8")):
+        path = module.replace(".", "/") + ".py"
+        assert (ROOT / path).exists() or path in NOT_YET, path
 
 
 def test_the_rooms_of_the_house_exist() -> None:

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mockserver.model.instances import instance
+from tests.support.examples import examples
 
 
 def check(schema: Any, seed: str = "seed", **how: bool) -> Any:
@@ -87,7 +88,7 @@ def wider(inner: st.SearchStrategy[dict]) -> st.SearchStrategy[dict]:
 
 
 @given(st.recursive(leaves(), wider, max_leaves=12), st.text(max_size=4), st.booleans())
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_R10_5_every_instance_is_valid(schema: dict, seed: str, every: bool) -> None:
     check(schema, seed, every_property=every)
 
@@ -117,7 +118,7 @@ VALUES = st.one_of(
     ),
     st.booleans(),
 )
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_what_is_no_schema_still_gets_a_value(schema: Any, every: bool) -> None:
     json.dumps(instance(schema, "x", every_property=every), allow_nan=False)
 

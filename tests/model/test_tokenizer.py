@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import tiktoken_ext.openai_public as official
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.model import tokens
 from mockserver.model.tokens import RanksError, count, pieces
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_T1_wrong_ranks_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @given(st.text(st.characters(), max_size=60))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_S6_1_pieces_lose_nothing(text: str) -> None:
     assert "".join(pieces(text)) == text
     assert all(pieces(text))

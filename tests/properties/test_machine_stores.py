@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 import pytest
-from hypothesis import settings
 
 from mockserver.control.journal import Call
 from mockserver.delivery.answer import error_answer
@@ -24,6 +23,7 @@ from mockserver.transport.control_api import control_answer
 from mockserver.transport.http import Chunk, chunks, whole_body
 from mockserver.wire.errors import MockError
 from mockserver.wire.events import Event
+from tests.support.examples import examples, part_of
 
 
 class Said(NamedTuple):
@@ -115,17 +115,17 @@ class TwinMachine(ResponsesMachine):
 
 
 TestTwins = TwinMachine.TestCase
-TestTwins.settings = settings(max_examples=30, stateful_step_count=30, deadline=None, print_blob=True)
+TestTwins.settings = examples(30, stateful_step_count=30)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_both_stores_give_the_same_bytes(seed: int) -> None:
     twins = Twins(MemoryStore(), SQLiteStore(":memory:"))
-    walk(twins, seed, 1500)
+    walk(twins, seed, part_of(1500))
     twins.close()
 
 
 def test_a_restored_snapshot_gives_the_same_bytes() -> None:
     twins = Twins(MemoryStore(), SQLiteStore(":memory:"), moving=True)
-    walk(twins, 7, 400, length=40)
+    walk(twins, 7, part_of(400), length=40)
     twins.close()

@@ -6,7 +6,7 @@ import json
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -14,6 +14,7 @@ from mockserver.model.scenario import find_mistakes, parse_scenario
 from mockserver.model.scenario_file import read
 from mockserver.model.scenario_schema import document
 from tests.support.driving import Driver
+from tests.support.examples import examples
 from tests.support.prompts import ASKED, prompt
 from tests.support.scenario_mistakes import GRAMMAR, SHAPES, reply
 from tests.support.scripted_items import REPLIES
@@ -80,7 +81,7 @@ def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
         line.reply(prompt(*ASKED))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(scenarios(REPLYING, 1))
 def test_S9_what_is_taken_streams_like_the_api(value: Any) -> None:
     if list(find_mistakes(value)):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from proxy.http1 import HIGH_WATER, Connection, Exchange, Head
+from tests.support import virtual_time
 
 
 class Wire:
@@ -71,7 +72,7 @@ def test_response_in_pieces(size: int) -> None:
         assert head.headers == [(b"X-A", b"1"), (b"x-a", b"\xff"), (b"Transfer-Encoding", b"chunked")]
         assert bench.free == [bench.connection] and not bench.wire.closed
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 @pytest.mark.parametrize("at", range(len(RESPONSE)))
@@ -84,7 +85,7 @@ def test_cut_anywhere_is_never_complete(at: int) -> None:
             await bench.all()
         assert bench.free == []
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 NO_BODY = [
@@ -103,7 +104,7 @@ def test_no_body(method: str, response: bytes, kept: bool) -> None:
         assert (await bench.all())[1] == b""
         assert bool(bench.free) == kept != bench.wire.closed
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
@@ -120,7 +121,7 @@ def test_body_until_the_end_of_the_connection(error: Exception | None) -> None:
         with pytest.raises(httpx.ReadError, match="reset"):
             await bench.exchange.read()
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 @pytest.mark.parametrize("excess", [b"HTTP/1.1 200 OK\r\n\r\nforged", b"junk", b"\x00"])
@@ -131,7 +132,7 @@ def test_excess_makes_the_connection_unusable(excess: bytes) -> None:
         assert (await bench.all())[1] == b"ok"
         assert bench.free == [] and bench.wire.closed
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 def test_unasked_bytes_close_an_idle_connection() -> None:
@@ -141,7 +142,7 @@ def test_unasked_bytes_close_an_idle_connection() -> None:
         bench.connection.data_received(b"HTTP/1.1 408 Timeout\r\n\r\n")
         assert bench.wire.closed and bench.connection.lost
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 def test_reader_that_is_slow_pauses_the_upstream() -> None:
@@ -152,7 +153,7 @@ def test_reader_that_is_slow_pauses_the_upstream() -> None:
         assert len(await bench.exchange.read()) == HIGH_WATER + 1
         assert not bench.wire.paused
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
@@ -164,15 +165,15 @@ def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
         bench = Bench("POST")
         bench.connection.pause_writing()
         bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=True)
-        await asyncio.sleep(0.01)
+        await virtual_time.until_idle()
         assert bench.wire.sent == b"HEAD\r\n\r\n3\r\none\r\n"
         bench.connection.data_received(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
         bench.connection.resume_writing()
-        await asyncio.sleep(0.01)
+        await virtual_time.until_idle()
         assert (await bench.all())[0].status == 413
         assert b"never" not in bench.wire.sent and bench.wire.closed and bench.free == []
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
 
 
 def test_upload_that_fails_fails_the_exchange() -> None:
@@ -187,7 +188,24 @@ def test_upload_that_fails_fails_the_exchange() -> None:
             await bench.exchange.head
         assert bench.wire.closed
 
-    asyncio.run(scene())
+    virtual_time.run(scene())
+
+
+def test_a_client_that_is_slow_to_send_is_not_the_upstreams_silence() -> None:
+    async def parts():
+        for part in (b"one", b"two"):
+            await virtual_time.sleep(10)
+            yield part
+
+    async def scene() -> None:
+        bench = Bench("POST", timeout=0.2)
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=False)
+        await virtual_time.sleep(25)
+        assert bench.wire.sent == b"HEAD\r\n\r\nonetwo" and bench.wire.closed
+        with pytest.raises(httpx.ReadTimeout):  # when all is sent, it is the upstream's turn
+            await bench.exchange.head
+
+    virtual_time.run(scene())
 
 
 def test_silence() -> None:
@@ -197,4 +215,4 @@ def test_silence() -> None:
             await bench.exchange.head
         assert bench.wire.closed
 
-    asyncio.run(scene())
+    virtual_time.run(scene())

@@ -13,6 +13,7 @@ import pytest
 
 from mockserver.settings import Settings
 from proxy.app import ProxyApp
+from tests.support.patience import settled, until
 from tests.support.raw_upstream import (
     PATIENCE,
     Behaviour,
@@ -24,7 +25,6 @@ from tests.support.raw_upstream import (
     parse,
     read_all,
     serving,
-    until,
 )
 
 
@@ -385,7 +385,7 @@ def test_unreachable_is_502(url: str) -> None:
 
 def test_tls_to_a_server_without_it_is_502() -> None:
     with RawUpstream({}) as upstream:
-        settings = Settings(upstream=f"https://127.0.0.1:{upstream.port}/v1", upstream_timeout=2.0)
+        settings = Settings(upstream=f"https://127.0.0.1:{upstream.port}/v1", upstream_timeout=0.3)
         with serving(ProxyApp(no_mock, settings)) as port:
             status = parse(exchange(port, get("/v1/x"))).status
     assert status in (502, 504)
@@ -407,14 +407,6 @@ def test_silence_in_the_middle_is_a_cut() -> None:
     with forwarding({"/v1/stall": behave}, upstream_timeout=0.3) as (_, port):
         answer = parse(exchange(port, get("/v1/stall")))
     assert (answer.status, answer.body, answer.ended) == (200, b"hello", False)
-
-
-def test_client_that_is_slow_to_send_is_not_the_upstreams_silence() -> None:
-    with forwarding({"/v1/echo": echo}, upstream_timeout=0.2) as (_, port), connect(port) as sock:
-        sock.sendall(get("/v1/echo", "content-length: 4", method="POST") + b"ab")
-        threading.Event().wait(0.7)
-        sock.sendall(b"cd")
-        assert parse(read_all(sock)).body.endswith(b"abcd")
 
 
 @pytest.mark.parametrize("stage", ["waiting", "streaming", "uploading"])
@@ -461,7 +453,6 @@ def test_backpressure_reaches_the_upstream() -> None:
 
     def behave(peer: Peer) -> None:
         peer.send(CHUNKED)
-        peer.sock.settimeout(1.0)
         piece = b"10000\r\n" + bytes(65536) + b"\r\n"
         try:
             for _ in range(4000):
@@ -470,8 +461,7 @@ def test_backpressure_reaches_the_upstream() -> None:
         except OSError:
             peer.sock.close()
 
-    with forwarding({"/v1/flood": behave}) as (_, port), connect(port) as sock:
+    with forwarding({"/v1/flood": behave, "/v1/ok": reply(ok(b"ok"))}) as (_, port), connect(port) as sock:
         sock.sendall(get("/v1/flood"))
         assert until(lambda: len(sent) > 0)
-        threading.Event().wait(1.5)
-        assert sum(sent) < 64_000_000
+        assert settled(lambda: sum(sent), lambda: exchange(port, get("/v1/ok"))) < 64_000_000

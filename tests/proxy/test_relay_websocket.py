@@ -10,7 +10,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +25,8 @@ from mockserver.settings import Settings
 from proxy.app import ProxyApp
 from proxy.relay_websocket import WebSocketRelay
 from proxy.target import Target
-from tests.support.raw_upstream import PATIENCE, Peer, RawUpstream, exchange, get, parse, serving, until
+from tests.support.patience import settled, until
+from tests.support.raw_upstream import PATIENCE, Peer, RawUpstream, exchange, get, parse, serving
 from tests.support.stub_mock import StubMock
 
 PATH = "/v1/responses"
@@ -506,13 +506,16 @@ def test_a_client_that_leaves_while_much_is_coming_ends_the_upstream() -> None:
 
 
 def test_what_was_sent_before_the_end_arrives() -> None:
+    sent: list[int] = []
+
     def behave(connection: ServerConnection) -> None:
         for _ in range(20):
             connection.send(BIG)
+            sent.append(1)
         connection.close(1000, "done")
 
     with forwarding(behave) as (_, url), opened(url) as client:
-        time.sleep(0.3)
+        assert until(lambda: len(sent) > 2)
         assert [client.recv() for _ in range(20)] == [BIG] * 20
         with pytest.raises(ConnectionClosed) as closed:
             client.recv(PATIENCE)
@@ -571,16 +574,15 @@ def test_a_slow_reader_makes_the_other_side_wait() -> None:
         with opened(url, compression=None, max_queue=1) as client:
             client.send("down")
             assert until(lambda: len(sent) > 2)
-            time.sleep(1)
-            assert len(sent) < PIECES / 3
+            assert settled(lambda: len(sent), peak) < PIECES / 3
             assert sum(len(client.recv()) for _ in range(PIECES)) == PIECES << 20
         with opened(url, compression=None, max_queue=1) as client:
             client.send("up")
             pushed: list[int] = []
             pusher = threading.Thread(target=lambda: [pushed.append(client.send(BIG) or 1) for _ in range(PIECES)])
             pusher.start()
-            time.sleep(1)
-            assert len(pushed) < PIECES / 3
+            assert until(lambda: len(pushed) > 2)
+            assert settled(lambda: len(pushed), peak) < PIECES / 3
             read_on.set()
             assert client.recv(PATIENCE) == str(PIECES << 20)
             pusher.join()

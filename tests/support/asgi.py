@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from mockserver.transport.app import MockApp
+from tests.support import virtual_time
 
 
 def ask(app: MockApp, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -22,7 +23,7 @@ def ask(app: MockApp, method: str, path: str, body: bytes = b"", **headers: str)
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    virtual_time.run(app(scope, receive, send))
     got = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], got, b"".join(message["body"] for message in sent[1:])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -225,13 +224,3 @@ def _unchunk(rest: bytes) -> tuple[bytes, bool]:
             return b"".join(parts), rest.endswith(b"\r\n")
         parts.append(rest[:size])
         rest = rest[size + 2 :]
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition; returns whether it came true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True

@@ -46,6 +46,15 @@ class Wire:
         assert isinstance(got, str)
         return json.loads(got)
 
+    def nothing_came(self) -> bool:
+        """Say whether the server, which has answered a ping by now, has sent no frame before."""
+        assert self.socket.ping().wait(PATIENCE_S)
+        try:
+            self.socket.recv(0)
+        except TimeoutError:
+            return True
+        return False
+
     def until(self, *types: str) -> list[dict[str, Any]]:
         """Return the frames up to and with the first of one of these types."""
         got = [self.next()]

@@ -21,7 +21,7 @@ def receiver(*messages: dict[str, Any]) -> Any:
 
     async def receive() -> dict[str, Any]:
         if not left:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         return left.pop(0)
 
     return receive

@@ -7,7 +7,6 @@ import gc
 import logging
 import socket
 import threading
-import time
 from typing import Any
 
 import httpx
@@ -55,9 +54,9 @@ def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) ->
         body = {"model": "gpt-4.1", "input": "hi", "stream": True}
         with client.stream("POST", "/v1/responses", json=body) as answer:
             assert answer.status_code == 200
-            begun = time.monotonic()
             server.stop()
-            assert time.monotonic() - begun < 5
+            with pytest.raises(httpx.RemoteProtocolError):  # the stream was broken off, not waited for
+                answer.read()
     assert not caplog.records
 
 

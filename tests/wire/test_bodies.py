@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.wire import requests
 from mockserver.wire.errors import APIError
+from tests.support.examples import examples
 from tests.support.request_examples import FULL_REQUEST, MINIMAL
 
 
@@ -547,7 +548,7 @@ def refuses_politely(read: Callable[[bytes], Any], body: Any) -> None:
         assert list(orjson.loads(error.body())["error"]) == ["message", "type", "param", "code"]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(body=JSON)
 def test_any_json_is_read_or_refused(body: Any) -> None:
     for read in READERS:
@@ -589,7 +590,7 @@ def mutations(draw: st.DrawFn) -> Any:
     return body
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(body=mutations())
 def test_any_mutation_is_read_or_refused(body: Any) -> None:
     for read in READERS:
