@@ -21,4 +21,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run in this process what shows what it prints, and single files, which are done before workers would start."""
     few = all(".py" in argument for argument in config.args)
-    return 0 if few or config.option.capture == "no" or "bench" in config.option.markexpr.split() else None
+    return 0 if few or config.option.capture == "no" or config.option.markexpr == "bench" else None
