@@ -200,7 +200,7 @@ def room_of(path: str) -> str:
     parts = path.split("/")
     if parts[0] == "proxy":
         return "proxy"
-    return parts[1] if len(parts) > 2 else FLAT[parts[1].removesuffix(".py")]
+    return parts[1] if len(parts) > 2 else FLAT.get(parts[1].removesuffix(".py"), "engine")
 
 
 class Walk:
