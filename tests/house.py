@@ -45,10 +45,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # --- Names -----------------------------------------------------------------------------------------------------------
 
 IRREGULAR = frozenset(
-    """begun bought bound broken brought built caught chosen come cut done drawn driven fallen fed felt forgotten found
-    given gone gotten grown heard held hidden kept known laid led left lent lost made meant met paid put read recut
-    run said seen sent set shown shut spent split spoken struck sunk taken taught thought thrown told torn undone
-    understood woken won worn written""".split()
+    """begun bought bound broken brought built caught chosen come cut done drawn driven fallen fed felt forgotten
+    found frozen given gone gotten grown heard held hidden hung kept known laid led left lent lost made meant
+    met paid put read recut run said seen sent set shown shut spent split spoken stolen struck sunk taken
+    taught thought thrown told torn undone understood woken won worn written""".split()
 )
 # forms that are verbs or nouns as they stand
 _ALSO_BASE = frozenset("bound come cut felt found laid left lent put read run set shut split thought".split())
