@@ -39,7 +39,7 @@ from mockserver.scenarios import Scenarios
 from mockserver.settings import Settings
 from mockserver.snapshot_file import start_of
 from mockserver.store.layered import Layered, Nearby
-from mockserver.store.view import Store, View
+from mockserver.store.view import Store, view_project
 from mockserver.transactions import Operation, Transactions
 from mockserver.wire import errors, frames
 from mockserver.wire.encoding import json_body
@@ -258,7 +258,7 @@ class Engine:
 
     def leave(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
         """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R6.9, R9.20."""
-        running = lifecycle.read_running(View(self.store, project), response_id)
+        running = lifecycle.read_running(view_project(self.store, project), response_id)
         if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
             self._end(project, response_id, lifecycle.cancel, recorder)
 
@@ -290,7 +290,7 @@ class Engine:
     def _end(
         self, project: str, response_id: str, end: Callable[..., list[Change]], recorder: ExchangeRecorder | None
     ) -> None:
-        state = View(self.store, project)
+        state = view_project(self.store, project)
         with self.store.transaction(project):
             running = lifecycle.read_running(state, response_id)
             if running is not None:

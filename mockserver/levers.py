@@ -8,8 +8,7 @@ from typing import Any
 
 from mockserver import __version__
 from mockserver.control import script, snapshot, verdict
-from mockserver.control.clock import Clock
-from mockserver.control.project import mint_name
+from mockserver.control.project import Clock, mint_name
 from mockserver.core import inspection
 from mockserver.core.state import Change, Delete, Put
 from mockserver.faults import apply as faults

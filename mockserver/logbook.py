@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.control.history import History, call_of
-from mockserver.control.journal import KIND, Call, Exchange, closed, document_of, shown
+from mockserver.control.journal import KIND, Call, Exchange, document_of, shown
 from mockserver.core import inspection
 from mockserver.core.lifecycle import read_running
 from mockserver.core.state import Change, Delete, Node, Put, Record, decode_node, read_node
@@ -101,7 +101,7 @@ class Logbook:
                 changes = self._again(place, [one for one in waiting if one.number is not None])
                 fresh = [one for one in waiting if one.number is None]
                 for at in range(0, len(fresh), BATCH):
-                    changes.append(_page(number + at, [document_of(one) for one in fresh[at : at + BATCH]]))
+                    changes.append(_page(number + at, [_document(one) for one in fresh[at : at + BATCH]]))
                 store.apply(place, changes)
                 store.apply(place, self._surplus(place, number + len(fresh)))
             for exchange in waiting:
@@ -117,7 +117,7 @@ class Logbook:
             found = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
             if found:  # else it was forgotten meanwhile
                 lines = pages.setdefault(found[0].order, lines_of(found[0].doc))
-                lines[number - found[0].order] = document_of(exchange)
+                lines[number - found[0].order] = _document(exchange)
         return [_page(first, lines) for first, lines in pages.items()]
 
     def _surplus(self, place: str, next_number: int) -> list[Change]:
@@ -189,19 +189,14 @@ class ExchangeRecorder:
     It is handed along with the call, so whoever answers it, and in whatever process or thread, the same is recorded.
     """
 
-    __slots__ = ("_logbook", "buckets", "effects", "exchange", "project")
+    __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project")
 
     def __init__(self, logbook: Logbook, call: Call) -> None:
-        self._logbook = logbook
+        self._logbook, self.call = logbook, call
         self.project = ""  # of a caller who was not let in
         self.exchange = Exchange(call, call.transport, perf_counter())
         self.effects: Sequence[Effect] = ()
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
-
-    @property
-    def call(self) -> Call:
-        """The call that is recorded."""
-        return self.exchange.call
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
@@ -248,6 +243,33 @@ class ExchangeRecorder:
 
 
 _NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})
+
+
+def closed(exchange: Exchange) -> None:
+    """Let go of the turn of an exchange, but for what its document will say of it."""
+    turn = exchange.turn
+    if turn is not None:
+        exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
+
+
+def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
+    """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
+    final = turn.final
+    usage = final["usage"]
+    seen = {
+        "model": final["model"],
+        "instructions": final["instructions"],
+        "tools": final["tools"],
+        "input_tokens": usage["input_tokens"] if usage else None,
+        "dropped": sorted(dropped) if dropped else (),
+        "incomplete": (final["incomplete_details"] or {}).get("reason"),
+    }
+    return seen if turn.stored else {**seen, "node": turn.node}
+
+
+def _document(exchange: Exchange) -> bytes:
+    closed(exchange)
+    return document_of(exchange)
 
 
 def _place(project: str) -> str:

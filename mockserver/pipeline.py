@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mockserver.core import background, compaction, lifecycle, truncation
 from mockserver.core.admission import Admission, admit
-from mockserver.core.cache import recall
+from mockserver.core.cache import LEAST as MIN_TOKENS
+from mockserver.core.cache import NOTHING, recall
 from mockserver.core.lineage import note_use
 from mockserver.core.rules import Rules
 from mockserver.core.state import Change, Item, State
@@ -91,14 +93,15 @@ class Pipeline:
                 return struck.error, changes
         if admission.overflow:
             reply = OVERFLOW
-        elif request.get("generate") is False or _prewarms(request):
+        elif not _WARMING.isdisjoint(request) and _warms(request):
             reply = WARM
         else:
             reply, used = self._reply(at, admission, prompt)
             changes += used
         if reply.error is not None:
             return reply.error, changes
-        recalled = recall(state, admission, rules, now)
+        cached = admission.input_tokens >= MIN_TOKENS  # no shorter prompt is looked up
+        recalled = recall(state, admission, rules, now) if cached else NOTHING
         turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
         delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
@@ -120,7 +123,7 @@ class Pipeline:
             reply = Reply()  # the model is not asked
         else:
             reply = self._model.respond(prompt)
-        if compacts or any(item["type"] == "compaction" for item in reply.output):
+        if compacts or "compaction" in map(_type_of, reply.output):
             tokens = summary_tokens(at.mint.seed("compaction"), admission.input_tokens)
             shape = at.rules.compaction_shape if compacts == "threshold" else "last"
             return compacting(reply, shape, tokens), used
@@ -181,10 +184,13 @@ def _append_item(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iter
     yield from newest_first()
 
 
-def _prewarms(request: Mapping[str, Any]) -> bool:
+_type_of = itemgetter("type")
+_WARMING = frozenset(("generate", "prompt_cache_options"))
+
+
+def _warms(request: Mapping[str, Any]) -> bool:
     """Whether a request only warms up: its context is read and nothing is said. Spec: R4.4."""
-    options = request.get("prompt_cache_options")
-    return bool(options and options.get("prewarm"))
+    return request.get("generate") is False or bool((request.get("prompt_cache_options") or {}).get("prewarm"))
 
 
 def _lay_out(

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from mockserver.control import snapshot
-from mockserver.control.clock import Clock
+from mockserver.control.project import Clock
 from mockserver.control.snapshot import Document, Restored
 from mockserver.faults.spec import parse_fault
 from mockserver.model.scenario import parse_lines

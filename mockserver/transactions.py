@@ -11,9 +11,8 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from mockserver.control.clock import Clock
 from mockserver.control.journal import Call
-from mockserver.control.project import Project, read_project
+from mockserver.control.project import Clock, Project, read_project
 from mockserver.control.snapshot import Restored
 from mockserver.core import lifecycle
 from mockserver.core.rules import Rules
@@ -24,7 +23,7 @@ from mockserver.faults.apply import Struck
 from mockserver.model import tokens
 from mockserver.settings import Settings
 from mockserver.store.started import Started
-from mockserver.store.view import Store, View, open_store
+from mockserver.store.view import ProjectView, Store, open_store, view_project
 from mockserver.switches import values_of
 from mockserver.wire.ids import Mint
 
@@ -34,15 +33,8 @@ T = TypeVar("T")
 class Recorder(Protocol):
     """Who is told what happens in a transaction; what is done to the answer is read from it afterwards."""
 
-    @property
-    def effects(self) -> Sequence[Effect]:
-        """What faults do to the answer."""
-        ...
-
-    @property
-    def call(self) -> Call:
-        """The call that is answered."""
-        ...
+    call: Call
+    effects: Sequence[Effect]
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
@@ -136,9 +128,9 @@ class Transactions:
         sockets = replace(self.rules, zdr="off", stream_error_shape="nested")
         self.rules_of = {"http": self.rules, "websocket": sockets}
 
-    def view(self, project: str) -> View:
+    def view(self, project: str) -> ProjectView:
         """Return a project's records, to be read."""
-        return View(self.store, project)
+        return view_project(self.store, project)
 
     def project(self, name: str, state: State) -> Project:
         """Return what a project keeps of itself."""
@@ -185,7 +177,7 @@ class Transactions:
         Turns that have ended by now are written also then.
         """
         store = self.store
-        state = View(store, project)
+        state = view_project(store, project)
         with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
             now, idle = clock.reading(self.wall()), store.idle(project)
@@ -217,7 +209,7 @@ class Transactions:
 
     def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:
         """Return what a call reads; turns that have ended by now are written first."""
-        state = View(self.store, project)
+        state = view_project(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
         recorder.add_reads(now)
         if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):

@@ -73,16 +73,8 @@ class Exchange:
     waits: bool = False
 
 
-def closed(exchange: Exchange) -> None:
-    """Let go of the turn of an exchange, but for what its document will say of it."""
-    turn = exchange.turn
-    if turn is not None:
-        exchange.response_id, exchange.saw, exchange.turn = turn.id, _saw(turn, exchange.dropped), None
-
-
 def document_of(exchange: Exchange) -> bytes:
     """Return the document of an exchange as it stands."""
-    closed(exchange)
     call = exchange.call
     text, secrets = redaction.body(call.body)
     key = (call.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
@@ -109,21 +101,6 @@ def document_of(exchange: Exchange) -> bytes:
         "saw": exchange.saw and _told(exchange.saw),
     }
     return redaction.scrubbed(stored_json(document), secrets)
-
-
-def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
-    """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
-    final = turn.final
-    usage = final["usage"]
-    seen = {
-        "model": final["model"],
-        "instructions": final["instructions"],
-        "tools": final["tools"],
-        "input_tokens": usage["input_tokens"] if usage else None,
-        "dropped": sorted(dropped) if dropped else (),
-        "incomplete": (final["incomplete_details"] or {}).get("reason"),
-    }
-    return seen if turn.stored else {**seen, "node": turn.node}
 
 
 def _told(saw: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
-from mockserver.control.clock import Clock
-from mockserver.control.project import Project
+from mockserver.control.project import Clock, Project
 from mockserver.control.sections import SECTIONS, STRICT
 from mockserver.core.state import Put
 from mockserver.wire.encoding import stored_json

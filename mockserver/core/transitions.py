@@ -15,6 +15,7 @@ A response in the foreground that still runs is not there for any call (R9.21).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from mockserver.wire import errors
@@ -81,6 +82,7 @@ REFUSALS: Mapping[tuple[str, str, str], Refusal] = {
 }
 
 
+@lru_cache(maxsize=256)  # every turn asks, and there are few answers
 def moved(way: str, status: str, by: str, *, id: str = "", to: str | None = None) -> str:
     """Return the status to which something moves a response, the one that `to` says where there are several.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Beyond these a delivery would outlive every client, and `inf` or `nan` would never come due.
 MAX_FIRST_TOKEN_S = 1e6
@@ -12,15 +12,17 @@ MAX_TOKENS_PER_S = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """How fast a turn is delivered: seconds to the first token, tokens per second (0 means as fast as possible)."""
+    """How fast a turn is delivered: seconds to the first token, tokens per second (0 means as fast as possible).
+
+    `instant` says that delivery takes no time at all; every turn looks at it, so it is not worked out again.
+    """
 
     first_token_s: float = 0.0
     tokens_per_s: float = 0.0
+    instant: bool = field(init=False, compare=False, repr=False)
 
-    @property
-    def instant(self) -> bool:
-        """Whether delivery takes no time at all."""
-        return not self.first_token_s and not self.tokens_per_s
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instant", not self.first_token_s and not self.tokens_per_s)
 
 
 def parse_pacing(text: str) -> Pacing:

@@ -23,14 +23,14 @@ Request = Mapping[str, Any]
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 
 # What every model takes, whatever its value: most requests hold nothing else.
-_ANY_MODEL = frozenset(
+ANY_MODEL = frozenset(
     {"model", "input", "instructions", "previous_response_id", "conversation", "store", "stream", "metadata", "user"}
 )
 
 
 def check(request: Request, model: Model) -> None:
     """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50."""
-    if request.keys() <= _ANY_MODEL:
+    if request.keys() <= ANY_MODEL:
         return
     for rule in (_sampling, _logprobs, _effort, _verbosity, _encrypted_content, _cache, _functions, _format, _choice):
         rule(request, model)

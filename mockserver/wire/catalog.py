@@ -7,7 +7,7 @@ tokens.md T2, T8 (families).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -66,6 +66,7 @@ def _by_name() -> dict[str, Model]:
     return {name: model for model in _entries() for name in (model.id, *model.aliases)}
 
 
+@lru_cache(maxsize=1024)
 def resolve(name: str) -> Model | None:
     """Return the model behind a name or alias, None when no such model exists. Spec: W14."""
     return _by_name().get(name)

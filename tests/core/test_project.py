@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from mockserver.control.clock import Clock
-from mockserver.control.project import Project, mint_name, read_project
+from mockserver.control.project import Clock, Project, mint_name, read_project
 from mockserver.core.state import OWN, Put
 from mockserver.store.memory import MemoryStore
-from mockserver.store.view import View
+from mockserver.store.view import view_project
 
 
 def test_a_new_project_has_the_clock_of_the_settings_and_its_own_name() -> None:
-    view = View(MemoryStore(), "p")
+    view = view_project(MemoryStore(), "p")
     assert read_project(view.get(*OWN), "p", None) == Project(Clock(), 0, "p")
     assert read_project(view.get(*OWN), "p", 5.0) == Project(Clock(frozen=5.0), 0, "p")
 

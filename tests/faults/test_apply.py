@@ -10,7 +10,7 @@ from mockserver.faults.apply import Struck, read_faults, replaced, strike
 from mockserver.faults.spec import Called, Fault, parse_faults
 from mockserver.model.prompt import Prompt
 from mockserver.store.memory import MemoryStore
-from mockserver.store.view import View
+from mockserver.store.view import view_project
 from mockserver.wire.catalog import resolve
 
 MODEL = resolve("gpt-4.1")
@@ -25,7 +25,7 @@ class Faulty:
 
     def __init__(self, *faults: dict[str, Any], seed: int = 7) -> None:
         self.store, self.now, self.seed = MemoryStore(), 0.0, seed
-        self.state = View(self.store, "p")
+        self.state = view_project(self.store, "p")
         self.store.apply("p", replaced(self.state, parse_faults(list(faults))))
 
     def edge(self, call: Called = CREATE) -> Struck:
@@ -166,7 +166,7 @@ def test_what_others_write_into_the_store_is_seen() -> None:
     mine.edge()
     other = Faulty()
     other.store = mine.store
-    other.state = View(mine.store, "p")
+    other.state = view_project(mine.store, "p")
     other.edge()
     assert mine.used == [2] and not mine.edge().effects
 

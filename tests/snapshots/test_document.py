@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.clock import Clock
-from mockserver.control.project import Project
+from mockserver.control.project import Clock, Project
 from mockserver.control.snapshot import MARK, VERSION, document_of, restored, upgraded
 from mockserver.core.state import Put
 from mockserver.wire.encoding import json_body

@@ -7,7 +7,7 @@ import pytest
 from mockserver.core.state import Node, Put, Summary, decode_node, read_node
 from mockserver.store.layered import Layered, Nearby
 from mockserver.store.memory import MemoryStore
-from mockserver.store.view import View
+from mockserver.store.view import view_project
 
 
 def node(id: str, parent: str | None = None) -> Node:
@@ -86,7 +86,7 @@ def test_a_stored_response_takes_its_unstored_ancestors_along(near: Nearby) -> N
 def test_a_view_has_both_and_lists_only_what_is_stored(near: Nearby) -> None:
     store = MemoryStore()
     store.apply("p", [Put("node", "r0", node("r0").doc()), Put("response", "r0", b"{}", "", 1)])
-    view = Layered(near, View(store, "p"))
+    view = Layered(near, view_project(store, "p"))
     near.keep(None, "r1", node("r1", "r0"))
     assert read_node(view, "r0")
     assert read_node(view, "r1")

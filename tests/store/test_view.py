@@ -7,7 +7,7 @@ from pathlib import Path
 from mockserver.core.state import Put
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.store.view import View, open_store
+from mockserver.store.view import open_store, view_project
 
 
 def test_a_setting_names_the_store(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_view_shows_one_project() -> None:
     store = MemoryStore()
     for project in ("a", "b"):
         store.apply(project, [Put("line", project, b"1", "", 1), Put("line", project * 2, b"2", "", 2)])
-    view = View(store, "a")
+    view = view_project(store, "a")
     assert (view.get("line", "a"), view.get("line", "b")) == (b"1", None)
     assert [record.id for record in view.scan("line")] == ["a", "aa"]
     assert [record.id for record in view.scan("line", after=1)] == ["aa"]
