@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -34,15 +35,39 @@ class Wire:
         self.paused = False
 
 
+class Clock:
+    """The running loop, with a time that only a test moves and timers that only a test fires."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.create_future = self._loop.create_future
+        self.create_task = self._loop.create_task
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers.append((self.now + delay, callback))
+        return self._loop.call_later(3600, callback)  # for its `cancel`
+
+    def fire(self) -> None:
+        """Go on to the next timer."""
+        self.now, callback = self.timers.pop(0)
+        callback()
+
+
 class Bench:
     """A connection over a `Wire`."""
 
     def __init__(self, method: str = "GET", timeout: float | None = None) -> None:
         self.wire = Wire()
         self.free: list[Connection] = []
-        self.connection = Connection(asyncio.get_running_loop(), self.free.append)
+        self.clock = Clock()
+        self.connection = Connection(self.clock, self.free.append)  # type: ignore[arg-type]
         self.connection.connection_made(self.wire)  # type: ignore[arg-type]
-        self.exchange: Exchange = self.connection.exchange(method, timeout)
+        self.exchange: Exchange = self.connection.begin_exchange(method, timeout)
 
     async def all(self) -> tuple[Head, bytes]:
         """The whole response."""
@@ -155,20 +180,34 @@ def test_reader_that_is_slow_pauses_the_upstream() -> None:
     asyncio.run(scene())
 
 
-def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
-    async def parts():
-        for part in (b"one", b"", b"two", b"never"):
-            yield part
+async def turns() -> None:
+    """Let every task go on that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
+
+async def parts(*data: bytes) -> AsyncIterator[bytes]:
+    """A request's body."""
+    for part in data:
+        yield part
+
+
+async def endless() -> AsyncIterator[bytes]:
+    """A request's body of a client that has fallen silent after its first bytes."""
+    yield b"one"
+    await asyncio.get_running_loop().create_future()
+
+
+def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
     async def scene() -> None:
         bench = Bench("POST")
         bench.connection.pause_writing()
-        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=True)
-        await asyncio.sleep(0.01)
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one", b"", b"two", b"never"), chunked=True)
+        await turns()
         assert bench.wire.sent == b"HEAD\r\n\r\n3\r\none\r\n"
         bench.connection.data_received(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
         bench.connection.resume_writing()
-        await asyncio.sleep(0.01)
+        await turns()
         assert (await bench.all())[0].status == 413
         assert b"never" not in bench.wire.sent and bench.wire.closed and bench.free == []
 
@@ -176,13 +215,13 @@ def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
 
 
 def test_upload_that_fails_fails_the_exchange() -> None:
-    async def parts():
+    async def broken() -> AsyncIterator[bytes]:
         yield b"one"
         raise LookupError("the client left")
 
     async def scene() -> None:
         bench = Bench("POST")
-        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=False)
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", broken(), chunked=False)
         with pytest.raises(LookupError):
             await bench.exchange.head
         assert bench.wire.closed
@@ -190,10 +229,108 @@ def test_upload_that_fails_fails_the_exchange() -> None:
     asyncio.run(scene())
 
 
+def test_upload_that_is_complete_leaves_the_connection_usable() -> None:
+    async def scene() -> None:
+        bench = Bench("POST")
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one", b"", b"two"), chunked=True)
+        await turns()
+        assert bench.wire.sent == b"HEAD\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert bench.free == [bench.connection]
+
+    asyncio.run(scene())
+
+
+def test_upload_stops_when_the_connection_is_lost() -> None:
+    async def scene() -> None:
+        bench = Bench("POST")
+        bench.connection.pause_writing()
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one", b"never"), chunked=False)
+        await turns()
+        bench.connection.connection_lost(ConnectionResetError("reset"))
+        with pytest.raises(httpx.ReadError, match="reset"):
+            await bench.exchange.head
+        await turns()
+        assert bench.wire.sent == b"HEAD\r\n\r\none"
+
+    asyncio.run(scene())
+
+
 def test_silence() -> None:
     async def scene() -> None:
-        bench = Bench(timeout=0.05)
+        bench = Bench(timeout=5.0)
+        bench.clock.fire()
+        with pytest.raises(httpx.ReadTimeout, match="no byte for 5 s"):
+            await bench.exchange.head
+        assert bench.clock.now == 5.0 and bench.wire.closed
+
+    asyncio.run(scene())
+
+
+def test_silence_begins_with_the_last_byte() -> None:
+    async def scene() -> None:
+        bench = Bench(timeout=5.0)
+        bench.clock.now = 3.0
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        bench.clock.fire()
+        assert not bench.wire.closed
+        bench.clock.fire()
+        assert bench.clock.now == 8.0 and bench.wire.closed
+        assert await bench.exchange.read() == b"abc"
         with pytest.raises(httpx.ReadTimeout):
+            await bench.exchange.read()
+
+    asyncio.run(scene())
+
+
+def test_upstream_that_takes_no_bytes_is_silent() -> None:
+    async def scene() -> None:
+        bench = Bench("POST", timeout=5.0)
+        bench.connection.pause_writing()
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one"), chunked=False)
+        await turns()
+        bench.clock.fire()
+        with pytest.raises(httpx.WriteTimeout):
+            await bench.exchange.head
+
+    asyncio.run(scene())
+
+
+def test_silence_of_the_client_is_not_the_upstreams() -> None:
+    async def scene() -> None:
+        uploading = Bench("POST", timeout=5.0)
+        uploading.exchange.send_stream(b"HEAD\r\n\r\n", endless(), chunked=True)
+        await turns()
+        not_reading = Bench(timeout=5.0)
+        not_reading.connection.data_received(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(HIGH_WATER + 1))
+        for bench in (uploading, not_reading):
+            for _ in range(3):
+                bench.clock.fire()
+            assert bench.clock.now == 15.0 and not bench.wire.closed
+            bench.exchange.give_up()
+            assert bench.wire.closed
+        await turns()
+
+    asyncio.run(scene())
+
+
+def test_given_up_before_the_response_is_complete() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.exchange.give_up()
+        bench.connection.resume_reading()
+        with pytest.raises(httpx.ReadError):
+            await bench.exchange.head
+        assert bench.wire.closed and bench.free == []
+
+    asyncio.run(scene())
+
+
+def test_status_101_is_no_answer() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        with pytest.raises(httpx.RemoteProtocolError, match="invalid response"):
             await bench.exchange.head
         assert bench.wire.closed
 
