@@ -6,7 +6,7 @@
 # The order matters:
 # 1. The guard comes first and for everything: a foreign web page must not spend the user's key, nor read the control
 #    API, nor learn from an error which modes exist.
-# 2. `rules.decide` sees the head only (see rules.py).
+# 2. `decide` sees the head only, so no body is held while it is asked.
 # 3. The caller's key is checked only before the relay: --upstream-api-key is money, and others may reach this
 #    process. The mock has its own check of --api-key, with the API's error.
 #

@@ -93,7 +93,6 @@ class Connection(asyncio.Protocol):
         return self._writing_paused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's class is not a subclass of asyncio's
 
     def data_received(self, data: bytes) -> None:
@@ -292,7 +291,6 @@ class Exchange:
         self._excess = self._excess or self._complete
 
     def on_status(self, reason: bytes) -> None:
-        """Part of the reason phrase."""
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -316,7 +314,6 @@ class Exchange:
             self._complete = True
 
     def on_body(self, data: bytes) -> None:
-        """Part of the body."""
         if self._complete:
             self._excess = True
             return

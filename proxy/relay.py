@@ -1,4 +1,4 @@
-"""Forwarding, byte for byte: nothing is decoded, buffered, followed or retried, and a torn answer stays torn."""
+"""Forwarding, byte for byte: nothing is decoded, buffered or followed, and a torn answer stays torn."""
 
 # Wait for the first bytes of the request's body; send the request upstream, the rest of its body as it comes; send the
 # head of the answer as soon as it is there and each chunk as it comes. Nobody holds a whole body, both directions run
@@ -13,6 +13,7 @@
 #   notices; after that a task waits (`Client._watch`) and cancels the relay's own task.
 # * `served` is set before the last bytes are sent: the server calls a complete answer a disconnect too, and the watcher
 #   must not cancel a relay that is done.
+# * Nothing is repeated here, the client does that; upstream.py says when it sends a request twice.
 # * Only a cancellation that the watcher caused ends here; one from elsewhere (the server stops) is passed on.
 
 from __future__ import annotations
@@ -103,7 +104,6 @@ class StreamedBody(httpx.AsyncByteStream):
         self._message = message
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield its bytes."""
         return self._client.remaining_body(self._message)
 
 

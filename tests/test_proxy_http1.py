@@ -198,6 +198,17 @@ async def endless() -> AsyncIterator[bytes]:
     await asyncio.get_running_loop().create_future()
 
 
+def test_response_that_is_complete_leaves_its_connection_reading() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        size = HIGH_WATER + 1
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        assert bench.free == [bench.connection] and not bench.wire.paused
+        assert len((await bench.all())[1]) == size
+
+    asyncio.run(scene())
+
+
 def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
     async def scene() -> None:
         bench = Bench("POST")

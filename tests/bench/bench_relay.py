@@ -367,7 +367,7 @@ def test_relay_costs_little() -> None:
     parsers()
 
 
-# what aiohttp does with a request that is not its own; httpx and h11 are in tests/test_proxy_own_client.py
+# what aiohttp does with a request that is not its own; httpx and h11 are in tests/proxy/test_own_client.py
 
 
 async def over_aiohttp(url: str, method: str, headers: Headers, body: AsyncIterator[bytes]) -> tuple[int, Headers]:
