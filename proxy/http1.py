@@ -14,10 +14,10 @@
 # * Silence is the upstream's fault only if it is the upstream's turn: not while the client does not read on, nor while
 #   it has not sent its body yet (`_check_silence`). One timer for each exchange, not one for each read.
 #
-# Why not h11, which is installed too? It takes 14 times the CPU to parse a response (tests/bench/bench_relay.py: 40 µs,
-# a quarter of what a whole forwarded request costs), and writes Host first whatever the order. It would take the place
-# of the parser, not of the rest. Errors are httpx's own exceptions, because `upstream.Upstream` is an httpx transport;
-# why it is not one of httpx's is told there.
+# Why not h11, which is installed too? It takes 10 to 14 times the CPU to parse a response (tests/bench/bench_relay.py:
+# 40 µs, a quarter of what a whole forwarded request costs), and writes Host first whatever the order. It would take the
+# place of the parser, not of the rest. Errors are httpx's own exceptions, because `upstream.Upstream` is an httpx
+# transport; why it is not one of httpx's is told there.
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@
 #   an answer before the request's end           no: it reads after the last   yes
 #                                                byte of the body is sent
 #   a response's head of 200 kB                  no: error above 100 kB        no: error above 8190 B a line (an option)
-#   CPU of a forwarded JSON request              4.5 to 5.1 (httpx)            1.6
-#   CPU of a forwarded answer of 50 events       3.1 (httpx)                   1.2 to 1.3
+#   CPU of a forwarded JSON request              4.3 to 5.1 (httpx)            1.6 to 1.7
+#   CPU of a forwarded answer of 50 events       2.8 to 3.2 (httpx)            1.2 to 1.4
 #
-# The CPU is the proxy's, as a ratio to a bare ASGI relay on aiohttp; ours is 0.9 to 1.1 for JSON, 0.8 to 0.9 for
-# events. No option of httpx gives the order of headers or the early answer: h11 writes the head, and httpcore sends the
-# whole body before it reads a byte. What is no reason: the exact target (httpx takes one in `extensions`, aiohttp in
-# `URL(encoded=True)`), the case of names, torn answers (all raise), and repeating (httpx never repeats a request,
-# aiohttp repeats what we repeat).
+# The CPU is the proxy's, as a ratio to a bare ASGI relay on aiohttp; ours is 0.9 to 1.2 for both, the more the busier
+# the machine. No option of httpx gives the order of headers or the early answer: h11 writes the head, and httpcore
+# sends the whole body before it reads a byte. What is no reason: the exact target (httpx takes one in `extensions`,
+# aiohttp in `URL(encoded=True)`), the case of names, torn answers (all raise), and repeating (httpx never repeats a
+# request, aiohttp repeats what we repeat).
 #
 # What must stay true: a request is sent a second time only if it may be done twice (RFC 9110 §9.2.2), its body is
 # still here, it went over a kept connection, and not one byte came back: so a POST, which costs money, never is.
