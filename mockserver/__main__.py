@@ -1,41 +1,61 @@
-"""`python -m mockserver`: the mock alone."""
+"""`python -m mockserver`: the mock alone. What serves is imported when something is served."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from starlette.types import ASGIApp
+from mockserver.settings import Settings, load, settings_of_program
+from mockserver.transport.command_line import (
+    CONTEXT,
+    EPILOG,
+    ServeCommand,
+    given_options,
+    run,
+    settings_options,
+    start_server,
+    version_option,
+)
 
-from mockserver.settings import Settings, load
-from mockserver.transport.app import create_app
-from mockserver.transport.guard import Guard
-from mockserver.transport.serve import Program
-from mockserver.transport.stamp import Stamp
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 
-def guarded(settings: Settings) -> ASGIApp:
+def make_app(settings: Settings) -> ASGIApp:
     """Return the mock's ASGI app as it is served: guarded and dated."""
+    from mockserver.transport.app import create_app
+    from mockserver.transport.guard import Guard
+    from mockserver.transport.stamp import Stamp
+
     return Stamp(Guard(create_app(settings), settings))
 
 
-def worker_app() -> ASGIApp:
-    """Return the app of a worker process, from the environment."""
-    return guarded(load({}, PROGRAM.environment()))
+def serve(**options: Any) -> int:
+    """Serve with the options of the command line and the environment until a signal; returns the exit status.
+
+    Variables of the proxy mean nothing here and may be set for the other program: they are left out, not refused.
+    """
+    foreign = {row.variable for row in settings_of_program(proxy=True)}
+    foreign -= {row.variable for row in settings_of_program(proxy=False)}
+    environment = {name: value for name, value in os.environ.items() if name not in foreign}
+    return start_server(load(given_options(options), environment), make_app)
 
 
-PROGRAM = Program(
-    name="python -m mockserver",
-    description="The mock of /v1/responses and /v1/conversations alone, on a local port.",
-    factory=guarded,
-    factory_name="mockserver.__main__:worker_app",
-    proxy=False,
+program = ServeCommand(
+    "mockserver",
+    callback=serve,
+    params=[*settings_options(proxy=False), version_option()],
+    help="The mock of /v1/responses and /v1/conversations alone, on a local port.",
+    epilog=EPILOG,
+    context_settings=CONTEXT,
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the mock until a signal; returns the exit status."""
-    return PROGRAM.run(argv)
+    """Run the command line; returns the exit status."""
+    return run(program, argv, "python -m mockserver")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from mockserver.control.faults import Called
 from mockserver.control.journal import Call
 from mockserver.core import steering
 from mockserver.core.admission import known_model
@@ -23,6 +22,7 @@ from mockserver.core.steering import Steer
 from mockserver.delivery.player import DELIVERED, KeepAlive, Player
 from mockserver.delivery.schedule import FOREVER, Emit, Malformed, Step, duration, events_in
 from mockserver.engine import Engine
+from mockserver.faults.spec import Called
 from mockserver.logbook import ExchangeRecorder
 from mockserver.pipeline import Delivery
 from mockserver.store.layered import Nearby

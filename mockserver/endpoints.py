@@ -214,8 +214,9 @@ class Table:
     """
 
     def __init__(self, rows: Iterable[Any]) -> None:
+        self.rows = tuple(rows)
         by_path: dict[str, dict[str, Any]] = {}
-        for row in rows:
+        for row in self.rows:
             by_path.setdefault(row.path, {})[row.method] = row
         self._literal = {path: methods for path, methods in by_path.items() if "{" not in path}
         self._patterns = [(_pattern(path), methods) for path, methods in by_path.items() if "{" in path]

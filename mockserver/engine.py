@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control.faults import Called
 from mockserver.control.journal import Call
 from mockserver.core import background, lifecycle, steering
 from mockserver.core.admission import known_model
@@ -29,6 +28,7 @@ from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.delivery.schedule import Emit, Step, events_in
 from mockserver.endpoints import NO_PARTS, Parts, Table, endpoints, judge
+from mockserver.faults.spec import Called
 from mockserver.hazards import Hazards
 from mockserver.levers import Levers
 from mockserver.logbook import ExchangeRecorder, Logbook

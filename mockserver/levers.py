@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 from mockserver import __version__
-from mockserver.control import faults, script, snapshot, verdict
+from mockserver.control import script, snapshot, verdict
 from mockserver.control.clock import Clock
 from mockserver.control.project import mint_name
 from mockserver.core import inspection
 from mockserver.core.state import Change, Delete, Put
+from mockserver.faults import apply as faults
 from mockserver.hazards import Hazards
 from mockserver.logbook import Logbook
 from mockserver.model.scenario import parse_lines, parse_scenario

@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.control.buckets import Buckets
-from mockserver.control.faults import Struck
 from mockserver.control.history import History, call_of
 from mockserver.control.journal import KIND, Call, Exchange, closed, document_of, shown
 from mockserver.core import inspection
@@ -27,6 +25,8 @@ from mockserver.core.lifecycle import read_running
 from mockserver.core.state import Change, Delete, Node, Put, Record, decode_node, read_node
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
+from mockserver.faults.apply import Struck
+from mockserver.faults.rate_limits import Buckets
 from mockserver.transactions import Transactions
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.resources import page

@@ -82,8 +82,9 @@ class Pipeline:
         templated = template is not None and self._scenarios.templated(at, template["id"])
         admission = admit(state, request, rules, at.mint, now, templated=templated)
         changes: list[Change] = []
-        if not at.idle and state.scan("fault", limit=1):
-            struck = self._faults.strike_turn(at, recorder.call, _prompt(at, state, admission))
+        prompt = _prompt(at, state, admission)
+        struck = None if at.idle else self._faults.strike_turn(at, recorder.call, prompt)
+        if struck is not None:
             recorder.add_faults(struck)
             changes += struck.changes
             if struck.error is not None:
@@ -93,7 +94,7 @@ class Pipeline:
         elif request.get("generate") is False or _prewarms(request):
             reply = WARM
         else:
-            reply, used = self._reply(at, state, admission)
+            reply, used = self._reply(at, admission, prompt)
             changes += used
         if reply.error is not None:
             return reply.error, changes
@@ -106,10 +107,9 @@ class Pipeline:
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
 
-    def _reply(self, at: Operation, state: State, admission: Admission) -> tuple[Reply, list[Change]]:
+    def _reply(self, at: Operation, admission: Admission, prompt: Prompt) -> tuple[Reply, list[Change]]:
         """Return what the model says, what compacting the context adds to it, and what it used up. Spec: R5.3, R5.9."""
-        prompt, compacts = _prompt(at, state, admission), admission.compacts
-        scenarios = self._scenarios
+        compacts, scenarios = admission.compacts, self._scenarios
         reply: Reply | None = None
         used: list[Change] = []
         if not (at.idle and scenarios.silent) or at.scenario:
@@ -201,8 +201,8 @@ def _lay_out(
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if seconds:
-            turn, steps = complete_at(int(now + seconds), turn, steps)
-            final = turn.final
+            final, steps = complete_at(int(now + seconds), final, steps)
+            turn = turn._replace(final=final)
     scripted = bool(reply.fields or reply.usage)
     body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
     if streamed:

@@ -1,6 +1,13 @@
 """Scenarios: the server's own, read from files at the start, a project's in its place, and which line answers a prompt.
 
-Queued lines answer first, then the first line of the scenario whose `when` holds and which is not used up.
+How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose `when`
+holds and which is not used up; then the model. A queued line whose `when` does not hold waits while the next is asked.
+
+What must stay true:
+* Which line answers depends on the records and the prompt alone; use counts are records, so workers share them.
+* A line is counted by the changes of the turn that it answers: a turn that fails later has used no line.
+* With `--strict` an unmatched request is loud. It says which lines came nearest and what did not hold, because a test
+  author's next question is why the line did not answer.
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ from typing import Any
 from mockserver.control import script
 from mockserver.core.state import Change, State
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.model.scenario import Line, Scenario, known_line, known_scenario
+from mockserver.model.scenario import Line, Scenario, known_entry, known_line, known_scenario
 from mockserver.model.scenario_file import Document, read
 from mockserver.model.scenario_nearest import Candidate, explain
 from mockserver.settings import SettingError, Settings
@@ -75,6 +82,7 @@ class Scenarios:
             if queued is not None:
                 return "queue", queued, changes
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+            # whether it is used up needs a look into the store, so it is asked last
             if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
                 return self._place(number, at), line, [script.count_use(at.state, number)]
         return None
@@ -89,8 +97,8 @@ class Scenarios:
         return f"lines[{number}]" if at.scenario else self._places[number]
 
 
-def _accepted(prompt: Prompt, compacts: str, doc: Any) -> Line | None:
-    line = known_line(stored_json(doc))
+def _accepted(prompt: Prompt, compacts: str, doc: bytes) -> Line | None:
+    line = known_entry(doc)
     return line if _answers(line, prompt, compacts) else None
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
-from mockserver.control import faults, snapshot
+from mockserver.control import snapshot
 from mockserver.control.clock import Clock
 from mockserver.control.snapshot import Document, Restored
+from mockserver.faults.spec import parse_fault
 from mockserver.model.scenario import parse_lines
 from mockserver.settings import SettingError, Settings
 from mockserver.wire.errors import MockError
@@ -41,7 +42,7 @@ def judged(document: Any, seed: int) -> Restored:
         elif put.kind == "scenario":
             parse_lines(orjson.loads(put.doc)["lines"], f"scenario.{put.id}.lines")
         elif put.kind == "fault":
-            faults.parse_fault(orjson.loads(put.doc)["fault"], f"faults.{put.id}.fault")
+            parse_fault(orjson.loads(put.doc)["fault"], f"faults.{put.id}.fault")
     return found
 
 

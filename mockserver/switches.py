@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Literal
 
 # in which a response has ended: before, there is nothing to go on from and nothing to write
@@ -244,22 +243,44 @@ class Switches:
 SWITCHES: Mapping[str, Row] = {one.name: Row(name=one.name, **one.metadata) for one in fields(Switches)}
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a misspelt one, or None where none is near."""
+    from difflib import get_close_matches  # 5 ms that only a mistake has to pay
+
+    return next(iter(get_close_matches(name, known, n=1)), None)
+
+
 def parse_assignment(text: str) -> tuple[str, str]:
     """Return the (name, text of the value) that `NAME=VALUE` sets; raises SwitchError."""
     name, equals, value = text.partition("=")
-    name, value = name.strip(), value.strip()
-    row = SWITCHES.get(name)
-    if row is None:
-        close = get_close_matches(name, SWITCHES, n=1)
-        hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(SWITCHES)}"
-        raise SwitchError(f"there is no switch {name!r}{hint}")
+    name = name.strip()
+    row = _row(name)
     if not equals:
         raise SwitchError(f"{name} needs a value, such as {name}={row.default}")
+    return parse_value(name, value)
+
+
+def parse_value(name: str, value: Any) -> tuple[str, str]:
+    """Return the (name, text of the value) for a name and a text, a number or several texts; raises SwitchError.
+
+    A value is kept as text, since the server's description of itself shows it so.
+    """
+    row = _row(name)
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).strip()
     try:
-        row.parse(value)
+        row.parse(text)
     except ValueError as error:
-        raise SwitchError(f"{name} {error}, not {value!r}") from None
-    return name, value
+        raise SwitchError(f"{name} {error}, not {text if isinstance(value, str) else value!r}") from None
+    return name, text
+
+
+def _row(name: str) -> Row:
+    row = SWITCHES.get(name)
+    if row is None:
+        close = nearest(name, SWITCHES)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(SWITCHES)}"
+        raise SwitchError(f"there is no switch {name!r}; {hint}")
+    return row
 
 
 def values_of(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mockserver.control.clock import Clock
-from mockserver.control.faults import Struck
 from mockserver.control.journal import Call
 from mockserver.control.project import Project, read_project
 from mockserver.control.snapshot import Restored
@@ -21,6 +20,7 @@ from mockserver.core.rules import Rules
 from mockserver.core.state import OWN, Change, State
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
+from mockserver.faults.apply import Struck
 from mockserver.model import tokens
 from mockserver.settings import Settings
 from mockserver.store.started import Started

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING
 
-import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.settings import Settings
@@ -27,11 +27,13 @@ from mockserver.transport.guard import Guard, Refusal
 from mockserver.transport.stamp import Stamp
 from mockserver.wire.errors import MockError
 from proxy.headers import first
-from proxy.relay import Relay
-from proxy.relay_websocket import WebSocketRelay
 from proxy.rules import MODE_HEADER, Decision, decide, refuse_unbuilt
-from proxy.target import Target
-from proxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    import httpx
+
+    from proxy.relay import Relay
+    from proxy.relay_websocket import WebSocketRelay
 
 MODE = MODE_HEADER.lower().encode()
 SOURCE = (b"x-understudy-source", b"mock")
@@ -46,8 +48,10 @@ class ProxyApp:
     def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         refuse_unbuilt(settings)
         self._settings = settings
-        self._transport = transport or Upstream()
-        self._relays = _relays(settings, self._transport) if settings.upstream else {}
+        self._transport = transport
+        self._relays: Mapping[str, Relay | WebSocketRelay] = {}
+        if settings.upstream:
+            self._transport, self._relays = _connect(settings, transport)
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._mock = Stamp(mock, [SOURCE])
         self._guarded = Guard(self._route, settings, _refusal)
@@ -63,7 +67,8 @@ class ProxyApp:
         try:
             await self._mock(scope, receive, send)
         finally:
-            await self._transport.aclose()
+            if self._transport is not None:
+                await self._transport.aclose()
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)
@@ -93,9 +98,20 @@ class ProxyApp:
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
 
 
-def _relays(settings: Settings, transport: httpx.AsyncBaseTransport) -> Mapping[str, Relay | WebSocketRelay]:
-    target = Target(settings)
-    return {"http": Relay(settings, target, transport), "websocket": WebSocketRelay(settings, target)}
+def _connect(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None
+) -> tuple[httpx.AsyncBaseTransport, Mapping[str, Relay | WebSocketRelay]]:
+    """Return the way to the upstream and the relays over it.
+
+    They are imported now: httpx and the client of websockets are a sixth of the start of a server without upstream.
+    """
+    from proxy.relay import Relay
+    from proxy.relay_websocket import WebSocketRelay
+    from proxy.target import Target
+    from proxy.upstream import Upstream
+
+    transport, target = transport or Upstream(), Target(settings)
+    return transport, {"http": Relay(settings, target, transport), "websocket": WebSocketRelay(settings, target)}
 
 
 def _refusal(error: MockError) -> ASGIApp:

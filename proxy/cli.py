@@ -1,76 +1,136 @@
-"""The command `understudy`."""
+"""The command `understudy`: which commands there are. What serves is imported when something is served."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from mockserver.settings import Settings, load
-from mockserver.transport.app import create_app
-from mockserver.transport.serve import USAGE_ERROR, Program
-from proxy import scenario, snapshot
-from proxy.app import ProxyApp
-from proxy.rules import refuse_unbuilt
+import click
+
+from mockserver.settings import SETTINGS, Settings, load
+from mockserver.transport.command_line import (
+    CONTEXT,
+    EPILOG,
+    LazyCommand,
+    LazyCommands,
+    ServeCommand,
+    given_options,
+    run,
+    settings_options,
+    start_server,
+    unknown_command,
+    version_option,
+)
+
+if TYPE_CHECKING:
+    from proxy.app import ProxyApp
 
 COMMANDS = {
-    "serve": "one process: the proxy, the mock, the control API and the viewer (the default)",
-    "verify": "replays recorded exchanges through the mock and prints where it would have answered differently",
-    "conform": "runs the state rules against any server that speaks the two APIs",
-    "scenario": "validates scenario files, prints the JSON Schema of the format",
-    "snapshot": "says what two snapshots differ in",
-    "cassette": "lists recorded exchanges; finds secrets and truncated exchanges",
+    "serve": LazyCommand(
+        "proxy.cli:serve_command", "One process: the proxy, the mock, the control API and the viewer (the default)."
+    ),
+    "verify": LazyCommand(
+        None, "Replay recorded exchanges through the mock, print where it answers differently [not built yet]."
+    ),
+    "explain": LazyCommand("proxy.cli:explain_command", "Print rules of the API's behaviour, such as R1.24."),
+    "conform": LazyCommand(
+        "mockserver.testing.conform:command", "Run the state rules against any server that speaks the two APIs."
+    ),
+    "scenario": LazyCommand("proxy.scenario:command", "Check scenario files, print the JSON Schema of the format."),
+    "cassette": LazyCommand(None, "List recorded exchanges; find secrets and truncated exchanges [not built yet]."),
+    "snapshot": LazyCommand("proxy.snapshot:command", "Print what two snapshots differ in."),
+    "help": LazyCommand("proxy.cli:help_command", "Print this help, or that of a command."),
 }
-BUILT = frozenset(("serve", "scenario", "snapshot", "conform"))
 
 
-def proxy_app(settings: Settings) -> ProxyApp:
-    """Return the proxy with the mock in it."""
+def make_app(settings: Settings) -> ProxyApp:
+    """Return the proxy with the mock in it; raises SettingError for a mode that is not built yet."""
+    from mockserver.transport.app import create_app
+    from proxy.app import ProxyApp
+    from proxy.rules import refuse_unbuilt
+
     refuse_unbuilt(settings)
     return ProxyApp(create_app(settings), settings)
 
 
-def worker_app() -> ProxyApp:
-    """Return the app of a worker process, from the environment."""
-    return proxy_app(load({}, os.environ))
+def serve(options: dict[str, Any]) -> int:
+    """Serve with the options of the command line and the environment until a signal; returns the exit status."""
+    return start_server(load(options, os.environ), make_app)
 
 
-def program() -> Program:
-    """Return what `understudy serve` runs."""
-    commands = "; ".join(
-        f"{name}: {does}{'' if name in BUILT else ' [not built yet]'}" for name, does in COMMANDS.items()
-    )
-    return Program(
-        name="understudy",
-        description="A local OpenAI-compatible proxy with a deterministic, stateful mock.",
-        factory=proxy_app,
-        factory_name="proxy.cli:worker_app",
-        proxy=True,
-        epilog=f"commands: {commands}",
-    )
+@click.pass_context
+def _serve_here(context: click.Context, **options: Any) -> int:
+    before = context.parent.params if context.parent else {}
+    return serve(given_options(before, options))
 
 
-def conform(words: Sequence[str]) -> int:
-    """Run `understudy conform`; what it needs is loaded only now, for serving needs none of it."""
-    from mockserver.testing import conform as command
+@click.pass_context
+def _serve_by_default(context: click.Context, **options: Any) -> int | None:
+    """Serve where no command is named; options before `serve` are its own, before another command a mistake."""
+    command = context.invoked_subcommand
+    if command is None:
+        return serve(given_options(options))
+    if command != "serve" and (given := given_options(options)):
+        names = ", ".join(row.option for row in SETTINGS if row.name in given)
+        raise click.UsageError(f"{names}: an option of serve, not of {command}")
+    return None
 
-    return command.main(words)
+
+def _explain(rules: Sequence[str]) -> int:
+    status: int = import_module("mockserver.testing.explain").main(list(rules))
+    return status
+
+
+@click.pass_context
+def _help(context: click.Context, words: Sequence[str]) -> None:
+    """Print the help of the command that the words name, of the program where there are none."""
+    here = context.find_root()
+    for word in words:
+        group = here.command
+        known = group.list_commands(here) if isinstance(group, click.Group) else []
+        command = group.get_command(here, word) if isinstance(group, click.Group) else None
+        if command is None:
+            context.fail(unknown_command(word, known))
+        here = click.Context(command, parent=here, info_name=word)
+    click.echo(here.get_help())
+
+
+serve_command = ServeCommand(
+    "serve",
+    callback=_serve_here,
+    params=settings_options(proxy=True),
+    help=COMMANDS["serve"].does,
+    epilog=EPILOG,
+)
+explain_command = click.Command(
+    "explain",
+    callback=_explain,
+    params=[click.Argument(["rules"], nargs=-1, required=True, metavar="RULE...")],
+    help=COMMANDS["explain"].does,
+)
+help_command = click.Command(
+    "help",
+    callback=_help,
+    params=[click.Argument(["words"], nargs=-1, metavar="[COMMAND]")],
+    help=COMMANDS["help"].does,
+)
+program = LazyCommands(
+    COMMANDS,
+    callback=_serve_by_default,
+    invoke_without_command=True,
+    params=[*settings_options(proxy=True), version_option()],
+    help="A local OpenAI-compatible proxy with a deterministic, stateful mock.",
+    epilog=EPILOG,
+    context_settings=CONTEXT,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    command = words[0] if words and words[0] in COMMANDS else None
-    if command is not None and command not in BUILT:
-        print(f"understudy: {command} is not built yet", file=sys.stderr)
-        return USAGE_ERROR
-    if command == "scenario":
-        return scenario.main(words[1:])
-    if command == "snapshot":
-        return snapshot.main(words[1:])
-    if command == "conform":
-        return conform(words[1:])
-    return program().run(words[1:] if command else words)
+    return run(program, argv, "understudy")
 
 
 if __name__ == "__main__":

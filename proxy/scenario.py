@@ -1,54 +1,68 @@
-"""`understudy scenario`: judges scenario files, prints the JSON Schema of their format."""
+"""`understudy scenario`: checks scenario files, prints the JSON Schema of their format."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 
-from mockserver.model.scenario_schema import document
-from mockserver.scenarios import opened
-from mockserver.settings import SettingError
-from mockserver.transport.serve import USAGE_ERROR, Parser
+import click
+
+from mockserver.transport.command_line import USAGE_ERROR, Subcommands, complain, run
+
+NAME = "understudy scenario"
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; returns the exit status: 0, 1 when a file has mistakes, 2 when one can't be read."""
-    parser = Parser(prog="understudy scenario", description="Judges scenario files.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check|schema")
-    check = commands.add_parser("check", help="prints file:line: path: what is wrong; exit 1 when something is")
-    check.add_argument("files", nargs="+", metavar="FILE")
-    commands.add_parser("schema", help="prints the format's JSON Schema, for editors")
-    try:
-        options = parser.parse_args(words)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    if options.command == "schema":
-        print(json.dumps(document(), indent=2))
-        return 0
-    return _check(options.files)
+def check(files: Sequence[str]) -> int:
+    """Print what is wrong in which line; returns 0, 1 when a file has mistakes, 2 when one can't be read."""
+    from mockserver.scenarios import opened
+    from mockserver.settings import SettingError
 
-
-def _check(files: Sequence[str]) -> int:
     lines, wrong, unread = 0, 0, 0
     for file in files:
         try:
-            found = opened(file)
+            document = opened(file)
         except SettingError as error:
             unread += 1
-            print(f"understudy scenario: error: {error}", file=sys.stderr)
+            complain(NAME, str(error))
             continue
-        for mistake in found.mistakes:
+        for mistake in document.mistakes:
             print(f"{file}:{mistake}")
-        wrong += len(found.mistakes)
-        lines += 0 if found.mistakes else len(found.value["lines"])
+        wrong += len(document.mistakes)
+        lines += 0 if document.mistakes else len(document.value["lines"])
     if unread:
         return USAGE_ERROR
     if wrong:
         return 1
-    print(f"{_counted(len(files), 'file')}, {_counted(lines, 'line')}: no mistakes")
+    print(f"{_count(len(files), 'file')}, {_count(lines, 'line')}: no mistakes")
     return 0
 
 
-def _counted(number: int, noun: str) -> str:
+def print_schema() -> None:
+    """Print the JSON Schema of the format."""
+    from mockserver.model.scenario_schema import document
+
+    print(json.dumps(document(), indent=2))
+
+
+def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+command = Subcommands(
+    "scenario",
+    help="Check scenario files, print the JSON Schema of their format.",
+    commands=[
+        click.Command(
+            "check",
+            callback=check,
+            params=[click.Argument(["files"], nargs=-1, required=True, metavar="FILE...")],
+            help="Print file:line: path: what is wrong. Exit status 1 when something is, 2 when a file can't be read.",
+        ),
+        click.Command("schema", callback=print_schema, help="Print the JSON Schema of the format, for editors."),
+    ],
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    return run(command, words, NAME)

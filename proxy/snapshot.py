@@ -1,29 +1,44 @@
-"""`understudy snapshot`: says what two snapshots differ in."""
+"""`understudy snapshot`: prints what two snapshots differ in."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from mockserver.control.snapshot_diff import differences, told
-from mockserver.snapshot_file import Unreadable, read
-from mockserver.transport.serve import USAGE_ERROR, Parser
+import click
+
+from mockserver.transport.command_line import USAGE_ERROR, Subcommands, complain, run
+
+NAME = "understudy snapshot"
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; returns the exit status: 0 for equal ones, 1 for different ones, 2 when one can't be read."""
-    parser = Parser(prog="understudy snapshot", description="Compares snapshots.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="diff")
-    diff = commands.add_parser("diff", help="prints what was added, removed and changed; exit 1 when something was")
-    diff.add_argument("before", metavar="BEFORE")
-    diff.add_argument("after", metavar="AFTER")
+def diff(before: str, after: str) -> int:
+    """Print what was added, removed and changed; returns 0 when nothing was, 1 when something was, 2 if unreadable."""
+    from mockserver.control.snapshot_diff import differences, told
+    from mockserver.snapshot_file import Unreadable, read
+
     try:
-        options = parser.parse_args(words)
-        found = differences(read(options.before), read(options.after))
-    except SystemExit as stop:
-        return int(stop.code or 0)
+        found = differences(read(before), read(after))
     except Unreadable as error:
-        print(f"understudy snapshot: error: {error}", file=sys.stderr)
+        complain(NAME, str(error))
         return USAGE_ERROR
     print(told(found))
     return 1 if found else 0
+
+
+command = Subcommands(
+    "snapshot",
+    help="Compare snapshots.",
+    commands=[
+        click.Command(
+            "diff",
+            callback=diff,
+            params=[click.Argument(["before"]), click.Argument(["after"])],
+            help="Print what was added, removed and changed. Exit status 1 when something was, 2 for what is none.",
+        )
+    ],
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    return run(command, words, NAME)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from tests.mutations import MUTATIONS, Mutation
+from tests.support.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARE = 0.95

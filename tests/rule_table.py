@@ -21,6 +21,7 @@ from mockserver.testing.rules import fixed_rules
 from mockserver.testing.verdicts import FAILED, judge
 
 TESTS = Path(__file__).resolve().parent
+KIT = ("conformance", "testing")  # rooms whose tests speak of rules without testing them
 SHOWN = 4  # tests named per rule
 UNCHECKED = "–"
 _RULE = r"(?<![A-Za-z0-9])(?:R\d+\.\d+b?|X\d+|WE\d+)(?![0-9])"
@@ -63,8 +64,8 @@ def named(name: str) -> list[str]:
 def citations(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the rules that a file's tests cite, each with the test; the file's own docstring last, as the file."""
     tree = ast.parse(path.read_text())
-    file = path.stem.removeprefix("test_")
-    rows = not file.startswith("testing_")  # the kit's own tests speak of rules without testing them
+    file = f"{path.parent.name}/{path.stem.removeprefix('test_')}"
+    rows = path.parent.name not in KIT
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.lower().startswith("test"):
             test = f"{file}: {node.name.removeprefix('test_')}"
@@ -98,10 +99,10 @@ def cited() -> dict[str, list[str]]:
     for rule in fixed_rules():
         module = rule.check.__module__.rpartition(".")[2]
         for id in rule.ids:
-            found[id].append(f"testing_{module}: rule[{rule.id}]")
+            found[id].append(f"{module}: rule[{rule.id}]")
     whole: dict[str, list[str]] = {}
     for path in sorted(TESTS.glob("**/test_*.py")):
-        if path.stem.startswith("test_testing_rules") or path.stem == "test_rule_table":
+        if path.stem in ("test_checks", "test_registry", "test_rule_table"):
             continue
         for id, test in citations(path):
             into = found if ":" in test else whole

@@ -28,15 +28,17 @@ def enqueue(state: State, lines: list[Any]) -> list[Change]:
     ]
 
 
-def take(state: State, accept: Callable[[Any], T | None]) -> tuple[T | None, list[Change]]:
+def take(state: State, accept: Callable[[bytes], T | None]) -> tuple[T | None, list[Change]]:
     """Return what the first line that is accepted becomes, and the changes that use it up.
 
-    `accept` gets a line's JSON and returns None to pass it over. A line with `times: n` stays for n uses.
+    `accept` gets an entry's document (`{"line", "used"}`) and returns None to pass it over. A line with `times: n`
+    stays for n uses.
     """
     for record in state.scan("line"):
-        entry = orjson.loads(record.doc)
-        accepted = accept(entry["line"])
+        # not decoded before it is accepted: a queue may be long, and every turn walks over the lines that still wait
+        accepted = accept(record.doc)
         if accepted is not None:
+            entry = orjson.loads(record.doc)
             used = entry["used"] + 1
             if used >= entry["line"].get("times", 1):
                 return accepted, [Delete("line", record.id)]

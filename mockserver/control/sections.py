@@ -3,6 +3,10 @@
 The shapes are those of the core's own records, without what the key says, and with JSON where they hold text of it.
 """
 
+# Why shapes are made from the core's own records: a record that gets a field gets it in snapshots too, with its
+# default for older documents. Why dataclasses in between: the records are tuples, and a tuple would be judged as
+# a JSON array; a person who edits a snapshot wants names.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping

@@ -3,6 +3,19 @@
 A request that is refused leaves no trace: nothing here writes.
 """
 
+# How it works. A request passes six steps, and the first that complains decides what the client reads: what it
+# continues (a response, a conversation, nothing) → the model and what it can't do → its own items, with
+# references replaced by what they name → calls and outputs that must pair → the lock of the conversation → the
+# window. The order is the service's own, measured with bodies that were wrong in two ways at once (errors §3).
+#
+# What must stay true:
+# * Nothing is written and nothing is asked twice. What a step finds out (the lineage, the counted tokens, what
+#   sealed items hold, the ids) goes into the Admission, and everything later reads it there.
+# * A turn costs what its own items cost: of the context before it only the summary is read. The two exceptions
+#   are an output whose call is not pending any more, and a context that must be cut to the window.
+# * Stored items are made here, before the model runs: the model, the prompt cache and the token count must see
+#   the same items that a later turn will find in the store, or a chain and a replay would differ by tokens (T11).
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -108,12 +121,13 @@ def admit(
     stored = storing(request, rules)
     own = admitted_items(state, request, lineage, model, rules, now)
     items, marked = own.items, own.marked
+    # after the items, as the service judges them (errors §3 step 9)
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     partition = lineage.partition or partition_of_items(items)
     kept, mint = stored_items(items, mint.within(partition, stored=stored))
     base = context.counted(state, lineage.summary, lineage.head, model, rules)
-    hidden = own.opened.hidden(rules.hidden)
+    hidden = own.opened.hidden(rules.hidden) if marked else rules.hidden
     tally, tokens = context.admitted(request, base, items, kept, model, rules, hidden)
     configuration = context.configured(base.configuration, kept) if marked else base.configuration
     over = "context_management" in request and compaction.exceeded(request, tokens, model)

@@ -3,6 +3,16 @@
 Progress is a function of the clock: the turn's delivery is split at the time that has passed, nothing runs meanwhile.
 """
 
+# How it works. A background turn is laid out in time when it begins. A poll splits the layout at the seconds that
+# have passed since: what lies before has happened, and the fold of it is the answer. A stream sends it and waits
+# for the rest.
+#
+# What must stay true:
+# * Two polls at the same time give the same bytes, and so do a poll in this process and one in another.
+# * An item is in a poll's output when it is done, not when it has begun (R6.2). That is the one way in which this
+#   fold differs from that of a stream.
+# * Cancelling is judged by the status that a poll would show at that moment, queued and in progress included.
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -5,6 +5,24 @@ hash of the items. A context remembers its own hash and where its last entries a
 cost. Prompts shorter than `LEAST` tokens do nothing of this.
 """
 
+# How it works. A prompt is its head (all that stands before the items) and its items. The items are hashed on and
+# on, item by item, and the hash behind an item is a place where an entry may end. To look a prompt up, the places
+# are tried from the last to the first; the first that has an entry says how many tokens are known. Whatever then
+# lies behind it is written as new entries.
+#
+# Two kinds of models (T13): before gpt-5.6 what is cached is rounded down to 128 tokens, so entries also end
+# inside long texts, at every multiple of 128; from gpt-5.6 on an entry ends where a prompt ended, three tokens
+# before its end, or where the caller put a breakpoint, and the figure is exact.
+#
+# What must stay true:
+# * Reading must not depend on how the prompt was sent: chained, in a conversation or replayed whole, the same
+#   hashes come out, for ids and statuses are not hashed (trail.py).
+# * Prompts shorter than 1024 tokens are not cached by the service, and cost nothing here either.
+# * A context remembers its own hash and its last three entries, so no turn reads its ancestors. More than a few
+#   would make every stored node longer.
+# * A turn that fails learns nothing: entries are handed over as changes and written with the turn, or not at all.
+# * Time comes in as `now`; entries expire by it, and one writer in sixteen sweeps, so the store stays bounded.
+
 from __future__ import annotations
 
 from collections.abc import Mapping

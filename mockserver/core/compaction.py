@@ -4,6 +4,16 @@ Three things compact: `context_management` with a threshold, a `compaction_trigg
 The item's sealed content carries what must outlive the items it stands for. Spec: R5.1–R5.10, T10, O7.
 """
 
+# What must stay true:
+# * The output that compacts is a turn like any other: the compaction item is one of its items, and where it
+#   stands among them differs by model (R5.3), so nothing may count on its place. The last one counts.
+# * `input_tokens` of the turn that compacts are those of the whole context: it was read once more. Only the next
+#   turn is cheaper: it pays for the summary and its frame (T10).
+# * The items themselves stay in the store and are still listed (R3.3b); they are just not read any more.
+# * Two things must outlive the items that an item of this kind stands for: how long the hidden summary is, for it
+#   is billed on every later turn, and which calls still wait for an output. Both are in its sealed content, so
+#   they come back even when a client that stores nothing sends the item in again.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

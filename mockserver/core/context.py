@@ -1,5 +1,19 @@
 """A context's summary kept up to date, and what a context costs in tokens. Spec: R1.20, R1.29, T7, T9, T11."""
 
+# How it works. A context is a chain of nodes, each with a Summary of everything up to it. To add a turn, the
+# summary of the node before is carried on over the new items; the items before are not looked at. So the
+# hundredth turn of a chain costs as much as the second.
+#
+# What must stay true:
+# * Carried on item by item or all at once, the summary is the same: a chain, a conversation and a replay of both
+#   are billed alike (T11). tests/test_core_context.py draws cuts at random to show it.
+# * A tally holds under one cost class only. A chain may change its model (R1.30); then the items are read again,
+#   once.
+# * A compaction item starts a context anew, and so does the summary: what stands before is neither read nor
+#   billed (R5.4), except the outputs that are still owed, which the item itself carries in its sealed content.
+# * A call replayed without its id costs less than the same call once it is stored (T7), so a request is billed by
+#   the items as sent, and its node is counted by the items as stored.
+
 from __future__ import annotations
 
 from collections.abc import Iterable

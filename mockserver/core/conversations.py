@@ -1,5 +1,14 @@
 """Conversations and their items: created, read, changed, deleted; nothing here ever expires. Spec: R2.1–R2.21."""
 
+# What must stay true:
+# * A conversation is a chain of nodes like any other, plus one entry per item that says where it is. Nodes are
+#   never rewritten, since responses that were made from them still show the context that they saw.
+# * So deleting an item rebuilds the nodes behind it under other names, up to the head; the old ones stay for
+#   their responses. That costs as much as the conversation is long behind the item, which is fine for what nobody
+#   does often.
+# * An item's deletion may leave an output without its call. The next turn then fails as with the service (R2.16),
+#   and the summary has to say so, because nobody reads the items again.
+
 from __future__ import annotations
 
 from collections.abc import Iterable

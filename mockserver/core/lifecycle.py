@@ -4,6 +4,22 @@ A turn that takes time is kept as a `running` record and locks its conversation;
 What the background answers without storing it is `fleeting`: `forget` takes it away in the end.
 """
 
+# How it works. Nothing runs. When a request is admitted its turn is known to the end, so there are two cases: it
+# takes no time and is committed at once, or it takes time, and a `running` record keeps what it will write and
+# when. Whoever reads or writes the project next calls `settle` first: all that has ended by now is committed in
+# the order of its ends. So a poll, a cancel and a manual clock find the same, in any process that shares the
+# store.
+#
+# What must stay true:
+# * Response, context node, pointers and the conversation's entries are one set of changes: no reader ever sees a
+#   part (R2.9, measured: a poll during the run shows neither input nor output).
+# * Turns are written in the order in which they ended, those that ended at once in the order in which they began.
+# * The conversation's lock is its `running` field. Whatever ends a turn clears it in the same changes, or the
+#   conversation would be stuck for ever.
+# * A turn that is not stored leaves a node all the same, marked deleted, where its conversation goes on from it.
+# * The table of `transitions` is asked on every way from one status to another, so a new status can't slip past
+#   it.
+
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -30,7 +46,7 @@ from mockserver.core.state import (
     read_node,
     read_summary,
 )
-from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, WAYS, moved
+from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, QUEUED, WAYS, moved
 from mockserver.core.turn import Turn
 from mockserver.wire import echo, errors
 from mockserver.wire.encoding import json_body, stored_json
@@ -82,7 +98,9 @@ def begin(
     state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, pacing: Pacing
 ) -> list[Change]:
     """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
-    moved(WAYS[turn.final["background"]], GONE, "create")
+    way = WAYS[turn.final["background"]]
+    if moved(way, GONE, "create") != IN_PROGRESS:
+        moved(way, QUEUED, "start", to=IN_PROGRESS)  # with its first event after `response.queued`
     running = Running(
         turn.id,
         turn.node.doc().decode(),
@@ -136,7 +154,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     If items were added by hand while the turn ran, the conversation goes on from those, and the response keeps the
     context that it saw.
     """
-    first = conversation.next
+    first = conversation.next  # numbers are never given twice, also not after an item was deleted
     changes: list[Change] = [
         Entry(node.id, index, first + index).put(conversation.id, item["id"]) for index, item in enumerate(node.items)
     ]
@@ -159,6 +177,7 @@ def settle(state: State, now: float, rules: Rules) -> tuple[str, list[Change]] |
     if not records:
         return None
     running = [Running(**orjson.loads(record.doc)) for record in records]
+    # one at a time: what the first writes (its conversation's head) is what the next must read
     ended = min((one for one in running if one.ends_at <= now), key=lambda one: (one.ends_at, one.order), default=None)
     return None if ended is None else (ended.id, finish(state, ended, rules))
 
@@ -206,6 +225,7 @@ def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] =
 
     Spec: O6, R2.13, R6.5, R9.20.
     """
+    # a poll may show it as queued still; for both the table has the same end
     status = moved(WAYS[running.background], IN_PROGRESS, "cancel" if running.background else "leave")
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]

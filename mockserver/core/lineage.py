@@ -1,5 +1,13 @@
 """Where a request continues: nothing, a response, or a conversation. Spec: R1.20–R1.32, R2.7, R2.8."""
 
+# Why so many reasons for one error: over HTTP the service tells nothing about a parent that can't be continued.
+# Unknown, deleted, expired, never stored, still running and failed parents all get E60 with the same sentence
+# (R1.24, R1.32), so clients can't be written that look for the difference, and none of them may leak here.
+#
+# What must stay true: the order of the checks. Two parents at once are refused before either is looked for
+# (R1.23), and a prompt template before the parent (R1.45); both were measured with requests that were wrong in
+# both ways.
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple

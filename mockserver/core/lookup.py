@@ -3,6 +3,13 @@
 Spec: R1.36, R1.37, R1.38.
 """
 
+# Why most requests skip this file: an item without an id can't clash with anything and refers to nothing. Only
+# items that bear one are looked for, and of those only kinds whose ids the service alone hands out: a client that
+# makes up an id for its own message is right to do so, one that makes up a call's is not (R1.37).
+#
+# What must stay true: a found reasoning item gives its sealed content to the one that was sent, because a client
+# that replays without `include` has lost it, and the chain that it replays has not (T9, T11).
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +30,7 @@ def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules
     """
     value = request.get("input")
     sent = input_items(value or [])
-    if not [item for item in sent if item.get("id") is not None]:  # as nearly always
+    if isinstance(value, str) or not [item for item in sent if item.get("id") is not None]:  # as nearly always
         return sent
     items = [_resolved(state, item, request, rules, now) for item in sent]
     check_duplicates(state, items, lineage.head)
@@ -54,9 +61,8 @@ def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, n
 
 def not_found(id: str, request: dict[str, Any], rules: Rules) -> errors.APIError:
     """Return E69 when this request does not store, else E68. Spec: R1.37."""
-    error = errors.item_not_stored(id) if request.get("store") is False else errors.item_not_found(id)
-    error.status = int(rules.unknown_item_status)
-    return error
+    missing = errors.item_not_stored if request.get("store") is False else errors.item_not_found
+    return missing(id, int(rules.unknown_item_status))
 
 
 def _made_by_the_service(item: Item) -> bool:

@@ -1,5 +1,9 @@
 """Calls and outputs: every call a client must answer is answered, every output has its call. Spec: R1.33, R1.34."""
 
+# Why `async` calls are no debt: their output may come in any later request, or never (R1.33). Why hosted calls
+# are none either: the service answers them itself. What is left are the calls that stop a conversation until
+# somebody answers: the message that names the first of them is the one that stuck agents show (E71).
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -4,6 +4,17 @@ A blob carries what the mock must know when the client sends it back (the hidden
 nothing but the key, which comes from the seed: any process with the same seed reads it, for any project.
 """
 
+# How it works. A blob is a version byte, eight bytes of time, a nonce, the payload xored with a stream that key
+# and nonce make, and a MAC over all of it, in URL-safe base64: it begins with `gAAAAA` as the service's do.
+#
+# What must stay true:
+# * It is no secret, and need not be one: it hides nothing but figures of the mock. What it must do is show
+#   tampering, for clients are tested against E57.
+# * The nonce comes from the item's id, so that the same run seals the same bytes.
+# * Padding to at least 160 bytes keeps the length from telling how much was thought.
+# * Equality of bytes counts: base64 with other trailing bits decodes to the same bytes, and is refused all the
+#   same.
+
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode

@@ -5,6 +5,19 @@ context is a `Node`: the items of one turn, a pointer to the node before it, and
 that a turn reads one node and not its ancestry.
 """
 
+# Why documents are bytes: a store keeps them, a turn hands most of them on unread, and a body that is stored as
+# it was answered can be answered again without being rendered. Why a node is two lines: a turn that goes on from
+# it needs the first only, which stays short however long the conversation gets.
+#
+# What must stay true:
+# * `get` and `scan` never write; what is to be written is returned as changes, and the transaction applies them
+#   last.
+# * A record is not changed once it is made, so that the same value may be in a summary, a prompt and a store at
+#   once.
+# * Kinds that are only ever found by id are not listed, so that no store has to keep them in order.
+# * The fields of Node, Summary, Tally and Trail stand in stored files in this order. New ones go to the end, with
+#   a default; what older files lack is then read as that.
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
@@ -158,34 +171,16 @@ class Node(NamedTuple):
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
     def doc(self) -> bytes:
-        """Return the stored form: a line of everything but the items, a line of the items."""
-        summary, tally, trail = self.summary, self.summary.tally, self.summary.trail
-        head = [
-            self.id,
-            self.parent,
-            self.own,
-            self.created_at,
-            [
-                summary.count,
-                summary.turn,
-                summary.pending,
-                summary.reasoned,
-                summary.configuration,
-                summary.orphaned,
-                summary.cost_class,
-            ],
-            tally and [tally.total, tally.reasoning_now, tally.reasoning_before, tally.pending, tally.answered],
-            trail and [trail.reads, trail.now, trail.marks, trail.lasting, trail.lasting_marks],
-            self.partition,
-            self.status,
-            self.conversation,
-            self.deleted,
-            self.include,
-            self.cues,
-            self.streamed,
-        ]
-        packed = self.packed if isinstance(self.packed, bytes) else orjson.dumps(self.packed)
-        return b"%b\n%b" % (orjson.dumps(head), packed)
+        """Return the stored form: a line of everything but the items, a line of the items.
+
+        Whoever goes on from a node reads its first line only, which does not grow with what was said.
+        """
+        # slices are plain tuples, which orjson writes and Python takes apart faster than named ones
+        id, parent, packed, own, created_at, summary, *rest = self[:]
+        tally, trail = summary[7:]
+        head = [id, parent, own, created_at, summary[:7], tally and tally[:], trail and trail[:], *rest]
+        written = packed if isinstance(packed, bytes) else orjson.dumps(packed)
+        return b"%b\n%b" % (orjson.dumps(head), written)
 
 
 def read_node(state: State, id: str) -> Node | None:
@@ -200,9 +195,7 @@ def decode_node(doc: bytes | str) -> Node:
     id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
     if tally is not None:
         tally[3] = tuple([tuple(call) for call in tally[3]]) if tally[3] else ()
-        known.append(Tally(*tally))
-        if trail is not None:
-            known.append(Trail(*trail))
+        known += (_new(Tally, tally), None if trail is None else Trail(*trail))
     summary = Summary(*known)
     return Node(id, parent, packed, own, created_at, summary, *rest)
 

@@ -4,6 +4,14 @@ Spec: R4.16. A safe boundary is the end of an output item, or the time before th
 no answer of the client's: whoever called a tool is first given the result.
 """
 
+# What must stay true:
+# * A turn stops only where its output is a valid answer: before the first item or between two, and not while a
+#   call in it waits for the client, which would lose the call (R4.16 C).
+# * What was not said is not paid for: the tokens of the items that fell away come off the bill, and hidden
+#   reasoning with them once its item is gone. What was said before the stop stays as billed.
+# * The old turn and its successor are two responses. The first ends incomplete, the second continues it like any
+#   chain.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -6,6 +6,22 @@ way), `compacting` (how often a compaction says that it goes on), `audio_chunks`
 that is spoken).
 """
 
+# How it works. An item is finished before its stream is written. Each type has one function that takes the item
+# apart again: first the item as it looks when it has only begun, then what fills it piece by piece, then the item
+# as it is.
+#
+# What must stay true:
+# * One item after the other: the next is added when the one before is done. Only listings of MCP tools overlap,
+#   where all begin before the first ends (S8).
+# * The deltas of a text add up to it, and its `done` event repeats it. Clients build their output from either.
+# * `added` shows what the service shows: a call without its arguments, an image without its result, a sealed item
+#   with a shorter blob (19 of 20 recordings). The order of events within a type is the recorded one, not a
+#   logical one.
+# * Padding is asked for in the order of the events, and only for the types that the service pads (S6): a custom
+#   tool's input and a refusal are not, which is why some functions write `script.on` where others write
+#   `script.deltas`.
+# * Sequence numbers are the length of the list so far; nothing is ever put in between.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

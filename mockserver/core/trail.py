@@ -3,6 +3,22 @@
 Ids and statuses are not read, so a replayed history and a chain leave the same trail. Spec: R8.8, T9, T11.
 """
 
+# How it works. `now` is the hash of everything a model reads, in order: each item is rendered to the bytes that
+# matter and hashed together with the hash before it. Two contexts with the same hash are the same prompt.
+#
+# Reasoning makes it hard. Most models read the reasoning since the last user message and forget it with the next
+# one (T9). So when reasoning comes in, a second hash is begun (`lasting`) that goes on without it; the next user
+# message makes that one the only one. Models that read all turns never need it.
+#
+# What must stay true:
+# * What the model doesn't read isn't hashed: ids, statuses, call ids, who created an item. Otherwise a replayed
+#   history would miss the cache that its own chain filled.
+# * Each role and each kind of item opens with bytes of its own, so that no two different items read alike.
+# * A trail is a value: going on with it makes a new one, because a stored summary and the prompt that continues
+#   it hold the same trail at the same time.
+# * The stored hashes are 16 bytes in hex, and are part of database files: another rendering is another version of
+#   them.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping

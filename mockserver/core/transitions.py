@@ -7,6 +7,11 @@
 A response in the foreground that still runs is not there for any call (R9.21).
 """
 
+# Why a table: what may happen to a response depends on how it was created, its status and what happens, and many
+# places need to know a part of that. Tests walk the whole product of the three and compare it with what calls
+# really do. Whoever sets a status asks here first; what the table doesn't know raises LookupError, which is a
+# mistake of the mock and never an answer to a client.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

@@ -3,6 +3,14 @@
 Only what the model sees and what is paid for shrinks; nothing that is stored or listed does.
 """
 
+# How it works. A context that is too long is cut by whole units, and by as few as possible: since dropping more
+# units never makes it longer, the least number is found by halving, so a context of a thousand items is counted
+# ten times and not a thousand times.
+#
+# What must stay true: a call and its output go together, and reasoning with what it led to, or the shorter
+# context would be one that the API refuses (E71 to E74). The last user message and the newest item stay, or there
+# is nothing to answer.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence

@@ -4,6 +4,23 @@
 events to a response; `deliver` lays it out in time.
 """
 
+# How it works. `plan` finishes the model's items, counts them and builds the terminal Response. That is the whole
+# turn: JSON body, stream, poll and replay are all computed from it, whenever somebody asks. `events_of` writes
+# the events one after the other, numbered from 0; `fold` reads them back; `deliver` puts waiting between them.
+#
+# What must stay true:
+# * The same Response gives the same events, always: nothing but the Response and its cues is stored for a replay,
+#   and `starting_after` counts on the numbers. Whatever varies (padding, pieces) is drawn from the response's id
+#   and text.
+# * fold(events_of(final)) == final. The terminal event could be taken at its word; instead the output is rebuilt
+#   from the items' own events, so that a stream that tells something else than its end is found out (S9).
+# * `created` is the terminal Response with everything taken back that was not known then (W18): no output, no
+#   usage, the service tier as asked for.
+# * A value that has been made is not changed. A turn that takes time is another turn, with another
+#   `completed_at`.
+# * What is sealed here (hidden reasoning, a summary) stays beside the items until they have been counted, so that
+#   no blob is opened in the turn that made it.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -18,7 +35,7 @@ from mockserver.core.sealed import NOTHING_OPENED, Opened, seal
 from mockserver.core.state import Change, Item, Node
 from mockserver.core.streamers import Cues, Script, stream_items
 from mockserver.core.trail import followed
-from mockserver.core.transitions import GONE, IN_PROGRESS, QUEUED, WAYS, moved
+from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
 from mockserver.delivery.schedule import Emit, TimedStep
 from mockserver.wire import echo, events, render
 from mockserver.wire.events import Event, Padding
@@ -64,9 +81,10 @@ def plan(
     finished = finish_items(admission, reply, rules, now)
     items, request = finished.items, admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
+    # what a model or a script made of the turn must be an end that the table knows
     moved(WAYS[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
     identifier = finished.mint.new("resp")
-    include = frozenset(_included(admission, rules))
+    include = _included(admission, rules)
     conversation = None if admission.lineage.conversation is None else admission.lineage.conversation.id
     created = int(now)
     final = echo.response_object(
@@ -99,7 +117,7 @@ def plan(
         items,
         admission.model,
         rules,
-        hidden=finished.opened.hidden(rules.hidden),
+        hidden=finished.opened.hidden(rules.hidden) if finished.opened.payloads else rules.hidden,
         turns=not warming,
         trail=trail,
     )
@@ -113,19 +131,24 @@ def plan(
         admission.mint.partition,
         outcome.status,
         conversation,
-        include=sorted(include),
-        cues=dict(reply.cues),
-        streamed=bool(request.get("stream")),
+        False,
+        sorted(include),
+        dict(reply.cues) if reply.cues else {},
+        bool(request.get("stream")),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return Turn(final, node, admission.stored, conversation, learned)
 
 
-def _included(admission: Admission, rules: Rules) -> list[str]:
+def _included(admission: Admission, rules: Rules) -> frozenset[str]:
     """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    asked = list(admission.request.get("include", ()))
-    unasked = (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
-    return [*asked, "reasoning.encrypted_content"] if unasked else asked
+    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    asked = admission.request.get("include")
+    return shown.union(asked) if asked else shown
+
+
+_NOTHING: frozenset[str] = frozenset()
+_SEALED = frozenset({"reasoning.encrypted_content"})
 
 
 # (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
@@ -251,16 +274,18 @@ def events_of(
     in the background is queued first, and its deltas are not padded. Spec: S6, S8 i. `error_shape` and `overflow` are
     the values of switches `stream_error_shape` and `stream_overflow`.
     """
+    # the service reads later events of a background turn back from a store, where they are kept unpadded
     obfuscate = obfuscate and not final["background"]
     script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = echo.without_billing(final)
-    way = WAYS[final["background"]]
-    created = {**echo.begun(final), "status": moved(way, GONE, "create")}
-    script.lifecycle("response.created", created)
-    if created["status"] == QUEUED:
-        script.lifecycle("response.queued", created)
-        created = {**created, "status": moved(way, QUEUED, "start")}
-    script.lifecycle("response.in_progress", created)
+    begun = echo.begun(final)
+    if final["background"]:
+        queued = {**begun, "status": "queued"}
+        script.lifecycle("response.created", queued)
+        script.lifecycle("response.queued", queued)
+    else:
+        script.lifecycle("response.created", begun)
+    script.lifecycle("response.in_progress", begun)
     stream_items(script, final["output"])
     error, ended = final["error"], True
     if error is not None:
@@ -284,17 +309,17 @@ def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: boo
     )
 
 
-def complete_at(time: int, turn: Turn, steps: list[TimedStep]) -> tuple[Turn, list[TimedStep]]:
-    """Return a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
+def complete_at(time: int, final: dict[str, Any], steps: list[TimedStep]) -> tuple[dict[str, Any], list[TimedStep]]:
+    """Return the Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
 
     How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
     """
     last = steps[-1]
-    if turn.final["completed_at"] is None or not isinstance(last, Emit):
-        return turn, steps
-    *before, terminal = last.events
+    if final["completed_at"] in (None, time) or not isinstance(last, Emit):  # as of most, which take no time
+        return final, steps
+    terminal = last.events[-1]
     terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
-    return turn._replace(final={**turn.final, "completed_at": time}), [*steps[:-1], Emit([*before, terminal])]
+    return {**final, "completed_at": time}, [*steps[:-1], Emit([*last.events[:-1], terminal])]
 
 
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)

@@ -1,5 +1,9 @@
 """What the model is given and what it gives back: `respond(prompt) -> Reply`."""
 
+# What must stay true: a model reads no more of a context than it asks for (`newest_first` is lazy), so an echo
+# costs the same at any depth; and it gets a seed, never a clock or chance, so that its reply depends on the
+# prompt alone.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
@@ -73,7 +77,10 @@ _TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "res
 def item_text(item: Item) -> str:
     """Return the readable text of an item: what a message says, what a call passes, what a tool gave back."""
     if item.get("type") == "message":
-        return _text(item.get("content"))
+        content = item.get("content")
+        if isinstance(content, list) and len(content) == 1 and isinstance(content[0].get("text"), str):  # as most are
+            return str(content[0]["text"])
+        return _text(content)
     return "\n".join(text for key in _TEXT_KEYS if (text := _text(item.get(key))))
 
 
@@ -103,11 +110,10 @@ def made_by_model(item: Item) -> bool:
 
 def last_user_text(prompt: Prompt) -> str:
     """Return the text of the newest user message in the context, empty when there is none."""
-    for items in (reversed(prompt.input), prompt.newest_first()):  # it is nearly always one of the request's own
-        for item in items:
-            if item.get("role") == "user":
-                return item_text(item)
-    return ""
+    own = prompt.input
+    if own and own[-1].get("role") == "user":  # as nearly always; the walk would have to be set up
+        return item_text(own[-1])
+    return next((item_text(item) for item in prompt.newest_first() if item.get("role") == "user"), "")
 
 
 def input_text(prompt: Prompt) -> str:

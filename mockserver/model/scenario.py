@@ -1,15 +1,22 @@
-"""Scripted lines: when they answer and what they say.
+"""Scripted lines: when they answer and what they reply.
 
-A line is `{when, reply, pacing, times}`, as `scenario_shape` has it. Mistakes are found when a line is read, never when
-it answers.
+How it works: a line is `{when, reply, pacing, times}` (`scenario_shape`). `parse_lines` and `parse_scenario` validate
+what a test author sets; the document is stored as it was written, and a turn reads it back through `known_line` and
+`known_scenario`, which parse each document once. A line that answers fills its templates and becomes a `Reply`.
+
+What must stay true:
+* Mistakes are found when a line is set, never when it answers: nothing on the way of a turn validates.
+* The caches have the document as their key and a bound. Several processes may share a store, so what one of them
+  remembers under a name could be out of date; a document can't be.
+* A `Line` is shared through the cache, so nobody changes its `source`; `fill` builds new objects.
+* The same prompt and line always give the same reply: a line has no state, its use counts are the project's records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -17,8 +24,7 @@ import orjson
 from mockserver.model import conditions, templates
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.scenario_items import cues, output_items
-from mockserver.model.scenario_mistakes import Mistakes, mistakes
-from mockserver.model.scenario_shape import ERROR, LINES, SCENARIO
+from mockserver.model.scenario_mistakes import DocumentValidator, Location, PathMistake, in_order
 from mockserver.model.seeded import default_text, message_item, reasoning_item, text_part, thinking_tokens
 from mockserver.settings import Pacing
 from mockserver.wire.encoding import json_compact, stored_json
@@ -28,16 +34,17 @@ from mockserver.wire.named_errors import from_script
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scripted answer; `source` is the JSON it was read from, `times` None means without limit."""
+    """One scripted answer; `source` is what was written, `tests` decide its `when`, `times` None is no limit."""
 
     source: Mapping[str, Any]
     when: Mapping[str, Any]
     times: int | None
     pacing: Pacing | None
+    tests: conditions.Tests
 
     def holds(self, prompt: Prompt) -> bool:
         """Whether the line answers this prompt; a line without `when` answers all."""
-        return conditions.hold(self.when, prompt)
+        return conditions.hold(self.tests, prompt)
 
     def reply(self, prompt: Prompt) -> Reply:
         """Return what the line says to this prompt, its templates filled."""
@@ -49,6 +56,7 @@ class Line:
         thoughts = script.get("reasoning")
         if thoughts is not None:
             output = [reasoning_item(thoughts), *output]
+            # cues are kept by the index of their item, and the reasoning item now stands before them all
             shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
         return Reply(
             output=tuple(output),
@@ -63,11 +71,29 @@ class Line:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON the line was read from."""
+        """Return the line as its author wrote it."""
         return dict(self.source)
 
 
+# orjson writes 254 levels at most. A line is stored inside other objects, and a snapshot puts more around it.
 DEEPEST = 200
+
+
+# The models are imported with the first document: it takes 25 ms, which a server without scenarios need not pay.
+def _load_scenario() -> Any:
+    from mockserver.model.scenario_shape import ScenarioFile
+
+    return ScenarioFile
+
+
+def _load_lines() -> Any:
+    from mockserver.model.scenario_shape import Lines
+
+    return Lines
+
+
+_SCENARIO: DocumentValidator[Any] = DocumentValidator(_load_scenario)
+_LINES: DocumentValidator[Any] = DocumentValidator(_load_lines)
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
 
 
@@ -79,14 +105,13 @@ class Scenario:
     seed: int | None = None
 
 
-def mistakes_of(value: Any) -> Mistakes:
-    """Yield an error, whose `param` is its path, for each mistake in a scenario: `{"seed": …, "lines": […]}`."""
+def find_mistakes(value: Any) -> list[PathMistake]:
+    """Return every mistake in a scenario `{"seed": …, "lines": […]}`, in its order."""
     if _too_deep(value):
-        yield MockError("A scenario can't be nested deeper than 200 levels.", param="")
-        return
-    yield from mistakes(SCENARIO, value, "")
-    if isinstance(value, dict):
-        yield from _template_mistakes(value.get("lines"), "lines")
+        return [PathMistake((), "", "A scenario can't be nested deeper than 200 levels.")]
+    lines = value.get("lines") if isinstance(value, dict) else None
+    found = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
+    return in_order(found, value)
 
 
 def _too_deep(value: Any) -> bool:
@@ -100,38 +125,39 @@ def _too_deep(value: Any) -> bool:
     return False
 
 
-def _template_mistakes(lines: Any, where: str) -> Mistakes:
+def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
     for number, line in enumerate(lines if isinstance(lines, list) else ()):
         if isinstance(line, dict):
-            yield from templates.mistakes(line.get("reply"), f"{where}[{number}].reply")
+            yield from templates.find_mistakes(line.get("reply"), (*location, number, "reply"), where)
 
 
 def parse_scenario(value: Any) -> Scenario:
     """Return a scenario; raises MockError whose `param` is the path of the first mistake."""
-    for mistake in mistakes_of(value):
-        raise mistake
-    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+    for mistake in find_mistakes(value):
+        raise mistake.error()
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
 
 
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
     """Return the lines of a JSON list; raises MockError whose `param` is the path of the first mistake."""
     if _too_deep(value):
         raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
-    for mistake in chain(mistakes(LINES, value, where), _template_mistakes(value, where)):
-        raise mistake
-    return [_line(one) for one in value]
-
-
-def check_error(value: Any, where: str) -> None:
-    """Raise MockError for the first mistake in an `error` of a script."""
-    for mistake in mistakes(ERROR, value, where):
-        raise mistake
+    _LINES.validate(value, where)
+    for mistake in _template_mistakes(value, (), where):
+        raise mistake.error()
+    return [_line(line) for line in value]
 
 
 @lru_cache(maxsize=1024)
 def known_line(doc: bytes) -> Line:
     """Return a line that was judged before, from its JSON; the same line is read once."""
     return _line(orjson.loads(doc))
+
+
+@lru_cache(maxsize=1024)
+def known_entry(doc: bytes) -> Line:
+    """Return the line of an entry of the queue, from the entry's JSON; the same entry is read once."""
+    return known_line(stored_json(orjson.loads(doc)["line"]))
 
 
 @lru_cache(maxsize=256)
@@ -142,7 +168,9 @@ def known_scenario(doc: bytes) -> Scenario:
 
 
 def _line(value: dict[str, Any]) -> Line:
-    return Line(dict(value), value.get("when") or {}, value.get("times"), _pacing(value.get("pacing")))
+    when = value.get("when") or {}
+    tests = conditions.compile_when(when) if when else ()
+    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests)
 
 
 def _pacing(value: Mapping[str, float] | None) -> Pacing | None:

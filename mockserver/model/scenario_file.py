@@ -1,6 +1,17 @@
 """Scenario files: YAML or JSON through one loader that remembers on which line everything stands.
 
-Scalars are those of YAML 1.2 (and so of JSON): `yes`, `on` and dates are texts. Tags are unknown.
+How it works: PyYAML parses a file to nodes, which have line numbers; one pass over the nodes makes the value, notes the
+line of each path and what can't stand in JSON. The value is then validated like one from the control API, and each
+mistake gets the line of its path.
+
+Why a loader of our own: PyYAML's makes plain objects and forgets the lines, and its scalars are those of YAML 1.1,
+where `no` is false, `010` is eight, `12:30` a number and a date an object that JSON does not know. Here scalars are
+those of YAML 1.2's core and so of JSON: a text stays a text.
+
+What must stay true:
+* JSON is read by the same loader as YAML, so that both have lines and a file may change its format.
+* Every value is one that orjson can write: no tags, no infinite or huge numbers, no object that holds itself.
+* All mistakes of a file are reported together, in the order of its lines; what could not be read is not validated too.
 """
 
 from __future__ import annotations
@@ -12,7 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
-from mockserver.model.scenario import mistakes_of
+from mockserver.model.scenario import find_mistakes
 from mockserver.model.scenario_mistakes import joined
 
 
@@ -39,6 +50,7 @@ class _Loader(yaml.SafeLoader):
     """YAML with the scalars of JSON."""
 
 
+# A dictionary of its own: resolvers are looked up in the class, and the parent's must stay for others who use PyYAML.
 _Loader.yaml_implicit_resolvers = {}
 _NUMBER = "-+.0123456789"
 for _name, _pattern, _first in (
@@ -76,14 +88,14 @@ def read(text: str) -> Document:
     if root is None:
         return Document(None, {}, (Mistake(1, "", "the file is empty"),))
     value = reading.value(root, "")
+    # A path that could not be read has the value null, about which the validator would say something misleading.
     lines = reading.lines
-    found = reading.mistakes
-    unread = {one.path for one in found}
-    for one in mistakes_of(value):
-        path = one.param or ""
+    mistakes = reading.mistakes
+    unread = {mistake.path for mistake in mistakes}
+    for _, path, message in find_mistakes(value):
         if path not in unread:
-            found.append(Mistake(line_of(path, lines), path, one.message.removeprefix(f"'{path}' ")))
-    return Document(value, lines, tuple(sorted(found, key=lambda one: one.line)))
+            mistakes.append(Mistake(line_of(path, lines), path, message.removeprefix(f"'{path}' ")))
+    return Document(value, lines, tuple(sorted(mistakes, key=lambda mistake: mistake.line)))
 
 
 def _spaced(text: str) -> str:
@@ -94,7 +106,7 @@ def _spaced(text: str) -> str:
         orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-    return text.replace("\t", " ")
+    return text.replace("\t", " ")  # JSON writes a tab inside a text as an escape
 
 
 def line_of(path: str, lines: Mapping[str, int]) -> int:

@@ -5,11 +5,10 @@ A scripted turn that breaks one of these would teach a client something that nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from mockserver.model.scenario_mistakes import Mistakes, joined, shown, templated
-from mockserver.wire.errors import MockError
+from mockserver.model.scenario_mistakes import Location, shown, templated
 
 Item = Mapping[str, Any]
 
@@ -36,32 +35,28 @@ _OUTCOMES: Mapping[str, tuple[str, str]] = {
 _UNDER_WAY = ("in_progress", "searching", "interpreting", "calling")
 
 
-def output_rule(items: list[Item], where: str) -> Mistakes:
+def output_mistakes(items: Sequence[Item]) -> Iterator[tuple[Location, str]]:
     """Yield what is wrong between the items of an output, each of which has its right shape."""
     for rule in (_same_ids, _answers, _statuses, _outcomes, _searches):
-        for number, member, message in rule(items):
-            place = joined(joined(where, number), member)
-            yield MockError(f"'{place}' {message}.", param=place)
+        for number, member, words in rule(items):
+            yield (number, member), words
 
 
-def reply_rule(reply: Mapping[str, Any], where: str) -> Mistakes:
-    """Yield what is wrong between the members of a reply that has one form."""
-    beside = [key for key in reply if key != "error"]
-    if "error" in reply and beside:
-        place = joined(where, beside[0])
-        yield MockError(f"'{place}' can't stand beside an error, which has no response.", param=place)
-    if "failed" in reply and "usage" in reply:  # Spec: S12.2
-        place = joined(where, "usage")
-        yield MockError(f"'{place}' can't stand beside failed: a failed response has no usage.", param=place)
-    if "failed" in reply or "incomplete" in reply:
+def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong between the members of a reply that has one form; `given` are their names."""
+    if "error" in given:
+        for key in sorted(given - {"error"}):
+            yield (key,), "can't stand beside an error, which has no response"
+    if {"failed", "usage"} <= given:  # Spec: S12.2
+        yield ("usage",), "can't stand beside failed: a failed response has no usage"
+    if not given.isdisjoint(("failed", "incomplete")):
         return
-    for number, item in enumerate(reply.get("output", ())):  # Spec: S8 g
+    for number, item in enumerate(output):  # Spec: S8 g
         if item.get("type", "message") == "message" and item.get("status") == "incomplete":
-            place = joined(joined(joined(where, "output"), number), "status")
-            yield MockError(f"'{place}' is incomplete only where the reply says incomplete or failed.", param=place)
+            yield ("output", number, "status"), "is incomplete only where the reply says incomplete or failed"
 
 
-Finding = tuple[int, str, str]
+ItemMistake = tuple[int, str, str]  # the item's place, the member, what is wrong with it
 
 
 def _given(item: Item, key: str) -> str | None:
@@ -70,7 +65,7 @@ def _given(item: Item, key: str) -> str | None:
     return None if not value or templated(value) else str(value)
 
 
-def _same_ids(items: list[Item]) -> Iterator[Finding]:
+def _same_ids(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """No two items of a response have the same id. Spec: R1.36, S9."""
     seen: set[str] = set()
     for number, item in enumerate(items):
@@ -80,7 +75,7 @@ def _same_ids(items: list[Item]) -> Iterator[Finding]:
         seen |= {id} if id else set()
 
 
-def _answers(items: list[Item]) -> Iterator[Finding]:
+def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """An answer stands behind the one call that it answers, and is of its type. Spec: R1.34, S9."""
     calls: dict[str, str] = {}
     answered: set[str] = set()
@@ -108,18 +103,18 @@ def _answers(items: list[Item]) -> Iterator[Finding]:
 _CALLS = frozenset((*_ANSWERS.values(), "local_shell_call"))
 
 
-def _names(items: list[Item]) -> set[str]:
+def _names(items: Sequence[Item]) -> set[str]:
     calls = [item for item in items if item.get("type") in _CALLS]
     return {name for item in calls if (name := _given(item, _NAMED_BY.get(item["type"], "call_id")))}
 
 
-def _statuses(items: list[Item]) -> Iterator[Finding]:
+def _statuses(items: Sequence[Item]) -> Iterator[ItemMistake]:
     for number, item in enumerate(items):
         if item.get("status") in _UNDER_WAY:
             yield number, "status", f"can't be {item['status']} when the turn is over"
 
 
-def _outcomes(items: list[Item]) -> Iterator[Finding]:
+def _outcomes(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """What failed has no result, and says that it failed."""
     for number, item in enumerate(items):
         kind = item.get("type", "message")
@@ -133,7 +128,7 @@ def _outcomes(items: list[Item]) -> Iterator[Finding]:
             yield number, "status", "can't be failed without an error"
 
 
-def _searches(items: list[Item]) -> Iterator[Finding]:
+def _searches(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """A search that the server runs has no call id. Spec: I8."""
     for number, item in enumerate(items):
         ours = str(item.get("type")).startswith("tool_search_") and item.get("execution") in (None, "server")

@@ -1,4 +1,4 @@
-"""Scripted output items: what may be written shorter, and what is filled in. Their shapes are in `scenario_shape`.
+"""Scripted output items: what may be written shorter, and what is filled in. Shapes: `scenario_item_shapes`.
 
 Ids, statuses and call ids that a script leaves out are filled in later, with the turn. What an item's stream shows
 beyond the item is written beside its members (its cues) and never stored with it. Spec: I2.
@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mockserver.model.prompt import Item, Prompt
-from mockserver.model.scenario_shape import CUES
 from mockserver.model.seeded import text_part
 from mockserver.wire.encoding import json_compact
 
+# What an item's stream shows beyond the item; which types can show it is in `scenario_item_shapes`. Spec: S8, S16, F12.
+CUES = ("audio_chunks", "audio_transcript", "compacting", "partial_images")
 # By type: the members a script may leave out although clients insist on them, and what they are then.
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "additional_tools": {"role": "developer"},

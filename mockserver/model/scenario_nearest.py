@@ -10,6 +10,7 @@ from mockserver.model.prompt import Prompt
 from mockserver.model.scenario import Line
 from mockserver.wire.encoding import json_compact
 
+# The sentence stands in an error message that a terminal shows on a few lines.
 NEAREST = 3
 LONGEST = 60
 

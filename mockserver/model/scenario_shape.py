@@ -1,276 +1,252 @@
-"""What a scenario may hold: the one table that the loader, `scenario check` and the JSON Schema read.
+"""The documents of a scenario as pydantic models: a file, its lines, what a line replies.
 
-The members of output items are those of `wire.items`, for the service takes back every item that it gives out
-(Spec: F8.6); what a script may leave out or write shorter is said here. Rules between items are in `scenario_grammar`.
+The validator, the messages of `understudy scenario check` and the JSON Schema for editors all come from these models;
+the descriptions are what an editor shows. Items of an output are in `scenario_item_shapes`, rules between them in
+`scenario_grammar`, conditions in `conditions`.
+
+They are imported when the first document is validated: to make these classes takes longer than all else that a server
+without scenarios does for them.
+
+A validated document is not kept: lines are stored and answered as the plain objects that the author wrote, so that a
+snapshot gives them back byte for byte.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from mockserver.model.conditions import WHEN
-from mockserver.model.scenario_grammar import output_rule, reply_rule
-from mockserver.model.scenario_mistakes import Mistakes, members, ruled, templated, told
-from mockserver.wire.errors import MockError
-from mockserver.wire.fields import (
-    ANY,
-    LONG_TEXT,
-    OBJECT,
-    STRING_MAP,
-    TEXT,
-    Fields,
-    Schema,
-    array,
-    decimal,
-    either,
-    enum,
-    integer,
-    nullable,
-    string,
-    tagged,
+from pydantic import AfterValidator, ConfigDict, Field, Strict, WithJsonSchema, model_validator
+
+from mockserver.model.scenario_document import (
+    AnyList,
+    Count,
+    Figure,
+    Flag,
+    FlagOrId,
+    Object,
+    OneOf,
+    ScriptObject,
+    Text,
+    TextMap,
+    Whole,
+    optional,
+    reject,
 )
+from mockserver.model.scenario_grammar import output_mistakes, reply_mistakes
+from mockserver.model.scenario_item_shapes import OutputItem
+from mockserver.model.scenario_mistakes import shown
 from mockserver.wire.items import ITEMS
-from mockserver.wire.parts import ASSISTANT_CONTENT
 
 REASONS = ("max_output_tokens", "content_filter")
 PHASES = ("commentary", "final_answer")
-
-# --- Output items ------------------------------------------------------------------------------------------------
-
-# Spec: I2, endpoints §5.5: what a response's output never holds.
-_INPUT_ONLY = ("compaction_trigger", "configuration_update", "item_reference")
-_UNKNOWN_SHAPES = ("agent_message", "multi_agent_call", "multi_agent_call_output")
-_NEVER = {
-    **{kind: f"'{kind}' is an input item; no response puts one out." for kind in _INPUT_ONLY},
-    **{kind: f"The mock does not support '{kind}' items." for kind in _UNKNOWN_SHAPES},
-}
-_NOT_OURS = "internal_chat_message_metadata_passthrough"  # Codex's own, on what it sends
-
-# By type: the members that a script must give; ids, statuses, call ids and what clients insist on are filled in.
-_REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "function_call": ("name",),
-    "function_call_output": ("output",),
-    "computer_call_output": ("output",),
-    "program": ("code",),
-    "program_output": ("result",),
-    "tool_search_output": ("tools",),
-    "additional_tools": ("tools",),
-    "local_shell_call": ("action",),
-    "local_shell_call_output": ("output",),
-    "shell_call": ("action",),
-    "shell_call_output": ("output",),
-    "apply_patch_call": ("operation",),
-    "mcp_call": ("name",),
-    "mcp_approval_request": ("name",),
-    "mcp_approval_response": ("approval_request_id", "approve"),
-    "custom_tool_call": ("name",),
-    "custom_tool_call_output": ("output",),
-}
+TRANSPORTS = ("http", "sse", "websocket")
+FORMATS = ("text", "json_object", "json_schema")
 
 
-_BASE64_TEXT = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+# --- Conditions --------------------------------------------------------------------------------------------------
 
 
-def _base64_rule(value: str, where: str) -> Mistakes:
-    if not templated(value) and not re.fullmatch(
-        r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", value
-    ):
-        yield MockError(f"'{where}' must be a text in base64.", param=where)
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        reject([((), f"must be a regular expression ({error}), not {shown(pattern)}")])
+    return pattern
 
 
-_BASE64 = array(ruled(TEXT, _base64_rule, {"contentEncoding": "base64"}))
+class ToolOutput(ScriptObject):
+    """An output of a tool that the model has not answered yet."""
 
-# What an item's stream shows beyond the item, by the types that can show it. Spec: S8, S16, F12.
-_SHOWN: Mapping[str, Fields] = {
-    "message": {
-        "audio_chunks": told(_BASE64, "sound that the stream carries, in base64"),
-        "audio_transcript": told(TEXT, "the words of that sound"),
-    },
-    "image_generation_call": {
-        "partial_images": told({**_BASE64, "max_length": 3}, "images on the way that the stream shows, in base64")
-    },
-    "compaction": {"compacting": told(integer(least=0, most=1000), "how many events say that it goes on")},
-}
-CUES = tuple(sorted(key for shown in _SHOWN.values() for key in shown))
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-_ARGUMENTS = either("a text or an object", string=TEXT, object=OBJECT)
-_LONG = string(longest=LONG_TEXT)
+    name: Text = optional("the tool's name")
+    contains: Text = optional("a part of the output's text")
+
+    @model_validator(mode="after")
+    def _has_one(self) -> ToolOutput:
+        if not self.model_fields_set:
+            reject([((), "must say a name and/or what the output contains")])
+        return self
 
 
-def _parts(part: Schema, short: str) -> Schema:
-    """Parts, or texts in their place, or one text alone."""
-    return either("a text or a list of parts", string=_LONG, array=array(either(short, string=_LONG, object=part)))
+RegularExpression = Annotated[
+    Text, AfterValidator(_check_pattern), WithJsonSchema({"type": "string", "format": "regex"})
+]
 
 
-def _inner(schema: Schema) -> Schema:
-    while "schema" in schema:
-        schema = schema["schema"]
-    return schema
+class When(ScriptObject):
+    """Conditions on a prompt; all that are given must hold."""
 
+    model: Text = optional("the model's name, or the name that it is an alias of")
+    input_contains: Text = optional("a part of what the user said since the model last spoke")
+    input_matches: RegularExpression = optional("a regular expression found in what the user said since then")
+    input_equals: Text = optional("all that the user said since then")
+    instructions_contains: Text = optional("a part of the instructions")
+    context_contains: Text = optional("a part of what the model sees, except instructions")
+    last_item: Annotated[str, OneOf(ITEMS)] = optional("the type of the last item that the model sees")
+    tool_output: ToolOutput = optional("an output that the model has not answered yet")
+    has_tool: Text = optional("a tool of the request: its name, its server's label or its type")
+    turn: Count = optional("which turn of the chain or conversation it is, from 1")
+    previous_response_id: FlagOrId = optional("whether there is one, or which")
+    conversation: FlagOrId = optional("whether there is one, or which")
+    prompt: FlagOrId = optional("whether there is a prompt template, or which")
+    store: Flag = optional("whether the response is stored")
+    stream: Flag = optional("whether the response is streamed")
+    transport: Annotated[str, OneOf(TRANSPORTS)] = optional("how the answer travels")
+    format: Annotated[str, OneOf(FORMATS)] = optional("the type of text.format")
+    metadata: Object = optional("entries of the request's metadata")
 
-def _part_of(kind: str, key: str) -> Schema:
-    """Return the shape of a part in a member of an item; there is only one type, so it need not be said."""
-    part = _inner(_inner(ITEMS[kind])["fields"][key]["schema"])["items_schema"]
-    type_field = {**part["fields"]["type"], "required": False}
-    return {**part, "fields": {**part["fields"], "type": type_field}}
-
-
-# Members that a script may write shorter than the wire.
-_SHORTER: Mapping[str, Fields] = {
-    "message": {
-        "content": _parts(ASSISTANT_CONTENT["items_schema"], "a text or a part"),
-        "text": _LONG,
-        "role": enum("assistant"),
-    },
-    "reasoning": {
-        "summary": _parts(_part_of("reasoning", "summary"), "a text or a part"),
-        "content": array(either("a text or a part", string=_LONG, object=_part_of("reasoning", "content"))),
-    },
-    **{kind: {"arguments": _ARGUMENTS} for kind in ("function_call", "mcp_call", "mcp_approval_request")},
-    "additional_tools": {
-        "role": enum("developer", "unknown", "user", "assistant", "system", "critic", "discriminator", "tool")
-    },
-}
-
-
-def _said_once(value: Mapping[str, Any], where: str) -> Mistakes:
-    if (value.get("text") is None) == (value.get("content") is None):
-        yield MockError(f"'{where}' must have either text or content.", param=where)
-
-
-def _item(kind: str) -> Schema:
-    """Return what a script may say of an output item; null stands for what is left out."""
-    wire = ITEMS[kind] if kind != "message" else ITEMS[kind]["choices"]["assistant"]
-    fields = {key: _inner_field(field) for key, field in _inner(wire)["fields"].items() if key != _NOT_OURS}
-    fields |= {**_SHORTER.get(kind, {}), **_SHOWN.get(kind, {})}
-    required = _REQUIRED.get(kind, ())
-    optional = {key: nullable(field) for key, field in fields.items() if key not in required}
-    item = members({key: fields[key] for key in required}, optional)
-    if kind == "message":
-        return ruled(item, _said_once, {"oneOf": [{"required": ["text"]}, {"required": ["content"]}]})
-    return {**wire, "schema": item} if wire["type"] == "function-after" else item
-
-
-def _inner_field(field: Schema) -> Schema:
-    schema = field["schema"]
-    return schema["schema"] if schema["type"] == "nullable" else schema
-
-
-def _output_items() -> Schema:
-    kinds = [kind for kind in ITEMS if kind not in _NEVER]
-    union = tagged({kind: _item(kind) for kind in kinds})
-    return {**union, "metadata": {**union["metadata"], "default": "message", "never": _NEVER}}
-
-
-OUTPUT = ruled(array(_output_items()), output_rule, {})
 
 # --- Replies -----------------------------------------------------------------------------------------------------
 
-
-def _error_rule(value: Mapping[str, Any], where: str) -> Mistakes:
-    if value.get("status") is None and value.get("code") is None:
-        yield MockError(f"'{where}' needs a code or a status.", param=where)
+_GIVEN: list[Any] = [{"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in ("code", "status")]
 
 
-_GIVEN = [{"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in ("code", "status")]
-_OR_NULL = nullable(TEXT)
-ERROR = ruled(
-    members(
-        {},
-        {
-            "code": _OR_NULL,
-            "status": nullable(integer(least=400, most=599)),
-            **dict.fromkeys(("type", "message", "param"), _OR_NULL),
-            "headers": nullable(STRING_MAP),
-        },
-    ),
-    _error_rule,
-    {"anyOf": _GIVEN},
-)
-_FIGURE = integer(least=0)
-_USAGE = members(
-    {},
-    {
-        "input_tokens": _FIGURE,
-        "input_tokens_details": members({}, {"cache_write_tokens": _FIGURE, "cached_tokens": _FIGURE}),
-        "output_tokens": _FIGURE,
-        "output_tokens_details": members({}, {"reasoning_tokens": _FIGURE}),
-        "total_tokens": _FIGURE,
-    },
-)
-# What is laid over the finished Response: what only a real backend finds out. Spec: O1.
-_RESPONSE = members(
-    {},
-    {
-        "input_transformations": array(ANY),
-        **dict.fromkeys(("moderation", "prompt", "prompt_cache_diagnostics", "tool_usage"), OBJECT),
-    },
-)
+class ErrorReply(ScriptObject):
+    """The HTTP error that a request fails with."""
 
-FORMS: Fields = {
-    "text": told(TEXT, "what the model says"),
-    "output": told(OUTPUT, "output items in the wire's own shape"),
-    "refusal": told(TEXT, "a refusal"),
-    "json": told(ANY, "a value for structured output"),
-    "error": told(ERROR, "the request fails with this HTTP error"),
-    "failed": told(members({}, {"code": TEXT, "message": TEXT}), "the turn starts and fails"),
-    "incomplete": told(enum(*REASONS), "the turn is cut short, for this reason"),
-}
-BESIDE: Fields = {
-    "reasoning": told(TEXT, "the summary of a reasoning item that stands first"),
-    "usage": told(_USAGE, "figures in place of counted ones"),
-    "phase": told(enum(*PHASES), "the phase of messages that say none"),
-    "model": told(TEXT, "the model's name as the response gives it"),
-    "response": told(_RESPONSE, "members laid over the finished Response"),
-}
+    model_config = ConfigDict(json_schema_extra={"anyOf": _GIVEN})
+
+    code: Text | None = optional("an error that the mock knows by its code or name")
+    status: Annotated[int, Strict(), Field(ge=400, le=599)] | None = optional("the HTTP status")
+    type: Text | None = optional("in place of the type that belongs to the code or status")
+    message: Text | None = optional("in place of the message that belongs to it")
+    param: Text | None = optional("in place of the param that belongs to it")
+    headers: TextMap | None = optional("headers of the answer")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> ErrorReply:
+        if self.code is None and self.status is None:
+            reject([((), "needs a code or a status")])
+        return self
+
+
+class FailedReply(ScriptObject):
+    """The error of a turn that starts and fails."""
+
+    code: Text = optional("server_error, when it is left out")
+    message: Text = optional("what went wrong")
+
+
+class InputDetails(ScriptObject):
+    """Figures of the input's tokens."""
+
+    cache_write_tokens: Figure = optional("tokens written to the prompt cache")
+    cached_tokens: Figure = optional("tokens read from the prompt cache")
+
+
+class OutputDetails(ScriptObject):
+    """Figures of the output's tokens."""
+
+    reasoning_tokens: Figure = optional("tokens of reasoning")
+
+
+class Usage(ScriptObject):
+    """Figures that stand in place of those that are counted."""
+
+    input_tokens: Figure = optional("tokens of the input")
+    input_tokens_details: InputDetails = optional("of the input's tokens")
+    output_tokens: Figure = optional("tokens of the output")
+    output_tokens_details: OutputDetails = optional("of the output's tokens")
+    total_tokens: Figure = optional("all tokens")
+
+
+class ResponseMembers(ScriptObject):
+    """What is laid over the finished Response: what only a real backend finds out. Spec: O1."""
+
+    input_transformations: AnyList = optional("how the service changed the input")
+    moderation: Object = optional("what moderation found")
+    prompt: Object = optional("the prompt template in the answer")
+    prompt_cache_diagnostics: Object = optional("why the prompt cache was missed")
+    tool_usage: Object = optional("what the tools of the service used")
+
+
+def _check_output(items: list[Any]) -> list[Any]:
+    reject(output_mistakes(items))
+    return items
+
+
+Output = Annotated[list[OutputItem], Strict(), AfterValidator(_check_output)]
+
+FORMS = ("text", "output", "refusal", "json", "error", "failed", "incomplete")
 # forms that may stand together: an answer, or its beginning, cut short
 TOGETHER = tuple((before, cut) for before in ("text", "output") for cut in ("failed", "incomplete"))
 
 
-def _one_form(value: Mapping[str, Any], where: str) -> Mistakes:
-    forms = [key for key in FORMS if key in value]
-    if len(forms) == 1 or tuple(forms) in TOGETHER:
-        yield from reply_rule(value, where)
-        return
-    found = f"has {' and '.join(forms)}" if forms else "has none"
-    yield MockError(f"'{where}' must have one of {', '.join(FORMS)}; it {found}.", param=where)
-
-
 def _only(*forms: str) -> dict[str, Any]:
-    others = [{"required": [key]} for key in FORMS if key not in forms]
+    others: list[Any] = [{"required": [key]} for key in FORMS if key not in forms]
     return {"required": list(forms), "not": {"anyOf": others}}
 
 
-REPLY = ruled(
-    members({}, {**FORMS, **BESIDE}),
-    _one_form,
-    {
-        "oneOf": [*(_only(form) for form in FORMS), *(_only(*pair) for pair in TOGETHER)],
-        "if": {"required": ["error"]},
-        "then": {"maxProperties": 1},
-        "dependentSchemas": {"failed": {"not": {"required": ["usage"]}}},
-    },
-)
+_ONE_FORM: dict[str, Any] = {
+    "oneOf": [*(_only(form) for form in FORMS), *(_only(*pair) for pair in TOGETHER)],
+    "if": {"required": ["error"]},
+    "then": {"maxProperties": 1},
+    "dependentSchemas": {"failed": {"not": {"required": ["usage"]}}},
+}
+
+
+class ReplyScript(ScriptObject):
+    """What a line answers: one of text, output, refusal, json, error, failed, incomplete, and more about it."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_FORM)
+
+    text: Text = optional("what the model says")
+    output: Output = optional("output items in the wire's own shape")
+    refusal: Text = optional("a refusal")
+    # "json" is a method of pydantic's models, so the member needs another name here
+    value: Any = optional("a value for structured output", alias="json")
+    error: ErrorReply = optional("the request fails with this HTTP error")
+    failed: FailedReply = optional("the turn starts and fails")
+    incomplete: Annotated[str, OneOf(REASONS)] = optional("the turn is cut short, for this reason")
+    reasoning: Text = optional("the summary of a reasoning item that stands first")
+    usage: Usage = optional("figures in place of counted ones")
+    phase: Annotated[str, OneOf(PHASES)] = optional("the phase of messages that say none")
+    model: Text = optional("the model's name as the response gives it")
+    response: ResponseMembers = optional("members laid over the finished Response")
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> ReplyScript:
+        given = {"json" if name == "value" else name for name in self.model_fields_set}
+        forms = [key for key in FORMS if key in given]
+        if len(forms) != 1 and tuple(forms) not in TOGETHER:
+            found = f"has {' and '.join(forms)}" if forms else "has none"
+            reject([((), f"must have one of {', '.join(FORMS)}; it {found}")])
+        if self.output or not given.isdisjoint(("error", "failed")):  # a line of text, as most are, breaks no rule
+            reject(reply_mistakes(given, self.output or []))
+        return self
+
 
 # --- Lines -------------------------------------------------------------------------------------------------------
 
-_PACE = decimal(least=0, most=1e9)
-LINE = members(
-    {"reply": told(REPLY, "what the line answers")},
-    {
-        "when": told(WHEN, "all of this must hold; without it the line answers every request"),
-        "pacing": nullable(members({}, {"first_token": _PACE, "tokens_per_second": _PACE})),
-        "times": nullable(told(integer(least=1), "how often the line answers; without it, without limit")),
-    },
-)
-LINES = array(LINE)
-SCENARIO = members(
-    {"lines": told(LINES, "the first line whose `when` holds answers")},
-    {
-        "seed": told(integer(), "the run's seed, unless the server is given one"),
-        "$schema": told(TEXT, "for editors only"),
-        "about": told(TEXT, "for readers only, where a file can't have comments"),
-    },
-)
+# about 30 years; infinity could not be stored
+Pace = Annotated[float, Strict(), Field(ge=0, le=1e9)]
+
+
+class PacingScript(ScriptObject):
+    """How fast the answer is streamed."""
+
+    first_token: Pace = optional("seconds until the first token")
+    tokens_per_second: Pace = optional("0 sends all at once")
+
+
+class LineScript(ScriptObject):
+    """One line: when it answers, and what it replies."""
+
+    reply: ReplyScript = Field(description="what the line answers")
+    when: When = optional("all of this must hold; without it the line answers every request")
+    pacing: PacingScript | None = optional("how fast it is streamed, in place of the server's pacing")
+    times: Count | None = optional("how often the line answers; without it, without limit")
+
+
+Lines = Annotated[list[LineScript], Strict()]
+
+
+class ScenarioFile(ScriptObject):
+    """A scenario of understudy: scripted answers to requests."""
+
+    lines: Lines = Field(description="the first line whose `when` holds answers")
+    seed: Whole = optional("the run's seed, unless the server is given one")
+    editor_schema: Text = optional("for editors only", alias="$schema")
+    about: Text = optional("for readers only, where a file can't have comments")

@@ -3,6 +3,18 @@
 `cap` cuts any reply, scripted or not, to `max_output_tokens`. Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 """
 
+# How it works. The prompt decides what kind of answer it is: a call when a tool is forced or its name fits what
+# the user said, an instance when a schema is asked for, else an echo. All that varies is drawn from the prompt's
+# seed, which names the project, the call and the purpose; so the same run gives the same answers, and another
+# call another.
+#
+# What must stay true:
+# * Every answer fits: arguments and JSON are valid under their schemas, and no reply is longer than what was
+#   asked for.
+# * Reasoning tokens of models that report multiples of 64 are multiples of 64, so that both ways of billing agree
+#   (T8).
+# * A cap cuts text at a token's end, and a call not at all: half of its arguments would be no JSON.
+
 from __future__ import annotations
 
 import re
@@ -100,7 +112,7 @@ def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
     if not drawn:
         return Reply(output=(answer,))
     item = reasoning_item(_thought(prompt) if reasoning.get("summary") else None)
-    room = _most(prompt) - _length((item, answer), 0, prompt, count)
+    room = _most(prompt) - output_tokens((item, answer), 0, prompt.request, prompt.model, count)
     unit = ROUNDING if prompt.model.rounds_reasoning else 1
     tokens = min(drawn, room) // unit * unit
     return Reply(output=(item, answer), reasoning_tokens=tokens) if tokens > 0 else Reply(output=(answer,))
@@ -307,13 +319,13 @@ def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     calls = prompt.request.get("max_tool_calls")
     if calls is not None:
         reply = _with_fewer_calls(reply, calls)
-    length = _length(reply.output, reply.reasoning_tokens, prompt, count)
+    length = output_tokens(reply.output, reply.reasoning_tokens, prompt.request, prompt.model, count)
     if length <= most:
         return Reply._make((*reply[:3], length, *reply[4:]))  # as _replace does, in half the time
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
     kept: list[Item] = []
     for item in reply.output:
-        if _length((*kept, item), thoughts, prompt, count) <= most:
+        if output_tokens((*kept, item), thoughts, prompt.request, prompt.model, count) <= most:
             kept.append(item)
             continue
         shorter = _cut_message(kept, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
@@ -347,14 +359,10 @@ def _most(prompt: Prompt) -> int:
     return min(asked, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
 
 
-def _length(items: Iterable[Item], thoughts: int, prompt: Prompt, count: Count) -> int:
-    return output_tokens(list(items), thoughts, prompt.request, prompt.model, count)
-
-
 def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
     """Return the message with as much text as fits, None when not a token does."""
     bare = {**item, "status": "incomplete", "content": []}
-    room = most - _length((*kept, bare), thoughts, prompt, count)
+    room = most - output_tokens((*kept, bare), thoughts, prompt.request, prompt.model, count)
     content: list[Item] = []
     for part in item.get("content") or ():
         key = "refusal" if part.get("type") == "refusal" else "text"

@@ -1,6 +1,16 @@
 """`{{ name }}` in the strings of a script: a handful of names, no code.
 
+How it works: `find_mistakes` reports unknown names when a line is set; `fill` replaces the others when it answers.
 Names: `input_text`, `context_text`, `turn`, `item_count`, `tool_output`, `metadata.KEY`.
+
+Why no template language: a scenario is read by people who did not write it, and stored in snapshots that must give the
+same bytes years later. An expression language would need a version, a sandbox and a manual. Who needs more than names
+writes the model as a Python function.
+
+What must stay true:
+* A template is replaced by text once. What is put in is not searched for templates, so a user's `{{ turn }}` stays.
+* A name that can have no value yet (a metadata key that the request lacks) is an empty text, never an error: the turn
+  was admitted, and an error here would be one that the API does not have.
 """
 
 from __future__ import annotations
@@ -11,9 +21,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
-from mockserver.model.scenario_mistakes import joined
-from mockserver.wire.errors import MockError
+from mockserver.model.scenario_mistakes import Location, PathMistake, path_of
 
+# no braces inside: {{ {"a": 1} }} in a scripted JSON text is not a template
 _FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _METADATA = "metadata."
 _OUTPUTS = (
@@ -27,6 +37,7 @@ _OUTPUTS = (
 
 
 def _tool_output(prompt: Prompt) -> str:
+    # the newest one: after parallel calls an answer usually speaks of what came back last
     return next((item_text(item) for item in prompt.newest_first() if item.get("type") in _OUTPUTS), "")
 
 
@@ -39,18 +50,18 @@ _NAMES: Mapping[str, Callable[[Prompt], str]] = {
 }
 
 
-def mistakes(value: Any, where: str) -> Iterator[MockError]:
-    """Yield an error for each unknown name in the strings of a JSON value; `where` is the value's path."""
+def find_mistakes(value: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
+    """Yield each unknown name in the strings of a JSON value; `location` is the value's, in a document at `where`."""
     if isinstance(value, str):
         for name in _FIELD.findall(value):
             if name not in _NAMES and not (name.startswith(_METADATA) and len(name) > len(_METADATA)):
-                yield MockError(_unknown(name), param=where)
+                yield PathMistake(location, path_of(location, where), _unknown(name))
     elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from mistakes(one, joined(where, key))
+        for key, inner in value.items():
+            yield from find_mistakes(inner, (*location, key), where)
     elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from mistakes(one, joined(where, number))
+        for number, inner in enumerate(value):
+            yield from find_mistakes(inner, (*location, number), where)
 
 
 def _unknown(name: str) -> str:

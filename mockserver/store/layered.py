@@ -3,6 +3,19 @@
 Each lane's latest response can be continued; what it goes back to is kept as long as something needs it.
 """
 
+# How it works. A socket may continue a response that was never stored, as long as it is the latest of its lane.
+# Such responses live in `Nearby`; a view lays them over the project's records, so the core never knows where a
+# node came from.
+#
+# What must stay true:
+# * Counting holders keeps memory bounded: a node is needed by the lane whose latest it is, by a turn under way
+#   that goes on from it, and by nodes behind it. When the last need ends it is dropped, and so on back through
+#   its ancestors.
+# * Once a stored response is built on an unstored one, the ancestors are written too, marked deleted: the
+#   response must be continued after the socket is gone, its ancestors must not be.
+# * When the project was reset, its calls are counted anew and ids come again. What the socket remembers then
+#   belongs to another world and is forgotten.
+
 from __future__ import annotations
 
 from collections import Counter

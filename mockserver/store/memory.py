@@ -1,5 +1,9 @@
 """Records in memory: dictionaries per project, and per parent a list kept in order."""
 
+# Why `(kind, id)` in one dictionary and lists of places beside it: nearly all reads are by id. Lists are kept for
+# kinds that are listed, in order, so that a page is a slice. A transaction is the lock and nothing more: the core
+# returns its changes and they are applied last, so there is never anything to roll back.
+
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort

@@ -4,6 +4,23 @@
 the file's consistency. Several processes may share one file. Files of an earlier version are brought up to date.
 """
 
+# Why it is done so:
+# * WAL with `synchronous=NORMAL`: a commit appends to the log and does not wait for the disk. A response that was
+#   answered survives the death of the process, which is what tests kill, and does not survive a power cut, which
+#   is no test.
+# * One transaction per call, all its writes in it: a chained turn writes five records or more, and commits once.
+# * Ids are stored turned round (`turned`): the ids of one call differ in prefix and end and share what is
+#   between. By plain ids its rows would be spread over the index by their prefixes; turned, they are neighbours
+#   in a page or two.
+# * Documents are appended by row number, and an index finds them: rows in the order of their ids would be
+#   inserted all over the file.
+# * A checkpoint only every 4000 pages, since the project's own record is rewritten by every call.
+# * Whether a project is idle is remembered until another process writes (`data_version`), for it is asked on
+#   every call.
+#
+# What must stay true: one connection, one lock. Reads of other threads wait for a transaction's end, so that
+# nobody sees half of one. A file of an earlier version is rewritten in one transaction or not at all.
+
 from __future__ import annotations
 
 import sqlite3

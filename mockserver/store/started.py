@@ -1,5 +1,9 @@
 """A store whose projects do not begin empty: each starts with the same records, whenever it is first asked for."""
 
+# Why not at the start of the server: projects come into being with their first call, and there is no list of
+# them. So each is filled when it is first asked for, inside a transaction, and only if nobody has begun it, for a
+# second process may share the store.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +23,7 @@ class Started:
         self._lock = RLock()
 
     def _of(self, project: str) -> Store:
-        """Return the store once the project has begun in it."""
+        # journals are projects too, of their own name, and begin empty
         if project not in self._begun and not project.endswith("/journal"):
             with self._lock:
                 if project not in self._begun:

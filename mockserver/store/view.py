@@ -1,5 +1,9 @@
 """What every store does, which one a setting names, and one project of it as the core's `State`."""
 
+# What must stay true of every store: one test suite runs against all of them. `apply` inside a transaction is all
+# or nothing; `scan` is ordered by number, then by id, and never lists the unlisted kinds; `idle` may err in one
+# direction only, towards busy.
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -5,24 +5,27 @@ Exit status 0 when nothing failed, 1 when something did, 2 when nothing could be
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
+
+import click
 
 from mockserver.testing.catalogue import Entry, catalogue
 from mockserver.testing.driver import NO_ANSWER, Driver, HTTPDriver
-from mockserver.testing.report import Bar, Row, Target, as_json, as_junit, line, summary
+from mockserver.testing.report import Report, Row, Target, as_json, as_junit, summary
 from mockserver.testing.rules import fixed_rules
 from mockserver.testing.verdicts import DEFAULT_MODEL, FAILED, NOT_OBSERVABLE, PASSED, judge
+from mockserver.transport.command_line import INTERRUPTED, run
 
-FINE, DRIFTED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+FINE, DRIFTED = 0, 1
 MACHINE = "machine"
 PROGRAMS = "Programs of calls that Hypothesis makes up end as the reference model says."
 # how many programs of how many steps: much on the mock, little where each turn takes time and money
@@ -33,75 +36,83 @@ class Unusable(Exception):
     """Why there is nothing to judge."""
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is judged, by what, and where it is told."""
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
-        self.exit(UNUSABLE, f"{self.prog}: error: {message}\n")
-
-
-def parser() -> Parser:
-    """Return the command line's parser."""
-    made = Parser(
-        prog="understudy conform",
-        description="Judges a server by the rules of the Responses and Conversations APIs.",
-        epilog="exit status: 0 nothing failed, 1 a rule failed, 2 nothing could be judged",
-        allow_abbrev=False,
-    )
-    made.add_argument(
-        "--base-url", metavar="URL", help="the server, such as http://127.0.0.1:4010/v1 [OPENAI_BASE_URL]"
-    )
-    made.add_argument("--api-key", metavar="KEY", help="its key (default: any) [OPENAI_API_KEY]")
-    made.add_argument("--model", metavar="MODEL", default=DEFAULT_MODEL, help=f"default: {DEFAULT_MODEL}")
-    made.add_argument("--only", metavar="RULE", nargs="+", help=f"only these: R1.24, all of a section: R1, {MACHINE}")
-    made.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    made.add_argument("--junit", metavar="FILE", help="write JUnit XML as well")
-    made.add_argument("--examples", metavar="N", type=int, help=f"programs that the {MACHINE} makes up; 0 for none")
-    return made
+    base_url: str | None
+    api_key: str | None
+    model: str
+    only: tuple[str, ...]
+    rules: tuple[str, ...]
+    json: bool
+    junit: str | None
+    examples: int | None
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; returns the exit status."""
+def conform(**options: Any) -> int:
+    """Judge a server and tell it; returns the exit status."""
     try:
-        options = parser().parse_args(argv)
-        return _conform(options)
-    except SystemExit as stop:
-        return int(stop.code or 0)
+        return _conform(Options(**options))
     except Unusable as reason:
-        print(f"understudy conform: error: {reason}", file=sys.stderr)
-        return UNUSABLE
+        raise click.UsageError(str(reason)) from None
     except KeyboardInterrupt:
         print("understudy conform: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
-def _conform(options: argparse.Namespace) -> int:
+command = click.Command(
+    "conform",
+    callback=conform,
+    params=[
+        click.Option(
+            ["--base-url"], metavar="URL", help="the server, such as http://127.0.0.1:4010/v1 [OPENAI_BASE_URL]"
+        ),
+        click.Option(["--api-key"], metavar="KEY", help="its key (default: any) [OPENAI_API_KEY]"),
+        click.Option(["--model"], metavar="MODEL", default=DEFAULT_MODEL, help=f"(default: {DEFAULT_MODEL})"),
+        click.Option(
+            ["--only"], metavar="RULE...", multiple=True, help=f"only these: R1.24, all of a section: R1, {MACHINE}"
+        ),
+        click.Option(["--json"], is_flag=True, help="print one JSON document instead of a table"),
+        click.Option(["--junit"], metavar="FILE", help="write JUnit XML as well"),
+        click.Option(["--examples"], metavar="N", type=int, help=f"programs that the {MACHINE} makes up; 0 for none"),
+        # an option of click takes one value, `--only R1 R2.12` is promised: the further rules are arguments
+        click.Argument(["rules"], nargs=-1, metavar=""),
+    ],
+    help="Judge a server by the rules of the Responses and Conversations APIs.",
+    epilog="Exit status: 0 nothing failed, 1 a rule failed, 2 nothing could be judged.",
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    return run(command, words, "understudy conform")
+
+
+def _conform(options: Options) -> int:
     base_url = options.base_url or os.environ.get("OPENAI_BASE_URL")
     if not base_url:
         raise Unusable("--base-url is needed, such as --base-url http://127.0.0.1:4010/v1")
-    chosen = _chosen(options.only)
+    chosen = _choose((*options.only, *options.rules))
     if options.junit:
         _write(options.junit, b"")
-    driver = reached(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")
-    with closing(driver):
-        bar, rows = Bar(sys.stderr, len(chosen)), []
-        for row in judged(driver, chosen, options.model, options.examples, bar):
-            rows.append(row)
-            bar.clear()
-            if not options.json:
-                print(line(row), flush=True)
-    target = Target(base_url, options.model, driver.controls)
+    with closing(connect(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")) as driver:
+        rows = []
+        with Report(len(chosen), rows_shown=not options.json) as report:
+            for row in judged(driver, chosen, options.model, options.examples, report.begin):
+                rows.append(row)
+                report.add(row)
+        target = Target(base_url, options.model, driver.controls)
     print(as_json(rows, target).decode() if options.json else f"\n{summary(rows)}")
     if options.junit:
         _write(options.junit, as_junit(rows, target))
     return DRIFTED if any(row.verdict == FAILED for row in rows) else FINE
 
 
-def _chosen(only: Sequence[str] | None) -> list[str]:
+def _choose(only: Sequence[str]) -> list[str]:
     """Return the rules to judge, in the catalogue's order; raises Unusable for a name that is none."""
     known = [*catalogue(), MACHINE]
-    if only is None:
+    if not only:
         return known
     for name in only:
         if not any(_named(id, name) for id in known):
@@ -120,7 +131,7 @@ def _write(path: str, content: bytes) -> None:
         raise Unusable(f"--junit {path}: {error.strerror}") from None
 
 
-def reached(base_url: str, api_key: str) -> HTTPDriver:
+def connect(base_url: str, api_key: str) -> HTTPDriver:
     """Return a driver for a server that answers; raises Unusable for one that doesn't."""
     driver = HTTPDriver(base_url, api_key, project="conform")
     reason = _unusable(driver, base_url)
@@ -142,14 +153,20 @@ def _unusable(driver: HTTPDriver, base_url: str) -> str | None:
 
 
 def judged(
-    driver: Driver, chosen: Sequence[str], model: str, examples: int | None = None, bar: Bar | None = None
+    driver: Driver,
+    chosen: Sequence[str],
+    model: str,
+    examples: int | None = None,
+    begin: Callable[[str], None] = lambda id: None,
 ) -> Iterator[Row]:
-    """Judge a server by the chosen rules, one after the other; whatever it does, there is a row for each."""
+    """Judge a server by the chosen rules, one after the other; whatever it does, there is a row for each.
+
+    `begin` hears of each rule before it is judged.
+    """
     rules = {id: rule for rule in fixed_rules() for id in rule.ids}
     known: dict[str, tuple[str, str, float]] = {}
     for id in chosen:
-        if bar is not None:
-            bar.show(id)
+        begin(id)
         if id == MACHINE:
             yield _machine(driver, model, examples)
             continue

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -13,7 +12,7 @@ from mockserver.model import tokens
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.model.scenario import parse_lines
 from mockserver.model.seeded import cap
-from mockserver.settings import SETTINGS, Pacing, Setting, Settings, load
+from mockserver.settings import from_python
 from mockserver.testing.items import line_of
 from mockserver.transport.app import MockApp
 from mockserver.transport.control_api import call_control
@@ -22,12 +21,6 @@ from mockserver.transport.inprocess import InProcess
 from mockserver.transport.stamp import Stamp
 from mockserver.transport.thread import ServerThread
 from mockserver.wire.errors import MockError
-
-# what is about a process that serves, not about a mock in this one
-_ELSEWHERE = frozenset("host port workers log_format log_level".split()) | {
-    row.name for row in SETTINGS if row.proxy_only
-}
-ROWS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.name not in _ELSEWHERE}
 
 CLOSED = "This mock is closed: it was used after its `with` block or its close()."
 
@@ -49,8 +42,8 @@ class _Tenants(Engine):
 class Host:
     """An engine in this process; two never meet."""
 
-    def __init__(self, options: Mapping[str, Any], model: Any = None) -> None:
-        self.engine = _Tenants(settings_of(options), model=None if model is None else Saying(model))
+    def __init__(self, options: Mapping[str, object], model: Any = None) -> None:
+        self.engine = _Tenants(from_python(options), model=None if model is None else Saying(model))
         self.app = MockApp(self.engine)
         self.inprocess = InProcess(self.app)
         self._served: ServerThread | None = None
@@ -114,44 +107,3 @@ class Saying:
             return said
         (line,) = parse_lines([line_of(said)])
         return cap(line.reply(prompt), prompt, tokens.count)
-
-
-def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Return the settings that keyword arguments name; the environment has no say.
-
-    Raises TypeError for an unknown name and SettingError for a value that can't be used.
-    """
-    for name in options:
-        if name not in ROWS:
-            raise TypeError(f"Mock() takes no {name!r}; it takes {', '.join(sorted(ROWS))}, model")
-    return load({name: _told(ROWS[name], value) for name, value in options.items() if value is not None}, {})
-
-
-def _told(row: Setting, value: Any) -> Any:
-    """Return a Python value as the text that the setting's own parser reads."""
-    if row.name == "clock" and isinstance(value, int | float):
-        value = datetime.fromtimestamp(value, UTC)
-    if not row.repeatable:
-        return _text(value)
-    if isinstance(value, Mapping):
-        return [f"{name}={_text(one)}" for name, one in value.items()]
-    return [_text(one) for one in value] if _several(value) else [_text(value)]
-
-
-def _several(value: Any) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes) and not hasattr(value, "__fspath__")
-
-
-def _text(value: Any) -> str:
-    for kind, told in _TEXTS.items():
-        if isinstance(value, kind):
-            return told(value)
-    return str(value)
-
-
-_TEXTS: Mapping[type, Callable[[Any], str]] = {
-    bool: lambda value: "true" if value else "false",
-    datetime: lambda value: value.isoformat(),
-    Pacing: lambda value: f"{value.first_token_s}:{value.tokens_per_s}",
-    tuple: lambda value: ":".join(map(str, value)),
-}

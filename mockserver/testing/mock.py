@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 from mockserver.engine import DEFAULT_PROJECT
 from mockserver.scenarios import opened
@@ -14,6 +14,7 @@ from mockserver.testing.clock import MockClock
 from mockserver.testing.faults import MockFaults
 from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
+from mockserver.testing.options import MockOptions, ScenarioSource
 from mockserver.testing.snapshot import Snapshot
 from mockserver.testing.verification import PAGE, Context, Finding, Journal
 from mockserver.transport.thread import at_once
@@ -29,12 +30,14 @@ class Mock:
     or a function of the prompt, that returns what `reply` takes.
     """
 
-    def __init__(self, *, model: Any = None, scenario: Any = None, **options: Any) -> None:
-        held = isinstance(scenario, Mapping)
-        self._host = Host(options if held else {**options, "scenario": scenario}, model)
+    def __init__(
+        self, *, model: Any = None, scenario: ScenarioSource | None = None, **options: Unpack[MockOptions]
+    ) -> None:
+        files = None if isinstance(scenario, Mapping) else scenario
+        self._host = Host({**options, "scenario": files}, model)
         self._project, self._shared = DEFAULT_PROJECT, False
         self._have()
-        if held:
+        if isinstance(scenario, Mapping):
             self.play(scenario)
 
     def _have(self) -> None:

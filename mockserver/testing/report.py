@@ -1,20 +1,27 @@
-"""What `understudy conform` writes: a table row by row, one JSON document, a JUnit file, and a bar meanwhile."""
+"""What `understudy conform` writes: a table row by row with progress, one JSON document, a JUnit file."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TextIO
+from io import StringIO
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from mockserver.testing.catalogue import Source
 from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED
 
 WIDTH = 160  # characters of evidence shown for what passed; what failed is shown whole
-BAR = 30
+UNLIMITED = 100_000  # columns of a file
+STYLES = {PASSED: "green", FAILED: "bold red", NOT_OBSERVABLE: "dim"}
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -38,11 +45,25 @@ class Target(NamedTuple):
     mock: bool
 
 
-def line(row: Row) -> str:
+def table(row: Row) -> Table:
     """Return a row of the table: rule, verdict, sentence, and below it the evidence."""
-    evidence = " ".join(row.evidence.split(" ")) if row.verdict == FAILED else _shortened(row.evidence)
-    below = evidence.replace("\n", "\n" + " " * 25)
-    return f"{row.id:<8} {row.verdict:<15} {row.sentence}\n{'':<24} {below}"
+    cells = Table.grid(padding=(0, 1, 0, 0))
+    cells.add_column(width=8)
+    cells.add_column(width=15)
+    cells.add_column(overflow="fold")
+    evidence = row.evidence if row.verdict == FAILED else _shortened(row.evidence)
+    # text, never markup: evidence is full of square brackets, and a strange server's may hold codes for terminals
+    told = Text(_printable(f"{row.sentence}\n{evidence}"))
+    cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), told)
+    return cells
+
+
+def line(row: Row) -> str:
+    """Return a row of the table as plain lines."""
+    console = Console(file=StringIO(), width=UNLIMITED, color_system=None, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(table(row))
+    return "\n".join(text.rstrip() for text in captured.get().splitlines())
 
 
 def _shortened(text: str) -> str:
@@ -107,24 +128,48 @@ def _printable(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text) or "-"
 
 
-class Bar:
-    """A bar on a terminal that says how far things are; anywhere else it is nothing."""
+class Report:
+    """The table on standard output, row by row, and the progress meanwhile; a context manager.
 
-    def __init__(self, stream: TextIO, total: int) -> None:
-        self._stream, self._total, self._done = stream, total, 0
-        self._shown = stream.isatty()
+    A terminal gets colours, its own width, and a bar below the rows. Whatever else gets plain lines of any length, so
+    that `grep` finds a sentence whole; rows that go to a file leave the bar to standard error, if that is a terminal.
+    """
 
-    def show(self, what: str) -> None:
-        """Say what is being done; what was said before counts as done."""
-        if self._shown:
-            filled = BAR * self._done // max(self._total, 1)
-            bar = "█" * filled + "·" * (BAR - filled)
-            self._stream.write(f"\r\x1b[K{bar} {self._done}/{self._total} {what}")
-            self._stream.flush()
-        self._done += 1
+    def __init__(self, total: int, *, rows_shown: bool = True) -> None:
+        self._rows_shown = rows_shown
+        self._styled = rows_shown and sys.stdout.isatty()
+        stream = sys.stdout if self._styled else sys.stderr
+        self._live = stream.isatty()
+        self._progress = Progress(
+            TextColumn("{task.description:<8}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(file=stream),
+            disable=not self._live,
+            transient=True,  # what stays are the rows
+            redirect_stdout=False,  # rows for a file would otherwise be shown above a bar on standard error
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=total)
 
-    def clear(self) -> None:
-        """Take the bar away, so that something can be printed."""
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+    def __enter__(self) -> Report:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._live:
+            self._progress.stop()
+
+    def begin(self, what: str) -> None:
+        """Say what is judged now."""
+        self._progress.update(self._task, description=what)
+
+    def add(self, row: Row) -> None:
+        """Write a row; what it is about is done."""
+        if self._styled:
+            self._progress.console.print(table(row))
+        elif self._rows_shown:
+            print(line(row), flush=True)
+        self._progress.advance(self._task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mockserver.core.turn import fold
 from mockserver.testing import refusals
 from mockserver.testing.rules import rule
 from mockserver.testing.subject import Item, Subject, text_of, texts_of, user, words
@@ -106,7 +107,7 @@ def _reaching_the_cap_is_incomplete(s: Subject) -> None:
     types = [event["type"] for event in events]
     s.same("last event", types[-1], "response.incomplete")
     s.holds("no response.completed", "response.completed" not in types)
-    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    done = fold(events, begun=False)["output"]
     s.same("items of the stream", done, events[-1]["response"]["output"])
     s.same("status of its last item", [item["status"] for item in done if item["type"] == "message"], ["incomplete"])
     if s.mock:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockserver.core.turn import fold
+
 Event = dict[str, Any]
 
 OPENING = ("response.created", "response.queued", "response.in_progress")
@@ -35,7 +37,8 @@ def final_of(events: list[Event]) -> dict[str, Any]:
         assert not one["output"], "output before it was made (S9)"
         assert one["usage"] is None, "usage before the end (S9)"
     assert final["status"] == types[-1].removeprefix("response.") or final["status"] == "cancelled"
-    assert fold(events) == final["output"], "the done items are not the final output (S9)"
+    check_items(events)
+    assert fold(events) == final, "the done items are not the final output (S9)"
     return final
 
 
@@ -43,33 +46,32 @@ def _lasting(response: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in response.items() if key not in _CHANGING}
 
 
-def fold(events: list[Event]) -> list[dict[str, Any]]:
-    """Return the items that a stream's events add up to; they come one after the other, each told in full. Spec: S9."""
-    done: list[dict[str, Any]] = []
+def check_items(events: list[Event]) -> None:
+    """Assert that the items of a stream come one after the other, each told in full by its events. Spec: S9."""
+    done = 0
     begun: dict[str, Any] | None = None
     told: dict[tuple[Any, ...], str] = {}
     for event in events:
         kind: str = event["type"]
         if kind == "response.output_item.added":
             assert begun is None, "items overlap (S9)"
-            assert event["output_index"] == len(done), "an item's place is not the next one (S9)"
+            assert event["output_index"] == done, "an item's place is not the next one (S9)"
             begun, told = event["item"], {}
         elif kind == "response.output_item.done":
             item = event["item"]
             assert begun is not None, "an item is done that was not added (S9)"
-            assert event["output_index"] == len(done), "an item is done in another place (S9)"
+            assert event["output_index"] == done, "an item is done in another place (S9)"
             for key in ("id", "type", "call_id"):
                 assert begun.get(key) == item.get(key), f"an item's {key} changed (S9)"
             assert told.keys() == _texts(item).keys(), f"texts of {item['type']} (S8)"
             assert told == _texts(item), "deltas are not the item's text (S9)"
             begun = None
-            done.append(item)
+            done += 1
         elif "output_index" in event:
             assert begun is not None, f"{kind} outside of an item (S9)"
-            assert (event["output_index"], event.get("item_id", begun["id"])) == (len(done), begun["id"]), kind
+            assert (event["output_index"], event.get("item_id", begun["id"])) == (done, begun["id"]), kind
             _tell(told, event)
     assert begun is None, "an item was never done (S9)"
-    return done
 
 
 def _tell(told: dict[tuple[Any, ...], str], event: Event) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from functools import partial
 from hashlib import blake2b
 from itertools import count
+from threading import Thread
 
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +34,7 @@ log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
+LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
 
 
 class MockApp:
@@ -57,8 +59,9 @@ class MockApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        tokens.load()
+        tokens.prepare()
         await send({"type": "lifespan.startup.complete"})
+        asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokens.load, daemon=True).start)
         await receive()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from mockserver.control.buckets import Bucket, span
+from mockserver.faults.rate_limits import Bucket, span
 from mockserver.wire.errors import APIError, MockError
 
 Headers = tuple[tuple[bytes, bytes], ...]

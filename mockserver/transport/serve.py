@@ -1,8 +1,11 @@
-"""Running an ASGI app from a command line: options, the bound socket, the banner, logging, a quick graceful end."""
+"""Serving an ASGI app: the bound socket, the banner, logging, a quick graceful end.
+
+The socket is bound here and not by uvicorn: a port in use is one line that names `--port`, port 0 is known before the
+banner is printed, and workers inherit one socket.
+"""
 
 from __future__ import annotations
 
-import argparse
 import errno
 import gc
 import json
@@ -12,75 +15,37 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.supervisors import Multiprocess
 
 from mockserver import __version__
-from mockserver.settings import SETTINGS, SettingError, Settings, add_options, environment_of, load
+from mockserver.settings import SettingError, Settings
 from mockserver.transport.guard import WILDCARDS
 
-USAGE_ERROR = 2
-GRACE_S = 1
+GRACE_S = 1  # Ctrl-C ends also while a stream is open: it may be a paced one that would go on for minutes
 KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that none is closed under a request
+BACKLOG = 2048
+# On POSIX it lets a restart have the port of a second ago; on Windows it would let two processes have one port.
 REUSE = os.name == "posix"
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line and exit status 2."""
+def serve(settings: Settings, make_app: Callable[[Settings], ASGIApp]) -> int:
+    """Serve the app of these settings until a signal; returns the exit status, raises SettingError.
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
-        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A command that serves: its name, what `--help` says, and the app it makes of the settings.
-
-    `factory_name` names a function without arguments, such as `package.module:function`, that makes the same app in
-    a worker process from the environment alone. `proxy` adds the settings of the proxy.
+    The app is made before the port is bound: a mistake in a scenario or a store is told first. With several workers it
+    is made here only to tell it.
     """
-
-    name: str
-    description: str
-    factory: Callable[[Settings], ASGIApp]
-    factory_name: str
-    proxy: bool
-    epilog: str | None = None
-
-    def run(self, argv: Sequence[str] | None = None) -> int:
-        """Parse the command line and serve until a signal; returns the exit status."""
-        try:
-            options = vars(self.parser().parse_args(argv))
-            settings = load(options, self.environment())
-            app = self.factory(settings)
-            listener = bind(settings.host, settings.port)
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        except SettingError as error:
-            print(f"{self.name}: error: {error}", file=sys.stderr)
-            return USAGE_ERROR
-        if settings.workers == 1:
-            return _serve(app, settings, listener)
-        os.environ.update(environment_of(options))
-        return _serve_workers(self.factory_name, settings, listener)
-
-    def parser(self) -> Parser:
-        """Return the command line's parser."""
-        parser = Parser(prog=self.name, description=self.description, epilog=self.epilog, allow_abbrev=False)
-        parser.add_argument("--version", action="version", version=f"understudy {__version__}")
-        add_options(parser, proxy=self.proxy)
-        return parser
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment as far as it concerns this program."""
-        hidden = {row.variable for row in SETTINGS if row.proxy_only and not self.proxy}
-        return {name: value for name, value in os.environ.items() if name not in hidden}
+    app = make_app(settings)
+    listener = bind(settings.host, settings.port)
+    if settings.workers == 1:
+        return _serve_here(app, settings, listener)
+    # A worker is a new process (spawn). The settings travel to it pickled, as the argument of `make_app`, and not by
+    # the environment: there they would become text and be read a second time, and keys could be seen.
+    return _serve_workers(partial(make_app, settings), settings, listener)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -97,7 +62,7 @@ def bind(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
-        listener.listen(2048)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingError(_bind_complaint(error, host, port)) from None
@@ -164,14 +129,17 @@ class Server(uvicorn.Server):
 def spare_the_collector() -> None:
     """Keep the garbage collector off what lives as long as the process, and let it look less often at the rest.
 
-    A turn leaves next to no cycles behind, but hundreds of objects that the default thresholds would have it walk.
+    A turn leaves next to no cycles behind, but hundreds of objects that the default thresholds would have it walk. If
+    the collector was off until now, only modules were imported: 1000 dead objects are not worth a walk of 40 ms.
     """
-    gc.collect()
+    if gc.isenabled():
+        gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)
 
 
-def _serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
+def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
     server = Server(server_config(app, settings), lambda: _announce(settings, listener))
 
     def stop(*_: object) -> None:  # the server handles signals itself while it runs and repeats them at its end
@@ -187,34 +155,39 @@ def _serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
     return 0
 
 
-def _serve_workers(factory_name: str, settings: Settings, listener: socket.socket) -> int:
-    config = server_config(factory_name, settings)
+def _serve_workers(factory: Callable[[], ASGIApp], settings: Settings, listener: socket.socket) -> int:
+    from uvicorn.supervisors import Multiprocess  # with multiprocessing, which one process does not need
+
+    config = server_config(factory, settings, factory=True)
     _announce(settings, listener)
     Multiprocess(config, sockets=[listener]).run()
     return 0
 
 
-def server_config(app: ASGIApp | str, settings: Settings, *, guest: bool = False) -> uvicorn.Config:
-    """Return the server's configuration; a name instead of an app is a factory for worker processes.
+def server_config(
+    app: ASGIApp | Callable[[], ASGIApp], settings: Settings, *, factory: bool = False, guest: bool = False
+) -> uvicorn.Config:
+    """Return the server's configuration; with `factory` the app is what a function without arguments returns.
 
     A guest in somebody else's process sets up no logging, and the app's life is not the server's.
-    The server adds no header of its own: `Date` is the app's, so that a forwarded response keeps only its own.
     """
     return uvicorn.Config(
         app,
-        factory=isinstance(app, str),
-        interface="asgi3",
+        factory=factory,
+        interface="asgi3",  # otherwise guessed by looking into the app
         workers=settings.workers,
-        loop="auto",
-        http="httptools",
+        loop="auto",  # uvloop where it is installed, asyncio's own on Windows
+        http="httptools",  # a parser in C; h11 is the other choice and pure Python
         ws="websockets-sansio",  # which waits for a slow reader, and refuses in the app's own words, from 0.53 on
-        ws_max_size=settings.max_body_bytes,
+        ws_max_size=settings.max_body_bytes,  # a frame is a body: one limit for both
         lifespan="off" if guest else "on",
         log_config=None if guest else log_config(settings),
-        access_log=False,
+        access_log=False,  # the journal has it, with the secrets removed; a line of a log would show queries
+        # No header of the server's own: `Date` is the app's, so that a forwarded response keeps the only one it has,
+        # and nobody must take this process for the API behind it.
         server_header=False,
         date_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # X-Forwarded-* of whoever calls says nothing that this server may believe
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )

@@ -4,6 +4,10 @@ Whether the model exists (E11) is for the caller to say; what hosted tools a mod
 catalogue and never complained about here.
 """
 
+# Why these checks come after state and lineage (errors §3 step 8): a request with an unknown parent and a
+# parameter that the model doesn't take is told about the parent. The order of the rules in `check` is measured
+# too: temperature comes before everything else of its kind.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,5 +1,13 @@
 """The Response object: how every request field is echoed, normalised or dropped. Spec: O1, W9, W12, R1.54, F4–F7."""
 
+# How it works. The Response to a request that says nothing is built once per model and copied; then each field
+# that was sent puts its echo in its place. The keys of the copy are in the wire's order, so nothing is sorted per
+# request.
+#
+# What must stay true: nobody changes what the copied dictionary holds (it is a shallow copy); a field that is
+# echoed in another form than it was sent has a row in `_ECHOES`, and one without a row is not echoed at all
+# (R1.54).
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -239,7 +247,10 @@ def completed_tier(asked: str | None) -> str:
 
 def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the counts of hosted tool use; `num_requests` counts searches. Spec: W12."""
-    return _tool_usage([item["type"] for item in output].count("web_search_call"))
+    searches = 0
+    for item in output:  # a loop, for most turns have one item
+        searches += item["type"] == "web_search_call"
+    return _tool_usage(searches)
 
 
 @cache

@@ -4,6 +4,16 @@ Bytes of the envelope: two-space indent, the four keys message, type, param, cod
 (Spec: errors §1).
 """
 
+# Why constructors and no table of texts: most sentences hold a name, a value or a list, and many of them bend to
+# it (an article, an abbreviated name, a comma before `and`). A function says in its signature what a complaint
+# needs to know, and its docstring names the row of the specification, so that each can be found from either side.
+#
+# What must stay true:
+# * Every character counts. Clients match on these sentences, mixed quotes and missing full stops included.
+# * `code` is not derived from the status: the same code comes with 400 in one place and 404 in another.
+# * `MockError` never looks like one of these. A test author's mistake that came back as an API error would be
+#   handled by the client under test, and the test would pass for the wrong reason.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -231,9 +241,9 @@ def conversation_locked() -> APIError:
     )
 
 
-def item_not_found(item_id: str) -> APIError:
+def item_not_found(item_id: str, status: int = 404) -> APIError:
     """An item of the input names no stored item. Spec: E68."""
-    return APIError(f"Item with id '{item_id}' not found.", status=404, param="input")
+    return APIError(f"Item with id '{item_id}' not found.", status=status, param="input")
 
 
 def item_not_in_list(item_id: str) -> APIError:
@@ -241,12 +251,12 @@ def item_not_in_list(item_id: str) -> APIError:
     return APIError(f"Item with id '{item_id}' not found.", status=404)
 
 
-def item_not_stored(item_id: str) -> APIError:
+def item_not_stored(item_id: str, status: int = 404) -> APIError:
     """An item of the input names no stored item and the request stores nothing. Spec: E69."""
     return APIError(
         f"Item with id '{item_id}' not found. Items are not persisted when `store` is set to false. "
         "Try again with `store` set to true, or remove this item from your input.",
-        status=404,
+        status=status,
         param="input",
     )
 

@@ -4,6 +4,15 @@ Every constructor's last argument is the event's `sequence_number`; the order in
 alphabetical.
 """
 
+# Why one constructor per shape and no sorting: a stream of a thousand deltas is a thousand dictionaries, and the
+# keys of a dictionary literal stand in the right order already. Only rare shapes go through `bare`, which sorts.
+# Deltas of text have two constructors, because a key that is sometimes missing would cost every one of them a
+# copy.
+#
+# Padding (S6): the service hides the length of each token by filling deltas up to a multiple of 16 characters,
+# counted in code points. Characters are cut off one long drawn string, and a new one is drawn from its beginning
+# when it is used up; so a stream's padding depends on the response's id alone, and a replay pads alike.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable

@@ -1,16 +1,19 @@
 """Identifiers with the service's anatomy, drawn from a seeded source instead of chance. Spec: W1, W2, W3.
 
 A new-form id is its prefix, a partition key `K` (16 hex, first digit 0, shared along a chain or conversation), a mark
-(`00` persisted, `01` not) and a UUIDv8 without dashes that carries the creation second. Clients look at none of this,
-but the service's other answers do: a reader of `01` knows that the object was never stored.
-
-What must stay true:
-* The same source and number give the same id, whoever asks and however often: a source is a value, nothing counts up.
-* Ids are numbered per operation in one order, which stored databases and recorded tests hold: the partition key where
-  a new one is needed, the request's own items that bring no id, the output's items, the response. Whoever takes ids
-  says how many (`after`), and hands on the source behind them; so no id depends on which function runs first.
-* 64 bits of a digest are one id. One digest has eight of them, and nearly every turn needs no more than eight.
+(`00` persisted, `01` not) and a UUIDv8 without dashes that carries the creation second.
 """
+
+# Clients parse none of this (R1.60). The mock does: a `01` says that an item was never stored, so it need not be looked
+# for, and the partition key of a replayed item is the one that the new response shares with it (W1).
+#
+# What must stay true:
+# * The same source and number give the same id, whoever asks and however often: a source is a value, nothing counts
+#   up. So no id depends on which function runs first.
+# * The numbers of an operation are given out in one order, which is part of recorded tests and stored databases: the
+#   partition key where a new one is needed, the request's own items that bring no id, the items of the output, the
+#   response. Whoever takes ids returns the source after them, and that one is handed on.
+# * Eight ids share a digest: most turns need no more than that, and hashing is most of what an id costs.
 
 from __future__ import annotations
 
@@ -95,6 +98,9 @@ def _digits(key: str, block: int) -> str:
     return blake2b(f"{key}/{block * 8}".encode()).hexdigest()
 
 
+_new = tuple.__new__  # makes one as Mint(...) does, without a call of Python's
+
+
 class Mint(NamedTuple):
     """The source of one operation's ids: numbers 0, 1, … are ids, and the same number is always the same id.
 
@@ -113,18 +119,20 @@ class Mint(NamedTuple):
         """Return the source of an operation at a time in unix seconds."""
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
-        return cls(key, f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}")
+        time = f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}"
+        return _new(cls, (key, time, "", "00", 0))
 
     def within(self, partition: str | None, *, stored: bool = True) -> Mint:
         """Return the source of ids in a partition, of what is stored or not; without one, the first number makes it."""
         mark = "00" if stored else "01"
         if partition:
-            return Mint(self.key, self.time, partition, mark, self.first)
-        return Mint(self.key, self.time, self.new_partition(), mark, self.first + 1)
+            return _new(Mint, (self.key, self.time, partition, mark, self.first))
+        return _new(Mint, (self.key, self.time, self.new_partition(), mark, self.first + 1))
 
     def after(self, count: int) -> Mint:
         """Return the source behind so many numbers."""
-        return Mint(self.key, self.time, self.partition, self.mark, self.first + count) if count else self
+        key, time, partition, mark, first = self
+        return _new(Mint, (key, time, partition, mark, first + count))
 
     def _hex(self, number: int) -> str:
         number += self.first
@@ -141,10 +149,11 @@ class Mint(NamedTuple):
 
     def new(self, prefix: str, number: int = 0) -> str:
         """Return a new-form id in this source's partition."""
-        number += self.first
+        key, time, partition, mark, first = self
+        number += first
         at = number % 8 * 16
-        random = _digits(self.key, number // 8)[at : at + 16]
-        return f"{prefix}_{self.partition}{self.mark}{self.time}{_VARIANTS[random[0]]}{random[1:]}"
+        random = _digits(key, number // 8)[at : at + 16]
+        return f"{prefix}_{partition}{mark}{time}{_VARIANTS[random[0]]}{random[1:]}"
 
     def item(self, type: str, number: int = 0) -> str:
         """Return the id of an item."""

@@ -4,6 +4,14 @@ Key order is the service's: `id`, `type`, `status`, then alphabetical (Spec: W7)
 `include` is always stored and filtered on the way out by `present`.
 """
 
+# What must stay true:
+# * Only keys that the wire names are put in order. What a caller made up (a tool's arguments, a schema, metadata)
+#   keeps the order it was sent in, since the model reads it in that order and tokens are counted by it.
+# * An item is complete when it is stored. `include` never adds anything later, it only stops things from being
+#   left out: a GET may ask for more than the POST did, and finds it.
+# * Ids are taken in the order of the items, and within an item of the model's: its call's, its container's, its
+#   own.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -129,6 +137,8 @@ def _content(content: Any, role: str) -> list[Any]:
     """Return typed parts for what a message may carry. Spec: F8.3, F8.4, F8.5."""
     if isinstance(content, str):
         return [text_part(content)] if role == "assistant" else [{"type": "input_text", "text": content}]
+    if len(content) == 1 and content[0]["type"] == "output_text":  # as nearly every answer
+        return [_output_text(content[0])]
     return [_part(part) for part in content]
 
 
@@ -143,9 +153,10 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _output_text(part: dict[str, Any]) -> dict[str, Any]:
+    annotations = part.get("annotations")
     known = {
         "type": "output_text",
-        "annotations": [_ordered_part(one) for one in part.get("annotations") or ()],
+        "annotations": [_ordered_part(one) for one in annotations] if annotations else [],
         "logprobs": part.get("logprobs") or [],
         "text": part["text"],
     }
@@ -176,7 +187,8 @@ def stored_items(items: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
     kept: list[Item] = []
     number = 0
     for item in items:
-        kept.append(stored_item(item, mint, number))
+        store = _stored_message if item["type"] == "message" else stored_item
+        kept.append(store(item, mint, number))
         number += not item.get("id")
     return kept, mint.after(number)
 
@@ -202,6 +214,7 @@ def stored_item(item: Item, mint: Mint, number: int = 0) -> Item:
 
 
 def _stored_message(item: Item, mint: Mint, number: int) -> Item:
+    # written out in the wire's order, so that the most frequent items need no sorting
     message = {
         "id": item.get("id") or mint.new("msg", number),
         "type": "message",
@@ -340,10 +353,17 @@ _FILTERS: dict[str, tuple[tuple[str, Callable[[Item], Item]], ...]] = {
 
 def present(item: Item, include: Collection[str]) -> Item:
     """Return an item as a caller sees it who asked for `include`. Spec: F3."""
+    if item["type"] == "message" and len(item["content"]) == 1 and _is_bare(item["content"][0]):  # as nearly all
+        return item
     for name, strip in _FILTERS.get(item["type"], ()):
         if name not in include:
             item = strip(item)
     return item
+
+
+def _is_bare(part: dict[str, Any]) -> bool:
+    """Whether a part of a message holds nothing that a caller has to ask for."""
+    return part["type"] != "input_image" and not part.get("logprobs")
 
 
 def conversation(identifier: str, created_at: int, metadata: dict[str, str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mockserver.testing.machine import ResponsesMachine
 from mockserver.testing.table import VERBS, Verb
 from mockserver.testing.verbs import Verbs
 from mockserver.testing.walk import walk
-from tests.serving import FROZEN, serving
+from tests.support.serving import FROZEN, serving
 
 STEPS = 40
 

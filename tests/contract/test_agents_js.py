@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import Served, serving
+from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.heavy
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.contract.wire import connect, read_on, request
-from tests.serving import Served, serving
+from tests.support.patience import until
+from tests.support.raw_http import connect, read_on, request
+from tests.support.serving import Served, serving
 
 PROGRAM = Path(__file__).with_name("background.py")
 LIMIT_S = 60
@@ -134,11 +134,14 @@ def take(served: Served, conversation: str) -> tuple[int, Any]:
 
 def freed(served: Served, conversation: str, within_s: float) -> None:
     """Wait until a conversation is free; until then it must be locked."""
-    end = time.monotonic() + within_s
-    while (answer := take(served, conversation)) != (200, None):
-        assert answer == (400, LOCKED)
-        assert time.monotonic() < end, "still locked"
-        time.sleep(0.02)
+    found: list[tuple[int, Any]] = []
+
+    def taken() -> bool:
+        found.append(take(served, conversation))
+        return found[-1] == (200, None)
+
+    assert until(taken), "still locked"
+    assert all(one == (400, LOCKED) for one in found[:-1])
 
 
 def hold(served: Served, seconds: float, **fields: Any) -> tuple[str, bytes]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.wire import Answer, chunked, connect, exchange, head, parse, read_on, request
-from tests.serving import FROZEN, Served, serving
+from tests.support.raw_http import Answer, chunked, connect, exchange, head, parse, read_on, request
+from tests.support.serving import FROZEN, Served, serving
 
 OK = {"model": "gpt-4.1", "input": "hello"}
 UNKNOWN = "resp_" + "0" * 50

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.recorder import Recorder, Socket, recording
-from tests.readme import BLOCKS
-from tests.serving import Served, serving
+from tests.docs.pages import EXAMPLES
+from tests.support.recorder import Recorder, Socket, recording
+from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.heavy
 
@@ -36,9 +36,9 @@ base_url = "{base_url}"
 env_key = "MOCK_KEY"
 wire_api = "responses"
 supports_websockets = """
-README = BLOCKS["Clients: toml 1"].text
+PAGE = (EXAMPLES / "codex.toml").read_text(encoding="utf-8")
 BUILT_IN = (
-    README.replace("http://127.0.0.1:4010/v1", "{base_url}")
+    PAGE.replace("http://127.0.0.1:4010/v1", "{base_url}")
     + """
 [analytics]
 enabled = false

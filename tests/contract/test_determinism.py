@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_guide import run_guide
-from tests.serving import serving
+from tests.support.client_programs import run_guide
+from tests.support.serving import serving
 
 NOON = "2026-11-20T12:00:00Z"
 ID = re.compile(r'"((?:resp|msg|rs|fc|ctc|ctco|conv|call)_[0-9A-Za-z]{24,})"')

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.contract.wire import Answer, chunked, connect, exchange, read_on, request
-from tests.serving import FROZEN, Served, serving
+from tests.support.raw_http import Answer, chunked, connect, exchange, read_on, request
+from tests.support.serving import FROZEN, Served, serving
 
 MODEL = "gpt-4.1"
 
@@ -148,7 +147,6 @@ def by_workers(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Answer], 
             answers.append(
                 exchange(served.port, request("POST", "/v1/responses", {"model": MODEL, "input": str(number)}))
             )
-            time.sleep(0.04)  # the workers do not start at the same moment, and both shall have their share
         return answers, [one["id"] for one in served.control("GET", "/responses?limit=100")["data"]][::-1]
 
 

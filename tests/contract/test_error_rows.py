@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.error_rows import CLOCK, Answer, Case, cases, run
-from tests.serving import PATIENCE_S, Served, serving
+from tests.support.serving import PATIENCE_S, Served, serving
 
 
 class OverSocket:

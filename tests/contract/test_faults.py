@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +12,9 @@ import pytest
 from openai import OpenAI
 from websockets.exceptions import InvalidStatus
 
-from tests.contract.wire import connect, exchange, read_on, request
-from tests.serving import KEY, PATIENCE_S, Served, serving
+from tests.support.patience import until
+from tests.support.raw_http import connect, exchange, read_on, request
+from tests.support.serving import KEY, Served, serving
 
 # the client opens sockets in a way that newer versions of the library call legacy
 pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning")
@@ -86,13 +86,14 @@ def attempts(mock: Served) -> list[dict[str, Any]]:
 
 def endings(mock: Served, count: int) -> list[str | None]:
     """Return how exchanges ended, once the server has noticed that the client is gone."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found = [one["ended"] for one in attempts(mock)]
-        if len(found) == count and None not in found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(found)
+    found: list[str | None] = []
+
+    def ended() -> bool:
+        found[:] = [one["ended"] for one in attempts(mock)]
+        return len(found) == count and None not in found
+
+    assert until(ended), found
+    return found
 
 
 AT_DELTA = {"event": "response.output_text.delta", "count": 2}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.wire import Answer, chunked, connect, exchange, head, parse, read_on, request
-from tests.serving import FROZEN, Served, serving
+from tests.support.raw_http import Answer, chunked, connect, exchange, head, parse, read_on, request
+from tests.support.serving import FROZEN, Served, serving
 
 MODEL = "gpt-4.1"
 HELLO = {"model": MODEL, "input": "héllo 🙂"}

@@ -12,10 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.serving import Served, serving
-
-GUIDE = Path(__file__).with_name("guide.py")
-LIMIT_S = 120
+from tests.support.client_programs import LIMIT_S, run_guide
+from tests.support.serving import Served, serving
 
 
 class Variant(NamedTuple):
@@ -36,19 +34,6 @@ class Variant(NamedTuple):
 
 
 VARIANTS = [Variant(*one) for one in product((3, 2), ("sync", "async"), ("plain", "strict"), ("direct", "forwarded"))]
-
-
-def run_guide(python: Path, base_url: str, control: str, *options: str, key: str) -> subprocess.CompletedProcess[str]:
-    """Run the guide to its end, as the project of this key."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
-    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control}
-    return subprocess.run(
-        [str(python), str(GUIDE), *options],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        env={**inherited, "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1", **told},
-    )
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.scripted_items import INCLUDE, REPLIES
-from tests.serving import KEY, serving
+from tests.support.scripted_items import INCLUDE, REPLIES
+from tests.support.serving import KEY, serving
 
 JUDGE = Path(__file__).with_name("node") / "judge.mjs"
 LIMIT_S = 300

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
@@ -11,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import Served, serving
+from tests.support.client_programs import LIMIT_S, agents_options, run_agents
+from tests.support.serving import Served, serving
 
-PROGRAM = Path(__file__).with_name("agents_sessions.py")
-LIMIT_S = 120
 RUNS = ("plain", "streamed")
 TRANSPORTS = ("http", "websocket")
 WAYS = ("direct", "forwarded")
@@ -41,29 +38,6 @@ def forwarding(mock: Served) -> Iterator[Served]:
         yield served
 
 
-def run_program(python: Path, base_url: str, control: str, *options: str, key: str) -> list[str]:
-    """Run the examples as the project of this key; returns their verdicts, of which none may be bad."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
-    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control}
-    own = {"OPENAI_AGENTS_DISABLE_TRACING": "1", "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [str(python), str(PROGRAM), *options],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        env={**inherited, **own, **told},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    *verdicts, last = done.stdout.splitlines()
-    assert last.startswith(f"{len(verdicts)} of {len(verdicts)} hold with openai-agents 0.24."), last
-    return verdicts
-
-
-def options_of(run: str, transport: str) -> list[str]:
-    """Return the options of the program."""
-    return ["--streamed"] * (run == "streamed") + ["--websocket"] * (transport == "websocket")
-
-
 Runs = Mapping[tuple[str, ...], "Future[list[str]]"]
 
 
@@ -74,9 +48,9 @@ def runs(agents_python: Path, mock: Served, forwarding: Served) -> Iterator[Runs
 
     def start(run: str, transport: str, way: str, *more: str) -> Future[list[str]]:
         base_url = (forwarding if way == "forwarded" else mock).base_url
-        told = (*options_of(run, transport), *more)
+        told = (*agents_options(run, transport), *more)
         key = "-".join(("agents", run, transport, way, *more))
-        return pool.submit(run_program, agents_python, base_url, mock.origin, *told, key=key)
+        return pool.submit(run_agents, agents_python, base_url, mock.origin, *told, key=key)
 
     plain = {variant: start(*variant) for variant in VARIANTS}
     yield {**plain, **{(*variant, "--compaction"): start(*variant, "--compaction") for variant in COMPACTIONS}}

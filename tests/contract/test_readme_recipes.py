@@ -1,22 +1,29 @@
-"""The README's recipes for clients that no other test needs: each runs in an environment that has the client."""
+"""The recipes of the pages for clients that no other test needs, and the chapters that take minutes.
+
+Each recipe is a file of `fixtures/examples/`; it runs in an environment that has the client.
+"""
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.contract.environments import interpreter, node_packages
-from tests.readme import BLOCKS, Block
-from tests.serving import ROOT, serving
-from tests.test_readme import RECIPES, dealt, environment, named, run_test_file
+from tests.docs.evaluators import HEAVY, newcomer_environment, run_chapter
+from tests.docs.pages import EXAMPLES
+from tests.support.environments import interpreter, node_packages
+from tests.support.serving import ROOT, serving
 
 FRAMEWORKS = ("openai-agents>=0.24,<0.25", "pydantic-ai-slim[openai]>=2.68,<3", "langchain-openai>=1.7,<2")
 NODE = ("openai@^7", "typescript@^5.9", "@types/node@^22")
 COMPILED = ("--strict", "--module", "nodenext", "--target", "es2022", "--types", "node", "--skipLibCheck")
 LIMIT_S = 120
+
+pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +33,18 @@ def frameworks() -> Path:
     return interpreter("recipes", "pytest>=8.3", *FRAMEWORKS, f"--editable={ROOT}", *needed)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("block", dealt(f"{RECIPES}::test_frameworks"), ids=named)
-def test_frameworks(frameworks: Path, block: Block, tmp_path: Path) -> None:
-    run_test_file(frameworks, block, tmp_path)
+@pytest.mark.parametrize("name", ["test_agents.py", "test_pydantic_ai.py", "test_langchain.py"])
+def test_frameworks(frameworks: Path, name: str, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / name, tmp_path)
+    tests = len(re.findall(r"^def test_", (tmp_path / name).read_text(encoding="utf-8"), re.M))
+    said = run(tmp_path, str(frameworks), "-m", "pytest", "-q", "-p", "no:cacheprovider", name)
+    assert f"{tests} passed" in said, said
 
 
 def test_typescript() -> None:
-    block = BLOCKS["TypeScript: ts 1"]
     place = node_packages("recipes-node", *NODE)
-    source, compiled = place / str(block.file), place / "compiled"
-    source.write_text(block.text, encoding="utf-8")
+    source, compiled = place / "weather.test.ts", place / "compiled"
+    shutil.copy(EXAMPLES / source.name, source)
     (place / "package.json").write_text('{"type": "module"}')
     run(place, str(place / "node_modules" / ".bin" / "tsc"), *COMPILED, "--outDir", str(compiled), str(source))
     with serving() as served:
@@ -44,10 +52,16 @@ def test_typescript() -> None:
     assert "# pass 1" in said or "ℹ pass 1" in said, said
 
 
+@pytest.mark.parametrize(("page", "heading"), sorted(HEAVY))
+def test_long_chapters_do_what_they_show(page: str, heading: str, tmp_path: Path) -> None:
+    with serving() as served:
+        run_chapter(ROOT / page, heading, served, newcomer_environment(served.base_url), tmp_path)
+
+
 def run(place: Path, *command: str, base_url: str = "") -> str:
     """Run a command in a directory; it must end well. Returns what it printed."""
     done = subprocess.run(
-        command, cwd=place, capture_output=True, text=True, timeout=LIMIT_S, env=environment(base_url)
+        command, cwd=place, capture_output=True, text=True, timeout=LIMIT_S, env=newcomer_environment(base_url)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

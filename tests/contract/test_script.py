@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.contract.wire import exchange, request
-from tests.serving import PATIENCE_S, Served, serving
+from tests.support.patience import until
+from tests.support.raw_http import exchange, request
+from tests.support.serving import PATIENCE_S, Served, serving
 
 OK: dict[str, Any] = {"model": "gpt-4.1", "input": "hello"}
 
@@ -42,17 +42,19 @@ def test_the_second_of_two_requests_at_once_is_refused(mock: Served, stream: boo
     turn = {**OK, "conversation": conversation, "stream": stream}
     slow = {"when": {"input_equals": "slow"}, "reply": {"text": "done"}, "pacing": {"first_token": 1}}
     mock.control("POST", "/script", {"lines": [slow]})
-    refusals = 0
+    refusals: list[Any] = []
+
+    def refused() -> bool:
+        second = mock.request("POST", "/v1/responses", {**turn, "input": "quick"})
+        if second.status == 400:
+            refusals.append(second.json["error"]["code"])
+        return bool(refusals)
+
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(exchange, mock.port, request("POST", "/v1/responses", {**turn, "input": "slow"}))
-        deadline = time.monotonic() + PATIENCE_S
-        while not refusals and time.monotonic() < deadline:
-            second = mock.request("POST", "/v1/responses", {**turn, "input": "quick"})
-            if second.status == 400:
-                refusals += 1
-                assert second.json["error"]["code"] == "conversation_locked"
+        assert until(refused)
         assert first.result(PATIENCE_S).status == 200
-    assert refusals == 1
+    assert refusals == ["conversation_locked"]
     items = mock.request("GET", f"/v1/conversations/{conversation}/items?limit=2").json["data"]
     assert [item["content"][0]["text"] for item in items] == ["done", "slow"]
     assert mock.request("POST", "/v1/responses", turn).status == 200

@@ -17,10 +17,10 @@ import pytest
 
 from mockserver.core.turn import events_of
 from mockserver.model import tokens
-from tests.contract.wire import exchange, request
-from tests.scripted_items import INCLUDE, REPLIES
-from tests.serving import KEY, Served, serving
-from tests.test_item_shapes import INPUTS
+from tests.support.item_inputs import INPUTS
+from tests.support.raw_http import exchange, request
+from tests.support.scripted_items import INCLUDE, REPLIES
+from tests.support.serving import KEY, Served, serving
 
 JUDGE = Path(__file__).with_name("judge.py")
 MODEL = "gpt-5.6-terra"

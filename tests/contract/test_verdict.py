@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import openai
 import pytest
 
 from mockserver import Finding, Mock
-from tests.contract.test_openai_agents import options_of, run_program
+from tests.support.client_programs import agents_options, run_agents
 
 HERE = Path(__file__).parent
 
@@ -56,7 +55,7 @@ async def done(guide: Any, example: Any, kind: Any, mock: Mock) -> None:
 def test_openai_agents(agents_python: Path, run: str, transport: str, more: tuple[str, ...]) -> None:
     with Mock() as mock:
         found = verdicts_at_each_reset(mock)
-        run_program(agents_python, mock.base_url, mock.url, *options_of(run, transport), *more, key="any")
+        run_agents(agents_python, mock.base_url, mock.url, *agents_options(run, transport), *more, key="any")
         assert len(found) > 3
         wrong = {one.rule for findings in (*found, mock.verdict()) for one in findings}
         assert wrong <= ({"chained_on_unstored"} if transport == "http" else set()), found  # one example does that
@@ -76,14 +75,27 @@ def verdicts_at_each_reset(mock: Mock) -> list[list[Finding]]:
     return found
 
 
-def test_a_long_journal_is_judged_quickly() -> None:
+def test_judging_is_linear_in_what_was_sent() -> None:
+    assert calls_to_judge(100) < 5 * calls_to_judge(50)  # every other turn sends all before it: four times as much
+
+
+def calls_to_judge(length: int) -> int:
+    """Return how many calls judging a journal of this many turns of either kind takes."""
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
     with Mock() as mock, openai.OpenAI(base_url=mock.base_url, api_key="any") as client:
         parent: str | None = None
         history: list[Any] = []
-        for number in range(200):
+        for number in range(length):
             parent = client.responses.create(model="gpt-4.1", input=f"say {number}", previous_response_id=parent).id
             history.append({"role": "user", "content": str(number)})
             client.responses.create(model="gpt-4.1", input=history, store=False)
-        began = time.perf_counter()
-        assert mock.verdict() == []
-        assert time.perf_counter() - began < 5
+        sys.setprofile(note)
+        found = mock.verdict()
+        sys.setprofile(None)
+    assert found == [] and count > length
+    return count

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from openai.lib.responses_websocket import (
 from openai.types.responses import ResponsesServerEvent
 from pydantic import TypeAdapter
 
-from tests.serving import KEY, Served, serving
-from tests.sockets import served
+from tests.support.serving import KEY, PATIENCE_S, Served, serving
+from tests.support.sockets import served
 
 # what the client does with its WebSocket library, not what we do
 pytestmark = pytest.mark.filterwarnings("ignore:connect\\(\\) must be used as a context manager:DeprecationWarning")
@@ -195,14 +194,20 @@ def test_steering_with_required_input(mock: Served, client: OpenAI) -> None:
 def test_recovery_after_a_restart() -> None:
     """Spec: R4.14, R4.19: 1012 is recovered from, a stored response is continued, an unstored one is gone."""
     events: list[Any] = []
+    ended = threading.Event()
+
+    def reconnecting(event: Any) -> None:
+        events.append(event)
+        ended.set()
+
     with served() as place:
         client = OpenAI(base_url=f"http://127.0.0.1:{place.port}/v1", api_key=KEY)
-        connection = client.responses.connect(on_reconnecting=events.append, initial_delay=0.2).enter()
+        connection = client.responses.connect(on_reconnecting=reconnecting, initial_delay=0.2).enter()
         create(connection, "one", store=False)
         first = final(connection)
         port = place.port
     with served(port=port):
-        create_soon(connection, "two", previous_response_id=first.id)
+        create_after(ended, connection, "two", previous_response_id=first.id)
         error = next(iter(connection))
         assert error.type == "error"
         assert error.error.code == "previous_response_not_found"
@@ -212,11 +217,11 @@ def test_recovery_after_a_restart() -> None:
     assert [event.close_code for event in events] == [1012]
 
 
-def create_soon(connection: Any, input: str, **fields: Any) -> None:
+def create_after(ended: threading.Event, connection: Any, input: str, **fields: Any) -> None:
     """Send once the client has noticed that its connection ended; reading makes it connect again."""
 
     def later() -> None:
-        time.sleep(1.0)
+        assert ended.wait(PATIENCE_S)
         create(connection, input, **fields)
 
     threading.Thread(target=later, daemon=True).start()

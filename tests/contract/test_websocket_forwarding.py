@@ -17,8 +17,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.contract.recorder import CUT, Recorder, Socket, messages, recording
-from tests.serving import FROZEN, KEY, Served, serving
+from tests.support.recorder import CUT, Recorder, Socket, messages, recording
+from tests.support.serving import FROZEN, KEY, Served, serving
 
 PROGRAM = Path(__file__).with_name("socket_guide.py")
 NODE_PROGRAM = Path(__file__).with_name("node") / "sockets.mjs"

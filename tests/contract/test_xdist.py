@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.environments import interpreter
-from tests.serving import ROOT
+from tests.support.environments import interpreter
+from tests.support.serving import ROOT
 
 TESTS, WORKERS = 200, 4
 LIMIT_S = 300
@@ -41,6 +41,8 @@ def test_one(openai_mock, number):
 TALKING = """
 import pytest
 from openai import OpenAI
+
+pytestmark = pytest.mark.clients
 
 @pytest.fixture(scope="session")
 def client_of():

@@ -12,20 +12,21 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.transport.app import MockApp
-from tests.driving import NOON, Driver
 from tests.error_rows import Answer, InProcess
-from tests.scripted_items import DRAFTS
-from tests.test_wire_items import EXAMPLES as ITEMS
-from tests.test_wire_parts import GOOD as PARTS
-from tests.test_wire_requests import FULL
-from tests.test_wire_tools import EXAMPLES as TOOLS
+from tests.support.driving import NOON, Driver
+from tests.support.examples import examples
+from tests.support.request_examples import FULL_REQUEST as FULL
+from tests.support.request_examples import ITEM_EXAMPLES as ITEMS
+from tests.support.request_examples import PART_EXAMPLES as PARTS
+from tests.support.request_examples import TOOL_EXAMPLES as TOOLS
+from tests.support.scripted_items import DRAFTS
 
 Json = Any
 
@@ -239,7 +240,7 @@ def test_what_mutations_start_from_is_taken(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", BODIES)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_any_json(path: str, data: st.DataObject) -> None:
     mock = Watched()
@@ -247,14 +248,14 @@ def test_any_json(path: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("path", BODIES)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(data=st.data())
 def test_any_mutation(path: str, data: st.DataObject) -> None:
     mock = Watched()
     mock.judge("POST", path, encoded(mock.named(data.draw(mutated(path)))))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     data=st.data(),
     schema=st.dictionaries(st.sampled_from(sorted({*SCHEMA, *KEYS[:3], "items", "anyOf", "enum"})), JSON),
@@ -275,7 +276,7 @@ def test_any_schema(data: st.DataObject, schema: dict[str, Json]) -> None:
 
 
 @pytest.mark.parametrize("path", BODIES)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_any_bytes(path: str, data: st.DataObject) -> None:
     mock = Watched()
@@ -296,7 +297,7 @@ PAIRS = st.lists(st.tuples(NAMES_OF_QUERIES | st.text(max_size=4), VALUES_OF_QUE
 
 
 @pytest.mark.parametrize("path", GETS)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(pairs=PAIRS, text=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20), plain=st.booleans())
 def test_any_query(path: str, pairs: list[tuple[str, str]], text: str, plain: bool) -> None:
     mock = Watched()
@@ -314,7 +315,7 @@ def _escaped(text: str) -> str:
     return quote(text.encode("utf-8", "surrogatepass"), safe="[]")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     groups=st.lists(st.sampled_from(sorted(DRAFTS)), min_size=1, max_size=4, unique=True),
     first=st.booleans(),

@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from mockserver.engine import Engine
@@ -15,11 +14,10 @@ from mockserver.store.sqlite import SQLiteStore
 from mockserver.testing.driver import NOON, EngineDriver, HTTPDriver
 from mockserver.testing.machine import ResponsesMachine
 from mockserver.testing.walk import walk
-from tests.serving import FROZEN, serving
+from tests.support.examples import examples, part_of
+from tests.support.serving import FROZEN, serving
 
-FEW = settings(
-    max_examples=8, stateful_step_count=25, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+FEW = examples(8, stateful_step_count=25)
 
 
 def sqlite_driver(name: str = ":memory:") -> EngineDriver:
@@ -33,24 +31,25 @@ class SQLiteMachine(ResponsesMachine):
 
 
 TestEngine = ResponsesMachine.TestCase
-TestEngine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, print_blob=True)
+TestEngine.settings = examples(200, stateful_step_count=40)
 TestSQLite = SQLiteMachine.TestCase
-TestSQLite.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, print_blob=True)
+TestSQLite.settings = examples(40, stateful_step_count=40)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_walks_over_an_engine(seed: int) -> None:
     driver = EngineDriver(Engine(Settings(clock=NOON, seed=seed)))
-    walk(driver, seed, 6000)
+    walk(driver, seed, part_of(6000))
     driver.close()
 
 
 def test_a_walk_over_sqlite() -> None:
     driver = sqlite_driver()
-    walk(driver, 10, 2000)
+    walk(driver, 10, part_of(2000))
     driver.close()
 
 
+@pytest.mark.slow
 def test_a_long_program() -> None:
     driver = EngineDriver()
     walk(driver, 11, 2000, length=1000)
@@ -60,10 +59,10 @@ def test_a_long_program() -> None:
 def test_over_a_socket() -> None:
     with serving(*FROZEN) as served, closing(HTTPDriver(served.base_url, "machine")) as driver:
         run_state_machine_as_test(type("SocketMachine", (ResponsesMachine,), {"driver": driver}), settings=FEW)
-        walk(driver, 12, 400)
+        walk(driver, 12, part_of(400))
 
 
 def test_over_two_workers(tmp_path: Path) -> None:
     options = ("--workers", "2", "--store", f"sqlite:///{tmp_path / 'state.db'}")
     with serving(*options) as served, closing(HTTPDriver(served.base_url, "machine")) as driver:
-        walk(driver, 13, 300)
+        walk(driver, 13, part_of(300))

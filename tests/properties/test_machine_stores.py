@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl
 
 import orjson
 import pytest
-from hypothesis import settings
-from mockserver.transport.routes import public_handler
 
-from mockserver.delivery.schedule import Emit
+from mockserver.control.journal import Call
+from mockserver.delivery.answer import error_answer
+from mockserver.delivery.schedule import events_in
 from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
@@ -19,10 +19,11 @@ from mockserver.store.view import Store
 from mockserver.testing.driver import NOON, Answer, EngineDriver
 from mockserver.testing.machine import ResponsesMachine
 from mockserver.testing.walk import walk
-from mockserver.transport.control_api import control_handler
-from mockserver.transport.http import Call, error_answer
-from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.events import Event, sse
+from mockserver.transport.control_api import control_answer
+from mockserver.transport.http import Chunk, chunks, whole_body
+from mockserver.wire.errors import MockError
+from mockserver.wire.events import Event
+from tests.support.examples import examples, part_of
 
 
 class Said(NamedTuple):
@@ -34,18 +35,20 @@ class Said(NamedTuple):
 
 
 def said(engine: Engine, call: Call) -> Said:
-    try:
-        found = public_handler if call.path.startswith("/v1/") else control_handler
-        handler, call.parts = found(call)
-        answer = handler(engine, call)
-    except (APIError, MockError) as error:
-        answer = error_answer(error)
-    events = [event for step in answer.steps or () if isinstance(step, Emit) for event in step.events]
-    if answer.ended is not None:
-        answer.ended()
-    if answer.streamed:
-        return Said(answer.status, sse(events), [dict(event) for event in events])
-    return Said(answer.status, answer.body, None)
+    if call.path.startswith("/v1/"):
+        answer = engine.handle(call)
+    else:
+        try:
+            answer = control_answer(engine, call.project or "", call)
+        except MockError as error:
+            answer = error_answer(error)
+    if answer.events is not None:
+        return Said(answer.status, whole_body(answer), [dict(event) for event in answer.events])
+    if answer.player is None:
+        return Said(answer.status, answer.body, None)
+    events = events_in(answer.player.steps)
+    body = b"".join(chunk.data for chunk in chunks(answer) if isinstance(chunk, Chunk))
+    return Said(answer.status, body, [dict(event) for event in events] if answer.streamed else None)
 
 
 class Twins:
@@ -65,7 +68,7 @@ class Twins:
         if self.moving:
             self.move()
         answers = [
-            said(engine, Call(method, path, list(query.items()), headers, sent, self.project))
+            said(engine, Call(method, path, sent, self.project, list(query.items()), headers))
             for engine in self.engines
         ]
         assert answers[0] == answers[1], f"{method} {path} {body}"
@@ -112,17 +115,17 @@ class TwinMachine(ResponsesMachine):
 
 
 TestTwins = TwinMachine.TestCase
-TestTwins.settings = settings(max_examples=30, stateful_step_count=30, deadline=None, print_blob=True)
+TestTwins.settings = examples(30, stateful_step_count=30)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_both_stores_give_the_same_bytes(seed: int) -> None:
     twins = Twins(MemoryStore(), SQLiteStore(":memory:"))
-    walk(twins, seed, 1500)
+    walk(twins, seed, part_of(1500))
     twins.close()
 
 
 def test_a_restored_snapshot_gives_the_same_bytes() -> None:
     twins = Twins(MemoryStore(), SQLiteStore(":memory:"), moving=True)
-    walk(twins, 7, 400, length=40)
+    walk(twins, 7, part_of(400), length=40)
     twins.close()

@@ -6,18 +6,19 @@ import json
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mockserver.model.scenario import mistakes_of, parse_scenario
+from mockserver.model.scenario import find_mistakes, parse_scenario
 from mockserver.model.scenario_file import read
 from mockserver.model.scenario_schema import document
-from tests.driving import Driver
-from tests.prompts import ASKED, prompt
-from tests.scenario_mistakes import GRAMMAR, SHAPES, reply
-from tests.scripted_items import REPLIES
-from tests.stream_rules import check_stream
+from tests.support.driving import Driver
+from tests.support.examples import examples
+from tests.support.prompts import ASKED, prompt
+from tests.support.scenario_mistakes import GRAMMAR, SHAPES, reply
+from tests.support.scripted_items import REPLIES
+from tests.support.stream_rules import check_stream
 
 JUDGE = Draft202012Validator(document())
 REPLYING: list[Any] = [reply(**one) for one in REPLIES.values()]
@@ -69,8 +70,8 @@ def scenarios(draw: st.DrawFn, seeds: list[Any] = SEEDS, most: int = 3) -> Any:
 
 @given(scenarios() | JSON)
 def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
-    found = list(mistakes_of(value))
-    assert all(mistake.message and mistake.param is not None for mistake in found)
+    found = list(find_mistakes(value))
+    assert all(mistake.message and mistake.path is not None for mistake in found)
     if found:
         return
     errors = [error.message for error in JUDGE.iter_errors(value)]
@@ -80,10 +81,10 @@ def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
         line.reply(prompt(*ASKED))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(scenarios(REPLYING, 1))
 def test_S9_what_is_taken_streams_like_the_api(value: Any) -> None:
-    if list(mistakes_of(value)):
+    if list(find_mistakes(value)):
         return
     drive = Driver()
     drive.script(*value["lines"])
@@ -94,7 +95,7 @@ def test_S9_what_is_taken_streams_like_the_api(value: Any) -> None:
 def test_a_file_is_judged_like_its_value(value: Any) -> None:
     found = read(json.dumps(value))
     assert found.value == value
-    assert sorted(one.path for one in found.mistakes) == sorted(one.param or "" for one in mistakes_of(value))
+    assert sorted(one.path for one in found.mistakes) == sorted(one.path for one in find_mistakes(value))
 
 
 @given(st.text(alphabet="lines: \n-{}[]'\"&*!#|>?%@\treplytx1,", max_size=40))

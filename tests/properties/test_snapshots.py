@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.control.journal import Call
@@ -17,8 +17,9 @@ from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.encoding import json_body
 from mockserver.wire.errors import APIError, MockError
 from mockserver.wire.events import sse
-from tests.api import Api
-from tests.driving import NOON
+from tests.support.api import Api
+from tests.support.driving import NOON
+from tests.support.examples import examples
 
 TEXTS = ("red", "grün ☃", "use the tool look", "word " * 1100)
 MODELS = ("gpt-4.1", "gpt-5.2", "gpt-5.6-terra")
@@ -170,7 +171,7 @@ def forks(program: Program) -> Iterator[Program]:
     yield program.fork(shelved, "third")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(STEPS, STEPS, st.booleans())
 def test_what_follows_a_snapshot_gives_the_same_bytes_wherever_it_is_restored(
     before: list[Any], after: list[Any], on_sqlite: bool
@@ -191,7 +192,7 @@ def test_what_follows_a_snapshot_gives_the_same_bytes_wherever_it_is_restored(
         assert place.snapshot() == end
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(STEPS)
 def test_a_snapshot_changes_nothing(steps: list[Any]) -> None:
     watched, left_alone = (Program(Engine(settings_of(NOON)), "p") for _ in range(2))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.turn import fold
-from tests.driving import Driver
-from tests.scripted_items import DRAFTS, INCLUDE
-from tests.stream_rules import check_stream
+from tests.support.driving import Driver
+from tests.support.examples import examples
+from tests.support.scripted_items import DRAFTS, INCLUDE
+from tests.support.stream_rules import check_stream
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}"), max_size=40)
 BASE64 = st.lists(st.sampled_from(["QUFB", "QkJC"]), max_size=3)
@@ -53,7 +54,7 @@ OUTPUTS = st.lists(KNOWN | MADE, max_size=8).map(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(output=OUTPUTS, model=st.sampled_from(["gpt-4.1", "gpt-5.6-terra"]), padded=st.booleans(), full=st.booleans())
 def test_S9_streams_of_any_items(output: list[dict[str, Any]], model: str, padded: bool, full: bool) -> None:
     everything = [*INCLUDE[:-1], "message.output_text.logprobs"] if model == "gpt-4.1" else list(INCLUDE)

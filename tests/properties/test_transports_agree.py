@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.turn import fold
@@ -12,8 +12,9 @@ from mockserver.engine import Engine
 from mockserver.settings import Settings
 from mockserver.wire import echo
 from mockserver.wire.errors import APIError
-from tests.driving import NOON, Driver
-from tests.sockets import Frames
+from tests.support.driving import NOON, Driver
+from tests.support.examples import examples
+from tests.support.sockets import Frames
 
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 LINES: list[dict[str, Any]] = [
@@ -103,7 +104,7 @@ def played(program: Any, play: Any) -> Run:
     return run
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(PROGRAM)
 def test_one_program_three_transports(program: Any) -> None:
     json, sse, websocket = (played(program, play) for play in (over_json, over_sse, over_websocket))

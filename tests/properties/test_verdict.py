@@ -15,7 +15,7 @@ from mockserver.testing.table import BUNDLES, VERBS, Of
 from mockserver.testing.trial import stage_of
 from mockserver.testing.verbs import Verbs
 from mockserver.testing.walk import walk
-from tests.serving import FROZEN, serving
+from tests.support.serving import FROZEN, serving
 
 # what a client does on purpose that it should not do, or what leads there
 WRONG = frozenset(

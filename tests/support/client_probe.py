@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from tests.raw_upstream import PATIENCE, Behaviour, Peer, RawUpstream
+from tests.support.raw_upstream import PATIENCE, Behaviour, Peer, RawUpstream
 
 Headers = list[tuple[bytes, bytes]]
 # url, method, headers, body; returns the status and the headers of the response

@@ -1,0 +1,157 @@
+"""Faults as they act: a fault that was parsed, a call as faults see it. What an author may write is in `schema.py`.
+
+How it works: `parse_fault` validates a document by its model and makes a `Fault` of it, which has everything ready that
+a call needs: its conditions as functions, the place in an answer, whether it acts early.
+
+What must stay true:
+* Mistakes are found when the list is set, never when a fault acts. A stored fault is valid, so it is parsed once by its
+  document (`known_fault`), however many calls and processes read it.
+* A fault whose `when` looks at the call only (path, method, probability) acts at the edge, as a gateway would, before
+  the call is validated. All others act on a turn once it is admitted, before the model is asked. `early` says which.
+* The models are imported with the first fault: a server without faults does not pay for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from mockserver.delivery.fault_effects import At
+from mockserver.model.conditions import Tests, compile_when, hold
+from mockserver.model.prompt import Prompt
+from mockserver.model.scenario_mistakes import DocumentValidator, shown
+from mockserver.wire.errors import MockError
+from mockserver.wire.named_errors import MODEL
+
+if TYPE_CHECKING:
+    from mockserver.faults.schema import FaultDocument
+
+TURNS = "/v1/responses"
+MODEL_WORK = frozenset((TURNS, TURNS + "/compact"))  # what rate limits count unless they name a path or a method
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call as faults see it: `streamed` says whether it asks for a stream, `size` counts the bytes of its body."""
+
+    method: str = "POST"
+    path: str = TURNS
+    transport: str = "http"
+    size: int = 0
+    model: str = MODEL
+
+    @property
+    def streamed(self) -> bool:
+        """Whether its answer is a row of events."""
+        return self.transport != "http"
+
+
+CallTest = Callable[[Called], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault, parsed: `call_conditions` as written, both kinds as what decides them; `times` None is no limit."""
+
+    source: Mapping[str, Any]
+    kind: str
+    value: Any
+    at: At
+    times: int | None
+    method: str | None
+    early: bool  # whether it acts before the call is validated
+    call_conditions: Mapping[str, Any]
+    call_tests: tuple[CallTest, ...]
+    turn_tests: Tests
+
+    def holds(self, call: Called, prompt: Prompt | None) -> bool:
+        """Whether all its conditions hold, except its probability, which is drawn last."""
+        for test in self.call_tests:
+            if not test(call):
+                return False
+        return prompt is None or hold(self.turn_tests, prompt)
+
+
+def _path_test(pattern: str) -> CallTest:
+    match = re.compile(translate(pattern)).match
+    return lambda call: match(call.path) is not None
+
+
+def _method_test(method: str) -> CallTest:
+    wanted = method.upper()
+    return lambda call: call.method == wanted
+
+
+_CALL_TESTS: Mapping[str, Callable[[Any], CallTest]] = {"path": _path_test, "method": _method_test}
+_CALL_CONDITIONS = ("path", "method", "probability")
+_OF_TURNS = ("lock_conversation", "expire")
+_LIMITS = {"requests_per_minute": "requests", "tokens_per_minute": "tokens"}
+
+
+# The models are imported with the first fault: it takes 25 ms, which a server without faults need not pay.
+def _load_fault() -> Any:
+    from mockserver.faults.schema import FaultDocument
+
+    return FaultDocument
+
+
+def _load_faults() -> Any:
+    from mockserver.faults.schema import FaultList
+
+    return FaultList
+
+
+_FAULT: DocumentValidator[FaultDocument] = DocumentValidator(_load_fault)
+_FAULTS: DocumentValidator[list[FaultDocument]] = DocumentValidator(_load_faults)
+
+
+def parse_faults(value: Any, where: str = "faults") -> list[Fault]:
+    """Return the faults of a JSON list; raises MockError whose `param` is the path of the first mistake."""
+    if not isinstance(value, list):
+        raise MockError(f"'{where}' must be a list of faults, not {shown(value)}.", param=where)
+    documents = _FAULTS.validate(value, where)
+    return [_fault(source, document) for source, document in zip(value, documents, strict=True)]
+
+
+def parse_fault(value: Any, where: str) -> Fault:
+    """Return one fault of a list; raises MockError."""
+    return _fault(value, _FAULT.validate(value, where))
+
+
+@lru_cache(maxsize=1024)
+def known_fault(doc: bytes) -> Fault:
+    """Return a fault that was validated before, from its JSON; the same fault is parsed once."""
+    return parse_fault(orjson.loads(doc), "fault")
+
+
+def _fault(source: Mapping[str, Any], document: FaultDocument) -> Fault:
+    kind, when = document.kind, source.get("when", {})
+    on_call = {key: asked for key, asked in when.items() if key in _CALL_CONDITIONS}
+    on_turn = {key: asked for key, asked in when.items() if key not in _CALL_CONDITIONS}
+    return Fault(
+        source=source,
+        kind=kind,
+        value=_value(kind, document, source["do"]),
+        at=At(**source.get("at", {})),
+        times=document.times,
+        method=on_call["method"].upper() if "method" in on_call else None,
+        early=not on_turn and kind not in _OF_TURNS,
+        call_conditions=on_call,
+        call_tests=tuple(_CALL_TESTS[key](asked) for key, asked in on_call.items() if key in _CALL_TESTS),
+        turn_tests=compile_when(on_turn),
+    )
+
+
+def _value(kind: str, document: FaultDocument, do: Any) -> Any:
+    """Return what a fault is told, in the shape that it acts with."""
+    if kind == "rate_limit":
+        # In the author's order, which the stored notes keep; pydantic's set of given members has none.
+        return {_LIMITS[key]: capacity for key, capacity in do[kind].items()}
+    told = getattr(document.do, kind)
+    return told.model_dump(exclude_unset=True) if kind == "error" else told

@@ -1,0 +1,34 @@
+"""The options of `Mock(…)` for a type checker: a misspelt one is an error before the test runs.
+
+A type checker reads no table, so the rows of `mockserver.settings` that a `Mock` takes stand here once more; a test
+compares them. `scenario` is a parameter of its own, since it may also be what a file would hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from os import PathLike
+from typing import Any, TypedDict
+
+from mockserver.delivery.pacing import Pacing
+
+File = str | PathLike[str]
+ScenarioSource = File | Sequence[File] | Mapping[str, Any]
+SwitchValue = str | int | float | Sequence[str]
+
+
+class MockOptions(TypedDict, total=False):
+    """Options of a `Mock` besides `model` and `scenario`, as on the command line but as Python values."""
+
+    store: str | None
+    snapshot: File | None
+    strict: bool | None
+    seed: int | None
+    clock: float | str | datetime | None
+    api_key: str | Iterable[str] | None
+    allow_host: str | Iterable[str] | None
+    pacing: float | tuple[float, float] | str | Pacing | None
+    set: Mapping[str, SwitchValue] | Iterable[str] | None
+    journal: int | None
+    max_body_bytes: int | None

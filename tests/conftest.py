@@ -1,0 +1,24 @@
+"""How tests are run: how many examples, in how many processes, which are left out. `README.md` beside says more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.examples import register_profiles
+
+OTHER_CLIENTS = {"agents_js", "agents_python", "clients", "codex_program", "node_client"}  # fixtures that fetch them
+
+register_profiles()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if OTHER_CLIENTS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.clients)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run in this process what shows what it prints, and single files, which are done before workers would start."""
+    few = all(".py" in argument for argument in config.args)
+    return 0 if few or config.option.capture == "no" or config.option.markexpr == "bench" else None

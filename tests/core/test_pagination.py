@@ -1,0 +1,103 @@
+"""Lists a page at a time. Spec: R2.14, R3.1–R3.6, P25, E82, E83."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.driving import Driver, refused, summary, text_of
+
+
+@pytest.fixture(scope="module")
+def filled() -> tuple[Driver, str]:
+    drive = Driver()
+    id = drive.conversation()["id"]
+    for start in (0, 20):
+        drive.add(id, *({"role": "user", "content": str(n)} for n in range(start, min(25, start + 20))))
+    return drive, id
+
+
+def test_R2_14_newest_first_twenty_at_a_time(filled: tuple[Driver, str]) -> None:
+    drive, id = filled
+    page = drive.items(id)
+    assert [text_of(item) for item in page["data"]] == [str(n) for n in range(24, 4, -1)]
+    assert page["has_more"] is True
+    assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], page["data"][-1]["id"])
+    rest = drive.items(id, after=page["last_id"])
+    assert [text_of(item) for item in rest["data"]] == ["4", "3", "2", "1", "0"]
+    assert rest["has_more"] is False
+    assert drive.items(id, after=rest["last_id"])["data"] == []
+
+
+@given(limit=st.integers(1, 100), order=st.sampled_from(["asc", "desc"]))
+@settings(max_examples=30)
+def test_paging_walks_every_item_once(filled: tuple[Driver, str], limit: int, order: str) -> None:
+    drive, id = filled
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": str(limit), "order": order}
+    while True:
+        page = drive.items(id, **query)
+        assert len(page["data"]) <= limit
+        seen += [text_of(item) for item in page["data"]]
+        if not page["has_more"]:
+            break
+        query["after"] = page["last_id"]
+    wanted = [str(n) for n in range(25)]
+    assert seen == (wanted if order == "asc" else wanted[::-1])
+
+
+def test_unknown_cursor(filled: tuple[Driver, str]) -> None:
+    drive, id = filled
+    error = refused(drive.items, id, after="msg_x")
+    assert summary(error) == (404, "Item with id 'msg_x' not found in conversation.", None, None)
+
+
+def test_E82_limits(filled: tuple[Driver, str]) -> None:
+    drive, id = filled
+    big = "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 1000 instead."
+    assert summary(refused(drive.items, id, limit="1000")) == (400, big, "limit", "integer_above_max_value")
+    small = "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead."
+    assert summary(refused(drive.items, id, limit="0")) == (400, small, "limit", "integer_below_min_value")
+
+
+def test_E83_order(filled: tuple[Driver, str]) -> None:
+    drive, id = filled
+    text = "Invalid value: 'up'. Supported values are: 'asc' and 'desc'."
+    assert summary(refused(drive.items, id, order="up")) == (400, text, "order", "invalid_value")
+
+
+def test_R3_3_input_items_are_the_resolved_history_then_the_own_input() -> None:
+    drive = Driver()
+    drive.script({"reply": {"text": "a1"}}, {"reply": {"text": "a2"}})
+    first = drive.create("u1", instructions="never listed")
+    second = drive.create("u2", previous_response_id=first["id"])
+    listed = drive.input_items(second["id"], order="asc")
+    assert [text_of(item) for item in listed["data"]] == ["u1", "a1", "u2"]
+    assert [text_of(item) for item in drive.input_items(second["id"])["data"]] == ["u2", "a1", "u1"]
+    assert listed["data"][0] == drive.input_items(first["id"])["data"][0]
+    page = drive.input_items(second["id"], order="asc", limit="1", after=listed["data"][0]["id"])
+    assert ([text_of(item) for item in page["data"]], page["has_more"]) == (["a1"], True)
+    before = drive.input_items(second["id"], order="asc", before=listed["data"][2]["id"])
+    assert [text_of(item) for item in before["data"]] == ["u1", "a1"]
+
+
+def test_R3_5_unknown_unstored_deleted() -> None:
+    drive = Driver()
+    unstored, deleted = drive.create(store=False)["id"], drive.create()["id"]
+    drive.delete(deleted)
+    for id in ("resp_unknown", unstored, deleted):
+        assert summary(refused(drive.input_items, id)) == (404, f"Response with id '{id}' not found.", None, None)
+
+
+def test_F3_sealed_reasoning_is_listed_when_asked_for() -> None:
+    drive = Driver()
+    first = drive.create("u", model="gpt-5.6-terra")
+    second = drive.create("v", model="gpt-5.6-terra", previous_response_id=first["id"])
+    [reasoning] = [item for item in drive.input_items(second["id"])["data"] if item["type"] == "reasoning"]
+    assert "encrypted_content" not in reasoning
+    pairs = {"include[]": "reasoning.encrypted_content"}
+    [sealed] = [item for item in drive.input_items(second["id"], **pairs)["data"] if item["type"] == "reasoning"]
+    assert sealed["encrypted_content"].startswith("gAAAAAB")

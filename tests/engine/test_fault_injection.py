@@ -1,0 +1,125 @@
+"""Faults as they strike calls and turns of an engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockserver.control.journal import Call
+from mockserver.faults.spec import Called
+from mockserver.wire.errors import MockError
+from tests.support.caller import PROJECT, Caller
+from tests.support.driving import Driver, refused, summary
+
+
+def test_a_list_is_set_whole_or_not_at_all() -> None:
+    call = Caller()
+    assert call.levers.set_faults(PROJECT, [{"do": "cut"}]) == {"faults": [{"do": "cut", "used": 0}]}
+    with pytest.raises(MockError):
+        call.levers.set_faults(PROJECT, [{"do": "stall"}, {"do": "explode"}])
+    assert call.levers.faults(PROJECT) == {"faults": [{"do": "cut", "used": 0}]}
+    assert call.levers.faults("other") == {"faults": []}
+    call.levers.reset(PROJECT, ["faults"])
+    assert call.levers.faults(PROJECT) == {"faults": []}
+
+
+def test_an_error_at_the_edge_leaves_no_trace() -> None:
+    call, calm = Caller(), Caller()
+    call.levers.set_faults(PROJECT, [{"do": {"error": {"code": "server_is_overloaded"}}, "times": 2}])
+    assert [call.create()["error"]["code"] for _ in range(2)] == ["server_is_overloaded"] * 2
+    assert call.create() == calm.create()
+    assert call.levers.faults(PROJECT)["faults"][0]["used"] == 2
+    assert [one["faults"] for one in call.journal()] == [["error"], ["error"], []]
+
+
+def test_a_fault_of_turns_lets_the_line_wait() -> None:
+    drive = Driver()
+    drive.script({"reply": {"text": "still there"}})
+    drive.engine.levers.set_faults("p", [{"when": {"input_contains": "bad"}, "do": {"error": 503}, "times": 1}])
+    assert refused(drive.create, "bad").status == 503
+    assert drive.create("bad")["output"][0]["content"][0]["text"] == "still there"
+
+
+def test_E60_a_parent_expires() -> None:
+    drive = Driver()
+    parent = drive.create()["id"]
+    child = drive.create("x", previous_response_id=parent)["id"]
+    drive.engine.levers.set_faults("p", [{"do": "expire", "times": 1}])
+    drive.create("no parent")
+    error = refused(drive.create, "x", previous_response_id=parent)
+    assert summary(error) == (
+        400,
+        f"Previous response with id '{parent}' not found.",
+        "previous_response_id",
+        "previous_response_not_found",
+    )
+    assert refused(drive.get, parent).status == 404
+    assert refused(drive.create, "x", previous_response_id=parent).code == "previous_response_not_found"
+    assert drive.create("x", previous_response_id=child)["status"] == "completed"
+
+
+def test_E67_a_conversation_is_locked_by_the_clock() -> None:
+    drive = Driver()
+    conversation = drive.conversation()["id"]
+    drive.engine.levers.set_faults("p", [{"do": {"lock_conversation": 30}}])
+    error = refused(drive.create, conversation=conversation)
+    assert summary(error)[0::2] == (400, "conversation") and error.code == "conversation_locked"
+    drive.advance(seconds=29)
+    assert refused(drive.create, conversation=conversation).code == "conversation_locked"
+    drive.advance(seconds=1)
+    assert drive.create(conversation=conversation)["status"] == "completed"
+
+
+def _strikes(call: Caller, project: str) -> bool:
+    struck = call.app.engine.hazards.strike_call(project, Called)
+    return struck is not None and struck.error is not None
+
+
+def test_faults_travel_with_a_snapshot_and_go_on_where_they_were() -> None:
+    call = Caller()
+    call.levers.set_faults(PROJECT, [{"do": {"error": 500}, "when": {"probability": 0.5}}])
+
+    def errors(project: str, count: int) -> list[bool]:
+        return [_strikes(call, project) for _ in range(count)]
+
+    errors(PROJECT, 5)
+    call.levers.restore("fork", call.levers.snapshot(PROJECT))
+    assert call.levers.snapshot("fork")["faults"] == call.levers.snapshot(PROJECT)["faults"]
+    rest = errors("fork", 20)
+    assert rest == errors(PROJECT, 20) and set(rest) == {True, False}
+
+
+def test_a_snapshot_with_a_wrong_fault_is_refused() -> None:
+    call = Caller()
+    call.levers.set_faults(PROJECT, [{"do": "cut"}])
+    document: dict[str, Any] = call.levers.snapshot(PROJECT)
+    document["faults"]["000000"]["fault"]["do"] = "explode"
+    with pytest.raises(MockError) as raised:
+        call.levers.restore(PROJECT, document)
+    assert raised.value.param == "faults.000000.fault.do.explode"
+
+
+def test_W16_headers_tell_of_the_buckets() -> None:
+    call = Caller()
+    call.levers.set_faults(PROJECT, [{"do": {"rate_limit": {"requests_per_minute": 2, "tokens_per_minute": 600}}}])
+
+    def limits(method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
+        answer, headers = call.app.answer(Call(method, path, body))
+        told = {name.decode(): value.decode() for name, value in headers}
+        return answer.status, {name.removeprefix("x-ratelimit-"): value for name, value in told.items()}
+
+    body = b'{"model":"gpt-4.1","input":"' + b"x" * 370 + b'"}'
+    assert len(body) == 400
+    status, said = limits("POST", "/v1/responses", body)
+    assert status == 200
+    assert (said["limit-requests"], said["remaining-requests"], said["reset-requests"]) == ("2", "1", "30s")
+    assert (said["limit-tokens"], said["remaining-tokens"], said["reset-tokens"]) == ("600", "500", "10s")
+    status, said = limits("GET", "/v1/models")
+    assert (status, said["remaining-requests"], said["remaining-tokens"]) == (200, "1", "500")
+    assert limits("POST", "/v1/responses", b"{")[0] == 400  # failed requests count as well
+    status, said = limits("POST", "/v1/responses", body)
+    assert (status, said["retry-after"], said["retry-after-ms"]) == (429, "30", "30000")
+    assert (said["remaining-requests"], said["reset-requests"]) == ("0", "1m0s")
+    call.levers.advance_clock(PROJECT, 30)
+    assert limits("POST", "/v1/responses", body)[0] == 200

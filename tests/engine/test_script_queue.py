@@ -1,0 +1,65 @@
+"""The queue of scripted lines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mockserver.wire.errors import MockError
+from tests.support.driving import Driver, refused, text_of
+
+
+def said(drive: Driver, text: str = "hello") -> str:
+    return text_of(drive.create(text)["output"][-1])
+
+
+def test_lines_answer_in_order_then_the_default_model_does() -> None:
+    drive = Driver()
+    drive.script({"reply": {"text": "one"}}, {"reply": {"text": "two"}})
+    drive.script({"reply": {"text": "three"}})
+    assert [said(drive) for _ in range(4)] == ["one", "two", "three", "Mock reply to: hello [1 items in context]"]
+
+
+def test_a_line_may_serve_several_times() -> None:
+    drive = Driver()
+    drive.script({"reply": {"text": "one"}, "times": 2}, {"reply": {"text": "two"}})
+    assert [said(drive) for _ in range(3)] == ["one", "one", "two"]
+
+
+def test_a_line_whose_condition_does_not_hold_waits() -> None:
+    drive = Driver()
+    drive.script({"when": {"input_contains": "weather"}, "reply": {"text": "sunny"}}, {"reply": {"text": "other"}})
+    assert said(drive) == "other"
+    assert said(drive, "the weather?") == "sunny"
+
+
+def test_an_error_line_is_used_up_and_nothing_else_changes() -> None:
+    drive, twin = Driver(), Driver()
+    drive.script({"reply": {"error": {"code": "rate_limit_exceeded"}}})
+    assert refused(drive.create).status == 429
+    assert drive.create("a")["output"][0]["content"] == twin.create("a")["output"][0]["content"]
+    assert len(drive.engine.levers.list_responses("p", limit=10, after=None)["data"]) == 1
+
+
+def test_the_queue_counts_what_waits() -> None:
+    drive = Driver()
+    assert drive.engine.levers.enqueue("p", [{"reply": {"text": "a"}}]) == 1
+    assert drive.engine.levers.enqueue("p", [{"reply": {"text": "a"}}, {"reply": {"text": "b"}}]) == 3
+    said(drive)
+    assert drive.engine.levers.enqueue("p", []) == 2
+
+
+def test_a_bad_line_changes_nothing() -> None:
+    drive = Driver()
+    with pytest.raises(MockError) as caught:
+        drive.engine.levers.enqueue("p", [{"reply": {"text": "a"}}, {"reply": {"txt": "b"}}])
+    assert caught.value.param == "lines[1].reply.txt"
+    assert json.loads(caught.value.body())["error"]["type"] == "mock_error"
+    assert said(drive).startswith("Mock reply")
+
+
+def test_a_script_is_cut_to_the_cap() -> None:
+    drive = Driver()
+    drive.script({"reply": {"text": "word " * 200}})
+    assert drive.create("hello", max_output_tokens=16)["status"] == "incomplete"

@@ -1,0 +1,80 @@
+"""The tokenizer against known counts, and against every way to lose a character."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tiktoken_ext.openai_public as official
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.model import tokens
+from mockserver.model.tokens import RanksError, count, pieces
+from tests.support.examples import examples
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("tiktoken is great!", 6),
+        ("antidisestablishmentarianism", 6),
+        ("2 + 2 = 4", 7),
+        ("お誕生日おめでとう", 8),
+        ("", 0),
+    ],
+)
+def test_T1_known_counts(text: str, length: int) -> None:
+    assert count(text) == length
+
+
+def test_T1_the_pattern_is_the_official_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(official, "load_tiktoken_bpe", lambda *_args, **_more: {})
+    assert official.o200k_base()["pat_str"] == tokens.PATTERN
+
+
+def test_T1_special_tokens_are_ordinary_text() -> None:
+    assert count("<|endoftext|>") > 1
+    assert "".join(pieces("a<|endofprompt|>b")) == "a<|endofprompt|>b"
+
+
+def test_T1_wrong_ranks_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "__init__.py"
+    monkeypatch.setattr(tokens, "find_spec", lambda _name: SimpleNamespace(origin=str(package)))
+    with pytest.raises(RanksError, match="can't be read"):
+        tokens._rank_file()
+    (tmp_path / "data").mkdir()
+    (tmp_path / tokens._RANKS_FILE).write_bytes(gzip.compress(b"IQ== 0\n"))
+    with pytest.raises(RanksError, match="SHA-256"):
+        tokens._rank_file()
+    monkeypatch.setattr(tokens, "find_spec", lambda _name: None)
+    with pytest.raises(RanksError, match="not installed"):
+        tokens._rank_file()
+
+
+@given(st.text(st.characters(), max_size=60))
+@examples(300)
+def test_S6_1_pieces_lose_nothing(text: str) -> None:
+    assert "".join(pieces(text)) == text
+    assert all(pieces(text))
+    assert len(pieces(text)) <= count(text) + sum("\ud800" <= one <= "\udfff" for one in text)
+
+
+def test_S6_1_pieces_are_the_models_tokens() -> None:
+    assert pieces('{"city":"Paris"}') == ['{"', "city", '":"', "Paris", '"}']
+    family = "👩‍👩‍👧 字🙂"
+    assert "".join(pieces(family)) == family
+
+
+def test_lone_surrogates_are_kept() -> None:
+    assert pieces("a\ud800b") == ["a", "\ud800", "b"]
+    assert count("a\ud800b") > 0
+
+
+@pytest.mark.parametrize("one", [" ", "\n", "a", "^", "字"])
+def test_a_million_times_the_same_character(one: str) -> None:
+    text = f"x{one * 1_000_000}y"
+    assert count(text) > 0
+    assert "".join(pieces(text)) == text

@@ -1,0 +1,61 @@
+"""The JSON Schema takes what the loader takes, and refuses what a schema can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from mockserver.model.scenario import find_mistakes
+from mockserver.model.scenario_file import read
+from mockserver.model.scenario_schema import document
+from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong, line, reply
+from tests.support.scripted_items import REPLIES
+
+FILES = sorted((Path(__file__).parents[2] / "fixtures" / "scenarios").iterdir())
+JUDGE = Draft202012Validator(document())
+
+
+def test_it_is_a_schema_of_draft_2020_12() -> None:
+    Draft202012Validator.check_schema(document())
+    assert document()["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_fixtures_pass_and_say_where_their_facts_come_from(file: Path) -> None:
+    text = file.read_text()
+    assert "Facts: " in text and ".md" in text
+    found = read(text)
+    assert not found.mistakes
+    JUDGE.validate(found.value)
+
+
+@pytest.mark.parametrize("wrong", SHAPES + GRAMMAR, ids=lambda wrong: f"{wrong.path} {wrong.words}")
+def test_it_refuses_what_it_can_tell(wrong: Wrong) -> None:
+    assert JUDGE.is_valid(wrong.value) is not wrong.told
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_it_takes_what_the_api_can_send(name: str) -> None:
+    JUDGE.validate(reply(**REPLIES[name]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        line(when={"turn": 3, "conversation": "conv_1", "tool_output": {"name": "f"}}, times=None, pacing={}),
+        reply(error={"code": "rate_limit_exceeded", "param": None, "headers": {"retry-after": "1"}}),
+        reply(output=[{"type": "function_call", "name": "{{ metadata.tool }}", "call_id": "{{ turn }}"}]),
+        reply(json=[None, {"a": 1}], reasoning="Think."),
+        {"$schema": "scenario.schema.json", "seed": -3, "lines": []},
+    ],
+)
+def test_both_take_it(value: object) -> None:
+    JUDGE.validate(value)
+    assert not list(find_mistakes(value))
+
+
+def test_what_stands_in_several_places_is_said_once() -> None:
+    names = document()["$defs"]
+    assert names and all(f'"#/$defs/{name}"' in str(document()).replace("'", '"') for name in names)

@@ -1,0 +1,138 @@
+"""The SQLite store passes the stores' suite, survives a restart and shares its file."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.core.state import Delete, Put, Record
+from mockserver.store.sqlite import SQLiteStore, StoreError, turned
+from tests.support.store_suite import StoreSuite, store, write
+
+__all__ = ["store"]
+
+
+class TestSQLite(StoreSuite):
+    def fresh(self) -> SQLiteStore:
+        return SQLiteStore(":memory:")
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    first = SQLiteStore(path)
+    write(first, Put("entry", "x", b"1", "c", 7), Put("node", "n", b"2"))
+    first.close()
+    second = SQLiteStore(path)
+    assert second.scan("project", "entry", "c") == [Record("x", b"1", 7)]
+    assert second.get("project", "node", "n") == b"2"
+    second.close()
+
+
+def test_it_writes_ahead(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "state.db"))
+    with sqlite3.connect(tmp_path / "state.db") as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.close()
+    opened.close()
+
+
+def test_two_processes_see_each_other(tmp_path: Path) -> None:
+    one, two = SQLiteStore(str(tmp_path / "s.db")), SQLiteStore(str(tmp_path / "s.db"))
+    write(one, Put("node", "n", b"1"))
+    assert two.get("project", "node", "n") == b"1"
+    one.close()
+    two.close()
+
+
+def test_what_was_absent_is_found_once_another_process_has_written_it(tmp_path: Path) -> None:
+    one, two = SQLiteStore(str(tmp_path / "s.db")), SQLiteStore(str(tmp_path / "s.db"))
+    assert one.scan("project", "line") == two.scan("project", "line") == []
+    assert one.idle("project") and two.idle("project")
+    for number, (writer, reader) in enumerate(((one, two), (two, one), (one, two)), 1):
+        write(writer, Put("line", f"{number}", b"", "", number))
+        assert [record.order for record in writer.scan("project", "line")] == list(range(1, number + 1))
+        assert reader.scan("project", "line") == writer.scan("project", "line")
+        assert not reader.idle("project") and not writer.idle("project") and reader.idle("other")
+    write(one, *(Delete("line", f"{number}") for number in (1, 2, 3)))
+    assert two.scan("project", "line") == one.scan("project", "line") == []
+    assert one.idle("project") and two.idle("project")
+    one.close()
+    two.close()
+
+
+def test_what_a_failed_transaction_took_away_is_not_absent() -> None:
+    opened = SQLiteStore(":memory:")
+    write(opened, Put("line", "1", b"x", "", 1))
+    with pytest.raises(RuntimeError), opened.transaction("project"):
+        opened.apply("project", [Delete("line", "1")])
+        assert opened.scan("project", "line") == [] and opened.idle("project")
+        raise RuntimeError
+    assert opened.scan("project", "line") == [Record("1", b"x", 1)] and not opened.idle("project")
+    opened.close()
+
+
+def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    with pytest.raises(RuntimeError), opened.transaction("project"):
+        opened.apply("project", [Put("node", "n", b"1")])
+        raise RuntimeError
+    assert opened.get("project", "node", "n") is None
+    opened.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database at all, just a text of some length\n" * 20)
+    with pytest.raises(StoreError, match="text"):
+        SQLiteStore(str(tmp_path / "text"))
+    with pytest.raises(StoreError, match="missing"):
+        SQLiteStore(str(tmp_path / "missing" / "s.db"))
+
+
+def test_a_newer_version_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "s.db") as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(StoreError, match="99"):
+        SQLiteStore(str(tmp_path / "s.db"))
+
+
+VERSION_1 = """
+CREATE TABLE records (
+  project TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+  parent TEXT NOT NULL, "order" INTEGER NOT NULL, doc BLOB NOT NULL,
+  PRIMARY KEY (project, kind, id)
+) WITHOUT ROWID;
+CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE kind NOT IN ('item', 'node', 'project');
+INSERT INTO records VALUES ('project', 'entry', 'conv_1/msg_1', 'conv_1', 7, x'31'),
+  ('project', 'node', 'resp_1', '', 0, x'32'), ('other', 'node', 'resp_1', '', 0, x'33');
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.db")
+    with sqlite3.connect(path) as other:
+        other.executescript(VERSION_1)
+    other.close()
+    for _ in range(2):
+        opened = SQLiteStore(path)
+        assert opened.scan("project", "entry", "conv_1") == [Record("conv_1/msg_1", b"1", 7)]
+        assert [opened.get(project, "node", "resp_1") for project in ("project", "other")] == [b"2", b"3"]
+        write(opened, Put("node", "resp_1", b"2"), Put("entry", "conv_1/msg_1", b"1", "conv_1", 7))
+        assert [put.id for put in opened.records("project")] == ["conv_1/msg_1", "resp_1"]
+        opened.close()
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [("records",)]
+    other.close()
+
+
+IDS = st.text(alphabet="ab_/", max_size=6)
+
+
+@given(st.lists(IDS, unique=True))
+def test_no_two_ids_have_one_place(ids: list[str]) -> None:
+    assert len({turned(id) for id in ids}) == len(ids)

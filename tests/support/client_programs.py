@@ -1,0 +1,48 @@
+"""Programs of `tests/contract`, run by the interpreter of another environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.support.serving import ROOT
+
+CONTRACT = ROOT / "tests" / "contract"
+LIMIT_S = 120
+
+
+def run_guide(python: Path, base_url: str, control: str, *options: str, key: str) -> subprocess.CompletedProcess[str]:
+    """Run the guide to its end, as the project of this key."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
+    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control}
+    return subprocess.run(
+        [str(python), str(CONTRACT / "guide.py"), *options],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**inherited, "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1", **told},
+    )
+
+
+def run_agents(python: Path, base_url: str, control: str, *options: str, key: str) -> list[str]:
+    """Run the examples as the project of this key; returns their verdicts, of which none may be bad."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
+    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "UNDERSTUDY_CONTROL": control}
+    own = {"OPENAI_AGENTS_DISABLE_TRACING": "1", "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [str(python), str(CONTRACT / "agents_sessions.py"), *options],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**inherited, **own, **told},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *verdicts, last = done.stdout.splitlines()
+    assert last.startswith(f"{len(verdicts)} of {len(verdicts)} hold with openai-agents 0.24."), last
+    return verdicts
+
+
+def agents_options(run: str, transport: str) -> list[str]:
+    """Return the options of the program."""
+    return ["--streamed"] * (run == "streamed") + ["--websocket"] * (transport == "websocket")

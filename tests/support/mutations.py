@@ -1,0 +1,557 @@
+"""Small mistakes that somebody could make in the mock: a text to find in a source file, and what stands there then.
+
+`tests/mutants.py` makes them one at a time and asks the conformance kit whether it notices.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """A mistake: its name, the file below `mockserver/`, the text that stands there exactly once, what replaces it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+_INHERIT = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+    if lineage.head and {name!r} not in request and state.get("response", lineage.head):
+        import orjson
+        request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
+    if not request.get("input") and lineage.fresh and not templated:
+        raise errors.input_missing()
+    model = known_model(request, rules)
+    capability.check(request, model)
+    stored"""
+_ADMITTING = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+    if not request.get("input") and lineage.fresh and not templated:
+        raise errors.input_missing()
+    model = known_model(request, rules)
+    capability.check(request, model)
+    stored"""
+
+_LIFETIMES = (
+    Mutation(
+        "responses live a second too long",
+        "core/rules.py",
+        "left = born + self.response_ttl_days * DAY - now",
+        "left = born + self.response_ttl_days * DAY + 1 - now",
+    ),
+    Mutation(
+        "responses live a second too short",
+        "core/rules.py",
+        "left = born + self.response_ttl_days * DAY - now",
+        "left = born + self.response_ttl_days * DAY - 1 - now",
+    ),
+    Mutation(
+        "a response is still there at exactly 30 days",
+        "core/rules.py",
+        'return left < 0 or self.expiry_boundary == "inclusive"',
+        "return left < 0",
+    ),
+    Mutation(
+        "responses never expire",
+        "core/lineage.py",
+        "    if not rules.expired(created_at, now):\n        return False",
+        "    if True:\n        return False",
+    ),
+    Mutation(
+        "items of a conversation expire with the response that made them",
+        "core/lookup.py",
+        "if node.conversation is not None and (",
+        "if False and (",
+    ),
+    Mutation(
+        "store: false responses are kept",
+        "engine.py",
+        "kept = body if turn.stored else None",
+        "kept = body",
+    ),
+    Mutation(
+        "nothing is stored unless asked for",
+        "core/admission.py",
+        'stored = request.get("store", True)',
+        'stored = request.get("store", False)',
+    ),
+    Mutation(
+        "DELETE leaves the response",
+        "core/lifecycle.py",
+        '[Delete("response", id), Put("node", id, gone.doc())]',
+        '[Put("node", id, node.doc())]',
+    ),
+)
+
+_CHAINS = (
+    Mutation(
+        "a parent together with a conversation is let pass",
+        "core/lineage.py",
+        "if parent_id is not None and conversation is not None:",
+        "if False:",
+    ),
+    Mutation(
+        "a deleted parent can be continued",
+        "core/lineage.py",
+        "if node is None or node.deleted or outlived(",
+        "if node is None or outlived(",
+    ),
+    Mutation(
+        "a failed parent can be continued",
+        "core/lineage.py",
+        "if node is None or node.status not in rules.chain_onto:",
+        "if node is None:",
+    ),
+    Mutation(
+        "an incomplete parent can't be continued",
+        "core/lineage.py",
+        "if node is None or node.status not in rules.chain_onto:",
+        'if node is None or node.status != "completed":',
+    ),
+    Mutation(
+        "a deleted ancestor breaks the chain",
+        "core/lineage.py",
+        'if rules.deleted_ancestor == "break" and broken(',
+        "if broken(",
+    ),
+    Mutation(
+        "a chain skips its parent's turn",
+        "core/lineage.py",
+        "return Lineage(node.id, node.summary, node.partition)",
+        "return Lineage(node.parent, node.summary, node.partition)",
+    ),
+    Mutation(
+        "a chain forgets its context",
+        "core/lineage.py",
+        "return Lineage(node.id, node.summary, node.partition)",
+        "return Lineage(None, Summary(), node.partition)",
+    ),
+    Mutation(
+        "chaining onto a conversation's response writes to the conversation",
+        "core/lineage.py",
+        "return Lineage(node.id, node.summary, node.partition)",
+        "return Lineage(node.id, node.summary, node.partition,"
+        " read_conversation(state, node.conversation) if node.conversation else None)",
+    ),
+    Mutation(
+        "siblings leak into each other",
+        "core/lifecycle.py",
+        'changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]',
+        'changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]\n'
+        "        if node.parent and node.parent.startswith('resp_'):\n"
+        '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
+    ),
+    Mutation("instructions are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="instructions")),
+    Mutation("tools are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="tools")),
+    Mutation("metadata is inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="metadata")),
+    Mutation(
+        "each response of a chain has a partition of its own",
+        "core/admission.py",
+        "mint.within(partition, stored=stored)",
+        "mint.within(None, stored=stored)",
+    ),
+    Mutation(
+        "unstored ids don't say so",
+        "core/admission.py",
+        "mint.within(partition, stored=stored)",
+        "mint.within(partition)",
+    ),
+)
+
+_ITEMS = (
+    Mutation("calls may stay unanswered", "core/pairing.py", "    if left:\n", "    if False:\n"),
+    Mutation(
+        "outputs need no call",
+        "core/pairing.py",
+        'if (call_id(stray), stray["type"]) not in answered]',
+        "if False]",
+    ),
+    Mutation(
+        "an item may come twice in one input", "core/lookup.py", "        if id in seen:\n", "        if False:\n"
+    ),
+    Mutation(
+        "an item may come again behind a chain that holds it",
+        "core/lookup.py",
+        "    if head is not None:\n        seen.update(",
+        "    if False:\n        seen.update(",
+    ),
+    Mutation(
+        "tool outputs are held for duplicates",
+        "core/lookup.py",
+        'if item.get("id") and item["type"] not in OUTPUTS]',
+        'if item.get("id")]',
+    ),
+    Mutation(
+        "unknown and unstored items are confused",
+        "core/lookup.py",
+        'errors.item_not_stored if request.get("store") is False else',
+        'errors.item_not_stored if request.get("store") is not False else',
+    ),
+    Mutation(
+        "outputs stand before the input that they answer",
+        "core/turn.py",
+        "        [*own, *items],\n",
+        "        [*items, *own],\n",
+    ),
+    Mutation(
+        "sealed content is not verified",
+        "core/sealed.py",
+        "or not compare_digest(mac, blake2b(signed, key=key, digest_size=_MAC).digest())",
+        "",
+    ),
+    Mutation(
+        "stateless requests get no sealed reasoning",
+        "core/turn.py",
+        '_SEALED_UNASKED = frozenset({("stateless_or_included", False), ',
+        "_SEALED_UNASKED = frozenset({",
+    ),
+    Mutation(
+        "reasoning of earlier turns is billed to models that don't read it",
+        "wire/render.py",
+        """(tally.reasoning_before if reasoning_read(request, model) == "all_turns" else 0)""",
+        "tally.reasoning_before",
+    ),
+)
+
+_CONVERSATIONS = (
+    Mutation(
+        "unknown conversations are created on the fly",
+        "core/lineage.py",
+        "    if conversation is None:\n        raise errors.conversation_not_found(id)\n    head",
+        "    if conversation is None:\n        return Lineage()\n    head",
+    ),
+    Mutation(
+        "a running turn locks nothing",
+        "core/admission.py",
+        "if lineage.conversation is not None and lineage.conversation.running is not None:",
+        "if False:",
+    ),
+    Mutation(
+        "the lock is never released",
+        "core/lifecycle.py",
+        "conversation = replace(conversation, running=None)",
+        "conversation = replace(conversation, running=node.id)",
+    ),
+    Mutation(
+        "a turn's items are appended when it begins",
+        "core/lifecycle.py",
+        "return [running.put(), replace(conversation, running=turn.id).put()]",
+        'return [running.put(), Put("node", turn.id, turn.node.doc()),'
+        " *append(state, replace(conversation, running=turn.id), turn.node)]",
+    ),
+    Mutation(
+        "failed turns write to their conversation",
+        "core/lifecycle.py",
+        "node.status in rules.conversation_write_on",
+        "True",
+    ),
+    Mutation(
+        "incomplete turns write nothing",
+        "core/lifecycle.py",
+        "node.status in rules.conversation_write_on",
+        'node.status == "completed"',
+    ),
+    Mutation(
+        "store: false turns write nothing",
+        "core/lifecycle.py",
+        'if body is None and rules.store_false_conversation == "read_only":',
+        "if body is None:",
+    ),
+    Mutation(
+        "deleting a conversation deletes its items",
+        "core/conversations.py",
+        'return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id)]',
+        'gone = [Delete("item", one.id.partition("/")[2]) for one in state.scan("entry", id)]\n'
+        '    return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id), *gone]',
+    ),
+    Mutation(
+        "a deleted conversation is still there",
+        "core/conversations.py",
+        '[Delete("conversation", id)]',
+        "[]",
+    ),
+    Mutation(
+        "metadata is merged",
+        "core/conversations.py",
+        'if rules.metadata_update == "merge" else {}',
+        "",
+    ),
+    Mutation(
+        "a deleted item is still in the context",
+        "core/conversations.py",
+        "replace(conversation, head=head).put()]",
+        "conversation.put()]",
+    ),
+    Mutation(
+        "deleting an item changes what responses saw",
+        "core/conversations.py",
+        'id = f"{node.id}-{item_id}"',
+        "id = node.id",
+    ),
+    Mutation(
+        "an id may stand twice in a conversation",
+        "core/conversations.py",
+        'if item["id"] in seen or read_entry(state, conversation.id, item["id"]) is not None:',
+        "if False:",
+    ),
+    Mutation(
+        "items are listed in the wrong order",
+        "core/lifecycle.py",
+        "Entry(node.id, index, first + index)",
+        "Entry(node.id, index, first + len(node.items) - 1 - index)",
+    ),
+    Mutation(
+        "21 items are taken at once",
+        "wire/requests.py",
+        "item_list(longest=20,",
+        "item_list(longest=21,",
+    ),
+)
+
+_LISTS = (
+    Mutation(
+        "input_items: the cursor is off by one",
+        "core/pages.py",
+        "_position(items, query.after) + 1",
+        "_position(items, query.after)",
+    ),
+    Mutation(
+        "conversation items: the cursor is off by one",
+        "core/pages.py",
+        "after = _order(state, id, query.after) if query.after is not None else None",
+        "after = _order(state, id, query.after) - 1 if query.after is not None else None",
+    ),
+    Mutation(
+        "has_more on a full last page",
+        "core/pages.py",
+        "more = len(records) > query.limit",
+        "more = len(records) >= query.limit",
+    ),
+    Mutation(
+        "input_items: no more pages",
+        "core/pages.py",
+        "has_more=len(chosen) > query.limit)",
+        "has_more=False)",
+    ),
+    Mutation("lists are oldest first", "wire/query.py", '= "desc") -> ListQuery:', '= "asc") -> ListQuery:'),
+    Mutation(
+        "input_items: order is ignored",
+        "core/pages.py",
+        'if query.order == "desc":\n        items',
+        "if True:\n        items",
+    ),
+    Mutation("pages hold ten items", "wire/query.py", "        limit = 20\n", "        limit = 10\n"),
+    Mutation(
+        "input_items lists own input only",
+        "core/pages.py",
+        '"resolved": items_up_to,',
+        '"resolved": lambda state, parent: [],',
+    ),
+)
+
+_BACKGROUND = (
+    Mutation(
+        "a replay begins one event early",
+        "engine.py",
+        "max(query.starting_after + 1, 0)",
+        "max(query.starting_after, 0)",
+    ),
+    Mutation(
+        "a resumed stream repeats its last event",
+        "core/background.py",
+        'event["sequence_number"] > number',
+        'event["sequence_number"] >= number',
+    ),
+    Mutation(
+        "a queued response shows its output",
+        "core/background.py",
+        "return {**echo.begun(final), ",
+        "return {**final, ",
+    ),
+    Mutation(
+        "cancelling twice is refused",
+        "core/transitions.py",
+        '    At(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),\n',
+        "",
+    ),
+    Mutation(
+        "cancelling a completed response is let pass",
+        "core/transitions.py",
+        '**{At(BACKGROUND, status, "cancel"): _over for status in RUN}',
+        "**{}",
+    ),
+    Mutation(
+        "a cancelled response keeps its output",
+        "core/background.py",
+        'if rules.cancelled_output == "kept" else []',
+        "",
+    ),
+    Mutation(
+        "synchronous responses are refused as if they were over",
+        "core/transitions.py",
+        '**{At(FOREGROUND, status, "cancel"): _synchronous for status in ENDED}',
+        '**{At(FOREGROUND, status, "cancel"): _over for status in ENDED}',
+    ),
+    Mutation(
+        "a response in flight can be deleted",
+        "core/lifecycle.py",
+        '        moved(WAYS[running.background], IN_PROGRESS, "delete", id=id)\n',
+        "        pass\n",
+    ),
+    Mutation(
+        "background goes without store",
+        "core/admission.py",
+        'if rules.background_store_false == "refuse" and',
+        'if rules.background_store_false == "never" and',
+    ),
+    Mutation("turns end a second early", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now + 1)"),
+    Mutation("turns end a second late", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now - 1)"),
+    Mutation(
+        "a response that was not created with a stream can be streamed",
+        "core/background.py",
+        "if not decode_node(running.node).streamed:",
+        "if False:",
+    ),
+)
+
+_TURNS = (
+    Mutation("max_output_tokens is ignored", "model/seeded.py", "    if length <= most:\n", "    if True:\n"),
+    Mutation(
+        "the last message of an incomplete turn says completed",
+        "core/turn.py",
+        "    if reply.incomplete is not None:\n        _mark_incomplete(items)",
+        "    if False:\n        _mark_incomplete(items)",
+    ),
+    Mutation(
+        "completed_at is missing",
+        "core/turn.py",
+        '    if outcome.status == "completed":\n',
+        "    if False:\n",
+    ),
+    Mutation(
+        "the total is not the sum",
+        "core/turn.py",
+        'counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]',
+        'counted["total_tokens"] = counted["input_tokens"]',
+    ),
+    Mutation(
+        "one token too many is billed",
+        "wire/render.py",
+        "total = PRIMING[model.family] + tally.total + _reasoning_tokens(request, tally, model)",
+        "total = PRIMING[model.family] + 1 + tally.total + _reasoning_tokens(request, tally, model)",
+    ),
+    Mutation(
+        "input_tokens counts otherwise than a create",
+        "core/admission.py",
+        "    if tokens <= model.max_input_tokens:\n        return tokens\n",
+        "    if tokens <= model.max_input_tokens:\n        return tokens + 1\n",
+    ),
+    Mutation(
+        "instructions cost nothing",
+        "wire/render.py",
+        "    if instructions:\n        total += count(_as_text(instructions)) + MESSAGE",
+        "    if False:\n        total += count(_as_text(instructions)) + MESSAGE",
+    ),
+    Mutation(
+        "cached tokens are not rounded to blocks",
+        "core/cache.py",
+        "cached = min(matched, prompt.tokens) // BLOCK * BLOCK",
+        "cached = min(matched, prompt.tokens)",
+    ),
+    Mutation(
+        "an exact cache entry ends a token late",
+        "core/cache.py",
+        "lengths[len(places) - 1] = prompt.tokens - TAIL\n",
+        "lengths[len(places) - 1] = prompt.tokens - TAIL + 1\n",
+    ),
+    Mutation("the prompt cache lives for an hour", "core/cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
+    Mutation("shorter prompts are cached too", "core/cache.py", "LEAST = 1024 ", "LEAST = 512 "),
+    Mutation(
+        "the window is twice as large",
+        "core/admission.py",
+        "    if tokens > model.max_input_tokens:\n        return over_window",
+        "    if tokens > 2 * model.max_input_tokens:\n        return over_window",
+    ),
+    Mutation(
+        "truncation drops the newest items",
+        "core/truncation.py",
+        "    return units\n\n\ndef _from_middle",
+        "    return units[::-1]\n\n\ndef _from_middle",
+    ),
+    Mutation(
+        "truncation happens unasked",
+        "core/admission.py",
+        'if request.get("truncation") != "auto":',
+        'if request.get("truncation") == "disabled":',
+    ),
+    Mutation(
+        "an overflow in a stream is a plain error",
+        "core/admission.py",
+        '    if request.get("stream"):\n        return admission._replace(overflow=True)',
+        "    if False:\n        return admission._replace(overflow=True)",
+    ),
+)
+
+_COMPACTION = (
+    Mutation(
+        "an input as long as the threshold compacts",
+        "core/compaction.py",
+        "if input_tokens > (",
+        "if input_tokens >= (",
+    ),
+    Mutation(
+        "what stands before a compaction item is billed",
+        "wire/render.py",
+        "self.total = self.hidden(item) + COMPACTION",
+        "self.total += self.hidden(item) + COMPACTION",
+    ),
+    Mutation(
+        "what stands before a compaction item is read",
+        "core/compaction.py",
+        '        if item["type"] == "compaction":\n            return\n',
+        "",
+    ),
+    Mutation(
+        "the compaction pass is free",
+        "core/turn.py",
+        "output += reply.summary_tokens * _passes(reply)",
+        "output += 0 * _passes(reply)",
+    ),
+    Mutation(
+        "a trigger asks the model as well",
+        "engine.py",
+        'elif admission.compacts == "trigger":',
+        "elif False:",
+    ),
+    Mutation(
+        "a trigger is ignored",
+        "core/admission.py",
+        'compacts = "trigger" if own.triggered else',
+        'compacts = "" if own.triggered else',
+    ),
+    Mutation(
+        "a compacted window keeps assistant messages",
+        "core/compaction.py",
+        'if one.get("role") == "user"]',
+        'if one.get("role")]',
+    ),
+    Mutation("the compact call costs no frame", "wire/render.py", " + COMPACT_CALL", ""),
+    Mutation(
+        "a compaction says that it was stored",
+        "core/admission.py",
+        "mint.within(partition, stored=False)",
+        "mint.within(partition)",
+    ),
+)
+
+MUTATIONS = (
+    *_LIFETIMES,
+    *_CHAINS,
+    *_ITEMS,
+    *_CONVERSATIONS,
+    *_LISTS,
+    *_BACKGROUND,
+    *_TURNS,
+    *_COMPACTION,
+)

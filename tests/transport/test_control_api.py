@@ -1,0 +1,144 @@
+"""The control API: every call, its answers, its complaints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mockserver import __version__
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.transport.app import MockApp
+from tests.support.asgi import PING, ask
+from tests.support.driving import NOON
+
+
+@pytest.fixture
+def app() -> MockApp:
+    return MockApp(Engine(Settings(clock=NOON)))
+
+
+def control(app: MockApp, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+    body = b"" if value is None else json.dumps(value).encode()
+    status, _, answer = ask(app, method, f"/_mock/{path}", body)
+    return status, json.loads(answer) if answer else None
+
+
+def create(app: MockApp, **fields: Any) -> dict[str, Any]:
+    body = json.dumps({"model": "gpt-4.1", "input": "ping", **fields}).encode()
+    return json.loads(ask(app, "POST", "/v1/responses", body)[2])
+
+
+def test_health(app: MockApp) -> None:
+    status, health = control(app, "GET", "health")
+    assert health.pop("switches")["done_sentinel"] == "off"
+    assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock"})
+
+
+def test_clock(app: MockApp) -> None:
+    assert control(app, "GET", "clock") == (200, {"now": NOON, "mode": "manual"})
+    assert control(app, "PUT", "clock", {"now": 1000}) == (200, {"now": 1000.0, "mode": "manual"})
+    assert control(app, "PUT", "clock", {"now": "2026-11-20T12:00:00Z"}) == (200, {"now": NOON, "mode": "manual"})
+    assert control(app, "PUT", "clock", {"mode": "system"})[1]["mode"] == "system"
+
+
+def test_advance_tells_what_expired(app: MockApp) -> None:
+    made = create(app)
+    later = {"now": NOON + 30 * 86_400 + 5, "expired": [made["id"]], "completed": []}
+    assert control(app, "POST", "clock/advance", {"days": 30, "seconds": 5}) == (200, later)
+
+
+def test_script_and_reset(app: MockApp) -> None:
+    assert control(app, "POST", "script", {"lines": [{"reply": {"text": "scripted"}}]}) == (200, {"queued": 1})
+    assert create(app)["output"][0]["content"][0]["text"] == "scripted"
+    control(app, "POST", "script", {"lines": [{"reply": {"text": "scripted"}}]})
+    assert control(app, "POST", "reset", {}) == (204, None)
+    assert control(app, "POST", "reset") == (204, None)
+    assert create(app)["output"][0]["content"][0]["text"].startswith("Mock reply")
+    assert control(app, "POST", "reset", {"only": ["state", "scenario", "faults", "journal", "clock"]}) == (204, None)
+
+
+def test_listings_and_context(app: MockApp) -> None:
+    made = create(app, instructions="brief")
+    status, page = control(app, "GET", "responses?limit=1&status=completed")
+    assert (status, [one["id"] for one in page["data"]], page["has_more"]) == (200, [made["id"]], False)
+    assert control(app, "GET", f"responses/{made['id']}/context")[1]["instructions"] == "brief"
+    conversation = json.loads(ask(app, "POST", "/v1/conversations", b"{}")[2])
+    assert control(app, "GET", "conversations")[1]["data"] == [conversation]
+
+
+def test_the_project_comes_from_the_same_headers(app: MockApp) -> None:
+    ask(app, "POST", "/v1/responses", PING, authorization="Bearer a")
+    assert control(app, "GET", "responses")[1]["data"] == []
+    assert len(json.loads(ask(app, "GET", "/_mock/responses", authorization="Bearer a")[2])["data"]) == 1
+
+
+def test_a_snapshot_goes_back_byte_by_byte_also_into_another_project(app: MockApp) -> None:
+    made = create(app)
+    control(app, "POST", "script", {"lines": [{"reply": {"text": "kept"}}]})
+    taken = ask(app, "GET", "/_mock/snapshot")[2]
+    assert taken.startswith(b'{\n  "understudy_snapshot": 1,\n')
+    answers = [ask(app, "POST", "/v1/responses", PING)[2] for _ in range(2)]
+    for key in ("default", "fork"):
+        headers = {} if key == "default" else {"authorization": f"Bearer {key}"}
+        assert ask(app, "PUT", "/_mock/snapshot", taken, **headers)[0] == 204
+        assert ask(app, "GET", "/_mock/snapshot", **headers)[2] == taken
+        assert json.loads(ask(app, "GET", f"/v1/responses/{made['id']}", **headers)[2]) == made
+        assert [ask(app, "POST", "/v1/responses", PING, **headers)[2] for _ in range(2)] == answers
+
+
+def test_a_reset_fork_draws_ids_of_its_own_again(app: MockApp) -> None:
+    own = create(app)["id"]
+    control(app, "POST", "reset")
+    other = ask(app, "GET", "/_mock/snapshot", authorization="Bearer other")[2]
+    ask(app, "PUT", "/_mock/snapshot", other)
+    assert create(app)["id"] != own
+    control(app, "POST", "reset", {"only": ["state"]})
+    assert create(app)["id"] == own
+
+
+WRONG: list[tuple[str, str, Any, str | None]] = [
+    ("POST", "clock/advance", {}, "seconds"),
+    ("POST", "clock/advance", {"seconds": -1}, "seconds"),
+    ("POST", "clock/advance", {"days": "x"}, "days"),
+    ("POST", "clock/advance", {"hours": 1}, "hours"),
+    ("POST", "clock/advance", [1], None),
+    ("PUT", "clock", {}, "mode"),
+    ("PUT", "clock", {"now": "noon"}, "now"),
+    ("PUT", "clock", {"mode": "backwards"}, "mode"),
+    ("POST", "script", {"lines": "x"}, "lines"),
+    ("POST", "script", {}, "lines"),
+    ("POST", "script", {"lines": [{"reply": {}}]}, "lines[0].reply"),
+    ("POST", "reset", {"only": ["everything"]}, "only"),
+    ("PUT", "snapshot", [], "understudy_snapshot"),
+    ("PUT", "snapshot", {"understudy_snapshot": 99}, "understudy_snapshot"),
+    ("PUT", "snapshot", {"understudy_snapshot": 1}, "seed"),
+    ("GET", "responses?limit=0", None, "limit"),
+    ("GET", "responses?limit=x", None, "limit"),
+    ("GET", "responses?colour=red", None, "colour"),
+    ("GET", "responses?after=resp_x", None, "after"),
+    ("GET", "conversations?model=x", None, "model"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "param"), WRONG)
+def test_wrong_input_is_400_and_changes_nothing(
+    app: MockApp, method: str, path: str, body: Any, param: str | None
+) -> None:
+    twin = MockApp(Engine(Settings(clock=NOON)))
+    status, answer = control(app, method, path, body)
+    assert status == 400
+    assert (answer["error"]["type"], answer["error"]["param"]) == ("mock_error", param)
+    assert control(app, "GET", "clock") == control(twin, "GET", "clock")
+    assert create(app) == create(twin)
+
+
+def test_unknown_and_unbuilt_calls_are_loud(app: MockApp) -> None:
+    assert control(app, "GET", "nope")[0] == 404
+    assert control(app, "DELETE", "clock")[0] == 405
+    for path in ("drift", "metrics", ""):
+        status, answer = control(app, "GET", path)
+        assert (status, answer["error"]["type"]) == (501, "mock_error")
+    assert control(app, "GET", "responses/resp_x/context")[0] == 404

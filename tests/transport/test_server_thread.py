@@ -1,0 +1,64 @@
+"""A server in a thread: reachable at once, gone at once, a guest that leaves its host alone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+from mockserver.engine import Engine
+from mockserver.settings import Settings
+from mockserver.transport.app import MockApp
+from mockserver.transport.thread import ServerThread, at_once
+
+
+def served(**settings: Any) -> ServerThread:
+    """The mock, served."""
+    told = Settings(**settings)
+    return ServerThread(MockApp(Engine(told)), told)
+
+
+def test_it_answers_once_it_is_made_and_no_longer_once_it_is_stopped() -> None:
+    server = served()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}/v1", trust_env=False) as client:
+        assert client.get("/models").status_code == 200
+        server.stop()
+        server.stop()
+        with pytest.raises(httpx.TransportError):
+            client.get("/models")
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", server.port)):
+        pass
+
+
+def test_it_leaves_its_host_alone() -> None:
+    before = [*logging.getLogger().handlers], gc.get_threshold(), {*threading.enumerate()}
+    frozen = gc.get_freeze_count()
+    server = served()
+    httpx.get(f"http://127.0.0.1:{server.port}/v1/models", trust_env=False)
+    server.stop()
+    assert ([*logging.getLogger().handlers], gc.get_threshold(), {*threading.enumerate()}) == before
+    assert gc.get_freeze_count() <= frozen  # what another server has frozen may have been let go of meanwhile
+
+
+def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) -> None:
+    server = served()
+    lines = {"lines": [{"reply": {"text": "too late"}, "pacing": {"first_token": 60}}]}
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+        client.post("/_mock/script", json=lines)
+        body = {"model": "gpt-4.1", "input": "hi", "stream": True}
+        with client.stream("POST", "/v1/responses", json=body) as answer:
+            assert answer.status_code == 200
+            server.stop()
+            with pytest.raises(httpx.RemoteProtocolError):  # the stream was broken off, not waited for
+                answer.read()
+    assert not caplog.records
+
+
+def test_at_once() -> None:
+    assert asyncio.run(at_once(5)) == 5
