@@ -11,8 +11,8 @@
 #    process. The mock has its own check of --api-key, with the API's error.
 #
 # Answers made in this process carry X-Understudy-Source: mock, also our own errors; to an upstream's answer nothing is
-# added. That is how a client can tell a mocked answer from a real one. Lifespan goes to the mock, which has state to save;
-# the upstream's connections are closed after it, whatever happened.
+# added. That is how a client can tell a mocked answer from a real one. Lifespan goes to the mock, which has state to
+# save; the upstream's connections are closed after it, whatever happened.
 
 from __future__ import annotations
 
