@@ -1,5 +1,19 @@
 """The proxy's ASGI app: each request is answered by the mock, by the upstream, or by an error that says why not."""
 
+# Guard → decide → the mock's app, or (key check →) relay. The mock's app knows nothing of the proxy: it gets scope,
+# receive and send as they came, so a served answer is the same with and without us.
+#
+# The order matters:
+# 1. The guard comes first and for everything: a foreign web page must not spend the user's key, nor read the control
+#    API, nor learn from an error which modes exist.
+# 2. `decide` sees the head only, so no body is held while it is asked.
+# 3. The caller's key is checked only before the relay: --upstream-api-key is money, and others may reach this
+#    process. The mock has its own check of --api-key, with the API's error.
+#
+# Answers made in this process carry X-Understudy-Source: mock, also our own errors; to an upstream's answer nothing is
+# added. That is how a client can tell a mocked answer from a real one. Lifespan goes to the mock, which has state to
+# save; the upstream's connections are closed after it, whatever happened.
+
 from __future__ import annotations
 
 import hmac
@@ -45,11 +59,11 @@ class ProxyApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, one WebSocket, or the life of the process."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._run_lifespan(scope, receive, send)
         else:
             await self._guarded(scope, receive, send)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._mock(scope, receive, send)
         finally:
@@ -62,21 +76,23 @@ class ProxyApp:
             return self._mock(scope, receive, send)
         if decision.error is not None:
             return _refusal(decision.error)(scope, receive, send)
-        return self._relayed(scope, receive, send)
+        return self._relay(scope, receive, send)
 
-    async def _relayed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = self._not_let_in(scope) or await self._relays[scope["type"]](scope, receive, send)
+    async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = self._check_key(scope) or await self._relays[scope["type"]](scope, receive, send)
         if error is not None:
             await _refusal(error)(scope, receive, send)
 
     def _decide(self, scope: Scope) -> Decision:
+        # repeated headers are one list (RFC 9110 §5.3), which `decide` refuses: taking the first would hide the second
         modes = [header[1] for header in scope["headers"] if header[0] == MODE]
         mode = b", ".join(modes).decode("latin-1") if modes else None
         return decide(scope.get("method", "GET"), scope["path"], mode, self._settings)
 
-    def _not_let_in(self, scope: Scope) -> MockError | None:
+    def _check_key(self, scope: Scope) -> MockError | None:
         """Return the error of a caller without one of the `--api-key`s: the upstream is not everybody's to use."""
         given = first(scope["headers"], b"authorization") or b""
+        # compare_digest: the time that `==` takes tells how much of a key was right
         if not self._keys or any(hmac.compare_digest(given, key) for key in self._keys):
             return None
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)

@@ -1,4 +1,20 @@
-"""Forwarding, byte for byte: nothing is decoded, buffered, followed or retried, and a torn answer stays torn."""
+"""Forwarding, byte for byte: nothing is decoded, buffered or followed, and a torn answer stays torn."""
+
+# Wait for the first bytes of the request's body; send the request upstream, the rest of its body as it comes; send the
+# head of the answer as soon as it is there and each chunk as it comes. Nobody holds a whole body, both directions run
+# at the same time, and whoever is slow makes the other side wait (the transport stops reading at http1.HIGH_WATER).
+#
+# What must stay true:
+# * A torn answer never ends cleanly for the client: once the head is sent, a failure raises Abort, and the server
+#   breaks the connection without the last chunk. Otherwise half an answer would pass for a whole one (Spec: S10).
+# * Before the head is sent, a failure is a value: the MockError that `__call__` returns, which app.py answers with.
+# * A client that leaves ends the upstream's request at once, also while nothing is sent: a model's answer costs money.
+#   ASGI tells of it by `receive()` alone, and only one reader can wait there. So while the body comes, its reader
+#   notices; after that a task waits (`Client._watch`) and cancels the relay's own task.
+# * `served` is set before the last bytes are sent: the server calls a complete answer a disconnect too, and the watcher
+#   must not cancel a relay that is done.
+# * Nothing is repeated here, the client does that; upstream.py says when it sends a request twice.
+# * Only a cancellation that the watcher caused ends here; one from elsewhere (the server stops) is passed on.
 
 from __future__ import annotations
 
@@ -14,11 +30,12 @@ from mockserver.settings import Settings
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import MockError
 from proxy import headers
-from proxy.target import CONNECT_S, Target, line, reason
+from proxy.target import CONNECT_S, Target, describe_failure, describe_request
 from proxy.upstream import WholeBody
 
 log = logging.getLogger("understudy.proxy")
 
+# what a transport may raise; a mistake of ours is none of these and becomes a 500 with a traceback
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
@@ -38,27 +55,28 @@ class Client:
 
     async def body(self) -> httpx.AsyncByteStream:
         """Wait for the first bytes of the body and return it; raises ClientGone."""
-        message = await self._next()
+        message = await self._next_message()
+        # most bodies come in one message: then the transport writes head and body at once, without a task
         if message.get("more_body", False):
             return StreamedBody(self, message)
         self._watch()
         return WholeBody(message.get("body", b""))
 
-    async def rest(self, message: Message) -> AsyncIterator[bytes]:
+    async def remaining_body(self, message: Message) -> AsyncIterator[bytes]:
         """Yield the body from this message on; raises ClientGone."""
         yield message.get("body", b"")
         while message.get("more_body", False):
-            message = await self._next()
+            message = await self._next_message()
             yield message.get("body", b"")
         self._watch()
 
-    def leave(self) -> None:
-        """Stop watching."""
+    def stop_watching(self) -> None:
+        """Stop waiting for the client to leave."""
         self.served = True
         if self._watcher is not None:
             self._watcher.cancel()
 
-    async def _next(self) -> Message:
+    async def _next_message(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
@@ -71,7 +89,7 @@ class Client:
 
     async def _cancel_when_gone(self) -> None:
         try:
-            await self._next()
+            await self._next_message()
         except ClientGone:
             if not self.served and self.task is not None:
                 self.gone = True
@@ -86,8 +104,7 @@ class StreamedBody(httpx.AsyncByteStream):
         self._message = message
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield its bytes."""
-        return self._client.rest(self._message)
+        return self._client.remaining_body(self._message)
 
 
 class Relay:
@@ -98,35 +115,40 @@ class Relay:
         self._transport = transport
         timeout = settings.upstream_timeout
         self._timeout = {"connect": min(CONNECT_S, timeout), "read": timeout, "write": timeout, "pool": None}
+        # making a URL takes httpx 17 µs, a tenth of a whole forwarded request; most targets come again
         self._url = lru_cache(maxsize=1024)(self._make_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> MockError | None:
         """Relay one request; returns the error to answer with when the upstream gave no answer."""
         client = Client(receive)
         try:
-            response = await self._transport.handle_async_request(self._request(scope, await client.body()))
+            response = await self._transport.handle_async_request(self._make_request(scope, await client.body()))
             try:
                 return await self._answer(scope, response, client, send)
             finally:
+                # closes the connection unless the answer is complete, so the upstream learns that nobody reads on
                 await response.stream.aclose()  # type: ignore[union-attr]
         except ClientGone:
             return None
         except asyncio.CancelledError:
+            # uncancel() == 0: nobody else wanted this task to end (asyncio counts who asked)
             if client.gone and client.task is not None and client.task.uncancel() == 0:
                 return None
             raise
         except FAILURES as failure:
-            return self._target.unanswered(scope, failure)
+            return self._target.report_failure(scope, failure)
         finally:
-            client.leave()
+            client.stop_watching()
 
     async def _answer(self, scope: Scope, response: httpx.Response, client: Client, send: Send) -> MockError | None:
         status = response.status_code
+        # not a status of RFC 9110 §15; servers and clients do different things with them
         if not 200 <= status <= 599:
-            return self._target.unanswered(scope, httpx.RemoteProtocolError(f"status {status}"))
-        passed = headers.for_client(response.headers.raw, status)
-        await send({"type": "http.response.start", "status": status, "headers": passed})
-        length = None if scope["method"] == "HEAD" else headers.first(passed, b"content-length")
+            return self._target.report_failure(scope, httpx.RemoteProtocolError(f"status {status}"))
+        answer_headers = headers.for_client(response.headers.raw, status)
+        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
+        # an answer to HEAD announces the length that a GET would get
+        length = None if scope["method"] == "HEAD" else headers.first(answer_headers, b"content-length")
         await self._pass_body(scope, response, client, send, -1 if length is None else int(length))
         return None
 
@@ -136,19 +158,21 @@ class Relay:
         try:
             async for chunk in response.stream:  # type: ignore[union-attr]
                 count += len(chunk)
+                # with a known length the last bytes end the answer: an ordinary JSON answer is two messages, not three
                 client.served = count == length
                 await send({"type": "http.response.body", "body": chunk, "more_body": not client.served})
             if count < length:
                 raise httpx.RemoteProtocolError(f"{length} bytes were announced")
         except FAILURES as failure:
-            log.warning("upstream broke off after %d bytes: %s: %s", count, line(scope), reason(failure))
+            request, what = describe_request(scope), describe_failure(failure)
+            log.warning("upstream broke off after %d bytes: %s: %s", count, request, what)
             raise Abort from None
         if not client.served:
             client.served = True
             await send({"type": "http.response.body", "body": b""})
 
-    def _request(self, scope: Scope, body: httpx.AsyncByteStream) -> httpx.Request:
-        target = self._target.of(scope)
+    def _make_request(self, scope: Scope, body: httpx.AsyncByteStream) -> httpx.Request:
+        target = self._target.request_target(scope)
         return httpx.Request(
             scope["method"],
             self._url(target),
@@ -161,4 +185,5 @@ class Relay:
         try:
             return self._target.base.copy_with(raw_path=target)
         except httpx.InvalidURL:
-            return self._target.base  # `target` goes out as it is
+            # httpx refuses some targets; the bytes in `extensions` go out, the URL only says whereto
+            return self._target.base

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp
 from proxy.headers import for_client, for_upstream
 from proxy.upstream import Upstream
+from tests.support.client_probe import Headers, answer_before_the_end, received, sent_head
 
 MODULE = "tests.bench.bench_relay"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 CONNECTIONS = 8
 LOADS = {"json": 1500, "sse": 150}  # requests in a round
 EVENTS = 50
+PARSES = 2000
 
 ANSWER_HEADERS = b"".join(
     b"%b: %b\r\n" % pair
@@ -322,9 +324,91 @@ def run() -> dict[tuple[str, str], tuple[float, float]]:
     return found
 
 
+def parsers() -> None:
+    """Print what it costs to parse the JSON answer."""
+    import h11
+    import httptools
+
+    class Sink:
+        def __init__(self) -> None:
+            self.headers: Headers = []
+            self.body: list[bytes] = []
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self.headers.append((name, value))
+
+        def on_body(self, data: bytes) -> None:
+            self.body.append(data)
+
+    def over_httptools() -> None:
+        sink = Sink()
+        httptools.HttpResponseParser(sink).feed_data(JSON_ANSWER)
+        assert b"".join(sink.body) == BODY
+
+    def over_h11() -> None:
+        connection, body = h11.Connection(h11.CLIENT), b""
+        connection.receive_data(JSON_ANSWER)
+        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
+            body += event.data if isinstance(event, h11.Data) else b""
+        assert body == BODY
+
+    costs = []
+    for parse in (over_httptools, over_h11):
+        start = time.process_time()
+        for _ in range(PARSES):
+            parse()
+        costs.append((time.process_time() - start) / PARSES * 1e6)
+    print(f"\nparsing an answer: httptools {costs[0]:.1f} µs, h11 {costs[1]:.1f} µs, ratio {costs[1] / costs[0]:.0f}")
+
+
 @pytest.mark.bench
 def test_relay_costs_little() -> None:
     run()
+    parsers()
+
+
+# what aiohttp does with a request that is not its own; httpx and h11 are in tests/proxy/test_own_client.py
+
+
+async def over_aiohttp(url: str, method: str, headers: Headers, body: AsyncIterator[bytes]) -> tuple[int, Headers]:
+    """Ask with aiohttp: a body of one piece as bytes, as it wants no header for chunks of its own."""
+    from yarl import URL
+
+    first = await anext(body)
+    data: Any = chain(first, body) if b"content-length" in dict(headers) else first
+    sent = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    async with (
+        aiohttp_session() as session,
+        session.request(method, URL(url, encoded=True), headers=sent, data=data or None) as response,
+    ):
+        return response.status, list(response.raw_headers)
+
+
+async def chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a piece and those after it."""
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+@pytest.mark.bench
+def test_aiohttp_changes_headers() -> None:
+    headers = [(b"X-B", b"1"), (b"Host", b"up.test"), (b"x-a", b"caf\xe9"), (b"X-B", b"2")]
+    changed = [b"Host: up.test", b"X-B: 1", b"x-a: caf\xc3\xa9", b"X-B: 2", b"Content-Length: 0"]
+    assert sent_head(over_aiohttp, "POST", headers) == [b"POST /v1/x HTTP/1.1", *changed]
+
+
+@pytest.mark.bench
+def test_aiohttp_reads_an_answer_before_the_end_of_the_request() -> None:
+    assert answer_before_the_end(over_aiohttp) == (413, True)
+
+
+@pytest.mark.bench
+def test_aiohttp_refuses_a_long_header() -> None:
+    import aiohttp
+
+    with pytest.raises(aiohttp.ClientResponseError, match="8190"):
+        received(over_aiohttp, b"HTTP/1.1 204 No Content\r\nX-Big: %b\r\n\r\n" % (b"x" * 60_000))
 
 
 if __name__ == "__main__":

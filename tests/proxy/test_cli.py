@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.settings import Settings
+from mockserver.settings import SettingError, Settings
 from mockserver.transport import serve
 from proxy import cli
 from proxy.cli import COMMANDS
-from tests.support.raw_upstream import PATIENCE, connect, exchange, get, parse
+from tests.support.raw_upstream import PATIENCE, connect, exchange, get, parse, serving
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -221,6 +221,35 @@ def test_options_before_and_after_the_command(
         monkeypatch.delenv(name)
     assert cli.main(words) == 7
     assert served == [(settings, cli.make_app)]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--port", "0", "--strict", "explain", "R1.24"], "--port, --strict: an option of serve, not of explain"),
+        (["help", "conformn"], "there is no command 'conformn'; did you mean conform?"),
+        (["help", "serve", "x"], "there is no command 'x'"),
+    ],
+)
+def test_misplaced_words(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and says in err
+
+
+def test_explain_prints_the_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "R1.24"]) == 0
+    assert "R1.24" in capsys.readouterr().out
+
+
+def test_the_app_that_is_served_is_the_proxy_with_the_mock_in_it() -> None:
+    request = get("/v1/models/gpt-5.5", "authorization: Bearer any")
+    with serving(cli.make_app(Settings())) as port:
+        answer = parse(exchange(port, request))
+    assert answer.status == 200 and b'"id": "gpt-5.5"' in answer.body
+    assert answer.all(b"x-understudy-source") == [b"mock"]
+    with pytest.raises(SettingError, match="--mode record is not built yet"):
+        cli.make_app(Settings(mode="record", upstream="http://up.test/v1"))
 
 
 def test_help_and_version_load_no_server(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -43,7 +44,7 @@ class Bench:
         self.free: list[Connection] = []
         self.connection = Connection(asyncio.get_running_loop(), self.free.append)
         self.connection.connection_made(self.wire)  # type: ignore[arg-type]
-        self.exchange: Exchange = self.connection.exchange(method, timeout)
+        self.exchange: Exchange = self.connection.begin_exchange(method, timeout)
 
     async def all(self) -> tuple[Head, bytes]:
         """The whole response."""
@@ -156,15 +157,28 @@ def test_reader_that_is_slow_pauses_the_upstream() -> None:
     virtual_time.run(scene())
 
 
-def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
-    async def parts():
-        for part in (b"one", b"", b"two", b"never"):
-            yield part
+async def parts(*data: bytes) -> AsyncIterator[bytes]:
+    """A request's body."""
+    for part in data:
+        yield part
 
+
+def test_response_that_is_complete_leaves_its_connection_reading() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        size = HIGH_WATER + 1
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        assert bench.free == [bench.connection] and not bench.wire.paused
+        assert len((await bench.all())[1]) == size
+
+    virtual_time.run(scene())
+
+
+def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
     async def scene() -> None:
         bench = Bench("POST")
         bench.connection.pause_writing()
-        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=True)
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one", b"", b"two", b"never"), chunked=True)
         await virtual_time.until_idle()
         assert bench.wire.sent == b"HEAD\r\n\r\n3\r\none\r\n"
         bench.connection.data_received(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
@@ -177,13 +191,13 @@ def test_upload_waits_for_the_upstream_and_stops_with_the_response() -> None:
 
 
 def test_upload_that_fails_fails_the_exchange() -> None:
-    async def parts():
+    async def broken() -> AsyncIterator[bytes]:
         yield b"one"
         raise LookupError("the client left")
 
     async def scene() -> None:
         bench = Bench("POST")
-        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=False)
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", broken(), chunked=False)
         with pytest.raises(LookupError):
             await bench.exchange.head
         assert bench.wire.closed
@@ -192,14 +206,14 @@ def test_upload_that_fails_fails_the_exchange() -> None:
 
 
 def test_a_client_that_is_slow_to_send_is_not_the_upstreams_silence() -> None:
-    async def parts():
+    async def slow_parts() -> AsyncIterator[bytes]:
         for part in (b"one", b"two"):
             await virtual_time.sleep(10)
             yield part
 
     async def scene() -> None:
         bench = Bench("POST", timeout=0.2)
-        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(), chunked=False)
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", slow_parts(), chunked=False)
         await virtual_time.sleep(25)
         assert bench.wire.sent == b"HEAD\r\n\r\nonetwo" and bench.wire.closed
         with pytest.raises(httpx.ReadTimeout):  # when all is sent, it is the upstream's turn
@@ -208,10 +222,100 @@ def test_a_client_that_is_slow_to_send_is_not_the_upstreams_silence() -> None:
     virtual_time.run(scene())
 
 
+def test_upload_that_is_complete_leaves_the_connection_usable() -> None:
+    async def scene() -> None:
+        bench = Bench("POST")
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one", b"", b"two"), chunked=True)
+        await virtual_time.until_idle()
+        assert bench.wire.sent == b"HEAD\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert bench.free == [bench.connection]
+
+    virtual_time.run(scene())
+
+
+def test_upload_stops_when_the_connection_is_lost() -> None:
+    async def scene() -> None:
+        bench = Bench("POST")
+        bench.connection.pause_writing()
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one", b"never"), chunked=False)
+        await virtual_time.until_idle()
+        bench.connection.connection_lost(ConnectionResetError("reset"))
+        with pytest.raises(httpx.ReadError, match="reset"):
+            await bench.exchange.head
+        await virtual_time.until_idle()
+        assert bench.wire.sent == b"HEAD\r\n\r\none"
+
+    virtual_time.run(scene())
+
+
 def test_silence() -> None:
     async def scene() -> None:
-        bench = Bench(timeout=0.05)
+        bench = Bench(timeout=5.0)
+        with pytest.raises(httpx.ReadTimeout, match="no byte for 5 s"):
+            await bench.exchange.head
+        assert bench.wire.closed
+
+    virtual_time.run(scene())
+
+
+def test_silence_begins_with_the_last_byte() -> None:
+    async def scene() -> None:
+        bench = Bench(timeout=5.0)
+        await virtual_time.sleep(3)
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        await virtual_time.sleep(4)
+        assert not bench.wire.closed
+        await virtual_time.sleep(2)
+        assert bench.wire.closed
+        assert await bench.exchange.read() == b"abc"
         with pytest.raises(httpx.ReadTimeout):
+            await bench.exchange.read()
+
+    virtual_time.run(scene())
+
+
+def test_upstream_that_takes_no_bytes_is_silent() -> None:
+    async def scene() -> None:
+        bench = Bench("POST", timeout=5.0)
+        bench.connection.pause_writing()
+        bench.exchange.send_stream(b"HEAD\r\n\r\n", parts(b"one"), chunked=False)
+        with pytest.raises(httpx.WriteTimeout):
+            await bench.exchange.head
+
+    virtual_time.run(scene())
+
+
+def test_a_client_that_does_not_read_on_is_not_the_upstreams_silence() -> None:
+    async def scene() -> None:
+        bench = Bench(timeout=5.0)
+        bench.connection.data_received(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(HIGH_WATER + 1))
+        await virtual_time.sleep(25)
+        assert bench.wire.paused and not bench.wire.closed
+        assert len(await bench.exchange.read()) == HIGH_WATER + 1
+        with pytest.raises(httpx.ReadTimeout):  # from here on it is the upstream's turn
+            await bench.exchange.read()
+
+    virtual_time.run(scene())
+
+
+def test_given_up_before_the_response_is_complete() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.exchange.give_up()
+        bench.connection.resume_reading()
+        with pytest.raises(httpx.ReadError):
+            await bench.exchange.head
+        assert bench.wire.closed and bench.free == []
+
+    virtual_time.run(scene())
+
+
+def test_status_101_is_no_answer() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        bench.connection.data_received(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        with pytest.raises(httpx.RemoteProtocolError, match="invalid response"):
             await bench.exchange.head
         assert bench.wire.closed
 

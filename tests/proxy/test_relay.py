@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import logging
 import os
@@ -9,10 +10,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import pytest
+from starlette.types import Message
 
 from mockserver.settings import Settings
 from proxy.app import ProxyApp
+from proxy.relay import Relay
+from proxy.target import Target
 from tests.support.patience import settled, until
 from tests.support.raw_upstream import (
     PATIENCE,
@@ -170,6 +175,36 @@ def test_expect_continue() -> None:
         assert sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"hi")
         assert parse(read_all(sock)).body.endswith(b"\r\n\r\nhi")
+
+
+@pytest.mark.parametrize("path", ["/v1/" + "x" * 70_000, "/v1/\x01"])
+def test_target_that_httpx_refuses_goes_out_all_the_same(path: str) -> None:
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            sent.append(request)
+            return httpx.Response(200, stream=httpx.ByteStream(b"ok"))
+
+    sent: list[httpx.Request] = []
+    messages = asyncio.run(relay(Transport(), path))
+    assert sent[0].extensions["target"] == path.encode()
+    assert [message["type"] for message in messages] == ["http.response.start", *["http.response.body"] * 2]
+
+
+async def relay(transport: httpx.AsyncBaseTransport, path: str) -> list[Message]:
+    """Relay a GET without a server; returns what is sent to the client, who stays."""
+    settings = Settings(upstream="http://up.test/v1")
+    sent: list[Message] = []
+    coming: list[Message] = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Message:
+        return coming.pop() if coming else await asyncio.get_running_loop().create_future()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"method": "GET", "raw_path": path.encode(), "query_string": b"", "headers": []}
+    assert await Relay(settings, Target(settings), transport)(scope, receive, send) is None
+    return sent
 
 
 # what comes down
@@ -389,6 +424,29 @@ def test_tls_to_a_server_without_it_is_502() -> None:
         with serving(ProxyApp(no_mock, settings)) as port:
             status = parse(exchange(port, get("/v1/x"))).status
     assert status in (502, 504)
+
+
+def test_cancelled_from_elsewhere_is_cancelled() -> None:
+    """The server stops while the upstream is silent: that is no client that left."""
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            waiting.set()
+            return await asyncio.get_running_loop().create_future()
+
+    waiting = asyncio.Event()
+
+    async def scene() -> None:
+        task = asyncio.ensure_future(relay(Transport(), "/v1/x"))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(5):  # the task that waits for the client to leave needs a turn to end
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scene())
 
 
 def test_silence_is_504() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from mockserver.settings import Settings
-from proxy.target import Target, line, reason
+from proxy.target import Target, describe_failure, describe_request
 
 
 def scope(path: str, query: str = "", **more: str) -> dict[str, object]:
@@ -27,7 +27,7 @@ def scope(path: str, query: str = "", **more: str) -> dict[str, object]:
     ],
 )
 def test_target(base: str, asked: dict[str, object], target: bytes) -> None:
-    assert Target(Settings(upstream=base)).of(asked) == target
+    assert Target(Settings(upstream=base)).request_target(asked) == target
 
 
 def test_host_and_key() -> None:
@@ -41,13 +41,13 @@ def test_host_and_key() -> None:
 def test_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     target = Target(Settings(upstream="https://up.test/v1"))
     with caplog.at_level(logging.WARNING):
-        broken = target.unanswered(scope("/v1/x", "key=sk-1", method="GET"), httpx.ConnectError("a\nb."))
-        slow = target.unanswered(scope("/v1/x", "key=sk-1"), TimeoutError())
+        broken = target.report_failure(scope("/v1/x", "key=sk-1", method="GET"), httpx.ConnectError("a\nb."))
+        slow = target.report_failure(scope("/v1/x", "key=sk-1"), TimeoutError())
     assert (broken.status, slow.status) == (502, 504)
     assert broken.message == "The upstream https://up.test gave no answer: ConnectError: a b."
     assert "GET /v1/x" in caplog.messages[0] and "WebSocket /v1/x" in caplog.messages[1] and "sk-" not in caplog.text
 
 
-def test_lines() -> None:
-    assert line(scope("/v1/x", "secret")) == "WebSocket /v1/x"
-    assert len(reason(ValueError("x" * 999))) == 300
+def test_descriptions_are_one_line_without_the_query() -> None:
+    assert describe_request(scope("/v1/x", "secret")) == "WebSocket /v1/x"
+    assert len(describe_failure(ValueError("x" * 999))) == 300

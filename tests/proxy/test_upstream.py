@@ -63,6 +63,27 @@ def test_target_goes_out_as_given() -> None:
     assert raw.heads == [b"GET /v1/%zz?[x]&a=%2f HTTP/1.1\r\nhost: x"]
 
 
+@pytest.mark.parametrize("body", [b"", b"three"])
+def test_whole_body_that_came_in_chunks_leaves_in_chunks(body: bytes) -> None:
+    bodies: list[bytes] = []
+
+    def behave(peer: Peer) -> None:
+        bodies.append(peer.read_body())
+        peer.send(OK)
+
+    async def scene(url: str) -> None:
+        transport = Upstream()
+        headers = [(b"host", b"x"), (b"Transfer-Encoding", b"chunked")]
+        for _ in range(2):  # on one connection: a body that ended wrong would be read as the next request
+            sent = httpx.Request("POST", f"{url}/x", headers=headers, stream=WholeBody(body))
+            assert await fetch(transport, sent) == b"ok"
+        await transport.aclose()
+
+    with RawUpstream({"/v1/x": behave}) as raw:
+        asyncio.run(scene(raw.url))
+    assert (bodies, raw.connections) == ([body, body], 1)
+
+
 @pytest.mark.parametrize(("method", "served"), [("GET", True), ("POST", False)])
 def test_kept_connection_that_dies_under_a_request(method: str, served: bool) -> None:
     """Only what may be done twice is sent again (RFC 9110 §9.2.2)."""
@@ -123,6 +144,31 @@ def test_second_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> N
 
     with RawUpstream({"/v1/x": ok}) as raw:
         assert asyncio.run(scene(raw.port)) == b"ok"
+
+
+def test_families_of_addresses_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    six = ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
+    found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (host, 80, 0, 0)) for host in six]
+    found.append((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80)))
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def addresses(host: str, port: int, **_: object) -> list[object]:
+            return list(found)
+
+        async def refuse(sock: socket.socket, address: tuple[str, int]) -> None:
+            tried.append(address[0])
+            raise ConnectionRefusedError(address[0])
+
+        monkeypatch.setattr(loop, "getaddrinfo", addresses)
+        monkeypatch.setattr(loop, "sock_connect", refuse)
+        with pytest.raises(ConnectionRefusedError, match="2001:db8::1"):
+            await upstream.connect_socket(loop, "two.test", 80)
+
+    asyncio.run(scene())
+    assert tried == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", "http://no-such-host.invalid/v1", f"http://{'a' * 70}.test/"])
