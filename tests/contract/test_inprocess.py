@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 import tomllib
 
+import pytest
+
 from tests.support.environments import interpreter
 from tests.support.serving import ROOT
+
+pytestmark = pytest.mark.clients
 
 PROGRAM = """
 import asyncio, sys, time
 import httpx, openai, respx
 from openai import AsyncOpenAI, OpenAI
 from mockserver import Mock
-
-pytestmark = pytest.mark.clients
 
 assert openai.VERSION.startswith("2.") and "httpx2" not in sys.modules
 ASKED = {"model": "gpt-4.1", "input": "hi"}
@@ -29,7 +31,9 @@ with Mock() as mock:
     mock.script([{"reply": {"text": "one two"}, "pacing": {"first_token": 0.1, "tokens_per_second": 20}}])
     happened, time.sleep = [], lambda seconds: happened.append(round(seconds, 3))
     with client.responses.stream(**ASKED) as stream:
-        happened += [event.type for event in stream if event.type == "response.output_text.delta"]
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                happened.append(event.type)
     assert happened == WAITED, happened
 
     async def main():
