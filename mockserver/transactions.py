@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -177,7 +178,7 @@ class Transactions:
         Turns that have ended by now are written also then.
         """
         store = self.store
-        state = view_project(store, project)
+        state = ProjectView(partial(store.get, project), partial(store.scan, project))
         with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
             now, idle = clock.reading(self.wall()), store.idle(project)
