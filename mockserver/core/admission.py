@@ -176,7 +176,9 @@ def admitted_items(
     state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, now: float
 ) -> OwnItems:
     """Return a request's own items if they may stand behind its lineage; raises the first complaint if they may not."""
-    items, triggered, opened = resolve_items(state, request, lineage, rules, now), False, NOTHING_OPENED
+    own, triggered, opened = request.get("input"), False, NOTHING_OPENED
+    # a text refers to nothing, and most requests are one
+    items = input_items(own) if isinstance(own, str) else resolve_items(state, request, lineage, rules, now)
     pending, orphaned = lineage.summary.pending, lineage.summary.orphaned
     types = [item["type"] for item in items]
     marked = not _MARKS.isdisjoint(types)
