@@ -32,7 +32,7 @@ from mockserver.wire import capability, catalog, complaints, errors, render
 from mockserver.wire.catalog import Model
 from mockserver.wire.ids import Mint, partition_of
 from mockserver.wire.render import Tally
-from mockserver.wire.resources import stored_items
+from mockserver.wire.resources import input_items, stored_items
 
 Request = dict[str, Any]
 
