@@ -1,14 +1,15 @@
 """The mock: the documented semantics of /v1/responses and /v1/conversations, deterministic and stateful.
 
-Rooms, from the edge inwards: `testing` → `transport` → `engine` → `core`, `model`, `control`, `store` → `wire`.
-Start reading at `engine.py`, then `core/admission.py` and `core/turn.py`. Tests import `Mock` and what it says from
-here; each name is loaded when it is first asked for, so that the import itself costs nothing.
+Rooms, from the edge inwards: `testing`, `conformance` → `transport` → `websocket` → `engine` → `scenarios`, `faults`,
+`snapshots`, `journal`, `store` → `core` → `model`, `delivery` → `wire` → `config`. Start reading at
+`engine/engine.py`, then `core/admission.py` and `core/turn.py`. Tests import `Mock` and what it replies from here;
+each name is loaded when it is first asked for, so that the import itself costs nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mockserver.version import __version__
 
 if TYPE_CHECKING:
     from mockserver.model.prompt import Prompt, Reply
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
         tool_search_call,
         web_search_call,
     )
+    from mockserver.testing.journal import Context, Exchange, Finding
     from mockserver.testing.mock import Mock
     from mockserver.testing.snapshot import Diff, Snapshot
-    from mockserver.testing.verification import Context, Exchange, Finding
-    from mockserver.wire.errors import APIError, MockError
+    from mockserver.wire.errors.api import APIError, MockError
 
 __all__ = [
     "APIError",
@@ -84,14 +85,14 @@ __all__ = [
 
 # where a name is; those of items are all in one place
 _HOMES = {
-    "APIError": "mockserver.wire.errors",
-    "Context": "mockserver.testing.verification",
+    "APIError": "mockserver.wire.errors.api",
+    "Context": "mockserver.testing.journal",
     "Diff": "mockserver.testing.snapshot",
-    "Exchange": "mockserver.testing.verification",
-    "Finding": "mockserver.testing.verification",
+    "Exchange": "mockserver.testing.journal",
+    "Finding": "mockserver.testing.journal",
     "Mock": "mockserver.testing.mock",
     "MockClock": "mockserver.testing.clock",
-    "MockError": "mockserver.wire.errors",
+    "MockError": "mockserver.wire.errors.api",
     "Moved": "mockserver.testing.clock",
     "Prompt": "mockserver.model.prompt",
     "Reply": "mockserver.model.prompt",

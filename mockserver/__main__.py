@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mockserver.settings import Settings, load, settings_of_program
+from mockserver.config.settings import Settings, load, settings_of_program
 from mockserver.transport.command_line import (
     CONTEXT,
     EPILOG,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def make_app(settings: Settings) -> ASGIApp:
     """Return the mock's ASGI app as it is served: guarded and dated."""
     from mockserver.transport.app import create_app
+    from mockserver.transport.common_headers import Stamp
     from mockserver.transport.guard import Guard
-    from mockserver.transport.stamp import Stamp
 
     return Stamp(Guard(create_app(settings), settings))
 

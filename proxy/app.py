@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.transport.common_headers import Stamp
 from mockserver.transport.guard import Guard, Refusal
-from mockserver.transport.stamp import Stamp
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 from proxy.headers import first
-from proxy.rules import MODE_HEADER, Decision, decide, refuse_unbuilt
+from proxy.routing import MODE_HEADER, Decision, decide, refuse_unbuilt
 
 if TYPE_CHECKING:
     import httpx

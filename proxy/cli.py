@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mockserver.settings import SETTINGS, Settings, load
+from mockserver.config.settings import SETTINGS, Settings, load
 from mockserver.transport.command_line import (
     CONTEXT,
     EPILOG,
@@ -37,11 +37,13 @@ COMMANDS = {
     ),
     "explain": LazyCommand("proxy.cli:explain_command", "Print rules of the API's behaviour, such as R1.24."),
     "conform": LazyCommand(
-        "mockserver.testing.conform:command", "Run the state rules against any server that speaks the two APIs."
+        "mockserver.conformance.cli:command", "Run the state rules against any server that speaks the two APIs."
     ),
-    "scenario": LazyCommand("proxy.scenario:command", "Check scenario files, print the JSON Schema of the format."),
+    "scenario": LazyCommand(
+        "proxy.commands.scenario:command", "Check scenario files, print the JSON Schema of the format."
+    ),
     "cassette": LazyCommand(None, "List recorded exchanges; find secrets and truncated exchanges [not built yet]."),
-    "snapshot": LazyCommand("proxy.snapshot:command", "Print what two snapshots differ in."),
+    "snapshot": LazyCommand("proxy.commands.snapshot:command", "Print what two snapshots differ in."),
     "help": LazyCommand("proxy.cli:help_command", "Print this help, or that of a command."),
 }
 
@@ -50,7 +52,7 @@ def make_app(settings: Settings) -> ProxyApp:
     """Return the proxy with the mock in it; raises SettingError for a mode that is not built yet."""
     from mockserver.transport.app import create_app
     from proxy.app import ProxyApp
-    from proxy.rules import refuse_unbuilt
+    from proxy.routing import refuse_unbuilt
 
     refuse_unbuilt(settings)
     return ProxyApp(create_app(settings), settings)
@@ -80,7 +82,7 @@ def _serve_by_default(context: click.Context, **options: Any) -> int | None:
 
 
 def _explain(rules: Sequence[str]) -> int:
-    status: int = import_module("mockserver.testing.explain").main(list(rules))
+    status: int = import_module("mockserver.conformance.explain").main(list(rules))
     return status
 
 

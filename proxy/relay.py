@@ -26,9 +26,9 @@ from functools import lru_cache
 import httpx
 from starlette.types import Message, Receive, Scope, Send
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.abort import Abort
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 from proxy import headers
 from proxy.target import CONNECT_S, Target, describe_failure, describe_request
 from proxy.upstream import WholeBody

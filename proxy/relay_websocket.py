@@ -31,9 +31,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.abort import Abort
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 from proxy import headers
 from proxy.target import CONNECT_S, Target, describe_request
 from proxy.upstream import PORTS, connect_socket

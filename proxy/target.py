@@ -17,8 +17,8 @@ import logging
 import httpx
 from starlette.types import Scope
 
-from mockserver.settings import Settings
-from mockserver.wire.errors import MockError
+from mockserver.config.settings import Settings
+from mockserver.wire.errors.api import MockError
 
 log = logging.getLogger("understudy.proxy")
 

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mockserver.engine import Engine
-from mockserver.settings import load
+from mockserver.config.settings import load
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
-from mockserver.wire.errors import UNKNOWN_REQUEST
+from mockserver.wire.errors.api import UNKNOWN_REQUEST
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "errors"
 MEMBERS = ("message", "type", "param", "code")

@@ -70,10 +70,10 @@ def mutated(mutation: Mutation) -> str:
 
 def judged() -> str:
     """Let the kit judge the mock as it is in this process; returns what failed first, or `survived`."""
-    from mockserver.testing.driver import EngineDriver
-    from mockserver.testing.machine import run_machine
-    from mockserver.testing.rules import fixed_rules
-    from mockserver.testing.verdicts import FAILED, judge
+    from mockserver.conformance.drivers import EngineDriver
+    from mockserver.conformance.machine.hypothesis_machine import run_machine
+    from mockserver.conformance.registry import fixed_rules
+    from mockserver.conformance.runner import FAILED, judge
 
     driver = EngineDriver()
     for rule in fixed_rules():

@@ -21,54 +21,9 @@ EXCEPTIONS = TESTS / "room_coverage.json"
 ENOUGH = 90.0
 SLACK = 1.0  # what threads and Hypothesis make of it from run to run
 
-# Where the sources go that do not stand in their room yet: a folder or file → its room. EMPTY THIS after the move.
-MOVING = {
-    "mockserver/settings.py": "config",
-    "mockserver/switches.py": "config",
-    "mockserver/engine.py": "engine",
-    "mockserver/transactions.py": "engine",
-    "mockserver/levers.py": "engine",
-    "mockserver/hazards.py": "engine",
-    "mockserver/snapshot_file.py": "engine",
-    "mockserver/scenarios.py": "engine",
-    "mockserver/logbook.py": "engine",
-    "mockserver/connections.py": "websocket",
-    "mockserver/core/lanes.py": "websocket",
-    "mockserver/core/streamers.py": "delivery",
-    "mockserver/control/effects.py": "delivery",
-    "mockserver/control/faults.py": "faults",
-    "mockserver/control/buckets.py": "faults",
-    "mockserver/control/clock.py": "core",
-    "mockserver/control/project.py": "core",
-    "mockserver/control/script.py": "engine",
-    "mockserver/control/snapshot": "snapshots",
-    "mockserver/control/sections.py": "snapshots",
-    "mockserver/control/": "journal",
-    "mockserver/model/scenario": "scenarios",
-    "mockserver/model/conditions.py": "scenarios",
-    "mockserver/model/templates.py": "scenarios",
-    "mockserver/testing/asks.py": "conformance",
-    "mockserver/testing/catalogue.py": "conformance",
-    "mockserver/testing/conform.py": "conformance",
-    "mockserver/testing/driver.py": "conformance",
-    "mockserver/testing/machine.py": "conformance",
-    "mockserver/testing/re": "conformance",
-    "mockserver/testing/rules": "conformance",
-    "mockserver/testing/streams.py": "conformance",
-    "mockserver/testing/subject.py": "conformance",
-    "mockserver/testing/table.py": "conformance",
-    "mockserver/testing/trial.py": "conformance",
-    "mockserver/testing/verbs.py": "conformance",
-    "mockserver/testing/verdicts.py": "conformance",
-    "mockserver/testing/walk.py": "conformance",
-}
-
 
 def room_of(file: str) -> str | None:
     """Return the room of a source file, None for the package's own files."""
-    moving = [start for start in MOVING if file.startswith(start)]
-    if moving:
-        return MOVING[max(moving, key=len)]
     parts = file.split("/")
     if parts[0] == "proxy":
         return "proxy"

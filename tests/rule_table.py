@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mockserver.testing.catalogue import catalogue
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.rules import fixed_rules
-from mockserver.testing.verdicts import FAILED, judge
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.registry import fixed_rules
+from mockserver.conformance.rule_catalog import catalogue
+from mockserver.conformance.runner import FAILED, judge
 
 TESTS = Path(__file__).resolve().parent
 KIT = ("conformance", "testing")  # rooms whose tests speak of rules without testing them

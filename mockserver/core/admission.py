@@ -22,17 +22,22 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mockserver.core import compaction, context, pairing, truncation
+from mockserver.core import compaction, context, tool_pairing, truncation
+from mockserver.core.encrypted_content import NOTHING_OPENED, Opened
+from mockserver.core.item_resolution import resolve_items
 from mockserver.core.lineage import Lineage, resolve_lineage
-from mockserver.core.lookup import resolve_items
-from mockserver.core.rules import Rules
-from mockserver.core.sealed import NOTHING_OPENED, Opened
-from mockserver.core.state import Item, State, Summary, items_back, items_up_to
-from mockserver.wire import capability, catalog, complaints, errors, render
+from mockserver.core.records import State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Item, Summary, items_back, items_up_to
+from mockserver.wire import catalog
 from mockserver.wire.catalog import Model
-from mockserver.wire.ids import Mint, partition_of
-from mockserver.wire.render import Tally
-from mockserver.wire.resources import input_items, stored_items
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.requests import model_support
+from mockserver.wire.responses.ids import Mint, partition_of
+from mockserver.wire.responses.resources import input_items, stored_items
+from mockserver.wire.tokens import context as context_tokens
+from mockserver.wire.tokens.context import Tally
 
 Request = dict[str, Any]
 
@@ -117,8 +122,8 @@ def admit(
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
     model = known_model(request, rules)
-    if not request.keys() <= capability.ANY_MODEL:
-        capability.check(request, model)
+    if not request.keys() <= model_support.ANY_MODEL:
+        model_support.check(request, model)
     stored = storing(request, rules)
     own = admitted_items(state, request, lineage, model, rules, now)
     items, marked = own.items, own.marked
@@ -152,7 +157,7 @@ def admit(
     if tokens > model.max_input_tokens:
         return over_window(state, admission, items, rules)
     if compacts and configuration is not None:
-        raise complaints.configured_history("Compaction")
+        raise validation_errors.configured_history("Compaction")
     return admission
 
 
@@ -189,8 +194,8 @@ def admitted_items(
         orphaned = orphaned if compaction.start(items) is None else None
     if orphaned:
         raise errors.no_tool_call(orphaned)
-    if pending or not pairing.PAIRED.isdisjoint(types):
-        pairing.check(pending, items, items_back(state, lineage.head))
+    if pending or not tool_pairing.PAIRED.isdisjoint(types):
+        tool_pairing.check(pending, items, items_back(state, lineage.head))
     if marked:
         check_updates(state, items, lineage)
     if not model.reasoning and (reasoning_read(items, lineage.summary) if marked else lineage.summary.reasoned):
@@ -198,7 +203,7 @@ def admitted_items(
     if marked:
         check_sealed(items, opened)
     if "text" in request and rules.json_word == "require":
-        capability.check_json_word(request, message_texts(items))
+        model_support.check_json_word(request, message_texts(items))
     return OwnItems(items, marked, triggered, opened)
 
 
@@ -208,15 +213,15 @@ def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
     model = known_model(request, rules)
-    capability.check(request, model)
+    model_support.check(request, model)
     own = admitted_items(state, request, lineage, model, rules, now)
     items, partition = own.items, lineage.partition or partition_of_items(own.items)
     kept, mint = stored_items(items, mint.within(partition, stored=False))  # nothing of it is persisted (Spec: W1)
     history = items_up_to(state, lineage.head)
     if context.configured(lineage.summary.configuration, kept) is not None:
-        raise complaints.configured_history("Compaction")
+        raise validation_errors.configured_history("Compaction")
     paid = [*history, *context.paid(items, kept)]
-    tokens = render.compact_input_tokens(request, paid, model, rules.count, own.opened.hidden(rules.hidden))
+    tokens = context_tokens.compact_input_tokens(request, paid, model, rules.count, own.opened.hidden(rules.hidden))
     if tokens > model.max_input_tokens:
         raise errors.context_length_exceeded()
     return compaction.Window([*history, *kept], tokens, mint)
@@ -254,7 +259,7 @@ def fitted(
         return None
     items = [*items_up_to(state, lineage.head), *context.paid(sent, kept)]
     if context.configured(lineage.summary.configuration, kept) is not None:
-        raise complaints.configured_history("Truncation")
+        raise validation_errors.configured_history("Truncation")
     return truncation.fit(compaction.read_of(items), request, model, rules)
 
 
@@ -310,7 +315,7 @@ def check_updates(state: State, items: list[Item], lineage: Lineage) -> None:
         if item["type"] == context.UPDATE:
             before = items[at - 1] if at else next(items_back(state, lineage.head), None)
             if before is not None and before["type"] == context.UPDATE:
-                raise complaints.adjacent_updates(at)
+                raise validation_errors.adjacent_updates(at)
 
 
 def reasoning_read(items: list[Item], before: Summary) -> bool:

@@ -23,15 +23,18 @@ import orjson
 from mockserver.core import lifecycle
 from mockserver.core.lifecycle import Running, read_running
 from mockserver.core.lineage import live_response, missing
-from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Node, Put, State, decode_node
+from mockserver.core.records import Change, Put, State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Node, decode_node
 from mockserver.core.transitions import BACKGROUND, GONE, WAYS, moved
-from mockserver.core.turn import fold, shown_events
+from mockserver.core.turn import shown_events
+from mockserver.delivery.events import fold
 from mockserver.delivery.schedule import Emit, TimedStep, Wait, deliver
-from mockserver.wire import echo, errors, events
-from mockserver.wire.encoding import json_body
-from mockserver.wire.events import Event
-from mockserver.wire.query import RetrieveQuery
+from mockserver.wire.errors import api as errors
+from mockserver.wire.requests.query import RetrieveQuery
+from mockserver.wire.responses import events, response_object
+from mockserver.wire.responses.encoding import json_body
+from mockserver.wire.responses.events import Event
 
 
 def steps_of(running: Running, rules: Rules) -> list[TimedStep]:
@@ -50,7 +53,7 @@ def refuse_replay(final: dict[str, Any], node: Node) -> None:
 
 def queued(final: dict[str, Any]) -> dict[str, Any]:
     """Return the Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
-    return {**echo.begun(final), "status": moved(BACKGROUND, GONE, "create")}
+    return {**response_object.begun(final), "status": moved(BACKGROUND, GONE, "create")}
 
 
 def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:
@@ -139,5 +142,5 @@ def interruption(state: State, id: str, number: int) -> list[Event] | None:
     body = state.get("response", id)
     if body is None or state.get("running", id) is not None:
         return None
-    final = echo.without_billing(orjson.loads(body))
+    final = response_object.without_billing(orjson.loads(body))
     return [events.lifecycle("response.failed", final, number)] if final["status"] == "cancelled" else []

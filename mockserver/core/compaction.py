@@ -19,13 +19,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.core.rules import Rules
-from mockserver.core.sealed import Opened, seal
+from mockserver.core.encrypted_content import Opened, seal
+from mockserver.core.semantics import Rules
 from mockserver.core.state import Item
-from mockserver.wire import complaints, echo
 from mockserver.wire.catalog import Model
-from mockserver.wire.ids import Mint
-from mockserver.wire.resources import present
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.responses import response_object
+from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.resources import present
 
 Request = dict[str, Any]
 
@@ -65,7 +66,7 @@ def without_trigger(items: list[Item]) -> tuple[list[Item], bool]:
     if not found:
         return items, False
     if found[0] != len(items) - 1:
-        raise complaints.trigger_not_last(found[0])
+        raise validation_errors.trigger_not_last(found[0])
     return items[:-1], True
 
 
@@ -131,4 +132,4 @@ def compacted(request: Request, window: Window, summary_tokens: int, rules: Rule
             "total_tokens": window.input_tokens + summary_tokens,
         },
     }
-    return {**made, "image": echo.image_options(request["image"])} if "image" in request else made
+    return {**made, "image": response_object.image_options(request["image"])} if "image" in request else made

@@ -20,11 +20,12 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from mockserver.core import compaction, pairing
-from mockserver.core.rules import Rules
-from mockserver.core.state import Item, State, Summary, Trail, items_up_to
-from mockserver.wire import render
+from mockserver.core import compaction, tool_pairing
+from mockserver.core.records import State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Item, Summary, Trail, items_up_to
 from mockserver.wire.catalog import Model
+from mockserver.wire.tokens import context as context_tokens
 
 
 def grown(
@@ -33,12 +34,12 @@ def grown(
     *,
     turns: int = 0,
     cost_class: str = "",
-    tally: render.Tally | None = None,
+    tally: context_tokens.Tally | None = None,
     trail: Trail | None = None,
 ) -> Summary:
     """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
-    paired = not before.pending and pairing.PAIRED.isdisjoint(types)
+    paired = not before.pending and tool_pairing.PAIRED.isdisjoint(types)
     count, reasoned, orphaned = before.count + len(items), before.reasoned or "reasoning" in types, before.orphaned
     if "compaction" in types:
         read = types[compaction.start(items) :]
@@ -46,7 +47,7 @@ def grown(
     return Summary(
         count,
         before.turn + turns,
-        before.pending if paired else pairing.after(before.pending, items),
+        before.pending if paired else tool_pairing.after(before.pending, items),
         reasoned,
         configured(before.configuration, items) if UPDATE in types else before.configuration,
         orphaned,
@@ -72,34 +73,34 @@ def configured(configuration: dict[str, Any] | None, items: Iterable[Item]) -> d
 def answered(
     before: Summary,
     asked: list[Item],
-    tally: render.Tally,
+    tally: context_tokens.Tally,
     output: list[Item],
     model: Model,
     rules: Rules,
     *,
-    hidden: render.Hidden | None = None,
+    hidden: context_tokens.Hidden | None = None,
     turns: int = 1,
     trail: Trail | None = None,
 ) -> Summary:
     """Return the summary of a context once a turn stands behind it; `tally` counts it up to the turn's input."""
-    tally = render.add(tally, output, model, rules.count, hidden or rules.hidden)
+    tally = context_tokens.add(tally, output, model, rules.count, hidden or rules.hidden)
     return grown(before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail)
 
 
 def counted(state: State, summary: Summary, head: str | None, model: Model, rules: Rules) -> Summary:
     """Return a context's summary with its tally under this model's costs; it is read again only if those differ."""
-    cost_class = render.cost_class(model)
+    cost_class = context_tokens.cost_class(model)
     if summary.cost_class == cost_class:
         return summary
     if head is None:
         return _nothing(cost_class)
-    tally = render.add(render.Tally(), items_up_to(state, head), model, rules.count, rules.hidden)
+    tally = context_tokens.add(context_tokens.Tally(), items_up_to(state, head), model, rules.count, rules.hidden)
     return summary._replace(cost_class=cost_class, tally=tally)
 
 
 @cache
 def _nothing(cost_class: str) -> Summary:
-    return Summary(cost_class=cost_class, tally=render.Tally())
+    return Summary(cost_class=cost_class, tally=context_tokens.Tally())
 
 
 def input_tokens(
@@ -110,7 +111,7 @@ def input_tokens(
     `sent` are the request's items as sent, `kept` the same in stored form.
     """
     tally = _tallied(before, paid(sent, kept), model, rules, rules.hidden)
-    return render.input_tokens(request, tally, model, rules.count)
+    return context_tokens.input_tokens(request, tally, model, rules.count)
 
 
 def admitted(
@@ -120,13 +121,13 @@ def admitted(
     kept: list[Item],
     model: Model,
     rules: Rules,
-    hidden: render.Hidden,
-) -> tuple[render.Tally, int]:
+    hidden: context_tokens.Hidden,
+) -> tuple[context_tokens.Tally, int]:
     """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
     tally = _tallied(before, kept, model, rules, hidden)
     anonymous = [item for item in sent if item["type"] in _CALLS and not item.get("id")]
     priced = _tallied(before, paid(sent, kept), model, rules, hidden) if anonymous else tally
-    return tally, render.input_tokens(request, priced, model, rules.count)
+    return tally, context_tokens.input_tokens(request, priced, model, rules.count)
 
 
 def paid(sent: list[Item], kept: list[Item]) -> list[Item]:
@@ -144,7 +145,9 @@ def _without_id(item: Item) -> Item:
     return {key: value for key, value in item.items() if key != "id"}
 
 
-def _tallied(before: Summary, items: Iterable[Item], model: Model, rules: Rules, hidden: render.Hidden) -> render.Tally:
+def _tallied(
+    before: Summary, items: Iterable[Item], model: Model, rules: Rules, hidden: context_tokens.Hidden
+) -> context_tokens.Tally:
     if before.tally is None:
         raise ValueError("the summary has not been counted")
-    return render.add(before.tally, items, model, rules.count, hidden)
+    return context_tokens.add(before.tally, items, model, rules.count, hidden)

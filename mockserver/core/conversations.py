@@ -16,19 +16,15 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from mockserver.core import compaction, context, pairing
+from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.lifecycle import append
-from mockserver.core.pairing import OUTPUTS
-from mockserver.core.rules import Rules
+from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.semantics import Rules
 from mockserver.core.state import (
-    Change,
     Conversation,
-    Delete,
     Entry,
     Item,
     Node,
-    Put,
-    State,
     Summary,
     items_back,
     more_pointers,
@@ -38,8 +34,11 @@ from mockserver.core.state import (
     read_node,
     read_summary,
 )
-from mockserver.wire import complaints, errors, resources
-from mockserver.wire.ids import Mint, partition_of_conversation
+from mockserver.core.tool_pairing import OUTPUTS
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.responses import resources
+from mockserver.wire.responses.ids import Mint, partition_of_conversation
 
 Body = dict[str, Any]
 
@@ -71,7 +70,7 @@ def update(state: State, id: str, request: Body, rules: Rules) -> tuple[Body, li
     kept = conversation.object["metadata"] if rules.metadata_update == "merge" else {}
     metadata = {**kept, **(request.get("metadata") or {})}
     if len(metadata) > MOST_METADATA:
-        raise complaints.too_many_properties("metadata", MOST_METADATA, len(metadata))
+        raise validation_errors.too_many_properties("metadata", MOST_METADATA, len(metadata))
     changed = replace(conversation, object={**conversation.object, "metadata": metadata})
     return changed.object, [changed.put()]
 
@@ -148,9 +147,9 @@ def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]
 def _edited(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:
     """Return the summary of a context that was edited by hand, where an output may have lost its call. Spec: R2.16."""
     summary = context.grown(before, items, turns=turns)
-    stray = next(iter(pairing.strays(before.pending, items, history)), None)
+    stray = next(iter(tool_pairing.strays(before.pending, items, history)), None)
     if stray is not None and summary.orphaned is None and compaction.start(items) is None:
-        return summary._replace(orphaned=pairing.call_id(stray))
+        return summary._replace(orphaned=tool_pairing.call_id(stray))
     return summary
 
 

@@ -9,12 +9,14 @@ import orjson
 
 from mockserver.core import background, compaction, lifecycle
 from mockserver.core.lineage import outlived
-from mockserver.core.rules import Rules
-from mockserver.core.state import Conversation, Item, State, decode_node, items_up_to, read_node
+from mockserver.core.records import State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Conversation, Item, decode_node, items_up_to, read_node
 from mockserver.core.truncation import read_dropped
-from mockserver.wire import catalog, render
-from mockserver.wire.errors import MockError
-from mockserver.wire.resources import page
+from mockserver.wire import catalog
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.resources import page
+from mockserver.wire.tokens import context as context_tokens
 
 
 def context_of(state: State, id: str, rules: Rules) -> dict[str, Any]:
@@ -57,9 +59,9 @@ def effective_context(
 def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Rules) -> list[int]:
     """Return what each item adds to the cost of the context before it."""
     model = catalog.resolve(model_name) or catalog.stand_in(model_name)
-    tally, costs = render.Tally(), []
+    tally, costs = context_tokens.Tally(), []
     for item in items:
-        grown = render.add(tally, [item], model, rules.count, rules.hidden)
+        grown = context_tokens.add(tally, [item], model, rules.count, rules.hidden)
         costs.append(grown.total - tally.total)
         tally = grown
     return costs

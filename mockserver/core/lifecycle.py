@@ -31,15 +31,12 @@ import orjson
 
 from mockserver.core import context
 from mockserver.core.lineage import live_response
-from mockserver.core.rules import Rules
+from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.semantics import Rules
 from mockserver.core.state import (
-    Change,
     Conversation,
-    Delete,
     Entry,
     Node,
-    Put,
-    State,
     decode_node,
     more_pointers,
     read_conversation,
@@ -48,9 +45,10 @@ from mockserver.core.state import (
 )
 from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, QUEUED, WAYS, moved
 from mockserver.core.turn import Turn
-from mockserver.wire import echo, errors
-from mockserver.wire.encoding import json_body, stored_json
-from mockserver.wire.resources import deleted
+from mockserver.wire.errors import api as errors
+from mockserver.wire.responses import response_object
+from mockserver.wire.responses.encoding import json_body, stored_json
+from mockserver.wire.responses.resources import deleted
 
 POLLED_S = 600  # how long a response in the background that is not stored can be polled once it has ended
 
@@ -91,7 +89,7 @@ def stored_body(turn: Turn, *, scripted: bool = True) -> bytes:
 
     `scripted` says that a script laid more over it than items.
     """
-    return json_body(turn.final, None if scripted else echo.with_numbers(turn.final))
+    return json_body(turn.final, None if scripted else response_object.with_numbers(turn.final))
 
 
 def begin(
@@ -237,7 +235,7 @@ def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] =
 
 def _stopped(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:
     output = [item for item in final["output"] if item["id"] in kept]
-    return {**final, **echo.begun(final), "output": output, "status": status}
+    return {**final, **response_object.begun(final), "output": output, "status": status}
 
 
 def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mockserver.core.rules import DAY, Rules
-from mockserver.core.state import Conversation, Node, Put, State, Summary, nodes_back, read_conversation, read_node
-from mockserver.wire import complaints, errors
-from mockserver.wire.ids import marked_unstored, partition_of_conversation
+from mockserver.core.records import Put, State
+from mockserver.core.semantics import DAY, Rules
+from mockserver.core.state import Conversation, Node, Summary, nodes_back, read_conversation, read_node
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.responses.ids import marked_unstored, partition_of_conversation
 
 
 class Lineage(NamedTuple):
@@ -70,7 +72,7 @@ def of_response(state: State, id: str, rules: Rules, now: float) -> Lineage:
     Spec: R1.6, R1.24, R1.31, R1.32.
     """
     if rules.zdr == "on":
-        raise complaints.previous_response_zdr()
+        raise validation_errors.previous_response_zdr()
     node = live_response(state, id, rules, now)
     if node is None or node.status not in rules.chain_onto:
         raise errors.previous_response_not_found(id)

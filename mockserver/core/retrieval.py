@@ -6,13 +6,14 @@ import orjson
 
 from mockserver.core import background
 from mockserver.core.lineage import live_response, missing
-from mockserver.core.rules import Rules
-from mockserver.core.state import State
+from mockserver.core.records import State
+from mockserver.core.semantics import Rules
 from mockserver.core.turn import shown_events
 from mockserver.delivery.schedule import Emit, TimedStep
-from mockserver.wire import errors, resources
-from mockserver.wire.encoding import json_body
-from mockserver.wire.query import RetrieveQuery
+from mockserver.wire.errors import api as errors
+from mockserver.wire.requests.query import RetrieveQuery
+from mockserver.wire.responses import resources
+from mockserver.wire.responses.encoding import json_body
 
 
 def retrieve_response(state: State, id: str, query: RetrieveQuery, rules: Rules, now: float) -> bytes | list[TimedStep]:

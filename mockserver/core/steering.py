@@ -20,14 +20,17 @@ from typing import Any, NamedTuple
 
 from mockserver.core import context
 from mockserver.core.lifecycle import read_running, stored_body
-from mockserver.core.pairing import ANSWERS, owed
-from mockserver.core.rules import Rules
-from mockserver.core.state import Change, Item, Node, State, read_summary
+from mockserver.core.records import Change, State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Item, Node, read_summary
+from mockserver.core.tool_pairing import ANSWERS, owed
 from mockserver.core.transitions import IN_PROGRESS, INCOMPLETE, WAYS, moved
 from mockserver.core.turn import Turn
-from mockserver.wire import echo, events, frames, render
 from mockserver.wire.catalog import Model
-from mockserver.wire.events import Event
+from mockserver.wire.requests import frames
+from mockserver.wire.responses import events, response_object
+from mockserver.wire.responses.events import Event
+from mockserver.wire.tokens import context as context_tokens
 
 MOST_PENDING = 16  # submissions that wait for one response; the service's figure is unknown
 
@@ -100,7 +103,7 @@ def steered(final: dict[str, Any], kept: list[Item], usage: dict[str, Any]) -> d
     """Return the terminal Response of a turn that stopped with the output `kept`. Spec: R4.16 A."""
     status = moved(WAYS[final["background"]], IN_PROGRESS, "steer")
     stopped = {"status": status, "completed_at": None, "incomplete_details": {"reason": "steered"}}
-    return {**final, **stopped, "output": kept, "tool_usage": echo.tool_usage(kept), "usage": usage}
+    return {**final, **stopped, "output": kept, "tool_usage": response_object.tool_usage(kept), "usage": usage}
 
 
 def billed(final: dict[str, Any], kept: list[Item], request: dict[str, Any], model: Model, rules: Rules) -> Any:
@@ -122,7 +125,7 @@ def billed(final: dict[str, Any], kept: list[Item], request: dict[str, Any], mod
 
 
 def _said(items: list[Item], request: dict[str, Any], model: Model, rules: Rules) -> int:
-    return render.output_tokens(items, 0, request, model, rules.count)
+    return context_tokens.output_tokens(items, 0, request, model, rules.count)
 
 
 def shortened(state: State, node: Node, kept: int) -> Node:

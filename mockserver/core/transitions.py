@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from mockserver.wire import errors
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError
 
 FOREGROUND, BACKGROUND = "foreground", "background"
 WAYS = {False: FOREGROUND, True: BACKGROUND}  # by the request's `background`

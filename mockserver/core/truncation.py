@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core.pairing import call_id
-from mockserver.core.rules import Rules
-from mockserver.core.state import Item, Put, State
-from mockserver.wire import render
+from mockserver.core.records import Put, State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Item
+from mockserver.core.tool_pairing import call_id
 from mockserver.wire.catalog import Model
+from mockserver.wire.tokens import context as context_tokens
 
 Unit = list[int]
 
@@ -46,8 +47,8 @@ def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Rul
     def without(number: int) -> Fit:
         dropped = frozenset(at for unit in droppable[:number] for at in unit)
         kept = [item for at, item in enumerate(items) if at not in dropped]
-        tally = render.add(render.Tally(), kept, model, count, hidden)
-        return Fit(dropped, render.input_tokens(request, tally, model, count))
+        tally = context_tokens.add(context_tokens.Tally(), kept, model, count, hidden)
+        return Fit(dropped, context_tokens.input_tokens(request, tally, model, count))
 
     least = without(len(droppable))
     if least.tokens > model.max_input_tokens:

@@ -23,24 +23,25 @@ events to a response; `deliver` lays it out in time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from mockserver.core import compaction, context, pairing
+from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
-from mockserver.core.cache import Recall
-from mockserver.core.rules import Rules
-from mockserver.core.sealed import NOTHING_OPENED, Opened, seal
-from mockserver.core.state import Change, Item, Node
-from mockserver.core.streamers import Cues, Script, stream_items
-from mockserver.core.trail import followed
+from mockserver.core.context_hash import followed
+from mockserver.core.encrypted_content import NOTHING_OPENED, Opened, seal
+from mockserver.core.prompt_cache import Recall
+from mockserver.core.records import Change
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Item, Node
 from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
-from mockserver.delivery.schedule import Emit, TimedStep
-from mockserver.wire import echo, events, render
-from mockserver.wire.events import Event, Padding
-from mockserver.wire.ids import Mint
-from mockserver.wire.resources import output_items, present
+from mockserver.delivery.events import events_of
+from mockserver.delivery.item_events import Cues
+from mockserver.wire.responses import response_object
+from mockserver.wire.responses.events import Event
+from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.resources import output_items, present
+from mockserver.wire.tokens import context as context_tokens
 
 
 class Turn(NamedTuple):
@@ -87,7 +88,7 @@ def plan(
     include = _included(admission, rules)
     conversation = None if admission.lineage.conversation is None else admission.lineage.conversation.id
     created = int(now)
-    final = echo.response_object(
+    final = response_object.response_object(
         request,
         admission.model,
         identifier=identifier,
@@ -104,10 +105,10 @@ def plan(
     if outcome.reason is not None:
         final["incomplete_details"] = {"reason": outcome.reason}
     if outcome.error is None:
-        final["service_tier"] = echo.completed_tier(request.get("service_tier"))
-        final["tool_usage"] = echo.tool_usage(items)
+        final["service_tier"] = response_object.completed_tier(request.get("service_tier"))
+        final["tool_usage"] = response_object.tool_usage(items)
     if reply.fields:
-        final = echo.with_fields(final, reply.fields)
+        final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else followed(recalled.trail, items)
     own = admission.items
     summary = context.answered(
@@ -170,7 +171,7 @@ def finish_items(admission: Admission, reply: Any, rules: Rules, now: float) -> 
     payloads: dict[str | None, Any] = {}
     for at, item in enumerate(items):
         if item["type"] == "compaction" and "encrypted_content" not in item:
-            pending = pairing.after(admission.before.pending, [*admission.items, *items[:at]])
+            pending = tool_pairing.after(admission.before.pending, [*admission.items, *items[:at]])
             payload = compaction.payload(item["id"], reply.summary_tokens, pending)
             blob = seal(payload, rules.key, item["id"], now)
             payloads[blob] = payload
@@ -237,14 +238,14 @@ def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall
     model, asked = admission.model, reply.usage
     output = reply.output_tokens
     if output is None:
-        output = render.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
+        output = context_tokens.output_tokens(items, reply.reasoning_tokens, admission.request, model, rules.count)
     if reply.summary_tokens:
         output += reply.summary_tokens * _passes(reply)
     counted = {
         "input_tokens": admission.input_tokens,
         "input_tokens_details": {"cache_write_tokens": recalled.written, "cached_tokens": recalled.cached},
         "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": render.reported_reasoning(reply.reasoning_tokens, model)},
+        "output_tokens_details": {"reasoning_tokens": context_tokens.reported_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,
     }
     for key, value in asked.items():
@@ -259,44 +260,6 @@ def _passes(reply: Any) -> int:
     return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 
-def events_of(
-    final: dict[str, Any],
-    pieces: Callable[[str], list[str]],
-    *,
-    obfuscate: bool,
-    cues: Cues | None = None,
-    error_shape: str = "nested",
-    overflow: str = "error_then_failed",
-) -> list[Event]:
-    """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
-
-    The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response
-    in the background is queued first, and its deltas are not padded. Spec: S6, S8 i. `error_shape` and `overflow` are
-    the values of switches `stream_error_shape` and `stream_overflow`.
-    """
-    # the service reads later events of a background turn back from a store, where they are kept unpadded
-    obfuscate = obfuscate and not final["background"]
-    script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
-    final = echo.without_billing(final)
-    begun = echo.begun(final)
-    if final["background"]:
-        queued = {**begun, "status": "queued"}
-        script.lifecycle("response.created", queued)
-        script.lifecycle("response.queued", queued)
-    else:
-        script.lifecycle("response.created", begun)
-    script.lifecycle("response.in_progress", begun)
-    stream_items(script, final["output"])
-    error, ended = final["error"], True
-    if error is not None:
-        told, ended = _OVERFLOW[overflow] if error["code"] == "context_length_exceeded" else (True, True)
-        if told:
-            script.events.append(events.ERRORS[error_shape](_stream_error(error), script.number))
-    if ended:
-        script.lifecycle(_TERMINAL.get(final["status"], f"response.{final['status']}"), final)
-    return script.events
-
-
 def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: bool | None = None) -> list[Event]:
     """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
     return events_of(
@@ -307,56 +270,3 @@ def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: boo
         error_shape=rules.stream_error_shape,
         overflow=rules.stream_overflow,
     )
-
-
-def complete_at(time: int, final: dict[str, Any], steps: list[TimedStep]) -> tuple[dict[str, Any], list[TimedStep]]:
-    """Return the Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
-
-    How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
-    """
-    last = steps[-1]
-    if final["completed_at"] in (None, time) or not isinstance(last, Emit):  # as of most, which take no time
-        return final, steps
-    terminal = last.events[-1]
-    terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
-    return {**final, "completed_at": time}, [*steps[:-1], Emit([*last.events[:-1], terminal])]
-
-
-# switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
-_OVERFLOW = {"error_then_failed": (True, True), "error_only": (True, False), "failed_only": (False, True)}
-
-# statuses that have no event of their own (Spec: S12.5)
-_TERMINAL = {"cancelled": "response.failed"}
-
-
-# error code → what the nested error event says beside it (Spec: S12, E54, E93–E98)
-_STREAM_ERRORS = {
-    "insufficient_quota": ("insufficient_quota", None),
-    "rate_limit_exceeded": ("tokens", None),
-    "context_length_exceeded": ("invalid_request_error", "input"),
-    "server_is_overloaded": ("service_unavailable_error", None),
-    "server_error": ("server_error", None),
-    "slow_down": ("rate_limit_error", None),
-}
-
-
-def _stream_error(error: dict[str, Any]) -> dict[str, Any]:
-    type, param = _STREAM_ERRORS.get(error["code"], ("invalid_request_error", None))
-    return {"type": type, "code": error["code"], "message": error["message"], "param": param}
-
-
-def fold(stream: Iterable[Event], *, begun: bool = True) -> dict[str, Any]:
-    """Accumulate events into the Response they describe so far; the terminal event's own output is not used.
-
-    The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream. Items that
-    have `begun` but are not done are part of it as their `added` event showed them, or left out.
-    """
-    response: dict[str, Any] = {}
-    output: dict[int, Item] = {}
-    for event in stream:
-        kind = event["type"]
-        if kind == "response.output_item.done" or (begun and kind == "response.output_item.added"):
-            output[event["output_index"]] = event["item"]
-        elif "response" in event:
-            response = event["response"]
-    return {**response, "output": [output[index] for index in sorted(output)]}

@@ -1,4 +1,4 @@
-"""How a turn leaves: its schedule, its events, what faults do to them on the way, and the one player of all transports.
+"""How a turn leaves: events, steps in time, faults on the way, and the player that all transports share.
 
-May import `wire` and `config`. Start reading at `schedule.py` (the steps), then `player.py`.
+May import: `config` and `wire`. No clock, no IO. Start reading at `events.py`, then `schedule.py` and `player.py`.
 """

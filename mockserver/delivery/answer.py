@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockserver.delivery.player import Player
-from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.events import Event
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.responses.events import Event
 
 JSON = b"application/json"
 SSE = b"text/event-stream; charset=utf-8"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
-from mockserver.wire.events import Event
+from mockserver.wire.responses.events import Event
 
 Encode = Callable[[Event], bytes]
 

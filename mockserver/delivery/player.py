@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mockserver.delivery.schedule import Body, Cut, Emit, Malformed, Step, Wait
-from mockserver.wire.events import Event
+from mockserver.wire.responses.events import Event
 
 DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
 POLL_S = 0.25  # how often a stream that waits looks whether its turn was cancelled or has ended

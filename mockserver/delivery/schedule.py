@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mockserver.wire.events import Event
+from mockserver.wire.responses.events import Event
 
 
 class Emit(NamedTuple):

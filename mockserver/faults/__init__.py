@@ -1,5 +1,4 @@
-"""Faults: what a test author lets go wrong, when it does, and rate limits, which are faults too.
+"""Faults: what a test author may break, when it applies, and what it remembers.
 
-May import: `mockserver.core`, `mockserver.model`, `mockserver.wire`, and the effects in `mockserver.control`.
-Start reading at `spec.py`.
+May import: `core` and below. Start reading at `spec.py`, then `apply.py`.
 """

@@ -24,17 +24,18 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core.state import Change, Delete, Put, State, read_node
+from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.state import read_node
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults import rate_limits
 from mockserver.faults.rate_limits import Buckets
 from mockserver.faults.spec import MODEL_WORK, Called, Fault, known_fault
-from mockserver.model.draws import draw
 from mockserver.model.prompt import Prompt
-from mockserver.wire import errors
-from mockserver.wire.encoding import stored_json
-from mockserver.wire.errors import APIError
-from mockserver.wire.named_errors import from_script
+from mockserver.model.seeded_random import draw
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.errors.scripted import from_script
+from mockserver.wire.responses.encoding import stored_json
 
 _CHANCES = 1_000_000
 # A lock notes every conversation, so its record may become large. Such a record is read anew for each call: a cache

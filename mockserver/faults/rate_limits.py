@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from mockserver.wire import complaints, errors
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.errors.api import APIError
 
 MINUTE_S = 60.0
 BYTES_PER_TOKEN = 4  # a request is reckoned before it is read
@@ -96,7 +97,7 @@ def take(buckets: Buckets, tokens: int, model: str) -> tuple[dict[str, Bucket], 
 
 def _refusal(bucket: Bucket, unit: str, wanted: int, model: str) -> APIError:
     if wanted > bucket.capacity:
-        return complaints.request_too_large(model, limit=bucket.capacity, requested=wanted)
+        return validation_errors.request_too_large(model, limit=bucket.capacity, requested=wanted)
     wait = bucket.wait(wanted)  # after the refused request was taken: so long until the same call would pass
     used = bucket.capacity - bucket.left
     error = errors.rate_limit_exceeded(

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WrapValidator, model_validator
 
-from mockserver.model.scenario_document import Accepts, Count, Figure, ScriptObject, Text, optional, reject
-from mockserver.model.scenario_mistakes import shown
-from mockserver.model.scenario_shape import ErrorReply, When
+from mockserver.scenarios.document import Accepts, Count, Figure, ScriptObject, Text, optional, reject
+from mockserver.scenarios.schema import ErrorReply, When
+from mockserver.scenarios.validation import shown
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 ABNORMAL = 1011  # what a server sends that met an unexpected condition (RFC 6455, 7.4.1)

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mockserver.delivery.fault_effects import At
-from mockserver.model.conditions import Tests, compile_when, hold
 from mockserver.model.prompt import Prompt
-from mockserver.model.scenario_mistakes import DocumentValidator, shown
-from mockserver.wire.errors import MockError
-from mockserver.wire.named_errors import MODEL
+from mockserver.scenarios.conditions import Tests, compile_when, hold
+from mockserver.scenarios.validation import DocumentValidator, shown
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.errors.scripted import MODEL
 
 if TYPE_CHECKING:
     from mockserver.faults.schema import FaultDocument

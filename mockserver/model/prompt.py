@@ -12,10 +12,10 @@ from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.settings import Pacing
+from mockserver.config.pacing import Pacing
 from mockserver.wire.catalog import Model
-from mockserver.wire.encoding import json_compact
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.responses.encoding import json_compact
 
 Item = dict[str, Any]
 
@@ -52,7 +52,7 @@ class Reply(NamedTuple):
     counted figures, partly or whole. At most one of `error` (the request fails with it, nothing is stored), `failed`
     (`{code, message}`: the turn starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed
     model name, `fields` are laid over the finished Response. `cues` is what the stream shows beyond the items, by
-    output index as text: see `core.streamers`.
+    output index as text: see `delivery.item_events`.
     """
 
     output: tuple[Item, ...] = ()

@@ -1,4 +1,4 @@
-"""Where records live: six methods, two stores, one test suite for both.
+"""Where records live: six methods, several stores, one test suite for all.
 
-May import: `mockserver.core.state` only (and its own driver). Start reading at `view.py`.
+May import: `core.records` and the stores' own drivers. Start reading at `view.py`.
 """

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
 
-from mockserver.core.state import AGENDA, UNLISTED, Change, Put, Record
+from mockserver.core.records import AGENDA, UNLISTED, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
 
-from mockserver.core.state import AGENDA, UNLISTED, Change, Put, Record
+from mockserver.core.records import AGENDA, UNLISTED, Change, Put, Record
 
 VERSION = 2
 MOST_IDLE = 100_000  # projects that are remembered as idle

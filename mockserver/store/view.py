@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.core.state import Change, Put, Record
+from mockserver.core.records import Change, Put, Record
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from mockserver.testing.host import Host
+    from mockserver.testing.embedded_server import Host
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 

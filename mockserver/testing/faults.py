@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mockserver.testing.host import Host
+    from mockserver.testing.embedded_server import Host
 
 
 class MockFaults:

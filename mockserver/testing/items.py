@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 
 Item = dict[str, Any]
 Said = dict[str, Any]

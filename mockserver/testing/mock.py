@@ -7,18 +7,18 @@ from functools import partial
 from os import PathLike
 from typing import Any, Unpack
 
-from mockserver.engine import DEFAULT_PROJECT
-from mockserver.scenarios import opened
-from mockserver.settings import SettingError
+from mockserver.config.settings import SettingError
+from mockserver.engine.engine import DEFAULT_PROJECT
+from mockserver.scenarios.loader import opened
 from mockserver.testing.clock import MockClock
+from mockserver.testing.embedded_server import Host
 from mockserver.testing.faults import MockFaults
-from mockserver.testing.host import Host
 from mockserver.testing.items import line_of
+from mockserver.testing.journal import PAGE, Context, Finding, Journal
 from mockserver.testing.options import MockOptions, ScenarioSource
 from mockserver.testing.snapshot import Snapshot
-from mockserver.testing.verification import PAGE, Context, Finding, Journal
-from mockserver.transport.thread import at_once
-from mockserver.wire.errors import MockError
+from mockserver.transport.server_thread import at_once
+from mockserver.wire.errors.api import MockError
 
 
 class Mock:

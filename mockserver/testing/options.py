@@ -1,7 +1,7 @@
 """The options of `Mock(…)` for a type checker: a misspelt one is an error before the test runs.
 
-A type checker reads no table, so the rows of `mockserver.settings` that a `Mock` takes stand here once more; a test
-compares them. `scenario` is a parameter of its own, since it may also be what a file would hold.
+A type checker reads no table, so the rows of `mockserver.config.settings` that a `Mock` takes stand here once more; a
+test compares them. `scenario` is a parameter of its own, since it may also be what a file would hold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from os import PathLike
 from typing import Any, TypedDict
 
-from mockserver.delivery.pacing import Pacing
+from mockserver.config.pacing import Pacing
 
 File = str | PathLike[str]
 ScenarioSource = File | Sequence[File] | Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mockserver.testing.host import Host
+    from mockserver.testing.embedded_server import Host
     from mockserver.testing.mock import Mock
 
 MARKERS = (
@@ -50,7 +50,7 @@ def openai_mock_options() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
     """The one server of this run, or of this worker of it; tests ask for `openai_mock`."""
-    from mockserver.testing.host import Host
+    from mockserver.testing.embedded_server import Host
 
     options = dict(openai_mock_options)
     host = Host(options, options.pop("model", None))
@@ -94,7 +94,7 @@ def _play(item: pytest.Item, mock: Mock) -> None:
         return
     if len(marker.args) != 1 or marker.kwargs:
         pytest.fail('openai_scenario takes one file: @pytest.mark.openai_scenario("file.yaml")', pytrace=False)
-    from mockserver.wire.errors import MockError
+    from mockserver.wire.errors.api import MockError
 
     try:
         mock.play(item.path.parent / marker.args[0])
@@ -112,7 +112,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def _complaint(unused: list[dict[str, Any]]) -> str:
-    from mockserver.wire.encoding import json_compact
+    from mockserver.wire.responses.encoding import json_compact
 
     lines = []
     for line in unused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockserver.control.snapshot_diff import Difference, differences, told
+from mockserver.snapshots.diff import Difference, differences, told
 
 
 class Snapshot(dict[str, Any]):

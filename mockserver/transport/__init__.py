@@ -1,4 +1,4 @@
-"""The edge, the only async room of the mock: ASGI in, engine calls, JSON or SSE out.
+"""The edge, the only async room of the mock: ASGI in, engine calls, JSON or events out.
 
-May import: `mockserver.engine` and below, starlette. Start reading at `app.py`, then `routes.py`.
+May import: `websocket`, `engine` and below, starlette, uvicorn. Start reading at `app.py`, then `http.py`.
 """

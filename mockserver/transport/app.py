@@ -13,22 +13,23 @@ from threading import Thread
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.connections import Connection
-from mockserver.control.journal import Call
+from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
-from mockserver.engine import Engine, call_info
-from mockserver.logbook import ExchangeRecorder
-from mockserver.model import tokens
-from mockserver.settings import SettingError, Settings
+from mockserver.engine.engine import Engine, call_info
+from mockserver.engine.journal_store import ExchangeRecorder
+from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import StoreError
-from mockserver.transport import limits
+from mockserver.transport import rate_limit_headers
 from mockserver.transport.control_api import control_answer
 from mockserver.transport.guard import Refusal
 from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
 from mockserver.transport.websocket import Socket
-from mockserver.wire import errors, frames
-from mockserver.wire.errors import APIError, MockError
+from mockserver.websocket.session import Connection
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.requests import frames
+from mockserver.wire.tokens import tokenizer
 
 log = logging.getLogger("understudy")
 
@@ -59,9 +60,9 @@ class MockApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        tokens.prepare()
+        tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
-        asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokens.load, daemon=True).start)
+        asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
         await receive()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -154,8 +155,12 @@ class MockApp:
         lead_ms = b"%d" % max(1, round(answer.lead_s * 1000)) if answer.lead_s else b"1"
         headers.append((b"openai-processing-ms", lead_ms))
         error = answer.error
-        limited = limits.of_request(answer.model, size) if error is None else limits.of_error(error, size)
-        headers += limits.with_buckets(limited, answer.buckets.values()) if answer.buckets else limited
+        limited = (
+            rate_limit_headers.of_request(answer.model, size)
+            if error is None
+            else rate_limit_headers.of_error(error, size)
+        )
+        headers += rate_limit_headers.with_buckets(limited, answer.buckets.values()) if answer.buckets else limited
         return headers
 
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from mockserver import __version__
-from mockserver.settings import FLAG_WORDS, SETTINGS, Setting, SettingError, Settings, settings_of_program
-from mockserver.switches import nearest
+from mockserver.config.settings import FLAG_WORDS, SETTINGS, Setting, SettingError, Settings, settings_of_program
+from mockserver.config.switches import nearest
+from mockserver.version import __version__
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

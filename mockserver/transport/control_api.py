@@ -13,13 +13,13 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from mockserver.control.journal import Call
 from mockserver.delivery.answer import Answer
-from mockserver.endpoints import Parts, Table
-from mockserver.engine import Engine
-from mockserver.levers import DAY, RESETTABLE, Levers, check_number
-from mockserver.wire.encoding import json_body
-from mockserver.wire.errors import MockError
+from mockserver.engine.control import DAY, RESETTABLE, Levers, check_number
+from mockserver.engine.endpoints import Parts, Table
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.encoding import json_body
 
 
 def _value(call: Call) -> Any:

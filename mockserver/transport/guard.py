@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.settings import Settings
-from mockserver.wire.errors import APIError, MockError
+from mockserver.config.settings import Settings
+from mockserver.wire.errors.api import APIError, MockError
 
 Headers = Iterable[tuple[bytes, bytes]]
 

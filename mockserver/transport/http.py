@@ -10,14 +10,14 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.control.journal import Call
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.delivery.player import KeepAlive
 from mockserver.delivery.schedule import Body, Cut, Emit, Malformed, Partial, Wait
+from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
-from mockserver.wire import errors
-from mockserver.wire.events import sse
+from mockserver.wire.errors import api as errors
+from mockserver.wire.responses.events import sse
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import anyio
 
-from mockserver.control.journal import Call
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.schedule import Wait
+from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp
+from mockserver.transport.common_headers import date
 from mockserver.transport.http import Chunk, chunks, query_pairs, whole_body, within
-from mockserver.transport.stamp import date
-from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.errors.api import APIError, MockError
 
 
 class InProcess:

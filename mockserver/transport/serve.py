@@ -22,9 +22,9 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from mockserver import __version__
-from mockserver.settings import SettingError, Settings
+from mockserver.config.settings import SettingError, Settings
 from mockserver.transport.guard import WILDCARDS
+from mockserver.version import __version__
 
 GRACE_S = 1  # Ctrl-C ends also while a stream is open: it may be a paced one that would go on for minutes
 KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that none is closed under a request

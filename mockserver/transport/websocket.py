@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 from starlette.types import Message, Receive, Send
 
-from mockserver.connections import Connection, Out, Playback, Say
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait
 from mockserver.transport.abort import Abort
-from mockserver.wire import frames
-from mockserver.wire.events import Event
+from mockserver.websocket.session import Connection, Out, Playback, Say
+from mockserver.wire.requests import frames
+from mockserver.wire.responses.events import Event
 
 log = logging.getLogger("understudy")
 

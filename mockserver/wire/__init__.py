@@ -1,5 +1,5 @@
-"""What the bytes mean: requests, items, events, resources, errors, ids, the model catalogue.
+"""What the bytes mean: requests, responses, errors, tokens, and the catalogue of models.
 
-May import: pydantic, orjson and the standard library's pure parts. Nothing else of this project.
-Start reading at `resources.py` (what goes out) and `requests.py` (what comes in).
+May import: `config`, pydantic, orjson and the pure parts of the standard library.
+Start reading at `requests/bodies.py` (what comes in) and `responses/resources.py` (what goes out).
 """

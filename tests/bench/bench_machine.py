@@ -12,14 +12,14 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.conformance.drivers import NOON, EngineDriver, HTTPDriver
+from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine
+from mockserver.conformance.machine.operation_table import VERBS, Verb
+from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.random_walk import walk
+from mockserver.engine.engine import Engine
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.testing.driver import NOON, EngineDriver, HTTPDriver
-from mockserver.testing.machine import ResponsesMachine
-from mockserver.testing.table import VERBS, Verb
-from mockserver.testing.verbs import Verbs
-from mockserver.testing.walk import walk
 from tests.support.serving import FROZEN, serving
 
 STEPS = 40

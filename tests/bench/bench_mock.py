@@ -18,12 +18,12 @@ from typing import Any
 import orjson
 import pytest
 
+from mockserver.config.settings import Settings
 from mockserver.delivery.schedule import Emit
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
-from mockserver.wire.events import sse
+from mockserver.wire.responses.events import sse
 from proxy.app import ProxyApp
 from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
 

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp
 from proxy.headers import for_client, for_upstream

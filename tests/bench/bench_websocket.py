@@ -19,12 +19,13 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from mockserver.config.pacing import Pacing
+from mockserver.config.settings import Settings
 from mockserver.delivery.schedule import Emit
-from mockserver.engine import Engine
-from mockserver.settings import Pacing, Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
-from mockserver.wire import frames
+from mockserver.wire.requests import frames
 from proxy.app import ProxyApp
 from tests.bench import bench_mock
 from tests.bench.bench_mock import EVENTS, body

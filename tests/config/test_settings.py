@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
-from mockserver.delivery.pacing import Pacing
-from mockserver.settings import (
+from mockserver.config.pacing import Pacing
+from mockserver.config.settings import (
     MOCK_SETTINGS,
     SETTINGS,
     SettingError,

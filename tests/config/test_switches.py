@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from mockserver import engine as engine_module
 from mockserver.__main__ import main as mock_main
+from mockserver.config.pacing import Pacing
+from mockserver.config.settings import Settings
+from mockserver.config.switches import SWITCHES, SwitchError, Switches, described, parse_assignment, values_of
 from mockserver.core import admission
-from mockserver.engine import Engine
-from mockserver.settings import Pacing, Settings
-from mockserver.switches import SWITCHES, SwitchError, Switches, described, parse_assignment, values_of
+from mockserver.engine import engine as engine_module
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
-from mockserver.wire import catalog, requests
-from mockserver.wire.errors import APIError
+from mockserver.wire import catalog
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests import bodies
 from proxy import cli as proxy_cli
 from tests.support import virtual_time
 from tests.support.api import Api
@@ -769,7 +771,7 @@ def test_switch_unknown_body_key(value: str) -> None:
 
 
 def test_every_value_of_unknown_body_key_is_known_to_the_judge() -> None:
-    assert SWITCHES["unknown_body_key"].values == requests.UnknownKeys.__args__  # type: ignore[attr-defined]
+    assert SWITCHES["unknown_body_key"].values == bodies.UnknownKeys.__args__  # type: ignore[attr-defined]
 
 
 @sides("obfuscation")

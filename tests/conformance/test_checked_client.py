@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.testing.asks import Ask
-from mockserver.testing.driver import Answer, EngineDriver
-from mockserver.testing.trial import Trial, item_of, stage_of
-from mockserver.testing.verbs import Verbs
+from mockserver.conformance.drivers import Answer, EngineDriver
+from mockserver.conformance.machine.checked_client import Trial, item_of, stage_of
+from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.requests import Ask
 
 
 class Changed(EngineDriver):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.rules import Rule, fixed_rules
-from mockserver.testing.verdicts import PASSED, judge
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.registry import Rule, fixed_rules
+from mockserver.conformance.runner import PASSED, judge
 
 
 @pytest.mark.parametrize("rule", fixed_rules(), ids=lambda rule: rule.id)

@@ -15,10 +15,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mockserver.testing import conform
-from mockserver.testing.catalogue import catalogue
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED
+from mockserver.conformance import cli
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.rule_catalog import catalogue
+from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
 from tests.support.serving import ROOT, Served, serving
 
 FEW = ("R1.2", "R1.5", "R2.12", "R11.4", "R13.4")
@@ -37,7 +37,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    status = conform.main(words)
+    status = cli.main(words)
     told = capsys.readouterr()
     return status, told.out, told.err
 
@@ -147,17 +147,17 @@ def test_any_server_gets_a_verdict_for_every_rule(capsys: pytest.CaptureFixture[
 
 
 def test_the_machine_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conform, "find_spec", lambda name: None)
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
     engine = EngineDriver()
-    row = next(conform.judged(engine, ["machine"], "gpt-4.1"))
+    row = next(cli.judged(engine, ["machine"], "gpt-4.1"))
     assert (row.verdict, "not installed" in row.evidence) == (NOT_OBSERVABLE, True)
-    none = next(conform.judged(engine, ["machine"], "gpt-4.1", 0))
+    none = next(cli.judged(engine, ["machine"], "gpt-4.1", 0))
     assert (none.verdict, "--examples 0" in none.evidence) == (NOT_OBSERVABLE, True)
     engine.close()
 
 
 def test_what_the_machine_finds_is_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    import mockserver.testing.machine as machine
+    import mockserver.conformance.machine.hypothesis_machine as machine
 
     said: list[Exception | None] = [AssertionError("state.run()"), RuntimeError("no"), None]
 
@@ -167,7 +167,7 @@ def test_what_the_machine_finds_is_evidence(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(machine, "run_machine", run_machine)
     engine = EngineDriver()
-    rows = [next(conform.judged(engine, ["machine"], "gpt-4.1")) for _ in range(3)]
+    rows = [next(cli.judged(engine, ["machine"], "gpt-4.1")) for _ in range(3)]
     assert [row.verdict for row in rows] == [FAILED, FAILED, PASSED]
     assert [row.evidence.split(" of")[0] for row in rows] == ["state.run()", "RuntimeError: no", "40 programs"]
     engine.close()
@@ -178,4 +178,4 @@ def test_serving_loads_nothing_of_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "mockserver.testing" not in done.stdout
     assert "hypothesis" not in done.stdout
-    assert importlib.util.find_spec("mockserver.testing.conform")
+    assert importlib.util.find_spec("mockserver.conformance.cli")

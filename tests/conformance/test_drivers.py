@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.testing.driver import Answer, Driver, EngineDriver, HTTPDriver
+from mockserver.conformance.drivers import Answer, Driver, EngineDriver, HTTPDriver
 from tests.support.serving import FROZEN, serving
 
 ASK = {"model": "gpt-4.1", "input": "ping"}

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.testing import refusals
-from mockserver.testing.refusals import Refusal
+from mockserver.conformance import expected_errors
+from mockserver.conformance.expected_errors import Refusal
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (
-            refusals.not_one_of("order", "x", ("asc", "desc")),
+            expected_errors.not_one_of("order", "x", ("asc", "desc")),
             "Invalid value: 'x'. Supported values are: 'asc' and 'desc'.",
         ),
         (
-            refusals.not_one_of("text.verbosity", "x", ("low", "medium", "high")),
+            expected_errors.not_one_of("text.verbosity", "x", ("low", "medium", "high")),
             "Invalid value: 'x'. Supported values are: 'low', 'medium', and 'high'.",
         ),
-        (refusals.unknown_parameter("text.zzz"), "Unknown parameter: 'text.zzz'."),
-        (refusals.no_parent("resp_x"), "Previous response with id 'resp_x' not found."),
+        (expected_errors.unknown_parameter("text.zzz"), "Unknown parameter: 'text.zzz'."),
+        (expected_errors.no_parent("resp_x"), "Previous response with id 'resp_x' not found."),
         (
-            refusals.twice("msg_x"),
+            expected_errors.twice("msg_x"),
             "Duplicate item found with id msg_x. Remove duplicate items from your input and try again.",
         ),
-        (refusals.uncalled("call_x"), "No tool call found for function call output with call_id call_x."),
+        (expected_errors.uncalled("call_x"), "No tool call found for function call output with call_id call_x."),
     ],
 )
 def test_sentences(error: Refusal, message: str) -> None:
@@ -38,15 +38,15 @@ def test_rows_and_statuses() -> None:
     told = {
         error.row: (error.status, error.code)
         for error in (
-            refusals.no_parent("x"),
-            refusals.no_conversation_to_continue("x"),
-            refusals.locked(),
-            refusals.no_item("x"),
-            refusals.no_item_unstored("x"),
-            refusals.twice("x"),
-            refusals.unanswered("x"),
-            refusals.uncalled("x"),
-            refusals.no_response("x"),
+            expected_errors.no_parent("x"),
+            expected_errors.no_conversation_to_continue("x"),
+            expected_errors.locked(),
+            expected_errors.no_item("x"),
+            expected_errors.no_item_unstored("x"),
+            expected_errors.twice("x"),
+            expected_errors.unanswered("x"),
+            expected_errors.uncalled("x"),
+            expected_errors.no_response("x"),
         )
     }
     assert told == {

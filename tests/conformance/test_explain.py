@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from mockserver.testing.catalogue import pages, sections, specification
-from mockserver.testing.explain import UNKNOWN, main, resolve
+from mockserver.conformance.explain import UNKNOWN, main, resolve
+from mockserver.conformance.rule_catalog import pages, sections, specification
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -106,7 +106,7 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
 def test_it_needs_only_the_standard_library() -> None:
     code = (
         "import sys\n"
-        "from mockserver.testing.explain import main\n"
+        "from mockserver.conformance.explain import main\n"
         "assert main(['R1.24']) == 0\n"
         "print([name for name in ('orjson', 'pydantic', 'starlette', 'httpx', 'yaml') if name in sys.modules])"
     )

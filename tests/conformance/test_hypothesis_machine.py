@@ -10,10 +10,10 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from mockserver.testing.asks import Ask
-from mockserver.testing.driver import Answer, EngineDriver, HTTPDriver
-from mockserver.testing.machine import ResponsesMachine, run_machine
-from mockserver.testing.table import VERBS
+from mockserver.conformance.drivers import Answer, EngineDriver, HTTPDriver
+from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine, run_machine
+from mockserver.conformance.machine.operation_table import VERBS
+from mockserver.conformance.machine.requests import Ask
 
 
 class Inheriting(EngineDriver):
@@ -101,5 +101,8 @@ def test_every_verb_is_a_rule() -> None:
 
 
 def test_the_room_needs_no_hypothesis() -> None:
-    code = "import sys, mockserver.testing.walk, mockserver.testing; sys.exit('hypothesis' in sys.modules)"
+    code = (
+        "import sys, mockserver.conformance.machine.random_walk, mockserver.testing; "
+        "sys.exit('hypothesis' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.testing.asks import ASKS, BAD, FORMS, OUTCOMES, TRANSPORTS, Ask
-from mockserver.testing.driver import EngineDriver
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.machine.requests import ASKS, BAD, FORMS, OUTCOMES, TRANSPORTS, Ask
 
 
 def test_the_plainest_come_first() -> None:

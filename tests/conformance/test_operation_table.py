@@ -6,8 +6,8 @@ from inspect import signature
 
 import pytest
 
-from mockserver.testing.table import BUNDLES, VERBS, Of, Verb
-from mockserver.testing.verbs import Verbs
+from mockserver.conformance.machine.operation_table import BUNDLES, VERBS, Of, Verb
+from mockserver.conformance.machine.operations import Verbs
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mockserver.testing.asks import REASONING, Ask
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.reference import THIRTY_DAYS
-from mockserver.testing.trial import stage_of
-from mockserver.testing.verbs import Verbs
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.machine.checked_client import stage_of
+from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.reference_model import THIRTY_DAYS
+from mockserver.conformance.machine.requests import REASONING, Ask
 
 
 class Foreign(EngineDriver):

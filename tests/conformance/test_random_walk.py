@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mockserver.testing.asks import Ask
-from mockserver.testing.driver import Answer, EngineDriver
-from mockserver.testing.table import VERBS
-from mockserver.testing.trial import stage_of
-from mockserver.testing.walk import Id, Step, bundles_of, replayed, told, walk
+from mockserver.conformance.drivers import Answer, EngineDriver
+from mockserver.conformance.machine.checked_client import stage_of
+from mockserver.conformance.machine.operation_table import VERBS
+from mockserver.conformance.machine.random_walk import Id, Step, bundles_of, replayed, told, walk
+from mockserver.conformance.machine.requests import Ask
 
 
 class Merging(EngineDriver):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockserver.testing.reference import (
+from mockserver.conformance.machine.reference_model import (
     REFUSALS,
     THIRTY_DAYS,
     Conversation,

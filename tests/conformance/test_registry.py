@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine import Engine
-from mockserver.settings import Settings
-from mockserver.switches import parse_assignment
-from mockserver.testing.catalogue import catalogue
-from mockserver.testing.driver import NOON, Answer, Driver, EngineDriver
-from mockserver.testing.rules import Rule, fixed_rules, rule
-from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED, judge
+from mockserver.config.settings import Settings
+from mockserver.config.switches import parse_assignment
+from mockserver.conformance.drivers import NOON, Answer, Driver, EngineDriver
+from mockserver.conformance.registry import Rule, fixed_rules, rule
+from mockserver.conformance.rule_catalog import catalogue
+from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED, judge
+from mockserver.engine.engine import Engine
 
 RULES = {id: rule for rule in fixed_rules() for id in rule.ids}
 

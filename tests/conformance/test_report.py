@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mockserver.testing.catalogue import Source
-from mockserver.testing.report import Report, Row, Target, as_json, as_junit, line, summary
-from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED
+from mockserver.conformance.report import Report, Row, Target, as_json, as_junit, line, summary
+from mockserver.conformance.rule_catalog import Source
+from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
 
 ROWS = [
     Row("R1.1", PASSED, "It is kept.", "claim " * 50, 0.25, (Source("a guide", "https://x.test"),), "B"),

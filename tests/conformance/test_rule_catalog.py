@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import mockserver.testing.catalogue as module
-from mockserver.switches import SWITCHES
-from mockserver.testing.catalogue import catalogue, pages, sections, specification
+import mockserver.conformance.rule_catalog as module
+from mockserver.config.switches import SWITCHES
+from mockserver.conformance.rule_catalog import catalogue, pages, sections, specification
 from tests.support.citations import cited
 
 # numbers are never reused, so that what was once given stays; (section, first, last) without a gap

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.testing.catalogue import catalogue
-from mockserver.testing.rules import fixed_rules
-from mockserver.testing.verdicts import FAILED, PASSED
+from mockserver.conformance.registry import fixed_rules
+from mockserver.conformance.rule_catalog import catalogue
+from mockserver.conformance.runner import FAILED, PASSED
 from tests import rule_table
 from tests.rule_table import UNCHECKED, Line, cited, expanded, named, shown
 
@@ -38,7 +38,7 @@ def test_the_verdicts_are_those_of_the_fixed_rules(capsys: pytest.CaptureFixture
     assert {id for id, line in lines.items() if line.verdict == UNCHECKED} == set(catalogue()) - checked
     assert not [id for id, line in lines.items() if line.verdict == FAILED]
     assert lines["R1.24"].verdict == PASSED
-    assert lines["R1.24"].tests[0] == "rules_chains: rule[R1.24]"
+    assert lines["R1.24"].tests[0] == "chains: rule[R1.24]"
     assert "core/lineage: R1_24_unknown_parent" in lines["R1.24"].tests
     assert rule_table.main() == 0
     printed = capsys.readouterr().out.splitlines()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.rules import Rule
-from mockserver.testing.subject import NotObservable, Subject
-from mockserver.testing.verdicts import FAILED, NOT_OBSERVABLE, PASSED, judge, judge_all
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.registry import Rule
+from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED, judge, judge_all
+from mockserver.conformance.server_under_test import NotObservable, Subject
 
 
 def passes(s: Subject) -> None:

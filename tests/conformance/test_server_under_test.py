@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.testing import refusals
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.subject import NotObservable, Subject, call_of, short, text_of, user
+from mockserver.conformance import expected_errors
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.server_under_test import NotObservable, Subject, call_of, short, text_of, user
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ class Deaf(Subject):
 
 
 def test_refusals_are_compared_member_by_member(s: Subject) -> None:
-    error = refusals.too_small("max_output_tokens", 16, 1)
+    error = expected_errors.too_small("max_output_tokens", 16, 1)
     s.no(error, max_output_tokens=1)
     assert "found 200" in said(s.no, error)
     assert "E24 has code 'other'" in said(s.no, error._replace(code="other"), max_output_tokens=1)
@@ -59,7 +59,7 @@ def test_guesses_are_not_asked_of_other_servers() -> None:
     driver = EngineDriver()
     driver.controls = False
     foreign = Subject(driver, "gpt-4.1")
-    error = refusals.too_small("max_output_tokens", 16, 1)
+    error = expected_errors.too_small("max_output_tokens", 16, 1)
     foreign.no(error._replace(message="other", guessed=("message",)), max_output_tokens=1)
     assert "E24 has code" in said(foreign.no, error._replace(code="other"), max_output_tokens=1)
 

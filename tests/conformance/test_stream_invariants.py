@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.testing.asks import CALLING
-from mockserver.testing.driver import EngineDriver
-from mockserver.testing.streams import final_of
+from mockserver.conformance.drivers import EngineDriver
+from mockserver.conformance.machine.requests import CALLING
+from mockserver.conformance.stream_invariants import final_of
 
 Events = list[dict[str, Any]]
 

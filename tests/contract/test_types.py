@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mockserver.core.turn import events_of
-from mockserver.model import tokens
+from mockserver.delivery.events import events_of
+from mockserver.wire.tokens import tokenizer
 from tests.support.item_inputs import INPUTS
 from tests.support.raw_http import exchange, request
 from tests.support.scripted_items import INCLUDE, REPLIES
@@ -169,7 +169,7 @@ def other_bodies(mock: Served) -> Iterator[dict[str, Any]]:
     for event in streamed(mock, {"model": MODEL, "input": "hello", "stream": True, **FULL}):
         yield body("full request", "event", event)
     plain = mock.request("POST", "/v1/responses", {"model": MODEL, "input": "hello"}).json
-    for event in events_of({**plain, "background": True}, tokens.pieces, obfuscate=True):
+    for event in events_of({**plain, "background": True}, tokenizer.pieces, obfuscate=True):
         yield body("queued", "event", event)
     yield body("model", "model", mock.request("GET", f"/v1/models/{MODEL}").json)
 

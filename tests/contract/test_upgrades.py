@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.settings import load
+from mockserver.config.settings import load
 from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp, create_app
 

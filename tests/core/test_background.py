@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from mockserver.config.pacing import Pacing
+from mockserver.config.settings import Settings
 from mockserver.core.background import behind, split
 from mockserver.delivery.schedule import Emit, Wait
-from mockserver.engine import Engine
-from mockserver.settings import Pacing, Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
-from mockserver.wire import errors
+from mockserver.wire.errors import api as errors
 from tests.support import virtual_time
 from tests.support.api import Api
 from tests.support.asgi import ask

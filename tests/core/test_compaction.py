@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.sealed import unseal
-from mockserver.model.tokens import count
-from mockserver.wire.ids import marked_unstored, partition_of
+from mockserver.core.encrypted_content import unseal
+from mockserver.wire.responses.ids import marked_unstored, partition_of
+from mockserver.wire.tokens.tokenizer import count
 from tests.support.api import Api
 from tests.support.driving import MODEL, NOON, Driver, refused, summary, text_of
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core import context
-from mockserver.core.rules import Rules
+from mockserver.core.semantics import Rules
 from mockserver.core.state import Summary
-from mockserver.wire import catalog, render
+from mockserver.wire import catalog
+from mockserver.wire.tokens import context as context_tokens
 from tests.support.driving import Driver, refused, text_of
 
 RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
@@ -25,14 +26,14 @@ ITEMS = st.sampled_from(
 )
 CHAT = catalog.resolve("gpt-4.1")
 assert CHAT is not None
-START = Summary(cost_class=render.cost_class(CHAT), tally=render.Tally())
+START = Summary(cost_class=context_tokens.cost_class(CHAT), tally=context_tokens.Tally())
 
 
 @given(st.lists(ITEMS, max_size=8), st.integers(0, 8))
 def test_extending_at_once_or_step_by_step_is_the_same(items: list[dict[str, object]], cut: int) -> None:
     assert CHAT is not None
-    whole = context.answered(START, [], render.Tally(), items, CHAT, RULES)
-    first = context.answered(START, [], render.Tally(), items[:cut], CHAT, RULES)
+    whole = context.answered(START, [], context_tokens.Tally(), items, CHAT, RULES)
+    first = context.answered(START, [], context_tokens.Tally(), items[:cut], CHAT, RULES)
     assert first.tally is not None
     steps = context.answered(first, [], first.tally, items[cut:], CHAT, RULES)
     assert steps._replace(turn=1) == whole

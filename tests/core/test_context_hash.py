@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from mockserver.core.context_hash import followed, only_text, reading, rolled
 from mockserver.core.state import Trail
-from mockserver.core.trail import followed, only_text, reading, rolled
 
 
 def says(text: str, role: str = "user", **more: Any) -> dict[str, Any]:

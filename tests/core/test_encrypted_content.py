@@ -7,7 +7,7 @@ import base64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.sealed import seal, unseal
+from mockserver.core.encrypted_content import seal, unseal
 
 KEY = b"k" * 32
 NOW = 1_795_176_000.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 from tests.support.driving import Driver, refused, text_of
 
 

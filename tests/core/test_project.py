@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mockserver.control.project import Clock, Project, mint_name, read_project
-from mockserver.core.state import OWN, Put
+from mockserver.core.project import Clock, Project, mint_name, read_project
+from mockserver.core.records import OWN, Put
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import view_project
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.config.settings import Settings
 from mockserver.core.state import decode_node
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 from tests.support.driving import NOON, Driver

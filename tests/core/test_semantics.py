@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mockserver.core.rules import Rules
+from mockserver.core.semantics import Rules
 
 RULES = Rules(count=len, pieces=list, key=b"")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mockserver.core import records as records_module
 from mockserver.core import state
-from mockserver.core.state import Conversation, Entry, Node, Put, Summary
+from mockserver.core.records import Put
+from mockserver.core.state import Conversation, Entry, Node, Summary
 from mockserver.store.memory import MemoryStore
-from mockserver.wire.render import Tally
+from mockserver.wire.tokens.context import Tally
 
 
 class Records:
@@ -18,7 +20,7 @@ class Records:
     def get(self, kind: str, id: str) -> bytes | None:
         return self.store.get("p", kind, id)
 
-    def scan(self, kind: str, parent: str = "", **how: object) -> list[state.Record]:
+    def scan(self, kind: str, parent: str = "", **how: object) -> list[records_module.Record]:
         return self.store.scan("p", kind, parent, **how)  # type: ignore[arg-type]
 
 

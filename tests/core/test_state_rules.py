@@ -7,9 +7,9 @@ import re
 
 import pytest
 
+from mockserver.config.settings import Settings
 from mockserver.delivery.schedule import Wait
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from tests.support.asgi import ask
 from tests.support.driving import MODEL, Driver, refused, summary

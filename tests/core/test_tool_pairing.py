@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.core import pairing
-from mockserver.wire.errors import APIError
+from mockserver.core import tool_pairing
+from mockserver.wire.errors.api import APIError
 from tests.support.driving import refused, summary
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}
@@ -15,39 +15,39 @@ OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
 
 
 def test_a_call_without_output_is_E71() -> None:
-    error = refused(pairing.check, {}, [CALL], [])
+    error = refused(tool_pairing.check, {}, [CALL], [])
     assert summary(error) == (400, "No tool output found for function call call_1.", "input", None)
 
 
 def test_an_output_without_call_is_E72() -> None:
-    error = refused(pairing.check, {}, [OUTPUT], [])
+    error = refused(tool_pairing.check, {}, [OUTPUT], [])
     message = "No tool call found for function call output with call_id call_1."
     assert summary(error) == (400, message, "input", None)
 
 
 def test_pending_outputs_are_owed_until_given() -> None:
-    pending = pairing.after({}, [CALL])
+    pending = tool_pairing.after({}, [CALL])
     assert pending == {"call_1": "function_call_output"}
-    assert refused(pairing.check, pending, [{"type": "message"}], []).message.startswith("No tool output found")
-    assert pairing.check(pending, [OUTPUT], []) == {}
+    assert refused(tool_pairing.check, pending, [{"type": "message"}], []).message.startswith("No tool output found")
+    assert tool_pairing.check(pending, [OUTPUT], []) == {}
 
 
 def test_call_and_output_in_one_input() -> None:
-    assert pairing.check({}, [CALL, OUTPUT], []) == {}
+    assert tool_pairing.check({}, [CALL, OUTPUT], []) == {}
 
 
 def test_an_output_before_its_call_has_no_call() -> None:
-    assert refused(pairing.check, {}, [OUTPUT, CALL], []).message.startswith("No tool call found")
+    assert refused(tool_pairing.check, {}, [OUTPUT, CALL], []).message.startswith("No tool call found")
 
 
 def test_a_second_output_for_an_answered_call_has_its_call() -> None:
-    assert pairing.check({}, [OUTPUT], iter([CALL])) == {}
+    assert tool_pairing.check({}, [OUTPUT], iter([CALL])) == {}
 
 
 def test_an_output_of_another_kind_does_not_answer() -> None:
     other = {**OUTPUT, "type": "custom_tool_call_output"}
     with pytest.raises(APIError, match="No tool call found"):
-        pairing.check({"call_1": "function_call_output"}, [other], [])
+        tool_pairing.check({"call_1": "function_call_output"}, [other], [])
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_an_output_of_another_kind_does_not_answer() -> None:
     ],
 )
 def test_which_calls_the_client_must_answer(item: dict[str, Any], owed: bool) -> None:
-    assert pairing.owed(item) is owed
+    assert tool_pairing.owed(item) is owed
 
 
 def test_a_local_shell_output_names_its_call_by_id() -> None:
     call = {"type": "local_shell_call", "call_id": "lsh_1", "action": {}}
-    assert pairing.check({}, [call, {"type": "local_shell_call_output", "id": "lsh_1", "output": ""}], []) == {}
+    assert tool_pairing.check({}, [call, {"type": "local_shell_call_output", "id": "lsh_1", "output": ""}], []) == {}

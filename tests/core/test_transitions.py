@@ -27,7 +27,7 @@ from mockserver.core.transitions import (
     At,
     moved,
 )
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors.api import APIError
 from tests.support.api import Api
 from tests.support.driving import Driver, summary
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core import truncation
-from mockserver.core.rules import Rules
+from mockserver.core.semantics import Rules
 from mockserver.core.truncation import fit, units_of
-from mockserver.wire import catalog, render
+from mockserver.wire import catalog
+from mockserver.wire.tokens import context as context_tokens
 from tests.support.examples import examples
 
 RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
@@ -97,5 +98,5 @@ def test_what_is_left_fits_and_is_whole(kinds: list[str], where: str, window: in
     assert {one["call_id"] for one in kept if one["type"] == "function_call"} == {
         one["call_id"] for one in kept if one["type"] == "function_call_output"
     }
-    tally = render.add(render.Tally(), kept, model, RULES.count)
-    assert found.tokens == render.input_tokens({}, tally, model, RULES.count) <= window
+    tally = context_tokens.add(context_tokens.Tally(), kept, model, RULES.count)
+    assert found.tokens == context_tokens.input_tokens({}, tally, model, RULES.count) <= window

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from mockserver.core import rules, sealed
+from mockserver.config.pacing import Pacing
+from mockserver.core import encrypted_content, semantics
 from mockserver.core.state import Node, Summary, Trail, read_node
-from mockserver.core.turn import Turn, complete_at, fold
+from mockserver.core.turn import Turn
+from mockserver.delivery.events import complete_at, fold
 from mockserver.delivery.schedule import Emit, Wait, deliver, duration
 from mockserver.model.prompt import Reply
-from mockserver.settings import Pacing
-from mockserver.wire.events import sse
-from mockserver.wire.render import Tally
+from mockserver.wire.responses.events import sse
+from mockserver.wire.tokens.context import Tally
 from tests.support.driving import Driver
 
 TERRA = "gpt-5.6-terra"
@@ -300,14 +301,14 @@ def test_W2_nothing_is_unsealed_in_the_turn_that_sealed_it(
 ) -> None:
     drive = Driver()
     unsealed: list[str] = []
-    plain = sealed.unseal
+    plain = encrypted_content.unseal
 
     def counted(blob: str, key: bytes) -> Any:
         unsealed.extend([blob] if blob else [])
         return plain(blob, key)
 
-    monkeypatch.setattr(sealed, "unseal", counted)
-    monkeypatch.setattr(rules, "unseal", counted)
+    monkeypatch.setattr(encrypted_content, "unseal", counted)
+    monkeypatch.setattr(semantics, "unseal", counted)
     first = drive.create("word " * 2000, model="gpt-5.6", **fields)
     assert {item["type"] for item in first["output"]} == {"reasoning", "message", *(["compaction"] if fields else [])}
     assert unsealed == []
@@ -321,9 +322,9 @@ def test_W2_what_a_request_brings_sealed_is_unsealed_once(monkeypatch: pytest.Mo
     drive = Driver()
     first = drive.create("u", model="gpt-5.6", include=["reasoning.encrypted_content"], store=False)
     unsealed: list[str] = []
-    plain = sealed.unseal
-    monkeypatch.setattr(sealed, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
-    monkeypatch.setattr(rules, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
+    plain = encrypted_content.unseal
+    monkeypatch.setattr(encrypted_content, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
+    monkeypatch.setattr(semantics, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
     history = [{"role": "user", "content": "u"}, *first["output"], {"role": "user", "content": "v"}]
     drive.create(history, model="gpt-5.6", store=False)
     assert unsealed == [first["output"][0]["encrypted_content"]]

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from mockserver.core.turn import events_of, fold
-from mockserver.model import tokens
-from mockserver.wire.events import Event
+from mockserver.delivery.events import events_of, fold
+from mockserver.wire.responses.events import Event
+from mockserver.wire.tokens import tokenizer
 from tests.support.driving import Driver
 from tests.support.scripted_items import DRAFTS, INCLUDE, OUTPUT_TYPES, REPLIES
 from tests.support.stream_rules import KEYS, check_stream
@@ -25,7 +25,7 @@ def streamed(name: str) -> list[Event]:
 def queued() -> list[Event]:
     """The stream of a response in the background, as it follows from its terminal response."""
     final = streamed("message")[-1]["response"] | {"background": True}
-    return events_of(final, tokens.pieces, obfuscate=True)
+    return events_of(final, tokenizer.pieces, obfuscate=True)
 
 
 def test_every_output_item_type_is_scripted() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.streamers import STREAMERS, Cues, Script, stream_item, stream_items
-from mockserver.wire.events import Event, Padding
+from mockserver.delivery.item_events import STREAMERS, Cues, Script, stream_item, stream_items
+from mockserver.wire.responses.events import Event, Padding
 
 
 def words(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.delivery.pacing import Pacing, make_pacing, parse_pacing
+from mockserver.config.pacing import Pacing, make_pacing, parse_pacing
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 
-from mockserver.switches import SWITCHES
+from mockserver.config.switches import SWITCHES
 from tests.support.serving import ROOT
 
 EXAMPLES = ROOT / "fixtures" / "examples"

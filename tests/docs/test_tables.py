@@ -16,12 +16,12 @@ from jsonschema import Draft202012Validator
 
 import mockserver
 from mockserver import Mock, MockError
-from mockserver.control import verdict
-from mockserver.settings import SETTINGS
-from mockserver.switches import SWITCHES
+from mockserver.config.settings import SETTINGS
+from mockserver.config.switches import SWITCHES
+from mockserver.conformance.rule_catalog import catalogue
+from mockserver.journal import client_findings
 from mockserver.testing import items
-from mockserver.testing.catalogue import catalogue
-from mockserver.wire import named_errors
+from mockserver.wire.errors import scripted
 from tests.docs.pages import EXAMPLES, ROOT, anchors, rows, section, switch_rows
 
 MOCK, TESTING, CONFORMANCE = (f"mockserver/{name}README.md" for name in ("", "testing/", "conformance/"))
@@ -98,7 +98,7 @@ def properties(part: Any, schema: Any) -> dict[str, Any]:
 
 def test_the_names_of_errors_are_listed() -> None:
     listed = set(re.findall(r"`(\w+)`", section(MOCK, "Errors")))
-    assert set(named_errors.BY_NAME) <= listed
+    assert set(scripted.BY_NAME) <= listed
 
 
 def test_every_fault_has_its_row() -> None:
@@ -167,7 +167,7 @@ def test_wrong_input_names_its_place_and_changes_nothing(method: str, call: str,
 
 def test_every_rule_of_the_verdict_has_its_row() -> None:
     listed = [row[0].strip("`") for row in rows(section(MOCK, "Client mistakes"))]
-    assert sorted(listed) == sorted(verdict.CHECKS)
+    assert sorted(listed) == sorted(client_findings.CHECKS)
 
 
 def test_the_number_of_exchanges_is_the_setting_s_default() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
 from tests.support.driving import NOON, Driver, refused, text_of
 
 

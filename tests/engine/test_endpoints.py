@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.endpoints import Endpoint, Parts, Table, endpoints
+from mockserver.engine.endpoints import Endpoint, Parts, Table, endpoints
 from tests.support.driving import refused, summary
 
 # method and path → named parts

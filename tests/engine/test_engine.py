@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine import Engine
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 from mockserver.store.view import open_store
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors.api import APIError
 from tests.support.api import Api
 from tests.support.driving import NOON, Driver, refused, text_of
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from mockserver import Mock
-from mockserver.connections import Connection, Playback
+from mockserver.config.settings import Settings
+from mockserver.conformance.drivers import NO_ANSWER, EngineDriver
 from mockserver.delivery.schedule import Cut
-from mockserver.engine import Engine
-from mockserver.settings import Settings
-from mockserver.testing.driver import NO_ANSWER, EngineDriver
-from mockserver.wire.errors import APIError
+from mockserver.engine.engine import Engine
+from mockserver.websocket.session import Connection, Playback
+from mockserver.wire.errors.api import APIError
 from tests.support.driving import NOON
 
 BODY = b'{"model":"gpt-4.1","input":"hi","stream":true}'

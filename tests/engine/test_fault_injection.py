@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.journal import Call
 from mockserver.faults.spec import Called
-from mockserver.wire.errors import MockError
+from mockserver.journal.exchange import Call
+from mockserver.wire.errors.api import MockError
 from tests.support.caller import PROJECT, Caller
 from tests.support.driving import Driver, refused, summary
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.journal import Call, Exchange
-from mockserver.logbook import BATCH, MOST_WAITING, lines_of
+from mockserver.engine.journal_store import BATCH, MOST_WAITING, lines_of
+from mockserver.journal.exchange import Call, Exchange
 from tests.support.caller import PROJECT, Caller
 from tests.support.driving import NOON, text_of
 

@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.engine import Engine
+from mockserver.config.settings import SettingError, Settings
+from mockserver.engine.engine import Engine
+from mockserver.engine.scenario_selection import Scenarios
+from mockserver.model.default_model import message_item, text_part
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.model.seeded import message_item, text_part
-from mockserver.scenarios import Scenarios
-from mockserver.settings import SettingError, Settings
 from mockserver.store.memory import MemoryStore
-from mockserver.wire.encoding import json_body
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.encoding import json_body
 from tests.support.driving import NOON, Driver, refused, text_of
 from tests.support.sockets import Frames
 

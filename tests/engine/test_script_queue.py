@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 from tests.support.driving import Driver, refused, text_of
 
 

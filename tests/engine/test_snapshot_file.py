@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mockserver import Mock
-from mockserver.engine import Engine
-from mockserver.settings import SettingError, Settings
-from mockserver.snapshot_file import Unreadable, read
+from mockserver.config.settings import SettingError, Settings
+from mockserver.engine.engine import Engine
+from mockserver.engine.snapshot_file import Unreadable, read
 from tests.support.driving import NOON, Driver
 from tests.support.serving import serving
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.core.state import Change, Put
-from mockserver.engine import Engine
+from mockserver.config.settings import Settings
+from mockserver.core.records import Change, Put
+from mockserver.engine.engine import Engine
+from mockserver.engine.transactions import Operation, Transactions
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.settings import Settings
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.transactions import Operation, Transactions
 from tests.support.driving import NOON, Driver
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from mockserver.faults.schema import KINDS, METHODS, FaultWhen
 from mockserver.faults.spec import parse_faults
-from mockserver.model.conditions import CONDITIONS
-from mockserver.wire.errors import MockError
+from mockserver.scenarios.conditions import CONDITIONS
+from mockserver.wire.errors.api import MockError
 
 
 def refusal(faults: Any) -> MockError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.delivery.fault_effects import At
 from mockserver.faults.spec import Called, Fault, known_fault, parse_faults
-from mockserver.wire.encoding import stored_json
+from mockserver.wire.responses.encoding import stored_json
 
 
 def only(fault: dict[str, Any]) -> Fault:

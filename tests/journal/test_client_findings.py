@@ -10,7 +10,7 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from mockserver import Mock, error, function_call, incomplete, message
-from mockserver.control.verdict import BACKOFF_S, CHECKS
+from mockserver.journal.client_findings import BACKOFF_S, CHECKS
 
 TOOL: Any = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
@@ -363,7 +363,7 @@ def waits_really(client: Client) -> None:
     id = locked(client)
     client.refused("me too", conversation=id)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockserver.logbook.perf_counter", lambda: MUCH_LATER_S)
+        patch.setattr("mockserver.engine.journal_store.perf_counter", lambda: MUCH_LATER_S)
         client.refused("me too", conversation=id)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mockserver.control.journal import Call, Exchange, document_of, shown
-from mockserver.core.state import Delete, Put
+from mockserver.core.records import Delete, Put
+from mockserver.journal.exchange import Call, Exchange, document_of, shown
 
 KEY = "key-of-a-caller"
 

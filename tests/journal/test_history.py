@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.control.history import by_user, content_of, texts_of
 from mockserver.core.state import Item
+from mockserver.journal.history import by_user, content_of, texts_of
 from tests.support.caller import PROJECT, Caller
 
 

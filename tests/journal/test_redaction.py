@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mockserver.control import redaction
-from mockserver.control.redaction import REDACTED
+from mockserver.journal import redaction
+from mockserver.journal.redaction import REDACTED
 
 TOKEN = "ya29.a-token-of-somebody"
 MCP = {"type": "mcp", "server_label": "x", "server_url": "https://a.b/c", "authorization": TOKEN}

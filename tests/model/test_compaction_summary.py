@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.model.compaction_summary import compacting, summary_tokens
 from mockserver.model.prompt import Reply
-from mockserver.model.summary import compacting, summary_tokens
 
 MESSAGE = {"type": "message"}
 

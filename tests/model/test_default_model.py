@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from mockserver.model.default_model import SeededModel, cap, message_item, text_part
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.model.seeded import SeededModel, cap, message_item, text_part
-from mockserver.model.tokens import count
 from mockserver.wire.catalog import resolve
-from mockserver.wire.render import output_tokens
+from mockserver.wire.tokens.context import output_tokens
+from mockserver.wire.tokens.tokenizer import count
 
 
 def user(text: str) -> dict:

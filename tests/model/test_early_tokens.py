@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.model import tokens
-from mockserver.model.early_tokens import LONGEST, EarlyTokens
+from mockserver.wire.tokens import tokenizer
+from mockserver.wire.tokens.early_tokens import LONGEST, EarlyTokens
 
 
 @pytest.fixture(scope="module")
 def early() -> EarlyTokens:
-    return EarlyTokens(tokens._rank_file())
+    return EarlyTokens(tokenizer._rank_file())
 
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=30)
@@ -27,7 +27,7 @@ WORDS = st.lists(
 @given(text=ASCII | WORDS.map("".join))
 @settings(max_examples=400, deadline=None)
 def test_T1_every_ascii_text_has_the_tokens_of_the_encoding(early: EarlyTokens, text: str) -> None:
-    encoding = tokens.load()
+    encoding = tokenizer.load()
     assert early.encode(text) == encoding.decode_tokens_bytes(encoding.encode_ordinary(text))
 
 
@@ -38,29 +38,29 @@ def unloaded(monkeypatch: pytest.MonkeyPatch, early: EarlyTokens) -> Iterator[No
     def load() -> NoReturn:
         raise LookupError("the encoding is asked for")
 
-    tokens._count_short.cache_clear()
+    tokenizer._count_short.cache_clear()
     with monkeypatch.context() as patch:
-        patch.setattr(tokens, "_early", early)
-        patch.setattr(tokens, "load", load)
+        patch.setattr(tokenizer, "_early", early)
+        patch.setattr(tokenizer, "load", load)
         yield
 
 
 @pytest.mark.usefixtures("unloaded")
 def test_short_ascii_texts_do_not_wait_for_the_encoding() -> None:
-    assert tokens.count("tiktoken is great!") == 6
-    assert tokens.pieces("2 + 2 = 4") == ["2", " +", " ", "2", " =", " ", "4"]
+    assert tokenizer.count("tiktoken is great!") == 6
+    assert tokenizer.pieces("2 + 2 = 4") == ["2", " +", " ", "2", " =", " ", "4"]
 
 
 @pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize("text", ["é", "a" * (LONGEST + 1)])
 def test_other_texts_do(text: str) -> None:
     with pytest.raises(LookupError):
-        tokens.count(text)
+        tokenizer.count(text)
     with pytest.raises(LookupError):
-        tokens.pieces(text)
+        tokenizer.pieces(text)
 
 
 def test_nothing_is_early_once_the_encoding_is_there() -> None:
-    tokens.load()
-    tokens.prepare()
-    assert tokens._early is None
+    tokenizer.load()
+    tokenizer.prepare()
+    assert tokenizer._early is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mockserver.model.instances import instance
+from mockserver.model.json_instances.generate import instance
 from tests.support.examples import examples
 
 

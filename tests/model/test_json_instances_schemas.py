@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockserver.model.instances_merge import NEVER, Schemas, matches, sound
+from mockserver.model.json_instances.schemas import NEVER, Schemas, matches, sound
 
 
 def test_references_and_all_of_are_merged() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mockserver.model.instances_text import matching, text
+from mockserver.model.json_instances.strings import matching, text
 
 PATTERNS = [r"^[A-Z]{3}-\d{4}$", r"^(red|green) \w+$", r"^\S+@\S+\.com$", r"[^a-z]", r"^(?!0)\d{2,5}$", r"^.{5,}$"]
 OTHER_PATTERNS = [r"(a)\1b?", r"^[\w.-]+$", r"^[^\s/]{3}$", r"\bfoo\b", r"^\D\W\S$", "a|b", "(?i)^abc$", "x*?y"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from mockserver.model.instances_check import Judge
-from mockserver.model.instances_merge import Schemas
+from mockserver.model.json_instances.schemas import Schemas
+from mockserver.model.json_instances.validity import Judge
 
 NUMBERS: list[Any] = [0, 1, 1.5, -3, True, None]
 VALUES: list[Any] = [*NUMBERS, "", "abc", "x-y", [], [1, 1], [1, "a"], {}, {"a": 1}, {"a": "x", "b": 2}]
@@ -97,5 +97,5 @@ def test_true_is_not_one() -> None:
 
 
 def test_it_is_loaded_with_the_first_schema() -> None:
-    code = "import sys; from mockserver.engine import Engine; assert 'jsonschema' not in sys.modules"
+    code = "import sys; from mockserver.engine.engine import Engine; assert 'jsonschema' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

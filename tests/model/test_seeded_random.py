@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockserver.model.draws import choose, draw
+from mockserver.model.seeded_random import choose, draw
 
 
 def test_draws_repeat_and_spread() -> None:

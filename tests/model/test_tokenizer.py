@@ -11,8 +11,8 @@ import tiktoken_ext.openai_public as official
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.model import tokens
-from mockserver.model.tokens import RanksError, count, pieces
+from mockserver.wire.tokens import tokenizer
+from mockserver.wire.tokens.tokenizer import RanksError, count, pieces
 from tests.support.examples import examples
 
 
@@ -32,7 +32,7 @@ def test_T1_known_counts(text: str, length: int) -> None:
 
 def test_T1_the_pattern_is_the_official_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(official, "load_tiktoken_bpe", lambda *_args, **_more: {})
-    assert official.o200k_base()["pat_str"] == tokens.PATTERN
+    assert official.o200k_base()["pat_str"] == tokenizer.PATTERN
 
 
 def test_T1_special_tokens_are_ordinary_text() -> None:
@@ -42,16 +42,16 @@ def test_T1_special_tokens_are_ordinary_text() -> None:
 
 def test_T1_wrong_ranks_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "__init__.py"
-    monkeypatch.setattr(tokens, "find_spec", lambda _name: SimpleNamespace(origin=str(package)))
+    monkeypatch.setattr(tokenizer, "find_spec", lambda _name: SimpleNamespace(origin=str(package)))
     with pytest.raises(RanksError, match="can't be read"):
-        tokens._rank_file()
+        tokenizer._rank_file()
     (tmp_path / "data").mkdir()
-    (tmp_path / tokens._RANKS_FILE).write_bytes(gzip.compress(b"IQ== 0\n"))
+    (tmp_path / tokenizer._RANKS_FILE).write_bytes(gzip.compress(b"IQ== 0\n"))
     with pytest.raises(RanksError, match="SHA-256"):
-        tokens._rank_file()
-    monkeypatch.setattr(tokens, "find_spec", lambda _name: None)
+        tokenizer._rank_file()
+    monkeypatch.setattr(tokenizer, "find_spec", lambda _name: None)
     with pytest.raises(RanksError, match="not installed"):
-        tokens._rank_file()
+        tokenizer._rank_file()
 
 
 @given(st.text(st.characters(), max_size=60))

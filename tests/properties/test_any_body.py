@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.store.memory import MemoryStore
 from mockserver.transport.app import MockApp
 from tests.error_rows import Answer, InProcess

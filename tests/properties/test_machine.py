@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.conformance.drivers import NOON, EngineDriver, HTTPDriver
+from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine
+from mockserver.conformance.machine.random_walk import walk
+from mockserver.engine.engine import Engine
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.testing.driver import NOON, EngineDriver, HTTPDriver
-from mockserver.testing.machine import ResponsesMachine
-from mockserver.testing.walk import walk
 from tests.support.examples import examples, part_of
 from tests.support.serving import FROZEN, serving
 

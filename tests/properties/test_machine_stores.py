@@ -8,21 +8,21 @@ from urllib.parse import parse_qsl
 import orjson
 import pytest
 
-from mockserver.control.journal import Call
+from mockserver.config.settings import Settings
+from mockserver.conformance.drivers import NOON, Answer, EngineDriver
+from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine
+from mockserver.conformance.machine.random_walk import walk
 from mockserver.delivery.answer import error_answer
 from mockserver.delivery.schedule import events_in
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 from mockserver.store.view import Store
-from mockserver.testing.driver import NOON, Answer, EngineDriver
-from mockserver.testing.machine import ResponsesMachine
-from mockserver.testing.walk import walk
 from mockserver.transport.control_api import control_answer
 from mockserver.transport.http import Chunk, chunks, whole_body
-from mockserver.wire.errors import MockError
-from mockserver.wire.events import Event
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.events import Event
 from tests.support.examples import examples, part_of
 
 

@@ -9,8 +9,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 
 ODD = st.sampled_from([1e-05, 2.5e-06, 1e-300, 1e16, 1e22, 0.0001, 1e15, 0.5, 1.0, -1e-07])
 PART = st.sampled_from([1e-05, 2.5e-06, 1e-300, 0.0001, 0.5, 1.0])

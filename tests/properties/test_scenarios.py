@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mockserver.model.scenario import find_mistakes, parse_scenario
-from mockserver.model.scenario_file import read
-from mockserver.model.scenario_schema import document
+from mockserver.scenarios.json_schema import document
+from mockserver.scenarios.lines import find_mistakes, parse_scenario
+from mockserver.scenarios.loader import read
 from tests.support.driving import Driver
 from tests.support.examples import examples
 from tests.support.prompts import ASKED, prompt

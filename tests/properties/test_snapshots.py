@@ -9,14 +9,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.control.journal import Call
+from mockserver.config.settings import Settings
 from mockserver.delivery.schedule import Emit
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.wire.encoding import json_body
-from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.events import sse
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.responses.encoding import json_body
+from mockserver.wire.responses.events import sse
 from tests.support.api import Api
 from tests.support.driving import NOON
 from tests.support.examples import examples

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.turn import fold
+from mockserver.delivery.events import fold
 from tests.support.driving import Driver
 from tests.support.examples import examples
 from tests.support.scripted_items import DRAFTS, INCLUDE

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.turn import fold
-from mockserver.engine import Engine
-from mockserver.settings import Settings
-from mockserver.wire import echo
-from mockserver.wire.errors import APIError
+from mockserver.config.settings import Settings
+from mockserver.delivery.events import fold
+from mockserver.engine.engine import Engine
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.responses import response_object
 from tests.support.driving import NOON, Driver
 from tests.support.examples import examples
 from tests.support.sockets import Frames
@@ -98,7 +98,7 @@ def played(program: Any, play: Any) -> Run:
             told = {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
         if "id" in told:
             run.made.append(told["id"])
-            told = echo.without_billing(told)
+            told = response_object.without_billing(told)
         run.told.append(told)
         run.drive.engine.levers.reset(run.drive.project, ["scenario"])
     return run

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from mockserver import Mock
-from mockserver.testing.asks import ASKS, Ask
-from mockserver.testing.driver import HTTPDriver
-from mockserver.testing.table import BUNDLES, VERBS, Of
-from mockserver.testing.trial import stage_of
-from mockserver.testing.verbs import Verbs
-from mockserver.testing.walk import walk
+from mockserver.conformance.drivers import HTTPDriver
+from mockserver.conformance.machine.checked_client import stage_of
+from mockserver.conformance.machine.operation_table import BUNDLES, VERBS, Of
+from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.random_walk import walk
+from mockserver.conformance.machine.requests import ASKS, Ask
 from tests.support.serving import FROZEN, serving
 
 # what a client does on purpose that it should not do, or what leads there

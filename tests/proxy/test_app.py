@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
-from mockserver.settings import SettingError, Settings
+from mockserver.config.settings import SettingError, Settings
 from proxy.app import ProxyApp
 from tests.support.raw_upstream import Peer, RawUpstream, connect, exchange, get, parse, serving
 from tests.support.stub_mock import StubMock
@@ -154,7 +154,7 @@ def test_mode_that_is_not_built() -> None:
 
 MEMORY_CHILD = """
 import resource, sys
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp
 from tests.support.stub_mock import StubMock

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.settings import SettingError, Settings
+from mockserver.config.settings import SettingError, Settings
 from mockserver.transport import serve
 from proxy import cli
 from proxy.cli import COMMANDS

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from proxy.app import ProxyApp
 from proxy.relay import Relay
 from proxy.target import Target

@@ -23,7 +23,7 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 from websockets.sync.server import ServerConnection, serve
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from proxy.app import ProxyApp
 from proxy.relay_websocket import Client, WebSocketRelay
 from proxy.target import Target
@@ -550,7 +550,7 @@ def test_nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 CHILD = """
 import resource, sys
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 from proxy.app import ProxyApp
 from tests.support.stub_mock import StubMock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.settings import SettingError, Settings
-from proxy.rules import decide, refuse_unbuilt
+from mockserver.config.settings import SettingError, Settings
+from proxy.routing import decide, refuse_unbuilt
 
 UP = "http://upstream.test/v1"
 COVERED = ("/v1/responses", "/v1/responses/resp_1/cancel", "/v1/conversations/conv_1", "/v1/models", "/v1/models/x")

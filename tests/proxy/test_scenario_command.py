@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from mockserver.model.scenario_schema import document
-from proxy import cli, scenario
+from mockserver.scenarios.json_schema import document
+from proxy import cli
+from proxy.commands import scenario
 from tests.support.serving import ROOT, serving
 
 FIXTURES = sorted(str(file) for file in (ROOT / "fixtures" / "scenarios").iterdir())

@@ -7,7 +7,7 @@ import logging
 import httpx
 import pytest
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from proxy.target import Target, describe_failure, describe_request
 
 

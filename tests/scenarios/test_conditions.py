@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.model.conditions import CONDITIONS, compile_when, hold
-from mockserver.model.scenario_mistakes import DocumentValidator
-from mockserver.model.scenario_shape import When
-from mockserver.wire.errors import MockError
+from mockserver.scenarios.conditions import CONDITIONS, compile_when, hold
+from mockserver.scenarios.schema import When
+from mockserver.scenarios.validation import DocumentValidator
+from mockserver.wire.errors.api import MockError
 from tests.support.prompts import ASKED, prompt, user
 
 JUDGE: DocumentValidator[When] = DocumentValidator(lambda: When)

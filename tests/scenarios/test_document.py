@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator
 
-from mockserver.model.scenario_document import (
+from mockserver.scenarios.document import (
     Accepts,
     Count,
     Figure,
@@ -22,7 +22,7 @@ from mockserver.model.scenario_document import (
     optional,
     reject,
 )
-from mockserver.model.scenario_mistakes import DocumentValidator
+from mockserver.scenarios.validation import DocumentValidator
 
 
 @pytest.mark.parametrize(

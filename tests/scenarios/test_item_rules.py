@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.model.scenario import find_mistakes
+from mockserver.scenarios.lines import find_mistakes
 from tests.support.scenario_mistakes import ANSWER, CALL, output, reply
 from tests.support.scripted_items import OUTPUT_TYPES, REPLIES
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.model.scenario import find_mistakes
-from mockserver.model.scenario_item_shapes import KINDS, output_item
-from mockserver.model.scenario_items import CUES
+from mockserver.scenarios.item_shapes import KINDS, output_item
+from mockserver.scenarios.items import CUES
+from mockserver.scenarios.lines import find_mistakes
 from tests.support.scenario_mistakes import output
 from tests.support.scripted_items import OUTPUT_TYPES
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.model.scenario import parse_lines
-from mockserver.model.scenario_items import output_items
-from mockserver.wire.errors import MockError
+from mockserver.scenarios.items import output_items
+from mockserver.scenarios.lines import parse_lines
+from mockserver.wire.errors.api import MockError
 from tests.support.prompts import prompt, user
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from mockserver.model.scenario import find_mistakes
-from mockserver.model.scenario_file import read
-from mockserver.model.scenario_schema import document
+from mockserver.scenarios.json_schema import document
+from mockserver.scenarios.lines import find_mistakes
+from mockserver.scenarios.loader import read
 from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong, line, reply
 from tests.support.scripted_items import REPLIES
 

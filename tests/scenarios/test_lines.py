@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from mockserver.config.pacing import Pacing
 from mockserver.model.prompt import Reply
-from mockserver.model.scenario import Line, find_mistakes, parse_lines
-from mockserver.settings import Pacing
-from mockserver.wire.errors import MockError
+from mockserver.scenarios.lines import Line, find_mistakes, parse_lines
+from mockserver.wire.errors.api import MockError
 from tests.support.prompts import prompt, user
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mockserver.model.scenario_file import line_of, read
+from mockserver.scenarios.loader import line_of, read
 
 YAML = """\
 # a comment

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mockserver.model.scenario import Line, parse_lines
-from mockserver.model.scenario_nearest import Candidate, explain, short
+from mockserver.scenarios.lines import Line, parse_lines
+from mockserver.scenarios.near_misses import Candidate, explain, short
 from tests.support.prompts import ASKED, prompt, user
 
 

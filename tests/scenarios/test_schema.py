@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mockserver.model.conditions import CONDITIONS
-from mockserver.model.scenario_document import ScriptObject
-from mockserver.model.scenario_shape import FORMS, LineScript, ReplyScript, When
+from mockserver.scenarios.conditions import CONDITIONS
+from mockserver.scenarios.document import ScriptObject
+from mockserver.scenarios.schema import FORMS, LineScript, ReplyScript, When
 
 
 def members(model: type[ScriptObject]) -> list[str]:

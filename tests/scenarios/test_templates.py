@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.model import templates
+from mockserver.scenarios import templates
 from tests.support.prompts import ASKED, prompt, user
 
 

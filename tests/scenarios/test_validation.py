@@ -7,10 +7,10 @@ from typing import Annotated
 import pytest
 from pydantic import Strict
 
-from mockserver.model.scenario import find_mistakes
-from mockserver.model.scenario_document import Count, ScriptObject, Text
-from mockserver.model.scenario_mistakes import DocumentValidator, joined, near, shown
-from mockserver.wire.errors import MockError
+from mockserver.scenarios.document import Count, ScriptObject, Text
+from mockserver.scenarios.lines import find_mistakes
+from mockserver.scenarios.validation import DocumentValidator, joined, near, shown
+from mockserver.wire.errors.api import MockError
 from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong
 
 Strings = Annotated[list[Text], Strict()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.control.snapshot_diff import LONGEST, differences, told
+from mockserver.snapshots.diff import LONGEST, differences, told
 from tests.support.api import Api
 from tests.support.driving import Driver
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mockserver.control.project import Clock, Project
-from mockserver.control.snapshot import MARK, VERSION, document_of, restored, upgraded
-from mockserver.core.state import Put
-from mockserver.wire.encoding import json_body
-from mockserver.wire.errors import MockError
+from mockserver.core.project import Clock, Project
+from mockserver.core.records import Put
+from mockserver.snapshots.document import MARK, VERSION, document_of, restored, upgraded
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.encoding import json_body
 from tests.support.driving import NOON, Driver
 
 OWN = Project(Clock(frozen=NOON), 4, "p")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from mockserver.control.sections import SECTIONS
-from mockserver.core.state import Put
+from mockserver.core.records import Put
+from mockserver.snapshots.records import SECTIONS
 from tests.support.driving import Driver
 
 SLOW = {"reply": {"text": "one two"}, "pacing": {"first_token": 9}}

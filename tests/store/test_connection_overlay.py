@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.core.state import Node, Put, Summary, decode_node, read_node
-from mockserver.store.layered import Layered, Nearby
+from mockserver.core.records import Put
+from mockserver.core.state import Node, Summary, decode_node, read_node
+from mockserver.store.connection_overlay import Layered, Nearby
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import view_project
 

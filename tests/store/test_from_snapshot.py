@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.core.state import Delete, Put
+from mockserver.core.records import OWN, Delete, Put
+from mockserver.store.from_snapshot import Started
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
-from mockserver.store.started import OWN, Started
 from mockserver.store.view import Store
 from tests.support.store_suite import StoreSuite, store
 

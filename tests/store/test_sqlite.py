@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.state import Delete, Put, Record
+from mockserver.core.records import Delete, Put, Record
 from mockserver.store.sqlite import SQLiteStore, StoreError, turned
 from tests.support.store_suite import StoreSuite, store, write
 

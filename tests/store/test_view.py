@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mockserver.core.state import Put
+from mockserver.core.records import Put
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 from mockserver.store.view import open_store, view_project

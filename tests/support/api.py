@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mockserver.control.journal import Call
-from mockserver.engine import Engine
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
 
 Pairs = Sequence[tuple[str, str]]
 

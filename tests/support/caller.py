@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mockserver.control.journal import Call
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
 from mockserver.transport.app import MockApp
 from tests.support.driving import NOON
 

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mockserver.testing.catalogue import pages, specification
-from mockserver.testing.explain import resolve
+from mockserver.conformance.explain import resolve
+from mockserver.conformance.rule_catalog import pages, specification
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").is_file())
 SUFFIXES = frozenset((".py", ".md", ".yaml", ".yml", ".mjs", ".js", ".html", ".json", ".jsonl"))

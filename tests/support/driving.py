@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mockserver.control.journal import Call
+from mockserver.config.settings import Settings
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.schedule import Emit, events_in
-from mockserver.engine import Engine
-from mockserver.settings import Settings
-from mockserver.wire.errors import APIError
-from mockserver.wire.events import Event
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.responses.events import Event
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z
 MODEL = "gpt-4.1"

@@ -36,19 +36,19 @@ _ADMITTING = """    lineage = resolve_lineage(state, request, rules, now, templa
 _LIFETIMES = (
     Mutation(
         "responses live a second too long",
-        "core/rules.py",
+        "core/semantics.py",
         "left = born + self.response_ttl_days * DAY - now",
         "left = born + self.response_ttl_days * DAY + 1 - now",
     ),
     Mutation(
         "responses live a second too short",
-        "core/rules.py",
+        "core/semantics.py",
         "left = born + self.response_ttl_days * DAY - now",
         "left = born + self.response_ttl_days * DAY - 1 - now",
     ),
     Mutation(
         "a response is still there at exactly 30 days",
-        "core/rules.py",
+        "core/semantics.py",
         'return left < 0 or self.expiry_boundary == "inclusive"',
         "return left < 0",
     ),
@@ -60,15 +60,15 @@ _LIFETIMES = (
     ),
     Mutation(
         "items of a conversation expire with the response that made them",
-        "core/lookup.py",
+        "core/item_resolution.py",
         "if node.conversation is not None and (",
         "if False and (",
     ),
     Mutation(
         "store: false responses are kept",
-        "engine.py",
-        "kept = body if turn.stored else None",
-        "kept = body",
+        "engine/pipeline.py",
+        "state, turn.node, body if turn.stored else None, at.ordinal",
+        "state, turn.node, body, at.ordinal",
     ),
     Mutation(
         "nothing is stored unless asked for",
@@ -160,31 +160,34 @@ _CHAINS = (
 )
 
 _ITEMS = (
-    Mutation("calls may stay unanswered", "core/pairing.py", "    if left:\n", "    if False:\n"),
+    Mutation("calls may stay unanswered", "core/tool_pairing.py", "    if left:\n", "    if False:\n"),
     Mutation(
         "outputs need no call",
-        "core/pairing.py",
+        "core/tool_pairing.py",
         'if (call_id(stray), stray["type"]) not in answered]',
         "if False]",
     ),
     Mutation(
-        "an item may come twice in one input", "core/lookup.py", "        if id in seen:\n", "        if False:\n"
+        "an item may come twice in one input",
+        "core/item_resolution.py",
+        "        if id in seen:\n",
+        "        if False:\n",
     ),
     Mutation(
         "an item may come again behind a chain that holds it",
-        "core/lookup.py",
+        "core/item_resolution.py",
         "    if head is not None:\n        seen.update(",
         "    if False:\n        seen.update(",
     ),
     Mutation(
         "tool outputs are held for duplicates",
-        "core/lookup.py",
+        "core/item_resolution.py",
         'if item.get("id") and item["type"] not in OUTPUTS]',
         'if item.get("id")]',
     ),
     Mutation(
         "unknown and unstored items are confused",
-        "core/lookup.py",
+        "core/item_resolution.py",
         'errors.item_not_stored if request.get("store") is False else',
         'errors.item_not_stored if request.get("store") is not False else',
     ),
@@ -196,7 +199,7 @@ _ITEMS = (
     ),
     Mutation(
         "sealed content is not verified",
-        "core/sealed.py",
+        "core/encrypted_content.py",
         "or not compare_digest(mac, blake2b(signed, key=key, digest_size=_MAC).digest())",
         "",
     ),
@@ -208,7 +211,7 @@ _ITEMS = (
     ),
     Mutation(
         "reasoning of earlier turns is billed to models that don't read it",
-        "wire/render.py",
+        "wire/tokens/context.py",
         """(tally.reasoning_before if reasoning_read(request, model) == "all_turns" else 0)""",
         "tally.reasoning_before",
     ),
@@ -303,7 +306,7 @@ _CONVERSATIONS = (
     ),
     Mutation(
         "21 items are taken at once",
-        "wire/requests.py",
+        "wire/requests/bodies.py",
         "item_list(longest=20,",
         "item_list(longest=21,",
     ),
@@ -312,39 +315,39 @@ _CONVERSATIONS = (
 _LISTS = (
     Mutation(
         "input_items: the cursor is off by one",
-        "core/pages.py",
+        "core/pagination.py",
         "_position(items, query.after) + 1",
         "_position(items, query.after)",
     ),
     Mutation(
         "conversation items: the cursor is off by one",
-        "core/pages.py",
+        "core/pagination.py",
         "after = _order(state, id, query.after) if query.after is not None else None",
         "after = _order(state, id, query.after) - 1 if query.after is not None else None",
     ),
     Mutation(
         "has_more on a full last page",
-        "core/pages.py",
+        "core/pagination.py",
         "more = len(records) > query.limit",
         "more = len(records) >= query.limit",
     ),
     Mutation(
         "input_items: no more pages",
-        "core/pages.py",
+        "core/pagination.py",
         "has_more=len(chosen) > query.limit)",
         "has_more=False)",
     ),
-    Mutation("lists are oldest first", "wire/query.py", '= "desc") -> ListQuery:', '= "asc") -> ListQuery:'),
+    Mutation("lists are oldest first", "wire/requests/query.py", '= "desc") -> ListQuery:', '= "asc") -> ListQuery:'),
     Mutation(
         "input_items: order is ignored",
-        "core/pages.py",
+        "core/pagination.py",
         'if query.order == "desc":\n        items',
         "if True:\n        items",
     ),
-    Mutation("pages hold ten items", "wire/query.py", "        limit = 20\n", "        limit = 10\n"),
+    Mutation("pages hold ten items", "wire/requests/query.py", "        limit = 20\n", "        limit = 10\n"),
     Mutation(
         "input_items lists own input only",
-        "core/pages.py",
+        "core/pagination.py",
         '"resolved": items_up_to,',
         '"resolved": lambda state, parent: [],',
     ),
@@ -353,7 +356,7 @@ _LISTS = (
 _BACKGROUND = (
     Mutation(
         "a replay begins one event early",
-        "engine.py",
+        "core/retrieval.py",
         "max(query.starting_after + 1, 0)",
         "max(query.starting_after, 0)",
     ),
@@ -366,7 +369,7 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        "return {**echo.begun(final), ",
+        "return {**response_object.begun(final), ",
         "return {**final, ",
     ),
     Mutation(
@@ -416,7 +419,7 @@ _BACKGROUND = (
 )
 
 _TURNS = (
-    Mutation("max_output_tokens is ignored", "model/seeded.py", "    if length <= most:\n", "    if True:\n"),
+    Mutation("max_output_tokens is ignored", "model/default_model.py", "    if length <= most:\n", "    if True:\n"),
     Mutation(
         "the last message of an incomplete turn says completed",
         "core/turn.py",
@@ -437,7 +440,7 @@ _TURNS = (
     ),
     Mutation(
         "one token too many is billed",
-        "wire/render.py",
+        "wire/tokens/context.py",
         "total = PRIMING[model.family] + tally.total + _reasoning_tokens(request, tally, model)",
         "total = PRIMING[model.family] + 1 + tally.total + _reasoning_tokens(request, tally, model)",
     ),
@@ -449,24 +452,24 @@ _TURNS = (
     ),
     Mutation(
         "instructions cost nothing",
-        "wire/render.py",
+        "wire/tokens/context.py",
         "    if instructions:\n        total += count(_as_text(instructions)) + MESSAGE",
         "    if False:\n        total += count(_as_text(instructions)) + MESSAGE",
     ),
     Mutation(
         "cached tokens are not rounded to blocks",
-        "core/cache.py",
+        "core/prompt_cache.py",
         "cached = min(matched, prompt.tokens) // BLOCK * BLOCK",
         "cached = min(matched, prompt.tokens)",
     ),
     Mutation(
         "an exact cache entry ends a token late",
-        "core/cache.py",
+        "core/prompt_cache.py",
         "lengths[len(places) - 1] = prompt.tokens - TAIL\n",
         "lengths[len(places) - 1] = prompt.tokens - TAIL + 1\n",
     ),
-    Mutation("the prompt cache lives for an hour", "core/cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
-    Mutation("shorter prompts are cached too", "core/cache.py", "LEAST = 1024 ", "LEAST = 512 "),
+    Mutation("the prompt cache lives for an hour", "core/prompt_cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
+    Mutation("shorter prompts are cached too", "core/prompt_cache.py", "LEAST = 1024 ", "LEAST = 512 "),
     Mutation(
         "the window is twice as large",
         "core/admission.py",
@@ -502,7 +505,7 @@ _COMPACTION = (
     ),
     Mutation(
         "what stands before a compaction item is billed",
-        "wire/render.py",
+        "wire/tokens/context.py",
         "self.total = self.hidden(item) + COMPACTION",
         "self.total += self.hidden(item) + COMPACTION",
     ),
@@ -520,8 +523,8 @@ _COMPACTION = (
     ),
     Mutation(
         "a trigger asks the model as well",
-        "engine.py",
-        'elif admission.compacts == "trigger":',
+        "engine/pipeline.py",
+        'elif compacts == "trigger":',
         "elif False:",
     ),
     Mutation(
@@ -536,7 +539,7 @@ _COMPACTION = (
         'if one.get("role") == "user"]',
         'if one.get("role")]',
     ),
-    Mutation("the compact call costs no frame", "wire/render.py", " + COMPACT_CALL", ""),
+    Mutation("the compact call costs no frame", "wire/tokens/context.py", " + COMPACT_CALL", ""),
     Mutation(
         "a compaction says that it was stored",
         "core/admission.py",

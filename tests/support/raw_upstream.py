@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import uvicorn
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 
 PATIENCE = 20.0  # seconds; far more than anything here takes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.wire.requests import INCLUDE_VALUES
+from mockserver.wire.requests.bodies import INCLUDE_VALUES
 
 CALL = {"call_id": "call_1"}
 

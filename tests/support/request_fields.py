@@ -16,8 +16,8 @@ from typing import Any, Literal, Union
 
 import typing_extensions
 
-from mockserver.core.pairing import ANSWERS
-from mockserver.wire.ids import PREFIXES
+from mockserver.core.tool_pairing import ANSWERS
+from mockserver.wire.responses.ids import PREFIXES
 from tests.support.item_inputs import CALL, INPUTS, unstored
 from tests.support.scripted_items import PNG
 

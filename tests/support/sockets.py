@@ -12,13 +12,13 @@ from typing import Any
 import websockets.sync.client
 from websockets.sync.client import ClientConnection
 
-from mockserver.connections import Connection, Out, Playback, Say
+from mockserver.config.settings import Settings
 from mockserver.delivery.schedule import Emit, Wait
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from mockserver.transport.guard import Guard
 from mockserver.transport.serve import Server, bind, server_config
+from mockserver.websocket.session import Connection, Out, Playback, Say
 from tests.support.driving import CHAT, NOON
 
 PATIENCE_S = 30.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.state import AGENDA, Delete, Put, Record
+from mockserver.core.records import AGENDA, Delete, Put, Record
 
 P = "project"
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from mockserver.wire.events import Event
+from mockserver.wire.responses.events import Event
 
 _ITEM = "item_id output_index"
 _PART = "content_index item_id output_index"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from mockserver.config.settings import SettingError
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.settings import SettingError
-from mockserver.testing.host import CLOSED, Host
-from mockserver.wire.errors import APIError, MockError
+from mockserver.testing.embedded_server import CLOSED, Host
+from mockserver.wire.errors.api import APIError, MockError
 from tests.support.driving import NOON
 
 

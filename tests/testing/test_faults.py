@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from mockserver import Mock
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 
 
 def test_faults_are_added_listed_and_cleared() -> None:

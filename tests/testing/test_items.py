@@ -9,8 +9,8 @@ import pytest
 
 import mockserver
 from mockserver import MockError
-from mockserver.model.scenario import parse_lines
-from mockserver.model.scenario_item_shapes import KINDS
+from mockserver.scenarios.item_shapes import KINDS
+from mockserver.scenarios.lines import parse_lines
 from mockserver.testing import items
 
 PNG = "iVBORw0KGgo="

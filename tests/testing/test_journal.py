@@ -11,7 +11,7 @@ from openai import OpenAI
 
 import mockserver
 from mockserver import Mock, function_call
-from mockserver.testing.verification import LONGEST
+from mockserver.testing.journal import LONGEST
 
 TOOL: Any = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
@@ -83,7 +83,7 @@ def test_calls_are_found_by_what_they_are(mock: Mock) -> None:
 
 
 def test_longer_journals_are_read_page_by_page(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.testing.verification.PAGE", 2)
+    monkeypatch.setattr("mockserver.testing.journal.PAGE", 2)
     for number in range(5):
         ask(mock, str(number))
     assert [one.request["input"] for one in mock.journal] == list("01234")

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 
 import mockserver
 from mockserver import Mock, MockError, error, function_call, message, reasoning
-from mockserver.testing.host import Host
+from mockserver.testing.embedded_server import Host
 from tests.support.driving import NOON
 
 WEATHER: Any = [
@@ -232,9 +232,9 @@ def test_no_server_runs_until_somebody_asks_for_it() -> None:
 
 def test_names_are_loaded_when_they_are_asked_for() -> None:
     program = (
-        "import sys, mockserver; before = {*sys.modules}; assert 'mockserver.engine' not in before, before;"
-        "assert 'typing' in before; mockserver.message('x'); assert 'mockserver.engine' not in sys.modules;"
-        "assert 'pydantic' not in sys.modules; mockserver.Mock; assert 'mockserver.engine' in sys.modules"
+        "import sys, mockserver; before = {*sys.modules}; assert 'mockserver.engine.engine' not in before, before;"
+        "assert 'typing' in before; mockserver.message('x'); assert 'mockserver.engine.engine' not in sys.modules;"
+        "assert 'pydantic' not in sys.modules; mockserver.Mock; assert 'mockserver.engine.engine' in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
     assert {*mockserver.__all__} <= {*dir(mockserver)}

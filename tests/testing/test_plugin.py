@@ -8,7 +8,7 @@ import sys
 import openai
 import pytest
 
-from mockserver.testing import host
+from mockserver.testing import embedded_server
 
 pytest_plugins = ["pytester"]
 
@@ -23,7 +23,7 @@ CLIENT = """
 """
 
 
-LOADED = (openai, host)  # once for all runs
+LOADED = (openai, embedded_server)  # once for all runs
 
 
 @pytest.fixture
@@ -247,4 +247,4 @@ def test_it_costs_nothing_where_it_is_not_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert loaded == {"mockserver", "mockserver.testing", "mockserver.testing.plugin"}
+    assert loaded == {"mockserver", "mockserver.testing", "mockserver.testing.plugin", "mockserver.version"}

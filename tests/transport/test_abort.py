@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from mockserver.transport.abort import Abort, AbortFilter
 from mockserver.transport.guard import Refusal
-from mockserver.wire.errors import MockError
+from mockserver.wire.errors.api import MockError
 from tests.support.raw_upstream import serving
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine import Engine
-from mockserver.settings import SettingError, Settings
+from mockserver.config.settings import SettingError, Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp, create_app
 from tests.support.asgi import PING, ask
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from mockserver.settings import SETTINGS, SettingError, Settings
+from mockserver.config.settings import SETTINGS, SettingError, Settings
 from mockserver.transport import serve
 from mockserver.transport.command_line import (
     INTERRUPTED,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mockserver import __version__
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from tests.support.asgi import PING, ask
 from tests.support.driving import NOON

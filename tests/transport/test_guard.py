@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
 from mockserver.transport.guard import allowed_hosts, refusal
 
 HOSTS = allowed_hosts(Settings(host="192.168.1.5", allow_host=("mock.test", "Port.test:99", "::2")))

@@ -13,7 +13,7 @@ from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Pa
 from mockserver.transport import http
 from mockserver.transport.abort import Abort
 from mockserver.transport.http import Chunk
-from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.errors.api import APIError, MockError
 
 
 def receiver(*messages: dict[str, Any]) -> Any:

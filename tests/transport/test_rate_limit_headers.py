@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine import Engine
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.faults.rate_limits import span
-from mockserver.settings import Settings
 from mockserver.transport.app import MockApp
-from mockserver.transport.limits import limits_of, of_error, of_request
-from mockserver.wire import complaints, errors
+from mockserver.transport.rate_limit_headers import limits_of, of_error, of_request
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors import validation as validation_errors
 from tests.support.asgi import PING, ask
 
 NAMES = [f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")]
@@ -125,5 +126,5 @@ def test_E94_and_E95_by_message() -> None:
         b"1",
         b"312",
     )
-    large = dict(of_error(complaints.request_too_large("gpt-4.1", limit=30_000, requested=40_000), 400))
+    large = dict(of_error(validation_errors.request_too_large("gpt-4.1", limit=30_000, requested=40_000), 400))
     assert (large[b"x-ratelimit-limit-tokens"], large[b"retry-after"]) == (b"30000", b"1")

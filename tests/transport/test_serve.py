@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from mockserver.settings import SettingError, Settings
+from mockserver.config.settings import SettingError, Settings
 from mockserver.transport.serve import JsonLines, banner, bind, log_config, server_config
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
-from mockserver.transport.thread import ServerThread, at_once
+from mockserver.transport.server_thread import ServerThread, at_once
 
 
 def served(**settings: Any) -> ServerThread:

@@ -15,10 +15,10 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from mockserver.connections import Connection
-from mockserver.engine import Engine
-from mockserver.settings import Settings
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.transport.websocket import Socket
+from mockserver.websocket.session import Connection
 from tests.support import virtual_time
 from tests.support.api import Api
 from tests.support.driving import NOON, text_of
@@ -241,7 +241,7 @@ def test_R4_12_sixty_minutes_on_the_projects_clock(place: Place) -> None:
 
 
 def test_R4_12_a_running_clock_closes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.connections.LIFETIME_S", 0.2)
+    monkeypatch.setattr("mockserver.websocket.session.LIFETIME_S", 0.2)
     with served(clock=None) as place, place.open() as wire:
         assert wire.next()["error"]["code"] == "websocket_connection_limit_reached"
         with pytest.raises(ConnectionClosed):
@@ -349,7 +349,7 @@ TURNS = 12  # each some megabytes of frames, together more than the buffers of t
 
 
 def test_asgi_the_reader_stops_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.connections.MOST_WAITING", 3)
+    monkeypatch.setattr("mockserver.websocket.session.MOST_WAITING", 3)
     engine = Engine(Settings(clock=NOON))
     engine.levers.enqueue("p", [{"reply": {"text": "x"}, "pacing": {"first_token": 0.1}}])
     frame = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x"})
@@ -381,7 +381,7 @@ def test_asgi_the_reader_stops_while_too_much_waits(monkeypatch: pytest.MonkeyPa
 
 
 def test_asgi_a_client_gone_while_the_reader_waits_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.connections.MOST_WAITING", 1)
+    monkeypatch.setattr("mockserver.websocket.session.MOST_WAITING", 1)
     engine = Engine(Settings(clock=NOON))
     engine.levers.enqueue("p", [{"reply": {"text": "x"}, "pacing": {"first_token": 0.05}}])
     frame = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x"})

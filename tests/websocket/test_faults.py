@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.connections import Playback
 from mockserver.delivery.schedule import Cut, Malformed, Step
+from mockserver.websocket.session import Playback
 from tests.support.sockets import Frames
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.lanes import Lanes
-from mockserver.wire.errors import APIError
+from mockserver.websocket.lanes import Lanes
+from mockserver.wire.errors.api import APIError
 
 
 def started(starts: list[Any]) -> list[Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.connections import LIFETIME_S, MOST_WAITING, REMEMBERED
-from mockserver.engine import Engine
-from mockserver.settings import Pacing, Settings
+from mockserver.config.pacing import Pacing
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
+from mockserver.websocket.session import LIFETIME_S, MOST_WAITING, REMEMBERED
 from tests.support.api import Api
 from tests.support.driving import NOON, Driver, refused, text_of
 from tests.support.sockets import Frames

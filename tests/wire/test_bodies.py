@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire import requests
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests import bodies
 from tests.support.examples import examples
 from tests.support.request_examples import FULL_REQUEST, MINIMAL
 
 
-def complaint(body: Any, read: Callable[[bytes], Any] = requests.create_response) -> APIError:
+def complaint(body: Any, read: Callable[[bytes], Any] = bodies.create_response) -> APIError:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     with pytest.raises(APIError) as caught:
         read(raw)
@@ -53,8 +53,8 @@ def test_body_of_200_levels_is_read() -> None:
     value: Any = "x"
     for _ in range(200):
         value = [value]
-    assert requests.read_json(orjson.dumps(value)) == value
-    assert len(requests.read_json(b"[" + b"[]," * 300 + b"1]")) == 301
+    assert bodies.read_json(orjson.dumps(value)) == value
+    assert len(bodies.read_json(b"[" + b"[]," * 300 + b"1]")) == 301
 
 
 def test_body_is_not_unicode() -> None:
@@ -75,9 +75,9 @@ def test_body_is_not_an_object(body: str, name: str) -> None:
 
 def test_E4_content_type() -> None:
     for accepted in (None, "application/json", "Application/JSON; charset=utf-8"):
-        requests.check_content_type(accepted)
+        bodies.check_content_type(accepted)
     with pytest.raises(APIError) as caught:
-        requests.check_content_type("text/plain")
+        bodies.check_content_type("text/plain")
     check(
         caught.value,
         None,
@@ -417,35 +417,35 @@ def test_E7_beats_the_missing_input() -> None:
 @pytest.mark.parametrize("key", ["previous_response_id", "conversation", "prompt"])
 def test_input_may_be_absent_with_state(key: str) -> None:
     value = {"id": "pmpt_1"} if key == "prompt" else "resp_1"
-    assert requests.create_response(orjson.dumps({"model": "m", key: value})) == {"model": "m", key: value}
+    assert bodies.create_response(orjson.dumps({"model": "m", key: value})) == {"model": "m", key: value}
     assert complaint({"model": "m", key: None}).param == "input"
 
 
 def test_a_prompt_may_bring_the_model() -> None:
-    assert requests.create_response(b'{"prompt":{"id":"pmpt_1"}}') == {"prompt": {"id": "pmpt_1"}}
+    assert bodies.create_response(b'{"prompt":{"id":"pmpt_1"}}') == {"prompt": {"id": "pmpt_1"}}
 
 
 def test_nothing_else_is_changed() -> None:
     tools = b'[{"name":"f","type":"function","parameters":{"z":1,"a":2}}]'
     body = b'{"input":[{"content":"x","role":"user"}],"model":"m","tools":' + tools + b"}"
-    assert orjson.dumps(requests.create_response(body)) == body
+    assert orjson.dumps(bodies.create_response(body)) == body
 
 
 def test_nulls_and_tolerated_keys_are_dropped() -> None:
-    nulls = dict.fromkeys(requests._CREATE_RESPONSE.known - {"model", "input"})
+    nulls = dict.fromkeys(bodies._CREATE_RESPONSE.known - {"model", "input"})
     body = {**MINIMAL, **nulls, "client_metadata": {"a": 1}, "verbosity": "low"}
-    assert requests.create_response(orjson.dumps(body)) == MINIMAL
+    assert bodies.create_response(orjson.dumps(body)) == MINIMAL
 
 
 def test_unknown_keys_may_be_ignored() -> None:
     body = orjson.dumps({**MINIMAL, "zzz": 1, "seed": None})
-    assert requests.create_response(body, unknown_keys="ignore") == MINIMAL
+    assert bodies.create_response(body, unknown_keys="ignore") == MINIMAL
     assert complaint(body).param == "zzz"
 
 
 def test_every_field_is_accepted() -> None:
-    assert requests.create_response(orjson.dumps(FULL_REQUEST)) == FULL_REQUEST
-    assert set(FULL_REQUEST) == requests._CREATE_RESPONSE.known
+    assert bodies.create_response(orjson.dumps(FULL_REQUEST)) == FULL_REQUEST
+    assert set(FULL_REQUEST) == bodies._CREATE_RESPONSE.known
 
 
 @pytest.mark.parametrize(
@@ -460,17 +460,17 @@ def test_every_field_is_accepted() -> None:
     ],
 )
 def test_tool_choice(choice: Any) -> None:
-    assert requests.create_response(orjson.dumps({**MINIMAL, "tool_choice": choice}))["tool_choice"] == choice
+    assert bodies.create_response(orjson.dumps({**MINIMAL, "tool_choice": choice}))["tool_choice"] == choice
 
 
 def test_a_frame_is_a_body_and_a_little_more() -> None:
     frame = {"type": "response.create", "stream_id": "a", "stream": True, "stream_options": 5, "generate": False}
-    assert requests.create_frame({**frame, **MINIMAL}) == {**MINIMAL, "generate": False}
+    assert bodies.create_frame({**frame, **MINIMAL}) == {**MINIMAL, "generate": False}
     assert complaint({**MINIMAL, "generate": False}).param == "generate"
 
 
 def test_input_tokens() -> None:
-    read = requests.count_input_tokens
+    read = bodies.count_input_tokens
     assert read(b"{}") == {}
     assert read(b'{"model":null,"input":null,"personality":"friendly"}') == {"personality": "friendly"}
     check(complaint({"store": True}, read), *unknown("store"))
@@ -478,7 +478,7 @@ def test_input_tokens() -> None:
 
 
 def test_compact() -> None:
-    read = requests.compact
+    read = bodies.compact
     body = {"model": "m", "input": [], "previous_response_id": "resp_1"}
     assert read(orjson.dumps({**body, "instructions": None})) == body
     check(complaint({}, read), *missing("model"))
@@ -487,7 +487,7 @@ def test_compact() -> None:
 
 
 def test_conversations() -> None:
-    read, item = requests.create_conversation, {"role": "user", "content": "x"}
+    read, item = bodies.create_conversation, {"role": "user", "content": "x"}
     assert read(b"{}") == read(b"") == read(b'{"items":null,"metadata":null}') == {}
     assert read(orjson.dumps({"items": [item]})) == {"items": [item]}
     check(
@@ -506,7 +506,7 @@ def test_conversations() -> None:
 
 
 def test_updating_a_conversation() -> None:
-    read = requests.update_conversation
+    read = bodies.update_conversation
     assert read(b'{"metadata":null}') == {"metadata": None}
     assert read(b'{"metadata":{"a":"b"}}') == {"metadata": {"a": "b"}}
     check(complaint({}, read), *missing("metadata"))
@@ -514,19 +514,19 @@ def test_updating_a_conversation() -> None:
 
 
 def test_creating_items() -> None:
-    read = requests.create_items
+    read = bodies.create_items
     check(complaint({}, read), *missing("items"))
     check(complaint({"items": None}, read), *typed("items", "an array of input items", "an object"))
     check(complaint({"items": [5]}, read), *typed("items[0]", "an input item", "an integer"))
 
 
 READERS = [
-    requests.create_response,
-    requests.count_input_tokens,
-    requests.compact,
-    requests.create_conversation,
-    requests.update_conversation,
-    requests.create_items,
+    bodies.create_response,
+    bodies.count_input_tokens,
+    bodies.compact,
+    bodies.create_conversation,
+    bodies.update_conversation,
+    bodies.create_items,
 ]
 JSON = st.recursive(
     st.none()

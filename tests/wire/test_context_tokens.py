@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.model.tokens import count
 from mockserver.wire.catalog import Model, names, resolve
-from mockserver.wire.render import (
+from mockserver.wire.tokens.context import (
     Tally,
     add,
     compact_input_tokens,
@@ -19,8 +18,9 @@ from mockserver.wire.render import (
     output_tokens,
     reported_reasoning,
 )
-from mockserver.wire.render_images import UNKNOWN_SIZE, images_tokens, size_of
-from mockserver.wire.render_tools import format_tokens, render, tools_tokens
+from mockserver.wire.tokens.images import UNKNOWN_SIZE, images_tokens, size_of
+from mockserver.wire.tokens.tokenizer import count
+from mockserver.wire.tokens.tools import format_tokens, render, tools_tokens
 from tests.support.token_examples import TOOLS, function, png, url
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import vocabulary
+from mockserver.wire.errors import text as error_text
 
 
 @pytest.mark.parametrize(
@@ -22,36 +22,36 @@ from mockserver.wire import vocabulary
     ],
 )
 def test_type_names(value: Any, name: str) -> None:
-    assert vocabulary.type_name(value) == name
+    assert error_text.type_name(value) == name
 
 
 def test_lists() -> None:
-    assert vocabulary.supported(["a"]) == "'a'"
-    assert vocabulary.supported(["a", "b"]) == "'a' and 'b'"
-    assert vocabulary.supported(["a", "b", "c"]) == "'a', 'b', and 'c'"
-    assert vocabulary.one_of(["a"]) == "'a'"
-    assert vocabulary.one_of(["a", "b"]) == "one of 'a' or 'b'"
-    assert vocabulary.one_of(["a", "b", "c"]) == "one of 'a', 'b', or 'c'"
+    assert error_text.supported(["a"]) == "'a'"
+    assert error_text.supported(["a", "b"]) == "'a' and 'b'"
+    assert error_text.supported(["a", "b", "c"]) == "'a', 'b', and 'c'"
+    assert error_text.one_of(["a"]) == "'a'"
+    assert error_text.one_of(["a", "b"]) == "one of 'a' or 'b'"
+    assert error_text.one_of(["a", "b", "c"]) == "one of 'a', 'b', or 'c'"
 
 
 def test_names_of_twenty_characters_are_abbreviated() -> None:
-    assert vocabulary.abbreviate("previous_response_id") == "pre..._id"
-    assert vocabulary.abbreviate("conversation") == "conversation"
-    assert vocabulary.abbreviate("k" * 19) == "k" * 19
+    assert error_text.abbreviate("previous_response_id") == "pre..._id"
+    assert error_text.abbreviate("conversation") == "conversation"
+    assert error_text.abbreviate("k" * 19) == "k" * 19
 
 
 def test_paths() -> None:
-    assert vocabulary.dotted(("input", 4, "content", 0, "file_data")) == "input[4].content[0].file_data"
-    assert vocabulary.dotted(()) == ""
+    assert error_text.dotted(("input", 4, "content", 0, "file_data")) == "input[4].content[0].file_data"
+    assert error_text.dotted(()) == ""
 
 
 @pytest.mark.parametrize(
     ("left", "right", "steps"), [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("store", "stop", 2)]
 )
 def test_distance(left: str, right: str, steps: int) -> None:
-    assert vocabulary.distance(left, right) == vocabulary.distance(right, left) == steps
+    assert error_text.distance(left, right) == error_text.distance(right, left) == steps
 
 
 def test_E6_suggestions_nearest_first_then_alphabetical_at_most_two() -> None:
-    assert vocabulary.suggestions("tool", ["tools", "pool", "wool", "tooth", "far away"]) == ["pool", "tools"]
-    assert vocabulary.suggestions("xyz", ["tools"]) == []
+    assert error_text.suggestions("tool", ["tools", "pool", "wool", "tooth", "far away"]) == ["pool", "tools"]
+    assert error_text.suggestions("xyz", ["tools"]) == []

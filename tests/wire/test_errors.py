@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from mockserver.wire import errors
-from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError, MockError
 
 INVALID = "invalid_request_error"
 

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire import events
+from mockserver.wire.responses import events
 
 
 def test_S7_exact_key_orders() -> None:

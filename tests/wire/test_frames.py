@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import errors, events, frames
-from mockserver.wire.errors import APIError, MockError
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.requests import frames
+from mockserver.wire.responses import events
 
 WE1 = (
     '{"type":"error","status":400,"stream_id":"main","error":{"type":"invalid_request_error",'

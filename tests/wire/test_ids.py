@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire import ids
-from mockserver.wire.ids import Mint
+from mockserver.wire.responses import ids
+from mockserver.wire.responses.ids import Mint
 
 RECORDED = "resp_05f27bc922c0206f00698a2c6ea05c819192662f062c7b5e79"
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from mockserver.wire.catalog import names
-from mockserver.wire.render_images import UNKNOWN_SIZE, file_text, images_tokens, rule_of, size_of
+from mockserver.wire.tokens.images import UNKNOWN_SIZE, file_text, images_tokens, rule_of, size_of
 
 
 @pytest.mark.parametrize(

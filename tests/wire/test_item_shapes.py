@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire.items import ITEM_TYPES
-from mockserver.wire.requests import INCLUDE_VALUES
-from mockserver.wire.resources import STATUSLESS
+from mockserver.wire.requests.bodies import INCLUDE_VALUES
+from mockserver.wire.requests.items import ITEM_TYPES
+from mockserver.wire.responses.resources import STATUSLESS
 from tests.support.api import Api
 from tests.support.driving import Driver
 from tests.support.item_inputs import INPUTS, TEXT_PART

@@ -10,10 +10,10 @@ import orjson
 import pytest
 from openai.types.responses import ResponseInputItemParam
 
-from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.fields import shape
-from mockserver.wire.items import INPUT, ITEM_TYPES, ITEMS, item_list
-from mockserver.wire.validation import Validator
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.requests.items import INPUT, ITEM_TYPES, ITEMS, item_list
+from mockserver.wire.requests.schema import shape
+from mockserver.wire.requests.validation import Validator
 from tests.support.request_examples import ITEM_EXAMPLES
 
 JUDGE = Validator(shape({"input": INPUT}))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import capability
 from mockserver.wire.catalog import Model, resolve
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests import model_support
 
 
 def model(name: str) -> Model:
@@ -19,7 +19,7 @@ def model(name: str) -> Model:
 
 def complaint(name: str, request: dict[str, Any]) -> tuple[str | None, str | None, str]:
     with pytest.raises(APIError) as caught:
-        capability.check({"model": name, "input": "x", **request}, model(name))
+        model_support.check({"model": name, "input": "x", **request}, model(name))
     assert (caught.value.status, caught.value.type) == (400, "invalid_request_error")
     return caught.value.param, caught.value.code, caught.value.message
 
@@ -186,16 +186,16 @@ LOADED = {"type": "additional_tools", "role": "developer", "tools": [FUNCTION]}
     ],
 )
 def test_accepted(name: str, request_: dict[str, Any]) -> None:
-    capability.check({"model": name, "input": "x", **request_}, model(name))
+    model_support.check({"model": name, "input": "x", **request_}, model(name))
 
 
 def test_E51_the_word_json() -> None:
     request = {"text": {"format": {"type": "json_object"}}}
-    capability.check_json_word(request, ["say", "some JSON please"])
-    capability.check_json_word({"text": {"format": {"type": "text"}}}, [])
-    capability.check_json_word({}, [])
+    model_support.check_json_word(request, ["say", "some JSON please"])
+    model_support.check_json_word({"text": {"format": {"type": "text"}}}, [])
+    model_support.check_json_word({}, [])
     with pytest.raises(APIError) as caught:
-        capability.check_json_word(request, ["say something"])
+        model_support.check_json_word(request, ["say something"])
     assert (caught.value.param, caught.value.code) == ("input", None)
     assert caught.value.message == (
         "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."

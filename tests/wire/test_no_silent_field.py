@@ -22,8 +22,8 @@ from openai.types.conversations import conversation_create_params, conversation_
 from openai.types.responses import input_token_count_params, response_compact_params, response_create_params
 from openai.types.responses.response import Response
 
-from mockserver.wire.errors import APIError, MockError
-from mockserver.wire.requests import INCLUDE_VALUES
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.requests.bodies import INCLUDE_VALUES
 from tests.support.api import Api
 from tests.support.driving import Driver
 from tests.support.request_fields import Field, fields_of, hints

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire.errors import APIError
-from mockserver.wire.fields import shape
-from mockserver.wire.items import INPUT
-from mockserver.wire.validation import Validator
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests.items import INPUT
+from mockserver.wire.requests.schema import shape
+from mockserver.wire.requests.validation import Validator
 from tests.support.request_examples import PART_EXAMPLES, SPAN
 
 JUDGE = Validator(shape({"input": INPUT}))

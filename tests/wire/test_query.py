@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire import query
-from mockserver.wire.errors import APIError
-from mockserver.wire.query import ListQuery, RetrieveQuery
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests import query
+from mockserver.wire.requests.query import ListQuery, RetrieveQuery
 
 OUTPUTS, RESULTS = "code_interpreter_call.outputs", "file_search_call.results"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import resources
-from mockserver.wire.ids import Mint
+from mockserver.wire.responses import resources
+from mockserver.wire.responses.ids import Mint
 
 
 def mint() -> Mint:

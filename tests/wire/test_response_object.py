@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import catalog, echo
+from mockserver.wire import catalog
+from mockserver.wire.responses import response_object
 
 W9 = """id object created_at status background billing completed_at conversation error frequency_penalty
 incomplete_details instructions max_output_tokens max_tool_calls model moderation output parallel_tool_calls
@@ -18,7 +19,7 @@ user metadata""".split()
 def made(model: str = "gpt-5.6-terra", conversation: str | None = None, **request: Any) -> dict[str, Any]:
     entry = catalog.resolve(model)
     assert entry is not None
-    return echo.response_object(
+    return response_object.response_object(
         request, entry, identifier="resp_1", created_at=5, stored=True, conversation=conversation
     )
 
@@ -34,7 +35,7 @@ def test_W10_keys_that_are_missing_when_unused() -> None:
 
 def test_W9_billing_only_where_asked() -> None:
     assert made()["billing"] == {"payer": "developer"}
-    assert list(echo.without_billing(made())) == [key for key in made() if key != "billing"]
+    assert list(response_object.without_billing(made())) == [key for key in made() if key != "billing"]
 
 
 def test_W12_silence() -> None:
@@ -71,7 +72,7 @@ def test_F5_W8_json_schema_echo() -> None:
 
 def test_F7_function_without_strict_is_normalised() -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
-    assert echo.echo_tool(tool) == {
+    assert response_object.echo_tool(tool) == {
         "type": "function",
         "description": None,
         "name": "f",
@@ -79,21 +80,33 @@ def test_F7_function_without_strict_is_normalised() -> None:
         "parameters": {"type": "object", "properties": {}, "additionalProperties": False, "required": []},
         "strict": True,
     }
-    assert list(echo.echo_tool(tool)) == ["type", "description", "name", "output_schema", "parameters", "strict"]
-    assert list(echo.echo_tool(tool)["parameters"]) == ["type", "properties", "additionalProperties", "required"]
+    assert list(response_object.echo_tool(tool)) == [
+        "type",
+        "description",
+        "name",
+        "output_schema",
+        "parameters",
+        "strict",
+    ]
+    assert list(response_object.echo_tool(tool)["parameters"]) == [
+        "type",
+        "properties",
+        "additionalProperties",
+        "required",
+    ]
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_F7_function_with_strict_is_left_alone(strict: bool) -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "string"}}}
     tool = {"type": "function", "name": "f", "parameters": parameters, "strict": strict}
-    shown = echo.echo_tool(tool)
+    shown = response_object.echo_tool(tool)
     assert (shown["parameters"], shown["strict"]) == (parameters, strict)
 
 
 def test_F7_a_schema_without_strict_form_is_not_strict() -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "object", "additionalProperties": True}}}
-    shown = echo.echo_tool({"type": "function", "name": "f", "parameters": parameters})
+    shown = response_object.echo_tool({"type": "function", "name": "f", "parameters": parameters})
     assert (shown["parameters"], shown["strict"]) == (parameters, False)
 
 
@@ -125,19 +138,21 @@ HOSTED = {
 
 @pytest.mark.parametrize("kind", HOSTED)
 def test_F7_hosted_tools(kind: str) -> None:
-    assert echo.echo_tool({"type": kind}) == {"type": kind, **HOSTED[kind]}
+    assert response_object.echo_tool({"type": kind}) == {"type": kind, **HOSTED[kind]}
 
 
 def test_F7_what_is_not_echoed() -> None:
-    assert "external_web_access" not in echo.echo_tool({"type": "web_search", "external_web_access": True})
-    shown = echo.echo_tool({"type": "image_generation", "partial_images": 1, "input_fidelity": "low", "model": "m"})
+    assert "external_web_access" not in response_object.echo_tool({"type": "web_search", "external_web_access": True})
+    shown = response_object.echo_tool(
+        {"type": "image_generation", "partial_images": 1, "input_fidelity": "low", "model": "m"}
+    )
     assert "partial_images" not in shown
     assert "input_fidelity" not in shown
     assert shown["model"] == "m"
 
 
 def test_F7_secrets_of_mcp_tools_are_hidden() -> None:
-    shown = echo.echo_tool(
+    shown = response_object.echo_tool(
         {
             "type": "mcp",
             "server_label": "s",
@@ -153,7 +168,7 @@ def test_F7_secrets_of_mcp_tools_are_hidden() -> None:
 
 def test_F7_namespaces() -> None:
     inner = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
-    shown = echo.echo_tool({"type": "namespace", "name": "n", "description": "d", "tools": [inner]})
+    shown = response_object.echo_tool({"type": "namespace", "name": "n", "description": "d", "tools": [inner]})
     assert list(shown) == ["type", "description", "name", "tools"]
     assert shown["tools"][0]["strict"] is True
 
@@ -164,7 +179,7 @@ def test_F7_namespaces() -> None:
      ("priority", "priority")],
 )  # fmt: skip
 def test_F1_service_tiers(asked: str | None, tier: str) -> None:
-    assert echo.completed_tier(asked) == tier
+    assert response_object.completed_tier(asked) == tier
 
 
 def test_R1_54_prompt_cache_options_are_filled() -> None:
@@ -179,8 +194,8 @@ def test_W18_begun_is_what_created_showed() -> None:
         "usage": {},
         "service_tier": "default",
     }
-    assert echo.begun(final) == echo.without_billing(made())
-    assert list(echo.begun(final)) == list(echo.without_billing(made()))
+    assert response_object.begun(final) == response_object.without_billing(made())
+    assert list(response_object.begun(final)) == list(response_object.without_billing(made()))
 
 
 def test_the_newest_keys_stand_in_alphabetical_place() -> None:
@@ -202,7 +217,7 @@ def test_O5_moderation_flags_nothing_and_is_known_at_the_end() -> None:
             False,
         )
         assert verdict["categories"].keys() == verdict["category_scores"].keys()
-    begun = echo.begun(final)
+    begun = response_object.begun(final)
     assert begun["moderation"] is None
     assert list(begun) == [key for key in final if key != "billing"]
 
@@ -212,7 +227,7 @@ def test_O1_a_comparison_of_prompts_is_unavailable() -> None:
     assert final["prompt_cache_diagnostics"] == {"type": "unavailable"}
     assert final["prompt_cache_options"] == {"comparison_response_id": "resp_1", "mode": "implicit", "ttl": "30m"}
     assert "prompt_cache_diagnostics" not in made(prompt_cache_options={"ttl": "30m"})
-    assert echo.begun(final)["prompt_cache_diagnostics"] is None
+    assert response_object.begun(final)["prompt_cache_diagnostics"] is None
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("auto", "disabled"), ("enabled", "enabled"), ("disabled", "disabled")])
@@ -221,7 +236,7 @@ def test_O1_effective_compression_of_images(asked: str, shown: str) -> None:
 
 
 def test_F7_members_of_members_are_filled_in() -> None:
-    shown = echo.echo_tool({"type": "web_search", "user_location": {"city": "Oslo", "timezone": None}})
+    shown = response_object.echo_tool({"type": "web_search", "user_location": {"city": "Oslo", "timezone": None}})
     assert list(shown["user_location"].items()) == [
         ("type", "approximate"),
         ("city", "Oslo"),
@@ -230,7 +245,7 @@ def test_F7_members_of_members_are_filled_in() -> None:
         ("timezone", None),
     ]
     searched = {"type": "file_search", "vector_store_ids": ["vs_1"], "ranking_options": {"score_threshold": 0.5}}
-    assert echo.echo_tool(searched)["ranking_options"] == {"ranker": "auto", "score_threshold": 0.5}
+    assert response_object.echo_tool(searched)["ranking_options"] == {"ranker": "auto", "score_threshold": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -243,11 +258,11 @@ def test_F7_members_of_members_are_filled_in() -> None:
     ],
 )
 def test_F1_the_tier_until_the_end_and_then(asked: str, until: str, then: str) -> None:
-    final = made(service_tier=asked) | {"status": "completed", "service_tier": echo.completed_tier(asked)}
-    assert (echo.begun(final)["service_tier"], final["service_tier"]) == (until, then)
+    final = made(service_tier=asked) | {"status": "completed", "service_tier": response_object.completed_tier(asked)}
+    assert (response_object.begun(final)["service_tier"], final["service_tier"]) == (until, then)
 
 
 def test_fields_of_a_script_are_laid_over_in_alphabetical_place() -> None:
-    laid = echo.with_fields(made(), {"input_transformations": [], "moderation": {"input": 1}})
+    laid = response_object.with_fields(made(), {"input_transformations": [], "moderation": {"input": 1}})
     assert list(laid)[4:-2] == sorted(list(laid)[4:-2])
     assert (list(laid)[:4], list(laid)[-2:]) == (["id", "object", "created_at", "status"], ["user", "metadata"])

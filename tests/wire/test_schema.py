@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import fields
-from mockserver.wire.errors import APIError
-from mockserver.wire.validation import Validator
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests import schema as fields
+from mockserver.wire.requests.validation import Validator
 
 
 @pytest.mark.parametrize(

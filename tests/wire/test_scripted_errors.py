@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire import named_errors
-from mockserver.wire.named_errors import from_script
+from mockserver.wire.errors import scripted
+from mockserver.wire.errors.scripted import from_script
 
 INVALID = "invalid_request_error"
 
 
-@pytest.mark.parametrize("code", named_errors.BY_CODE)
+@pytest.mark.parametrize("code", scripted.BY_CODE)
 def test_every_named_error_has_its_own_code(code: str) -> None:
     error = from_script({"code": code})
     assert error.code == code
@@ -48,10 +48,10 @@ def test_a_script_may_say_everything() -> None:
     assert from_script({"code": "server_error"}).headers == {}
 
 
-@pytest.mark.parametrize("name", named_errors.BY_NAME)
+@pytest.mark.parametrize("name", scripted.BY_NAME)
 def test_a_name_of_ours_never_reaches_the_client_as_code(name: str) -> None:
     error = from_script({"code": name})
-    assert name not in named_errors.BY_CODE
+    assert name not in scripted.BY_CODE
     assert error.code != name
     assert 400 <= error.status < 500
     assert from_script({"code": name, "message": "m", "param": "p"}).code == error.code

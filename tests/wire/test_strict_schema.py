@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire.json_schema import strict_complaint, type_complaint
+from mockserver.wire.requests.strict_schema import strict_complaint, type_complaint
 
 ADDITIONAL = "In context={}, 'additionalProperties' is required to be supplied and to be false."
 REQUIRED = (

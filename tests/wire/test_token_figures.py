@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.model.tokens import count as n
+from mockserver.wire.tokens.tokenizer import count as n
 from tests.support.driving import Driver
 from tests.support.token_examples import TOOLS, function, png
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mockserver.model.tokens import count
 from mockserver.wire.catalog import resolve
-from mockserver.wire.render_tools import CLIENT_TOOL_SEARCH_TOKENS, definitions_tokens, render
+from mockserver.wire.tokens.tokenizer import count
+from mockserver.wire.tokens.tools import CLIENT_TOOL_SEARCH_TOKENS, definitions_tokens, render
 
 QUERY = {"properties": {"q": {"type": "string"}}, "required": ["q"]}
 FUNCTION = {"type": "function", "name": "find", "parameters": QUERY}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.wire.errors import APIError
-from mockserver.wire.fields import shape
-from mockserver.wire.tools import TOOL_CHOICE, TOOL_LIST, TOOLS
-from mockserver.wire.validation import Validator
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests.schema import shape
+from mockserver.wire.requests.tools import TOOL_CHOICE, TOOL_LIST, TOOLS
+from mockserver.wire.requests.validation import Validator
 from tests.support.request_examples import FUNCTION_TOOL, TOOL_EXAMPLES
 
 JUDGE = Validator(shape({}, {"tools": TOOL_LIST, "tool_choice": TOOL_CHOICE}))

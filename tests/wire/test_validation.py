@@ -8,9 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire.errors import APIError
-from mockserver.wire.fields import TEXT, array, either, enum, integer, mapping, nullable, opaque, shape, string, tagged
-from mockserver.wire.validation import Validator
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests.schema import (
+    TEXT,
+    array,
+    either,
+    enum,
+    integer,
+    mapping,
+    nullable,
+    opaque,
+    shape,
+    string,
+    tagged,
+)
+from mockserver.wire.requests.validation import Validator
 
 INNER = shape({"a": TEXT, "b": integer(least=1)}, {"c": enum("x", "y")})
 CHOICES = tagged({"one": shape({"type": TEXT, "n": integer()}), "two": shape({"type": TEXT}, {"inner": INNER})})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.wire import complaints
-from mockserver.wire.errors import APIError
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.errors.api import APIError
 
 TAIL = (
     " Please go to: https://platform.openai.com/settings/organization/general and click on Verify Organization. "
@@ -14,7 +14,7 @@ TAIL = (
 ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     (
         "E38",
-        complaints.unsupported_file(),
+        validation_errors.unsupported_file(),
         400,
         "input",
         "unsupported_file",
@@ -22,7 +22,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E48",
-        complaints.hosted_tool_unsupported("web_search", "gpt-4o"),
+        validation_errors.hosted_tool_unsupported("web_search", "gpt-4o"),
         400,
         "tools",
         None,
@@ -30,7 +30,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E52-summary",
-        complaints.organization_not_verified("generate reasoning summaries", "reasoning.summary"),
+        validation_errors.organization_not_verified("generate reasoning summaries", "reasoning.summary"),
         400,
         "reasoning.summary",
         "unsupported_value",
@@ -38,7 +38,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E52-stream",
-        complaints.organization_not_verified("stream this model", "stream"),
+        validation_errors.organization_not_verified("stream this model", "stream"),
         400,
         "stream",
         "unsupported_value",
@@ -46,7 +46,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E53",
-        complaints.mcp_unreachable("docs", 401, "Unauthorized"),
+        validation_errors.mcp_unreachable("docs", 401, "Unauthorized"),
         424,
         "tools",
         "http_error",
@@ -54,7 +54,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E57-output",
-        complaints.encrypted_output_invalid(),
+        validation_errors.encrypted_output_invalid(),
         400,
         None,
         "invalid_encrypted_content",
@@ -62,7 +62,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E62",
-        complaints.previous_response_zdr(),
+        validation_errors.previous_response_zdr(),
         400,
         "previous_response_id",
         "unsupported_parameter",
@@ -70,7 +70,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "E95",
-        complaints.request_too_large("gpt-4o", limit=1, requested=2),
+        validation_errors.request_too_large("gpt-4o", limit=1, requested=2),
         429,
         None,
         "rate_limit_exceeded",
@@ -80,7 +80,7 @@ ROWS: list[tuple[str, APIError, int, str | None, str | None, str]] = [
     ),
     (
         "R13.3",
-        complaints.service_tier_not_allowed(),
+        validation_errors.service_tier_not_allowed(),
         400,
         "service_tier",
         None,
@@ -97,4 +97,4 @@ def test_row(error: APIError, status: int, param: str | None, code: str | None, 
 
 
 def test_E53_has_a_type_of_its_own() -> None:
-    assert complaints.mcp_unreachable("docs", 500, "x").type == "external_connector_error"
+    assert validation_errors.mcp_unreachable("docs", 500, "x").type == "external_connector_error"

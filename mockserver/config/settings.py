@@ -1,0 +1,408 @@
+"""Every option of serving once: `Settings` is the table, each of its fields is a row, made by `option`.
+
+The command line, the environment, the keyword arguments of `Mock` and the table of the docs are all read off these
+fields. Four lists of options would drift apart, and an option that one of them forgets does nothing there. A new option
+is one field here, and a line of `MockOptions` where a `Mock` takes it (a test compares the two).
+
+The option `max_body_bytes` is `--max-body-bytes` on the command line, `UNDERSTUDY_MAX_BODY_BYTES` in the environment,
+`max_body_bytes=` in Python. The command line wins over the environment; a `Mock` does not read the environment, so that
+a test means the same on every machine. All three go through one reader per option (`Kind.read`): a text is what
+somebody typed, anything else is a Python value. So a mistake gets the same message wherever it was made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from mockserver.config.pacing import Pacing, make_pacing, parse_pacing
+from mockserver.config.switches import SwitchError, nearest, parse_assignment, parse_value
+
+PREFIX = "UNDERSTUDY_"
+MODES = ("mock", "forward", "record", "replay", "auto", "shadow")
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+FLAG_WORDS: Mapping[str, bool] = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,4000}")  # int() also reads "1_0" and digits of other scripts
+
+
+class SettingError(ValueError):
+    """A setting that can't be used; the message names the option and says what it takes."""
+
+
+# --- what an option takes ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an option takes in words, and its reader: text or Python value in, setting out; raises ValueError."""
+
+    takes: str
+    read: Callable[[Any], Any]
+
+
+def _read_text(given: Any) -> str:
+    text = os.fspath(given)
+    if not isinstance(text, str) or not text:
+        raise ValueError
+    return text
+
+
+def _read_choice(choices: Sequence[str], given: Any) -> str:
+    if given not in choices:
+        raise ValueError
+    return str(given)
+
+
+def _read_whole(least: float, most: float, given: Any) -> int:
+    number = int(given) if isinstance(given, str) and _WHOLE_NUMBER.fullmatch(given) else given
+    if type(number) is not int or not least <= number <= most:
+        raise ValueError
+    return number
+
+
+def _read_seconds(given: Any) -> float:
+    if isinstance(given, bool) or not 0 < (seconds := float(given)) < 1e9:
+        raise ValueError
+    return seconds
+
+
+def _read_flag(given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    if not isinstance(given, str) or given.lower() not in FLAG_WORDS:
+        raise ValueError
+    return FLAG_WORDS[given.lower()]
+
+
+def _read_upstream(given: Any) -> str:
+    text = _read_text(given)
+    parts = urlsplit(text)  # raises ValueError itself, and so does `port`
+    usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and text.isascii()
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError
+    return text.rstrip("/")
+
+
+def _read_store(given: Any) -> str:
+    text = _read_text(given)
+    if text != "memory" and not (text.startswith("sqlite:///") and len(text) > len("sqlite:///")):
+        raise ValueError
+    return text
+
+
+def parse_time(text: str) -> float:
+    """Return unix seconds for an ISO 8601 time (UTC when it names no zone); raises ValueError."""
+    return _seconds_since_1970(datetime.fromisoformat(text))
+
+
+def _seconds_since_1970(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _read_clock(given: Any) -> float | None:
+    if isinstance(given, str):
+        return None if given == "system" else parse_time(given)
+    if isinstance(given, datetime):
+        return _seconds_since_1970(given)
+    if type(given) not in (int, float):
+        raise ValueError
+    try:
+        return _seconds_since_1970(datetime.fromtimestamp(given, UTC))
+    except (OverflowError, OSError):
+        raise ValueError from None
+
+
+def _read_pacing(given: Any) -> Pacing:
+    return parse_pacing(given) if isinstance(given, str) else make_pacing(given)
+
+
+def _read_assignment(given: Any) -> tuple[str, str]:
+    """Return the switch and its value as text, for `NAME=VALUE` or for a pair as a Python mapping has it."""
+    return parse_assignment(given) if isinstance(given, str) else parse_value(*given)
+
+
+def _one_of(choices: Sequence[str]) -> Kind:
+    return Kind("takes one of " + ", ".join(choices), partial(_read_choice, choices))
+
+
+TEXT = Kind("takes a value that is not empty", _read_text)
+FLAG = Kind("takes true or false", _read_flag)
+PORT = Kind("takes a port from 0 to 65535", partial(_read_whole, 0, 65535))
+COUNT = Kind("takes a whole number, 0 or more", partial(_read_whole, 0, float("inf")))
+POSITIVE = Kind("takes a whole number, 1 or more", partial(_read_whole, 1, float("inf")))
+INTEGER = Kind("takes a whole number", partial(_read_whole, float("-inf"), float("inf")))
+SECONDS = Kind("takes a number of seconds above 0", _read_seconds)
+UPSTREAM = Kind("takes a URL such as https://api.openai.com/v1", _read_upstream)
+STORE = Kind("takes memory or sqlite:///FILE", _read_store)
+CLOCK = Kind("takes system or an ISO time such as 2026-11-20T12:00:00Z", _read_clock)
+PACING = Kind("takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60", _read_pacing)
+INSTANT = Pacing()
+SWITCH = Kind("takes NAME=VALUE", _read_assignment)
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def _split_at_commas(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _split_assignments(text: str) -> list[str]:
+    """Take `a=1,b=x,y,c=2` apart where a name and its = begin: values may hold commas."""
+    return re.split(r",(?=\s*\w+=)", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    `shown` is the default in words, None where there is nothing to say; `split` takes apart what a variable of the
+    environment holds for a repeatable option. A row with `scope` "process" is about a process that serves, one with
+    "proxy" about the proxy: a `Mock` takes neither, and `python -m mockserver` does not take the latter.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    metavar: str
+    help: str
+    shown: str | None
+    repeatable: bool
+    split: Callable[[str], list[str]]
+    scope: str
+
+    @property
+    def option(self) -> str:
+        """The option of the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> bool:
+        """Whether the bare option means true."""
+        return self.kind is FLAG
+
+    def read(self, given: Any, source: str) -> Any:
+        """Return the setting for a text or Python value, or for several; raises SettingError that names the source."""
+        if self.repeatable:
+            return tuple(self._read_one(one, source) for one in _each(given))
+        return self._read_one(given, source)
+
+    def _read_one(self, given: Any, source: str) -> Any:
+        try:
+            return self.kind.read(given)
+        except SwitchError as error:
+            raise SettingError(f"{source}: {error}") from None
+        except (ValueError, TypeError, OverflowError):
+            raise SettingError(f"{source} {self.kind.takes}, not {given!r}") from None
+
+
+def _each(given: Any) -> Iterable[Any]:
+    """Return the single values of a repeatable option: Python may give one alone, several, or a mapping."""
+    if isinstance(given, Mapping):
+        return given.items()
+    alone = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
+    return (given,) if alone else given
+
+
+def option(
+    kind: Kind,
+    default: Any,
+    metavar: str,
+    help: str,
+    *,
+    shown: str | None = None,
+    repeatable: bool = False,
+    split: Callable[[str], list[str]] = _split_at_commas,
+    scope: str = "mock",
+) -> Any:
+    """Return the field of an option: what it takes, its default, and what the help and the docs say of it."""
+    if shown is None and default not in (None, ()):
+        shown = str(default)
+    row = {"kind": kind, "default": default, "metavar": metavar, "help": help, "shown": shown}
+    return field(default=default, metadata={**row, "repeatable": repeatable, "split": split, "scope": scope})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a server or `Mock`, read.
+
+    `clock` is unix seconds, None for the system's; `seed` is None where the scenario may choose it.
+    """
+
+    host: str = option(TEXT, "127.0.0.1", "ADDRESS", "address to listen on", scope="process")
+    port: int = option(PORT, 4010, "PORT", "port to listen on; 0 picks a free one and prints it", scope="process")
+    upstream: str | None = option(
+        UPSTREAM, None, "URL", "the real API, such as https://api.openai.com/v1", scope="proxy"
+    )
+    upstream_api_key: str | None = option(
+        TEXT, None, "KEY", "key sent upstream", shown="the caller's own", scope="proxy"
+    )
+    upstream_timeout: float = option(
+        SECONDS,
+        600.0,
+        "SECONDS",
+        "how long the upstream may stay silent before the answer is 504",
+        shown="600",
+        scope="proxy",
+    )
+    mode: str | None = option(
+        _one_of(MODES),
+        None,
+        "|".join(MODES),
+        "who answers",
+        shown="mock, or forward with --upstream",
+        scope="proxy",
+    )
+    store: str = option(
+        STORE, "memory", "WHERE", "memory, or sqlite:///FILE, which survives a restart and can be shared by processes"
+    )
+    scenario: tuple[str, ...] = option(
+        TEXT, (), "FILE", "lines that answer before the default model (repeatable)", repeatable=True
+    )
+    snapshot: str | None = option(TEXT, None, "FILE", "a snapshot that every project starts from")
+    strict: bool = option(
+        FLAG, False, "[true|false]", "a request that no scenario line matches is an error", shown="false"
+    )
+    seed: int | None = option(
+        INTEGER, None, "N", "seed of ids and of the default model", shown="the scenario's, else 0"
+    )
+    clock: float | None = option(
+        CLOCK, None, "system|ISO-TIME", "the system's clock, or a time at which the clock stands still", shown="system"
+    )
+    api_key: tuple[str, ...] = option(
+        TEXT, (), "KEY", "accept only this key (repeatable)", shown="every key is accepted", repeatable=True
+    )
+    allow_host: tuple[str, ...] = option(
+        TEXT, (), "NAME", "accept this Host header besides loopback (repeatable)", repeatable=True
+    )
+    workers: int = option(
+        POSITIVE,
+        1,
+        "N",
+        "worker processes; more than one needs a store that they can share",
+        scope="process",
+    )
+    pacing: Pacing = option(  # noqa: RUF009  (a field, which ruff only believes of types that it knows)
+        PACING,
+        INSTANT,
+        "FIRST_TOKEN_S:TOKENS_PER_S",
+        "seconds to the first token, tokens per second",
+        shown="0, as fast as possible",
+    )
+    set: tuple[tuple[str, str], ...] = option(
+        SWITCH,
+        (),
+        "NAME=VALUE",
+        "choose a switch, such as done_sentinel=on (repeatable)",
+        repeatable=True,
+        split=_split_assignments,
+    )
+    journal: int = option(COUNT, 1000, "N", "exchanges kept in the journal of each project; 0 keeps none")
+    max_body_bytes: int = option(
+        POSITIVE, 64 * 1024 * 1024, "BYTES", "largest request body; a larger one is answered with 413"
+    )
+    log_format: str = option(
+        _one_of(LOG_FORMATS),
+        "text",
+        "|".join(LOG_FORMATS),
+        "form of the log on standard error, which never holds bodies or keys",
+        scope="process",
+    )
+    log_level: str = option(
+        _one_of(LOG_LEVELS), "info", "|".join(LOG_LEVELS), "least severity that is logged", scope="process"
+    )
+
+    @property
+    def default_mode(self) -> str:
+        """The mode of a request that names none."""
+        return self.mode or ("forward" if self.upstream else "mock")
+
+
+SETTINGS: tuple[Setting, ...] = tuple(Setting(name=one.name, **one.metadata) for one in fields(Settings))
+# what is about a process that serves, or about the proxy, means nothing to a mock inside a test
+MOCK_SETTINGS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.scope == "mock"}
+
+
+def settings_of_program(*, proxy: bool) -> tuple[Setting, ...]:
+    """Return the rows that a program takes: all, or those that make sense without the proxy."""
+    return tuple(row for row in SETTINGS if proxy or row.scope != "proxy")
+
+
+# --- reading it ----------------------------------------------------------------------------------------------------
+
+
+def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Return the settings for options of the command line and variables; raises SettingError that names the culprit."""
+    _check_variables(environment)
+    values: dict[str, Any] = {}
+    for row in SETTINGS:
+        text = environment.get(row.variable)
+        if options.get(row.name) is not None:
+            values[row.name] = row.read(options[row.name], row.option)
+        elif text:
+            values[row.name] = row.read(row.split(text) if row.repeatable else text, row.variable)
+    return _check(Settings(**values))
+
+
+def from_python(options: Mapping[str, Any]) -> Settings:
+    """Return the settings for the keyword arguments of a `Mock`; None is the default, the environment is not read.
+
+    Raises TypeError for an unknown name, as Python does, and SettingError for a value that can't be used.
+    """
+    for name in options:
+        if name not in MOCK_SETTINGS:
+            known = sorted((*MOCK_SETTINGS, "model"))
+            close = nearest(name, known)
+            hint = f"did you mean {close!r}? It takes" if close else "it takes"
+            raise TypeError(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
+    given = {name: value for name, value in options.items() if value is not None}
+    return _check(Settings(**{name: MOCK_SETTINGS[name].read(value, name) for name, value in given.items()}))
+
+
+def _check_variables(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that looks like ours and is none: a misspelt setting that is ignored is found last of all."""
+    known = {row.variable.removeprefix(PREFIX): row.variable for row in SETTINGS}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known.values():
+            close = nearest(name.removeprefix(PREFIX).upper(), known)  # the prefix would make every name look alike
+            hint = f"did you mean {known[close]}?" if close else f"each is named as its option: --port is {PREFIX}PORT"
+            raise SettingError(f"there is no variable {name}; {hint}")
+
+
+def _check(settings: Settings) -> Settings:
+    if settings.mode not in (None, "mock", "replay") and not settings.upstream:
+        raise SettingError(f"--mode {settings.mode} needs --upstream URL")
+    if settings.workers > 1 and settings.store == "memory":
+        raise SettingError("--workers above 1 needs a store that processes can share, such as --store sqlite:///FILE")
+    return settings
+
+
+def options_table() -> str:
+    """Return the Markdown table of options that stands in the docs."""
+    rows = [f"| `{_cell(row.option)} {_cell(row.metavar)}` | {_default(row)} | {_cell(row.help)} |" for row in SETTINGS]
+    return "\n".join(("| option | default | meaning |", "|---|---|---|", *rows))
+
+
+def _default(row: Setting) -> str:
+    if row.shown is None:
+        return "–"
+    return f"`{row.shown}`" if row.shown == str(row.default) else _cell(row.shown)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

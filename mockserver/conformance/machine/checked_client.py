@@ -1,0 +1,420 @@
+"""One program against one server: turns are asked for, judged by the reference, compared, and learnt from.
+
+What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from mockserver.conformance.drivers import NOON, Answer, Driver
+from mockserver.conformance.machine.reference_model import (
+    CHAINABLE,
+    RUNNING,
+    Conversation,
+    Item,
+    Reference,
+    Refusal,
+    Response,
+)
+from mockserver.conformance.machine.requests import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, Ask
+from mockserver.conformance.stream_invariants import final_of
+
+Json = dict[str, Any]
+
+MOST = 100  # items on a page
+PATIENCE_S = 120.0  # how long a foreign server may take for a turn in the background
+_COUNTED = frozenset(
+    {"model", "input", "previous_response_id", "conversation", "instructions"} | CALLING.keys()
+)  # of a request, what the input tokens depend on
+
+
+# What the mock is known to get wrong, by rule: the machine keeps away from it there, and only there. Each has a test
+# that fails as soon as it is right, so that its line here goes.
+class Stage(NamedTuple):
+    """The projects of a server that programs play in: where they begin, where they may go on, who must not see them."""
+
+    driver: Driver
+    elsewhere: Driver
+    other: Driver
+
+
+def stage_of(driver: Driver) -> Stage:
+    """Return projects for programs on a server; all the same one where there are no projects."""
+    if not driver.controls:
+        return Stage(driver, driver, driver)
+    return Stage(driver.fresh("machine"), driver.fresh("moved"), driver.fresh("other"))
+
+
+class Trial:
+    """A server, and what it should remember."""
+
+    def __init__(self, stage: Stage, model: str | None = None) -> None:
+        self.driver, self.elsewhere, self.other = stage
+        self.controls = self.driver.controls
+        self.model = model
+        self.reference = Reference()
+        if self.controls:
+            self.driver.control("POST", "/reset", {})
+            self.driver.control("PUT", "/clock", {"now": NOON})
+            self.reference.now = NOON
+
+    # --- asking
+
+    def ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """Call the API and return the body of a 200."""
+        answer = self.driver.call(method, path, body, **query)
+        assert answer.status == 200, f"{method} {path} {body or query}: {answer.status} {answer.body}"
+        return answer.body
+
+    def refused(self, answer: Answer, refusal: Refusal) -> None:
+        """Check that an answer is the refusal that it has to be: to the letter where the server is the mock."""
+        assert answer.status == refusal.status, f"{refusal}: not {answer.status} {answer.body}"
+        if self.controls:
+            assert answer.error == refusal.error, f"{refusal}: {answer.error}"
+        elif refusal.code is not None:
+            assert answer.error.get("code") == refusal.code, f"{refusal}: {answer.error}"
+
+    def reads_reasoning(self, ask: Ask) -> bool:
+        """Whether the model that is asked takes reasoning items."""
+        return (self.model or ask.model) not in NO_REASONING
+
+    def request(self, ask: Ask, sent: Any, parent: str | None, conversation: str | None) -> Json:
+        """Return the body of a turn's request."""
+        body: Json = {"model": self.model or ask.model}
+        if sent is not None:
+            body["input"] = sent
+        if parent is not None:
+            body["previous_response_id"] = parent
+        if conversation is not None:
+            body["conversation"] = {"id": conversation} if ask.counted else conversation
+        if ask.store is not None:
+            body["store"] = ask.store
+        if ask.transport == "sse":
+            body["stream"] = True
+        if ask.instructions is not None:
+            body["instructions"] = ask.instructions
+        if ask.metadata:
+            body["metadata"] = {"colour": ask.text}
+        return body
+
+    def asked(self, ask: Ask, body: Json) -> Answer:
+        """Ask for a turn over its transport; sockets know no background (R6.12)."""
+        if ask.transport == "websocket" and self.driver.sockets and not body.get("background"):
+            return self.driver.over_socket(body)
+        return self.driver.call("POST", "/responses", body)
+
+    def turn(
+        self,
+        ask: Ask,
+        *,
+        parent: str | None = None,
+        conversation: str | None = None,
+        input: tuple[Any, list[Item]] | None = None,
+        calling: bool = False,
+        background: bool = False,
+        slow: bool = False,
+    ) -> str | None:
+        """Ask for a turn, with `input` (as sent, and its items) in place of the ask's own; returns the response's id.
+
+        A turn that is refused, as it has to be, returns None.
+        """
+        slow = slow and self.controls
+        ask = ask._replace(transport="json") if slow else ask
+        sent, own = ask.own() if input is None else input
+        body = self.request(ask, sent, parent, conversation)
+        body |= CALLING if calling else {}
+        body |= {"background": True} if background else {}
+        refusal = self.reference.judge(
+            own,
+            parent=parent,
+            conversation=conversation,
+            store=ask.store,
+            background=background,
+            reasons=self.reads_reasoning(ask),
+        )
+        if refusal is not None:
+            self.refused(self.asked(ask, body), refusal)
+            self.check_tail(conversation)
+            return None
+        outcome = ask.outcome if self.controls and not (slow or calling) else "completed"
+        counted = self.count(body) if ask.counted else None
+        if slow or outcome != "completed":
+            line = SLOW_LINE if slow else {"reply": REPLIES[outcome]}
+            self.driver.control("POST", "/script", {"lines": [line]})
+        answer = self.asked(ask, body)
+        if outcome == "error":
+            assert (answer.status, answer.error.get("code")) == (503, "server_is_overloaded"), answer
+            self.check_tail(conversation)
+            return None
+        assert answer.status == 200, f"{body}: {answer.status} {answer.body}"
+        one = self.begun(body, own, answer, SLOW_S if slow else 0.0)
+        assert not self.controls or one.status == (outcome if one.events or not background else "queued"), one.status
+        if not slow:
+            self.finish(one, self.polled(one) if one.running else one.body)
+        if counted is not None and one.body.get("usage"):
+            assert one.body["usage"]["input_tokens"] == counted, f"counted {counted}, used {one.body['usage']} (R8.2)"
+        if calling and self.controls and one.body["status"] == "completed":
+            assert [item.type for item in one.output][-1] == "function_call", one.output
+        return one.id
+
+    def count(self, body: Json) -> int:
+        """Count the input tokens of a request. Spec: R8.1."""
+        asked = {key: value for key, value in body.items() if key in _COUNTED}
+        count: int = self.ok("POST", "/responses/input_tokens", asked)["input_tokens"]
+        return count
+
+    # --- learning
+
+    def begun(self, request: Json, own: list[Item], answer: Answer, seconds: float) -> Response:
+        """Note a turn as it was answered: under way in the background, or at its end."""
+        body = answer.body if answer.events is None else final_of(answer.events)
+        parent, conversation = request.get("previous_response_id"), request.get("conversation")
+        conversation = conversation["id"] if isinstance(conversation, dict) else conversation
+        known = self.reference
+        assert body["id"] not in known.responses, f"{body['id']} for the second time"
+        assert body["id"].startswith("resp_"), body["id"]
+        self.check_echo(body, request, parent, conversation)
+        one = Response(
+            id=body["id"],
+            parent=parent,
+            conversation=conversation,
+            created_at=body["created_at"],
+            stored=body["store"],
+            status=body["status"],
+            instructions=request.get("instructions"),
+            background=bool(request.get("background")),
+            streamed=answer.events is not None,
+            before=known.context(parent, conversation),
+            own=own,
+            ends_at=known.now + seconds,
+            body=body,
+            events=answer.events,
+        )
+        if self.controls:
+            assert one.created_at == int(known.now), f"created at {one.created_at}, now is {known.now}"
+            self.check_partition(one)
+        known.responses[one.id] = one
+        if one.running:
+            assert (body["output"], body["usage"]) == ([], None), "output before it was made (R6.1)"
+            if conversation is not None:
+                known.conversations[conversation].running = one.id
+        return one
+
+    def check_echo(self, body: Json, request: Json, parent: str | None, conversation: str | None) -> None:
+        """Check what a response says of its request. Spec: R1.1, R1.21, R1.22, R1.26, R1.54, R2.7, R15.1, W10."""
+        assert body["object"] == "response"
+        assert body["previous_response_id"] == parent, f"echoes {body['previous_response_id']} for {parent} (R1.26)"
+        said = body.get("conversation", "absent")
+        assert said == ({"id": conversation} if conversation else "absent"), f"conversation is {said} (R2.7, W10)"
+        assert body["instructions"] == request.get("instructions"), f"instructions {body['instructions']!r} (R1.21)"
+        assert body["metadata"] == request.get("metadata", {}), f"metadata {body['metadata']} (R15.1)"
+        assert body["store"] is request.get("store", True), f"store is {body['store']} (R1.1)"
+        assert body["background"] is request.get("background", False), f"background is {body['background']} (R1.54)"
+        assert len(body["tools"]) == len(request.get("tools", ())), f"tools {body['tools']} (R1.22)"
+        assert body["model"].startswith(request["model"]), f"model is {body['model']} (R1.22)"
+
+    def check_partition(self, one: Response) -> None:
+        """Check that a chain's or conversation's ids share their key, and say if nothing is kept. Spec: R1.60, W1."""
+        key = one.id.removeprefix("resp_")[:18]
+        assert key[16:] == ("00" if one.stored else "01"), f"{one.id} is {'' if one.stored else 'not '}stored (W1)"
+        if one.parent is not None:
+            assert one.parent.removeprefix("resp_")[:16] == key[:16], f"{one.id} after {one.parent} (R1.60)"
+        if one.conversation is not None:
+            assert one.conversation.endswith(key[:16]), f"{one.id} in {one.conversation} (R1.60)"
+
+    def polled(self, one: Response) -> Json:
+        """Return a background response at its end: at once where time is ours, else after some patience."""
+        deadline = monotonic() + PATIENCE_S
+        while (body := self.ok("GET", f"/responses/{one.id}"))["status"] in RUNNING:
+            assert not self.controls, f"{one.id} should have ended by now"
+            assert monotonic() < deadline, f"{one.id} is still {body['status']}"
+            sleep(1.0)
+        final: Json = body
+        return final
+
+    def finish(self, one: Response, body: Json) -> None:
+        """Note a turn's end, and check what was made and written of it."""
+        one.status, one.body = body["status"], body
+        one.output = [item_of(item) for item in body["output"]]
+        self.check_end(one)
+        conversation = self.reference.conversations[one.conversation] if one.conversation else None
+        if one.stored:
+            listed = self.ok("GET", f"/responses/{one.id}/input_items", limit=str(min(len(one.own) + 2, MOST)))["data"]
+            self.name(one.own, [item_of(item) for item in reversed(listed[: len(one.own)])])
+            older = list(one.before[-(len(listed) - len(one.own)) :]) if len(listed) > len(one.own) else []
+            assert [item["id"] for item in reversed(listed[len(one.own) :])] == older, "history in input_items (R3.3)"
+            assert len(listed) == min(len(one.saw), len(one.own) + 2, MOST), "input_items are not the context (R3.3)"
+        if conversation is not None and conversation.deleted:
+            self.reference.unsure.update(item.id for item in (*one.own, *one.output))
+        elif conversation is not None and one.status in CHAINABLE and not one.stored:
+            new = len(one.own) + len(one.output)
+            tail = self.tail(conversation.id, new)
+            self.name(one.own, tail[: len(one.own)])
+        self.reference.finish(one)
+        self.check_tail(one.conversation, len(one.own) + len(one.output) + 1)
+
+    def check_end(self, one: Response) -> None:
+        """Check a turn that has ended in itself. Spec: O1, O2, R6.5, R8.6."""
+        body, usage = one.body, one.body["usage"]
+        assert one.status in (*CHAINABLE, "failed", "cancelled"), f"status {one.status}"
+        assert (usage is not None) or one.status not in CHAINABLE, "no usage (O2)"
+        if usage is not None:
+            assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"], f"usage {usage} (O2)"
+            assert usage["output_tokens_details"]["reasoning_tokens"] <= usage["output_tokens"], f"usage {usage} (R8.6)"
+        if one.status == "cancelled":
+            assert (body["output"], usage) == ([], None), "a cancelled response keeps nothing (R6.5)"
+        assert (body["error"] is not None) == (one.status == "failed"), body["error"]
+        assert (body["incomplete_details"] is not None) == (one.status == "incomplete"), body["incomplete_details"]
+        ids = [item.id for item in one.output]
+        assert len(set(ids)) == len(ids), f"{ids} for {one.id}"
+        assert not self.reference.items.keys() & set(ids), f"an id of {ids} for the second time"
+        if self.controls and one.status == "completed":
+            assert body["completed_at"] == int(one.ends_at), (
+                f"completed at {body['completed_at']}, not {one.ends_at} (O1)"
+            )
+        if self.controls and one.status == "completed" and one.output[-1].text.startswith(ECHO):
+            assert one.output[-1].text == self.echoed(one), f"{one.output[-1].text!r}, not {self.echoed(one)!r} (R1.20)"
+
+    def echoed(self, one: Response) -> str:
+        """Return what the default model answers: it says what it saw."""
+        seen = [*map(self.reference.items.__getitem__, one.before), *one.own]
+        last = next((item.text for item in reversed(seen) if item.role == "user"), "")
+        return f"{ECHO}{last} [{len(seen)} items in context]"
+
+    def name(self, expected: list[Item], listed: Sequence[Item]) -> None:
+        """Check listed items against those that were sent, and learn the ids that they were given. Spec: R3.2, R3.6."""
+        assert len(expected) == len(listed), f"{expected} is listed as {listed}"
+        for at, (mine, theirs) in enumerate(zip(expected, listed, strict=True)):
+            same = theirs._replace(id=mine.id or theirs.id, reference=mine.reference)
+            assert mine._replace(id=theirs.id) == same, f"{mine} is listed as {theirs}"
+            expected[at] = mine._replace(id=theirs.id)
+
+    # --- looking
+
+    def tail(self, id: str, length: int) -> list[Item]:
+        """Return the last items of a conversation, oldest first."""
+        listed = self.ok("GET", f"/conversations/{id}/items", limit=str(max(1, min(length, MOST))))["data"]
+        return [item_of(item) for item in reversed(listed)]
+
+    def check_tail(self, id: str | None, length: int = 2) -> None:
+        """Check that a conversation, if there is one, ends as it should. Spec: R2.8–R2.10."""
+        conversation = self.reference.conversations[id] if id is not None else None
+        if conversation is not None and not conversation.deleted:
+            wanted = [self.reference.items[one] for one in conversation.items[-max(1, min(length, MOST)) :]]
+            self.name(wanted, self.tail(conversation.id, length))
+
+    def gone(self, id: str) -> None:
+        """Check that a response can't be had or continued any more. Spec: R1.4, R1.12, R1.14, R1.24, R3.5."""
+        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")):
+            self.refused(self.driver.call(method, f"/responses/{id}{path}"), Refusal("E75", id))
+        body = {"model": self.model or CHAT, "input": "red", "previous_response_id": id}
+        self.refused(self.driver.call("POST", "/responses", body), Refusal("E60", id))
+
+    def gone_conversation(self, id: str) -> None:
+        """Check that a conversation can't be had any more. Spec: R2.5, R2.6, R2.7."""
+        calls: tuple[tuple[str, str, Json | None], ...] = (
+            ("GET", "", None),
+            ("POST", "", {"metadata": {}}),
+            ("DELETE", "", None),
+            ("GET", "/items", None),
+            ("POST", "/items", {"items": [{"role": "user", "content": "red"}]}),
+        )
+        for method, path, sent in calls:
+            self.refused(self.driver.call(method, f"/conversations/{id}{path}", sent), Refusal("E64", id))
+        body = {"model": self.model or CHAT, "input": "red", "conversation": id}
+        self.refused(self.driver.call("POST", "/responses", body), Refusal("E63", id))
+
+    def check_response(self, id: str) -> None:
+        """Check all that is to be seen of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
+        one = self.reference.responses[id]
+        if not self.reference.alive(id):
+            self.refused(self.driver.call("GET", f"/responses/{id}"), Refusal("E75", id))
+            return
+        body = self.ok("GET", f"/responses/{id}")
+        if one.running:
+            assert body["status"] in RUNNING, f"{id} is {body['status']} before its time"
+            assert body["usage"] is None
+            return
+        assert without_billing(body) == without_billing(one.body), f"{id} reads otherwise than it was answered (S9)"
+        if self.controls:
+            context = self.driver.control("GET", f"/responses/{id}/context")
+            assert [item["id"] for item in context["items"]] == list(one.saw), f"context of {id} (R1.20)"
+            assert context["instructions"] == one.instructions, f"instructions of {id} (R1.21)"
+            assert context["input_tokens"] == (body["usage"] or {}).get("input_tokens"), f"tokens of {id} (R1.29)"
+
+    def check_conversation(self, id: str) -> None:
+        """Check a conversation and all of its items. Spec: R2.4–R2.8."""
+        conversation = self.reference.conversations[id]
+        if conversation.deleted:
+            self.gone_conversation(id)
+            return
+        assert self.ok("GET", f"/conversations/{id}")["metadata"] == conversation.metadata, f"metadata of {id} (R2.4)"
+        found: list[str] = []
+        query = {"order": "asc", "limit": str(MOST)}
+        while True:
+            page = self.ok("GET", f"/conversations/{id}/items", **query)
+            found += [item["id"] for item in page["data"]]
+            if not page["has_more"]:
+                break
+            query["after"] = page["last_id"]
+        assert found == conversation.items, f"items of {id} (R2.8)"
+
+    def audit(self) -> None:
+        """Check everything that there should be, and that there is nothing else."""
+        for id in self.reference.responses:
+            self.check_response(id)
+        for id in self.reference.conversations:
+            self.check_conversation(id)
+        if self.controls:
+            known = self.reference
+            listed = [one["id"] for one in self.driver.control("GET", "/responses?limit=1000")["data"]]
+            ended = [id for id, one in known.responses.items() if known.alive(id) and not one.running]
+            running = {id for id, one in known.responses.items() if one.running}
+            assert [id for id in listed if id not in running] == ended[:-1001:-1], "stored responses"
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.controls:
+            for project in (self.driver, self.elsewhere):
+                project.control("POST", "/reset", {})
+            return
+        for id, one in self.reference.responses.items():
+            if self.reference.alive(id) and not one.running:
+                self.driver.call("DELETE", f"/responses/{id}")
+        for id, conversation in self.reference.conversations.items():
+            if not conversation.deleted:
+                self.driver.call("DELETE", f"/conversations/{id}")
+
+    # --- conversations, as other rooms of the machine need them
+
+    def added(self, conversation: Conversation, items: Iterable[Item], listed: Sequence[Json]) -> list[str]:
+        """Note items that were added by hand."""
+        new = list(items)
+        self.name(new, [item_of(item) for item in listed])
+        self.reference.append(conversation, new)
+        return [item.id for item in new]
+
+
+ECHO = "Mock reply to: "
+
+
+def item_of(item: Json) -> Item:
+    """Return what matters of an item as the server shows it."""
+    match item["type"]:
+        case "message":
+            text = "".join([part.get("text") or part.get("refusal") or "" for part in item["content"]])
+            return Item("message", text, item["role"], id=item["id"])
+        case "function_call":
+            return Item("function_call", item["arguments"], call_id=item["call_id"], id=item["id"])
+        case "function_call_output":
+            return Item("function_call_output", item["output"], call_id=item["call_id"], id=item["id"])
+        case kind:
+            return Item(kind, id=item["id"])
+
+
+def without_billing(body: Json) -> Json:
+    """Return a response without the member that only JSON bodies have. Spec: W9."""
+    return {key: value for key, value in body.items() if key != "billing"}

@@ -1,0 +1,151 @@
+"""The state machine: Hypothesis looks for a program of API calls after which a server is not as the rules say.
+
+Users point `ResponsesMachine` at their server, or subclass it and add rules for what talks to that server::
+
+    class AgentMachine(ResponsesMachine):
+        driver = HTTPDriver("http://127.0.0.1:4010/v1")
+
+        @rule(target=ResponsesMachine.responses, parent=ResponsesMachine.responses)
+        def step(self, parent):
+            return self.verbs.adopt(my_agent(parent))  # the id of the response that the agent made
+
+    TestAgent = AgentMachine.TestCase
+
+Needs Hypothesis, which is in the `test` extra.
+
+What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from mockserver.conformance.drivers import Driver, EngineDriver
+from mockserver.conformance.machine.checked_client import Stage, stage_of
+from mockserver.conformance.machine.operation_table import VERBS, Of, Verb
+from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.random_walk import Id, Step, shortened, told, walk
+
+EXAMPLES, STEPS = 100, 40
+ELSEWHERE = Id(-1, 0)  # where an id comes from that a user's rule made
+
+
+class ResponsesMachine(RuleBasedStateMachine):
+    """Programs over one project of a server; after each, all of it is compared with the reference.
+
+    Its rules are the table `VERBS`; `verbs` does them, `verbs.reference` is what should be there. `driver` is the
+    server, an engine of its own when None; `model` the only model to ask for, the mock's when None.
+    """
+
+    driver: ClassVar[Driver | None] = None
+    model: ClassVar[str | None] = None
+    stage: ClassVar[Stage | None] = None
+    latest: ClassVar[ResponsesMachine | None] = None
+
+    responses: Bundle[str] = Bundle("responses")
+    conversations: Bundle[str] = Bundle("conversations")
+    items: Bundle[str] = Bundle("items")
+    calls: Bundle[str] = Bundle("calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = EngineDriver() if self.driver is None else None
+        self.program: list[Step] = []
+        self.made: dict[str, Id] = {}
+        type(self).latest = self
+        self.verbs = Verbs(stage_of(self.own) if self.own else self._stage(), self.model)
+
+    @classmethod
+    def _stage(cls) -> Stage:
+        """Return the server's projects, which all programs of a machine play in, one after the other."""
+        if cls.stage is None and cls.driver is not None:
+            cls.stage = stage_of(cls.driver)
+        assert cls.stage is not None, "a machine needs a driver"
+        return cls.stage
+
+    def teardown(self) -> None:
+        """Compare everything, unless something is wrong already, and leave nothing behind."""
+        try:
+            if sys.exc_info()[0] is None:
+                self.verbs.audit()
+        finally:
+            self.verbs.close()
+            if self.own is not None:
+                self.own.close()
+
+
+def _rule(verb: Verb) -> Callable[..., Any]:
+    """Return a verb as a rule of the machine."""
+    bundles = vars(ResponsesMachine)
+
+    def run(self: ResponsesMachine, **arguments: Any) -> Any:
+        drawn = {name for name, one in verb.arguments.items() if isinstance(one, Of)}
+        named = {name: self.made.get(one, ELSEWHERE) if name in drawn else one for name, one in arguments.items()}
+        self.program.append(Step(len(self.program), verb.name, named))
+        made = getattr(self.verbs, verb.name)(**arguments)
+        if not verb.into:
+            return None
+        ids = [made] if isinstance(made, str) else made or []
+        for place, id in enumerate(ids):
+            self.made.setdefault(id, Id(len(self.program) - 1, place))
+        return made if isinstance(made, str) else multiple(*ids)
+
+    run.__name__, run.__doc__ = verb.name, getattr(Verbs, verb.name).__doc__
+    strategies: dict[str, Any] = {
+        name: _ids(one, bundles[one.bundle]) if isinstance(one, Of) else st.sampled_from(one)
+        for name, one in verb.arguments.items()
+    }
+    made = rule(targets=[bundles[name] for name in verb.into], **strategies)(run)
+    return precondition(lambda self: self.verbs.controls)(made) if verb.needs_controls else made
+
+
+def _ids(of: Of, bundle: Bundle[str]) -> Any:
+    return consumes(bundle) if of.consumed else bundle
+
+
+for _verb in VERBS:
+    setattr(ResponsesMachine, _verb.name, _rule(_verb))
+
+
+def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS, model: str | None = None) -> None:
+    """Run the machine against a server, the same programs every time; raises AssertionError with the shortest program
+    found that goes wrong, which is Python.
+
+    Hypothesis looks first; then, where it costs nothing, as many steps are walked, which is quicker and gets deeper.
+    """
+    stage = stage_of(driver)
+    machine: Any = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model, "stage": stage})
+    plan = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # what goes wrong is shortened by the walker, which is done in no time
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(machine, settings=plan)
+    except (Exception, HypothesisException) as error:
+        latest = machine.latest
+        program, wrong = shortened(stage, latest.program if latest else [], error, model)
+        raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{told(program)}") from error
+    if driver.controls:
+        walk(stage, 0, examples * steps, model=model)

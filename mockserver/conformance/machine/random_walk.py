@@ -1,0 +1,168 @@
+"""The verbs walked at random, without a framework: as many steps per second as the server allows.
+
+What goes wrong is made small by leaving steps out, and printed as a program of the state machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from time import monotonic
+from typing import Any, NamedTuple
+
+from mockserver.conformance.drivers import Driver
+from mockserver.conformance.machine.checked_client import Stage, stage_of
+from mockserver.conformance.machine.operation_table import BUNDLES, VERBS, Of, Verb
+from mockserver.conformance.machine.operations import Verbs
+
+LENGTH = 60  # steps of a program: after so many, everything is looked at and forgotten
+PATIENCE_S = 30.0  # how long a program is made shorter
+RECENT = 8  # ids among which half of the choices fall, so that chains go on
+_TABLE: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
+
+
+class Id(NamedTuple):
+    """An id that an earlier step left: of which step, the how manieth."""
+
+    step: int
+    place: int
+
+
+class Step(NamedTuple):
+    """A verb done: its number, its name, its arguments."""
+
+    number: int
+    verb: str
+    arguments: dict[str, Any]
+
+
+def walk(server: Driver | Stage, seed: int, steps: int, *, model: str | None = None, length: int = LENGTH) -> None:
+    """Take so many steps, the same for the same seed; raises AssertionError with the shortest program found that goes
+    wrong.
+    """
+    stage = server if isinstance(server, Stage) else stage_of(server)
+    random = Random(seed)
+    for first in range(0, steps, length):
+        program: list[Step] = []
+        wrong = _taken(stage, random, min(length, steps - first), model, program)
+        if wrong is not None:
+            program, wrong = shortened(stage, program, wrong, model)
+            raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{told(program)}") from wrong
+
+
+def _taken(stage: Stage, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
+    """Make up a program while doing it; returns what went wrong."""
+    left: dict[str, list[Id]] = {name: [] for name in BUNDLES}
+    values: dict[Id, str] = {}
+    try:
+        verbs = Verbs(stage, model)
+        table = [verb for verb in VERBS if verbs.controls or not verb.needs_controls]
+        for number in range(steps):
+            verb = random.choice(table)
+            while not all(left[name] for name in bundles_of(verb)):
+                verb = random.choice(table)
+            arguments = {name: _drawn(random, one, left) for name, one in verb.arguments.items()}
+            program.append(Step(number, verb.name, arguments))
+            made = _done(verbs, program[-1], values)
+            for name in verb.into:
+                left[name] += made
+        verbs.audit()
+        verbs.close()
+    except Exception as error:
+        return error
+    return None
+
+
+def bundles_of(verb: Verb) -> list[str]:
+    """Return the bundles that a verb takes ids from."""
+    return [one.bundle for one in verb.arguments.values() if isinstance(one, Of)]
+
+
+def _drawn(random: Random, choices: Sequence[Any] | Of, left: dict[str, list[Id]]) -> Any:
+    if not isinstance(choices, Of):
+        return random.choice(choices)
+    ids = left[choices.bundle]
+    id = random.choice(ids[-RECENT:] if random.random() < 0.5 else ids)
+    if choices.consumed:
+        ids.remove(id)
+    return id
+
+
+def _done(verbs: Verbs, step: Step, values: dict[Id, str]) -> list[Id]:
+    """Do a step; notes the ids that it made."""
+    arguments = {name: values[one] if isinstance(one, Id) else one for name, one in step.arguments.items()}
+    made = getattr(verbs, step.verb)(**arguments)
+    ids = [made] if isinstance(made, str) else list(made or ())
+    new = {Id(step.number, place): id for place, id in enumerate(ids)}
+    values |= new
+    return list(new)
+
+
+def replayed(stage: Stage, program: Iterable[Step], model: str | None = None) -> Exception | None:
+    """Do a program again, without the steps whose ids are not there; returns what went wrong."""
+    values: dict[Id, str] = {}
+    try:
+        verbs = Verbs(stage, model)
+        for step in program:
+            if all(one in values for one in step.arguments.values() if isinstance(one, Id)):
+                _done(verbs, step, values)
+        verbs.audit()
+        verbs.close()
+    except Exception as error:
+        return error
+    return None
+
+
+def shortened(
+    stage: Stage, program: list[Step], wrong: Exception, model: str | None = None
+) -> tuple[list[Step], Exception]:
+    """Return a program that goes wrong too, out of which no step can be left, with plain arguments where they do.
+
+    It is no shorter than can be found out in `PATIENCE_S`.
+    """
+    until = monotonic() + PATIENCE_S
+    size = (len(program) + 1) // 2
+    while size and monotonic() < until:
+        at = 0
+        while at < len(program) and monotonic() < until:
+            fewer = program[:at] + program[at + size :]
+            error = replayed(stage, fewer, model)
+            if error is None:
+                at += size
+            else:
+                program, wrong = fewer, error
+        size //= 2
+    for at, step in enumerate(program):
+        for name, value in step.arguments.items():
+            choices = _TABLE[step.verb].arguments[name]
+            if isinstance(choices, Of) or value == choices[0] or monotonic() > until:
+                continue
+            plainer = step._replace(arguments={**program[at].arguments, name: choices[0]})
+            changed = [*program[:at], plainer, *program[at + 1 :]]
+            error = replayed(stage, changed, model)
+            if error is not None:
+                program, wrong = changed, error
+    return program, wrong
+
+
+def told(program: Sequence[Step]) -> str:
+    """Return a program as Python, in the state machine's words."""
+    names: dict[Id, str] = {}
+    lines = ["state = ResponsesMachine()"]
+    used = {one for step in program for one in step.arguments.values() if isinstance(one, Id)}
+    for step in program:
+        shown = {
+            name: names.get(one, "missing") if isinstance(one, Id) else repr(one)
+            for name, one in step.arguments.items()
+        }
+        made = [id for id in sorted(used) if id.step == step.number]
+        for id in made:
+            names[id] = f"{_TABLE[step.verb].into[0]}_{len(names)}"
+        # a step may make more than anything goes on with
+        wanted = (
+            ", ".join([names.get(Id(step.number, place), "_") for place in range(made[-1].place + 1)]) if made else ""
+        )
+        starred = ", *_" if _TABLE[step.verb].several else ""
+        call = f"state.{step.verb}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+        lines.append(f"{wanted}{starred} = {call}" if made else call)
+    return "\n".join([*lines, "state.teardown()"])

@@ -1,0 +1,91 @@
+"""The fixed rules: one check per rule of the catalogue that can be observed from outside, found by module.
+
+A check takes a `Subject` and raises AssertionError; what it needs besides the API is said where it is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+from mockserver.conformance.server_under_test import Subject
+
+Check = Callable[[Subject], None]
+
+MODULES = (
+    "storage",
+    "chains",
+    "items",
+    "validation",
+    "conversations",
+    "turns",
+    "input_items",
+    "compaction",
+    "background",
+    "window",
+    "tokens",
+    "streams",
+    "formats",
+    "tools",
+    "reasoning",
+    "http",
+)
+NEEDS = {
+    "clock": "needs a clock that can be moved",
+    "script": "needs replies that can be scripted",
+    "context": "needs to see the context that the model saw",
+    "mock": "is about the mock itself",
+}
+
+
+class Rule(NamedTuple):
+    """A rule that can be checked: its ids (more than one where they say the same), its check, what that needs.
+
+    `models` are those that have to be on offer by name.
+    """
+
+    ids: tuple[str, ...]
+    check: Check
+    needs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The first id, under which it is reported."""
+        return self.ids[0]
+
+
+def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -> Callable[[Check], Check]:
+    """Declare a function to be the check of a rule."""
+    for need in needs:
+        if need not in NEEDS:
+            raise ValueError(f"{ids[0]}: there is no {need} to need")
+
+    def declared(check: Check) -> Check:
+        vars(check)["rule"] = Rule(ids, check, needs, models)
+        return check
+
+    return declared
+
+
+def rules_of(module: ModuleType) -> list[Rule]:
+    """Return the rules that a module declares, in its order."""
+    found = (
+        vars(value).get("rule") for value in vars(module).values() if callable(value) and hasattr(value, "__dict__")
+    )
+    return [one for one in found if isinstance(one, Rule) and one.check.__module__ == module.__name__]
+
+
+@cache
+def fixed_rules() -> tuple[Rule, ...]:
+    """Return every rule that can be checked; raises ValueError when two claim one id."""
+    modules = [import_module(f"mockserver.conformance.checks.{name}") for name in MODULES]
+    rules = [one for module in modules for one in rules_of(module)]
+    ids = [id for one in rules for id in one.ids]
+    for id in ids:
+        if ids.count(id) > 1:
+            raise ValueError(f"{id} is declared twice")
+    return tuple(rules)

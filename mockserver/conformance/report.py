@@ -1,0 +1,175 @@
+"""What `understudy conform` writes: a table row by row with progress, one JSON document, a JUnit file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from mockserver.conformance.rule_catalog import Source
+from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
+
+WIDTH = 160  # characters of evidence shown for what passed; what failed is shown whole
+UNLIMITED = 100_000  # columns of a file
+STYLES = {PASSED: "green", FAILED: "bold red", NOT_OBSERVABLE: "dim"}
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Row(NamedTuple):
+    """A rule with its verdict, and what the catalogue says of it; the machine has neither sources nor confidence."""
+
+    id: str
+    verdict: str
+    sentence: str
+    evidence: str
+    seconds: float = 0.0
+    sources: tuple[Source, ...] = ()
+    confidence: str | None = None
+
+
+class Target(NamedTuple):
+    """What was judged."""
+
+    base_url: str
+    model: str
+    mock: bool
+
+
+def table(row: Row) -> Table:
+    """Return a row of the table: rule, verdict, sentence, and below it the evidence."""
+    cells = Table.grid(padding=(0, 1, 0, 0))
+    cells.add_column(width=8)
+    cells.add_column(width=15)
+    cells.add_column(overflow="fold")
+    evidence = row.evidence if row.verdict == FAILED else _shortened(row.evidence)
+    # text, never markup: evidence is full of square brackets, and a strange server's may hold codes for terminals
+    told = Text(_printable(f"{row.sentence}\n{evidence}"))
+    cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), told)
+    return cells
+
+
+def line(row: Row) -> str:
+    """Return a row of the table as plain lines."""
+    console = Console(file=StringIO(), width=UNLIMITED, color_system=None, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(table(row))
+    return "\n".join(text.rstrip() for text in captured.get().splitlines())
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+
+
+def counts(rows: Sequence[Row]) -> dict[str, int]:
+    """Return how many rules passed, failed, and could not be observed."""
+    found = Counter(row.verdict for row in rows)
+    return {verdict: found[verdict] for verdict in (PASSED, FAILED, NOT_OBSERVABLE)}
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return the table's last line."""
+    return ", ".join(f"{number} {verdict}" for verdict, number in counts(rows).items())
+
+
+def as_json(rows: Sequence[Row], target: Target) -> bytes:
+    """Return everything as one JSON document."""
+    document: dict[str, Any] = {
+        "version": 1,
+        "base_url": target.base_url,
+        "model": target.model,
+        "server": "understudy" if target.mock else "other",
+        "summary": counts(rows),
+        "rules": [{**row._asdict(), "sources": [source._asdict() for source in row.sources]} for row in rows],
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+
+
+def as_junit(rows: Sequence[Row], target: Target) -> bytes:
+    """Return everything as JUnit XML: a test case per rule, skipped where it could not be observed."""
+    found = counts(rows)
+    suite = ElementTree.Element(
+        "testsuite",
+        name="understudy conform",
+        tests=str(len(rows)),
+        failures=str(found[FAILED]),
+        errors="0",
+        skipped=str(found[NOT_OBSERVABLE]),
+        time=f"{sum(row.seconds for row in rows):.3f}",
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in (("base_url", target.base_url), ("model", target.model)):
+        ElementTree.SubElement(properties, "property", name=name, value=_printable(value))
+    for row in rows:
+        name = _printable(f"{row.id} {row.sentence}")
+        section = f"conform.{row.id.partition('.')[0]}"
+        case = ElementTree.SubElement(suite, "testcase", classname=section, name=name, time=f"{row.seconds:.3f}")
+        evidence = _printable(row.evidence)
+        if row.verdict == FAILED:
+            ElementTree.SubElement(case, "failure", message=evidence.splitlines()[0]).text = evidence
+        elif row.verdict == NOT_OBSERVABLE:
+            ElementTree.SubElement(case, "skipped", message=evidence)
+        else:
+            ElementTree.SubElement(case, "system-out").text = evidence
+    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\ufffd", text) or "-"
+
+
+class Report:
+    """The table on standard output, row by row, and the progress meanwhile; a context manager.
+
+    A terminal gets colours, its own width, and a bar below the rows. Whatever else gets plain lines of any length, so
+    that `grep` finds a sentence whole; rows that go to a file leave the bar to standard error, if that is a terminal.
+    """
+
+    def __init__(self, total: int, *, rows_shown: bool = True) -> None:
+        self._rows_shown = rows_shown
+        self._styled = rows_shown and sys.stdout.isatty()
+        stream = sys.stdout if self._styled else sys.stderr
+        self._live = stream.isatty()
+        self._progress = Progress(
+            TextColumn("{task.description:<8}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(file=stream),
+            disable=not self._live,
+            transient=True,  # what stays are the rows
+            redirect_stdout=False,  # rows for a file would otherwise be shown above a bar on standard error
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> Report:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._live:
+            self._progress.stop()
+
+    def begin(self, what: str) -> None:
+        """Say what is judged now."""
+        self._progress.update(self._task, description=what)
+
+    def add(self, row: Row) -> None:
+        """Write a row; what it is about is done."""
+        if self._styled:
+            self._progress.console.print(table(row))
+        elif self._rows_shown:
+            print(line(row), flush=True)
+        self._progress.advance(self._task)

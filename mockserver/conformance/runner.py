@@ -1,0 +1,68 @@
+"""Judging a server by the fixed rules: every rule ends in a verdict with evidence, whatever the server does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from mockserver.conformance.drivers import Driver, HTTPDriver
+from mockserver.conformance.registry import NEEDS, Rule
+from mockserver.conformance.server_under_test import NotObservable, Subject
+
+PASSED, FAILED, NOT_OBSERVABLE = "passed", "failed", "not observable"
+DEFAULT_MODEL = "gpt-4.1"
+
+
+class Verdict(NamedTuple):
+    """What came of a rule: passed, failed or not observable; the evidence; how many seconds it took."""
+
+    id: str
+    verdict: str
+    evidence: str
+    seconds: float = 0.0
+
+
+def judge(rule: Rule, driver: Driver, model: str = DEFAULT_MODEL) -> Verdict:
+    """Check one rule, in a project of its own where the server has projects; nothing is raised."""
+    started = time.perf_counter()
+    verdict, evidence = _judged(rule, driver, model)
+    return Verdict(rule.id, verdict, evidence, time.perf_counter() - started)
+
+
+def judge_all(rules: Iterable[Rule], driver: Driver, model: str = DEFAULT_MODEL) -> Iterator[Verdict]:
+    """Check rules one after the other; a rule with several ids gives a verdict for each."""
+    for rule in rules:
+        verdict = judge(rule, driver, model)
+        for id in rule.ids:
+            yield verdict._replace(id=id)
+
+
+def _judged(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
+    hidden = [NEEDS[need] for need in rule.needs if not driver.controls]
+    if hidden:
+        return NOT_OBSERVABLE, ", ".join(hidden)
+    opened: list[Driver] = []
+    try:
+        for name in rule.models:
+            if driver.call("GET", f"/models/{name}").status != 200:
+                return NOT_OBSERVABLE, f"the server does not offer {name}"
+        own = driver.fresh(rule.id)
+        subject = Subject(own, model)
+        opened = subject.others = [own]
+        if own.controls:
+            own.control("POST", "/reset", {})
+        rule.check(subject)
+    except NotObservable as reason:
+        return NOT_OBSERVABLE, str(reason)
+    except AssertionError as error:
+        return FAILED, str(error) or "an assertion without a message"
+    except KeyError as error:
+        return FAILED, f"an answer lacks the member {error}"
+    except Exception as error:  # any error is a verdict: the servers are not ours
+        return FAILED, f"{type(error).__name__}: {error}"
+    finally:
+        for one in opened:
+            if one is not driver and isinstance(one, HTTPDriver):
+                one.close()
+    return PASSED, "; ".join(subject.claims)

@@ -1,0 +1,272 @@
+"""The server under judgement as the fixed rules see it: calls that must succeed, refusals, claims with their evidence.
+
+A claim that doesn't hold raises AssertionError that says what was expected and found; one that holds is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from mockserver.conformance.drivers import NO_ANSWER, NOON, Answer, Driver
+from mockserver.conformance.expected_errors import Refusal
+
+Item = dict[str, Any]
+
+SHORT = 160  # characters of a value shown in evidence
+DAY = 86_400
+SLOW_S = 100.0  # how long a slow turn takes to its first token
+TOOL = {
+    "type": "function",
+    "name": "lookup",
+    "description": "Looks something up.",
+    "parameters": {
+        "type": "object",
+        "properties": {"key": {"type": "string"}},
+        "required": ["key"],
+        "additionalProperties": False,
+    },
+    "strict": True,
+}
+FORCED = {"tools": [TOOL], "tool_choice": {"type": "function", "name": "lookup"}}
+NOWHERE = "f" * 50  # what no id of any server has behind its prefix
+
+
+class NotObservable(Exception):
+    """What the rule speaks of can't be seen on this server; the message says why."""
+
+
+def user(text: str, **members: Any) -> Item:
+    """Return a user message."""
+    return {"type": "message", "role": "user", "content": text, **members}
+
+
+def words(number: int) -> str:
+    """Return a text of so many tokens."""
+    return " word" * number
+
+
+def call_of(response: Item) -> Item:
+    """Return the first function call of a response's output."""
+    for item in response["output"]:
+        if item["type"] == "function_call":
+            return item
+    raise AssertionError(f"the output holds no function_call: {short(response['output'])}")
+
+
+def output_for(call: Item, output: str = "found") -> Item:
+    """Return what answers a function call."""
+    return {"type": "function_call_output", "call_id": call["call_id"], "output": output}
+
+
+def text_of(item: Item) -> str:
+    """Return what an item says, its type when it says nothing."""
+    if item["type"] == "message":
+        content = item["content"]
+        if isinstance(content, str):
+            return content
+        return "".join(part.get("text") or part.get("refusal") or "" for part in content)
+    return str(item.get("output") or item.get("name") or item["type"])
+
+
+def texts_of(items: Sequence[Item]) -> list[str]:
+    """Return what items say."""
+    return [text_of(item) for item in items]
+
+
+def short(value: Any) -> str:
+    """Return a value in one line of bounded length."""
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+
+
+class Subject:
+    """A server, the model to ask it for, and the claims that have held so far."""
+
+    def __init__(self, driver: Driver, model: str) -> None:
+        self.driver, self.model = driver, model
+        self.claims: list[str] = []
+        self.others: list[Driver] = []
+
+    @property
+    def mock(self) -> bool:
+        """Whether the server is the mock, whose answers and guesses are known exactly."""
+        return self.driver.controls
+
+    # --- claims ------------------------------------------------------------------------------------------------
+
+    def same(self, what: str, found: Any, expected: Any) -> None:
+        """Claim that two values are equal."""
+        if found != expected:
+            raise AssertionError(f"{what}: expected {short(expected)}, found {short(found)}")
+        self.claims.append(f"{what}: {short(expected)}")
+
+    def holds(self, claim: str, truth: object, found: Any = None) -> None:
+        """Claim a sentence."""
+        if not truth:
+            raise AssertionError(f"not so: {claim}" + ("" if found is None else f"; found {short(found)}"))
+        self.claims.append(claim)
+
+    def shape(self, what: str, found: Item, **expected: Any) -> None:
+        """Claim values of an object's members."""
+        missing = object()
+        for name, value in expected.items():
+            got = found.get(name, missing)
+            self.same(f"{what}.{name}", "(no such member)" if got is missing else got, value)
+
+    # --- calls -------------------------------------------------------------------------------------------------
+
+    def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
+        """Call the API, whatever it answers."""
+        return self.driver.call(method, path, body, **query)
+
+    def ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """Call the API, claiming 200; returns the body, or the events of a stream."""
+        answer = self.call(method, path, body, **query)
+        if answer.status != 200:
+            raise AssertionError(f"{_named(method, path, body, query)}: expected 200, found {_told(answer)}")
+        return answer.body if answer.events is None else answer.events
+
+    def refused(self, error: Refusal, method: str, path: str, body: Any = None, **query: str) -> None:
+        """Claim that a call is refused with an error; of a foreign server what is a guess of ours is not asked."""
+        answer = self.call(method, path, body, **query)
+        name = _named(method, path, body, query)
+        if answer.status != error.status:
+            raise AssertionError(f"{name}: expected {error.status} ({error.row}), found {_told(answer)}")
+        for member in ("code", "param", "message"):
+            if member in error.guessed and not self.mock:
+                continue
+            found, expected = answer.error.get(member), getattr(error, member)
+            if found != expected:
+                raise AssertionError(
+                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(found)!r} in {_told(answer)}"
+                )
+        self.claims.append(f"{name}: {error.status} {error.row}")
+
+    def no(self, error: Refusal, input: Any = "ping", **fields: Any) -> None:
+        """Claim that creating a response is refused."""
+        self.refused(error, "POST", "/responses", {"model": self.model, "input": input, **fields})
+
+    # --- responses ---------------------------------------------------------------------------------------------
+
+    def create(self, input: Any = "ping", **fields: Any) -> Any:
+        """Create a response; returns it, or its events with `stream`."""
+        return self.ok("POST", "/responses", {"model": self.model, "input": input, **fields})
+
+    def chain(self, parent: Item, input: Any = "and then?", **fields: Any) -> Any:
+        """Create a response behind another."""
+        return self.create(input, previous_response_id=parent["id"], **fields)
+
+    def stream(self, input: Any = "ping", **fields: Any) -> list[Item]:
+        """Create a response as a stream; returns its events."""
+        events = self.create(input, stream=True, **fields)
+        if not isinstance(events, list):
+            raise AssertionError(f"stream:true did not answer with events but with {short(events)}")
+        return events
+
+    def get(self, response: Item) -> Any:
+        """Return a response as it is stored."""
+        return self.ok("GET", f"/responses/{response['id']}")
+
+    def delete(self, response: Item) -> Any:
+        """Delete a response; returns the marker."""
+        return self.ok("DELETE", f"/responses/{response['id']}")
+
+    def inputs(self, response: Item, **query: str) -> list[Item]:
+        """Return the input items of a response, oldest first, all on one page."""
+        path = f"/responses/{response['id']}/input_items"
+        return list(self.ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
+
+    def count(self, **body: Any) -> int:
+        """Return what the server counts a request's input at, in tokens."""
+        path = "/responses/input_tokens"
+        answer = self.call("POST", path, {"model": self.model, **body})
+        lacking = answer.status in (404, 405, 501) and not self.mock
+        if lacking and self.call("POST", path, {"model": self.model, "input": "x"}).status != 200:
+            raise NotObservable(f"the server has no {path}")
+        if answer.status != 200:
+            raise AssertionError(f"POST {path}: expected 200, found {_told(answer)}")
+        return int(answer.body["input_tokens"])
+
+    def sees(self, response: Item, *context: str | Item) -> None:
+        """Claim what the model saw: user texts and items, oldest first; on other servers their count has to tell."""
+        items = [user(one) if isinstance(one, str) else one for one in context]
+        expected = texts_of(items)
+        if self.mock:
+            seen = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
+            self.same("the context that the model saw", texts_of(seen), expected)
+        else:
+            # messages cost the same without their ids, which need not be known any more
+            known = self.count(input=[_anonymous(one) if one["type"] == "message" else one for one in items])
+            self.same("usage.input_tokens against the same items replayed", response["usage"]["input_tokens"], known)
+
+    # --- conversations -----------------------------------------------------------------------------------------
+
+    def conversation(self, *items: Item, **fields: Any) -> Item:
+        """Create a conversation."""
+        body = {**fields, **({"items": list(items)} if items else {})}
+        return dict(self.ok("POST", "/conversations", body))
+
+    def items(self, conversation: Item, **query: str) -> list[Item]:
+        """Return the items of a conversation, oldest first, all on one page."""
+        path = f"/conversations/{conversation['id']}/items"
+        return list(self.ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
+
+    def add(self, conversation: Item, *items: Item) -> list[Item]:
+        """Add items to a conversation by hand; returns them as they are kept."""
+        return list(self.ok("POST", f"/conversations/{conversation['id']}/items", {"items": list(items)})["data"])
+
+    def drop(self, conversation: Item, item: Item) -> Any:
+        """Delete an item of a conversation; returns what the server answers."""
+        return self.ok("DELETE", f"/conversations/{conversation['id']}/items/{item['id']}")
+
+    # --- the mock's levers -------------------------------------------------------------------------------------
+
+    def elsewhere(self) -> Subject:
+        """Return the same server, in another project."""
+        self.others.append(self.driver.fresh("elsewhere"))
+        return Subject(self.others[-1], self.model)
+
+    def freeze(self) -> None:
+        """Let the clock stand still, on a whole second."""
+        self.driver.control("PUT", "/clock", {"now": NOON})
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock."""
+        self.driver.control("POST", "/clock/advance", {"seconds": seconds})
+
+    def script(self, reply: Item, **line: Any) -> None:
+        """Queue a reply for the next turn."""
+        self.driver.control("POST", "/script", {"lines": [{"reply": reply, **line}]})
+
+    def slow(
+        self, input: Any = "ping", *, text: str = "one two three", stops: Item | None = None, **fields: Any
+    ) -> Any:
+        """Start a turn in the background that is queued for `SLOW_S` seconds, then takes a second for a token."""
+        pacing = {"first_token": SLOW_S, "tokens_per_second": 1}
+        self.script({"text": text, **(stops or {})}, pacing=pacing)
+        return self.create(input, background=True, **fields)
+
+    def finish(self) -> None:
+        """Let a slow turn come to its end."""
+        self.advance(2 * SLOW_S)
+
+
+def _anonymous(item: Item) -> Item:
+    return {name: value for name, value in item.items() if name != "id"}
+
+
+def _named(method: str, path: str, body: Any, query: dict[str, str]) -> str:
+    asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
+    sent = "" if body is None else f" {short(body)}"
+    return f"{method} {path}{asked}{sent}"
+
+
+def _told(answer: Answer) -> str:
+    if answer.status == NO_ANSWER:
+        return f"no answer: {short(answer.body)}"
+    if answer.events is not None:
+        return f"{answer.status} with a stream of {len(answer.events)} events"
+    return f"{answer.status} {short(answer.error or answer.body)}"

@@ -1,0 +1,67 @@
+"""Lists a page at a time: conversation items, a response's input items. Spec: R2.14, R3.1–R3.6, P25."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mockserver.core import conversations
+from mockserver.core.background import visible_node
+from mockserver.core.lineage import missing
+from mockserver.core.records import State
+from mockserver.core.semantics import Rules
+from mockserver.core.state import Entry, Item, items_up_to, read_entry
+from mockserver.wire.errors import api as errors
+from mockserver.wire.requests.query import ListQuery
+from mockserver.wire.responses.resources import page, present
+
+
+def conversation_items(state: State, id: str, query: ListQuery) -> dict[str, Any]:
+    """List a conversation's items, newest first unless asked otherwise; raises E64, and E65 for an unknown cursor."""
+    conversations.retrieve(state, id)
+    after = _order(state, id, query.after) if query.after is not None else None
+    records = state.scan("entry", id, after=after, limit=query.limit + 1, descending=query.order == "desc")
+    if query.before is not None:
+        stop = _order(state, id, query.before)
+        inside = (lambda order: order > stop) if query.order == "desc" else (lambda order: order < stop)
+        records = [record for record in records if inside(record.order)]
+    more = len(records) > query.limit
+    entries = [read_entry(state, id, record.id.partition("/")[2]) for record in records[: query.limit]]
+    items = [conversations.item_at(state, entry) for entry in entries if entry is not None]
+    return page([present(item, query.include) for item in items], has_more=more)
+
+
+def _order(state: State, id: str, cursor: str) -> int:
+    entry: Entry | None = read_entry(state, id, cursor)
+    if entry is None:
+        raise errors.item_not_in_conversation(cursor)
+    return entry.order
+
+
+def input_items(state: State, id: str, query: ListQuery, rules: Rules, now: float) -> dict[str, Any]:
+    """List what a response was made from: the history if that is in scope, then its own input. Spec: R3.3, R3.5."""
+    node = visible_node(state, id, rules, now)
+    if node is None:
+        raise missing(state, id, rules, now)
+    items = [*_HISTORY[rules.input_items_scope](state, node.parent), *node.items[: node.own]]
+    if query.order == "desc":
+        items.reverse()
+    start = 0 if query.after is None else _position(items, query.after) + 1
+    stop = len(items) if query.before is None else _position(items, query.before)
+    chosen = items[start:stop]
+    shown = [present(item, query.include) for item in chosen[: query.limit]]
+    return page(shown, has_more=len(chosen) > query.limit)
+
+
+# switch `input_items_scope` → what stands before a response's own input
+_HISTORY: dict[str, Callable[[State, str | None], list[Item]]] = {
+    "resolved": items_up_to,
+    "own": lambda state, parent: [],
+}
+
+
+def _position(items: list[Item], cursor: str) -> int:
+    for position, item in enumerate(items):
+        if item["id"] == cursor:
+            return position
+    raise errors.item_not_in_conversation(cursor)

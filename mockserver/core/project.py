@@ -1,0 +1,79 @@
+"""What a project keeps of itself: its clock, how many calls have written to it, and under which name its ids are drawn.
+
+The name travels with a snapshot, so a fork goes on with the ids that the original would have given.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
+
+from mockserver.core.records import OWN, Put
+
+
+class Clock(NamedTuple):
+    """Seconds `shift` ahead of the system's clock, or frozen at `frozen` (unix seconds)."""
+
+    shift: float = 0.0
+    frozen: float | None = None
+
+    @property
+    def mode(self) -> str:
+        """`system` for a clock that runs, `manual` for one that stands still."""
+        return "system" if self.frozen is None else "manual"
+
+    def reading(self, wall: float) -> float:
+        """Return the time, in unix seconds, when the system's clock says `wall`."""
+        return wall + self.shift if self.frozen is None else self.frozen
+
+    def advanced(self, seconds: float) -> Clock:
+        """Return the clock moved forward; it goes on running or standing still as before."""
+        if self.frozen is None:
+            return self._replace(shift=self.shift + seconds)
+        return self._replace(frozen=self.frozen + seconds)
+
+    def frozen_at(self, now: float) -> Clock:
+        """Return the clock standing still at a time."""
+        return Clock(frozen=now)
+
+
+class Project(NamedTuple):
+    """A project's own record: `calls` numbers the next call that writes, `mint` names the source of its ids.
+
+    `scenario` says whether it has a scenario of its own in place of the server's.
+    """
+
+    clock: Clock
+    calls: int
+    mint: str
+    scenario: bool = False
+
+    def put(self) -> Put:
+        """Return the change that stores it."""
+        shift, frozen = self.clock
+        more = ',"scenario":true' if self.scenario else ""
+        still = "null" if frozen is None else repr(frozen)
+        doc = f'{{"ordinal":{self.calls},"shift":{shift!r},"frozen":{still},"mint":{_quoted(self.mint)}{more}}}'
+        return Put(*OWN, doc.encode())
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    return orjson.dumps(name).decode()
+
+
+def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
+    """Return a project's own record; a new one (None) has its own name and the settings' clock (`frozen` or not)."""
+    if doc is None:
+        return Project(Clock(frozen=frozen), 0, name)
+    values = orjson.loads(doc)
+    clock = Clock(values["shift"], values["frozen"])
+    return Project(clock, values["ordinal"], values.get("mint", name), "scenario" in values)
+
+
+def mint_name(name: str, seed: int | None) -> str:
+    """Return the name of a source of ids, with a seed of the project's own or without one."""
+    own = name.partition("#")[0]
+    return own if seed is None else f"{own}#{seed}"

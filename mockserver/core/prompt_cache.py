@@ -1,0 +1,446 @@
+"""The prompt cache: how much of a prompt is known already, and what is kept of it. Spec: T13, R8.7, R8.8.
+
+An entry is a `cache` record under a hash of what stands before the items (model, tools, instructions, …) and a rolling
+hash of the items. A context remembers its own hash and where its last entries are, so a turn costs what its own items
+cost. Prompts shorter than `LEAST` tokens do nothing of this.
+"""
+
+# How it works. A prompt is its head (all that stands before the items) and its items. The items are hashed on and
+# on, item by item, and the hash behind an item is a place where an entry may end. To look a prompt up, the places
+# are tried from the last to the first; the first that has an entry says how many tokens are known. Whatever then
+# lies behind it is written as new entries.
+#
+# Two kinds of models (T13): before gpt-5.6 what is cached is rounded down to 128 tokens, so entries also end
+# inside long texts, at every multiple of 128; from gpt-5.6 on an entry ends where a prompt ended, three tokens
+# before its end, or where the caller put a breakpoint, and the figure is exact.
+#
+# What must stay true:
+# * Reading must not depend on how the prompt was sent: chained, in a conversation or replayed whole, the same
+#   hashes come out, for ids and statuses are not hashed (context_hash.py).
+# * Prompts shorter than 1024 tokens are not cached by the service, and cost nothing here either.
+# * A context remembers its own hash and its last three entries, so no turn reads its ancestors. More than a few
+#   would make every stored node longer.
+# * A turn that fails learns nothing: entries are handed over as changes and written with the turn, or not at all.
+# * Time comes in as `now`; entries expire by it, and one writer in sixteen sweeps, so the store stays bounded.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.core.admission import Admission
+from mockserver.core.context_hash import CONTENT, follow, followed, only_text, opening, reading, rolled
+from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.semantics import DAY, Rules
+from mockserver.core.state import Item, Mark, Trail, items_up_to
+from mockserver.wire.catalog import Model
+from mockserver.wire.responses.encoding import json_compact
+from mockserver.wire.tokens import context as context_tokens
+
+LEAST = 1024  # tokens of a prompt that is cached at all
+BLOCK = 128  # what models without exact boundaries round down to
+TAIL = 3  # tokens behind the last content of a prompt: its end mark and the priming of the answer
+OPENING = 3  # tokens before the text of a message
+_MARKS = 3  # so many entries of earlier turns does a context remember
+_SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
+_SWEPT = 128  # so many at most
+_REFRESHED = 1.0  # seconds that a use must add to an entry's life to be noted
+
+# How long an entry lives, in seconds: since its last use, since it was written.
+_TTL = {"30m": (1800.0, float("inf")), "12h": (43_200.0, float("inf"))}
+_RETENTION = {"in_memory": (600.0, 3600.0), "24h": (float(DAY), float(DAY))}
+
+
+class Recall(NamedTuple):
+    """What the cache knows of a prompt and learns from it, in tokens; what is written; the prompt's trail, if any."""
+
+    cached: int = 0
+    written: int = 0
+    changes: tuple[Change, ...] = ()
+    trail: Trail | None = None
+
+
+NOTHING = Recall()
+
+
+def recall(state: State, admission: Admission, rules: Rules, now: float) -> Recall:
+    """Look up the prompt of a request; nothing is written yet."""
+    if admission.input_tokens < LEAST or admission.overflow:
+        return NOTHING
+    prompt = _prompt(state, admission, rules)
+    records = _Records(state, prompt, now)
+    return _exact(prompt, records) if prompt.model.exact_cache else _rounded(prompt, records)
+
+
+def head_of(request: Mapping[str, Any], model: Model) -> str:
+    """Return the hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
+    if _SHAPING.isdisjoint(request):
+        return _plain_head(model, request.get("instructions"), request.get("prompt_cache_key"))
+    return _head(request, model)
+
+
+# What shapes a prompt's beginning besides the instructions.
+_SHAPING = frozenset({"text", "reasoning", "tools", "parallel_tool_calls", "context_management", "prompt"})
+
+
+@lru_cache(maxsize=1024)
+def _plain_head(model: Model, instructions: str | None, cache_key: str | None) -> str:
+    return _head({"instructions": instructions, "prompt_cache_key": cache_key}, model)
+
+
+def _head(request: Mapping[str, Any], model: Model) -> str:
+    text, reasoning = request.get("text") or {}, request.get("reasoning") or {}
+    text_format = text.get("format") or {"type": "text"}
+    read = [
+        model.id,
+        request.get("prompt_cache_key"),
+        request.get("instructions"),
+        request.get("tools") or [],
+        request.get("parallel_tool_calls") is False,
+        None if text_format["type"] == "text" else text_format,
+        text.get("verbosity") or "medium",
+        reasoning.get("effort") or model.default_effort,
+        request.get("context_management"),
+        request.get("prompt"),  # what the template says is not known, but that another one says something else
+    ]
+    return blake2b(json_compact(read), digest_size=16).hexdigest()
+
+
+# --- The prompt and the places where an entry may end ----------------------------------------------------------------
+
+
+class _Prompt(NamedTuple):
+    """A request's prompt: `items` behind a context of cost `tally` whose `trail` is known; `end` is the cost of both.
+
+    `last_user` is the position of the last user message among the items, -1 for none; `remembered` says whether the
+    next turn will see this context; `priming` are the tokens behind the last item.
+    """
+
+    request: Mapping[str, Any]
+    model: Model
+    rules: Rules
+    hidden: context_tokens.Hidden
+    tokens: int
+    items: list[Item]
+    trail: Trail
+    tally: context_tokens.Tally
+    end: context_tokens.Tally
+    last_user: int
+    remembered: bool
+    priming: int
+
+    @property
+    def origin(self) -> int:
+        """The tokens before the first item of the context."""
+        return self.tokens - self.priming - self.position(self.end, len(self.items))
+
+    def position(self, tally: context_tokens.Tally, at: int) -> int:
+        """Return how far into the context a tally reaches whose last item is the own item `at`. Spec: T9."""
+        if not self.model.reasoning:
+            return tally.total
+        if self.trail.reads == "all_turns":
+            return tally.total + tally.reasoning_now + tally.reasoning_before
+        return tally.total + (tally.reasoning_now if at >= self.last_user else 0)
+
+    def grown(self, tally: context_tokens.Tally, items: list[Item]) -> context_tokens.Tally:
+        """Return a tally with more items."""
+        return context_tokens.add(tally, items, self.model, self.rules.count, self.hidden)
+
+
+class _Place(NamedTuple):
+    """A place in a prompt: behind the own item `at` or behind `part` of its parts.
+
+    `at` is -1 where the own items begin, and -2 for an entry before that, which is `tokens` into the context. `lasts`
+    says that the next user message leaves the prompt up to here as it is; `asked` that the caller wants an entry here.
+    """
+
+    hash: str
+    at: int
+    lasts: bool = True
+    asked: bool = False
+    part: int | None = None
+    tokens: int = 0
+
+
+def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
+    request, model, items = admission.request, admission.model, admission.items
+    hidden = admission.opened.hidden(rules.hidden)
+    reads = context_tokens.reasoning_read(request, model) if model.reasoning else ""
+    trail, tally, end = admission.before.trail, admission.before.tally or context_tokens.Tally(), admission.tally
+    if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it
+        items, trail, tally = list(admission.newest_first(state))[::-1], Trail(reads), context_tokens.Tally()
+        end = context_tokens.add(tally, items, model, rules.count, hidden)
+    elif trail is None or trail.reads != reads:
+        trail = followed(Trail(reads), items_up_to(state, admission.lineage.head))
+    last_user = len(items) - 1
+    while last_user >= 0 and items[last_user].get("role") != "user":
+        last_user -= 1
+    tokens, remembered = admission.input_tokens, not admission.dropped
+    priming = context_tokens.PRIMING[model.family]
+    return _Prompt(request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
+
+
+def _places(prompt: _Prompt) -> tuple[list[_Place], Trail]:
+    """Return the places of a prompt, first to last, and the trail at its end."""
+    trail, last_user = prompt.trail, prompt.last_user
+    outlasts = last_user >= 0 and trail.lasting is not None
+    known = trail.lasting_marks if outlasts else trail.marks
+    places = [_Place(hash, -2, True, tokens > 0, None, tokens) for hash, tokens in known]
+    places.append(_Place(trail.standing if outlasts else trail.now, -1, outlasts or trail.lasting is None))
+    for at, item in enumerate(prompt.items):
+        before = trail.standing if at <= last_user else trail.now
+        parts, marked = _marked(item) if prompt.model.exact_cache else ([], [])
+        for number in marked:
+            if number < len(parts):
+                hash = rolled(before, reading(item, number))
+                places.append(_Place(hash, at, at <= last_user or trail.lasting is None, True, number))
+        trail = follow(trail, item)
+        hash = trail.standing if at < last_user else trail.now
+        lasts = at < last_user or trail.lasting is None
+        places.append(_Place(hash, at, lasts, bool(marked) and marked[-1] == len(parts)))
+    return places, trail
+
+
+def _marked(item: Item) -> tuple[list[Any], list[int]]:
+    """Return an item's parts, and the numbers (from 1) of those behind which the caller asked for an entry."""
+    parts = item.get(CONTENT.get(item["type"], ""))
+    if not isinstance(parts, list):
+        return [], []
+    return parts, [number for number, part in enumerate(parts, 1) if part.get("prompt_cache_breakpoint")]
+
+
+def _remembered(trail: Trail, entries: list[Mark], lasting: list[Mark]) -> Trail:
+    """Return the trail at a prompt's end, with its own entries added, and those that last beyond a user message."""
+    kept = trail.lasting_marks if trail.lasting is None else _newest(trail.lasting_marks, lasting)
+    return trail._replace(marks=_newest(trail.marks, entries), lasting_marks=kept)
+
+
+def _newest(marks: list[Mark], more: list[Mark]) -> list[Mark]:
+    again = dict(more)
+    return [*[mark for mark in marks if mark[0] not in again], *more][-_MARKS:]
+
+
+# --- The entries ---------------------------------------------------------------------------------------------------
+
+
+class _Entry(NamedTuple):
+    """What is kept under a key: how far into the prompt it reaches in tokens, and times in unix seconds."""
+
+    length: int
+    written_at: float
+    expires_at: float
+
+
+class _Records:
+    """The entries that a prompt may use, and what becomes of them."""
+
+    def __init__(self, state: State, prompt: _Prompt, now: float) -> None:
+        request, model = prompt.request, prompt.model
+        self._state, self._now = state, now
+        self._head = head_of(request, model)
+        self._puts: dict[str, Put] = {}
+        self._stale: set[str] = set()
+        if model.exact_cache:
+            self._life = _TTL[(request.get("prompt_cache_options") or {}).get("ttl") or "30m"]
+        else:
+            self._life = _RETENTION[
+                request.get("prompt_cache_retention") or model.prompt_cache_retention or "in_memory"
+            ]
+
+    def find(self, hash: str) -> int | None:
+        """Return how far the entry under a hash reaches, None when there is none; being found prolongs its life."""
+        key = hash + self._head
+        doc = self._state.get("cache", key)
+        if doc is None:
+            return None
+        length, written_at, expires_at = orjson.loads(doc)
+        if self._now >= expires_at:
+            self._stale.add(key)
+            return None
+        idle, longest = self._life
+        prolonged = min(self._now + idle, written_at + longest)
+        if prolonged >= expires_at + _REFRESHED:
+            self._put(key, _Entry(length, written_at, prolonged))
+        return int(length)
+
+    def last(self, hashes: list[str]) -> tuple[int, int]:
+        """Return the number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""
+        for number in range(len(hashes) - 1, -1, -1):
+            length = self.find(hashes[number])
+            if length is not None:
+                return number, length
+        return -1, 0
+
+    def write(self, hash: str, length: int) -> None:
+        """Keep that a prompt is known up to a hash, `length` tokens."""
+        self._put(hash + self._head, _Entry(length, self._now, self._now + self._life[0]))
+
+    def _put(self, key: str, entry: _Entry) -> None:
+        doc = f"[{entry.length},{entry.written_at!r},{entry.expires_at!r}]"
+        self._puts[key] = Put("cache", key, doc.encode(), "", int(entry.expires_at))
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what is to be written; some who write sweep away what has expired."""
+        if not self._puts and not self._stale:
+            return ()
+        sweeps = [key for key in self._puts if key[0] == _SWEEPS]
+        if not sweeps and not self._stale:
+            return tuple(self._puts.values())
+        gone = set(self._stale)
+        if sweeps and self._expired(1):
+            gone.update(self._expired(_SWEPT))
+        deletes = [Delete("cache", key) for key in sorted(gone - self._puts.keys())]
+        return (*deletes, *self._puts.values())
+
+    def _expired(self, most: int) -> list[str]:
+        return [record.id for record in self._state.scan("cache", limit=most) if record.order < int(self._now)]
+
+
+# --- Models with exact boundaries: an entry ends where a prompt ended, or where the caller asked for it --------------
+
+
+def _exact(prompt: _Prompt, records: _Records) -> Recall:
+    places, trail = _places(prompt)
+    found, reached = records.last([place.hash for place in places])
+    cached = min(reached, prompt.tokens - TAIL)
+    mode = (prompt.request.get("prompt_cache_options") or {}).get("mode")
+    lengths = _asked_lengths(prompt, places)
+    if mode != "explicit":
+        lengths[len(places) - 1] = prompt.tokens - TAIL
+    written = 0
+    for number, length in lengths.items():
+        if number > found and length + TAIL >= LEAST:
+            records.write(places[number].hash, length)
+            written = max(written, length - cached)
+    entries, lasting = [], []
+    for number, place in enumerate(places):
+        if number in lengths and place.at >= -1:
+            entries.append((place.hash, lengths[number] - prompt.origin if place.asked else 0))
+            lasting += entries[-1:] if place.lasts else []
+    remembered = _remembered(trail, entries, lasting) if prompt.remembered else None
+    return Recall(cached, written, records.changes(), remembered)
+
+
+def _asked_lengths(prompt: _Prompt, places: list[_Place]) -> dict[int, int]:
+    """Return the number of each place where the caller asked for an entry, and how far into the prompt it is."""
+    asked = [(number, place) for number, place in enumerate(places) if place.asked]
+    last = max((place.at for _, place in asked), default=-1)
+    ends, tally = [], prompt.tally
+    for at, item in enumerate(prompt.items[: last + 1]):
+        tally = prompt.grown(tally, [item])
+        ends.append(prompt.origin + prompt.position(tally, at))
+    return {
+        number: prompt.origin + place.tokens if place.at < 0 else ends[place.at] - _behind(prompt, place)
+        for number, place in asked
+    }
+
+
+def _behind(prompt: _Prompt, place: _Place) -> int:
+    """Return the tokens of an item behind a place in its content: those of later parts, and the item's end mark."""
+    if place.part is None:
+        return 1
+    item = prompt.items[place.at]
+    parts, count = item[CONTENT[item["type"]]], prompt.rules.count
+    whole, first = (context_tokens.content_tokens(some, prompt.model, count) for some in (parts, parts[: place.part]))
+    return whole - first + 1
+
+
+# --- Models that round: whatever two prompts have in common counts, in blocks ----------------------------------------
+
+
+def _rounded(prompt: _Prompt, records: _Records) -> Recall:
+    hashes, marks, trail = _boundaries(prompt)
+    found, reached = records.last(hashes)
+    if found == len(prompt.items):  # the same prompt again
+        return _recalled(prompt, records, trail, hashes[-1], reached + prompt.priming)
+    if found >= 0:
+        matched = reached + prompt.priming if _answered(prompt, found) else reached
+    else:  # then an earlier turn's end, behind which an answer stands
+        mark, reached = records.last([hash for hash, _ in marks])
+        matched = reached + prompt.priming if mark >= 0 else 0
+    looking = found >= 0 or not matched
+    for number, start, end in _spans(prompt, found, reached):
+        if end + prompt.priming < LEAST:
+            continue
+        inside = _inside(prompt, hashes[number - 1], number - 1, start, end) if number else []
+        if looking and inside:
+            block, reached = records.last([hash for hash, _ in inside])
+            matched, inside = max(matched, reached), inside[block + 1 :]
+        looking = looking and not number
+        for hash, length in inside:
+            records.write(hash, length)
+        records.write(hashes[number], end)
+    return _recalled(prompt, records, trail, hashes[-1], matched)
+
+
+def _recalled(prompt: _Prompt, records: _Records, trail: Trail, end: str, matched: int) -> Recall:
+    cached = min(matched, prompt.tokens) // BLOCK * BLOCK
+    marks = [*[mark for mark in trail.marks if mark[0] != end], (end, 0)][-_MARKS:]
+    remembered = trail._replace(marks=marks) if prompt.remembered else None
+    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), remembered)
+
+
+def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark], Trail]:
+    """Return the hashes behind the context and each own item, the entries known before, and the trail at the end."""
+    trail, last_user = prompt.trail, prompt.last_user
+    outlasts = last_user >= 0 and trail.lasting is not None
+    marks = trail.lasting_marks if outlasts else trail.marks
+    hashes = [trail.standing if outlasts else trail.now]
+    for at, item in enumerate(prompt.items):
+        trail = follow(trail, item)
+        hashes.append(trail.standing if at < last_user else trail.now)
+    return hashes, marks, trail
+
+
+def _answered(prompt: _Prompt, boundary: int) -> bool:
+    """Whether an answer follows a boundary, which begins as the priming of the prompt that ended there did."""
+    item = prompt.items[boundary]
+    return item.get("role") == "assistant" or item["type"] == "reasoning" or item["type"].endswith("_call")
+
+
+def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, int]]:
+    """Return each boundary behind the one that was found, with where the item before it starts and ends."""
+    tally, last = prompt.tally, len(prompt.items)
+    origin, spans = prompt.origin, []
+    if found > 0:
+        end = reached
+        if found < last - 1:  # names and states only: what lies before is known by its length
+            tally = context_tokens.add(tally, prompt.items[:found], prompt.model, lambda text: 0)
+            origin = reached - prompt.position(tally, found - 1)
+    else:
+        end = origin + prompt.position(tally, -1)
+        if found < 0:
+            spans.append((0, end, end))
+    for number in range(max(found, 0) + 1, last + 1):
+        start = end
+        if number < last:
+            tally = prompt.grown(tally, [prompt.items[number - 1]])
+            end = origin + prompt.position(tally, number - 1)
+        else:
+            end = prompt.tokens - prompt.priming
+        spans.append((number, start, end))
+    return spans
+
+
+def _inside(prompt: _Prompt, before: str, at: int, start: int, end: int) -> list[tuple[str, int]]:
+    """Return the hash and the end of each whole block that ends inside the text of an item."""
+    item, text_start = prompt.items[at], start + OPENING
+    text = only_text(item) if end // BLOCK > text_start // BLOCK else None
+    if text is None:
+        return []
+    pieces = prompt.rules.pieces(text)
+    hasher = blake2b(before.encode() + opening(item), digest_size=16, person=b"inside")
+    blocks, done = [], 0
+    for length in range(text_start // BLOCK * BLOCK + BLOCK, end, BLOCK):
+        upto = length - text_start
+        if upto > len(pieces):
+            break
+        hasher.update("".join(pieces[done:upto]).encode())
+        done = upto
+        if length >= LEAST:
+            blocks.append((hasher.hexdigest(), length))
+    return blocks

@@ -1,0 +1,104 @@
+"""From a terminal response to its stream events (`events_of`), and back (`fold`). Spec: S5, S8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mockserver.delivery.item_events import Cues, Script, stream_items
+from mockserver.delivery.schedule import Emit, TimedStep
+from mockserver.wire.responses import events, response_object
+from mockserver.wire.responses.events import Event, Padding
+from mockserver.wire.responses.resources import Item
+
+
+def events_of(
+    final: dict[str, Any],
+    pieces: Callable[[str], list[str]],
+    *,
+    obfuscate: bool,
+    cues: Cues | None = None,
+    error_shape: str = "nested",
+    overflow: str = "error_then_failed",
+) -> list[Event]:
+    """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
+
+    The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response
+    in the background is queued first, and its deltas are not padded. Spec: S6, S8 i. `error_shape` and `overflow` are
+    the values of switches `stream_error_shape` and `stream_overflow`.
+    """
+    # the service reads later events of a background turn back from a store, where they are kept unpadded
+    obfuscate = obfuscate and not final["background"]
+    script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
+    final = response_object.without_billing(final)
+    begun = response_object.begun(final)
+    if final["background"]:
+        queued = {**begun, "status": "queued"}
+        script.lifecycle("response.created", queued)
+        script.lifecycle("response.queued", queued)
+    else:
+        script.lifecycle("response.created", begun)
+    script.lifecycle("response.in_progress", begun)
+    stream_items(script, final["output"])
+    error, ended = final["error"], True
+    if error is not None:
+        told, ended = _OVERFLOW[overflow] if error["code"] == "context_length_exceeded" else (True, True)
+        if told:
+            script.events.append(events.ERRORS[error_shape](_stream_error(error), script.number))
+    if ended:
+        script.lifecycle(_TERMINAL.get(final["status"], f"response.{final['status']}"), final)
+    return script.events
+
+
+def complete_at(time: int, final: dict[str, Any], steps: list[TimedStep]) -> tuple[dict[str, Any], list[TimedStep]]:
+    """Return the Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
+
+    How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
+    """
+    last = steps[-1]
+    if final["completed_at"] in (None, time) or not isinstance(last, Emit):  # as of most, which take no time
+        return final, steps
+    terminal = last.events[-1]
+    terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
+    return {**final, "completed_at": time}, [*steps[:-1], Emit([*last.events[:-1], terminal])]
+
+
+# switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)
+_OVERFLOW = {"error_then_failed": (True, True), "error_only": (True, False), "failed_only": (False, True)}
+
+
+# statuses that have no event of their own (Spec: S12.5)
+_TERMINAL = {"cancelled": "response.failed"}
+
+
+# error code → what the nested error event says beside it (Spec: S12, E54, E93–E98)
+_STREAM_ERRORS = {
+    "insufficient_quota": ("insufficient_quota", None),
+    "rate_limit_exceeded": ("tokens", None),
+    "context_length_exceeded": ("invalid_request_error", "input"),
+    "server_is_overloaded": ("service_unavailable_error", None),
+    "server_error": ("server_error", None),
+    "slow_down": ("rate_limit_error", None),
+}
+
+
+def _stream_error(error: dict[str, Any]) -> dict[str, Any]:
+    type, param = _STREAM_ERRORS.get(error["code"], ("invalid_request_error", None))
+    return {"type": type, "code": error["code"], "message": error["message"], "param": param}
+
+
+def fold(stream: Iterable[Event], *, begun: bool = True) -> dict[str, Any]:
+    """Accumulate events into the Response they describe so far; the terminal event's own output is not used.
+
+    The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream. Items that
+    have `begun` but are not done are part of it as their `added` event showed them, or left out.
+    """
+    response: dict[str, Any] = {}
+    output: dict[int, Item] = {}
+    for event in stream:
+        kind = event["type"]
+        if kind == "response.output_item.done" or (begun and kind == "response.output_item.added"):
+            output[event["output_index"]] = event["item"]
+        elif "response" in event:
+            response = event["response"]
+    return {**response, "output": [output[index] for index in sorted(output)]}

@@ -1,0 +1,374 @@
+"""The engine: one synchronous coordinator of store, clock, model and script; every call is one transaction.
+
+The edge calls it with a `Call` and gets an `Answer` back. Whatever raises here has written nothing, apart from time
+that has passed and a scripted line that was used. Every way in (HTTP, a socket, the in-process transport, the drivers,
+a plain `create_response`) records the call in the journal and lets faults strike it, for all of them come through here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from hashlib import blake2b
+from threading import RLock
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.config.settings import Settings
+from mockserver.core import background, lifecycle, steering
+from mockserver.core.admission import known_model
+from mockserver.core.records import Change
+from mockserver.core.turn import Turn
+from mockserver.delivery.answer import SSE, Answer, error_answer
+from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
+from mockserver.delivery.player import DELIVERED, POLL_S, Player
+from mockserver.delivery.schedule import Emit, Step, events_in
+from mockserver.engine.control import Levers
+from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, judge
+from mockserver.engine.fault_injection import Hazards
+from mockserver.engine.journal_store import ExchangeRecorder, Logbook
+from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
+from mockserver.engine.scenario_selection import Scenarios
+from mockserver.engine.snapshot_file import start_of
+from mockserver.engine.transactions import Operation, Transactions
+from mockserver.faults.spec import Called
+from mockserver.journal.exchange import Call
+from mockserver.model.default_model import SeededModel
+from mockserver.model.prompt import Answering, respondent
+from mockserver.store.connection_overlay import Layered, Nearby
+from mockserver.store.view import Store, view_project
+from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.errors.scripted import MODEL
+from mockserver.wire.requests import frames
+from mockserver.wire.responses.encoding import json_body
+from mockserver.wire.responses.events import Event
+
+DEFAULT_PROJECT = "default"
+SENTINELS = {"off": b"", "on": b"data: [DONE]\n\n"}  # switch `done_sentinel`. Spec: S2
+SILENCES = {"comment": 15.0, "off": math.inf}  # switch `keep_alive`: seconds. Spec: S4
+
+
+class Engine:
+    """A mock's whole state and behaviour, without sockets; two engines never meet."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        model: Answering | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        start, settings = start_of(settings or Settings())
+        self.scenarios = Scenarios(settings)
+        self.settings = replace(settings, seed=self.scenarios.seed)
+        self.model = SeededModel() if model is None else respondent(model)
+        self._calls = Transactions(self.settings, store, wall, start)
+        self.store, self.rules = self._calls.store, self._calls.rules
+        self.logbook, self.hazards = Logbook(self._calls), Hazards(self._calls)
+        self.levers = Levers(self._calls, self.scenarios, self.logbook, self.hazards)
+        self.pipeline = Pipeline(
+            self.scenarios, self.model, self.hazards, self.settings.pacing, retains=self.rules.zdr == "off"
+        )
+        self._table = Table(endpoints(self.pipeline.answer))
+        self._lock = RLock()  # callers without a socket come on threads of their own
+
+    def project(self, authorization: str | None, openai_project: str | None) -> str:
+        """Return the project of a caller: the key and `OpenAI-Project`, hashed, for keys are never written down.
+
+        Raises E90 and E91 when only given keys are let in, E90 when any is needed.
+        """
+        key = (authorization or "").partition(" ")[2].strip()
+        allowed = self.settings.api_key
+        if not key and (allowed or self.rules.auth == "enforce"):
+            raise errors.missing_bearer()
+        if allowed and key not in allowed:
+            raise errors.incorrect_api_key(key)
+        return _project_name(key, openai_project or "")
+
+    def _project_of(self, call: Call) -> str:
+        headers = call.headers
+        key, name = headers.get(b"authorization"), headers.get(b"openai-project")
+        return self.project(
+            None if key is None else key.decode("latin-1"), None if name is None else name.decode("latin-1")
+        )
+
+    # --- calls over HTTP -----------------------------------------------------------------------------------------
+
+    def handle(self, call: Call, refused: APIError | MockError | None = None) -> Answer:
+        """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer."""
+        with self._lock:
+            recorder = self.logbook.record(call)
+            try:
+                result = self._perform(call, recorder, refused)
+            except (APIError, MockError) as error:
+                return self._finish_answer(error_answer(error), recorder)
+            if isinstance(result, Delivery):
+                return self._deliver(result, recorder)
+            if isinstance(result, Replay):
+                return self._replay(result, recorder)
+            return self._finish_answer(result, recorder)
+
+    def create_response(self, project: str, body: bytes) -> Delivery:
+        """Create a response: judged, admitted, answered, written, and laid out for delivery; raises APIError. Spec: P1.
+
+        Whoever plays a `running` delivery calls `finish`, or `leave`, when it has ended.
+        """
+        call = Call(body=body, project=project)
+        with self._lock:
+            recorder = self.logbook.record(call)
+            try:
+                delivery = self._perform(call, recorder)
+            except (APIError, MockError) as error:
+                recorder.exchange.ended = DELIVERED
+                recorder.answer(error.status, error)
+                raise
+            assert isinstance(delivery, Delivery)
+            if delivery.body is None:
+                recorder.exchange.transport, recorder.exchange.events = "sse", len(events_in(delivery.steps))
+            recorder.exchange.ended = None if delivery.running else DELIVERED
+            recorder.answer(200)
+            return delivery
+
+    def _perform(
+        self, call: Call, recorder: ExchangeRecorder, refused: APIError | MockError | None = None
+    ) -> Answer | Delivery | Replay:
+        """Return what a call comes to; raises the error that answers it."""
+        project = call.project
+        if project is None:
+            project = self._project_of(call)
+        recorder.project = project
+        if refused is not None:
+            raise refused
+        if not self.store.idle(project):
+            self.strike(recorder, partial(call_info, call))
+        if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
+            return NO_BODY  # Spec: E100
+        endpoint, parts = self._table.find_endpoint(call.method, call.path)
+        request = endpoint.read(call, parts, self.rules)
+        if endpoint.writes:
+            result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
+        else:
+            result = endpoint.run(self._calls.reading(project, recorder), parts, request)
+        if isinstance(result, Delivery):
+            return result
+        if isinstance(result, APIError):
+            raise result
+        if isinstance(result, list):
+            return Replay(result, parts["id"])
+        return Answer(result if isinstance(result, bytes) else json_body(result))
+
+    def strike(self, recorder: ExchangeRecorder, call: Callable[[], Called], named: str | None = None) -> None:
+        """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
+        struck = self.hazards.strike_call(recorder.project, call, named=named)
+        if struck is not None:
+            recorder.add_faults(struck)
+            if struck.error is not None:
+                raise struck.error
+
+    def respond(self, request: dict[str, Any], near: Nearby, recorder: ExchangeRecorder) -> Delivery:
+        """Answer the judged request of a socket, which remembers what is `near`; raises the error that answers it.
+
+        Spec: P1, R4.5.
+        """
+        with self._lock:
+            outcome = self._calls.write(
+                recorder.project,
+                self.pipeline.answer,
+                NO_PARTS,
+                request,
+                near,
+                recorder=recorder,
+                transport="websocket",
+            )
+        if isinstance(outcome, APIError):
+            raise outcome
+        return outcome
+
+    def judge_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
+        return judge(partial(frames.create, stream_field=self.rules.ws_stream_field), frame, self.rules)
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    def _deliver(self, delivery: Delivery, recorder: ExchangeRecorder) -> Answer:
+        lead_s = 0.0 if delivery.body is None else delivery.seconds
+        model = delivery.turn.final["model"]
+        buckets = recorder.buckets
+        if delivery.body is not None and not delivery.steps:
+            recorder.exchange.ended = DELIVERED
+            recorder.answer(200)
+            return Answer(delivery.body, model=model, lead_s=lead_s, buckets=buckets)
+        running = delivery.id if delivery.running else None
+        answer = self._play(delivery.steps, delivery.body, running, recorder)
+        return answer._replace(model=model, lead_s=lead_s, buckets=buckets)
+
+    def _replay(self, replay: Replay, recorder: ExchangeRecorder) -> Answer:
+        """Return the answer that streams a stored response; of one that still runs there are several steps."""
+        steps = replay.steps
+        running = replay.id if len(steps) > 1 else None
+        if recorder.effects:
+            steps = apply_to_steps(steps, recorder.effects, ENCODERS["sse"])
+        return self._play(steps, None, running, recorder)._replace(buckets=recorder.buckets)
+
+    def _finish_answer(self, answer: Answer, recorder: ExchangeRecorder) -> Answer:
+        """Lay faults over an answer that is no turn, and record it."""
+        answer = answer._replace(buckets=recorder.buckets) if recorder.buckets else answer
+        if recorder.effects:
+            body, steps = apply_to_body(answer.body, [], recorder.effects)
+            answer = answer._replace(body=body)
+            if steps:
+                recorder.answer(answer.status, answer.error)
+                return answer._replace(player=Player(steps, TurnListener(self, recorder, None)))
+        recorder.exchange.ended = DELIVERED
+        recorder.answer(answer.status, answer.error)
+        return answer
+
+    def _play(
+        self, steps: Sequence[Step], body: bytes | None, running: str | None, recorder: ExchangeRecorder
+    ) -> Answer:
+        """Return the answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
+        rules, exchange = self.rules, recorder.exchange
+        streamed = body is None
+        if streamed:
+            exchange.transport = "sse"
+            if len(steps) == 1 and isinstance(steps[0], Emit) and running is None:
+                events = steps[0].events
+                exchange.events, exchange.ended = len(events), DELIVERED
+                recorder.answer(200)
+                return Answer(content_type=SSE, streamed=True, events=events, tail=SENTINELS[rules.done_sentinel])
+        listener = TurnListener(self, recorder, running)
+        keep_alive_s = SILENCES[rules.keep_alive] if streamed else math.inf
+        poll_s = POLL_S if streamed and running is not None else math.inf
+        player = Player(steps, listener, keep_alive_s=keep_alive_s, poll_s=poll_s)
+        recorder.answer(200)
+        if not streamed:
+            return Answer(body or b"", player=player)
+        return Answer(content_type=SSE, streamed=True, tail=SENTINELS[rules.done_sentinel], player=player)
+
+    # --- turns in progress -----------------------------------------------------------------------------------------
+
+    def finish(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
+        """End a turn whose delivery has ended, whatever the clock says."""
+        self._end(project, response_id, lifecycle.finish, recorder)
+
+    def leave(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
+        """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R6.9, R9.20."""
+        running = lifecycle.read_running(view_project(self.store, project), response_id)
+        if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
+            self._end(project, response_id, lifecycle.cancel, recorder)
+
+    def interruption(self, project: str, response_id: str, number: int) -> list[Event] | None:
+        """Return how a stream in progress goes on, whose next event would have `number`. Spec: S12.5."""
+        return background.interruption(self._calls.reading(project).state, response_id, number)
+
+    def stop_early(
+        self,
+        turn: Turn,
+        request: dict[str, Any],
+        kept: int,
+        near: Nearby,
+        seconds: float,
+        recorder: ExchangeRecorder,
+    ) -> Turn:
+        """Let a turn in progress end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
+        output = turn.final["output"][:kept]
+        usage = steering.billed(turn.final, output, request, known_model(request, self.rules), self.rules)
+
+        def stop(at: Operation) -> tuple[Turn, list[Change]]:
+            node = steering.shortened(Layered(near, at.state), turn.node, kept)
+            stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
+            recorder.exchange.turn = stopped
+            return stopped, steering.restated(at.state, stopped, at.now + seconds)
+
+        return self._calls.write(recorder.project, stop, recorder=recorder, transport="websocket")
+
+    def _end(
+        self, project: str, response_id: str, end: Callable[..., list[Change]], recorder: ExchangeRecorder | None
+    ) -> None:
+        state = view_project(self.store, project)
+        with self.store.transaction(project):
+            running = lifecycle.read_running(state, response_id)
+            if running is not None:
+                changes = end(state, running, self.rules)
+                self.store.apply(project, changes)
+                if recorder is not None:
+                    recorder.add_writes(None, changes)
+
+    def close(self) -> None:
+        """Close the store, the journal written."""
+        self.logbook.close()
+        self.store.close()
+
+
+class Replay(NamedTuple):
+    """The delivery of a response that is stored already, or still running in the background."""
+
+    steps: Sequence[Step]
+    id: str
+
+
+class TurnListener:
+    """Tells a delivery's progress to the turn behind it, if one is `running`, and to the journal."""
+
+    __slots__ = ("_engine", "_recorder", "_running")
+
+    def __init__(self, engine: Engine, recorder: ExchangeRecorder, running: str | None) -> None:
+        self._engine, self._recorder, self._running = engine, recorder, running
+
+    def emit(self, events: int) -> None:
+        """Count events that are written now."""
+        self._recorder.exchange.events += events
+
+    def finish_turn(self) -> None:
+        """Write the turn, whose last bytes leave now."""
+        if self._running is not None:
+            self._engine.finish(self._recorder.project, self._running, self._recorder)
+
+    def end(self, how: str) -> None:
+        """Record how the delivery ended; unless it was whole, the turn's client has left."""
+        if self._running is not None and how != DELIVERED:
+            self._engine.leave(self._recorder.project, self._running, self._recorder)
+        self._recorder.end(how)
+
+    def interruption(self, number: int) -> list[Event] | None:
+        """Return how the stream goes on, whose next event would have `number`; None where nothing changes it."""
+        if self._running is None:
+            return None
+        return self._engine.interruption(self._recorder.project, self._running, number)
+
+
+NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
+
+
+def call_info(call: Call) -> Called:
+    """Return a call as faults see it, by what its body says before anybody has judged it."""
+    body = _object(call.body)
+    model = body.get("model")
+    streamed = body.get("stream") is True if call.method == "POST" else ("stream", "true") in call.query
+    transport = "sse" if streamed else "http"
+    return Called(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@lru_cache(maxsize=4096)
+def _project_name(key: str, openai_project: str) -> str:
+    """Return a project's name; a key is never written down."""
+    if not key and not openai_project:
+        return DEFAULT_PROJECT
+    return blake2b(f"{key}\n{openai_project}".encode(), digest_size=12).hexdigest()
+
+
+__all__ = ["DEFAULT_PROJECT", "APIError", "Delivery", "Engine", "MockError", "Parts"]

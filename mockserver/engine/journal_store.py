@@ -1,0 +1,363 @@
+"""The journal of every project, beside its records: a ring of exchanges, written in pages, read in order.
+
+What waits to be written is in this process; reading writes it first. With a store in memory all of it waits, and most
+of it is never written; where several processes share a store, each exchange is written at once, so that they find each
+other's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from threading import RLock
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockserver.core import inspection
+from mockserver.core.lifecycle import read_running
+from mockserver.core.records import Change, Delete, Put, Record
+from mockserver.core.state import Node, decode_node, read_node
+from mockserver.core.turn import Turn
+from mockserver.delivery.fault_effects import Effect
+from mockserver.engine.transactions import Transactions
+from mockserver.faults.apply import Struck
+from mockserver.faults.rate_limits import Buckets
+from mockserver.journal.exchange import KIND, Call, Exchange, document_of, shown
+from mockserver.journal.history import History, call_of
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.responses.resources import page
+
+BATCH = 64
+MOST_WAITING = 16_384  # of all projects
+FORGOTTEN = 0  # the number of an exchange that fell out of the ring before it was written
+
+
+class Logbook:
+    """The journals of one store; at most `settings.journal` exchanges are kept per project, none for 0."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._calls = transactions
+        self._most = transactions.settings.journal
+        self._ring = transactions.settings.store == "memory"
+        self._batch = 1 if transactions.settings.workers > 1 else BATCH
+        self._waiting: dict[str, deque[Exchange]] = {}
+        self._skipped: Counter[str] = Counter()  # exchanges that fell out of a project's ring, not yet counted
+        self._count = 0
+        self._lock = RLock()
+
+    def record(self, call: Call) -> ExchangeRecorder:
+        """Begin to record a call."""
+        return ExchangeRecorder(self, call)
+
+    def note(self, project: str, exchange: Exchange) -> None:
+        """Take an exchange in; one that is noted again, since it has gone on, is written again."""
+        if self._most <= 0 or not project:
+            return
+        if exchange.at is None:  # nothing was read for it
+            calls = self._calls
+            exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
+        with self._lock:
+            if exchange.ended is not None:
+                closed(exchange)
+            if exchange.waits:
+                return
+            waiting = self._waiting.get(project)
+            if waiting is None:
+                waiting = self._waiting[project] = deque()
+            waiting.append(exchange)
+            exchange.waits = True
+            self._count += 1
+            if self._ring and len(waiting) > self._most:
+                self._skip(project, waiting.popleft())
+            elif not self._ring and len(waiting) >= self._batch:
+                self.write(project)
+            if self._count >= MOST_WAITING:
+                self.close()
+
+    def _skip(self, project: str, exchange: Exchange) -> None:
+        """Forget the oldest exchange that waits."""
+        exchange.waits = False
+        self._count -= 1
+        if exchange.number is None:
+            exchange.number = FORGOTTEN
+            self._skipped[project] += 1
+
+    def write(self, project: str) -> None:
+        """Write what waits of a project; the oldest beyond the limit are forgotten."""
+        with self._lock:
+            waiting = self._waiting.pop(project, deque())
+            if not waiting:
+                return
+            self._count -= len(waiting)
+            store, place = self._calls.store, _place(project)
+            with store.transaction(place):
+                last = store.scan(place, KIND, limit=1, descending=True)
+                number = last[0].order + len(lines_of(last[0].doc)) if last else 1
+                number += self._skipped.pop(project, 0)
+                changes = self._again(place, [one for one in waiting if one.number is not None])
+                fresh = [one for one in waiting if one.number is None]
+                for at in range(0, len(fresh), BATCH):
+                    changes.append(_page(number + at, [_document(one) for one in fresh[at : at + BATCH]]))
+                store.apply(place, changes)
+                store.apply(place, self._surplus(place, number + len(fresh)))
+            for exchange in waiting:
+                exchange.waits = False
+            for at, exchange in enumerate(fresh):
+                exchange.number = number + at
+
+    def _again(self, place: str, known: list[Exchange]) -> list[Change]:
+        """Return the changes that write exchanges again which were written before they ended."""
+        pages: dict[int, list[bytes]] = {}
+        for exchange in known:
+            number = exchange.number or 0
+            found = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
+            if found:  # else it was forgotten meanwhile
+                lines = pages.setdefault(found[0].order, lines_of(found[0].doc))
+                lines[number - found[0].order] = _document(exchange)
+        return [_page(first, lines) for first, lines in pages.items()]
+
+    def _surplus(self, place: str, next_number: int) -> list[Change]:
+        """Return the changes that forget pages of which nothing is kept any more."""
+        kept_from, scan = next_number - self._most, self._calls.store.scan
+        if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
+            return []
+        return [Delete(KIND, one.id) for one, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
+
+    def forget(self, project: str) -> None:
+        """Empty a project's journal; the next exchange is the first again."""
+        with self._lock:
+            self._skipped.pop(project, None)
+            for exchange in self._waiting.pop(project, ()):
+                exchange.waits = False
+                self._count -= 1
+            store, place = self._calls.store, _place(project)
+            with store.transaction(place):
+                store.clear(place)
+
+    def close(self) -> None:
+        """Write all that waits."""
+        for project in list(self._waiting):
+            self.write(project)
+
+    def read(
+        self,
+        project: str,
+        *,
+        limit: int,
+        after: int | None,
+        path: str | None = None,
+        response_id: str | None = None,
+        context: bool = True,
+    ) -> dict[str, Any]:
+        """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
+        self.write(project)
+        wanted = [one for one in self._kept(project, after or 0) if _matches(one, path, response_id)][: limit + 1]
+        contexts = _Contexts(self._calls, project) if context else None
+        found = [self._shown(one, contexts) for one in wanted[:limit]]
+        return page(found, has_more=len(wanted) > limit)
+
+    def history(self, project: str) -> History:
+        """Return the journal as the history of a client."""
+        self.write(project)
+        contexts = _Contexts(self._calls, project)
+        told = [(entry.number, orjson.loads(entry.doc)) for entry in self._kept(project, 0)]
+        return History([call_of(number, one, contexts.added(one)) for number, one in told], contexts.node)
+
+    def _kept(self, project: str, after: int) -> Iterator[Entry]:
+        store, place = self._calls.store, _place(project)
+        pages = store.scan(place, KIND, after=max(after - BATCH, 0))
+        entries = [entry for record in pages for entry in entries_of(record)]
+        first = max(after, entries[-1].number - self._most) if entries else 0
+        return (entry for entry in entries if entry.number > first)
+
+    def _shown(self, entry: Entry, contexts: _Contexts | None) -> dict[str, Any]:
+        exchange = shown(entry.number, entry.doc)
+        saw = exchange.pop("saw")
+        if contexts is None:
+            return exchange
+        exchange["context"] = None if saw is None else contexts.of(exchange["response_id"], saw)
+        return exchange
+
+
+class ExchangeRecorder:
+    """Fills in the journal's entry of one call, and collects what faults do to its answer.
+
+    It is handed along with the call, so whoever answers it, and in whatever process or thread, the same is recorded.
+    """
+
+    __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project")
+
+    def __init__(self, logbook: Logbook, call: Call) -> None:
+        self._logbook, self.call = logbook, call
+        self.project = ""  # of a caller who was not let in
+        self.exchange = Exchange(call, call.transport, perf_counter())
+        self.effects: Sequence[Effect] = ()
+        self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
+
+    def add_reads(self, now: float) -> None:
+        """Note the project's time at which something was read."""
+        self.exchange.at = now
+
+    def add_line(self, line: dict[str, Any]) -> None:
+        """Note the line of a script that answers, and where it stands."""
+        self.exchange.line = line
+
+    def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
+        """Note what else the call changed, and when; an end of a delivery (None) is no time of its own."""
+        exchange = self.exchange
+        if now is not None:
+            exchange.at = now
+        exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
+
+    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
+        """Note the turn that answers, and the places of the items that its model did not see."""
+        self.exchange.turn, self.exchange.dropped = turn, dropped
+
+    def add_faults(self, struck: Struck) -> None:
+        """Note which faults strike, what they do to the answer, and the buckets that the call was counted in."""
+        self.exchange.faults = [*self.exchange.faults, *struck.kinds]
+        self.effects = [*self.effects, *struck.effects]
+        self.buckets = {**self.buckets, **struck.buckets}
+
+    def answer(self, status: int, error: APIError | MockError | None = None) -> None:
+        """Note what the answer is, which may still be on its way."""
+        exchange = self.exchange
+        exchange.seconds = perf_counter() - exchange.started
+        exchange.status = status
+        if isinstance(error, APIError):
+            told = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+            exchange.error = told
+        elif error is not None:
+            exchange.error = {"message": error.message, "type": "mock_error", "param": error.param, "code": None}
+        self._logbook.note(self.project, exchange)
+
+    def end(self, how: str) -> None:
+        """Note how the delivery ended."""
+        self.exchange.ended = how
+        self.exchange.seconds = perf_counter() - self.exchange.started
+        self._logbook.note(self.project, self.exchange)
+
+
+_NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})
+
+
+def closed(exchange: Exchange) -> None:
+    """Let go of the turn of an exchange, but for what its document will say of it."""
+    turn = exchange.turn
+    if turn is not None:
+        exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
+
+
+def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
+    """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
+    final = turn.final
+    usage = final["usage"]
+    seen = {
+        "model": final["model"],
+        "instructions": final["instructions"],
+        "tools": final["tools"],
+        "input_tokens": usage["input_tokens"] if usage else None,
+        "dropped": sorted(dropped) if dropped else (),
+        "incomplete": (final["incomplete_details"] or {}).get("reason"),
+    }
+    return seen if turn.stored else {**seen, "node": turn.node}
+
+
+def _document(exchange: Exchange) -> bytes:
+    closed(exchange)
+    return document_of(exchange)
+
+
+def _place(project: str) -> str:
+    """Return where a project's journal is kept: apart, so that it is no part of the project's state."""
+    return f"{project}/journal"
+
+
+class Entry(NamedTuple):
+    """One exchange as it is kept: its number and its document."""
+
+    number: int
+    doc: bytes
+
+
+def entries_of(record: Record) -> list[Entry]:
+    """Return the exchanges of a page: a document to a line, numbered from the page's first."""
+    return [Entry(record.order + at, line) for at, line in enumerate(lines_of(record.doc))]
+
+
+def lines_of(doc: bytes) -> list[bytes]:
+    """Return the documents of a page."""
+    return doc.split(b"\n")
+
+
+def _page(first: int, lines: list[bytes]) -> Put:
+    return Put(KIND, f"{first:012d}", b"\n".join(lines), "", first)
+
+
+def _matches(entry: Entry, path: str | None, response_id: str | None) -> bool:
+    if path is None and response_id is None:
+        return True
+    exchange = orjson.loads(entry.doc)
+    if path is not None and not fnmatchcase(exchange["path"], path):
+        return False
+    return response_id in (None, exchange["response_id"])
+
+
+class _Contexts:
+    """What models saw, found in the project's records and, for turns that are not stored, in the journal itself."""
+
+    def __init__(self, transactions: Transactions, project: str) -> None:
+        self._calls, self._project = transactions, project
+        self._unstored: dict[str, bytes] | None = None
+        self._state = transactions.view(project)
+
+    def of(self, response_id: str, saw: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the effective context of a turn, None when a part of it is lost."""
+        node = self._step(response_id, saw)
+        if node is None:
+            return None
+        nodes = list(self._back(node))
+        if nodes[-1].parent is not None:
+            return None
+        before = [item for one in reversed(nodes[1:]) for item in one.items]
+        whole = [*before, *node.items[: node.own]]
+        return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
+
+    def added(self, told: dict[str, Any]) -> Node | None:
+        """Return what an exchange added to a context, None for what is no turn or is lost."""
+        return None if told["saw"] is None else self._step(told["response_id"], told["saw"])
+
+    def _step(self, response_id: str, saw: dict[str, Any]) -> Node | None:
+        return decode_node(saw["node"]) if "node" in saw else self._stored(response_id)
+
+    def _stored(self, id: str) -> Node | None:
+        node = read_node(self._state, id)
+        running = read_running(self._state, id) if node is None else None
+        return node if running is None else decode_node(running.node)
+
+    def _back(self, node: Node | None) -> Iterator[Node]:
+        while node is not None:
+            yield node
+            node = None if node.parent is None else self.node(node.parent)
+
+    def node(self, id: str) -> Node | None:
+        """Return a step of a context, None where it is lost."""
+        found = read_node(self._state, id)
+        if found is not None:
+            return found
+        if self._unstored is None:
+            self._unstored = dict(self._told())
+        doc = self._unstored.get(id)
+        return None if doc is None else decode_node(doc)
+
+    def _told(self) -> Iterator[tuple[str, bytes]]:
+        pages = self._calls.store.scan(_place(self._project), KIND)
+        for entry in (one for record in pages for one in entries_of(record)):
+            exchange = orjson.loads(entry.doc)
+            if exchange["saw"] is not None and "node" in exchange["saw"]:
+                yield exchange["response_id"], exchange["saw"]["node"].encode()

@@ -1,0 +1,129 @@
+"""Scenarios: the server's own, read from files at the start, a project's in its place, and which line answers a prompt.
+
+How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose `when`
+holds and which is not used up; then the model. A queued line whose `when` does not hold waits while the next is asked.
+
+What must stay true:
+* Which line answers depends on the records and the prompt alone; use counts are records, so workers share them.
+* A line is counted by the changes of the turn that it answers: a turn that fails later has used no line.
+* With `--strict` an unmatched request is loud. It says which lines came nearest and what did not hold, because a test
+  author's next question is why the line did not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from mockserver.config.settings import SettingError, Settings
+from mockserver.core.records import Change, State
+from mockserver.engine import script_queue
+from mockserver.engine.transactions import Operation
+from mockserver.model.prompt import Prompt, Reply
+from mockserver.scenarios.lines import Line, Scenario, known_entry, known_line, known_scenario
+from mockserver.scenarios.loader import Document, opened
+from mockserver.scenarios.near_misses import Candidate, explain
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.encoding import stored_json
+
+TRIGGER = "compaction_trigger"
+
+
+class Scenarios:
+    """The server's scenario, and the rule that picks a line for a prompt.
+
+    `lines` is its JSON, `seed` that of the run: what the settings say, else what a file says, else 0.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        files = [(path, _opened(path)) for path in settings.scenario]
+        self.lines: list[Any] = [line for _, document in files for line in document.value["lines"]]
+        self.seed = settings.seed if settings.seed is not None else _seed(files)
+        self._own = known_scenario(stored_json({"lines": self.lines}))
+        self._places = [
+            f"{path}:{document.lines[f'lines[{number}]']}"
+            for path, document in files
+            for number in range(len(document.value["lines"]))
+        ]
+        self._strict = settings.strict
+        self.silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
+
+    def of(self, state: State, *, own: bool) -> Scenario:
+        """Return a project's scenario: its `own`, or the server's."""
+        doc = script_queue.scenario_of(state) if own else None
+        return self._own if doc is None else known_scenario(doc)
+
+    def answer(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
+        """Return what a line says to a prompt, None when none answers, and what using the line changes.
+
+        With `--strict` a turn that no line answers is a MockError.
+        """
+        found = self._found(at, prompt, compacts)
+        if found is None:
+            if self._strict and compacts != "trigger":
+                why = explain(self._candidates(at), prompt)
+                raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
+            return None, []
+        place, line, changes = found
+        at.recorder.add_line({"place": place, **line.to_json()})
+        return line.reply(prompt), changes
+
+    def templated(self, at: Operation, id: str) -> bool:
+        """Whether there is a prompt template: some line that is not used up says what becomes of it. Spec: R15.4."""
+        return any(not one.spent and one.line.when.get("prompt") in (True, id) for one in self._candidates(at))
+
+    def _found(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
+        """Return the line that answers, where it stands, and what using it changes."""
+        if not at.idle:
+            queued, changes = script_queue.take(at.state, partial(_accepted, prompt, compacts))
+            if queued is not None:
+                return "queue", queued, changes
+        for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+            # whether it is used up needs a look into the store, so it is asked last
+            if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
+                return self._place(number, at), line, [script_queue.count_use(at.state, number)]
+        return None
+
+    def _candidates(self, at: Operation) -> Iterator[Candidate]:
+        for number, entry in enumerate(script_queue.queued(at.state)):
+            yield Candidate(f"queue[{number}]", known_line(stored_json(entry["line"])), spent=False)
+        for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
+            yield Candidate(self._place(number, at), line, spent=_spent(at.state, number, line))
+
+    def _place(self, number: int, at: Operation) -> str:
+        return f"lines[{number}]" if at.scenario else self._places[number]
+
+
+def _accepted(prompt: Prompt, compacts: str, doc: bytes) -> Line | None:
+    line = known_entry(doc)
+    return line if _answers(line, prompt, compacts) else None
+
+
+def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:
+    """Whether a line's `when` holds; a compaction trigger is answered only by a line that names it. Spec: R5.9."""
+    return (compacts != "trigger" or line.when.get("last_item") == TRIGGER) and line.holds(prompt)
+
+
+def _spent(state: State, number: int, line: Line) -> bool:
+    return line.times is not None and script_queue.used(state, number) >= line.times
+
+
+def _opened(path: str) -> Document:
+    """Return a scenario file of the server's; raises SettingError that names the first mistake."""
+    try:
+        document = opened(path)
+    except SettingError as error:
+        raise SettingError(f"--scenario {error}") from None
+    if document.mistakes:
+        more = len(document.mistakes) - 1
+        hint = f" (and {more} more: understudy scenario check {path})" if more else ""
+        raise SettingError(f"--scenario {path}:{document.mistakes[0]}{hint}")
+    return document
+
+
+def _seed(files: list[tuple[str, Document]]) -> int:
+    given = {document.value["seed"]: path for path, document in files if "seed" in document.value}
+    if len(given) > 1:
+        raise SettingError(f"--scenario: {' and '.join(given.values())} have different seeds; choose one with --seed")
+    return next(iter(given), 0)

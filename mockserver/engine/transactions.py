@@ -1,0 +1,220 @@
+"""One call, one transaction: what a call reads, when it is, what it writes; turns that ended by then are written first.
+
+Whatever raises has written nothing, apart from time that has passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import blake2b
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from mockserver.config.settings import Settings
+from mockserver.config.switches import values_of
+from mockserver.core import lifecycle
+from mockserver.core.project import Clock, Project, read_project
+from mockserver.core.records import OWN, Change, State
+from mockserver.core.semantics import Rules
+from mockserver.core.turn import Turn
+from mockserver.delivery.fault_effects import Effect
+from mockserver.faults.apply import Struck
+from mockserver.journal.exchange import Call
+from mockserver.snapshots.document import Restored
+from mockserver.store.from_snapshot import Started
+from mockserver.store.view import ProjectView, Store, open_store, view_project
+from mockserver.wire.responses.ids import Mint
+from mockserver.wire.tokens import tokenizer
+
+T = TypeVar("T")
+
+
+class Recorder(Protocol):
+    """Who is told what happens in a transaction; what is done to the answer is read from it afterwards."""
+
+    call: Call
+    effects: Sequence[Effect]
+
+    def add_reads(self, now: float) -> None:
+        """Note the project's time at which something was read."""
+
+    def add_line(self, line: dict[str, Any]) -> None:
+        """Note the line of a script that answers."""
+
+    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
+        """Note the turn that answers."""
+
+    def add_faults(self, struck: Struck) -> None:
+        """Note which faults strike."""
+
+    def add_writes(self, now: float, changes: Sequence[Change]) -> None:
+        """Note what was written, and when."""
+
+
+class NoRecorder:
+    """A recorder of control calls, which are no part of the journal."""
+
+    effects: Sequence[Effect] = ()
+    call = Call()
+
+    def add_reads(self, now: float) -> None: ...
+    def add_line(self, line: dict[str, Any]) -> None: ...
+    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
+    def add_faults(self, struck: Struck) -> None: ...
+    def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
+
+
+NOT_RECORDED = NoRecorder()
+
+
+class Operation(NamedTuple):
+    """One call in progress: what it reads, when it is, and its place (`ordinal`) among the project's writes.
+
+    `ended` are the turns that had come to their end by then, `rules` those of the caller's transport. `scenario` says
+    that the project has one of its own, `idle` that it has no faults, queued lines and turns in progress. `recorder` is
+    told what answers.
+    """
+
+    state: State
+    clock: Clock
+    now: float
+    ordinal: int
+    mint: Mint
+    ended: list[str]
+    rules: Rules
+    recorder: Recorder
+    scenario: bool = False
+    idle: bool = False
+
+
+# What a piece of work returns: its result, what it writes, and the clock where it moves that.
+Written = tuple[T, list[Change]] | tuple[T, list[Change], Clock]
+
+
+class Reading(NamedTuple):
+    """What a call that writes nothing reads, the time it reads it at, the rules it is read by.
+
+    `mint` gives ids that are never kept, for what is only measured.
+    """
+
+    state: State
+    now: float
+    rules: Rules
+    mint: Mint
+
+
+class Transactions:
+    """The projects of one store, their clocks, and the rules that what is done to them follows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | None,
+        wall: Callable[[], float] = time.time,
+        start: Restored | None = None,
+    ) -> None:
+        self.settings, self.wall, self._start = settings, wall, start
+        self.store = store or open_store(settings.store)
+        self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
+        if start is not None:
+            self.store = Started(self.store, [start.project.put(), *start.records])
+        self.seed = settings.seed or 0
+        digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
+        self._cluster = f"19{digest[0] & 15:x}"
+        self.rules = Rules(count=tokenizer.count, pieces=tokenizer.pieces, key=digest, **values_of(settings.set))
+        # A parent that is neither stored nor remembered is not found over a socket, whoever retains nothing; errors in
+        # a stream are nested there. Spec: R4.7, websocket §4.
+        sockets = replace(self.rules, zdr="off", stream_error_shape="nested")
+        self.rules_of = {"http": self.rules, "websocket": sockets}
+
+    def view(self, project: str) -> ProjectView:
+        """Return a project's records, to be read."""
+        return view_project(self.store, project)
+
+    def project(self, name: str, state: State) -> Project:
+        """Return what a project keeps of itself."""
+        doc = state.get(*OWN)
+        known = self._known.get(name)
+        if known is not None and known[0] == doc:
+            return known[1]
+        return read_project(doc, name, self.settings.clock)
+
+    def start(self, name: str) -> Restored:
+        """Return what a project starts from: nothing, or the server's snapshot."""
+        return self._start or Restored(Project(Clock(frozen=self.settings.clock), 0, name), [])
+
+    def mint(self, name: str, ordinal: int, now: float) -> Mint:
+        """Return the source of ids for one call, by the name under which a project's ids are drawn."""
+        return Mint.at(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
+
+    def settled(self, project: str, state: State, now: float) -> list[str]:
+        """Write what has ended by now; returns the responses that it completed."""
+        ended = []
+        while (settled := lifecycle.settle(state, now, self.rules)) is not None:
+            ended.append(settled[0])
+            self.store.apply(project, settled[1])
+        return ended
+
+    def forgotten(self, project: str, state: State, now: float) -> list[str]:
+        """Write what was only there to be polled and has been for long enough; returns those responses."""
+        gone = []
+        while (found := lifecycle.forget(state, now)) is not None:
+            gone.append(found[0])
+            self.store.apply(project, found[1])
+        return gone
+
+    def write(
+        self,
+        project: str,
+        work: Callable[..., Written[T]],
+        *args: Any,
+        recorder: Recorder = NOT_RECORDED,
+        transport: str = "http",
+    ) -> T:
+        """Do a piece of work, `work(operation, *args)`, in one transaction; its changes are written unless it raises.
+
+        Turns that have ended by now are written also then.
+        """
+        store = self.store
+        state = ProjectView(partial(store.get, project), partial(store.scan, project))
+        with store.transaction(project):
+            clock, ordinal, name, scenario = self.project(project, state)
+            now, idle = clock.reading(self.wall()), store.idle(project)
+            ended: list[str] = []
+            if not idle:
+                ended = self.settled(project, state, now)
+                self.forgotten(project, state, now)
+            mint = self.mint(name, ordinal, now)
+            operation = Operation(
+                state, clock, now, ordinal, mint, ended, self.rules_of[transport], recorder, scenario, idle
+            )
+            try:
+                result, changes, *moved = work(operation, *args)
+            except Exception as error:
+                recorder.add_reads(now)
+                raised = error
+            else:
+                own = Project(moved[0] if moved else clock, ordinal + 1, name, scenario)
+                put = own.put()
+                changes = [*changes, put]
+                store.apply(project, changes)
+                self._known[project] = put.doc, own
+                recorder.add_writes(now, changes)
+                return result
+        try:
+            raise raised
+        finally:
+            del raised  # or error and frame would hold each other
+
+    def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:
+        """Return what a call reads; turns that have ended by now are written first."""
+        state = view_project(self.store, project)
+        now = self.project(project, state).clock.reading(self.wall())
+        recorder.add_reads(now)
+        if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
+            with self.store.transaction(project):
+                self.settled(project, state, now)
+                self.forgotten(project, state, now)
+        return Reading(state, now, self.rules, self.mint(project, 0, now))

@@ -1,0 +1,176 @@
+"""A journal as the history of a client: its calls, the turns among them, what each turn's context held before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from mockserver.core.state import Item, Node
+from mockserver.wire.responses.encoding import stored_json
+
+TURNS = "/v1/responses"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One exchange of a journal.
+
+    `at` is the project's time and `began` that of the process, both in seconds, as is `seconds`, how long it took.
+    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` says that a scripted line or
+    a fault made the answer.
+    """
+
+    id: int
+    at: float
+    began: float
+    seconds: float
+    transport: str
+    method: str
+    path: str
+    body: str
+    request: dict[str, Any]
+    status: int
+    error: dict[str, Any]
+    staged: bool
+    ended: str | None
+    response_id: str | None = None
+    incomplete: str | None = None
+    node: Node | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for a response."""
+        return self.method == "POST" and self.path == TURNS
+
+    @property
+    def parent(self) -> str | None:
+        """The response that it continues, if it names one."""
+        named = self.request.get("previous_response_id")
+        return named if isinstance(named, str) else None
+
+    @property
+    def conversation(self) -> str | None:
+        """The conversation that it belongs to, if it names one."""
+        named = self.request.get("conversation")
+        named = named.get("id") if isinstance(named, dict) else named
+        return named if isinstance(named, str) else None
+
+    @property
+    def items(self) -> list[Item]:
+        """The items that it brings as they were sent, to a turn or a conversation, as far as they are items at all."""
+        sent = self.request.get("input", self.request.get("items"))
+        if isinstance(sent, str):
+            return [{"type": "message", "role": "user", "content": sent}]
+        items = sent if isinstance(sent, list) else []
+        return [{**one, "type": one.get("type") or "message"} for one in items if _is_item(one)]
+
+    @property
+    def output(self) -> list[Item]:
+        """The items that the model said."""
+        return [] if self.node is None else self.node.items[self.node.own :]
+
+
+def _is_item(value: Any) -> bool:
+    """Whether what was sent as an item, and may have been refused, can be told from others."""
+    names = ("type", "id", "role", "call_id", "encrypted_content")
+    return isinstance(value, dict) and all(isinstance(value.get(name, ""), str | None) for name in names)
+
+
+def call_of(id: int, told: Mapping[str, Any], node: Node | None) -> Call:
+    """Return the call that an exchange's document tells of; `node` is what it added to a context."""
+    try:
+        request = orjson.loads(told["body"])
+    except orjson.JSONDecodeError:
+        request = {}
+    return Call(
+        id=id,
+        at=told["at"],
+        began=told.get("began", 0.0),
+        seconds=told["duration_ms"] / 1000,
+        transport=told["transport"],
+        method=told["method"],
+        path=told["path"],
+        body=told["body"],
+        request=request if isinstance(request, dict) else {},
+        status=told["status"],
+        error=told["error"] or {},
+        staged=bool(told["faults"]) or told["line"] is not None,
+        ended=told["ended"],
+        response_id=told["response_id"],
+        incomplete=(told["saw"] or {}).get("incomplete"),
+        node=node,
+    )
+
+
+class History:
+    """The calls of one project, oldest first; `node` finds a step of a context by its id."""
+
+    def __init__(self, calls: Sequence[Call], node: Callable[[str], Node | None]) -> None:
+        self.calls = calls
+        self.turns = [one for one in calls if one.asks]
+        self.of_response = {one.response_id: one for one in self.turns if one.response_id}
+        self._node = node
+        self._found: dict[str, Node | None] = {}
+
+    def node(self, id: str) -> Node | None:
+        """Return a step of a context, None where it is lost."""
+        if id not in self._found:
+            self._found[id] = self._node(id)
+        return self._found[id]
+
+    def before(self, call: Call) -> list[Node]:
+        """Return the steps of the context that a turn went on from, or meant to, oldest first."""
+        at = call.parent if call.node is None else call.node.parent
+        steps: list[Node] = []
+        while at is not None and (node := self.node(at)) is not None:
+            steps.append(node)
+            at = node.parent
+        return steps[::-1]
+
+    def context(self, call: Call) -> Iterator[Item]:
+        """Yield all that the model was given in a turn, as far as it is known."""
+        for node in self.before(call):
+            yield from node.items
+        if call.node is not None:
+            yield from call.node.items[: call.node.own]
+
+
+def texts_of(item: Item) -> tuple[str, ...]:
+    """Return what a message says, part by part, whichever way its content is written."""
+    content = item.get("content")
+    if isinstance(content, str):
+        return (content,)
+    parts = content if isinstance(content, list) else []
+    return tuple(_part(part) for part in parts)
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, dict):
+        said = part.get("text", part.get("refusal"))
+        if isinstance(said, str):
+            return said
+    return stored_json(part).decode()
+
+
+def content_of(item: Item) -> Hashable:
+    """Return what an item is apart from its id and status: the same for the same thing said or done.
+
+    Calls and outputs are known by what pairs them, what has no content of its own by its id.
+    """
+    kind = item["type"]
+    if kind == "message":
+        return kind, item.get("role"), texts_of(item)
+    if isinstance(item.get("call_id"), str):
+        return kind, item["call_id"]
+    if kind == "reasoning" or kind == "item_reference" or set(item) <= {"type", "id", "status"}:
+        return kind, item.get("id"), item.get("encrypted_content")
+    bare = {key: value for key, value in item.items() if key not in ("id", "status") and value is not None}
+    return kind, stored_json(bare)
+
+
+def by_user(item: Item) -> bool:
+    """Whether an item is what a user or a developer says, which may well be said twice."""
+    return item["type"] == "message" and item.get("role") != "assistant"

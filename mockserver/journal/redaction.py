@@ -1,0 +1,107 @@
+"""Keys and passwords taken out of what the journal keeps: by where they stand, and by what they look like."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from mockserver.wire.responses.encoding import json_compact
+
+REDACTED = "<redacted>"
+LONGEST = 256 * 1024  # of a body that is kept, in characters
+SHORTEST = 8  # a shorter secret may be a word; it is taken out where it stands, but looked for nowhere else
+
+_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
+_SECRET_WORDS = ("api-key", "apikey", "secret", "token", "password")
+_KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
+_KEY_BYTES = re.compile(rb"sk-[A-Za-z0-9_-]{8,}")
+_SUSPECT = re.compile(r'"authorization"|"headers"|\\u00')
+
+
+def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return headers as text without those that hold secrets."""
+    return dict([_header(name, value) for name, value in sent.items()])
+
+
+@lru_cache(maxsize=1024)  # a client sends the same ones all the time
+def _header(name: bytes, value: bytes) -> tuple[str, str]:
+    known, text = name.decode("latin-1"), value.decode("latin-1")
+    secret = known in _SECRET_HEADERS or any(word in known for word in _SECRET_WORDS)
+    return known, REDACTED if secret else _KEY.sub(REDACTED, text)
+
+
+def body(sent: bytes) -> tuple[str, list[str]]:
+    """Return a body's text as it was sent but for its secrets, and those secrets; a long one is cut, with a mark."""
+    text = sent.decode(errors="replace")
+    secrets: list[str] = []
+    if _SUSPECT.search(text):
+        text, secrets = _without(text)
+    text = _KEY.sub(REDACTED, text)
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… [cut, {len(sent)} bytes in all]"
+    return text, secrets
+
+
+def _without(text: str) -> tuple[str, list[str]]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _AUTHORIZATION.sub(rf"\1{REDACTED}", text), []
+    secrets = list(secrets_in(value))
+    clean = text
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            for ascii in (True, False):
+                clean = clean.replace(json.dumps(secret, ensure_ascii=ascii)[1:-1], REDACTED)
+    if secrets and any(secret != REDACTED for secret in secrets_in(orjson.loads(clean))):
+        clean = json_compact(redacted(value)).decode()  # written in another way, or too short to be looked for
+    return clean, [secret for secret in secrets if len(secret) >= SHORTEST]
+
+
+_AUTHORIZATION = re.compile(r'("authorization"\s*:\s*")[^"]*')
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Yield the secrets that stand where secrets stand: what MCP servers are to be sent. Spec: F5."""
+    if isinstance(value, list):
+        for one in value:
+            yield from secrets_in(one)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key == "authorization" and isinstance(one, str):
+                yield one
+            elif key == "headers" and value.get("type") == "mcp" and isinstance(one, dict):
+                yield from (text for text in one.values() if isinstance(text, str))
+            else:
+                yield from secrets_in(one)
+
+
+def redacted(value: Any) -> Any:
+    """Return a JSON value with its secrets taken out, those that look like keys too."""
+    if isinstance(value, str):
+        return _KEY.sub(REDACTED, value)
+    if isinstance(value, list):
+        return [redacted(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _member(value, key, one) for key, one in value.items()}
+    return value
+
+
+def _member(whole: Mapping[str, Any], key: str, value: Any) -> Any:
+    if key == "authorization" and isinstance(value, str):
+        return REDACTED
+    if key == "headers" and whole.get("type") == "mcp" and isinstance(value, dict):
+        return dict.fromkeys(value, REDACTED)
+    return redacted(value)
+
+
+def scrubbed(document: bytes, secrets: Iterable[str]) -> bytes:
+    """Return an encoded document without known secrets and without all that looks like a key, wherever they stand."""
+    for secret in secrets:
+        document = document.replace(secret.encode(), REDACTED.encode())
+    return _KEY_BYTES.sub(REDACTED.encode(), document) if b"sk-" in document else document

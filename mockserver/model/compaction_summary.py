@@ -1,0 +1,47 @@
+"""The compaction pass: how long the hidden summary is, and where its item stands in an output. Spec: R5.3, T10."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mockserver.model.prompt import Item, Reply
+from mockserver.model.seeded_random import draw
+
+_LEAST, _MOST, _SPREAD = 64, 448, 64
+_QUARTER = 4
+
+
+def summary_tokens(seed: str, input_tokens: int) -> int:
+    """Return the length of the summary of a context, in tokens: longer for longer ones, below 512 for any."""
+    return min(_LEAST + input_tokens // _QUARTER, _MOST) + draw(f"{seed}/summary", _SPREAD)
+
+
+def compaction_item() -> Item:
+    """Return a compaction item that is yet to be sealed."""
+    return {"type": "compaction"}
+
+
+def _last(output: Sequence[Item]) -> tuple[Item, ...]:
+    return (*output, compaction_item())
+
+
+def _first(output: Sequence[Item]) -> tuple[Item, ...]:
+    return (compaction_item(), *output)
+
+
+# switch `compaction_shape` → an output with its compaction items
+_SHAPES: dict[str, Callable[[Sequence[Item]], tuple[Item, ...]]] = {
+    "last": _last,
+    "first": _first,
+    "first_and_last": lambda output: _last(_first(output)),
+}
+
+
+def compacting(reply: Reply, shape: str, tokens: int) -> Reply:
+    """Return a reply of a turn that compacts; one that has compaction items already, or fails, keeps its output."""
+    if reply.failed is not None or any(item["type"] == "compaction" for item in reply.output):
+        return reply._replace(summary_tokens=tokens)
+    output = _SHAPES[shape](reply.output)
+    behind = int(output[0]["type"] == "compaction")
+    cues = {str(int(index) + behind): cue for index, cue in reply.cues.items()}
+    return reply._replace(output=output, cues=cues, summary_tokens=tokens)

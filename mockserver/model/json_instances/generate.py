@@ -1,0 +1,246 @@
+"""Deterministic instances of a JSON Schema: the same schema and seed always give the same value.
+
+Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5), keys in
+schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by `validity`.
+
+How it works: a `_Maker` walks the schema once and makes a value. Each place draws from the seed and its own path, so a
+change at one place leaves the others as they were. References and `allOf` are merged before (`Schemas.plain`), so the
+walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern beside a length) is left
+to chance: the whole value is judged, and other seeds are tried.
+
+It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left, at first
+what the schema needs and a little more, unions take only branches that fit into it, and `values` bounds the width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+from mockserver.model.json_instances.schemas import NEVER, Schemas
+from mockserver.model.json_instances.strings import text
+from mockserver.model.json_instances.validity import Judge
+from mockserver.model.seeded_random import choose, draw
+
+Schema = Mapping[str, Any]
+
+_TRIES = 12  # walks; after the last one its value counts, valid or not, because a turn needs an answer
+_DEEPEST = 64  # levels that a schema may need; strict ones have at most 10 (Spec: R10.4)
+_SLACK = 3  # levels beyond those, so that what may be left out, such as the children of a tree, is seen
+_MOST_ITEMS = 1000
+_MANY_VALUES = 2000  # from here on nothing is added that need not be
+_MOST_VALUES = 20_000
+_SPREAD = 20  # numbers stay this many steps near their bound, and a unique item has so many tries
+
+
+def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
+    """Return a value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
+    schemas = Schemas(schema)
+    judge = Judge(schemas)
+    height = schemas.height(schema, _DEEPEST)
+    room = _SLACK + (0 if height == NEVER else height)
+    value: Any = None
+    for number in range(_TRIES):
+        maker = _Maker(schemas, judge, every_property=every_property)
+        value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
+        # A schema that asks for too much would ask for it twelve times.
+        if judge.valid(value, schema) or maker.values > _MOST_VALUES:
+            break
+    return value
+
+
+class _Maker:
+    """Makes one value; `key` is the seed of a place, `name` the property it stands under, `room` the levels left.
+
+    `values` counts what was made: schemas that hold themselves several times ask for more than anyone wants.
+    """
+
+    def __init__(self, schemas: Schemas, judge: Judge, *, every_property: bool) -> None:
+        self._schemas = schemas
+        self._judge = judge
+        self._every_property = every_property
+        self.values = 0
+
+    def value(self, schema: Any, key: str, name: str, room: int) -> Any:
+        plain = self._schemas.plain(schema)
+        if "const" in plain:
+            return plain["const"]
+        self.values += 1
+        if room <= 0 or self.values > _MOST_VALUES:
+            return None
+        if isinstance(plain.get("enum"), list) and plain["enum"]:
+            return self._listed(plain, key)
+        for union in ("anyOf", "oneOf"):
+            if isinstance(plain.get(union), list) and plain[union]:
+                return self._one_of(plain, union, key, name, room)
+        kind = self._kind(plain, key)
+        if kind == "object":
+            return self._object(plain, key, room)
+        if kind == "array":
+            return self._array(plain, key, name, room)
+        return _scalar(kind, plain, key, name)
+
+    def _listed(self, plain: Schema, key: str) -> Any:
+        fitting = [one for one in plain["enum"] if self._judge.valid(one, plain)]
+        return choose(key, fitting or plain["enum"])
+
+    def _one_of(self, plain: Schema, union: str, key: str, name: str, room: int) -> Any:
+        """Take a branch that ends within the room, seldom null, and merge it with what stands beside the union."""
+        rest = {word: value for word, value in plain.items() if word != union}
+        heights = [self._schemas.height(branch, max(room, 1)) for branch in plain[union]]
+        least = min(heights)
+        fitting = [
+            branch
+            for branch, height in zip(plain[union], heights, strict=True)
+            if height <= max(least, room - 1) and not self._schemas.conflicts(rest, branch)
+        ] or plain[union]
+        full = [branch for branch in fitting if self._schemas.plain(branch).get("type") != "null"]
+        branch = choose(key, fitting if not full or draw(key + "?", 5) == 0 else full)
+        if least == NEVER:
+            room -= 1  # a union of itself ends too
+        return self.value(self._schemas.merged([rest, branch]), key + "|", name, room)
+
+    def _kind(self, plain: Schema, key: str) -> str:
+        kind = plain.get("type")
+        if isinstance(kind, list) and kind:
+            full = [one for one in kind if one != "null"]
+            return str(choose(key, kind if not full or draw(key + "?", 5) == 0 else full))
+        if isinstance(kind, str):
+            return kind
+        return next((implied for word, implied in _IMPLIED.items() if word in plain), "string")
+
+    def _object(self, plain: Schema, key: str, room: int) -> dict[str, Any]:
+        properties = _mapping(plain.get("properties"))
+        names = self._chosen(plain, properties, room)
+        schemas = {one: properties[one] for one in properties if one in names}
+        for one in names:
+            schemas.setdefault(one, self._schemas.other_property(plain, one))
+        made = {one: self.value(schema, f"{key}/{one}", one, room - 1) for one, schema in schemas.items()}
+        self._fill(made, plain, key, room)
+        return made
+
+    def _chosen(self, plain: Schema, properties: Schema, room: int) -> dict[str, None]:
+        chosen = {one: None for one in plain.get("required") or () if isinstance(one, str)}
+        wanted = max(_whole(plain.get("minProperties"), 0), len(properties) if self._every_property else 0)
+        most = _whole(plain.get("maxProperties"), len(properties) + wanted)
+        for one, schema in properties.items():
+            fits = self.values < _MANY_VALUES and self._schemas.height(schema, max(room, 1)) < room
+            if one not in chosen and len(chosen) < min(wanted, most) and fits:
+                chosen[one] = None
+        depends, waiting = _mapping(plain.get("dependentRequired")), list(chosen)
+        for one in waiting:
+            more = dict.fromkeys(also for also in depends.get(one, ()) if also not in chosen)
+            chosen.update(more)
+            waiting.extend(more)
+        return chosen
+
+    def _fill(self, made: dict[str, Any], plain: Schema, key: str, room: int) -> None:
+        """Make up properties until there are `minProperties`."""
+        least = min(_whole(plain.get("minProperties"), 0), _MOST_ITEMS)
+        naming = {"type": "string", **_mapping(plain.get("propertyNames"))}
+        for number in range(least * 8):
+            if len(made) >= least:
+                return
+            one = text(naming, f"{key}+{number}", "") if number % 8 else f"property_{number // 8 + 1}"
+            if one not in made and self._judge.valid(one, naming):
+                made[one] = self.value(self._schemas.other_property(plain, one), f"{key}/{one}", one, room - 1)
+
+    def _array(self, plain: Schema, key: str, name: str, room: int) -> list[Any]:
+        first = plain.get("prefixItems")
+        if not isinstance(first, list):
+            first = plain["items"] if isinstance(plain.get("items"), list) else []
+        rest = plain.get("additionalItems" if isinstance(plain.get("items"), list) else "items", {})
+        least = min(_whole(plain.get("minItems"), 0), _MOST_ITEMS)
+        open_end = rest is not False and self.values < _MANY_VALUES and self._schemas.height(rest, max(room, 1)) < room
+        wanted = max(least, len(first) + (1 + draw(key + "#", 2) if open_end and room > 1 else 0))
+        wanted = min(wanted, _whole(plain.get("maxItems"), _MOST_ITEMS))
+        made: list[Any] = []
+        for number in range(wanted):
+            schema = first[number] if number < len(first) else self._item(plain, rest, number - len(first))
+            self._append(made, schema, f"{key}/{number}", name, room, plain.get("uniqueItems") is True)
+        return made
+
+    def _item(self, plain: Schema, rest: Any, number: int) -> Any:
+        contained = number < _whole(plain.get("minContains"), 1) and isinstance(plain.get("contains"), Mapping)
+        return self._schemas.merged([rest, plain["contains"]]) if contained else rest
+
+    def _append(self, made: list[Any], schema: Any, key: str, name: str, room: int, unique: bool) -> None:
+        for number in range(_SPREAD if unique else 1):
+            value = self.value(schema, f"{key}~{number}" if number else key, name.removesuffix("s"), room - 1)
+            if not unique or not self._judge.among(value, made):
+                made.append(value)
+                return
+
+
+_IMPLIED = {
+    **dict.fromkeys(("properties", "required", "additionalProperties", "minProperties", "patternProperties"), "object"),
+    **dict.fromkeys(("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"), "array"),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
+}
+
+
+def _mapping(value: Any) -> Schema:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _whole(value: Any, default: int) -> int:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else default
+
+
+def _scalar(kind: str, plain: Schema, key: str, name: str) -> Any:
+    if kind == "boolean":
+        return draw(key, 2) == 1
+    if kind == "null":
+        return None
+    if kind in ("integer", "number"):
+        return _number(plain, key, kind)
+    return text(plain, key, name)
+
+
+def _number(plain: Schema, key: str, kind: str) -> int | float:
+    """Return a small number within the bounds, a multiple of what is asked; whole numbers come first."""
+    low, high = _bound(plain, "minimum", "exclusiveMinimum", max), _bound(plain, "maximum", "exclusiveMaximum", min)
+    asked = plain.get("multipleOf")
+    multiple = Fraction(str(asked)) if isinstance(asked, int | float) and asked > 0 else None
+    steps = [multiple] if multiple and kind == "number" else []
+    # Fractions, because 0.1 + 0.2 is no multiple of 0.1 in floats.
+    whole = Fraction(multiple.numerator if multiple else 1)
+    for step in (*_shuffled(steps, whole, key), Fraction(1, 10), Fraction(1, 1000), Fraction(1, 10**9)):
+        found = _on_grid(plain, low, high, step, key)
+        if found is not None and (found.denominator == 1 or kind == "number"):
+            return int(found) if found.denominator == 1 else float(found)
+    return float(low if low is not None else high or 0)
+
+
+def _shuffled(steps: list[Fraction], whole: Fraction, key: str) -> Iterable[Fraction]:
+    return (*steps, whole) if steps and draw(key + "w", 2) else (whole, *steps)
+
+
+def _bound(plain: Schema, word: str, exclusive: str, tighter: Any) -> Fraction | None:
+    found = [plain.get(word), plain.get(exclusive)]
+    numbers = [Fraction(str(one)) for one in found if isinstance(one, int | float) and not isinstance(one, bool)]
+    return tighter(numbers) if numbers else None
+
+
+def _on_grid(plain: Schema, low: Fraction | None, high: Fraction | None, step: Fraction, key: str) -> Fraction | None:
+    """Return a multiple of `step` between the bounds, near the lower one or near zero; None when there is none."""
+    first = (
+        ceil(low / step) if low is not None else (1 if high is None or high >= step else floor(high / step) - _SPREAD)
+    )
+    last = floor(high / step) if high is not None else first + _SPREAD
+    if low is not None and first * step == low and _excludes(plain, "exclusiveMinimum", "minimum", low):
+        first += 1
+    if high is not None and last * step == high and _excludes(plain, "exclusiveMaximum", "maximum", high):
+        last -= 1
+    if first > last:
+        return None
+    return (first + draw(key, min(last - first, _SPREAD) + 1)) * step
+
+
+def _excludes(plain: Schema, exclusive: str, inclusive: str, bound: Fraction) -> bool:
+    value = plain.get(exclusive)
+    if isinstance(value, bool):
+        return value
+    return isinstance(value, int | float) and Fraction(str(value)) == bound

@@ -1,0 +1,250 @@
+"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length.
+
+A pattern is answered by walking its parse tree and writing something at each node. The tree says nothing of what a
+lookahead or a word boundary forbids, so each text is matched against the pattern, and other draws are tried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from mockserver.model.seeded_random import choose, draw
+
+# The standard library's own parser is private, so it has no types; writing another one would be another dialect.
+_PARSER: Any = import_module("re._parser")
+# Their order is part of every answer: a word in between changes what earlier versions said.
+_WORDS = (
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "haven",
+    "indigo",
+    "juniper",
+    "kelp",
+    "lilac",
+    "maple",
+    "north",
+    "olive",
+    "pearl",
+    "quartz",
+    "river",
+    "sable",
+    "tulip",
+    "umber",
+    "violet",
+    "willow",
+    "yarrow",
+    "zephyr",
+)
+_BY_NAME: Mapping[str, tuple[str, ...]] = {
+    "city": ("Paris", "Lisbon", "Nairobi", "Kyoto", "Oslo"),
+    "location": ("Paris, France", "Lisbon, Portugal", "Nairobi, Kenya", "Kyoto, Japan", "Oslo, Norway"),
+    "country": ("France", "Portugal", "Kenya", "Japan", "Norway"),
+    "timezone": ("Europe/Paris", "Europe/Lisbon", "Africa/Nairobi", "Asia/Tokyo", "Europe/Oslo"),
+    "language": ("French", "Portuguese", "Swahili", "Japanese", "Norwegian"),
+    "currency": ("EUR", "KES", "JPY", "NOK", "USD"),
+    "name": ("Ada", "Grace", "Alan", "Edsger", "Barbara"),
+    "email": ("ada@example.com", "grace@example.com", "alan@example.com"),
+    "url": ("https://example.com/amber", "https://example.com/birch", "https://example.com/cedar"),
+    "date": ("2026-03-14", "2026-06-21", "2026-10-05"),
+}
+_TRIES = 64  # texts written for one pattern; most take one, lookaheads some
+_LONGEST = 20_000  # characters of a text, whatever a schema asks for
+
+
+def text(schema: Mapping[str, Any], key: str, name: str) -> str:
+    """Return a string for a schema of type string; `name` is the property it stands under.
+
+    The first candidate within the schema's lengths and pattern counts: format, pattern, name, plain words.
+    """
+    shortest = _length(schema.get("minLength"), 0)
+    longest = _length(schema.get("maxLength"), _LONGEST)
+    pattern = _compiled(schema.get("pattern"))
+    for candidate in _candidates(schema, key, name, shortest, longest):
+        if shortest <= len(candidate) <= longest and (pattern is None or pattern.search(candidate)):
+            return candidate
+    return _words(key, shortest, longest)
+
+
+def _length(value: Any, default: int) -> int:
+    return min(int(value), _LONGEST) if isinstance(value, int | float) and value >= 0 else default
+
+
+@lru_cache(maxsize=512)
+def _compiled(pattern: Any) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern) if isinstance(pattern, str) else None
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def _candidates(schema: Mapping[str, Any], key: str, name: str, shortest: int, longest: int) -> list[str]:
+    form, pattern = schema.get("format"), schema.get("pattern")
+    found = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
+    if isinstance(pattern, str):
+        made = matching(pattern, key, shortest, longest)
+        found += [] if made is None else [made]
+    if name.lower() in _BY_NAME:
+        found.append(choose(key, _BY_NAME[name.lower()]))
+    return [*found, choose(key, _WORDS)]
+
+
+def _words(key: str, shortest: int, longest: int) -> str:
+    first = draw(key, len(_WORDS))
+    words: list[str] = [_WORDS[first]]
+    length = len(words[0])
+    while length < shortest:
+        words.append(_WORDS[(first + len(words)) % len(_WORDS)])
+        length += 1 + len(words[-1])
+    return " ".join(words)[:longest]
+
+
+def _two(key: str, first: int, last: int) -> str:
+    return f"{first + draw(key, last - first + 1):02}"
+
+
+def _date(key: str) -> str:
+    return f"2026-{_two(key + 'm', 1, 12)}-{_two(key + 'd', 1, 28)}"
+
+
+def _time(key: str) -> str:
+    return f"{_two(key + 'H', 0, 23)}:{_two(key + 'M', 0, 59)}:{_two(key + 'S', 0, 59)}Z"
+
+
+def _uuid(key: str) -> str:
+    digits = "".join(f"{draw(f'{key}{part}', 1 << 32):08x}" for part in range(4))
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+_FORMATS: Mapping[str, Callable[[str], str]] = {
+    "date": _date,
+    "time": _time,
+    "date-time": lambda key: f"{_date(key)}T{_time(key)}",
+    "duration": lambda key: f"PT{1 + draw(key, 59)}M",
+    "email": lambda key: f"{choose(key, _WORDS)}@example.com",
+    "hostname": lambda key: f"{choose(key, _WORDS)}.example.com",
+    # 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation (RFC 5737, RFC 3849): nobody is called by them.
+    "ipv4": lambda key: f"192.0.2.{1 + draw(key, 254)}",
+    "ipv6": lambda key: f"2001:db8::{1 + draw(key, 0xFFFE):x}",
+    "uuid": _uuid,
+    "uri": lambda key: f"https://example.com/{choose(key, _WORDS)}",
+    "url": lambda key: f"https://example.com/{choose(key, _WORDS)}",
+    "uri-reference": lambda key: f"/{choose(key, _WORDS)}",
+    "json-pointer": lambda key: f"/{choose(key, _WORDS)}",
+    "regex": lambda key: f"^{choose(key, _WORDS)}$",
+    "byte": lambda key: "YW1iZXI=",
+    "base64": lambda key: "YW1iZXI=",
+    "decimal": lambda key: f"{draw(key, 1000)}.{draw(key + 'c', 100):02}",
+}
+
+
+def matching(pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST) -> str | None:
+    """Return a text that matches a regular expression, None when this simple maker can't find one. Spec: R11.6."""
+    compiled = _compiled(pattern)
+    if compiled is None:
+        return None
+    tree = _PARSER.parse(pattern)
+    written = 0
+    for number in range(_TRIES):
+        candidate = _Maker(f"{key}~{number}", shortest + number // 8).write(tree)
+        if shortest <= len(candidate) <= longest and compiled.search(candidate):
+            return candidate
+        written += len(candidate)
+        if written > _LONGEST:
+            break
+    return None
+
+
+class _Maker:
+    """Writes one text along a parsed regular expression; `wanted` is the length it grows open repeats to."""
+
+    def __init__(self, key: str, wanted: int) -> None:
+        self._key = key
+        self._wanted = wanted
+        self._steps = 0
+        self._length = 0
+        self._groups: dict[int, str] = {}
+
+    def write(self, tree: Any) -> str:
+        return "".join(self._one(str(operation), argument) for operation, argument in tree)
+
+    def _draw(self, below: int) -> int:
+        self._steps += 1
+        return draw(f"{self._key}{self._steps}", below)
+
+    def _one(self, operation: str, argument: Any) -> str:
+        match operation:
+            case "LITERAL":
+                return self._grow(chr(argument))
+            case "NOT_LITERAL":
+                return self._grow("b" if chr(argument) == "a" else "a")
+            case "ANY":
+                return self._grow(chr(ord("a") + self._draw(26)))
+            case "IN":
+                return self._grow(self._member(argument))
+            case "BRANCH":
+                return self.write(argument[1][self._draw(len(argument[1]))])
+            case "SUBPATTERN":
+                text = self.write(argument[3])
+                self._groups[argument[0]] = text
+                return text
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                return self._repeat(*argument)
+            case "ATOMIC_GROUP":
+                return self.write(argument)
+            case "GROUPREF":
+                return self._grow(self._groups.get(argument, ""))
+        return ""
+
+    def _grow(self, text: str) -> str:
+        self._length += len(text)
+        return text
+
+    def _repeat(self, least: int, most: Any, tree: Any) -> str:
+        times = least + self._draw(min(int(most) - least, 5) + 1)
+        written: list[str] = []
+        while len(written) < times or (len(written) < most and self._length < self._wanted):
+            if self._length + self._steps + len(written) > _LONGEST:
+                break
+            written.append(self.write(tree))
+        return "".join(written)
+
+    def _member(self, members: list[tuple[Any, Any]]) -> str:
+        listed = [(str(operation), argument) for operation, argument in members]
+        if listed[0][0] == "NEGATE":
+            allowed = [one for one in _PLAIN if not any(_in(one, member) for member in listed[1:])]
+            return allowed[self._draw(len(allowed))] if allowed else ""
+        operation, argument = listed[self._draw(len(listed))]
+        if operation == "RANGE":
+            return chr(argument[0] + self._draw(argument[1] - argument[0] + 1))
+        if operation == "CATEGORY":
+            allowed = [one for one in _PLAIN if _in(one, (operation, argument))]
+            return allowed[self._draw(len(allowed))]
+        return chr(argument)
+
+
+# What negated sets and classes are answered from; readable characters come first.
+_PLAIN = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:/\n"
+_CATEGORIES: Mapping[str, Callable[[str], bool]] = {
+    "DIGIT": str.isdigit,
+    "SPACE": str.isspace,
+    "WORD": lambda one: one.isalnum() or one == "_",
+}
+
+
+def _in(one: str, member: tuple[str, Any]) -> bool:
+    operation, argument = member
+    if operation == "RANGE":
+        return argument[0] <= ord(one) <= argument[1]
+    if operation == "CATEGORY":
+        kind = str(argument).removeprefix("CATEGORY_")
+        return _CATEGORIES[kind.removeprefix("NOT_")](one) != kind.startswith("NOT_")
+    return ord(one) == argument

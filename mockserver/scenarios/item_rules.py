@@ -1,0 +1,136 @@
+"""What no real API sends, although every item of it has the right shape: rules between the items of one output.
+
+A scripted turn that breaks one of these would teach a client something that never happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+from mockserver.scenarios.validation import Location, shown, templated
+
+Item = Mapping[str, Any]
+
+# type of an answer → type of what it answers. Spec: I2, R1.34.
+_ANSWERS: Mapping[str, str] = {
+    "apply_patch_call_output": "apply_patch_call",
+    "computer_call_output": "computer_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "function_call_output": "function_call",
+    "mcp_approval_response": "mcp_approval_request",
+    "program_output": "program",
+    "shell_call_output": "shell_call",
+    "tool_search_output": "tool_search_call",
+}
+# where an item says what it is called by answers, or what it answers, when that is not `call_id`
+_NAMED_BY: Mapping[str, str] = {"mcp_approval_request": "id", "mcp_approval_response": "approval_request_id"}
+# type → the member that tells of a failure, and the one that tells of success. Spec: S8.
+_OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "image_generation_call": ("error", "result"),
+    "mcp_call": ("error", "output"),
+    "mcp_list_tools": ("error", "tools"),
+}
+# what is done has none of these. Spec: S8, S9.
+_UNDER_WAY = ("in_progress", "searching", "interpreting", "calling")
+
+
+def output_mistakes(items: Sequence[Item]) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong between the items of an output, each of which has its right shape."""
+    for rule in (_same_ids, _answers, _statuses, _outcomes, _searches):
+        for number, member, words in rule(items):
+            yield (number, member), words
+
+
+def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong between the members of a reply that has one form; `given` are their names."""
+    if "error" in given:
+        for key in sorted(given - {"error"}):
+            yield (key,), "can't stand beside an error, which has no response"
+    if {"failed", "usage"} <= given:  # Spec: S12.2
+        yield ("usage",), "can't stand beside failed: a failed response has no usage"
+    if not given.isdisjoint(("failed", "incomplete")):
+        return
+    for number, item in enumerate(output):  # Spec: S8 g
+        if item.get("type", "message") == "message" and item.get("status") == "incomplete":
+            yield ("output", number, "status"), "is incomplete only where the reply says incomplete or failed"
+
+
+ItemMistake = tuple[int, str, str]  # the item's place, the member, what is wrong with it
+
+
+def _given(item: Item, key: str) -> str | None:
+    """Return an id that the script gives itself, None when it is left out or comes from a template."""
+    value = item.get(key)
+    return None if not value or templated(value) else str(value)
+
+
+def _same_ids(items: Sequence[Item]) -> Iterator[ItemMistake]:
+    """No two items of a response have the same id. Spec: R1.36, S9."""
+    seen: set[str] = set()
+    for number, item in enumerate(items):
+        id = _given(item, "id")
+        if id in seen:
+            yield number, "id", f"is the id of an earlier item: {shown(id)}"
+        seen |= {id} if id else set()
+
+
+def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
+    """An answer stands behind the one call that it answers, and is of its type. Spec: R1.34, S9."""
+    calls: dict[str, str] = {}
+    answered: set[str] = set()
+    later = _names(items)
+    for number, item in enumerate(items):
+        kind = item.get("type", "message")
+        key = _NAMED_BY.get(kind, "call_id")
+        name = _given(item, key)
+        if name is None:
+            continue
+        if kind not in _ANSWERS:
+            if kind in _CALLS and name in calls:
+                yield number, key, f"is that of an earlier call: {shown(name)}"
+            calls[name] = kind
+            continue
+        if name not in calls and name in later:
+            yield number, key, f"stands before the call it answers: {shown(name)}"
+        elif calls.get(name, _ANSWERS[kind]) != _ANSWERS[kind]:
+            yield number, key, f"names a {calls[name]}, which has another type of answer"
+        elif name in answered:
+            yield number, key, f"was answered before: {shown(name)}"
+        answered.add(name)
+
+
+_CALLS = frozenset((*_ANSWERS.values(), "local_shell_call"))
+
+
+def _names(items: Sequence[Item]) -> set[str]:
+    calls = [item for item in items if item.get("type") in _CALLS]
+    return {name for item in calls if (name := _given(item, _NAMED_BY.get(item["type"], "call_id")))}
+
+
+def _statuses(items: Sequence[Item]) -> Iterator[ItemMistake]:
+    for number, item in enumerate(items):
+        if item.get("status") in _UNDER_WAY:
+            yield number, "status", f"can't be {item['status']} when the turn is over"
+
+
+def _outcomes(items: Sequence[Item]) -> Iterator[ItemMistake]:
+    """What failed has no result, and says that it failed."""
+    for number, item in enumerate(items):
+        kind = item.get("type", "message")
+        failure, success = _OUTCOMES.get(kind, ("", ""))
+        failed = bool(item.get(failure))
+        if failed and item.get(success):
+            yield number, success, f"can't stand beside {failure}: it either failed or it did not"
+        if failed and item.get("status") not in (None, "failed"):
+            yield number, "status", f"must be failed, for there is an {failure}"
+        if kind == "mcp_call" and not failed and item.get("status") == "failed":
+            yield number, "status", "can't be failed without an error"
+
+
+def _searches(items: Sequence[Item]) -> Iterator[ItemMistake]:
+    """A search that the server runs has no call id. Spec: I8."""
+    for number, item in enumerate(items):
+        ours = str(item.get("type")).startswith("tool_search_") and item.get("execution") in (None, "server")
+        if ours and item.get("call_id") is not None:
+            yield number, "call_id", "belongs to searches with execution: client only"

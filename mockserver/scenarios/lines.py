@@ -1,0 +1,206 @@
+"""Scripted lines: when they answer and what they reply.
+
+How it works: a line is `{when, reply, pacing, times}` (`schema`). `parse_lines` and `parse_scenario` validate
+what a test author sets; the document is stored as it was written, and a turn reads it back through `known_line` and
+`known_scenario`, which parse each document once. A line that answers fills its templates and becomes a `Reply`.
+
+What must stay true:
+* Mistakes are found when a line is set, never when it answers: nothing on the way of a turn validates.
+* The caches have the document as their key and a bound. Several processes may share a store, so what one of them
+  remembers under a name could be out of date; a document can't be.
+* A `Line` is shared through the cache, so nobody changes its `source`; `fill` builds new objects.
+* The same prompt and line always give the same reply: a line has no state, its use counts are the project's records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from mockserver.config.pacing import Pacing
+from mockserver.model.default_model import default_text, message_item, reasoning_item, text_part, thinking_tokens
+from mockserver.model.prompt import Item, Prompt, Reply
+from mockserver.scenarios import conditions, templates
+from mockserver.scenarios.items import cues, output_items
+from mockserver.scenarios.validation import DocumentValidator, Location, PathMistake, in_order
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.errors.scripted import from_script
+from mockserver.wire.responses.encoding import json_compact, stored_json
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One scripted answer; `source` is what was written, `tests` decide its `when`, `times` None is no limit."""
+
+    source: Mapping[str, Any]
+    when: Mapping[str, Any]
+    times: int | None
+    pacing: Pacing | None
+    tests: conditions.Tests
+
+    def holds(self, prompt: Prompt) -> bool:
+        """Whether the line answers this prompt; a line without `when` answers all."""
+        return conditions.hold(self.tests, prompt)
+
+    def reply(self, prompt: Prompt) -> Reply:
+        """Return what the line says to this prompt, its templates filled."""
+        script = templates.fill(self.source["reply"], prompt)
+        if "error" in script:
+            model = prompt.request.get("model") or prompt.model.id
+            return Reply(error=from_script(script["error"], model), pacing=self.pacing)
+        output, shown_only = cues(_said(script, prompt))
+        thoughts = script.get("reasoning")
+        if thoughts is not None:
+            output = [reasoning_item(thoughts), *output]
+            # cues are kept by the index of their item, and the reasoning item now stands before them all
+            shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
+        return Reply(
+            output=tuple(output),
+            reasoning_tokens=_thinking_tokens(output, prompt),
+            usage=script.get("usage") or {},
+            failed={**_FAILURE, **script["failed"]} if "failed" in script else None,
+            incomplete=script.get("incomplete"),
+            model=script.get("model"),
+            pacing=self.pacing,
+            fields=script.get("response") or {},
+            cues=shown_only,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as its author wrote it."""
+        return dict(self.source)
+
+
+# orjson writes 254 levels at most. A line is stored inside other objects, and a snapshot puts more around it.
+DEEPEST = 200
+
+
+# The models are imported with the first document: it takes 25 ms, which a server without scenarios need not pay.
+def _load_scenario() -> Any:
+    from mockserver.scenarios.schema import ScenarioFile
+
+    return ScenarioFile
+
+
+def _load_lines() -> Any:
+    from mockserver.scenarios.schema import Lines
+
+    return Lines
+
+
+_SCENARIO: DocumentValidator[Any] = DocumentValidator(_load_scenario)
+_LINES: DocumentValidator[Any] = DocumentValidator(_load_lines)
+_FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Lines that stay, and the seed they ask for."""
+
+    lines: tuple[Line, ...] = ()
+    seed: int | None = None
+
+
+def find_mistakes(value: Any) -> list[PathMistake]:
+    """Return every mistake in a scenario `{"seed": …, "lines": […]}`, in its order."""
+    if _too_deep(value):
+        return [PathMistake((), "", "A scenario can't be nested deeper than 200 levels.")]
+    lines = value.get("lines") if isinstance(value, dict) else None
+    found = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
+    return in_order(found, value)
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether a value has more than 200 levels, so that it can't be stored with what is put around it."""
+    for _ in range(254 - DEEPEST):
+        value = [value]
+    try:
+        stored_json(value)
+    except TypeError:
+        return True
+    return False
+
+
+def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
+    for number, line in enumerate(lines if isinstance(lines, list) else ()):
+        if isinstance(line, dict):
+            yield from templates.find_mistakes(line.get("reply"), (*location, number, "reply"), where)
+
+
+def parse_scenario(value: Any) -> Scenario:
+    """Return a scenario; raises MockError whose `param` is the path of the first mistake."""
+    for mistake in find_mistakes(value):
+        raise mistake.error()
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
+
+
+def parse_lines(value: Any, where: str = "lines") -> list[Line]:
+    """Return the lines of a JSON list; raises MockError whose `param` is the path of the first mistake."""
+    if _too_deep(value):
+        raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
+    _LINES.validate(value, where)
+    for mistake in _template_mistakes(value, (), where):
+        raise mistake.error()
+    return [_line(line) for line in value]
+
+
+@lru_cache(maxsize=1024)
+def known_line(doc: bytes) -> Line:
+    """Return a line that was judged before, from its JSON; the same line is read once."""
+    return _line(orjson.loads(doc))
+
+
+@lru_cache(maxsize=1024)
+def known_entry(doc: bytes) -> Line:
+    """Return the line of an entry of the queue, from the entry's JSON; the same entry is read once."""
+    return known_line(stored_json(orjson.loads(doc)["line"]))
+
+
+@lru_cache(maxsize=256)
+def known_scenario(doc: bytes) -> Scenario:
+    """Return a scenario that was judged before, from its JSON; the same scenario is read once."""
+    value = orjson.loads(doc)
+    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+
+
+def _line(value: dict[str, Any]) -> Line:
+    when = value.get("when") or {}
+    tests = conditions.compile_when(when) if when else ()
+    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests)
+
+
+def _pacing(value: Mapping[str, float] | None) -> Pacing | None:
+    if value is None:
+        return None
+    return Pacing(float(value.get("first_token", 0)), float(value.get("tokens_per_second", 0)))
+
+
+# --- What a reply says -------------------------------------------------------------------------------------------
+
+
+def _said(script: Mapping[str, Any], prompt: Prompt) -> list[Item]:
+    phase = script.get("phase")
+    if "output" in script:
+        return output_items(script["output"], prompt, phase)
+    if "refusal" in script:
+        return [message_item(prompt, {"type": "refusal", "refusal": script["refusal"]}, phase=phase)]
+    if "json" in script:
+        return [message_item(prompt, text_part(json_compact(script["json"]).decode()), phase=phase)]
+    if "text" in script:
+        return [message_item(prompt, text_part(script["text"]), phase=phase)]
+    return [message_item(prompt, text_part(default_text(prompt)), phase=phase)] if _unspoken(script) else []
+
+
+def _unspoken(script: Mapping[str, Any]) -> bool:
+    """An answer that only says that it is cut short still has some text; a failure has none."""
+    return script.get("incomplete") == "max_output_tokens"
+
+
+def _thinking_tokens(output: list[Item], prompt: Prompt) -> int:
+    """Return the hidden tokens of all reasoning items, as long as their summaries. Spec: T8."""
+    thoughts = [item for item in output if item.get("type") == "reasoning"]
+    return sum(thinking_tokens(prompt, "".join(part["text"] for part in item["summary"])) for item in thoughts)

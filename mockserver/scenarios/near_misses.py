@@ -1,0 +1,51 @@
+"""Why no line of a script answered: the lines that came nearest, and what of each did not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from mockserver.model.prompt import Prompt
+from mockserver.scenarios.conditions import broken
+from mockserver.scenarios.lines import Line
+from mockserver.wire.responses.encoding import json_compact
+
+# The sentence stands in an error message that a terminal shows on a few lines.
+NEAREST = 3
+LONGEST = 60
+
+
+class Candidate(NamedTuple):
+    """A line that might have answered: where it stands, and whether it was used as often as it may be."""
+
+    place: str
+    line: Line
+    spent: bool
+
+
+def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
+    """Return a sentence about the nearest lines: those used up that hold, then those of which most keys held."""
+    judged = [(one, broken(one.line.when, prompt)) for one in candidates]
+    if not judged:
+        return "There are none: nothing is queued and the scenario is empty."
+    judged.sort(key=lambda pair: (bool(pair[1]), len(pair[1]) - len(pair[0].line.when)))
+    nearest = "; ".join(_why(one, wrong) for one, wrong in judged[:NEAREST])
+    more = len(judged) - NEAREST
+    return f"Nearest of {len(judged)}: {nearest}." if more > 0 else f"Nearest: {nearest}."
+
+
+def _why(one: Candidate, wrong: dict[str, tuple[Any, Any]]) -> str:
+    asked = len(one.line.when)
+    parts = [f"{key} wants {short(want)}, found {short(found)}" for key, (want, found) in wrong.items()]
+    if one.spent:
+        parts.append("it was used as often as `times` allows")
+    if not parts:
+        parts.append("it answers compaction triggers only where it names them")
+    held = f"{asked - len(wrong)} of {asked} keys hold" if asked else "no keys"
+    return f"{one.place} ({held}): {' and '.join(parts)}"
+
+
+def short(value: Any) -> str:
+    """Return a value as JSON, shortened."""
+    text = json_compact(value).decode()
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,87 @@
+"""What two snapshots differ in: by section and id, with JSON paths; pure, on documents as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from mockserver.snapshots.records import SECTIONS
+from mockserver.wire.responses.encoding import stored_json
+
+LONGEST = 100  # characters of a value in a line
+
+How = Literal["added", "removed", "changed"]
+_SIGNS: Mapping[How, str] = {"added": "+", "removed": "-", "changed": "~"}
+_MISSING: Any = object()
+
+
+class Difference(NamedTuple):
+    """One place where two snapshots differ: its JSON path, and the value before and after (None where there is none).
+
+    `section` is a member of the document, `id` the record's in it, "" for members that are no sections.
+    """
+
+    how: How
+    section: str
+    id: str
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        sign = f"{_SIGNS[self.how]} {self.path}"
+        if self.how == "changed":
+            return f"{sign}: {_short(self.before)} → {_short(self.after)}"
+        return f"{sign}: {_short(self.after if self.how == 'added' else self.before)}"
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+    """Return what changed between two snapshots: records that came or went as wholes, others place by place."""
+    found: list[Difference] = []
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name, _MISSING), after.get(name, _MISSING)
+        if name == "others" and isinstance(one, list) and isinstance(other, list):
+            one, other = _by_name(one), _by_name(other)
+        if (name in SECTIONS or name == "others") and isinstance(one, dict) and isinstance(other, dict):
+            for id in dict.fromkeys((*one, *other)):
+                found += _compared(name, id, f"{name}.{id}", one.get(id, _MISSING), other.get(id, _MISSING))
+        else:
+            found += _compared(name, "", name, one, other)
+    return found
+
+
+def _by_name(records: list[Any]) -> dict[str, Any]:
+    """Return the records that have no section by what names them."""
+    return {f"{one.get('kind')}/{one.get('id')}": one for one in records if isinstance(one, dict)}
+
+
+def _compared(section: str, id: str, path: str, one: Any, other: Any) -> Iterator[Difference]:
+    if one is _MISSING or other is _MISSING:
+        how: How = "added" if one is _MISSING else "removed"
+        yield Difference(how, section, id, path, None if one is _MISSING else one, None if other is _MISSING else other)
+    elif isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys((*one, *other)):
+            yield from _compared(section, id, f"{path}.{key}", one.get(key, _MISSING), other.get(key, _MISSING))
+    elif isinstance(one, list) and isinstance(other, list):
+        for at in range(max(len(one), len(other))):
+            pair = (part[at] if at < len(part) else _MISSING for part in (one, other))
+            yield from _compared(section, id, f"{path}[{at}]", *pair)
+    elif type(one) is not type(other) or one != other:
+        yield Difference("changed", section, id, path, one, other)
+
+
+def _short(value: Any) -> str:
+    text = stored_json(value).decode()
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def told(found: list[Difference]) -> str:
+    """Return differences as text: a line each below its section, and what there is of each kind in the end."""
+    lines: list[str] = []
+    for at, one in enumerate(found):
+        if at == 0 or found[at - 1].section != one.section:
+            lines.append(one.section)
+        lines.append(f"  {one}")
+    counts = [(how, sum(one.how == how for one in found)) for how in _SIGNS]
+    lines.append(", ".join(f"{count} {how}" for how, count in counts if count) or "no differences")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""A store whose projects do not begin empty: each starts with the same records, whenever it is first asked for."""
+
+# Why not at the start of the server: projects come into being with their first call, and there is no list of
+# them. So each is filled when it is first asked for, inside a transaction, and only if nobody has begun it, for a
+# second process may share the store.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import RLock
+from typing import Any
+
+from mockserver.core.records import OWN, Change, Put, Record
+from mockserver.store.view import Store
+
+
+class Started:
+    """Another store, with records for every project that has none of its own yet; journals begin empty."""
+
+    def __init__(self, store: Store, records: Sequence[Put]) -> None:
+        self._store, self._records = store, records
+        self._begun: set[str] = set()
+        self._lock = RLock()
+
+    def _of(self, project: str) -> Store:
+        # journals are projects too, of their own name, and begin empty
+        if project not in self._begun and not project.endswith("/journal"):
+            with self._lock:
+                if project not in self._begun:
+                    with self._store.transaction(project):
+                        if self._store.get(project, *OWN) is None:
+                            self._store.apply(project, self._records)
+                    self._begun.add(project)
+        return self._store
+
+    def transaction(self, project: str) -> Any:
+        """Keep others from writing."""
+        return self._of(project).transaction(project)
+
+    def get(self, project: str, kind: str, id: str) -> bytes | None:
+        """Return a record's document, None when there is none."""
+        return self._of(project).get(project, kind, id)
+
+    def scan(
+        self,
+        project: str,
+        kind: str,
+        parent: str = "",
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> list[Record]:
+        """Return records of a kind below a parent by their order."""
+        return self._of(project).scan(project, kind, parent, after=after, limit=limit, descending=descending)
+
+    def idle(self, project: str) -> bool:
+        """Whether a project has nothing on its agenda."""
+        return self._of(project).idle(project)
+
+    def records(self, project: str) -> list[Put]:
+        """Return all records of a project."""
+        return self._of(project).records(project)
+
+    def apply(self, project: str, changes: Iterable[Change]) -> None:
+        """Write changes, all or none."""
+        self._of(project).apply(project, changes)
+
+    def clear(self, project: str) -> None:
+        """Forget everything of a project; it does not begin again by itself."""
+        self._of(project).clear(project)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()

@@ -1,0 +1,109 @@
+"""What a `Mock` stands on: an engine, its app, and a server in a thread from the moment that somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+from mockserver.config.settings import from_python
+from mockserver.engine.control import Levers
+from mockserver.engine.engine import DEFAULT_PROJECT, Engine
+from mockserver.model.default_model import cap
+from mockserver.model.prompt import Prompt, Reply, respondent
+from mockserver.scenarios.lines import parse_lines
+from mockserver.testing.items import line_of
+from mockserver.transport.app import MockApp
+from mockserver.transport.common_headers import Stamp
+from mockserver.transport.control_api import call_control
+from mockserver.transport.guard import Guard
+from mockserver.transport.inprocess import InProcess
+from mockserver.transport.server_thread import ServerThread
+from mockserver.wire.errors.api import MockError
+from mockserver.wire.tokens import tokenizer
+
+CLOSED = "This mock is closed: it was used after its `with` block or its close()."
+
+
+class _Tenants(Engine):
+    """An engine whose callers all belong to one project, whatever their key, unless the key was given its own."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.own: set[str] = set()
+        self.everyone = DEFAULT_PROJECT
+
+    def project(self, authorization: str | None, openai_project: str | None) -> str:
+        """Return the project of a caller; keys are judged as ever."""
+        name = super().project(authorization, None)
+        return name if name in self.own else self.everyone
+
+
+class Host:
+    """An engine in this process; two never meet."""
+
+    def __init__(self, options: Mapping[str, object], model: Any = None) -> None:
+        self.engine = _Tenants(from_python(options), model=None if model is None else Saying(model))
+        self.app = MockApp(self.engine)
+        self.inprocess = InProcess(self.app)
+        self._served: ServerThread | None = None
+        self._starting = Lock()
+        self._closed = False
+
+    def tenant(self, key: str) -> str:
+        """Give a key a project of its own, to which from now on also callers with unknown keys belong."""
+        self._check()
+        name = Engine.project(self.engine, f"Bearer {key}", None)
+        self.engine.own.add(name)
+        self.engine.everyone = name
+        return name
+
+    @property
+    def origin(self) -> str:
+        """Where the server is, which is started when it is not running yet."""
+        self._check()
+        with self._starting:
+            if self._served is None:
+                settings = self.engine.settings
+                self._served = ServerThread(Stamp(Guard(self.app, settings)), settings)
+        return f"http://127.0.0.1:{self._served.port}"
+
+    @property
+    def levers(self) -> Levers:
+        """The control service of the engine; raises MockError once the mock is closed."""
+        self._check()
+        return self.engine.levers
+
+    def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
+        """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
+        self._check()
+        return call_control(self.engine, project, method, path, body)
+
+    def close(self) -> None:
+        """Stop the server and forget everything; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.inprocess.refuse(CLOSED)
+        if self._served is not None:
+            self._served.stop()
+        self.engine.close()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise MockError(CLOSED)
+
+
+class Saying:
+    """A model of the test's own: an object with `respond`, or a function; it may say what a script can say."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = respondent(model)
+
+    def respond(self, prompt: Prompt) -> Reply:
+        """Return the model's reply; a text, an item, a list of items or a reply as in a scenario becomes one."""
+        said: Any = self._model.respond(prompt)
+        if isinstance(said, Reply):
+            return said
+        (line,) = parse_lines([line_of(said)])
+        return cap(line.reply(prompt), prompt, tokenizer.count)

@@ -1,0 +1,79 @@
+"""A server in a thread of somebody else's process: a free port of 127.0.0.1, an event loop of its own, a quick end.
+
+It sets up no logging, handles no signals and leaves the garbage collector alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Event, Thread
+from typing import TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mockserver.config.settings import Settings
+from mockserver.transport.serve import bind, server_config
+
+T = TypeVar("T")
+
+PATIENCE_S = 10.0  # far more than it takes to start or to end
+
+
+class ServerThread:
+    """An app that is served until `stop`."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._server = uvicorn.Server(server_config(app, settings, guest=True))
+        self._listener = bind("127.0.0.1", 0)
+        self.port: int = self._listener.getsockname()[1]
+        self._ready = Event()
+        self._thread = Thread(target=self._run, name=f"understudy:{self.port}", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(PATIENCE_S):
+            raise RuntimeError("the mock's server did not start; an error of its thread says why")
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server, config = self._server, self._server.config
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([self._listener])
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._ready.set()
+        await self._stopped.wait()
+        await self._end()
+
+    async def _end(self) -> None:
+        """Close the connections as clients do that leave, and wait until the app has noticed."""
+        for listening in self._server.servers:
+            listening.close()
+        self._listener.close()
+        state = self._server.server_state
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        if state.tasks:
+            await asyncio.wait(list(state.tasks), timeout=PATIENCE_S / 2)
+
+    def stop(self) -> None:
+        """Serve no longer; open connections are cut."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join(PATIENCE_S)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # not there on Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def at_once(value: T) -> T:
+    """Return a value, for what must be awaited and takes no time."""
+    return value

@@ -1,0 +1,72 @@
+"""The lanes of one WebSocket connection: what starts now and what waits, as a plain automaton. Spec: R4.9.
+
+A lane plays one turn at a time and keeps the order in which its frames came; lanes run beside each other, up to 16
+turns in flight, and what is over that waits for its turn in the order of arrival. Nothing here knows a clock, a socket
+or what a frame means.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+from mockserver.wire.requests import frames
+from mockserver.wire.requests.frames import Lane
+
+MOST_IN_FLIGHT = 16
+
+
+class Start(NamedTuple):
+    """Begin to answer this frame on this lane."""
+
+    lane: Lane
+    frame: Any
+
+
+class Lanes:
+    """Which lanes there are, which are busy, and what waits for each."""
+
+    def __init__(self, most_in_flight: int = MOST_IN_FLIGHT, most_lanes: int = frames.MOST_LANES) -> None:
+        self._most_in_flight, self._most_lanes = most_in_flight, most_lanes
+        self._waiting: dict[Lane, deque[tuple[int, Any]]] = {None: deque()}
+        self._busy: set[Lane] = set()
+        self._ready: list[tuple[int, str, Lane]] = []  # idle lanes with something to do, by arrival
+        self._arrived = 0
+        self.waiting = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many turns are being played."""
+        return len(self._busy)
+
+    def submit(self, lane: Lane, frame: Any) -> list[Start]:
+        """Take a frame in; returns what starts because of it. Raises WE3 for one distinct name too many."""
+        queue = self._waiting.get(lane)
+        if queue is None:
+            if len(self._waiting) > self._most_lanes:
+                raise frames.stream_limit_reached()
+            queue = self._waiting[lane] = deque()
+        self._arrived += 1
+        queue.append((self._arrived, frame))
+        self.waiting += 1
+        if lane not in self._busy and len(queue) == 1:
+            heappush(self._ready, (self._arrived, lane or "", lane))
+        return self._started()
+
+    def ended(self, lane: Lane) -> list[Start]:
+        """Note that a lane's turn is over; returns what starts because of it."""
+        self._busy.remove(lane)
+        queue = self._waiting[lane]
+        if queue:
+            heappush(self._ready, (queue[0][0], lane or "", lane))
+        return self._started()
+
+    def _started(self) -> list[Start]:
+        starts = []
+        while self._ready and len(self._busy) < self._most_in_flight:
+            lane = heappop(self._ready)[2]
+            self._busy.add(lane)
+            self.waiting -= 1
+            starts.append(Start(lane, self._waiting[lane].popleft()[1]))
+        return starts

@@ -1,0 +1,158 @@
+"""What a model can't do: the complaints that need the model catalogue. Spec: errors §3 step 8, errors §5.
+
+Whether the model exists (E11) is for the caller to say; what hosted tools a model is offered with (E48) is in no
+catalogue and never complained about here.
+"""
+
+# Why these checks come after state and lineage (errors §3 step 8): a request with an unknown parent and a
+# parameter that the model doesn't take is told about the parent. The order of the rules in `check` is measured
+# too: temperature comes before everything else of its kind.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mockserver.wire.catalog import Model
+from mockserver.wire.errors import validation as validation_errors
+from mockserver.wire.requests.strict_schema import strict_complaint, type_complaint
+
+Request = Mapping[str, Any]
+
+# Refused by reasoning models whatever their value; `temperature: 1` alone passes. Spec: E40.
+_SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+
+# What every model takes, whatever its value: most requests hold nothing else.
+ANY_MODEL = frozenset(
+    {"model", "input", "instructions", "previous_response_id", "conversation", "store", "stream", "metadata", "user"}
+)
+
+
+def check(request: Request, model: Model) -> None:
+    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50."""
+    if request.keys() <= ANY_MODEL:
+        return
+    for rule in (_sampling, _logprobs, _effort, _verbosity, _encrypted_content, _cache, _functions, _format, _choice):
+        rule(request, model)
+
+
+def check_json_word(request: Request, texts: Iterable[str]) -> None:
+    """JSON mode needs the word json, in any case, in the texts of the input messages. Spec: R10.8, E51."""
+    text_format = (request.get("text") or {}).get("format") or {}
+    if text_format.get("type") == "json_object" and not any("json" in text.lower() for text in texts):
+        raise validation_errors.json_word_missing()
+
+
+def _sampling(request: Request, model: Model) -> None:
+    if not model.reasoning:
+        return
+    for name in _SAMPLING:
+        if name in request and not (name == "temperature" and request[name] == 1):
+            raise validation_errors.unsupported_parameter(name)
+
+
+def _logprobs(request: Request, model: Model) -> None:
+    """Nothing is asked for by `top_logprobs: 0`. Spec: E44."""
+    if not model.reasoning:
+        return
+    if "message.output_text.logprobs" in request.get("include", ()):
+        raise validation_errors.logprobs_unsupported("include")
+    if request.get("top_logprobs"):
+        raise validation_errors.logprobs_unsupported("top_logprobs")
+
+
+def _effort(request: Request, model: Model) -> None:
+    """A null effort asks for nothing. Spec: E41, E42."""
+    effort = (request.get("reasoning") or {}).get("effort")
+    if effort is None:
+        return
+    if not model.reasoning:
+        raise validation_errors.unsupported_parameter("reasoning.effort", code="unsupported_parameter")
+    if effort not in model.efforts:
+        raise validation_errors.unsupported_value("reasoning.effort", effort, _name(request, model), model.efforts)
+
+
+def _verbosity(request: Request, model: Model) -> None:
+    verbosity = (request.get("text") or {}).get("verbosity")
+    if verbosity is not None and verbosity not in model.verbosities:
+        raise validation_errors.unsupported_value("text.verbosity", verbosity, _name(request, model), model.verbosities)
+
+
+def _name(request: Request, model: Model) -> str:
+    """The model as the caller calls it."""
+    return request.get("model") or model.id
+
+
+def _encrypted_content(request: Request, model: Model) -> None:
+    if not model.reasoning and "reasoning.encrypted_content" in request.get("include", ()):
+        raise validation_errors.encrypted_content_unsupported()
+
+
+def _cache(request: Request, model: Model) -> None:
+    if model.only_24h_cache and request.get("prompt_cache_retention") == "in_memory":
+        raise validation_errors.only_24h_cache()
+
+
+def _functions(request: Request, model: Model) -> None:
+    """Parameters have to be an object; those of an explicitly strict function a strict one. Spec: E49, R11.2."""
+    for index, tool in enumerate(request.get("tools", ())):
+        if tool["type"] != "function" or tool.get("parameters") is None:
+            continue
+        strict = tool.get("strict") is True
+        schema = tool["parameters"]
+        complaint = strict_complaint(schema) if strict else type_complaint(schema) if schema else None
+        if complaint:
+            raise validation_errors.invalid_function_schema(f"tools[{index}].parameters", tool["name"], complaint)
+
+
+def _format(request: Request, model: Model) -> None:
+    """The schema of a strict text format has to be a strict one. Spec: E50, R10.2."""
+    text_format = (request.get("text") or {}).get("format") or {}
+    if text_format.get("type") == "json_schema" and text_format.get("strict") is True:
+        complaint = strict_complaint(text_format["schema"])
+        if complaint:
+            raise validation_errors.invalid_format_schema(text_format["name"], complaint)
+
+
+def _choice(request: Request, model: Model) -> None:
+    """A forced tool has to be among the tools, those of the input's tool items included. Spec: E47."""
+    chosen = request.get("tool_choice")
+    if not isinstance(chosen, dict):
+        return
+    offered = {name for tool in _offered(request) for name in _tool_names(tool)}
+    for choice in chosen["tools"] if chosen["type"] == "allowed_tools" else [chosen]:
+        name = _chosen_name(choice)
+        if name is not None and name not in offered:
+            raise validation_errors.tool_choice_not_found(name)
+
+
+def _offered(request: Request) -> Iterator[dict[str, Any]]:
+    yield from request.get("tools", ())
+    items = request.get("input", ())
+    for item in items if isinstance(items, list) else ():
+        if item.get("type") in ("additional_tools", "tool_search_output"):
+            yield from item["tools"]
+
+
+def _tool_names(tool: dict[str, Any]) -> Iterator[str]:
+    """By what names a tool can be chosen: its own, its server's, its type, those of its inner tools."""
+    kind = tool["type"]
+    yield tool.get("name") or tool.get("server_label") or _FAMILIES.get(kind, kind)
+    for inner in tool.get("tools", ()) if kind == "namespace" else ():
+        yield inner["name"]
+
+
+# Dated or older names of one and the same hosted tool.
+_FAMILIES = {
+    "web_search_2025_08_26": "web_search",
+    "web_search_preview_2025_03_11": "web_search_preview",
+    "computer_use_preview": "computer",
+    "computer_use": "computer",
+}
+
+
+def _chosen_name(choice: dict[str, Any]) -> str | None:
+    kind = choice.get("type")
+    keys = {"function": "name", "custom": "name", "namespace": "name", "mcp": "server_label"}
+    name = choice.get(keys[kind]) if kind in keys else _FAMILIES.get(kind or "", kind)
+    return name if isinstance(name, str) else None

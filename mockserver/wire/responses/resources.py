@@ -1,0 +1,387 @@
+"""Objects as they go out: items in resource form, conversations, list envelopes, delete markers.
+
+Key order is the service's: `id`, `type`, `status`, then alphabetical (Spec: W7). What a caller must ask for by
+`include` is always stored and filtered on the way out by `present`.
+"""
+
+# What must stay true:
+# * Only keys that the wire names are put in order. What a caller made up (a tool's arguments, a schema, metadata)
+#   keeps the order it was sent in, since the model reads it in that order and tokens are counted by it.
+# * An item is complete when it is stored. `include` never adds anything later, it only stops things from being
+#   left out: a GET may ask for more than the POST did, and finds it.
+# * Ids are taken in the order of the items, and within an item of the model's: its call's, its container's, its
+#   own.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from mockserver.wire.catalog import Model
+from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.response_object import redacted
+
+Item = dict[str, Any]
+
+# Items without a status on the wire (Spec: W7, endpoints §5.5).
+STATUSLESS = frozenset(
+    {
+        "reasoning",
+        "compaction",
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "program",
+        "additional_tools",
+        "configuration_update",
+    }
+)
+
+# Keys that a resource carries although nobody set them (Spec: O8, I8).
+ALWAYS_PRESENT: dict[str, dict[str, Any]] = {
+    "reasoning": {"content": [], "summary": []},
+    "file_search_call": {"queries": [], "results": None},
+    "code_interpreter_call": {"code": None, "outputs": None},
+    "image_generation_call": {"result": None},
+    "mcp_list_tools": {"tools": []},
+    "shell_call": {"environment": None},
+    "shell_call_output": {"max_output_length": None},
+    "tool_search_call": {"call_id": None, "execution": "server"},
+    "tool_search_output": {"call_id": None, "execution": "server"},
+    "mcp_call": {"approval_request_id": None, "error": None, "output": None},
+    "computer_call": {"pending_safety_checks": []},
+}
+
+_HEAD = ("id", "type", "status")
+
+
+def ordered(item: Item) -> Item:
+    """Return an item in the wire's key order."""
+    keys = [key for key in _HEAD if key in item]
+    keys += sorted(key for key in item if key not in _HEAD)
+    return {key: item[key] for key in keys}
+
+
+def _ordered_part(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    return {key: part[key] for key in sorted(part, key=lambda key: (key != "type", key))}
+
+
+def _alphabetical(value: Any) -> Any:
+    """Return an object, or each object of a list, in the wire's key order; what lies deeper stays as it is."""
+    return [_ordered_part(one) for one in value] if isinstance(value, list) else _ordered_part(value)
+
+
+def _shell_action(action: dict[str, Any]) -> dict[str, Any]:
+    return _ordered_part({"max_output_length": None, "timeout_ms": None, **action})
+
+
+def _shell_output(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_ordered_part({**chunk, "outcome": _ordered_part(chunk["outcome"])}) for chunk in chunks]
+
+
+def _computer_action(action: dict[str, Any]) -> dict[str, Any]:
+    return _ordered_part({"keys": None, **action} if action["type"] == "double_click" else action)
+
+
+def _tool_content(output: Any) -> Any:
+    return output if isinstance(output, str) else [_part(part) for part in output]
+
+
+def _tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the tools that an item brings: without secrets, functions with the keys that are never left out."""
+    return [_tool(tool) for tool in tools]
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    match tool["type"]:
+        case "mcp":
+            return redacted(tool)
+        case "function":
+            return {**tool, "parameters": tool.get("parameters"), "strict": tool.get("strict")}
+        case _:
+            return tool
+
+
+# item type → how members are filled in and ordered; only what the wire names, never what a caller made up (Spec: W7)
+_MEMBERS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "additional_tools": {"tools": _tools},
+    "apply_patch_call": {"operation": _alphabetical},
+    "code_interpreter_call": {"outputs": _alphabetical},
+    "computer_call": {
+        "action": _computer_action,
+        "actions": lambda actions: [_computer_action(one) for one in actions],
+        "pending_safety_checks": _alphabetical,
+    },
+    "computer_call_output": {"acknowledged_safety_checks": _alphabetical, "output": _alphabetical},
+    "custom_tool_call_output": {"output": _tool_content},
+    "file_search_call": {"results": _alphabetical},
+    "function_call_output": {"output": _tool_content},
+    "local_shell_call": {"action": _alphabetical},
+    "mcp_list_tools": {"tools": _alphabetical},
+    "reasoning": {"content": _alphabetical, "summary": _alphabetical},
+    "shell_call": {"action": _shell_action, "environment": _alphabetical},
+    "shell_call_output": {"output": _shell_output},
+    "tool_search_output": {"tools": _tools},
+    "web_search_call": {"action": _alphabetical},
+}
+
+
+def text_part(text: str) -> dict[str, Any]:
+    """Return an output_text part as the wire spells it out."""
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _content(content: Any, role: str) -> list[Any]:
+    """Return typed parts for what a message may carry. Spec: F8.3, F8.4, F8.5."""
+    if isinstance(content, str):
+        return [text_part(content)] if role == "assistant" else [{"type": "input_text", "text": content}]
+    if len(content) == 1 and content[0]["type"] == "output_text":  # as nearly every answer
+        return [_output_text(content[0])]
+    return [_part(part) for part in content]
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    match part["type"]:
+        case "output_text":
+            return _output_text(part)
+        case "input_image":
+            return _ordered_part({**part, "detail": part.get("detail") or "auto"})
+        case _:
+            return _ordered_part(part)
+
+
+def _output_text(part: dict[str, Any]) -> dict[str, Any]:
+    annotations = part.get("annotations")
+    known = {
+        "type": "output_text",
+        "annotations": [_ordered_part(one) for one in annotations] if annotations else [],
+        "logprobs": part.get("logprobs") or [],
+        "text": part["text"],
+    }
+    if part.keys() <= known.keys():
+        return known
+    return _ordered_part({**{key: value for key, value in part.items() if value is not None}, **known})
+
+
+def typed(item: Item) -> Item:
+    """Return an input item with its `type` written out. Spec: F8.2."""
+    if item.get("type"):
+        return item
+    return {**item, "type": "message" if "role" in item else "item_reference"}
+
+
+def input_items(value: str | Iterable[Item]) -> list[Item]:
+    """Return the items of an `input`; text is one user message. Spec: F8.1."""
+    if isinstance(value, str):
+        return [{"type": "message", "role": "user", "content": value}]
+    return [typed(item) for item in value]
+
+
+_NO_MEMBERS: dict[str, Callable[[Any], Any]] = {}
+
+
+def stored_items(items: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
+    """Return items as they are stored, and the source of the ids after theirs: only what brings no id gets one."""
+    kept: list[Item] = []
+    number = 0
+    for item in items:
+        store = _stored_message if item["type"] == "message" else stored_item
+        kept.append(store(item, mint, number))
+        number += not item.get("id")
+    return kept, mint.after(number)
+
+
+def stored_item(item: Item, mint: Mint, number: int = 0) -> Item:
+    """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2.
+
+    An item without an id gets the source's id of that number.
+    """
+    kind = item["type"]
+    if kind == "message":
+        return _stored_message(item, mint, number)
+    filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
+    filled["id"] = item.get("id") or mint.item(kind, number)
+    for key, complete in _MEMBERS.get(kind, _NO_MEMBERS).items():
+        if filled.get(key):
+            filled[key] = complete(filled[key])
+    if kind not in STATUSLESS:
+        filled["status"] = item.get("status") or "completed"
+    else:
+        filled.pop("status", None)
+    return ordered(filled)
+
+
+def _stored_message(item: Item, mint: Mint, number: int) -> Item:
+    # written out in the wire's order, so that the most frequent items need no sorting
+    message = {
+        "id": item.get("id") or mint.new("msg", number),
+        "type": "message",
+        "status": item.get("status") or "completed",
+        "content": _content(item["content"], item["role"]),
+    }
+    if item.get("phase"):
+        message["phase"] = item["phase"]
+    message["role"] = item["role"]
+    return message
+
+
+def output_items(drafts: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
+    """Return a model's drafts as the items of `Response.output`, and the source of the ids after theirs.
+
+    Outputs answer the call that stands before them.
+    """
+    items: list[Item] = []
+    number = 0
+    for draft in drafts:
+        item, number = output_item(draft, mint, number, items)
+        items.append(item)
+    return items, mint.after(number)
+
+
+# output type → the type of call that it answers
+_ANSWERED = {
+    "apply_patch_call_output": "apply_patch_call",
+    "computer_call_output": "computer_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "function_call_output": "function_call",
+    "program_output": "program",
+    "shell_call_output": "shell_call",
+}
+
+
+def _last_call(items: Sequence[Item], kind: str) -> str | None:
+    return next((item["call_id"] for item in reversed(items) if item["type"] == kind), None)
+
+
+def output_item(draft: Item, mint: Mint, number: int = 0, before: Sequence[Item] = ()) -> tuple[Item, int]:
+    """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent.
+
+    It takes ids from `number` on, in this order: its call's, its container's, its own; returned is the number after
+    those. `before` is the output so far.
+    """
+    kind = draft["type"]
+    if kind == "message":
+        item = _stored_message(draft if "role" in draft else {"role": "assistant", **draft}, mint, number)
+        return item, number + (not draft.get("id"))
+    for key, answered in _call_ids(draft):
+        if not draft.get(key):
+            call = _last_call(before, answered) if answered else None
+            draft = {**draft, key: call or mint.call(number)}
+            number += call is None
+    if kind == "code_interpreter_call" and not draft.get("container_id"):
+        draft = {**draft, "container_id": mint.container(number)}
+        number += 1
+    return stored_item(draft, mint, number), number + (not draft.get("id"))
+
+
+def _call_ids(draft: Item) -> Iterator[tuple[str, str | None]]:
+    """Yield the key of an item that holds a call id, with the type of the call that it answers, if it is an answer."""
+    kind = draft["type"]
+    if kind in _ANSWERED:
+        yield "call_id", _ANSWERED[kind]
+    elif kind == "local_shell_call_output":
+        yield "id", "local_shell_call"
+    elif kind in _NEEDS_CALL_ID or (kind == "tool_search_call" and draft.get("execution") == "client"):
+        yield "call_id", None
+
+
+_NEEDS_CALL_ID = frozenset(
+    {
+        "apply_patch_call",
+        "computer_call",
+        "custom_tool_call",
+        "function_call",
+        "local_shell_call",
+        "program",
+        "shell_call",
+    }
+)
+
+
+def _without(item: Item, *keys: str) -> Item:
+    return {key: value for key, value in item.items() if key not in keys}
+
+
+def _message_without_logprobs(item: Item) -> Item:
+    for part in item["content"]:
+        if part.get("logprobs"):
+            return {
+                **item,
+                "content": [{**one, "logprobs": []} if "logprobs" in one else one for one in item["content"]],
+            }
+    return item
+
+
+def _message_without_image_urls(item: Item) -> Item:
+    for part in item["content"]:
+        if part["type"] == "input_image":
+            return {**item, "content": [_without_image_url(one) for one in item["content"]]}
+    return item
+
+
+def _without_image_url(part: dict[str, Any]) -> dict[str, Any]:
+    return {**part, "image_url": None} if part["type"] == "input_image" else part
+
+
+def _without_sources(item: Item) -> Item:
+    action = item.get("action")
+    return {**item, "action": _without(action, "sources")} if isinstance(action, dict) else item
+
+
+def _without_screenshot(item: Item) -> Item:
+    return {**item, "output": {**item["output"], "image_url": None}}
+
+
+# item type → include values about it, and what an item looks like without each (Spec: F3, I8)
+_FILTERS: dict[str, tuple[tuple[str, Callable[[Item], Item]], ...]] = {
+    "reasoning": (("reasoning.encrypted_content", lambda item: _without(item, "encrypted_content")),),
+    "message": (
+        ("message.output_text.logprobs", _message_without_logprobs),
+        ("message.input_image.image_url", _message_without_image_urls),
+    ),
+    "file_search_call": (("file_search_call.results", lambda item: {**item, "results": None}),),
+    "web_search_call": (
+        ("web_search_call.results", lambda item: _without(item, "results")),
+        ("web_search_call.action.sources", _without_sources),
+    ),
+    "code_interpreter_call": (("code_interpreter_call.outputs", lambda item: {**item, "outputs": None}),),
+    "computer_call_output": (("computer_call_output.output.image_url", _without_screenshot),),
+}
+
+
+def present(item: Item, include: Collection[str]) -> Item:
+    """Return an item as a caller sees it who asked for `include`. Spec: F3."""
+    if item["type"] == "message" and len(item["content"]) == 1 and _is_bare(item["content"][0]):  # as nearly all
+        return item
+    for name, strip in _FILTERS.get(item["type"], ()):
+        if name not in include:
+            item = strip(item)
+    return item
+
+
+def _is_bare(part: dict[str, Any]) -> bool:
+    """Whether a part of a message holds nothing that a caller has to ask for."""
+    return part["type"] != "input_image" and not part.get("logprobs")
+
+
+def conversation(identifier: str, created_at: int, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return a Conversation object. Spec: W7, endpoints §4."""
+    return {"id": identifier, "object": "conversation", "created_at": created_at, "metadata": metadata}
+
+
+def deleted(identifier: str, kind: str) -> dict[str, Any]:
+    """Return a delete marker. Spec: P3, P12."""
+    return {"id": identifier, "object": kind, "deleted": True}
+
+
+def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
+    """Return a list envelope. Spec: P25."""
+    first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
+    return {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more}
+
+
+def model(name: str, entry: Model) -> dict[str, Any]:
+    """Return a Model object. Spec: P18."""
+    return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}

@@ -1,0 +1,4 @@
+"""How many tokens a context costs: items, tools, images, as measured.
+
+May import: `config` and `wire`. Start reading at `context.py`.
+"""

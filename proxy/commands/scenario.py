@@ -1,0 +1,68 @@
+"""`understudy scenario`: checks scenario files, prints the JSON Schema of their format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from mockserver.transport.command_line import USAGE_ERROR, Subcommands, complain, run
+
+NAME = "understudy scenario"
+
+
+def check(files: Sequence[str]) -> int:
+    """Print what is wrong in which line; returns 0, 1 when a file has mistakes, 2 when one can't be read."""
+    from mockserver.config.settings import SettingError
+    from mockserver.scenarios.loader import opened
+
+    lines, wrong, unread = 0, 0, 0
+    for file in files:
+        try:
+            document = opened(file)
+        except SettingError as error:
+            unread += 1
+            complain(NAME, str(error))
+            continue
+        for mistake in document.mistakes:
+            print(f"{file}:{mistake}")
+        wrong += len(document.mistakes)
+        lines += 0 if document.mistakes else len(document.value["lines"])
+    if unread:
+        return USAGE_ERROR
+    if wrong:
+        return 1
+    print(f"{_count(len(files), 'file')}, {_count(lines, 'line')}: no mistakes")
+    return 0
+
+
+def print_schema() -> None:
+    """Print the JSON Schema of the format."""
+    from mockserver.scenarios.json_schema import document
+
+    print(json.dumps(document(), indent=2))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+command = Subcommands(
+    "scenario",
+    help="Check scenario files, print the JSON Schema of their format.",
+    commands=[
+        click.Command(
+            "check",
+            callback=check,
+            params=[click.Argument(["files"], nargs=-1, required=True, metavar="FILE...")],
+            help="Print file:line: path: what is wrong. Exit status 1 when something is, 2 when a file can't be read.",
+        ),
+        click.Command("schema", callback=print_schema, help="Print the JSON Schema of the format, for editors."),
+    ],
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    return run(command, words, NAME)
