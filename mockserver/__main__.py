@@ -12,7 +12,7 @@ from mockserver.transport.command_line import (
     CONTEXT,
     EPILOG,
     ServeCommand,
-    given_options,
+    explicit_options,
     run,
     settings_options,
     start_server,
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def make_app(settings: Settings) -> ASGIApp:
     """Return the mock's ASGI app as it is served: guarded and dated."""
     from mockserver.transport.app import create_app
-    from mockserver.transport.common_headers import Stamp
+    from mockserver.transport.common_headers import CommonHeaders
     from mockserver.transport.guard import Guard
 
-    return Stamp(Guard(create_app(settings), settings))
+    return CommonHeaders(Guard(create_app(settings), settings))
 
 
 def serve(**options: Any) -> int:
@@ -40,7 +40,7 @@ def serve(**options: Any) -> int:
     foreign = {row.variable for row in settings_of_program(proxy=True)}
     foreign -= {row.variable for row in settings_of_program(proxy=False)}
     environment = {name: value for name, value in os.environ.items() if name not in foreign}
-    return start_server(load(given_options(options), environment), make_app)
+    return start_server(load(explicit_options(options), environment), make_app)
 
 
 program = ServeCommand(

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
-from mockserver.transport.common_headers import Stamp
-from mockserver.transport.guard import Guard, Refusal
+from mockserver.transport.common_headers import CommonHeaders
+from mockserver.transport.guard import ErrorApp, Guard
 from mockserver.wire.errors.api import MockError
 from proxy.headers import first
 from proxy.routing import MODE_HEADER, Decision, decide, refuse_unbuilt
@@ -53,7 +53,7 @@ class ProxyApp:
         if settings.upstream:
             self._transport, self._relays = _connect(settings, transport)
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
-        self._mock = Stamp(mock, [SOURCE])
+        self._mock = CommonHeaders(mock, [SOURCE])
         self._guarded = Guard(self._route, settings, _refusal)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,4 +115,4 @@ def _connect(
 
 
 def _refusal(error: MockError) -> ASGIApp:
-    return Stamp(Refusal(error), [SOURCE])
+    return CommonHeaders(ErrorApp(error), [SOURCE])

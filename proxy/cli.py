@@ -17,7 +17,7 @@ from mockserver.transport.command_line import (
     LazyCommand,
     LazyCommands,
     ServeCommand,
-    given_options,
+    explicit_options,
     run,
     settings_options,
     start_server,
@@ -66,7 +66,7 @@ def serve(options: dict[str, Any]) -> int:
 @click.pass_context
 def _serve_here(context: click.Context, **options: Any) -> int:
     before = context.parent.params if context.parent else {}
-    return serve(given_options(before, options))
+    return serve(explicit_options(before, options))
 
 
 @click.pass_context
@@ -74,8 +74,8 @@ def _serve_by_default(context: click.Context, **options: Any) -> int | None:
     """Serve where no command is named; options before `serve` are its own, before another command a mistake."""
     command = context.invoked_subcommand
     if command is None:
-        return serve(given_options(options))
-    if command != "serve" and (given := given_options(options)):
+        return serve(explicit_options(options))
+    if command != "serve" and (given := explicit_options(options)):
         names = ", ".join(row.option for row in SETTINGS if row.name in given)
         raise click.UsageError(f"{names}: an option of serve, not of {command}")
     return None

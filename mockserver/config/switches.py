@@ -288,6 +288,6 @@ def values_of(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return {name: SWITCHES[name].parse(text) for name, text in assignments}
 
 
-def described(assignments: Iterable[tuple[str, str]]) -> dict[str, str]:
+def describe(assignments: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return every switch with its value as text, as the server's self-description prints it."""
     return {**{name: row.default for name, row in SWITCHES.items()}, **dict(assignments)}

@@ -99,7 +99,7 @@ def _conform(options: Options) -> int:
     with closing(connect(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")) as driver:
         rows = []
         with Report(len(chosen), rows_shown=not options.json) as report:
-            for row in judged(driver, chosen, options.model, options.examples, report.begin):
+            for row in run_rules(driver, chosen, options.model, options.examples, report.begin):
                 rows.append(row)
                 report.add(row)
         target = Target(base_url, options.model, driver.controls)
@@ -115,12 +115,12 @@ def _choose(only: Sequence[str]) -> list[str]:
     if not only:
         return known
     for name in only:
-        if not any(_named(id, name) for id in known):
+        if not any(_matches(id, name) for id in known):
             raise Unusable(f"--only {name}: there is no such rule; they are {known[0]} to {known[-2]}, and {MACHINE}")
-    return [id for id in known if any(_named(id, name) for name in only)]
+    return [id for id in known if any(_matches(id, name) for name in only)]
 
 
-def _named(id: str, name: str) -> bool:
+def _matches(id: str, name: str) -> bool:
     return id == name or id.partition(".")[0] == name
 
 
@@ -152,7 +152,7 @@ def _unusable(driver: HTTPDriver, base_url: str) -> str | None:
     return None
 
 
-def judged(
+def run_rules(
     driver: Driver,
     chosen: Sequence[str],
     model: str,
@@ -196,7 +196,7 @@ def _machine(driver: Driver, model: str, examples: int | None) -> Row:
     from mockserver.conformance.machine.hypothesis_machine import run_machine
 
     started = time.perf_counter()
-    own = driver.fresh(MACHINE)
+    own = driver.new_project(MACHINE)
     try:
         run_machine(own, examples=programs, steps=steps, model=model)
     except Exception as error:  # a server that is not ours may make anything happen

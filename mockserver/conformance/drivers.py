@@ -26,7 +26,7 @@ from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.transport.control_api import call_control
 from mockserver.transport.http import chunks, whole_body
-from mockserver.websocket.session import Connection, Out, Say
+from mockserver.websocket.session import Out, SendFrames, WebSocketSession
 from mockserver.wire.errors.api import MockError
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z, where an engine's clock stands
@@ -64,7 +64,7 @@ class Driver(Protocol):
         """Whether responses can be created over WebSockets as well."""
         ...
 
-    def over_socket(self, body: Any) -> Answer:
+    def create_over_socket(self, body: Any) -> Answer:
         """Create a response over a WebSocket of its own; an error frame is an answer with its status."""
         ...
 
@@ -75,7 +75,7 @@ class Driver(Protocol):
         """
         ...
 
-    def fresh(self, name: str) -> Driver:
+    def new_project(self, name: str) -> Driver:
         """Return a driver for another project with nothing in it, where the server has projects; else this one."""
         ...
 
@@ -97,12 +97,12 @@ class EngineDriver:
         """Call the API. Errors of the engine are answers, its own failures are not caught."""
         sent = b"" if body is None else orjson.dumps(body)
         call = Call(method, f"/v1{path}", sent, self.project, list(query.items()), _HEADERS)
-        return _received(self.engine.handle(call))
+        return _receive(self.engine.handle(call))
 
-    def over_socket(self, body: Any) -> Answer:
+    def create_over_socket(self, body: Any) -> Answer:
         """Create a response as a frame of a connection without a socket."""
-        connection = Connection(self.engine, self.project)
-        frames = _played(connection, connection.receive(orjson.dumps({**body, "type": "response.create"})))
+        connection = WebSocketSession(self.engine, self.project)
+        frames = _play(connection, connection.receive(orjson.dumps({**body, "type": "response.create"})))
         connection.leave()
         return _of_frames(frames)
 
@@ -113,7 +113,7 @@ class EngineDriver:
         except MockError as error:
             raise LookupError(f"{method} {path}: {error.message}") from error
 
-    def fresh(self, name: str) -> EngineDriver:
+    def new_project(self, name: str) -> EngineDriver:
         """Return a driver for another project of the same engine."""
         return EngineDriver(self.engine, f"{self.project}/{name}")
 
@@ -125,7 +125,7 @@ class EngineDriver:
 _HEADERS = {b"content-type": b"application/json"}
 
 
-def _received(answer: Delivered) -> Answer:
+def _receive(answer: Delivered) -> Answer:
     """Return what a client sees of an answer once all of it was delivered, whatever time that takes.
 
     One that a fault breaks off, or that never ends, is none: the client has an error of its own.
@@ -133,7 +133,7 @@ def _received(answer: Delivered) -> Answer:
     if answer.events is not None:
         return Answer(answer.status, None, [dict(event) for event in answer.events])
     if answer.player is None:
-        return _whole(answer, whole_body(answer))
+        return _is_count(answer, whole_body(answer))
     sent = b""
     try:
         for chunk in chunks(answer):
@@ -144,16 +144,16 @@ def _received(answer: Delivered) -> Answer:
                 return Answer(NO_ANSWER, "the answer stalled")
     except Abort:
         return Answer(NO_ANSWER, "the connection was broken off")
-    return _whole(answer, sent)
+    return _is_count(answer, sent)
 
 
-def _whole(answer: Delivered, body: bytes) -> Answer:
+def _is_count(answer: Delivered, body: bytes) -> Answer:
     if answer.streamed:
         return Answer(answer.status, None, _events(body.decode()))
-    return Answer(answer.status, _parsed(body))
+    return Answer(answer.status, _parse(body))
 
 
-def _played(connection: Connection, outs: list[Out]) -> list[dict[str, Any]]:
+def _play(connection: WebSocketSession, outs: list[Out]) -> list[dict[str, Any]]:
     """Return the frames of everything that is to be said and played, whatever time it takes.
 
     A fault that closes the socket or lets it stall ends them; a broken frame is one that can't be read.
@@ -162,7 +162,7 @@ def _played(connection: Connection, outs: list[Out]) -> list[dict[str, Any]]:
     todo = deque(outs)
     while todo:
         out = todo.popleft()
-        if isinstance(out, Say):
+        if isinstance(out, SendFrames):
             said += map(dict, out.frames)
             continue
         while (step := connection.advance(out)) is not None:
@@ -172,7 +172,7 @@ def _played(connection: Connection, outs: list[Out]) -> list[dict[str, Any]]:
                 said.append({"type": "unreadable", "data": truncate_json(orjson.dumps(step.event)).decode()})
             elif isinstance(step, Cut) or step == FOREVER:
                 return said
-        todo.extend(connection.finished(out))
+        todo.extend(connection.on_turn_end(out))
     return said
 
 
@@ -217,7 +217,7 @@ class HTTPDriver:
             raise LookupError(f"{method} {path}: {answer.status} {answer.body}")
         return answer.body
 
-    def over_socket(self, body: Any) -> Answer:
+    def create_over_socket(self, body: Any) -> Answer:
         """Create a response over a WebSocket of its own."""
         url = "ws" + self.base_url.removeprefix("http") + "/responses"
         frames: list[dict[str, Any]] = []
@@ -245,9 +245,9 @@ class HTTPDriver:
             return Answer(NO_ANSWER, f"{type(error).__name__}: {error}")
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
             return Answer(answer.status_code, None, _events(answer.text))
-        return Answer(answer.status_code, _parsed(answer.content))
+        return Answer(answer.status_code, _parse(answer.content))
 
-    def fresh(self, name: str) -> HTTPDriver:
+    def new_project(self, name: str) -> HTTPDriver:
         """Return a driver for another project where the server is the mock, else this one.
 
         Its key tells it apart, so that a client needs nothing else; where only given keys are let in, `OpenAI-Project`.
@@ -270,7 +270,7 @@ _TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 _REFUSED = ("error",)  # as the first frame; later ones are followed by the end of their turn (Spec: S12)
 
 
-def _parsed(content: bytes) -> Any:
+def _parse(content: bytes) -> Any:
     try:
         return orjson.loads(content) if content else None
     except orjson.JSONDecodeError:
@@ -280,5 +280,5 @@ def _parsed(content: bytes) -> Any:
 def _events(text: str) -> list[dict[str, Any]]:
     """Return the events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
     lines = [line.removeprefix("data:").strip() for line in text.split("\n") if line.startswith("data:")]
-    parsed = [_parsed(line.encode()) for line in lines if line != "[DONE]"]
+    parsed = [_parse(line.encode()) for line in lines if line != "[DONE]"]
     return [one if isinstance(one, dict) else {"type": "unreadable", "data": one} for one in parsed]

@@ -113,10 +113,10 @@ def _lines(names: Sequence[str], width: int) -> Iterable[str]:
     rules, sections = document()["rules"], document()["sections"]
     whole = all(one.startswith((f"{names[0]} ", f"{names[0]}.")) for one in names[1:])  # one rule, maybe with its parts
     for name in names:
-        yield from _wrapped(name, rules[name]["sentence"] if name in rules else sections[name], width)
+        yield from _wrap(name, rules[name]["sentence"] if name in rules else sections[name], width)
         if whole and name == names[0] and name in rules:
             for text in _facts(rules[name]):
-                yield from _wrapped("", text, width)
+                yield from _wrap("", text, width)
 
 
 def _facts(rule: Mapping[str, Any]) -> Iterable[str]:
@@ -131,7 +131,7 @@ def _facts(rule: Mapping[str, Any]) -> Iterable[str]:
         yield f"this mock {rule['mock']}"
 
 
-def _wrapped(name: str, text: str, width: int) -> list[str]:
+def _wrap(name: str, text: str, width: int) -> list[str]:
     head = f"{name:<{_INDENT - 1}} "
     return textwrap.wrap(
         text,

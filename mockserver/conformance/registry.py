@@ -1,6 +1,6 @@
 """The fixed rules: one check per rule of the catalogue that can be observed from outside, found by module.
 
-A check takes a `Subject` and raises AssertionError; what it needs besides the API is said where it is declared.
+A check takes a `ServerUnderTest` and raises AssertionError; what it needs besides the API is said where it is declared.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
-from mockserver.conformance.server_under_test import Subject
+from mockserver.conformance.server_under_test import ServerUnderTest
 
-Check = Callable[[Subject], None]
+Check = Callable[[ServerUnderTest], None]
 
 MODULES = (
     "storage",
@@ -64,11 +64,11 @@ def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -
         if need not in NEEDS:
             raise ValueError(f"{ids[0]}: there is no {need} to need")
 
-    def declared(check: Check) -> Check:
+    def register(check: Check) -> Check:
         vars(check)["rule"] = Rule(ids, check, needs, models)
         return check
 
-    return declared
+    return register
 
 
 def rules_of(module: ModuleType) -> list[Rule]:

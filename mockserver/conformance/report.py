@@ -51,7 +51,7 @@ def table(row: Row) -> Table:
     cells.add_column(width=8)
     cells.add_column(width=15)
     cells.add_column(overflow="fold")
-    evidence = row.evidence if row.verdict == FAILED else _shortened(row.evidence)
+    evidence = row.evidence if row.verdict == FAILED else _shorten(row.evidence)
     # text, never markup: evidence is full of square brackets, and a strange server's may hold codes for terminals
     told = Text(_printable(f"{row.sentence}\n{evidence}"))
     cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), told)
@@ -66,7 +66,7 @@ def line(row: Row) -> str:
     return "\n".join(text.rstrip() for text in captured.get().splitlines())
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 

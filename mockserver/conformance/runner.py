@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mockserver.conformance.drivers import Driver, HTTPDriver
 from mockserver.conformance.registry import NEEDS, Rule
-from mockserver.conformance.server_under_test import NotObservable, Subject
+from mockserver.conformance.server_under_test import NotObservable, ServerUnderTest
 
 PASSED, FAILED, NOT_OBSERVABLE = "passed", "failed", "not observable"
 DEFAULT_MODEL = "gpt-4.1"
@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
 def judge(rule: Rule, driver: Driver, model: str = DEFAULT_MODEL) -> Verdict:
     """Check one rule, in a project of its own where the server has projects; nothing is raised."""
     started = time.perf_counter()
-    verdict, evidence = _judged(rule, driver, model)
+    verdict, evidence = _run_rule(rule, driver, model)
     return Verdict(rule.id, verdict, evidence, time.perf_counter() - started)
 
 
@@ -38,7 +38,7 @@ def judge_all(rules: Iterable[Rule], driver: Driver, model: str = DEFAULT_MODEL)
             yield verdict._replace(id=id)
 
 
-def _judged(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
+def _run_rule(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
     hidden = [NEEDS[need] for need in rule.needs if not driver.controls]
     if hidden:
         return NOT_OBSERVABLE, ", ".join(hidden)
@@ -47,8 +47,8 @@ def _judged(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
         for name in rule.models:
             if driver.call("GET", f"/models/{name}").status != 200:
                 return NOT_OBSERVABLE, f"the server does not offer {name}"
-        own = driver.fresh(rule.id)
-        subject = Subject(own, model)
+        own = driver.new_project(rule.id)
+        subject = ServerUnderTest(own, model)
         opened = subject.others = [own]
         if own.controls:
             own.control("POST", "/reset", {})

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from mockserver.conformance.drivers import NO_ANSWER, NOON, Answer, Driver
-from mockserver.conformance.expected_errors import Refusal
+from mockserver.conformance.expected_errors import ExpectedError
 
 Item = dict[str, Any]
 
@@ -82,7 +82,7 @@ def short(value: Any) -> str:
     return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
 
 
-class Subject:
+class ServerUnderTest:
     """A server, the model to ask it for, and the claims that have held so far."""
 
     def __init__(self, driver: Driver, model: str) -> None:
@@ -97,24 +97,24 @@ class Subject:
 
     # --- claims ------------------------------------------------------------------------------------------------
 
-    def same(self, what: str, found: Any, expected: Any) -> None:
+    def check_equal(self, what: str, found: Any, expected: Any) -> None:
         """Claim that two values are equal."""
         if found != expected:
             raise AssertionError(f"{what}: expected {short(expected)}, found {short(found)}")
         self.claims.append(f"{what}: {short(expected)}")
 
-    def holds(self, claim: str, truth: object, found: Any = None) -> None:
+    def check(self, claim: str, truth: object, found: Any = None) -> None:
         """Claim a sentence."""
         if not truth:
             raise AssertionError(f"not so: {claim}" + ("" if found is None else f"; found {short(found)}"))
         self.claims.append(claim)
 
-    def shape(self, what: str, found: Item, **expected: Any) -> None:
+    def check_members(self, what: str, found: Item, **expected: Any) -> None:
         """Claim values of an object's members."""
         missing = object()
         for name, value in expected.items():
             got = found.get(name, missing)
-            self.same(f"{what}.{name}", "(no such member)" if got is missing else got, value)
+            self.check_equal(f"{what}.{name}", "(no such member)" if got is missing else got, value)
 
     # --- calls -------------------------------------------------------------------------------------------------
 
@@ -122,38 +122,41 @@ class Subject:
         """Call the API, whatever it answers."""
         return self.driver.call(method, path, body, **query)
 
-    def ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+    def call_ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         """Call the API, claiming 200; returns the body, or the events of a stream."""
         answer = self.call(method, path, body, **query)
         if answer.status != 200:
-            raise AssertionError(f"{_named(method, path, body, query)}: expected 200, found {_told(answer)}")
+            raise AssertionError(
+                f"{_describe_call(method, path, body, query)}: expected 200, found {_describe_answer(answer)}"
+            )
         return answer.body if answer.events is None else answer.events
 
-    def refused(self, error: Refusal, method: str, path: str, body: Any = None, **query: str) -> None:
+    def check_error(self, error: ExpectedError, method: str, path: str, body: Any = None, **query: str) -> None:
         """Claim that a call is refused with an error; of a foreign server what is a guess of ours is not asked."""
         answer = self.call(method, path, body, **query)
-        name = _named(method, path, body, query)
+        name = _describe_call(method, path, body, query)
         if answer.status != error.status:
-            raise AssertionError(f"{name}: expected {error.status} ({error.row}), found {_told(answer)}")
+            raise AssertionError(f"{name}: expected {error.status} ({error.row}), found {_describe_answer(answer)}")
         for member in ("code", "param", "message"):
             if member in error.guessed and not self.mock:
                 continue
             found, expected = answer.error.get(member), getattr(error, member)
             if found != expected:
+                where = _describe_answer(answer)
                 raise AssertionError(
-                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(found)!r} in {_told(answer)}"
+                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(found)!r} in {where}"
                 )
         self.claims.append(f"{name}: {error.status} {error.row}")
 
-    def no(self, error: Refusal, input: Any = "ping", **fields: Any) -> None:
+    def check_create_refused(self, error: ExpectedError, input: Any = "ping", **fields: Any) -> None:
         """Claim that creating a response is refused."""
-        self.refused(error, "POST", "/responses", {"model": self.model, "input": input, **fields})
+        self.check_error(error, "POST", "/responses", {"model": self.model, "input": input, **fields})
 
     # --- responses ---------------------------------------------------------------------------------------------
 
     def create(self, input: Any = "ping", **fields: Any) -> Any:
         """Create a response; returns it, or its events with `stream`."""
-        return self.ok("POST", "/responses", {"model": self.model, "input": input, **fields})
+        return self.call_ok("POST", "/responses", {"model": self.model, "input": input, **fields})
 
     def chain(self, parent: Item, input: Any = "and then?", **fields: Any) -> Any:
         """Create a response behind another."""
@@ -168,16 +171,16 @@ class Subject:
 
     def get(self, response: Item) -> Any:
         """Return a response as it is stored."""
-        return self.ok("GET", f"/responses/{response['id']}")
+        return self.call_ok("GET", f"/responses/{response['id']}")
 
     def delete(self, response: Item) -> Any:
         """Delete a response; returns the marker."""
-        return self.ok("DELETE", f"/responses/{response['id']}")
+        return self.call_ok("DELETE", f"/responses/{response['id']}")
 
     def inputs(self, response: Item, **query: str) -> list[Item]:
         """Return the input items of a response, oldest first, all on one page."""
         path = f"/responses/{response['id']}/input_items"
-        return list(self.ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
+        return list(self.call_ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
 
     def count(self, **body: Any) -> int:
         """Return what the server counts a request's input at, in tokens."""
@@ -187,47 +190,49 @@ class Subject:
         if lacking and self.call("POST", path, {"model": self.model, "input": "x"}).status != 200:
             raise NotObservable(f"the server has no {path}")
         if answer.status != 200:
-            raise AssertionError(f"POST {path}: expected 200, found {_told(answer)}")
+            raise AssertionError(f"POST {path}: expected 200, found {_describe_answer(answer)}")
         return int(answer.body["input_tokens"])
 
-    def sees(self, response: Item, *context: str | Item) -> None:
+    def check_context(self, response: Item, *context: str | Item) -> None:
         """Claim what the model saw: user texts and items, oldest first; on other servers their count has to tell."""
         items = [user(one) if isinstance(one, str) else one for one in context]
         expected = texts_of(items)
         if self.mock:
             seen = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
-            self.same("the context that the model saw", texts_of(seen), expected)
+            self.check_equal("the context that the model saw", texts_of(seen), expected)
         else:
             # messages cost the same without their ids, which need not be known any more
             known = self.count(input=[_anonymous(one) if one["type"] == "message" else one for one in items])
-            self.same("usage.input_tokens against the same items replayed", response["usage"]["input_tokens"], known)
+            self.check_equal(
+                "usage.input_tokens against the same items replayed", response["usage"]["input_tokens"], known
+            )
 
     # --- conversations -----------------------------------------------------------------------------------------
 
     def conversation(self, *items: Item, **fields: Any) -> Item:
         """Create a conversation."""
         body = {**fields, **({"items": list(items)} if items else {})}
-        return dict(self.ok("POST", "/conversations", body))
+        return dict(self.call_ok("POST", "/conversations", body))
 
     def items(self, conversation: Item, **query: str) -> list[Item]:
         """Return the items of a conversation, oldest first, all on one page."""
         path = f"/conversations/{conversation['id']}/items"
-        return list(self.ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
+        return list(self.call_ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
 
     def add(self, conversation: Item, *items: Item) -> list[Item]:
         """Add items to a conversation by hand; returns them as they are kept."""
-        return list(self.ok("POST", f"/conversations/{conversation['id']}/items", {"items": list(items)})["data"])
+        return list(self.call_ok("POST", f"/conversations/{conversation['id']}/items", {"items": list(items)})["data"])
 
     def drop(self, conversation: Item, item: Item) -> Any:
         """Delete an item of a conversation; returns what the server answers."""
-        return self.ok("DELETE", f"/conversations/{conversation['id']}/items/{item['id']}")
+        return self.call_ok("DELETE", f"/conversations/{conversation['id']}/items/{item['id']}")
 
     # --- the mock's levers -------------------------------------------------------------------------------------
 
-    def elsewhere(self) -> Subject:
+    def in_other_project(self) -> ServerUnderTest:
         """Return the same server, in another project."""
-        self.others.append(self.driver.fresh("elsewhere"))
-        return Subject(self.others[-1], self.model)
+        self.others.append(self.driver.new_project("elsewhere"))
+        return ServerUnderTest(self.others[-1], self.model)
 
     def freeze(self) -> None:
         """Let the clock stand still, on a whole second."""
@@ -258,13 +263,13 @@ def _anonymous(item: Item) -> Item:
     return {name: value for name, value in item.items() if name != "id"}
 
 
-def _named(method: str, path: str, body: Any, query: dict[str, str]) -> str:
+def _describe_call(method: str, path: str, body: Any, query: dict[str, str]) -> str:
     asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
     sent = "" if body is None else f" {short(body)}"
     return f"{method} {path}{asked}{sent}"
 
 
-def _told(answer: Answer) -> str:
+def _describe_answer(answer: Answer) -> str:
     if answer.status == NO_ANSWER:
         return f"no answer: {short(answer.body)}"
     if answer.events is not None:

@@ -21,7 +21,7 @@ _CHANGING = frozenset(
 _WHOLE = ("text", "refusal", "arguments", "input", "code")
 
 
-def final_of(events: list[Event]) -> dict[str, Any]:
+def validated_final(events: list[Event]) -> dict[str, Any]:
     """Return the terminal response of a stream once all that must hold for its events has been asserted."""
     numbers = [event.get("sequence_number") for event in events]
     assert numbers == list(range(len(events))), f"sequence numbers {numbers} (S5)"

@@ -23,19 +23,19 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing, truncation
-from mockserver.core.encrypted_content import NOTHING_OPENED, Opened
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems
 from mockserver.core.item_resolution import resolve_items
 from mockserver.core.lineage import Lineage, resolve_lineage
 from mockserver.core.records import State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Summary, items_back, items_up_to
 from mockserver.wire import catalog
 from mockserver.wire.catalog import Model
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.requests import model_support
-from mockserver.wire.responses.ids import Mint, partition_of
-from mockserver.wire.responses.resources import input_items, stored_items
+from mockserver.wire.responses.ids import IdGenerator, partition_of
+from mockserver.wire.responses.resources import fill_items, input_items
 from mockserver.wire.tokens import context as context_tokens
 from mockserver.wire.tokens.context import Tally
 
@@ -50,14 +50,14 @@ class Admission(NamedTuple):
     all before it (None: there is no such item). It does not see the items whose positions among those it could read are
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
     compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it, None
-    if nothing (R12.5), `again` are the ids of own items that came with one. `mint` are the ids of what the turn makes,
-    `opened` is what the sealed items of the request hold.
+    if nothing (R12.5), `again` are the ids of own items that came with one. `id_generator` gives the ids of what the turn
+    makes, `opened` is what the sealed items of the request hold.
     """
 
     request: Request
     model: Model
     lineage: Lineage
-    mint: Mint
+    id_generator: IdGenerator
     items: list[Item]
     before: Summary
     tally: Tally
@@ -69,10 +69,10 @@ class Admission(NamedTuple):
     compacts: str = ""
     configuration: dict[str, Any] | None = None
     again: frozenset[str] = frozenset()
-    opened: Opened = NOTHING_OPENED
+    opened: DecryptedItems = NOTHING_OPENED
 
     @property
-    def asked(self) -> Request:
+    def effective_request(self) -> Request:
         """The request as the model obeys it: what the context has configured counts more. Spec: R12.5."""
         changed = self.configuration
         if changed is None:
@@ -80,7 +80,7 @@ class Admission(NamedTuple):
         return {**self.request, **{key: {**(self.request.get(key) or {}), **new} for key, new in changed.items()}}
 
     @property
-    def inherited(self) -> int:
+    def history_count(self) -> int:
         """How many items before its own the model could read."""
         return self.before.count if self.restart is None else 0
 
@@ -96,23 +96,23 @@ class Admission(NamedTuple):
         return inherited + len(self.items) - len(self.dropped)
 
     @property
-    def seen(self) -> tuple[Item, ...]:
+    def visible_items(self) -> tuple[Item, ...]:
         """The request's own items that the model sees."""
         if not self.dropped:
             return tuple(self.readable)
-        return tuple([item for at, item in enumerate(self.readable, self.inherited) if at not in self.dropped])
+        return tuple([item for at, item in enumerate(self.readable, self.history_count) if at not in self.dropped])
 
     def newest_first(self, state: State) -> Iterator[Item]:
         """Walk the effective context, as the model sees it, from its last item to its first."""
         whole = compaction.read_back(chain(reversed(self.items), items_back(state, self.lineage.head)))
         if not self.dropped:
             return whole
-        last = self.inherited + len(self.readable) - 1
+        last = self.history_count + len(self.readable) - 1
         return (item for back, item in enumerate(whole) if last - back not in self.dropped)
 
 
 def admit(
-    state: State, request: Request, rules: Rules, mint: Mint, now: float, *, templated: bool = False
+    state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float, *, templated: bool = False
 ) -> Admission:
     """Decide whether a request is answered and with what context; raises the first APIError in the API's order.
 
@@ -121,28 +121,28 @@ def admit(
     lineage = resolve_lineage(state, request, rules, now, templated=templated)
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = known_model(request, rules)
+    model = resolve_model(request, rules)
     if not request.keys() <= model_support.ANY_MODEL:
         model_support.check(request, model)
     stored = storing(request, rules)
-    own = admitted_items(state, request, lineage, model, rules, now)
+    own = admit_items(state, request, lineage, model, rules, now)
     items, marked = own.items, own.marked
     # after the items, as the service judges them (errors §3 step 9)
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     partition = lineage.partition or partition_of_items(items)
-    kept, mint = stored_items(items, mint.within(partition, stored=stored))
-    base = context.counted(state, lineage.summary, lineage.head, model, rules)
-    hidden = own.opened.hidden(rules.hidden) if marked else rules.hidden
-    tally, tokens = context.admitted(request, base, items, kept, model, rules, hidden)
-    configuration = context.configured(base.configuration, kept) if marked else base.configuration
-    over = "context_management" in request and compaction.exceeded(request, tokens, model)
+    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=stored))
+    base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
+    hidden = own.opened.token_counter(rules.count_hidden_tokens) if marked else rules.count_hidden_tokens
+    tally, tokens = context.count_request(request, base, items, kept, model, rules, hidden)
+    configuration = context.apply_configuration(base.configuration, kept) if marked else base.configuration
+    over = "context_management" in request and compaction.is_over_threshold(request, tokens, model)
     compacts = "trigger" if own.triggered else "threshold" if over else ""
     admission = Admission(
         request,
         model,
         lineage,
-        mint,
+        id_generator,
         kept,
         base,
         tally,
@@ -155,7 +155,7 @@ def admit(
         opened=own.opened,
     )
     if tokens > model.max_input_tokens:
-        return over_window(state, admission, items, rules)
+        return check_window(state, admission, items, rules)
     if compacts and configuration is not None:
         raise validation_errors.configured_history("Compaction")
     return admission
@@ -174,11 +174,11 @@ class OwnItems(NamedTuple):
     items: list[Item]
     marked: bool
     triggered: bool
-    opened: Opened
+    opened: DecryptedItems
 
 
-def admitted_items(
-    state: State, request: Request, lineage: Lineage, model: Model, rules: Rules, now: float
+def admit_items(
+    state: State, request: Request, lineage: Lineage, model: Model, rules: Semantics, now: float
 ) -> OwnItems:
     """Return a request's own items if they may stand behind its lineage; raises the first complaint if they may not."""
     own, triggered, opened = request.get("input"), False, NOTHING_OPENED
@@ -189,8 +189,8 @@ def admitted_items(
     marked = not _MARKS.isdisjoint(types)
     if marked:
         items, triggered = compaction.without_trigger(items)
-        opened = Opened.of(items, rules.key)
-        pending = {**pending, **compaction.owed(items, opened)}
+        opened = DecryptedItems.of(items, rules.key)
+        pending = {**pending, **compaction.pending_outputs(items, opened)}
         orphaned = orphaned if compaction.start(items) is None else None
     if orphaned:
         raise errors.no_tool_call(orphaned)
@@ -207,27 +207,33 @@ def admitted_items(
     return OwnItems(items, marked, triggered, opened)
 
 
-def compact_window(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> compaction.Window:
+def compact_window(
+    state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float
+) -> compaction.Window:
     """Decide what a compact call compacts; raises the first APIError in the API's order. Spec: F10, R5.6, T10."""
     lineage = resolve_lineage(state, request, rules, now)
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
-    model = known_model(request, rules)
+    model = resolve_model(request, rules)
     model_support.check(request, model)
-    own = admitted_items(state, request, lineage, model, rules, now)
+    own = admit_items(state, request, lineage, model, rules, now)
     items, partition = own.items, lineage.partition or partition_of_items(own.items)
-    kept, mint = stored_items(items, mint.within(partition, stored=False))  # nothing of it is persisted (Spec: W1)
+    kept, id_generator = fill_items(
+        items, id_generator.in_partition(partition, stored=False)
+    )  # nothing of it is persisted (Spec: W1)
     history = items_up_to(state, lineage.head)
-    if context.configured(lineage.summary.configuration, kept) is not None:
+    if context.apply_configuration(lineage.summary.configuration, kept) is not None:
         raise validation_errors.configured_history("Compaction")
-    paid = [*history, *context.paid(items, kept)]
-    tokens = context_tokens.compact_input_tokens(request, paid, model, rules.count, own.opened.hidden(rules.hidden))
+    paid = [*history, *context.billable_items(items, kept)]
+    tokens = context_tokens.compact_input_tokens(
+        request, paid, model, rules.count, own.opened.token_counter(rules.count_hidden_tokens)
+    )
     if tokens > model.max_input_tokens:
         raise errors.context_length_exceeded()
-    return compaction.Window([*history, *kept], tokens, mint)
+    return compaction.Window([*history, *kept], tokens, id_generator)
 
 
-def storing(request: Request, rules: Rules) -> bool:
+def storing(request: Request, rules: Semantics) -> bool:
     """Whether a response is stored, as one in the background always is; raises E84. Spec: R1.1, R1.7, R6.6."""
     stored = request.get("store", True)
     if stored or not request.get("background"):
@@ -237,13 +243,13 @@ def storing(request: Request, rules: Rules) -> bool:
     return True
 
 
-def over_window(state: State, admission: Admission, sent: list[Item], rules: Rules) -> Admission:
+def check_window(state: State, admission: Admission, sent: list[Item], rules: Semantics) -> Admission:
     """Admit a context larger than the window: with less of it, or to fail in its stream; else raises E54.
 
     Spec: R7.2, R7.3, R7.4.
     """
     request, kept = admission.request, admission.items
-    found = fitted(state, request, admission.lineage, sent, kept, admission.model, rules)
+    found = fit_window(state, request, admission.lineage, sent, kept, admission.model, rules)
     if found is not None:
         return admission._replace(input_tokens=found.tokens, dropped=found.dropped)
     if request.get("stream"):
@@ -251,33 +257,33 @@ def over_window(state: State, admission: Admission, sent: list[Item], rules: Rul
     raise errors.context_length_exceeded()
 
 
-def fitted(
-    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+def fit_window(
+    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
 ) -> truncation.Fit | None:
     """Return what fits into the window when the caller lets the rest be dropped, None when nothing may or can be."""
     if request.get("truncation") != "auto":
         return None
-    items = [*items_up_to(state, lineage.head), *context.paid(sent, kept)]
-    if context.configured(lineage.summary.configuration, kept) is not None:
+    items = [*items_up_to(state, lineage.head), *context.billable_items(sent, kept)]
+    if context.apply_configuration(lineage.summary.configuration, kept) is not None:
         raise validation_errors.configured_history("Truncation")
     return truncation.fit(compaction.read_of(items), request, model, rules)
 
 
-def measure(state: State, request: Request, rules: Rules, mint: Mint, now: float) -> int:
+def measure(state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float) -> int:
     """Return the input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
     lineage = resolve_lineage(state, request, rules, now)
-    model = known_model({"model": catalog.NEWEST, **request}, rules)
+    model = resolve_model({"model": catalog.NEWEST, **request}, rules)
     items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
-    kept, _ = stored_items(items, mint)
-    base = context.counted(state, lineage.summary, lineage.head, model, rules)
+    kept, _ = fill_items(items, id_generator)
+    base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
     tokens = context.input_tokens(request, base, items, kept, model, rules)
     if tokens <= model.max_input_tokens:
         return tokens
-    found = fitted(state, request, lineage, items, kept, model, rules)
+    found = fit_window(state, request, lineage, items, kept, model, rules)
     return tokens if found is None else found.tokens
 
 
-def known_model(request: Request, rules: Rules) -> Model:
+def resolve_model(request: Request, rules: Semantics) -> Model:
     """Return the catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11.
 
     What model a prompt template has is not known: without another one it is the newest. Spec: R15.4.
@@ -300,7 +306,7 @@ def partition_of_items(items: list[Item]) -> str | None:
     return None
 
 
-def check_sealed(items: list[Item], opened: Opened) -> None:
+def check_sealed(items: list[Item], opened: DecryptedItems) -> None:
     """Refuse sealed content that this mock has not sealed. Spec: R1.42, E57."""
     for item in items:
         if item["type"] in ("reasoning", "compaction"):

@@ -24,10 +24,10 @@ from mockserver.core import lifecycle
 from mockserver.core.lifecycle import Running, read_running
 from mockserver.core.lineage import live_response, missing
 from mockserver.core.records import Change, Put, State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Node, decode_node
-from mockserver.core.transitions import BACKGROUND, GONE, WAYS, moved
-from mockserver.core.turn import shown_events
+from mockserver.core.transitions import ABSENT, BACKGROUND, MODES, transition
+from mockserver.core.turn import public_events
 from mockserver.delivery.events import fold
 from mockserver.delivery.schedule import Emit, TimedStep, Wait, deliver
 from mockserver.wire.errors import api as errors
@@ -37,10 +37,10 @@ from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
 
 
-def steps_of(running: Running, rules: Rules) -> list[TimedStep]:
+def steps_of(running: Running, rules: Semantics) -> list[TimedStep]:
     """Return the delivery of a turn under way, from its beginning."""
     final = orjson.loads(running.body or "{}")
-    return deliver(shown_events(final, decode_node(running.node).cues, rules), *running.pacing)
+    return deliver(public_events(final, decode_node(running.node).cues, rules), *running.pacing)
 
 
 def refuse_replay(final: dict[str, Any], node: Node) -> None:
@@ -51,9 +51,9 @@ def refuse_replay(final: dict[str, Any], node: Node) -> None:
         raise errors.stream_without_stream()
 
 
-def queued(final: dict[str, Any]) -> dict[str, Any]:
+def queue_view(final: dict[str, Any]) -> dict[str, Any]:
     """Return the Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
-    return {**response_object.begun(final), "status": moved(BACKGROUND, GONE, "create")}
+    return {**response_object.in_progress_view(final), "status": transition(BACKGROUND, ABSENT, "create")}
 
 
 def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:
@@ -69,12 +69,12 @@ def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[Tim
     return past, []
 
 
-def seen(past: list[Event]) -> dict[str, Any]:
+def partial_view(past: list[Event]) -> dict[str, Any]:
     """Return the Response as a poll finds it: the last status, and the items that are done. Spec: R6.2, O1."""
     return fold(past, begun=False)
 
 
-def behind(steps: list[TimedStep], number: int) -> list[TimedStep]:
+def drop_until(steps: list[TimedStep], number: int) -> list[TimedStep]:
     """Return a delivery without the events up to a sequence number. Spec: S11.1."""
     return [
         Emit([event for event in step.events if event["sequence_number"] > number]) if isinstance(step, Emit) else step
@@ -82,7 +82,9 @@ def behind(steps: list[TimedStep], number: int) -> list[TimedStep]:
     ]
 
 
-def under_way(state: State, id: str, rules: Rules, query: RetrieveQuery, now: float) -> bytes | list[TimedStep] | None:
+def read_running_turn(
+    state: State, id: str, rules: Semantics, query: RetrieveQuery, now: float
+) -> bytes | list[TimedStep] | None:
     """Return what is to be seen of a background turn by now, or the delivery of its events; None when none runs.
 
     Spec: R6.2, R6.8, S11.
@@ -92,19 +94,23 @@ def under_way(state: State, id: str, rules: Rules, query: RetrieveQuery, now: fl
         return None
     past, rest = split(steps_of(running, rules), now - running.started_at)
     if not query.stream:
-        return json_body(seen(past))
+        return json_body(partial_view(past))
     if not decode_node(running.node).streamed:
         raise errors.stream_without_stream()
-    return behind([Emit(past), *rest], -1 if query.starting_after is None else query.starting_after)
+    return drop_until([Emit(past), *rest], -1 if query.starting_after is None else query.starting_after)
 
 
-def running_now(state: State, rules: Rules, now: float) -> list[tuple[int, dict[str, Any]]]:
+def running_now(state: State, rules: Semantics, now: float) -> list[tuple[int, dict[str, Any]]]:
     """Return the background responses under way as a poll finds them, each with its place among the project's turns."""
     found = [Running(**orjson.loads(record.doc)) for record in state.scan("running")]
-    return [(one.order, seen(split(steps_of(one, rules), now - one.started_at)[0])) for one in found if one.background]
+    return [
+        (one.order, partial_view(split(steps_of(one, rules), now - one.started_at)[0]))
+        for one in found
+        if one.background
+    ]
 
 
-def visible_node(state: State, id: str, rules: Rules, now: float) -> Node | None:
+def visible_node(state: State, id: str, rules: Semantics, now: float) -> Node | None:
     """Return the node of a response that can be retrieved, be it stored or under way in the background; else None."""
     node = live_response(state, id, rules, now)
     if node is not None and state.get("response", id) is not None:
@@ -113,7 +119,7 @@ def visible_node(state: State, id: str, rules: Rules, now: float) -> Node | None
     return decode_node(running.node) if running is not None and running.background else None
 
 
-def cancel(state: State, id: str, rules: Rules, now: float) -> tuple[bytes, list[Change]]:
+def cancel(state: State, id: str, rules: Semantics, now: float) -> tuple[bytes, list[Change]]:
     """Cancel a response in the background; raises E75, E76, E77, a cancelled one stays as it is.
 
     Spec: O6, R6.3–R6.5.
@@ -121,8 +127,8 @@ def cancel(state: State, id: str, rules: Rules, now: float) -> tuple[bytes, list
     running = read_running(state, id)
     if running is not None and running.background:
         past, _ = split(steps_of(running, rules), now - running.started_at)
-        found = seen(past)
-        moved(BACKGROUND, found["status"], "cancel", id=id)
+        found = partial_view(past)
+        transition(BACKGROUND, found["status"], "cancel", id=id)
         kept = found["output"] if rules.cancelled_output == "kept" else []
         changes = lifecycle.cancel(state, replace(running, ends_at=now), rules, [item["id"] for item in kept])
         written = next(change.doc for change in changes if isinstance(change, Put) and change.kind == "response")
@@ -130,7 +136,7 @@ def cancel(state: State, id: str, rules: Rules, now: float) -> tuple[bytes, list
     body, node = state.get("response", id), live_response(state, id, rules, now)
     if body is None or node is None:
         raise missing(state, id, rules, now)
-    moved(WAYS[orjson.loads(body)["background"]], node.status, "cancel", id=id)
+    transition(MODES[orjson.loads(body)["background"]], node.status, "cancel", id=id)
     return body, []
 
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.core.encrypted_content import Opened, seal
-from mockserver.core.semantics import Rules
+from mockserver.core.encrypted_content import DecryptedItems, encrypt
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
 from mockserver.wire.catalog import Model
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.responses import response_object
-from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import present
 
 Request = dict[str, Any]
@@ -70,7 +70,7 @@ def without_trigger(items: list[Item]) -> tuple[list[Item], bool]:
     return items[:-1], True
 
 
-def exceeded(request: Request, input_tokens: int, model: Model) -> bool:
+def is_over_threshold(request: Request, input_tokens: int, model: Model) -> bool:
     """Whether a rendered input is longer than the caller's threshold allows. Spec: R5.1, R5.2.
 
     An entry without a threshold compacts what fills the model's whole input.
@@ -91,7 +91,7 @@ def payload(id: str, tokens: int, pending: Mapping[str, str]) -> dict[str, Any]:
     return {**known, "pending": pending} if pending else known
 
 
-def owed(items: Iterable[Item], opened: Opened) -> dict[str, str]:
+def pending_outputs(items: Iterable[Item], opened: DecryptedItems) -> dict[str, str]:
     """Return the outputs that compaction items among `items` say are owed for calls which they stand for. Spec: R5.4"""
     pending: dict[str, str] = {}
     for item in items:
@@ -109,14 +109,16 @@ class Window(NamedTuple):
 
     items: list[Item]
     input_tokens: int
-    mint: Mint
+    id_generator: IdGenerator
 
 
-def compacted(request: Request, window: Window, summary_tokens: int, rules: Rules, now: float) -> dict[str, Any]:
+def compaction_object(
+    request: Request, window: Window, summary_tokens: int, rules: Semantics, now: float
+) -> dict[str, Any]:
     """Return the compacted window: every user message as it was, then one compaction item. Spec: R5.7, O7, T10."""
-    identifier = window.mint.new("resp")
-    id = window.mint.item("compaction", 1)
-    blob = seal(payload(id, summary_tokens, {}), rules.key, id, now)
+    identifier = window.id_generator.new("resp")
+    id = window.id_generator.item("compaction", 1)
+    blob = encrypt(payload(id, summary_tokens, {}), rules.key, id, now)
     item: Item = {"id": id, "type": "compaction", "encrypted_content": blob}
     users = [present(one, ()) for one in window.items if one.get("role") == "user"]
     made: dict[str, Any] = {

@@ -22,20 +22,20 @@ from typing import Any
 
 from mockserver.core import compaction, tool_pairing
 from mockserver.core.records import State
-from mockserver.core.semantics import Rules
-from mockserver.core.state import Item, Summary, Trail, items_up_to
+from mockserver.core.semantics import Semantics
+from mockserver.core.state import ContextHash, Item, Summary, items_up_to
 from mockserver.wire.catalog import Model
 from mockserver.wire.tokens import context as context_tokens
 
 
-def grown(
+def extend_summary(
     before: Summary,
     items: list[Item],
     *,
     turns: int = 0,
     cost_class: str = "",
     tally: context_tokens.Tally | None = None,
-    trail: Trail | None = None,
+    trail: ContextHash | None = None,
 ) -> Summary:
     """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
@@ -47,9 +47,9 @@ def grown(
     return Summary(
         count,
         before.turn + turns,
-        before.pending if paired else tool_pairing.after(before.pending, items),
+        before.pending if paired else tool_pairing.pending_after(before.pending, items),
         reasoned,
-        configured(before.configuration, items) if UPDATE in types else before.configuration,
+        apply_configuration(before.configuration, items) if UPDATE in types else before.configuration,
         orphaned,
         cost_class,
         tally,
@@ -60,7 +60,7 @@ def grown(
 UPDATE = "configuration_update"
 
 
-def configured(configuration: dict[str, Any] | None, items: Iterable[Item]) -> dict[str, Any] | None:
+def apply_configuration(configuration: dict[str, Any] | None, items: Iterable[Item]) -> dict[str, Any] | None:
     """Return what `configuration_update` items have set with `items` behind them; the last counts. Spec: R12.5."""
     for item in items:
         if item["type"] == UPDATE:
@@ -70,31 +70,35 @@ def configured(configuration: dict[str, Any] | None, items: Iterable[Item]) -> d
     return configuration
 
 
-def answered(
+def add_turn(
     before: Summary,
     asked: list[Item],
     tally: context_tokens.Tally,
     output: list[Item],
     model: Model,
-    rules: Rules,
+    rules: Semantics,
     *,
     hidden: context_tokens.Hidden | None = None,
     turns: int = 1,
-    trail: Trail | None = None,
+    trail: ContextHash | None = None,
 ) -> Summary:
     """Return the summary of a context once a turn stands behind it; `tally` counts it up to the turn's input."""
-    tally = context_tokens.add(tally, output, model, rules.count, hidden or rules.hidden)
-    return grown(before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail)
+    tally = context_tokens.add(tally, output, model, rules.count, hidden or rules.count_hidden_tokens)
+    return extend_summary(
+        before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail
+    )
 
 
-def counted(state: State, summary: Summary, head: str | None, model: Model, rules: Rules) -> Summary:
+def with_token_count(state: State, summary: Summary, head: str | None, model: Model, rules: Semantics) -> Summary:
     """Return a context's summary with its tally under this model's costs; it is read again only if those differ."""
     cost_class = context_tokens.cost_class(model)
     if summary.cost_class == cost_class:
         return summary
     if head is None:
         return _nothing(cost_class)
-    tally = context_tokens.add(context_tokens.Tally(), items_up_to(state, head), model, rules.count, rules.hidden)
+    tally = context_tokens.add(
+        context_tokens.Tally(), items_up_to(state, head), model, rules.count, rules.count_hidden_tokens
+    )
     return summary._replace(cost_class=cost_class, tally=tally)
 
 
@@ -104,33 +108,33 @@ def _nothing(cost_class: str) -> Summary:
 
 
 def input_tokens(
-    request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Rules
+    request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
 ) -> int:
     """Return the input tokens of a request behind a context.
 
     `sent` are the request's items as sent, `kept` the same in stored form.
     """
-    tally = _tallied(before, paid(sent, kept), model, rules, rules.hidden)
+    tally = _tally(before, billable_items(sent, kept), model, rules, rules.count_hidden_tokens)
     return context_tokens.input_tokens(request, tally, model, rules.count)
 
 
-def admitted(
+def count_request(
     request: dict[str, Any],
     before: Summary,
     sent: list[Item],
     kept: list[Item],
     model: Model,
-    rules: Rules,
+    rules: Semantics,
     hidden: context_tokens.Hidden,
 ) -> tuple[context_tokens.Tally, int]:
     """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
-    tally = _tallied(before, kept, model, rules, hidden)
+    tally = _tally(before, kept, model, rules, hidden)
     anonymous = [item for item in sent if item["type"] in _CALLS and not item.get("id")]
-    priced = _tallied(before, paid(sent, kept), model, rules, hidden) if anonymous else tally
+    priced = _tally(before, billable_items(sent, kept), model, rules, hidden) if anonymous else tally
     return tally, context_tokens.input_tokens(request, priced, model, rules.count)
 
 
-def paid(sent: list[Item], kept: list[Item]) -> list[Item]:
+def billable_items(sent: list[Item], kept: list[Item]) -> list[Item]:
     """Return a request's own items in stored form as they are paid: calls sent without an id have none. Spec: T7."""
     return [
         _without_id(item) if raw["type"] in _CALLS and not raw.get("id") else item
@@ -145,8 +149,8 @@ def _without_id(item: Item) -> Item:
     return {key: value for key, value in item.items() if key != "id"}
 
 
-def _tallied(
-    before: Summary, items: Iterable[Item], model: Model, rules: Rules, hidden: context_tokens.Hidden
+def _tally(
+    before: Summary, items: Iterable[Item], model: Model, rules: Semantics, hidden: context_tokens.Hidden
 ) -> context_tokens.Tally:
     if before.tally is None:
         raise ValueError("the summary has not been counted")

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from mockserver.core.state import Item, Trail
+from mockserver.core.state import ContextHash, Item
 from mockserver.wire.responses.encoding import json_compact
 
 _UNREAD = frozenset({"id", "status", "call_id", "created_by"})
@@ -42,17 +42,17 @@ _ROLES = ("user", "assistant", "system", "developer", "unknown", "critic", "disc
 _OPENINGS = {(role, aside): f"{role} {aside}\n".encode() for role in _ROLES for aside in (False, True)}
 
 
-def followed(trail: Trail, items: Iterable[Item]) -> Trail:
+def extend_all(trail: ContextHash, items: Iterable[Item]) -> ContextHash:
     """Return the trail of a context that goes on with items."""
     for item in items:
-        trail = follow(trail, item)
+        trail = extend(trail, item)
     return trail
 
 
-def follow(trail: Trail, item: Item) -> Trail:
+def extend(trail: ContextHash, item: Item) -> ContextHash:
     """Return the trail of a context that goes on with an item. Spec: T9."""
     reads, now, marks, lasting, lasting_marks = trail
-    read, kind = reading(item), item["type"]
+    read, kind = render_item(item), item["type"]
     if kind == "compaction":  # nothing before it is read any more (Spec: R5.4)
         now, marks, lasting, lasting_marks = "", [], None, []
     if kind == "reasoning" and reads != "all_turns":
@@ -62,16 +62,16 @@ def follow(trail: Trail, item: Item) -> Trail:
         if item.get("role") == "user":
             now, marks, lasting, lasting_marks = lasting, lasting_marks, None, []
         else:
-            lasting = rolled(lasting, read)
-    return Trail(reads, rolled(now, read), marks, lasting, lasting_marks)
+            lasting = roll(lasting, read)
+    return ContextHash(reads, roll(now, read), marks, lasting, lasting_marks)
 
 
-def rolled(before: str, read: bytes) -> str:
+def roll(before: str, read: bytes) -> str:
     """Return the hash of a context that goes on with what is read."""
     return blake2b(before.encode() + read, digest_size=16).hexdigest()
 
 
-def reading(item: Item, parts: int | None = None) -> bytes:
+def render_item(item: Item, parts: int | None = None) -> bytes:
     """Return what the model reads of an item, or of its first parts."""
     kind = item["type"]
     if kind == "message":

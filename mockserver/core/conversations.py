@@ -19,7 +19,7 @@ from typing import Any
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.lifecycle import append
 from mockserver.core.records import Change, Delete, Put, State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import (
     Conversation,
     Entry,
@@ -27,32 +27,34 @@ from mockserver.core.state import (
     Node,
     Summary,
     items_back,
-    more_pointers,
     nodes_back,
     read_conversation,
     read_entry,
     read_node,
     read_summary,
+    shared_item_pointers,
 )
 from mockserver.core.tool_pairing import OUTPUTS
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.responses import resources
-from mockserver.wire.responses.ids import Mint, partition_of_conversation
+from mockserver.wire.responses.ids import IdGenerator, partition_of_conversation
 
 Body = dict[str, Any]
 
 MOST_METADATA = 16
 
 
-def create(state: State, request: Body, mint: Mint, now: float, order: int) -> tuple[Body, list[Change]]:
+def create(state: State, request: Body, id_generator: IdGenerator, now: float, order: int) -> tuple[Body, list[Change]]:
     """Create a conversation, with items if the request brings any. Spec: R2.2."""
     created_at = int(now)
-    made = Conversation(resources.conversation(mint.conversation(), created_at, request.get("metadata") or {}), order)
+    made = Conversation(
+        resources.conversation(id_generator.conversation(), created_at, request.get("metadata") or {}), order
+    )
     items = request.get("items")
     if not items:
         return made.object, [made.put()]
-    _, changes = _added(state, made, items, mint.after(2), created_at)  # two numbers are in the conversation's id
+    _, changes = _add(state, made, items, id_generator.skip(2), created_at)  # two numbers are in the conversation's id
     return made.object, changes
 
 
@@ -64,7 +66,7 @@ def retrieve(state: State, id: str) -> Conversation:
     return conversation
 
 
-def update(state: State, id: str, request: Body, rules: Rules) -> tuple[Body, list[Change]]:
+def update(state: State, id: str, request: Body, rules: Semantics) -> tuple[Body, list[Change]]:
     """Change a conversation's metadata: new for old, or laid over the old; raises E31. Spec: R2.4."""
     conversation = retrieve(state, id)
     kept = conversation.object["metadata"] if rules.metadata_update == "merge" else {}
@@ -78,27 +80,37 @@ def update(state: State, id: str, request: Body, rules: Rules) -> tuple[Body, li
 def delete(state: State, id: str) -> tuple[Body, list[Change]]:
     """Delete a conversation; its items stay and can still be referred to. Spec: R2.5."""
     retrieve(state, id)
-    return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id)]
+    return resources.deletion_marker(id, "conversation.deleted"), [Delete("conversation", id)]
 
 
-def create_items(state: State, id: str, request: Body, mint: Mint, now: float) -> tuple[list[Item], list[Change]]:
+def create_items(
+    state: State, id: str, request: Body, id_generator: IdGenerator, now: float
+) -> tuple[list[Item], list[Change]]:
     """Add items by hand, whatever runs; returns them in input order. Spec: R2.3, R2.12, R2.17."""
-    return _added(state, retrieve(state, id), request["items"], mint, int(now))
+    return _add(state, retrieve(state, id), request["items"], id_generator, int(now))
 
 
-def _added(
-    state: State, conversation: Conversation, items: Iterable[Item], mint: Mint, created_at: int
+def _add(
+    state: State, conversation: Conversation, items: Iterable[Item], id_generator: IdGenerator, created_at: int
 ) -> tuple[list[Item], list[Change]]:
     partition = partition_of_conversation(conversation.id)
-    kept, mint = resources.stored_items(resources.input_items(items), mint.within(partition))
-    kept, mint = _unambiguous(state, conversation, kept, mint)
-    summary = _edited(read_summary(state, conversation.head), kept, items_back(state, conversation.head))
-    node = Node(mint.node(), conversation.head, kept, len(kept), created_at, summary, partition, "", conversation.id)
-    changes = [Put("node", node.id, node.doc()), *more_pointers(state, node, None), *append(state, conversation, node)]
+    kept, id_generator = resources.fill_items(resources.input_items(items), id_generator.in_partition(partition))
+    kept, id_generator = _unambiguous(state, conversation, kept, id_generator)
+    summary = _edit_summary(read_summary(state, conversation.head), kept, items_back(state, conversation.head))
+    node = Node(
+        id_generator.node(), conversation.head, kept, len(kept), created_at, summary, partition, "", conversation.id
+    )
+    changes = [
+        Put("node", node.id, node.doc()),
+        *shared_item_pointers(state, node, None),
+        *append(state, conversation, node),
+    ]
     return kept, changes
 
 
-def _unambiguous(state: State, conversation: Conversation, items: list[Item], mint: Mint) -> tuple[list[Item], Mint]:
+def _unambiguous(
+    state: State, conversation: Conversation, items: list[Item], id_generator: IdGenerator
+) -> tuple[list[Item], IdGenerator]:
     """Refuse an id that the conversation already holds; tool outputs pair by call id and get a new one. Spec: R1.36."""
     seen: set[str] = set()
     kept, number = [], 0
@@ -106,11 +118,11 @@ def _unambiguous(state: State, conversation: Conversation, items: list[Item], mi
         if item["id"] in seen or read_entry(state, conversation.id, item["id"]) is not None:
             if item["type"] not in OUTPUTS:
                 raise errors.duplicate_item(item["id"])
-            item = {**item, "id": mint.item(item["type"], number)}
+            item = {**item, "id": id_generator.item(item["type"], number)}
             number += 1
         seen.add(item["id"])
         kept.append(item)
-    return kept, mint.after(number)
+    return kept, id_generator.skip(number)
 
 
 def item_at(state: State, entry: Entry) -> Item:
@@ -144,9 +156,9 @@ def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]
     return conversation.object, changes
 
 
-def _edited(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:
+def _edit_summary(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:
     """Return the summary of a context that was edited by hand, where an output may have lost its call. Spec: R2.16."""
-    summary = context.grown(before, items, turns=turns)
+    summary = context.extend_summary(before, items, turns=turns)
     stray = next(iter(tool_pairing.strays(before.pending, items, history)), None)
     if stray is not None and summary.orphaned is None and compaction.start(items) is None:
         return summary._replace(orphaned=tool_pairing.call_id(stray))
@@ -169,7 +181,7 @@ def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, 
     for node in reversed(behind):
         items = [item for item in node.items if item["id"] != item_id]
         history = chain(*(copy.items for copy in rebuilt), items_back(state, behind[-1].parent))
-        before = _edited(before, items, history, turns=bool(node.status))
+        before = _edit_summary(before, items, history, turns=bool(node.status))
         id = f"{node.id}-{item_id}"
         copy = node._replace(id=id, parent=parent, packed=items, own=len(items), summary=before)
         rebuilt.append(copy)

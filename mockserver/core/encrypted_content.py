@@ -38,7 +38,7 @@ def _xor(left: bytes, right: bytes) -> bytes:
     return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
 
 
-def seal(payload: Any, key: bytes, nonce_seed: str, now: float, size: int = 160) -> str:
+def encrypt(payload: Any, key: bytes, nonce_seed: str, now: float, size: int = 160) -> str:
     """Return a blob that holds a JSON value; at least `size` bytes long so that lengths tell nothing."""
     plain = orjson.dumps(payload)
     plain += b" " * (max(size, -(-len(plain) // 16) * 16) - len(plain))
@@ -47,7 +47,7 @@ def seal(payload: Any, key: bytes, nonce_seed: str, now: float, size: int = 160)
     return urlsafe_b64encode(signed + blake2b(signed, key=key, digest_size=_MAC).digest()).decode()
 
 
-def unseal(blob: str, key: bytes) -> Any | None:
+def decrypt(blob: str, key: bytes) -> Any | None:
     """Return the value inside a blob, None when it was tampered with or comes from elsewhere. Spec: E57."""
     try:
         raw = urlsafe_b64decode(blob.encode("ascii"))
@@ -61,7 +61,7 @@ def unseal(blob: str, key: bytes) -> Any | None:
     return orjson.loads(_xor(signed[_HEAD:], _stream(key, signed[9:_HEAD], len(signed) - _HEAD)))
 
 
-class Opened(NamedTuple):
+class DecryptedItems(NamedTuple):
     """What the sealed items of a turn hold, by blob, None for one that this mock has not sealed.
 
     It goes along with the items, so that nothing is unsealed twice and nothing at all in the turn that sealed it.
@@ -70,28 +70,28 @@ class Opened(NamedTuple):
     payloads: Mapping[str | None, Any]
 
     @classmethod
-    def of(cls, items: Iterable[Mapping[str, Any]], key: bytes) -> Opened:
+    def of(cls, items: Iterable[Mapping[str, Any]], key: bytes) -> DecryptedItems:
         """Open what is sealed among items."""
         blobs = {item.get("encrypted_content") for item in items if item["type"] in SEALED}
-        return cls({blob: unseal(blob, key) for blob in blobs if blob is not None})
+        return cls({blob: decrypt(blob, key) for blob in blobs if blob is not None})
 
-    def hidden(self, otherwise: Callable[[Mapping[str, Any]], int]) -> Callable[[Mapping[str, Any]], int]:
+    def token_counter(self, otherwise: Callable[[Mapping[str, Any]], int]) -> Callable[[Mapping[str, Any]], int]:
         """Return the function that says an item's hidden tokens; `otherwise` says those of items that came before."""
         if not self.payloads:
             return otherwise
 
-        def hidden(item: Mapping[str, Any]) -> int:
+        def count(item: Mapping[str, Any]) -> int:
             blob = item.get("encrypted_content")
-            return hidden_tokens(self.payloads[blob]) if blob in self.payloads else otherwise(item)
+            return count_hidden_tokens(self.payloads[blob]) if blob in self.payloads else otherwise(item)
 
-        return hidden
+        return count
 
 
 SEALED = frozenset({"reasoning", "compaction"})
-NOTHING_OPENED = Opened({})
+NOTHING_OPENED = DecryptedItems({})
 
 
-def hidden_tokens(payload: Any) -> int:
+def count_hidden_tokens(payload: Any) -> int:
     """Return the hidden tokens that a blob's payload tells of, 0 when it is none of the mock's."""
     tokens: int = payload.get("tokens", 0) if isinstance(payload, dict) else 0
     return tokens

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from mockserver.core import background, compaction, lifecycle
-from mockserver.core.lineage import outlived
+from mockserver.core.lineage import is_expired
 from mockserver.core.records import State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Conversation, Item, decode_node, items_up_to, read_node
 from mockserver.core.truncation import read_dropped
 from mockserver.wire import catalog
@@ -19,7 +19,7 @@ from mockserver.wire.responses.resources import page
 from mockserver.wire.tokens import context as context_tokens
 
 
-def context_of(state: State, id: str, rules: Rules) -> dict[str, Any]:
+def context_of(state: State, id: str, rules: Semantics) -> dict[str, Any]:
     """Return the effective context of a response: what the model was given for it, with each item's tokens.
 
     A response whose time is over can't be retrieved any more, but what its model saw can still be looked at.
@@ -37,7 +37,7 @@ def context_of(state: State, id: str, rules: Rules) -> dict[str, Any]:
 
 
 def effective_context(
-    whole: list[Item], unseen: Iterable[int], seen: Mapping[str, Any], rules: Rules
+    whole: list[Item], unseen: Iterable[int], seen: Mapping[str, Any], rules: Semantics
 ) -> dict[str, Any]:
     """Return what a model was given of a whole context, without the positions `unseen` behind the last compaction.
 
@@ -56,12 +56,12 @@ def effective_context(
     }
 
 
-def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Rules) -> list[int]:
+def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Semantics) -> list[int]:
     """Return what each item adds to the cost of the context before it."""
     model = catalog.resolve(model_name) or catalog.stand_in(model_name)
     tally, costs = context_tokens.Tally(), []
     for item in items:
-        grown = context_tokens.add(tally, [item], model, rules.count, rules.hidden)
+        grown = context_tokens.add(tally, [item], model, rules.count, rules.count_hidden_tokens)
         costs.append(grown.total - tally.total)
         tally = grown
     return costs
@@ -69,7 +69,7 @@ def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Rules) -> l
 
 def responses(
     state: State,
-    rules: Rules,
+    rules: Semantics,
     *,
     limit: int,
     after: str | None,
@@ -78,7 +78,7 @@ def responses(
 ) -> dict[str, Any]:
     """List responses, newest first: stored ones that have not expired, and those under way in the background."""
     stored = [(record.order, orjson.loads(record.doc)) for record in state.scan("response")]
-    alive = [one for one in stored if not _outlived(state, one[1], rules, now)]
+    alive = [one for one in stored if not _is_expired(state, one[1], rules, now)]
     known = sorted([*alive, *background.running_now(state, rules, now)], key=lambda one: -one[0])
     return _page([response for _, response in known if matches(response)], limit, after)
 
@@ -97,17 +97,17 @@ def _page(found: list[dict[str, Any]], limit: int, after: str | None) -> dict[st
     return page(found[start : start + limit], has_more=len(found) > start + limit)
 
 
-def expired_between(state: State, rules: Rules, before: float, now: float) -> list[str]:
+def expiries_between(state: State, rules: Semantics, before: float, now: float) -> list[str]:
     """Return the ids of responses that a move of the clock has made unreachable, oldest first."""
     if not rules.response_ttl_days:
         return []
     gone = []
     for record in state.scan("response"):
         response = orjson.loads(record.doc)
-        if _outlived(state, response, rules, now) and not _outlived(state, response, rules, before):
+        if _is_expired(state, response, rules, now) and not _is_expired(state, response, rules, before):
             gone.append(record.id)
     return gone
 
 
-def _outlived(state: State, response: dict[str, Any], rules: Rules, now: float) -> bool:
-    return outlived(state, response["id"], response["created_at"], response.get("conversation"), rules, now)
+def _is_expired(state: State, response: dict[str, Any], rules: Semantics, now: float) -> bool:
+    return is_expired(state, response["id"], response["created_at"], response.get("conversation"), rules, now)

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.core.lineage import Lineage, outlived
+from mockserver.core.lineage import Lineage, is_expired
 from mockserver.core.records import State
-from mockserver.core.semantics import Rules
-from mockserver.core.state import Item, Node, held_by, items_back, read_node
+from mockserver.core.semantics import Semantics
+from mockserver.core.state import Item, Node, items_back, nodes_holding, read_node
 from mockserver.core.tool_pairing import OUTPUTS
 from mockserver.wire.errors import api as errors
-from mockserver.wire.responses.ids import marked_unstored
+from mockserver.wire.responses.ids import is_marked_unstored
 from mockserver.wire.responses.resources import input_items
 
 
-def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules: Rules, now: float) -> list[Item]:
+def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules: Semantics, now: float) -> list[Item]:
     """Return the items a request brings, as sent, references replaced by what they name; raises E68, E69, E70.
 
     Where reasoning is paired strictly, also E73 and E74.
@@ -33,14 +33,14 @@ def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules
     sent = input_items(value or [])
     if isinstance(value, str) or not [item for item in sent if item.get("id") is not None]:  # as nearly always
         return sent
-    items = [_resolved(state, item, request, rules, now) for item in sent]
+    items = [_resolve(state, item, request, rules, now) for item in sent]
     check_duplicates(state, items, lineage.head)
     if rules.reasoning_pairing == "strict":
         check_reasoning(state, items, lineage.head)
     return items
 
 
-def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, now: float) -> Item:
+def _resolve(state: State, item: Item, request: dict[str, Any], rules: Semantics, now: float) -> Item:
     kind, id = item["type"], item.get("id")
     if id is None:
         return item
@@ -49,7 +49,7 @@ def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, n
         if found is None:
             raise not_found(id, request, rules)
         return found
-    if not _made_by_the_service(item) or _self_contained(item):
+    if not _is_service_made(item) or _is_self_contained(item):
         return item
     found = find_item(state, id, rules, now)
     if found is None:
@@ -60,13 +60,13 @@ def _resolved(state: State, item: Item, request: dict[str, Any], rules: Rules, n
     return item
 
 
-def not_found(id: str, request: dict[str, Any], rules: Rules) -> errors.APIError:
+def not_found(id: str, request: dict[str, Any], rules: Semantics) -> errors.APIError:
     """Return E69 when this request does not store, else E68. Spec: R1.37."""
     missing = errors.item_not_stored if request.get("store") is False else errors.item_not_found
     return missing(id, int(rules.unknown_item_status))
 
 
-def _made_by_the_service(item: Item) -> bool:
+def _is_service_made(item: Item) -> bool:
     """Whether only the service hands out ids for such an item, so that an unknown one is an error. Spec: R1.37."""
     if item["type"] == "message":
         return item["role"] == "assistant"
@@ -95,29 +95,29 @@ _SERVICE_MADE = frozenset(
 )
 
 
-def _self_contained(item: Item) -> bool:
+def _is_self_contained(item: Item) -> bool:
     """Whether the item needs no look-up: its content is sealed in it, or its id says that it never was stored.
 
     An unstored reasoning item whose content is neither sealed nor readable has lost it. Spec: R1.37, W1.
     """
     if item.get("encrypted_content"):
         return True
-    return marked_unstored(item["id"]) and (item["type"] != "reasoning" or bool(item.get("content")))
+    return is_marked_unstored(item["id"]) and (item["type"] != "reasoning" or bool(item.get("content")))
 
 
-def find_item(state: State, id: str, rules: Rules, now: float) -> Item | None:
+def find_item(state: State, id: str, rules: Semantics, now: float) -> Item | None:
     """Return a stored item that still lives: in a conversation for ever, else as long as its response. Spec: R2.5."""
-    for node_id, place in reversed(held_by(state, id)):
+    for node_id, place in reversed(nodes_holding(state, id)):
         node = read_node(state, node_id)
         if node is not None and _alive(state, node, rules, now):
             return node.items[place]
     return None
 
 
-def _alive(state: State, node: Node, rules: Rules, now: float) -> bool:
+def _alive(state: State, node: Node, rules: Semantics, now: float) -> bool:
     if node.conversation is not None and (not node.status or node.status in rules.conversation_write_on):
         return True  # the conversation got them (Spec: R2.10)
-    return not node.deleted and not outlived(state, node.id, node.created_at, None, rules, now)
+    return not node.deleted and not is_expired(state, node.id, node.created_at, None, rules, now)
 
 
 def check_duplicates(state: State, items: list[Item], head: str | None) -> None:
@@ -144,7 +144,7 @@ def check_reasoning(state: State, items: list[Item], head: str | None) -> None:
         id = item.get("id")
         if id and item["type"] == "reasoning":
             follower = next((one for one in items[at + 1 :] if one["type"] != "reasoning"), None)
-            if follower is None or not _made_by_the_service(follower):
+            if follower is None or not _is_service_made(follower):
                 raise errors.reasoning_without_follower(id)
             before.add(id)
             continue
@@ -155,7 +155,7 @@ def check_reasoning(state: State, items: list[Item], head: str | None) -> None:
 
 def _origin(state: State, id: str) -> str | None:
     """Return the id of the reasoning that a stored item directly follows, None when there is none."""
-    node_id, index = next(iter(held_by(state, id)), ("", 0))
+    node_id, index = next(iter(nodes_holding(state, id)), ("", 0))
     node = read_node(state, node_id) if index else None
     if node is None or node.items[index - 1]["type"] != "reasoning":
         return None

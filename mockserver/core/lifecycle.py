@@ -32,23 +32,23 @@ import orjson
 from mockserver.core import context
 from mockserver.core.lineage import live_response
 from mockserver.core.records import Change, Delete, Put, State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import (
     Conversation,
     Entry,
     Node,
     decode_node,
-    more_pointers,
     read_conversation,
     read_node,
     read_summary,
+    shared_item_pointers,
 )
-from mockserver.core.transitions import BACKGROUND, GONE, IN_PROGRESS, QUEUED, WAYS, moved
+from mockserver.core.transitions import ABSENT, BACKGROUND, IN_PROGRESS, MODES, QUEUED, transition
 from mockserver.core.turn import Turn
 from mockserver.wire.errors import api as errors
 from mockserver.wire.responses import response_object
-from mockserver.wire.responses.encoding import json_body, stored_json
-from mockserver.wire.responses.resources import deleted
+from mockserver.wire.responses.encoding import encode_compact, json_body
+from mockserver.wire.responses.resources import deletion_marker
 
 POLLED_S = 600  # how long a response in the background that is not stored can be polled once it has ended
 
@@ -81,10 +81,10 @@ class Running:
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        return Put("running", self.id, stored_json(self), "", self.order)
+        return Put("running", self.id, encode_compact(self), "", self.order)
 
 
-def stored_body(turn: Turn, *, scripted: bool = True) -> bytes:
+def encode_body(turn: Turn, *, scripted: bool = True) -> bytes:
     """Return the JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9.
 
     `scripted` says that a script laid more over it than items.
@@ -96,9 +96,9 @@ def begin(
     state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, pacing: Pacing
 ) -> list[Change]:
     """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
-    way = WAYS[turn.final["background"]]
-    if moved(way, GONE, "create") != IN_PROGRESS:
-        moved(way, QUEUED, "start", to=IN_PROGRESS)  # with its first event after `response.queued`
+    way = MODES[turn.final["background"]]
+    if transition(way, ABSENT, "create") != IN_PROGRESS:
+        transition(way, QUEUED, "start", to=IN_PROGRESS)  # with its first event after `response.queued`
     running = Running(
         turn.id,
         turn.node.doc().decode(),
@@ -120,7 +120,7 @@ def commit(
     node: Node,
     body: bytes | None,
     order: int,
-    rules: Rules,
+    rules: Semantics,
     again: Collection[str] | None = None,
 ) -> list[Change]:
     """Return the changes of a finished turn: the response, its context, and the conversation's new items, all at once.
@@ -140,7 +140,7 @@ def commit(
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]
+        changes += [Put("node", node.id, node.doc()), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes
@@ -158,18 +158,18 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     ]
     tail = node
     if conversation.head != node.parent:
-        tail = rebased(state, node, conversation.head)
+        tail = rebase(state, node, conversation.head)
         changes.append(Put("node", tail.id, tail.doc()))
     return [*changes, replace(conversation, head=tail.id, next=first + len(node.items)).put()]
 
 
-def rebased(state: State, node: Node, parent: str | None) -> Node:
+def rebase(state: State, node: Node, parent: str | None) -> Node:
     """Return a copy of a node's items behind another node; its tokens are left to be counted when they are needed."""
-    summary = context.grown(read_summary(state, parent), node.items, turns=bool(node.status))
+    summary = context.extend_summary(read_summary(state, parent), node.items, turns=bool(node.status))
     return node._replace(id=f"{node.id}+{parent}", parent=parent, summary=summary)
 
 
-def settle(state: State, now: float, rules: Rules) -> tuple[str, list[Change]] | None:
+def settle(state: State, now: float, rules: Semantics) -> tuple[str, list[Change]] | None:
     """Return the first turn that has ended by now with what it writes, None when all others still run. Spec: R9.20."""
     records = state.scan("running")
     if not records:
@@ -186,15 +186,15 @@ def read_running(state: State, id: str) -> Running | None:
     return None if doc is None else Running(**orjson.loads(doc))
 
 
-def finish(state: State, running: Running, rules: Rules) -> list[Change]:
+def finish(state: State, running: Running, rules: Semantics) -> list[Change]:
     """Return the changes that end a running turn. Spec: O6."""
     node = decode_node(running.node)
-    moved(WAYS[running.background], IN_PROGRESS, "end", to=node.status)
+    transition(MODES[running.background], IN_PROGRESS, "end", to=node.status)
     body = None if running.body is None else running.body.encode()
-    return _ended(state, running, node, body, rules)
+    return _end(state, running, node, body, rules)
 
 
-def _ended(state: State, running: Running, node: Node, body: bytes | None, rules: Rules) -> list[Change]:
+def _end(state: State, running: Running, node: Node, body: bytes | None, rules: Semantics) -> list[Change]:
     changes = [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
     if running.background and body is not None and orjson.loads(body)["store"] is False:
         gone_at = ceil(running.ends_at) + POLLED_S
@@ -213,42 +213,42 @@ def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
     id, node = first[0].id, read_node(state, first[0].id)
     gone: list[Change] = []
     if node is not None:
-        moved(BACKGROUND, node.status, "forget")
+        transition(BACKGROUND, node.status, "forget")
         gone.append(Put("node", id, node._replace(deleted=True).doc()))
     return id, [Delete("fleeting", id), Delete("response", id), *gone]
 
 
-def cancel(state: State, running: Running, rules: Rules, kept: Collection[str] = ()) -> list[Change]:
+def cancel(state: State, running: Running, rules: Semantics, kept: Collection[str] = ()) -> list[Change]:
     """Return the changes that end a running turn early: its conversation is free; of its output only `kept` stays.
 
     Spec: O6, R2.13, R6.5, R9.20.
     """
     # a poll may show it as queued still; for both the table has the same end
-    status = moved(WAYS[running.background], IN_PROGRESS, "cancel" if running.background else "leave")
+    status = transition(MODES[running.background], IN_PROGRESS, "cancel" if running.background else "leave")
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
-    summary = context.grown(read_summary(state, node.parent), items, turns=1)
+    summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
     node = node._replace(packed=items, summary=summary, status=status, cues={})
-    body = None if running.body is None else json_body(_stopped(orjson.loads(running.body), status, kept))
-    return _ended(state, running, node, body, rules)
+    body = None if running.body is None else json_body(_stop(orjson.loads(running.body), status, kept))
+    return _end(state, running, node, body, rules)
 
 
-def _stopped(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:
+def _stop(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:
     output = [item for item in final["output"] if item["id"] in kept]
-    return {**final, **response_object.begun(final), "output": output, "status": status}
+    return {**final, **response_object.in_progress_view(final), "output": output, "status": status}
 
 
-def delete_response(state: State, id: str, rules: Rules, now: float) -> tuple[dict[str, Any], list[Change]]:
+def delete_response(state: State, id: str, rules: Semantics, now: float) -> tuple[dict[str, Any], list[Change]]:
     """Delete a response: it can't be had or continued any more; what was built on it stands.
 
     Spec: O6, R1.11, R1.13, R1.31.
     """
     running = read_running(state, id)
     if running is not None:
-        moved(WAYS[running.background], IN_PROGRESS, "delete", id=id)
+        transition(MODES[running.background], IN_PROGRESS, "delete", id=id)
     node, body = live_response(state, id, rules, now), state.get("response", id)
     if node is None or body is None:
         raise errors.response_not_found(id)
-    moved(WAYS[orjson.loads(body)["background"]], node.status, "delete", id=id)
+    transition(MODES[orjson.loads(body)["background"]], node.status, "delete", id=id)
     gone = node._replace(deleted=True)
-    return deleted(id, rules.delete_object), [Delete("response", id), Put("node", id, gone.doc())]
+    return deletion_marker(id, rules.delete_object), [Delete("response", id), Put("node", id, gone.doc())]

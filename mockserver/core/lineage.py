@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mockserver.core.records import Put, State
-from mockserver.core.semantics import DAY, Rules
+from mockserver.core.semantics import DAY, Semantics
 from mockserver.core.state import Conversation, Node, Summary, nodes_back, read_conversation, read_node
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
-from mockserver.wire.responses.ids import marked_unstored, partition_of_conversation
+from mockserver.wire.responses.ids import is_marked_unstored, partition_of_conversation
 
 
 class Lineage(NamedTuple):
@@ -38,7 +38,7 @@ _NOTHING = Lineage()
 
 
 def resolve_lineage(
-    state: State, request: dict[str, Any], rules: Rules, now: float, *, templated: bool = False
+    state: State, request: dict[str, Any], rules: Semantics, now: float, *, templated: bool = False
 ) -> Lineage:
     """Find what a request continues; raises E37, E63, E66, E62 and E60, in this order. Spec: errors §3 step 6, R1.45.
 
@@ -66,7 +66,7 @@ def of_conversation(state: State, id: str) -> Lineage:
     return Lineage(conversation.head, summary, partition_of_conversation(id), conversation)
 
 
-def of_response(state: State, id: str, rules: Rules, now: float) -> Lineage:
+def of_response(state: State, id: str, rules: Semantics, now: float) -> Lineage:
     """Continue a response: unknown, deleted, expired, unstored, not finished well are all E60.
 
     Spec: R1.6, R1.24, R1.31, R1.32.
@@ -76,45 +76,45 @@ def of_response(state: State, id: str, rules: Rules, now: float) -> Lineage:
     node = live_response(state, id, rules, now)
     if node is None or node.status not in rules.chain_onto:
         raise errors.previous_response_not_found(id)
-    if rules.deleted_ancestor == "break" and broken(state, node, rules, now):
+    if rules.deleted_ancestor == "break" and is_broken(state, node, rules, now):
         raise errors.previous_response_not_found(id)
     return Lineage(node.id, node.summary, node.partition)
 
 
-def broken(state: State, node: Node, rules: Rules, now: float) -> bool:
+def is_broken(state: State, node: Node, rules: Semantics, now: float) -> bool:
     """Whether a response that this one goes back to is gone; a conversation keeps its own. Spec: R1.31."""
     ancestors = nodes_back(state, node.parent)
     return any(
-        one.deleted or outlived(state, one.id, one.created_at, None, rules, now)
+        one.deleted or is_expired(state, one.id, one.created_at, None, rules, now)
         for one in ancestors
         if one.status and one.conversation is None
     )
 
 
-def live_response(state: State, id: str, rules: Rules, now: float) -> Node | None:
+def live_response(state: State, id: str, rules: Semantics, now: float) -> Node | None:
     """Return the node of a response that can still be retrieved, None when it can't. Spec: R1.2, R1.12."""
     node = read_node(state, id) if id.startswith("resp_") else None
-    if node is None or node.deleted or outlived(state, id, node.created_at, node.conversation, rules, now):
+    if node is None or node.deleted or is_expired(state, id, node.created_at, node.conversation, rules, now):
         return None
     return node
 
 
-def missing(state: State, id: str, rules: Rules, now: float) -> errors.APIError:
+def missing(state: State, id: str, rules: Semantics, now: float) -> errors.APIError:
     """Return the error for reading a response that is not there. Spec: E75, R1.12."""
     if rules.get_after_delete == "400":
         node = read_node(state, id)
-        if node is not None and node.deleted and not (marked_unstored(id) or rules.expired(node.created_at, now)):
+        if node is not None and node.deleted and not (is_marked_unstored(id) or rules.is_expired(node.created_at, now)):
             return errors.response_deleted(id)
     return errors.response_not_found(id)
 
 
-def outlived(state: State, id: str, created_at: float, conversation: Any, rules: Rules, now: float) -> bool:
+def is_expired(state: State, id: str, created_at: float, conversation: Any, rules: Semantics, now: float) -> bool:
     """Whether a response, in a conversation or not (None), is past its time. Spec: R1.2, R1.3, R1.9."""
-    if now - created_at < rules.response_ttl_days * DAY or not rules.expired(created_at, now):  # nearly always
+    if now - created_at < rules.response_ttl_days * DAY or not rules.is_expired(created_at, now):  # nearly always
         return False
     if conversation is not None and rules.conversation_response_ttl == "keep":
         return False
-    return rules.ttl_from == "created_at" or rules.expired(last_use(state, id, created_at), now)
+    return rules.ttl_from == "created_at" or rules.is_expired(last_use(state, id, created_at), now)
 
 
 def last_use(state: State, id: str, created_at: float) -> float:

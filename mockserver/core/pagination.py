@@ -9,7 +9,7 @@ from mockserver.core import conversations
 from mockserver.core.background import visible_node
 from mockserver.core.lineage import missing
 from mockserver.core.records import State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Entry, Item, items_up_to, read_entry
 from mockserver.wire.errors import api as errors
 from mockserver.wire.requests.query import ListQuery
@@ -38,7 +38,7 @@ def _order(state: State, id: str, cursor: str) -> int:
     return entry.order
 
 
-def input_items(state: State, id: str, query: ListQuery, rules: Rules, now: float) -> dict[str, Any]:
+def input_items(state: State, id: str, query: ListQuery, rules: Semantics, now: float) -> dict[str, Any]:
     """List what a response was made from: the history if that is in scope, then its own input. Spec: R3.3, R3.5."""
     node = visible_node(state, id, rules, now)
     if node is None:

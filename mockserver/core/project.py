@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import orjson
 
-from mockserver.core.records import OWN, Put
+from mockserver.core.records import PROJECT_KEY, Put
 
 
 class Clock(NamedTuple):
@@ -28,26 +28,26 @@ class Clock(NamedTuple):
         """Return the time, in unix seconds, when the system's clock says `wall`."""
         return wall + self.shift if self.frozen is None else self.frozen
 
-    def advanced(self, seconds: float) -> Clock:
+    def advance(self, seconds: float) -> Clock:
         """Return the clock moved forward; it goes on running or standing still as before."""
         if self.frozen is None:
             return self._replace(shift=self.shift + seconds)
         return self._replace(frozen=self.frozen + seconds)
 
-    def frozen_at(self, now: float) -> Clock:
+    def freeze_at(self, now: float) -> Clock:
         """Return the clock standing still at a time."""
         return Clock(frozen=now)
 
 
 class Project(NamedTuple):
-    """A project's own record: `calls` numbers the next call that writes, `mint` names the source of its ids.
+    """A project's own record: `calls` numbers the next call that writes, `id_namespace` names the source of its ids.
 
     `scenario` says whether it has a scenario of its own in place of the server's.
     """
 
     clock: Clock
     calls: int
-    mint: str
+    id_namespace: str
     scenario: bool = False
 
     def put(self) -> Put:
@@ -55,12 +55,12 @@ class Project(NamedTuple):
         shift, frozen = self.clock
         more = ',"scenario":true' if self.scenario else ""
         still = "null" if frozen is None else repr(frozen)
-        doc = f'{{"ordinal":{self.calls},"shift":{shift!r},"frozen":{still},"mint":{_quoted(self.mint)}{more}}}'
-        return Put(*OWN, doc.encode())
+        doc = f'{{"ordinal":{self.calls},"shift":{shift!r},"frozen":{still},"mint":{_quote(self.id_namespace)}{more}}}'
+        return Put(*PROJECT_KEY, doc.encode())
 
 
 @lru_cache(maxsize=4096)
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return orjson.dumps(name).decode()
 
 
@@ -73,7 +73,7 @@ def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
     return Project(clock, values["ordinal"], values.get("mint", name), "scenario" in values)
 
 
-def mint_name(name: str, seed: int | None) -> str:
+def id_namespace(name: str, seed: int | None) -> str:
     """Return the name of a source of ids, with a seed of the project's own or without one."""
     own = name.partition("#")[0]
     return own if seed is None else f"{own}#{seed}"

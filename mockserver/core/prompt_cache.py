@@ -2,7 +2,7 @@
 
 An entry is a `cache` record under a hash of what stands before the items (model, tools, instructions, …) and a rolling
 hash of the items. A context remembers its own hash and where its last entries are, so a turn costs what its own items
-cost. Prompts shorter than `LEAST` tokens do nothing of this.
+cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 """
 
 # How it works. A prompt is its head (all that stands before the items) and its items. The items are hashed on and
@@ -33,17 +33,17 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.core.admission import Admission
-from mockserver.core.context_hash import CONTENT, follow, followed, only_text, opening, reading, rolled
+from mockserver.core.context_hash import CONTENT, extend, extend_all, only_text, opening, render_item, roll
 from mockserver.core.records import Change, Delete, Put, State
-from mockserver.core.semantics import DAY, Rules
-from mockserver.core.state import Item, Mark, Trail, items_up_to
+from mockserver.core.semantics import DAY, Semantics
+from mockserver.core.state import ContextHash, Item, Mark, items_up_to
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.tokens import context as context_tokens
 
-LEAST = 1024  # tokens of a prompt that is cached at all
+MIN_TOKENS = 1024  # tokens of a prompt that is cached at all
 BLOCK = 128  # what models without exact boundaries round down to
-TAIL = 3  # tokens behind the last content of a prompt: its end mark and the priming of the answer
+TRAILER_TOKENS = 3  # tokens behind the last content of a prompt: its end mark and the priming of the answer
 OPENING = 3  # tokens before the text of a message
 _MARKS = 3  # so many entries of earlier turns does a context remember
 _SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
@@ -55,25 +55,25 @@ _TTL = {"30m": (1800.0, float("inf")), "12h": (43_200.0, float("inf"))}
 _RETENTION = {"in_memory": (600.0, 3600.0), "24h": (float(DAY), float(DAY))}
 
 
-class Recall(NamedTuple):
+class CacheLookup(NamedTuple):
     """What the cache knows of a prompt and learns from it, in tokens; what is written; the prompt's trail, if any."""
 
     cached: int = 0
     written: int = 0
     changes: tuple[Change, ...] = ()
-    trail: Trail | None = None
+    trail: ContextHash | None = None
 
 
-NOTHING = Recall()
+NOTHING = CacheLookup()
 
 
-def recall(state: State, admission: Admission, rules: Rules, now: float) -> Recall:
+def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> CacheLookup:
     """Look up the prompt of a request; nothing is written yet."""
-    if admission.input_tokens < LEAST or admission.overflow:
+    if admission.input_tokens < MIN_TOKENS or admission.overflow:
         return NOTHING
     prompt = _prompt(state, admission, rules)
     records = _Records(state, prompt, now)
-    return _exact(prompt, records) if prompt.model.exact_cache else _rounded(prompt, records)
+    return _exact(prompt, records) if prompt.model.exact_cache else _lookup_blocks(prompt, records)
 
 
 def head_of(request: Mapping[str, Any], model: Model) -> str:
@@ -122,11 +122,11 @@ class _Prompt(NamedTuple):
 
     request: Mapping[str, Any]
     model: Model
-    rules: Rules
+    rules: Semantics
     hidden: context_tokens.Hidden
     tokens: int
     items: list[Item]
-    trail: Trail
+    trail: ContextHash
     tally: context_tokens.Tally
     end: context_tokens.Tally
     last_user: int
@@ -146,12 +146,12 @@ class _Prompt(NamedTuple):
             return tally.total + tally.reasoning_now + tally.reasoning_before
         return tally.total + (tally.reasoning_now if at >= self.last_user else 0)
 
-    def grown(self, tally: context_tokens.Tally, items: list[Item]) -> context_tokens.Tally:
+    def extend(self, tally: context_tokens.Tally, items: list[Item]) -> context_tokens.Tally:
         """Return a tally with more items."""
         return context_tokens.add(tally, items, self.model, self.rules.count, self.hidden)
 
 
-class _Place(NamedTuple):
+class _Breakpoint(NamedTuple):
     """A place in a prompt: behind the own item `at` or behind `part` of its parts.
 
     `at` is -1 where the own items begin, and -2 for an entry before that, which is `tokens` into the context. `lasts`
@@ -166,16 +166,16 @@ class _Place(NamedTuple):
     tokens: int = 0
 
 
-def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
+def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
     request, model, items = admission.request, admission.model, admission.items
-    hidden = admission.opened.hidden(rules.hidden)
+    hidden = admission.opened.token_counter(rules.count_hidden_tokens)
     reads = context_tokens.reasoning_read(request, model) if model.reasoning else ""
     trail, tally, end = admission.before.trail, admission.before.tally or context_tokens.Tally(), admission.tally
     if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it
-        items, trail, tally = list(admission.newest_first(state))[::-1], Trail(reads), context_tokens.Tally()
+        items, trail, tally = list(admission.newest_first(state))[::-1], ContextHash(reads), context_tokens.Tally()
         end = context_tokens.add(tally, items, model, rules.count, hidden)
     elif trail is None or trail.reads != reads:
-        trail = followed(Trail(reads), items_up_to(state, admission.lineage.head))
+        trail = extend_all(ContextHash(reads), items_up_to(state, admission.lineage.head))
     last_user = len(items) - 1
     while last_user >= 0 and items[last_user].get("role") != "user":
         last_user -= 1
@@ -184,28 +184,30 @@ def _prompt(state: State, admission: Admission, rules: Rules) -> _Prompt:
     return _Prompt(request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
 
 
-def _places(prompt: _Prompt) -> tuple[list[_Place], Trail]:
+def _places(prompt: _Prompt) -> tuple[list[_Breakpoint], ContextHash]:
     """Return the places of a prompt, first to last, and the trail at its end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None
     known = trail.lasting_marks if outlasts else trail.marks
-    places = [_Place(hash, -2, True, tokens > 0, None, tokens) for hash, tokens in known]
-    places.append(_Place(trail.standing if outlasts else trail.now, -1, outlasts or trail.lasting is None))
+    places = [_Breakpoint(hash, -2, True, tokens > 0, None, tokens) for hash, tokens in known]
+    places.append(
+        _Breakpoint(trail.after_next_user_message if outlasts else trail.now, -1, outlasts or trail.lasting is None)
+    )
     for at, item in enumerate(prompt.items):
-        before = trail.standing if at <= last_user else trail.now
-        parts, marked = _marked(item) if prompt.model.exact_cache else ([], [])
+        before = trail.after_next_user_message if at <= last_user else trail.now
+        parts, marked = _breakpoint_parts(item) if prompt.model.exact_cache else ([], [])
         for number in marked:
             if number < len(parts):
-                hash = rolled(before, reading(item, number))
-                places.append(_Place(hash, at, at <= last_user or trail.lasting is None, True, number))
-        trail = follow(trail, item)
-        hash = trail.standing if at < last_user else trail.now
+                hash = roll(before, render_item(item, number))
+                places.append(_Breakpoint(hash, at, at <= last_user or trail.lasting is None, True, number))
+        trail = extend(trail, item)
+        hash = trail.after_next_user_message if at < last_user else trail.now
         lasts = at < last_user or trail.lasting is None
-        places.append(_Place(hash, at, lasts, bool(marked) and marked[-1] == len(parts)))
+        places.append(_Breakpoint(hash, at, lasts, bool(marked) and marked[-1] == len(parts)))
     return places, trail
 
 
-def _marked(item: Item) -> tuple[list[Any], list[int]]:
+def _breakpoint_parts(item: Item) -> tuple[list[Any], list[int]]:
     """Return an item's parts, and the numbers (from 1) of those behind which the caller asked for an entry."""
     parts = item.get(CONTENT.get(item["type"], ""))
     if not isinstance(parts, list):
@@ -213,7 +215,7 @@ def _marked(item: Item) -> tuple[list[Any], list[int]]:
     return parts, [number for number, part in enumerate(parts, 1) if part.get("prompt_cache_breakpoint")]
 
 
-def _remembered(trail: Trail, entries: list[Mark], lasting: list[Mark]) -> Trail:
+def _final_hash(trail: ContextHash, entries: list[Mark], lasting: list[Mark]) -> ContextHash:
     """Return the trail at a prompt's end, with its own entries added, and those that last beyond a user message."""
     kept = trail.lasting_marks if trail.lasting is None else _newest(trail.lasting_marks, lasting)
     return trail._replace(marks=_newest(trail.marks, entries), lasting_marks=kept)
@@ -291,29 +293,29 @@ class _Records:
         if not sweeps and not self._stale:
             return tuple(self._puts.values())
         gone = set(self._stale)
-        if sweeps and self._expired(1):
-            gone.update(self._expired(_SWEPT))
+        if sweeps and self._stale_ids(1):
+            gone.update(self._stale_ids(_SWEPT))
         deletes = [Delete("cache", key) for key in sorted(gone - self._puts.keys())]
         return (*deletes, *self._puts.values())
 
-    def _expired(self, most: int) -> list[str]:
+    def _stale_ids(self, most: int) -> list[str]:
         return [record.id for record in self._state.scan("cache", limit=most) if record.order < int(self._now)]
 
 
 # --- Models with exact boundaries: an entry ends where a prompt ended, or where the caller asked for it --------------
 
 
-def _exact(prompt: _Prompt, records: _Records) -> Recall:
+def _exact(prompt: _Prompt, records: _Records) -> CacheLookup:
     places, trail = _places(prompt)
     found, reached = records.last([place.hash for place in places])
-    cached = min(reached, prompt.tokens - TAIL)
+    cached = min(reached, prompt.tokens - TRAILER_TOKENS)
     mode = (prompt.request.get("prompt_cache_options") or {}).get("mode")
-    lengths = _asked_lengths(prompt, places)
+    lengths = _breakpoint_lengths(prompt, places)
     if mode != "explicit":
-        lengths[len(places) - 1] = prompt.tokens - TAIL
+        lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS
     written = 0
     for number, length in lengths.items():
-        if number > found and length + TAIL >= LEAST:
+        if number > found and length + TRAILER_TOKENS >= MIN_TOKENS:
             records.write(places[number].hash, length)
             written = max(written, length - cached)
     entries, lasting = [], []
@@ -321,25 +323,25 @@ def _exact(prompt: _Prompt, records: _Records) -> Recall:
         if number in lengths and place.at >= -1:
             entries.append((place.hash, lengths[number] - prompt.origin if place.asked else 0))
             lasting += entries[-1:] if place.lasts else []
-    remembered = _remembered(trail, entries, lasting) if prompt.remembered else None
-    return Recall(cached, written, records.changes(), remembered)
+    remembered = _final_hash(trail, entries, lasting) if prompt.remembered else None
+    return CacheLookup(cached, written, records.changes(), remembered)
 
 
-def _asked_lengths(prompt: _Prompt, places: list[_Place]) -> dict[int, int]:
+def _breakpoint_lengths(prompt: _Prompt, places: list[_Breakpoint]) -> dict[int, int]:
     """Return the number of each place where the caller asked for an entry, and how far into the prompt it is."""
     asked = [(number, place) for number, place in enumerate(places) if place.asked]
     last = max((place.at for _, place in asked), default=-1)
     ends, tally = [], prompt.tally
     for at, item in enumerate(prompt.items[: last + 1]):
-        tally = prompt.grown(tally, [item])
+        tally = prompt.extend(tally, [item])
         ends.append(prompt.origin + prompt.position(tally, at))
     return {
-        number: prompt.origin + place.tokens if place.at < 0 else ends[place.at] - _behind(prompt, place)
+        number: prompt.origin + place.tokens if place.at < 0 else ends[place.at] - _tokens_after(prompt, place)
         for number, place in asked
     }
 
 
-def _behind(prompt: _Prompt, place: _Place) -> int:
+def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
     """Return the tokens of an item behind a place in its content: those of later parts, and the item's end mark."""
     if place.part is None:
         return 1
@@ -352,21 +354,21 @@ def _behind(prompt: _Prompt, place: _Place) -> int:
 # --- Models that round: whatever two prompts have in common counts, in blocks ----------------------------------------
 
 
-def _rounded(prompt: _Prompt, records: _Records) -> Recall:
+def _lookup_blocks(prompt: _Prompt, records: _Records) -> CacheLookup:
     hashes, marks, trail = _boundaries(prompt)
     found, reached = records.last(hashes)
     if found == len(prompt.items):  # the same prompt again
-        return _recalled(prompt, records, trail, hashes[-1], reached + prompt.priming)
+        return _hit(prompt, records, trail, hashes[-1], reached + prompt.priming)
     if found >= 0:
-        matched = reached + prompt.priming if _answered(prompt, found) else reached
+        matched = reached + prompt.priming if _collect(prompt, found) else reached
     else:  # then an earlier turn's end, behind which an answer stands
         mark, reached = records.last([hash for hash, _ in marks])
         matched = reached + prompt.priming if mark >= 0 else 0
     looking = found >= 0 or not matched
     for number, start, end in _spans(prompt, found, reached):
-        if end + prompt.priming < LEAST:
+        if end + prompt.priming < MIN_TOKENS:
             continue
-        inside = _inside(prompt, hashes[number - 1], number - 1, start, end) if number else []
+        inside = _block_ends_in_text(prompt, hashes[number - 1], number - 1, start, end) if number else []
         if looking and inside:
             block, reached = records.last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
@@ -374,29 +376,29 @@ def _rounded(prompt: _Prompt, records: _Records) -> Recall:
         for hash, length in inside:
             records.write(hash, length)
         records.write(hashes[number], end)
-    return _recalled(prompt, records, trail, hashes[-1], matched)
+    return _hit(prompt, records, trail, hashes[-1], matched)
 
 
-def _recalled(prompt: _Prompt, records: _Records, trail: Trail, end: str, matched: int) -> Recall:
+def _hit(prompt: _Prompt, records: _Records, trail: ContextHash, end: str, matched: int) -> CacheLookup:
     cached = min(matched, prompt.tokens) // BLOCK * BLOCK
     marks = [*[mark for mark in trail.marks if mark[0] != end], (end, 0)][-_MARKS:]
     remembered = trail._replace(marks=marks) if prompt.remembered else None
-    return Recall(cached if cached >= LEAST else 0, 0, records.changes(), remembered)
+    return CacheLookup(cached if cached >= MIN_TOKENS else 0, 0, records.changes(), remembered)
 
 
-def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark], Trail]:
+def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark], ContextHash]:
     """Return the hashes behind the context and each own item, the entries known before, and the trail at the end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None
     marks = trail.lasting_marks if outlasts else trail.marks
-    hashes = [trail.standing if outlasts else trail.now]
+    hashes = [trail.after_next_user_message if outlasts else trail.now]
     for at, item in enumerate(prompt.items):
-        trail = follow(trail, item)
-        hashes.append(trail.standing if at < last_user else trail.now)
+        trail = extend(trail, item)
+        hashes.append(trail.after_next_user_message if at < last_user else trail.now)
     return hashes, marks, trail
 
 
-def _answered(prompt: _Prompt, boundary: int) -> bool:
+def _collect(prompt: _Prompt, boundary: int) -> bool:
     """Whether an answer follows a boundary, which begins as the priming of the prompt that ended there did."""
     item = prompt.items[boundary]
     return item.get("role") == "assistant" or item["type"] == "reasoning" or item["type"].endswith("_call")
@@ -418,7 +420,7 @@ def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, in
     for number in range(max(found, 0) + 1, last + 1):
         start = end
         if number < last:
-            tally = prompt.grown(tally, [prompt.items[number - 1]])
+            tally = prompt.extend(tally, [prompt.items[number - 1]])
             end = origin + prompt.position(tally, number - 1)
         else:
             end = prompt.tokens - prompt.priming
@@ -426,7 +428,7 @@ def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, in
     return spans
 
 
-def _inside(prompt: _Prompt, before: str, at: int, start: int, end: int) -> list[tuple[str, int]]:
+def _block_ends_in_text(prompt: _Prompt, before: str, at: int, start: int, end: int) -> list[tuple[str, int]]:
     """Return the hash and the end of each whole block that ends inside the text of an item."""
     item, text_start = prompt.items[at], start + OPENING
     text = only_text(item) if end // BLOCK > text_start // BLOCK else None
@@ -441,6 +443,6 @@ def _inside(prompt: _Prompt, before: str, at: int, start: int, end: int) -> list
             break
         hasher.update("".join(pieces[done:upto]).encode())
         done = upto
-        if length >= LEAST:
+        if length >= MIN_TOKENS:
             blocks.append((hasher.hexdigest(), length))
     return blocks

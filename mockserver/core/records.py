@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 # Kinds that are found by id alone and never listed; a store need not keep their order.
-UNLISTED = frozenset({"node", "item", "project"})
+UNORDERED_KINDS = frozenset({"node", "item", "project"})
 
 
 # The kind and the id of what a project keeps of itself, which it has once it has begun.
-OWN = ("project", "project")
+PROJECT_KEY = ("project", "project")
 
 
 # Kinds that every call must look for, and of which most projects have none: those are idle.
-AGENDA = frozenset({"running", "fleeting", "line", "fault"})
+PENDING_KINDS = frozenset({"running", "fleeting", "line", "fault"})
 
 
 class Put(NamedTuple):

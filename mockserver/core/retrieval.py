@@ -7,8 +7,8 @@ import orjson
 from mockserver.core import background
 from mockserver.core.lineage import live_response, missing
 from mockserver.core.records import State
-from mockserver.core.semantics import Rules
-from mockserver.core.turn import shown_events
+from mockserver.core.semantics import Semantics
+from mockserver.core.turn import public_events
 from mockserver.delivery.schedule import Emit, TimedStep
 from mockserver.wire.errors import api as errors
 from mockserver.wire.requests.query import RetrieveQuery
@@ -16,11 +16,13 @@ from mockserver.wire.responses import resources
 from mockserver.wire.responses.encoding import json_body
 
 
-def retrieve_response(state: State, id: str, query: RetrieveQuery, rules: Rules, now: float) -> bytes | list[TimedStep]:
+def retrieve_response(
+    state: State, id: str, query: RetrieveQuery, rules: Semantics, now: float
+) -> bytes | list[TimedStep]:
     """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
     node, body = live_response(state, id, rules, now), state.get("response", id)
     if node is None or body is None:
-        found = background.under_way(state, id, rules, query, now)
+        found = background.read_running_turn(state, id, rules, query, now)
         if found is None:
             raise missing(state, id, rules, now)
         return found
@@ -37,5 +39,5 @@ def retrieve_response(state: State, id: str, query: RetrieveQuery, rules: Rules,
         background.refuse_replay(final, node)
     if final["background"] and now >= final["created_at"] + rules.stream_replay_window:
         raise errors.stream_without_stream()
-    events = shown_events(final, node.cues, rules, padded=query.include_obfuscation)
+    events = public_events(final, node.cues, rules, padded=query.include_obfuscation)
     return [Emit(events if query.starting_after is None else events[max(query.starting_after + 1, 0) :])]

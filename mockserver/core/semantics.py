@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockserver.config.switches import Switches
-from mockserver.core.encrypted_content import hidden_tokens, unseal
+from mockserver.core.encrypted_content import count_hidden_tokens, decrypt
 
 DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules(Switches):
+class Semantics(Switches):
     """The parameters of the semantics: every switch, and what comes from elsewhere.
 
     `count` and `pieces` are the tokenizer (text → number of tokens, text → its tokens as text); `key` signs encrypted
@@ -24,11 +24,11 @@ class Rules(Switches):
     pieces: Callable[[str], list[str]]
     key: bytes
 
-    def hidden(self, item: Mapping[str, Any]) -> int:
+    def count_hidden_tokens(self, item: Mapping[str, Any]) -> int:
         """Return how many hidden tokens stand behind a reasoning or compaction item: its sealed content says."""
-        return hidden_tokens(unseal(item.get("encrypted_content") or "", self.key))
+        return count_hidden_tokens(decrypt(item.get("encrypted_content") or "", self.key))
 
-    def expired(self, born: float, now: float) -> bool:
+    def is_expired(self, born: float, now: float) -> bool:
         """Whether a response is gone whose life counts from `born`. Spec: R1.2."""
         left = born + self.response_ttl_days * DAY - now
         if left > 0 or not self.response_ttl_days:

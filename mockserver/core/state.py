@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from mockserver.core.records import Change, Put, State, _new
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 from mockserver.wire.tokens.context import Tally
 
 Item = dict[str, Any]
@@ -41,7 +41,7 @@ _NONE: list[Any] = []
 Mark = tuple[str, int]
 
 
-class Trail(NamedTuple):
+class ContextHash(NamedTuple):
     """A long context in rolling hashes of what the model reads, and where its last entries in the prompt cache are.
 
     `reads` says which reasoning is read; if the next user message will take some away, `lasting` and `lasting_marks`
@@ -55,7 +55,7 @@ class Trail(NamedTuple):
     lasting_marks: list[Mark] = _NONE
 
     @property
-    def standing(self) -> str:
+    def after_next_user_message(self) -> str:
         """The hash of what the next user message leaves standing."""
         return self.now if self.lasting is None else self.lasting
 
@@ -79,7 +79,7 @@ class Summary(NamedTuple):
     orphaned: str | None = None
     cost_class: str = ""
     tally: Tally | None = None
-    trail: Trail | None = None
+    trail: ContextHash | None = None
 
 
 class Node(NamedTuple):
@@ -135,7 +135,7 @@ def decode_node(doc: bytes | str) -> Node:
     id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
     if tally is not None:
         tally[3] = tuple([tuple(call) for call in tally[3]]) if tally[3] else ()
-        known += (_new(Tally, tally), None if trail is None else Trail(*trail))
+        known += (_new(Tally, tally), None if trail is None else ContextHash(*trail))
     summary = Summary(*known)
     return Node(id, parent, packed, own, created_at, summary, *rest)
 
@@ -187,7 +187,7 @@ class Conversation:
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        return Put("conversation", self.id, stored_json(self), "", self.order)
+        return Put("conversation", self.id, encode_compact(self), "", self.order)
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:
@@ -226,20 +226,20 @@ def item_pointers(node: Node) -> list[Change]:
     ]
 
 
-def more_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:
+def shared_item_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:
     """Return the same where items with an id of `again` (None: any) may stand in other nodes too. Spec: R1.37."""
     pointers = item_pointers(node)
     if again is not None and not again:
         return pointers
     for index, item in enumerate(node.items):
-        held = held_by(state, item["id"]) if again is None or item["id"] in again else []
+        held = nodes_holding(state, item["id"]) if again is None or item["id"] in again else []
         if held:
             places = [place for place in held if place[0] != node.id]
             pointers[index] = Put("item", item["id"], orjson.dumps([*places, (node.id, index)][-HOLDERS:]))
     return pointers
 
 
-def held_by(state: State, item_id: str) -> list[tuple[str, int]]:
+def nodes_holding(state: State, item_id: str) -> list[tuple[str, int]]:
     """Return the nodes that hold an item, and its place in each, oldest first."""
     doc = state.get("item", item_id)
     return [] if doc is None else [(node, place) for node, place in orjson.loads(doc)]

@@ -19,12 +19,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mockserver.core import context
-from mockserver.core.lifecycle import read_running, stored_body
+from mockserver.core.lifecycle import encode_body, read_running
 from mockserver.core.records import Change, State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Node, read_summary
-from mockserver.core.tool_pairing import ANSWERS, owed
-from mockserver.core.transitions import IN_PROGRESS, INCOMPLETE, WAYS, moved
+from mockserver.core.tool_pairing import ANSWERS, needs_client_output
+from mockserver.core.transitions import IN_PROGRESS, INCOMPLETE, MODES, transition
 from mockserver.core.turn import Turn
 from mockserver.wire.catalog import Model
 from mockserver.wire.requests import frames
@@ -42,7 +42,7 @@ class Steer(NamedTuple):
     frame: Mapping[str, Any]
 
 
-def unsupported(request: Mapping[str, Any], model: Model) -> str | None:
+def refusal_reason(request: Mapping[str, Any], model: Model) -> str | None:
     """Return why the turn of a request can't be steered, None when it can. Spec: R4.16, X4."""
     if not model.steering:
         return f"Steering is not supported with {model.id}."
@@ -53,9 +53,9 @@ def unsupported(request: Mapping[str, Any], model: Model) -> str | None:
     return None
 
 
-def required_input(output: Iterable[Item]) -> list[dict[str, Any]]:
+def input_stubs(output: Iterable[Item]) -> list[dict[str, Any]]:
     """Return a stub for each answer that the client owes a turn's output. Spec: R4.16 C."""
-    return [stub(item) for item in output if owed(item) or item["type"] == "mcp_approval_request"]
+    return [stub(item) for item in output if needs_client_output(item) or item["type"] == "mcp_approval_request"]
 
 
 def stub(item: Item) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def boundary(past: Iterable[Event], ahead: Sequence[Event]) -> int | None:
     """Return after how many of the events ahead a turn can stop, None when it has to run to its end."""
     begun = 0
     for event in past:
-        begun += _opened(event)
+        begun += _opening_delta(event)
         if _owing(event):
             return None
     for at, event in enumerate(ahead):
@@ -82,13 +82,13 @@ def boundary(past: Iterable[Event], ahead: Sequence[Event]) -> int | None:
             return None
         if not begun and event["type"] == "response.output_item.added":
             return at
-        begun += _opened(event)
+        begun += _opening_delta(event)
         if _owing(event):
             return None
     return None
 
 
-def _opened(event: Event) -> int:
+def _opening_delta(event: Event) -> int:
     return _OPENED.get(event["type"], 0)
 
 
@@ -96,23 +96,27 @@ _OPENED = {"response.output_item.added": 1, "response.output_item.done": -1}
 
 
 def _owing(event: Event) -> bool:
-    return event["type"] in _OPENED and bool(required_input([event["item"]]))
+    return event["type"] in _OPENED and bool(input_stubs([event["item"]]))
 
 
-def steered(final: dict[str, Any], kept: list[Item], usage: dict[str, Any]) -> dict[str, Any]:
+def stop_response(final: dict[str, Any], kept: list[Item], usage: dict[str, Any]) -> dict[str, Any]:
     """Return the terminal Response of a turn that stopped with the output `kept`. Spec: R4.16 A."""
-    status = moved(WAYS[final["background"]], IN_PROGRESS, "steer")
+    status = transition(MODES[final["background"]], IN_PROGRESS, "steer")
     stopped = {"status": status, "completed_at": None, "incomplete_details": {"reason": "steered"}}
     return {**final, **stopped, "output": kept, "tool_usage": response_object.tool_usage(kept), "usage": usage}
 
 
-def billed(final: dict[str, Any], kept: list[Item], request: dict[str, Any], model: Model, rules: Rules) -> Any:
+def usage_until(
+    final: dict[str, Any], kept: list[Item], request: dict[str, Any], model: Model, rules: Semantics
+) -> Any:
     """Return the usage of a turn that stopped early: what it did not say is not paid for."""
     usage = final["usage"]
     if usage is None:
         return None
     thought = usage["output_tokens_details"]["reasoning_tokens"]
-    spared = _said(final["output"], request, model, rules) - _said(kept, request, model, rules)
+    spared = _count_output_tokens(final["output"], request, model, rules) - _count_output_tokens(
+        kept, request, model, rules
+    )
     if not any(item["type"] == "reasoning" for item in kept):
         spared, thought = spared + thought, 0
     output = max(0, usage["output_tokens"] - spared) if kept else 0
@@ -124,38 +128,38 @@ def billed(final: dict[str, Any], kept: list[Item], request: dict[str, Any], mod
     }
 
 
-def _said(items: list[Item], request: dict[str, Any], model: Model, rules: Rules) -> int:
+def _count_output_tokens(items: list[Item], request: dict[str, Any], model: Model, rules: Semantics) -> int:
     return context_tokens.output_tokens(items, 0, request, model, rules.count)
 
 
-def shortened(state: State, node: Node, kept: int) -> Node:
+def truncate_output(state: State, node: Node, kept: int) -> Node:
     """Return a turn's step in the context with only the first `kept` items of its output."""
     items = node.items[: node.own + kept]
-    summary = context.grown(read_summary(state, node.parent), items, turns=1)
+    summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
     return node._replace(packed=items, summary=summary, status=INCOMPLETE, cues={})
 
 
-def restated(state: State, turn: Turn, ends_at: float) -> list[Change]:
+def reschedule(state: State, turn: Turn, ends_at: float) -> list[Change]:
     """Return the changes by which a turn under way will end as this one, at another time. Spec: R4.16."""
     running = read_running(state, turn.id)
     if running is None:
         return []
-    body = stored_body(turn).decode() if turn.stored else None
+    body = encode_body(turn).decode() if turn.stored else None
     return [replace(running, node=turn.node.doc().decode(), body=body, ends_at=ends_at).put()]
 
 
 def successor(request: Mapping[str, Any], response_id: str, steers: Iterable[Steer]) -> dict[str, Any]:
     """Return the request that goes on with queued submissions: the old one's settings, their input. Spec: R4.16 B."""
-    return {**request, "previous_response_id": response_id, "input": queued_input(steers)}
+    return {**request, "previous_response_id": response_id, "input": steer_messages(steers)}
 
 
-def queued_input(steers: Iterable[Steer]) -> list[dict[str, Any]]:
+def steer_messages(steers: Iterable[Steer]) -> list[dict[str, Any]]:
     """Return the messages of submissions in the order in which they came."""
     return [message for one in steers for message in frames.steering_input(one.frame["input"])]
 
 
-def prepended(request: Mapping[str, Any], steers: Sequence[Steer]) -> dict[str, Any]:
+def with_steers(request: Mapping[str, Any], steers: Sequence[Steer]) -> dict[str, Any]:
     """Return an explicit continuation with the queued submissions before its own input. Spec: R4.16 C."""
     own = request.get("input", [])
     rest = frames.steering_input(own) if isinstance(own, str) else own
-    return {**request, "input": [*queued_input(steers), *rest]}
+    return {**request, "input": [*steer_messages(steers), *rest]}

@@ -32,7 +32,7 @@ def call_id(item: Item) -> str | None:
     return item.get("call_id") or (item.get("id") if item["type"] == "local_shell_call_output" else None)
 
 
-def owed(item: Item) -> bool:
+def needs_client_output(item: Item) -> bool:
     """Whether a call waits for an output that only the client can give."""
     if item["type"] not in ANSWERS or item.get("async"):
         return False
@@ -43,11 +43,11 @@ def owed(item: Item) -> bool:
     return True
 
 
-def after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:
+def pending_after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:
     """Return the outputs still owed once `items` stand behind a context that owes `pending`."""
     left = dict(pending)
     for item in items:
-        if owed(item):
+        if needs_client_output(item):
             left[item["call_id"]] = ANSWERS[item["type"]]
         elif item["type"] in OUTPUTS:
             left.pop(call_id(item) or "", None)
@@ -83,7 +83,7 @@ def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -
     """
     for stray in strays(pending, items, history):
         raise errors.no_tool_call(call_id(stray) or "")
-    left = after(pending, items)
+    left = pending_after(pending, items)
     if left:
         raise errors.no_tool_output(next(iter(left)))
     return left

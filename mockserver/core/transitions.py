@@ -22,15 +22,15 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 
 FOREGROUND, BACKGROUND = "foreground", "background"
-WAYS = {False: FOREGROUND, True: BACKGROUND}  # by the request's `background`
+MODES = {False: FOREGROUND, True: BACKGROUND}  # by the request's `background`
 QUEUED, IN_PROGRESS = "queued", "in_progress"
 COMPLETED, INCOMPLETE, FAILED, CANCELLED = "completed", "incomplete", "failed", "cancelled"
 RUN = (COMPLETED, INCOMPLETE, FAILED)
 ENDED = (*RUN, CANCELLED)
-GONE = ""  # not there: before it is created, after it is deleted
+ABSENT = ""  # not there: before it is created, after it is deleted
 
 
-class At(NamedTuple):
+class TransitionKey(NamedTuple):
     """Something that happens to a response: in which way it was created, its status then, and what happens."""
 
     way: str
@@ -41,18 +41,18 @@ class At(NamedTuple):
 Refusal = Callable[[str, str], APIError]  # of (id, status)
 
 MOVES: Mapping[tuple[str, str, str], tuple[str, ...]] = {
-    At(FOREGROUND, GONE, "create"): (IN_PROGRESS,),
-    At(FOREGROUND, IN_PROGRESS, "end"): RUN,
-    At(FOREGROUND, IN_PROGRESS, "leave"): (CANCELLED,),
-    At(FOREGROUND, IN_PROGRESS, "steer"): (INCOMPLETE,),
-    At(BACKGROUND, GONE, "create"): (QUEUED,),
-    At(BACKGROUND, QUEUED, "start"): (IN_PROGRESS,),
-    At(BACKGROUND, IN_PROGRESS, "end"): RUN,
-    At(BACKGROUND, QUEUED, "cancel"): (CANCELLED,),
-    At(BACKGROUND, IN_PROGRESS, "cancel"): (CANCELLED,),
-    At(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),
-    **{At(way, status, "delete"): (GONE,) for way in WAYS.values() for status in ENDED},
-    **{At(BACKGROUND, status, "forget"): (GONE,) for status in ENDED},
+    TransitionKey(FOREGROUND, ABSENT, "create"): (IN_PROGRESS,),
+    TransitionKey(FOREGROUND, IN_PROGRESS, "end"): RUN,
+    TransitionKey(FOREGROUND, IN_PROGRESS, "leave"): (CANCELLED,),
+    TransitionKey(FOREGROUND, IN_PROGRESS, "steer"): (INCOMPLETE,),
+    TransitionKey(BACKGROUND, ABSENT, "create"): (QUEUED,),
+    TransitionKey(BACKGROUND, QUEUED, "start"): (IN_PROGRESS,),
+    TransitionKey(BACKGROUND, IN_PROGRESS, "end"): RUN,
+    TransitionKey(BACKGROUND, QUEUED, "cancel"): (CANCELLED,),
+    TransitionKey(BACKGROUND, IN_PROGRESS, "cancel"): (CANCELLED,),
+    TransitionKey(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),
+    **{TransitionKey(way, status, "delete"): (ABSENT,) for way in MODES.values() for status in ENDED},
+    **{TransitionKey(BACKGROUND, status, "forget"): (ABSENT,) for status in ENDED},
 }
 
 
@@ -64,7 +64,7 @@ def _synchronous(id: str, status: str) -> APIError:
     return errors.cannot_cancel_synchronous()
 
 
-def _over(id: str, status: str) -> APIError:
+def _already_over(id: str, status: str) -> APIError:
     return errors.cannot_cancel(status)
 
 
@@ -73,17 +73,17 @@ def _in_flight(id: str, status: str) -> APIError:
 
 
 REFUSALS: Mapping[tuple[str, str, str], Refusal] = {
-    At(FOREGROUND, IN_PROGRESS, "cancel"): _not_found,
-    At(FOREGROUND, IN_PROGRESS, "delete"): _not_found,
-    **{At(FOREGROUND, status, "cancel"): _synchronous for status in ENDED},
-    **{At(BACKGROUND, status, "cancel"): _over for status in RUN},
-    At(BACKGROUND, QUEUED, "delete"): _in_flight,
-    At(BACKGROUND, IN_PROGRESS, "delete"): _in_flight,
+    TransitionKey(FOREGROUND, IN_PROGRESS, "cancel"): _not_found,
+    TransitionKey(FOREGROUND, IN_PROGRESS, "delete"): _not_found,
+    **{TransitionKey(FOREGROUND, status, "cancel"): _synchronous for status in ENDED},
+    **{TransitionKey(BACKGROUND, status, "cancel"): _already_over for status in RUN},
+    TransitionKey(BACKGROUND, QUEUED, "delete"): _in_flight,
+    TransitionKey(BACKGROUND, IN_PROGRESS, "delete"): _in_flight,
 }
 
 
 @lru_cache(maxsize=256)  # every turn asks, and there are few answers
-def moved(way: str, status: str, by: str, *, id: str = "", to: str | None = None) -> str:
+def transition(way: str, status: str, by: str, *, id: str = "", to: str | None = None) -> str:
     """Return the status to which something moves a response, the one that `to` says where there are several.
 
     Raises the refusal of a call that the table refuses, and LookupError for what it does not know.

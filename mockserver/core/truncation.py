@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.core.records import Put, State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
 from mockserver.core.tool_pairing import call_id
 from mockserver.wire.catalog import Model
@@ -36,13 +36,13 @@ class Fit(NamedTuple):
     tokens: int
 
 
-def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Rules) -> Fit | None:
+def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Semantics) -> Fit | None:
     """Leave out as little as possible of a whole context; None when the last user message and the newest don't fit.
 
     `items` are those of the context with the request's own, oldest first.
     """
     droppable = DROPPED_FIRST[rules.truncation_drop](_droppable(items), len(items))
-    count, hidden = cache(rules.count), rules.hidden
+    count, hidden = cache(rules.count), rules.count_hidden_tokens
 
     def without(number: int) -> Fit:
         dropped = frozenset(at for unit in droppable[:number] for at in unit)
@@ -64,7 +64,7 @@ def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Rul
     return least
 
 
-def dropped_put(response_id: str, dropped: frozenset[int]) -> Put:
+def drop_record(response_id: str, dropped: frozenset[int]) -> Put:
     """Return the change that remembers what a response's model did not see."""
     return Put("dropped", response_id, orjson.dumps(sorted(dropped)))
 

@@ -28,18 +28,18 @@ from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
-from mockserver.core.context_hash import followed
-from mockserver.core.encrypted_content import NOTHING_OPENED, Opened, seal
-from mockserver.core.prompt_cache import Recall
+from mockserver.core.context_hash import extend_all
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Node
-from mockserver.core.transitions import IN_PROGRESS, WAYS, moved
+from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
-from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
 
 
 def plan(
-    admission: Admission, reply: Any, recalled: Recall, rules: Rules, now: float, *, warming: bool = False
+    admission: Admission, reply: Any, recalled: CacheLookup, rules: Semantics, now: float, *, warming: bool = False
 ) -> Turn:
     """Make a turn of a reply: items finished, usage counted, the terminal Response built.
 
@@ -83,9 +83,9 @@ def plan(
     items, request = finished.items, admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
-    moved(WAYS[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
-    identifier = finished.mint.new("resp")
-    include = _included(admission, rules)
+    transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
+    identifier = finished.id_generator.new("resp")
+    include = _include(admission, rules)
     conversation = None if admission.lineage.conversation is None else admission.lineage.conversation.id
     created = int(now)
     final = response_object.response_object(
@@ -105,20 +105,22 @@ def plan(
     if outcome.reason is not None:
         final["incomplete_details"] = {"reason": outcome.reason}
     if outcome.error is None:
-        final["service_tier"] = response_object.completed_tier(request.get("service_tier"))
+        final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
-    trail = None if recalled.trail is None else followed(recalled.trail, items)
+    trail = None if recalled.trail is None else extend_all(recalled.trail, items)
     own = admission.items
-    summary = context.answered(
+    summary = context.add_turn(
         admission.before,
         own,
         admission.tally,
         items,
         admission.model,
         rules,
-        hidden=finished.opened.hidden(rules.hidden) if finished.opened.payloads else rules.hidden,
+        hidden=finished.opened.token_counter(rules.count_hidden_tokens)
+        if finished.opened.payloads
+        else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
     )
@@ -129,7 +131,7 @@ def plan(
         len(own),
         created,
         summary,
-        admission.mint.partition,
+        admission.id_generator.partition,
         outcome.status,
         conversation,
         False,
@@ -141,7 +143,7 @@ def plan(
     return Turn(final, node, admission.stored, conversation, learned)
 
 
-def _included(admission: Admission, rules: Rules) -> frozenset[str]:
+def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
     """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
     shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
     asked = admission.request.get("include")
@@ -160,25 +162,25 @@ class Finished(NamedTuple):
     """The output items of a turn, what was sealed in them, and the source of the ids after theirs."""
 
     items: list[Item]
-    opened: Opened
-    mint: Mint
+    opened: DecryptedItems
+    id_generator: IdGenerator
 
 
-def finish_items(admission: Admission, reply: Any, rules: Rules, now: float) -> Finished:
+def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
     """Return the output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items, mint = output_items(reply.output, admission.mint)
+    items, id_generator = output_items(reply.output, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
     for at, item in enumerate(items):
         if item["type"] == "compaction" and "encrypted_content" not in item:
-            pending = tool_pairing.after(admission.before.pending, [*admission.items, *items[:at]])
+            pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
             payload = compaction.payload(item["id"], reply.summary_tokens, pending)
-            blob = seal(payload, rules.key, item["id"], now)
+            blob = encrypt(payload, rules.key, item["id"], now)
             payloads[blob] = payload
             items[at] = {**item, "encrypted_content": blob}
         elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
             payload = {"tokens": hidden, "id": item["id"]}
-            blob = seal(payload, rules.key, item["id"], now)
+            blob = encrypt(payload, rules.key, item["id"], now)
             payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
             items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
@@ -186,7 +188,7 @@ def finish_items(admission: Admission, reply: Any, rules: Rules, now: float) -> 
         _mark_incomplete(items)
     if "message.output_text.logprobs" in admission.request.get("include", ()):
         items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return Finished(items, Opened(payloads) if payloads else NOTHING_OPENED, mint)
+    return Finished(items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator)
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
@@ -200,13 +202,13 @@ def _mark_incomplete(items: list[Item]) -> None:
             return
 
 
-def _with_logprobs(item: Item, top: int, rules: Rules) -> Item:
+def _with_logprobs(item: Item, top: int, rules: Semantics) -> Item:
     if item["type"] != "message":
         return item
     return {**item, "content": [_part_with_logprobs(part, top, rules) for part in item["content"]]}
 
 
-def _part_with_logprobs(part: dict[str, Any], top: int, rules: Rules) -> dict[str, Any]:
+def _part_with_logprobs(part: dict[str, Any], top: int, rules: Semantics) -> dict[str, Any]:
     if part["type"] != "output_text" or part["logprobs"]:
         return part
     return {**part, "logprobs": [_logprob(piece, top) for piece in rules.pieces(part["text"])]}
@@ -224,7 +226,7 @@ def _candidate(token: str, likely: float) -> dict[str, Any]:
     return {"bytes": list(token.encode()), "logprob": likely, "token": token}
 
 
-def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: Recall, rules: Rules) -> Outcome:
+def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:
     if reply.failed is not None:
         return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
     usage = _usage(admission, reply, items, recalled, rules)
@@ -233,7 +235,9 @@ def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: Reca
     return Outcome("completed", None, None, usage)
 
 
-def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall, rules: Rules) -> dict[str, Any]:
+def _usage(
+    admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics
+) -> dict[str, Any]:
     """Return the usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8, T13."""
     model, asked = admission.model, reply.usage
     output = reply.output_tokens
@@ -245,7 +249,7 @@ def _usage(admission: Admission, reply: Any, items: list[Item], recalled: Recall
         "input_tokens": admission.input_tokens,
         "input_tokens_details": {"cache_write_tokens": recalled.written, "cached_tokens": recalled.cached},
         "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": context_tokens.reported_reasoning(reply.reasoning_tokens, model)},
+        "output_tokens_details": {"reasoning_tokens": context_tokens.round_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,
     }
     for key, value in asked.items():
@@ -260,7 +264,7 @@ def _passes(reply: Any) -> int:
     return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 
-def shown_events(final: dict[str, Any], cues: Cues, rules: Rules, *, padded: bool | None = None) -> list[Event]:
+def public_events(final: dict[str, Any], cues: Cues, rules: Semantics, *, padded: bool | None = None) -> list[Event]:
     """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
     return events_of(
         final,

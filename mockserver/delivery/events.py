@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mockserver.delivery.item_events import Cues, Script, stream_items
+from mockserver.delivery.item_events import Cues, EventWriter, stream_items
 from mockserver.delivery.schedule import Emit, TimedStep
 from mockserver.wire.responses import events, response_object
 from mockserver.wire.responses.events import Event, Padding
@@ -29,9 +29,9 @@ def events_of(
     """
     # the service reads later events of a background turn back from a store, where they are kept unpadded
     obfuscate = obfuscate and not final["background"]
-    script = Script(pieces, Padding(final["id"]) if obfuscate else None, cues)
+    script = EventWriter(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = response_object.without_billing(final)
-    begun = response_object.begun(final)
+    begun = response_object.in_progress_view(final)
     if final["background"]:
         queued = {**begun, "status": "queued"}
         script.lifecycle("response.created", queued)
@@ -91,7 +91,7 @@ def fold(stream: Iterable[Event], *, begun: bool = True) -> dict[str, Any]:
     """Accumulate events into the Response they describe so far; the terminal event's own output is not used.
 
     The output is rebuilt from the items' own events, which is what makes this the best oracle of a stream. Items that
-    have `begun` but are not done are part of it as their `added` event showed them, or left out.
+    have `in_progress_view` but are not done are part of it as their `added` event showed them, or left out.
     """
     response: dict[str, Any] = {}
     output: dict[int, Item] = {}

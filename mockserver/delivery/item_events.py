@@ -13,8 +13,8 @@ that is spoken).
 # What must stay true:
 # * One item after the other: the next is added when the one before is done. Only listings of MCP tools overlap,
 #   where all begin before the first ends (S8).
-# * The deltas of a text add up to it, and its `done` event repeats it. Clients build their output from either.
-# * `added` shows what the service shows: a call without its arguments, an image without its result, a sealed item
+# * The deltas of a text add up to it, and its `finish_item` event repeats it. Clients build their output from either.
+# * `add_item` shows what the service shows: a call without its arguments, an image without its result, a sealed item
 #   with a shorter blob (19 of 20 recordings). The order of events within a type is the recorded one, not a
 #   logical one.
 # * Padding is asked for in the order of the events, and only for the types that the service pads (S6): a custom
@@ -34,7 +34,7 @@ Item = dict[str, Any]
 Cues = Mapping[str, Mapping[str, Any]]
 
 
-class Script:
+class EventWriter:
     """The events of one turn as they are written, numbered from 0."""
 
     def __init__(self, pieces: Callable[[str], list[str]], padding: Padding | None, cues: Cues | None = None) -> None:
@@ -52,11 +52,11 @@ class Script:
         """Write an event that carries the whole response."""
         self.events.append(events.lifecycle(type, response, self.number))
 
-    def added(self, item: Item, index: int) -> None:
+    def add_item(self, item: Item, index: int) -> None:
         """Write `response.output_item.added`."""
         self.events.append(events.output_item("response.output_item.added", item, index, self.number))
 
-    def done(self, item: Item, index: int) -> None:
+    def finish_item(self, item: Item, index: int) -> None:
         """Write `response.output_item.done`."""
         self.events.append(events.output_item("response.output_item.done", item, index, self.number))
 
@@ -85,7 +85,7 @@ class Script:
             return
         fillers = self.padding.fill(pieces)
         self.events += [
-            events.padded_text_delta(item_id, index, content_index, piece, shown, filler, number)
+            events.text_delta_with_padding(item_id, index, content_index, piece, shown, filler, number)
             for number, (piece, filler) in enumerate(zip(pieces, fillers, strict=True), first)
         ]
 
@@ -97,40 +97,40 @@ class Script:
             self.on(type, item, index, delta=piece, **fields)
 
 
-def stream_items(script: Script, items: Sequence[Item]) -> None:
+def stream_items(script: EventWriter, items: Sequence[Item]) -> None:
     """Write the events of all items of a turn, one item after the other; only tool listings overlap. Spec: S8, S9."""
     begun: list[tuple[Item, int]] = []
     for index, item in enumerate(items):
         if item["type"] == "mcp_list_tools":
-            _listing_begun(script, item, index)
+            _begin_listing(script, item, index)
             begun.append((item, index))
             continue
-        _listings_ended(script, begun)
+        _end_listings(script, begun)
         stream_item(script, item, index)
-    _listings_ended(script, begun)
+    _end_listings(script, begun)
 
 
-def stream_item(script: Script, item: Item, index: int) -> None:
+def stream_item(script: EventWriter, item: Item, index: int) -> None:
     """Write the events of one finished item."""
-    STREAMERS.get(item["type"], _whole)(script, item, index)
+    STREAMERS.get(item["type"], _write_item)(script, item, index)
 
 
-def _whole(script: Script, item: Item, index: int) -> None:
-    script.added(item, index)
-    script.done(item, index)
+def _write_item(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item(item, index)
+    script.finish_item(item, index)
 
 
-def _message(script: Script, item: Item, index: int) -> None:
-    script.added({**item, "status": "in_progress", "content": []}, index)
+def _message(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**item, "status": "in_progress", "content": []}, index)
     for content_index, part in enumerate(item["content"]):
         stream_part = _refusal_part if part["type"] == "refusal" else _text_part
         stream_part(script, item, index, content_index, part)
     if script.cues:
-        _spoken(script, script.cues.get(str(index), {}))
-    script.done(item, index)
+        _write_audio(script, script.cues.get(str(index), {}))
+    script.finish_item(item, index)
 
 
-def _spoken(script: Script, cues: Mapping[str, Any]) -> None:
+def _write_audio(script: EventWriter, cues: Mapping[str, Any]) -> None:
     """Write what is heard of a message: its sound, then the words. These events name no item. Spec: S16."""
     if "audio_chunks" in cues:
         for chunk in cues["audio_chunks"]:
@@ -142,7 +142,7 @@ def _spoken(script: Script, cues: Mapping[str, Any]) -> None:
         script.bare("response.audio.transcript.done")
 
 
-def _text_part(script: Script, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
+def _text_part(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
     script.part("response.content_part.added", item, index, content_index, {**part, **_EMPTY_TEXT})
     _text_deltas(script, item, index, content_index, part)
     script.on(
@@ -159,7 +159,7 @@ def _text_part(script: Script, item: Item, index: int, content_index: int, part:
 _EMPTY_TEXT: dict[str, Any] = {"annotations": [], "logprobs": [], "text": ""}
 
 
-def _text_deltas(script: Script, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
+def _text_deltas(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
     pieces, logprobs, citations = script.pieces(part["text"]), part["logprobs"], list(enumerate(part["annotations"]))
     if not logprobs and not citations:
         script.text_deltas(item["id"], index, content_index, pieces)
@@ -179,7 +179,9 @@ def _ends_at(annotation: dict[str, Any]) -> int:
     return annotation.get("end_index", annotation.get("index", 0))
 
 
-def _citation(script: Script, item: Item, index: int, content_index: int, at: int, annotation: dict[str, Any]) -> None:
+def _citation(
+    script: EventWriter, item: Item, index: int, content_index: int, at: int, annotation: dict[str, Any]
+) -> None:
     script.on(
         "response.output_text.annotation.added",
         item,
@@ -190,7 +192,7 @@ def _citation(script: Script, item: Item, index: int, content_index: int, at: in
     )
 
 
-def _refusal_part(script: Script, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
+def _refusal_part(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
     script.part("response.content_part.added", item, index, content_index, {**part, "refusal": ""})
     for piece in script.pieces(part["refusal"]):
         script.on("response.refusal.delta", item, index, content_index=content_index, delta=piece)
@@ -198,8 +200,8 @@ def _refusal_part(script: Script, item: Item, index: int, content_index: int, pa
     script.part("response.content_part.done", item, index, content_index, part)
 
 
-def _reasoning(script: Script, item: Item, index: int) -> None:
-    script.added(_reasoning_added(item), index)
+def _reasoning(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item(_reasoning_at_start(item), index)
     for summary_index, part in enumerate(item["summary"]):
         at = {"summary_index": summary_index}
         script.on("response.reasoning_summary_part.added", item, index, part={**part, "text": ""}, **at)
@@ -212,62 +214,62 @@ def _reasoning(script: Script, item: Item, index: int) -> None:
             script.on("response.reasoning_text.delta", item, index, content_index=content_index, delta=piece)
         script.on("response.reasoning_text.done", item, index, content_index=content_index, text=part["text"])
         script.part("response.content_part.done", item, index, content_index, part)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _reasoning_added(item: Item) -> Item:
+def _reasoning_at_start(item: Item) -> Item:
     added = {**item, "summary": []}
     if added.get("content"):
         added["content"] = []
     if blob := added.get("encrypted_content"):
-        added["encrypted_content"] = _begun_blob(blob)
+        added["encrypted_content"] = _partial_blob(blob)
     return added
 
 
-def _begun_blob(blob: str) -> str:
+def _partial_blob(blob: str) -> str:
     """Return what is sealed when an item begins: it is shorter than when the item is done. Spec: S8 j."""
     return blob[: len(blob) // 8 * 4]
 
 
-def _compaction(script: Script, item: Item, index: int) -> None:
-    script.added({**item, "encrypted_content": _begun_blob(item["encrypted_content"])}, index)
+def _compaction(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**item, "encrypted_content": _partial_blob(item["encrypted_content"])}, index)
     for _ in range(script.cues.get(str(index), {}).get("compacting", 0)):
         script.on("response.compaction.compacting", item, index)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _function_call(script: Script, item: Item, index: int) -> None:
-    script.added({**item, "status": "in_progress", "arguments": ""}, index)
+def _function_call(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**item, "status": "in_progress", "arguments": ""}, index)
     script.deltas("response.function_call_arguments.delta", item, index, item["arguments"])
     script.on("response.function_call_arguments.done", item, index, arguments=item["arguments"])
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _custom_tool_call(script: Script, item: Item, index: int) -> None:
-    script.added({**item, "status": "in_progress", "input": ""}, index)
+def _custom_tool_call(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**item, "status": "in_progress", "input": ""}, index)
     for piece in script.pieces(item["input"]):
         script.on("response.custom_tool_call_input.delta", item, index, delta=piece)
     script.on("response.custom_tool_call_input.done", item, index, input=item["input"])
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _call(script: Script, item: Item, index: int) -> None:
+def _call(script: EventWriter, item: Item, index: int) -> None:
     """Write a call that has no events of its own: begun, then done as a whole."""
-    script.added({**item, "status": "in_progress"}, index)
-    script.done(item, index)
+    script.add_item({**item, "status": "in_progress"}, index)
+    script.finish_item(item, index)
 
 
-def _apply_patch(script: Script, item: Item, index: int) -> None:
+def _apply_patch(script: EventWriter, item: Item, index: int) -> None:
     """Write a patch; the service streams the diff in events that no client knows, so it comes with the done item."""
     operation = item["operation"]
     begun = {**operation, "diff": ""} if "diff" in operation else operation
-    script.added({**item, "status": "in_progress", "operation": begun}, index)
-    script.done(item, index)
+    script.add_item({**item, "status": "in_progress", "operation": begun}, index)
+    script.finish_item(item, index)
 
 
-def _shell_call(script: Script, item: Item, index: int) -> None:
+def _shell_call(script: EventWriter, item: Item, index: int) -> None:
     action = item["action"]
-    script.added({**item, "status": "in_progress", "action": {**action, "commands": []}}, index)
+    script.add_item({**item, "status": "in_progress", "action": {**action, "commands": []}}, index)
     for at, command in enumerate(action["commands"]):
         place = {"command_index": at, "output_index": index}
         script.bare("response.shell_call_command.added", command="", **place)
@@ -275,42 +277,42 @@ def _shell_call(script: Script, item: Item, index: int) -> None:
             padded = {} if script.padding is None else {"obfuscation": script.padding(piece)}
             script.bare("response.shell_call_command.delta", delta=piece, **padded, **place)
         script.bare("response.shell_call_command.done", command=command, **place)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _shell_call_output(script: Script, item: Item, index: int) -> None:
-    script.added({**item, "status": "in_progress", "output": []}, index)
+def _shell_call_output(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**item, "status": "in_progress", "output": []}, index)
     for at, output in enumerate(item["output"]):
         said = {key: output[key] for key in ("stderr", "stdout") if output.get(key)}
         if said:
             script.on("response.shell_call_output_content.delta", item, index, command_index=at, delta=said)
         script.on("response.shell_call_output_content.done", item, index, command_index=at, output=[output])
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _hosted(script: Script, item: Item, index: int, added: Item, *phases: str) -> None:
+def _write_hosted_tool(script: EventWriter, item: Item, index: int, added: Item, *phases: str) -> None:
     """Write a hosted tool's events: added, its phases, done; a call that failed is never completed."""
-    script.added({**added, "status": "in_progress"}, index)
+    script.add_item({**added, "status": "in_progress"}, index)
     for phase in phases:
         if phase != "completed" or item["status"] != "failed":
             script.on(f"response.{item['type']}.{phase}", item, index)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
 def _head(item: Item, *keys: str) -> Item:
     return {key: item[key] for key in ("id", "type", "status", *keys) if key in item}
 
 
-def _web_search(script: Script, item: Item, index: int) -> None:
-    _hosted(script, item, index, _head(item), "in_progress", "searching", "completed")
+def _web_search(script: EventWriter, item: Item, index: int) -> None:
+    _write_hosted_tool(script, item, index, _head(item), "in_progress", "searching", "completed")
 
 
-def _file_search(script: Script, item: Item, index: int) -> None:
-    _hosted(script, item, index, {**item, "results": None}, "in_progress", "searching", "completed")
+def _file_search(script: EventWriter, item: Item, index: int) -> None:
+    _write_hosted_tool(script, item, index, {**item, "results": None}, "in_progress", "searching", "completed")
 
 
-def _image_generation(script: Script, item: Item, index: int) -> None:
-    script.added({**_head(item), "status": "in_progress", "result": None}, index)
+def _image_generation(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**_head(item), "status": "in_progress", "result": None}, index)
     script.on("response.image_generation_call.in_progress", item, index)
     script.on("response.image_generation_call.generating", item, index)
     look = {key: item[key] for key in ("background", "output_format", "quality", "size") if item.get(key)}
@@ -319,50 +321,50 @@ def _image_generation(script: Script, item: Item, index: int) -> None:
         script.on("response.image_generation_call.partial_image", item, index, **shown)
     if item["status"] != "failed":
         script.on("response.image_generation_call.completed", item, index)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _code_interpreter(script: Script, item: Item, index: int) -> None:
-    script.added({**item, "status": "in_progress", "code": "", "outputs": None}, index)
+def _code_interpreter(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({**item, "status": "in_progress", "code": "", "outputs": None}, index)
     script.on("response.code_interpreter_call.in_progress", item, index)
     script.deltas("response.code_interpreter_call_code.delta", item, index, item["code"] or "")
     script.on("response.code_interpreter_call_code.done", item, index, code=item["code"] or "")
     script.on("response.code_interpreter_call.interpreting", item, index)
     if item["status"] != "failed":
         script.on("response.code_interpreter_call.completed", item, index)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-def _mcp_list_tools(script: Script, item: Item, index: int) -> None:
-    _listing_begun(script, item, index)
-    _listings_ended(script, [(item, index)])
+def _mcp_list_tools(script: EventWriter, item: Item, index: int) -> None:
+    _begin_listing(script, item, index)
+    _end_listings(script, [(item, index)])
 
 
-def _listing_begun(script: Script, item: Item, index: int) -> None:
-    script.added({key: value for key, value in {**item, "tools": []}.items() if key != "error"}, index)
+def _begin_listing(script: EventWriter, item: Item, index: int) -> None:
+    script.add_item({key: value for key, value in {**item, "tools": []}.items() if key != "error"}, index)
     script.on("response.mcp_list_tools.in_progress", item, index)
 
 
-def _listings_ended(script: Script, begun: list[tuple[Item, int]]) -> None:
+def _end_listings(script: EventWriter, begun: list[tuple[Item, int]]) -> None:
     """Write the ends of listings that run side by side; `begun` is empty then."""
     for item, index in begun:
         script.on(f"response.mcp_list_tools.{'failed' if item.get('error') else 'completed'}", item, index)
-        script.done(item, index)
+        script.finish_item(item, index)
     begun.clear()
 
 
-def _mcp_call(script: Script, item: Item, index: int) -> None:
+def _mcp_call(script: EventWriter, item: Item, index: int) -> None:
     begun = {**item, "status": "in_progress", "arguments": "", "output": None, "error": None}
-    script.added(begun, index)
+    script.add_item(begun, index)
     script.on("response.mcp_call.in_progress", item, index)
     padded = {} if script.padding is None else {"obfuscation": script.padding(item["arguments"])}
     script.on("response.mcp_call_arguments.delta", item, index, delta=item["arguments"], **padded)
     script.on("response.mcp_call_arguments.done", item, index, arguments=item["arguments"])
     script.on(f"response.mcp_call.{'failed' if item.get('error') else 'completed'}", item, index)
-    script.done(item, index)
+    script.finish_item(item, index)
 
 
-STREAMERS: dict[str, Callable[[Script, Item, int], None]] = {
+STREAMERS: dict[str, Callable[[EventWriter, Item, int], None]] = {
     "message": _message,
     "reasoning": _reasoning,
     "function_call": _function_call,

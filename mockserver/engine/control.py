@@ -7,16 +7,16 @@ from functools import partial
 from typing import Any
 
 from mockserver.config.settings import parse_time
-from mockserver.config.switches import described
+from mockserver.config.switches import describe
 from mockserver.core import inspection
-from mockserver.core.project import Clock, mint_name
+from mockserver.core.project import Clock, id_namespace
 from mockserver.core.records import Change, Delete, Put
 from mockserver.engine import script_queue
-from mockserver.engine.fault_injection import Hazards
-from mockserver.engine.journal_store import Logbook
+from mockserver.engine.fault_injection import FaultInjector
+from mockserver.engine.journal_store import JournalStore
 from mockserver.engine.scenario_selection import Scenarios
-from mockserver.engine.snapshot_file import judged
-from mockserver.engine.transactions import Operation, Transactions, Written
+from mockserver.engine.snapshot_file import validate
+from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
 from mockserver.journal import client_findings as verdict
 from mockserver.scenarios.lines import parse_lines, parse_scenario
@@ -30,10 +30,12 @@ LONGEST_S = 1000 * 366 * DAY  # a clock moved further than this is a mistake
 RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 
 
-class Levers:
+class ProjectControl:
     """What only a test author can do to a project; none of it is part of the public API."""
 
-    def __init__(self, transactions: Transactions, scenarios: Scenarios, logbook: Logbook, hazards: Hazards) -> None:
+    def __init__(
+        self, transactions: Transactions, scenarios: Scenarios, logbook: JournalStore, hazards: FaultInjector
+    ) -> None:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
@@ -49,7 +51,7 @@ class Levers:
     def health(self) -> dict[str, Any]:
         """Return how the server is and how it is set."""
         settings = self._calls.settings
-        shown = described(settings.set)
+        shown = describe(settings.set)
         return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
 
     def read_clock(self, project: str) -> dict[str, Any]:
@@ -61,8 +63,8 @@ class Levers:
         """Freeze the project's clock at unix seconds or an ISO time, or let it run with the system's (None)."""
         moment = None if now is None else _time(now)
 
-        def set_to(at: Operation) -> Written[None]:
-            return None, [], Clock() if moment is None else at.clock.frozen_at(moment)
+        def set_to(at: UnitOfWork) -> Written[None]:
+            return None, [], Clock() if moment is None else at.clock.freeze_at(moment)
 
         self._calls.write(project, set_to)
         self._tell_clock_moved(project)
@@ -72,12 +74,12 @@ class Levers:
         """Move the project's clock forward; says which responses expired and which turns came to their end."""
         check_number(seconds, "seconds")
 
-        def advance(at: Operation) -> Written[dict[str, Any]]:
+        def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
             now = at.now + seconds
-            completed = [*at.ended, *self._calls.settled(project, at.state, now)]
-            expired = inspection.expired_between(at.state, self._rules, at.now, now)
-            expired += self._calls.forgotten(project, at.state, now)
-            return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advanced(seconds)
+            completed = [*at.ended, *self._calls.settle(project, at.state, now)]
+            expired = inspection.expiries_between(at.state, self._rules, at.now, now)
+            expired += self._calls.forget(project, at.state, now)
+            return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)
         self._tell_clock_moved(project)
@@ -87,8 +89,8 @@ class Levers:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
         parse_lines(lines)
 
-        def append(at: Operation) -> Written[int]:
-            return len(script_queue.queued(at.state)) + len(lines), script_queue.enqueue(at.state, lines)
+        def append(at: UnitOfWork) -> Written[int]:
+            return len(script_queue.waiting_lines(at.state)) + len(lines), script_queue.enqueue(at.state, lines)
 
         return self._calls.write(project, append)
 
@@ -97,12 +99,12 @@ class Levers:
         state = self._calls.view(project)
         own = self._calls.project(project, state).scenario
         found = self._scenarios.of(state, own=own)
-        counts = [script_queue.used(state, number) for number in range(len(found.lines))]
+        counts = [script_queue.use_count(state, number) for number in range(len(found.lines))]
         return {
             "seed": self._calls.seed if found.seed is None else found.seed,
             "lines": [{**line.to_json(), "used": used} for line, used in zip(found.lines, counts, strict=True)],
             "unused": [number for number, used in enumerate(counts) if not used],
-            "queue": [{**entry["line"], "used": entry["used"]} for entry in script_queue.queued(state)],
+            "queue": [{**entry["line"], "used": entry["used"]} for entry in script_queue.waiting_lines(state)],
         }
 
     def set_scenario(self, project: str, document: Any) -> dict[str, Any]:
@@ -114,15 +116,15 @@ class Levers:
         view, store = self._calls.view(project), self._calls.store
         with store.transaction(project):
             kept = self._calls.project(project, view)
-            mint = mint_name(kept.mint, None if seed == self._calls.seed else seed)
+            namespace = id_namespace(kept.id_namespace, None if seed == self._calls.seed else seed)
             forgotten = [Delete(put.kind, put.id) for put in script_queue.records(view) if put.kind == "played"]
             put = script_queue.scenario_put(document["lines"], seed)
-            store.apply(project, [kept._replace(scenario=True, mint=mint).put(), put, *forgotten])
+            store.apply(project, [kept._replace(scenario=True, id_namespace=namespace).put(), put, *forgotten])
         return self.scenario(project)
 
     def faults(self, project: str) -> dict[str, Any]:
         """Return the project's faults with use counts."""
-        return {"faults": self._hazards.listed(project)}
+        return {"faults": self._hazards.list_faults(project)}
 
     def set_faults(self, project: str, given: Any) -> dict[str, Any]:
         """Put a list of faults in the place of all others; raises MockError, and changes nothing, for a wrong one."""
@@ -149,7 +151,7 @@ class Levers:
 
     def verdict(self, project: str) -> list[verdict.Finding]:
         """Return what the journal shows that a client did wrong."""
-        return verdict.judged(self._logbook.history(project))
+        return verdict.find_mistakes(self._logbook.history(project))
 
     def clear_journal(self, project: str) -> None:
         """Empty the project's journal."""
@@ -166,11 +168,15 @@ class Levers:
             if "clock" in parts:
                 kept = kept._replace(clock=first.project.clock)
             if "scenario" in parts:
-                kept = kept._replace(scenario=first.project.scenario, mint=_mint(kept.mint, first.project.mint))
+                kept = kept._replace(
+                    scenario=first.project.scenario, id_namespace=_mint(kept.id_namespace, first.project.id_namespace)
+                )
             records = [*script_queue.records(view), *faults.records(view)]
             if "state" in parts:
                 store.clear(project)
-                kept = kept._replace(calls=first.project.calls, mint=_mint(first.project.mint, kept.mint))
+                kept = kept._replace(
+                    calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, kept.id_namespace)
+                )
                 left: list[Change] = [put for put in records if _part(put) not in parts]
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
@@ -198,7 +204,7 @@ class Levers:
         What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
         document that is wrong or of another seed.
         """
-        found = judged(document, self._calls.seed)
+        found = validate(document, self._calls.seed)
         if not found.project.scenario and self._scenarios.lines:  # it was taken where there are none
             own = found.project._replace(scenario=True)
             found = found._replace(project=own, records=[*found.records, script_queue.scenario_put([], None)])
@@ -252,7 +258,7 @@ def _part(put: Put) -> str:
 
 def _mint(name: str, own: str) -> str:
     """Return the source of ids of one name with the seed of its own that another has, or has not."""
-    return mint_name(name, None) + own.removeprefix(mint_name(own, None))
+    return id_namespace(name, None) + own.removeprefix(id_namespace(own, None))
 
 
 def _matches(wanted: Mapping[str, str], response: Mapping[str, Any]) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from mockserver.core import background, compaction, conversations, lifecycle, pagination, retrieval
 from mockserver.core.admission import compact_window, measure
-from mockserver.core.semantics import Rules
-from mockserver.engine.transactions import Operation, Reading
+from mockserver.core.semantics import Semantics
+from mockserver.engine.transactions import Reading, UnitOfWork
 from mockserver.journal.exchange import Call
 from mockserver.model.compaction_summary import summary_tokens
 from mockserver.wire import catalog
@@ -25,7 +25,7 @@ from mockserver.wire.responses import resources
 JSON = b"application/json"
 Parts = Mapping[str, str]
 NO_PARTS: Parts = {}
-Read = Callable[[Call, Parts, Rules], Any]
+Read = Callable[[Call, Parts, Semantics], Any]
 
 
 class Endpoint(NamedTuple):
@@ -45,7 +45,7 @@ class Endpoint(NamedTuple):
 # --- Readers ---------------------------------------------------------------------------------------------------------
 
 
-def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Rules) -> dict[str, Any]:
+def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Semantics) -> dict[str, Any]:
     """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
     try:
         return read(body, unknown_keys=rules.unknown_body_key)
@@ -56,7 +56,7 @@ def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Rules) -> dict[
 
 
 def _body(read: Callable[..., dict[str, Any]]) -> Read:
-    def read_body(call: Call, parts: Parts, rules: Rules) -> dict[str, Any]:
+    def read_body(call: Call, parts: Parts, rules: Semantics) -> dict[str, Any]:
         if call.headers.get(b"content-type", JSON) != JSON:  # nearly every client sends just this
             bodies.check_content_type(call.header(b"content-type"))
         return judge(read, call.body, rules)
@@ -64,48 +64,48 @@ def _body(read: Callable[..., dict[str, Any]]) -> Read:
     return read_body
 
 
-def _nothing(call: Call, parts: Parts, rules: Rules) -> None:
+def _nothing(call: Call, parts: Parts, rules: Semantics) -> None:
     """Read a request that is all in its path."""
 
 
-def _include(call: Call, parts: Parts, rules: Rules) -> frozenset[str]:
+def _include(call: Call, parts: Parts, rules: Semantics) -> frozenset[str]:
     return frozenset(query.include(call.query))
 
 
-def _items_and_include(call: Call, parts: Parts, rules: Rules) -> tuple[dict[str, Any], frozenset[str]]:
+def _items_and_include(call: Call, parts: Parts, rules: Semantics) -> tuple[dict[str, Any], frozenset[str]]:
     include = _include(call, parts, rules)
     return _body(bodies.create_items)(call, parts, rules), include
 
 
-def _model(call: Call, parts: Parts, rules: Rules) -> catalog.Model:
+def _model(call: Call, parts: Parts, rules: Semantics) -> catalog.Model:
     entry = catalog.resolve(parts["id"])
     if entry is None:
         raise errors.model_unavailable(parts["id"])
     return entry
 
 
-def _deletes_models(call: Call, parts: Parts, rules: Rules) -> None:
+def _deletes_models(call: Call, parts: Parts, rules: Semantics) -> None:
     raise MockError("The mock does not support deleting models yet.", status=501)
 
 
 # --- Core functions of more than one line ---------------------------------------------------------------------------
 
 
-def _compact(at: Operation, parts: Parts, request: dict[str, Any]) -> tuple[Any, list[Any]]:
+def _compact(at: UnitOfWork, parts: Parts, request: dict[str, Any]) -> tuple[Any, list[Any]]:
     """Compact a window; nothing of it is stored, and its id can't be continued. Spec: P7, R5.6–R5.8."""
-    window = compact_window(at.state, request, at.rules, at.mint, at.now)
-    tokens = summary_tokens(at.mint.seed("compaction"), window.input_tokens)
-    return compaction.compacted(request, window, tokens, at.rules, at.now), []
+    window = compact_window(at.state, request, at.rules, at.id_generator, at.now)
+    tokens = summary_tokens(at.id_generator.seed("compaction"), window.input_tokens)
+    return compaction.compaction_object(request, window, tokens, at.rules, at.now), []
 
 
 def _count_input_tokens(at: Reading, parts: Parts, request: dict[str, Any]) -> Any:
-    count = measure(at.state, request, at.rules, at.mint, at.now)
+    count = measure(at.state, request, at.rules, at.id_generator, at.now)
     return {"object": "response.input_tokens", "input_tokens": count}
 
 
-def _create_items(at: Operation, parts: Parts, request: tuple[dict[str, Any], frozenset[str]]) -> tuple[Any, Any]:
+def _create_items(at: UnitOfWork, parts: Parts, request: tuple[dict[str, Any], frozenset[str]]) -> tuple[Any, Any]:
     body, include = request
-    items, changes = conversations.create_items(at.state, parts["id"], body, at.mint, at.now)
+    items, changes = conversations.create_items(at.state, parts["id"], body, at.id_generator, at.now)
     return resources.page([resources.present(item, include) for item in items], has_more=False), changes
 
 
@@ -119,7 +119,7 @@ _RESPONSE, _CONVERSATION = "/v1/responses/{id}", "/v1/conversations/{id}"
 _ITEMS, _ITEM = _CONVERSATION + "/items", _CONVERSATION + "/items/{item}"
 
 
-def endpoints(create_response: Callable[[Operation, Parts, Any], Any]) -> tuple[Endpoint, ...]:
+def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple[Endpoint, ...]:
     """Return every endpoint; a turn is the engine's pipeline's business, everything else the core's."""
     return (
         Endpoint("POST", "/v1/responses", _body(bodies.create_response), create_response, writes=True),
@@ -155,7 +155,7 @@ def endpoints(create_response: Callable[[Operation, Parts, Any], Any]) -> tuple[
             "POST",
             "/v1/conversations",
             _body(bodies.create_conversation),
-            lambda at, parts, body: conversations.create(at.state, body, at.mint, at.now, at.ordinal),
+            lambda at, parts, body: conversations.create(at.state, body, at.id_generator, at.now, at.ordinal),
             writes=True,
         ),
         Endpoint(

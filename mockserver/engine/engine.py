@@ -20,26 +20,26 @@ import orjson
 
 from mockserver.config.settings import Settings
 from mockserver.core import background, lifecycle, steering
-from mockserver.core.admission import known_model
+from mockserver.core.admission import resolve_model
 from mockserver.core.records import Change
 from mockserver.core.turn import Turn
 from mockserver.delivery.answer import SSE, Answer, error_answer
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.delivery.schedule import Emit, Step, events_in
-from mockserver.engine.control import Levers
+from mockserver.engine.control import ProjectControl
 from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, judge
-from mockserver.engine.fault_injection import Hazards
-from mockserver.engine.journal_store import ExchangeRecorder, Logbook
+from mockserver.engine.fault_injection import FaultInjector
+from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
-from mockserver.engine.transactions import Operation, Transactions
-from mockserver.faults.spec import Called
+from mockserver.engine.transactions import Transactions, UnitOfWork
+from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
-from mockserver.store.connection_overlay import Layered, Nearby
+from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.store.view import Store, view_project
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
@@ -70,10 +70,10 @@ class Engine:
         self.model = SeededModel() if model is None else respondent(model)
         self._calls = Transactions(self.settings, store, wall, start)
         self.store, self.rules = self._calls.store, self._calls.rules
-        self.logbook, self.hazards = Logbook(self._calls), Hazards(self._calls)
-        self.levers = Levers(self._calls, self.scenarios, self.logbook, self.hazards)
+        self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
+        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
         self.pipeline = Pipeline(
-            self.scenarios, self.model, self.hazards, self.settings.pacing, retains=self.rules.zdr == "off"
+            self.scenarios, self.model, self.fault_injector, self.settings.pacing, retains=self.rules.zdr == "off"
         )
         self._table = Table(endpoints(self.pipeline.answer))
         self._lock = RLock()  # callers without a socket come on threads of their own
@@ -103,7 +103,7 @@ class Engine:
     def handle(self, call: Call, refused: APIError | MockError | None = None) -> Answer:
         """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer."""
         with self._lock:
-            recorder = self.logbook.record(call)
+            recorder = self.journal.record(call)
             try:
                 result = self._perform(call, recorder, refused)
             except (APIError, MockError) as error:
@@ -121,7 +121,7 @@ class Engine:
         """
         call = Call(body=body, project=project)
         with self._lock:
-            recorder = self.logbook.record(call)
+            recorder = self.journal.record(call)
             try:
                 delivery = self._perform(call, recorder)
             except (APIError, MockError) as error:
@@ -163,15 +163,15 @@ class Engine:
             return Replay(result, parts["id"])
         return Answer(result if isinstance(result, bytes) else json_body(result))
 
-    def strike(self, recorder: ExchangeRecorder, call: Callable[[], Called], named: str | None = None) -> None:
+    def strike(self, recorder: ExchangeRecorder, call: Callable[[], CallInfo], named: str | None = None) -> None:
         """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
-        struck = self.hazards.strike_call(recorder.project, call, named=named)
+        struck = self.fault_injector.strike_call(recorder.project, call, named=named)
         if struck is not None:
             recorder.add_faults(struck)
             if struck.error is not None:
                 raise struck.error
 
-    def respond(self, request: dict[str, Any], near: Nearby, recorder: ExchangeRecorder) -> Delivery:
+    def respond(self, request: dict[str, Any], near: ConnectionRecords, recorder: ExchangeRecorder) -> Delivery:
         """Answer the judged request of a socket, which remembers what is `near`; raises the error that answers it.
 
         Spec: P1, R4.5.
@@ -272,19 +272,19 @@ class Engine:
         turn: Turn,
         request: dict[str, Any],
         kept: int,
-        near: Nearby,
+        near: ConnectionRecords,
         seconds: float,
         recorder: ExchangeRecorder,
     ) -> Turn:
         """Let a turn in progress end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
         output = turn.final["output"][:kept]
-        usage = steering.billed(turn.final, output, request, known_model(request, self.rules), self.rules)
+        usage = steering.usage_until(turn.final, output, request, resolve_model(request, self.rules), self.rules)
 
-        def stop(at: Operation) -> tuple[Turn, list[Change]]:
-            node = steering.shortened(Layered(near, at.state), turn.node, kept)
-            stopped = turn._replace(final=steering.steered(turn.final, output, usage), node=node)
+        def stop(at: UnitOfWork) -> tuple[Turn, list[Change]]:
+            node = steering.truncate_output(Layered(near, at.state), turn.node, kept)
+            stopped = turn._replace(final=steering.stop_response(turn.final, output, usage), node=node)
             recorder.exchange.turn = stopped
-            return stopped, steering.restated(at.state, stopped, at.now + seconds)
+            return stopped, steering.reschedule(at.state, stopped, at.now + seconds)
 
         return self._calls.write(recorder.project, stop, recorder=recorder, transport="websocket")
 
@@ -302,7 +302,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the store, the journal written."""
-        self.logbook.close()
+        self.journal.close()
         self.store.close()
 
 
@@ -346,13 +346,13 @@ class TurnListener:
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
 
 
-def call_info(call: Call) -> Called:
+def call_info(call: Call) -> CallInfo:
     """Return a call as faults see it, by what its body says before anybody has judged it."""
     body = _object(call.body)
     model = body.get("model")
     streamed = body.get("stream") is True if call.method == "POST" else ("stream", "true") in call.query
     transport = "sse" if streamed else "http"
-    return Called(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
+    return CallInfo(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
 
 
 def _object(body: bytes) -> dict[str, Any]:

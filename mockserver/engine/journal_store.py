@@ -25,9 +25,9 @@ from mockserver.core.state import Node, decode_node, read_node
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.transactions import Transactions
-from mockserver.faults.apply import Struck
+from mockserver.faults.apply import FaultOutcome
 from mockserver.faults.rate_limits import Buckets
-from mockserver.journal.exchange import KIND, Call, Exchange, document_of, shown
+from mockserver.journal.exchange import KIND, Call, Exchange, document_of, to_public
 from mockserver.journal.history import History, call_of
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.responses.resources import page
@@ -37,7 +37,7 @@ MOST_WAITING = 16_384  # of all projects
 FORGOTTEN = 0  # the number of an exchange that fell out of the ring before it was written
 
 
-class Logbook:
+class JournalStore:
     """The journals of one store; at most `settings.journal` exchanges are kept per project, none for 0."""
 
     def __init__(self, transactions: Transactions) -> None:
@@ -63,7 +63,7 @@ class Logbook:
             exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
         with self._lock:
             if exchange.ended is not None:
-                closed(exchange)
+                release_turn(exchange)
             if exchange.waits:
                 return
             waiting = self._waiting.get(project)
@@ -99,7 +99,7 @@ class Logbook:
                 last = store.scan(place, KIND, limit=1, descending=True)
                 number = last[0].order + len(lines_of(last[0].doc)) if last else 1
                 number += self._skipped.pop(project, 0)
-                changes = self._again(place, [one for one in waiting if one.number is not None])
+                changes = self._rewrite(place, [one for one in waiting if one.number is not None])
                 fresh = [one for one in waiting if one.number is None]
                 for at in range(0, len(fresh), BATCH):
                     changes.append(_page(number + at, [_document(one) for one in fresh[at : at + BATCH]]))
@@ -110,7 +110,7 @@ class Logbook:
             for at, exchange in enumerate(fresh):
                 exchange.number = number + at
 
-    def _again(self, place: str, known: list[Exchange]) -> list[Change]:
+    def _rewrite(self, place: str, known: list[Exchange]) -> list[Change]:
         """Return the changes that write exchanges again which were written before they ended."""
         pages: dict[int, list[bytes]] = {}
         for exchange in known:
@@ -156,27 +156,29 @@ class Logbook:
     ) -> dict[str, Any]:
         """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
         self.write(project)
-        wanted = [one for one in self._kept(project, after or 0) if _matches(one, path, response_id)][: limit + 1]
+        wanted = [one for one in self._read_entries(project, after or 0) if _matches(one, path, response_id)][
+            : limit + 1
+        ]
         contexts = _Contexts(self._calls, project) if context else None
-        found = [self._shown(one, contexts) for one in wanted[:limit]]
+        found = [self._to_public(one, contexts) for one in wanted[:limit]]
         return page(found, has_more=len(wanted) > limit)
 
     def history(self, project: str) -> History:
         """Return the journal as the history of a client."""
         self.write(project)
         contexts = _Contexts(self._calls, project)
-        told = [(entry.number, orjson.loads(entry.doc)) for entry in self._kept(project, 0)]
-        return History([call_of(number, one, contexts.added(one)) for number, one in told], contexts.node)
+        told = [(entry.number, orjson.loads(entry.doc)) for entry in self._read_entries(project, 0)]
+        return History([call_of(number, one, contexts.new_node(one)) for number, one in told], contexts.node)
 
-    def _kept(self, project: str, after: int) -> Iterator[Entry]:
+    def _read_entries(self, project: str, after: int) -> Iterator[Entry]:
         store, place = self._calls.store, _place(project)
         pages = store.scan(place, KIND, after=max(after - BATCH, 0))
         entries = [entry for record in pages for entry in entries_of(record)]
         first = max(after, entries[-1].number - self._most) if entries else 0
         return (entry for entry in entries if entry.number > first)
 
-    def _shown(self, entry: Entry, contexts: _Contexts | None) -> dict[str, Any]:
-        exchange = shown(entry.number, entry.doc)
+    def _to_public(self, entry: Entry, contexts: _Contexts | None) -> dict[str, Any]:
+        exchange = to_public(entry.number, entry.doc)
         saw = exchange.pop("saw")
         if contexts is None:
             return exchange
@@ -192,7 +194,7 @@ class ExchangeRecorder:
 
     __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project")
 
-    def __init__(self, logbook: Logbook, call: Call) -> None:
+    def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
         self.project = ""  # of a caller who was not let in
         self.exchange = Exchange(call, call.transport, perf_counter())
@@ -218,7 +220,7 @@ class ExchangeRecorder:
         """Note the turn that answers, and the places of the items that its model did not see."""
         self.exchange.turn, self.exchange.dropped = turn, dropped
 
-    def add_faults(self, struck: Struck) -> None:
+    def add_faults(self, struck: FaultOutcome) -> None:
         """Note which faults strike, what they do to the answer, and the buckets that the call was counted in."""
         self.exchange.faults = [*self.exchange.faults, *struck.kinds]
         self.effects = [*self.effects, *struck.effects]
@@ -246,7 +248,7 @@ class ExchangeRecorder:
 _NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})
 
 
-def closed(exchange: Exchange) -> None:
+def release_turn(exchange: Exchange) -> None:
     """Let go of the turn of an exchange, but for what its document will say of it."""
     turn = exchange.turn
     if turn is not None:
@@ -269,7 +271,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
 
 
 def _document(exchange: Exchange) -> bytes:
-    closed(exchange)
+    release_turn(exchange)
     return document_of(exchange)
 
 
@@ -328,14 +330,14 @@ class _Contexts:
         whole = [*before, *node.items[: node.own]]
         return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
 
-    def added(self, told: dict[str, Any]) -> Node | None:
+    def new_node(self, told: dict[str, Any]) -> Node | None:
         """Return what an exchange added to a context, None for what is no turn or is lost."""
         return None if told["saw"] is None else self._step(told["response_id"], told["saw"])
 
     def _step(self, response_id: str, saw: dict[str, Any]) -> Node | None:
-        return decode_node(saw["node"]) if "node" in saw else self._stored(response_id)
+        return decode_node(saw["node"]) if "node" in saw else self._read_node(response_id)
 
-    def _stored(self, id: str) -> Node | None:
+    def _read_node(self, id: str) -> Node | None:
         node = read_node(self._state, id)
         running = read_running(self._state, id) if node is None else None
         return node if running is None else decode_node(running.node)
@@ -351,11 +353,11 @@ class _Contexts:
         if found is not None:
             return found
         if self._unstored is None:
-            self._unstored = dict(self._told())
+            self._unstored = dict(self._read_documents())
         doc = self._unstored.get(id)
         return None if doc is None else decode_node(doc)
 
-    def _told(self) -> Iterator[tuple[str, bytes]]:
+    def _read_documents(self) -> Iterator[tuple[str, bytes]]:
         pages = self._calls.store.scan(_place(self._project), KIND)
         for entry in (one for record in pages for one in entries_of(record)):
             exchange = orjson.loads(entry.doc)

@@ -16,22 +16,22 @@ from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, lifecycle, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
-from mockserver.core.prompt_cache import LEAST as MIN_TOKENS
-from mockserver.core.prompt_cache import NOTHING, recall
+from mockserver.core.prompt_cache import MIN_TOKENS as MIN_TOKENS
+from mockserver.core.prompt_cache import NOTHING, lookup
 from mockserver.core.records import Change, State
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
-from mockserver.core.turn import Turn, plan, shown_events
+from mockserver.core.turn import Turn, plan, public_events
 from mockserver.delivery.events import complete_at
 from mockserver.delivery.fault_effects import Effect, apply_to_body, apply_to_steps
 from mockserver.delivery.schedule import Body, Emit, Step, TimedStep, Wait, deliver, duration
-from mockserver.engine.fault_injection import Hazards
+from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.scenario_selection import Scenarios
-from mockserver.engine.transactions import Operation
+from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.compaction_summary import compacting, summary_tokens
-from mockserver.model.default_model import cap
+from mockserver.model.default_model import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, Respondent
-from mockserver.store.connection_overlay import Layered, Nearby
+from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests import frames
@@ -65,13 +65,13 @@ class Pipeline:
     """How turns are answered: by a scenario's lines, else by the model, at a pace, under faults."""
 
     def __init__(
-        self, scenarios: Scenarios, model: Respondent, faults: Hazards, pacing: Pacing, *, retains: bool
+        self, scenarios: Scenarios, model: Respondent, faults: FaultInjector, pacing: Pacing, *, retains: bool
     ) -> None:
         self._scenarios, self._model, self._faults, self._pacing = scenarios, model, faults, pacing
         self._retains = retains
 
     def answer(
-        self, at: Operation, parts: Mapping[str, str], request: dict[str, Any], near: Nearby | None = None
+        self, at: UnitOfWork, parts: Mapping[str, str], request: dict[str, Any], near: ConnectionRecords | None = None
     ) -> tuple[Delivery | APIError, list[Change]]:
         """Answer a judged request; `near` is what the socket it came over remembers. Spec: P1, R4.5.
 
@@ -81,11 +81,11 @@ class Pipeline:
         if not self._retains:  # zero data retention (R1.10): nothing is stored, whatever was said
             request = {**request, "store": False}
         if near is not None:
-            near.meet(at.ordinal)
+            near.reset_if_restarted(at.ordinal)
             state = Layered(near, state)
         template = request.get("prompt")
-        templated = template is not None and self._scenarios.templated(at, template["id"])
-        admission = admit(state, request, rules, at.mint, now, templated=templated)
+        templated = template is not None and self._scenarios.has_template(at, template["id"])
+        admission = admit(state, request, rules, at.id_generator, now, templated=templated)
         changes: list[Change] = []
         prompt = _prompt(at, state, admission)
         struck = None if at.idle else self._faults.strike_turn(at, recorder.call, prompt)
@@ -104,7 +104,7 @@ class Pipeline:
         if reply.error is not None:
             return reply.error, changes
         cached = admission.input_tokens >= MIN_TOKENS  # no shorter prompt is looked up
-        recalled = recall(state, admission, rules, now) if cached else NOTHING
+        recalled = lookup(state, admission, rules, now) if cached else NOTHING
         turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
         delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
@@ -113,7 +113,7 @@ class Pipeline:
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
 
-    def _reply(self, at: Operation, admission: Admission, prompt: Prompt) -> tuple[Reply, list[Change]]:
+    def _reply(self, at: UnitOfWork, admission: Admission, prompt: Prompt) -> tuple[Reply, list[Change]]:
         """Return what the model says, what compacting the context adds to it, and what it used up. Spec: R5.3, R5.9."""
         compacts, scenarios = admission.compacts, self._scenarios
         reply: Reply | None = None
@@ -121,32 +121,32 @@ class Pipeline:
         if not (at.idle and scenarios.silent) or at.scenario:
             reply, used = scenarios.answer(at, prompt, compacts)
         if reply is not None:
-            reply = cap(reply, prompt, at.rules.count)
+            reply = truncate_to_limit(reply, prompt, at.rules.count)
         elif compacts == "trigger":
             reply = Reply()  # the model is not asked
         else:
             reply = self._model.respond(prompt)
         if compacts or "compaction" in map(_type_of, reply.output):
-            tokens = summary_tokens(at.mint.seed("compaction"), admission.input_tokens)
+            tokens = summary_tokens(at.id_generator.seed("compaction"), admission.input_tokens)
             shape = at.rules.compaction_shape if compacts == "threshold" else "last"
             return compacting(reply, shape, tokens), used
         return reply, used
 
     def _written(
         self,
-        at: Operation,
+        at: UnitOfWork,
         state: State,
         delivery: Delivery,
         body: bytes,
         admission: Admission,
-        near: Nearby | None,
+        near: ConnectionRecords | None,
         pacing: Pacing,
     ) -> list[Change]:
         """Return what a turn changes: it is written at once, or kept as running until its end."""
         turn, rules = delivery.turn, at.rules
         changes = [*turn.learned]
         if near is not None:
-            near.seen = at.ordinal
+            near.last_ordinal = at.ordinal
             changes += near.ancestors(turn.node.parent) if turn.stored else []
         if delivery.seconds or turn.final["background"]:
             changes += lifecycle.begin(state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
@@ -157,11 +157,11 @@ class Pipeline:
         if rules.ttl_from != "created_at":
             changes += note_use(admission.request, at.now)
         if admission.dropped and turn.stored:
-            changes.append(truncation.dropped_put(turn.id, admission.dropped))
+            changes.append(truncation.drop_record(turn.id, admission.dropped))
         return changes
 
 
-def _prompt(at: Operation, state: State, admission: Admission) -> Prompt:
+def _prompt(at: UnitOfWork, state: State, admission: Admission) -> Prompt:
     newest_first = partial(admission.newest_first, state)
     if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
         newest_first = partial(_append_item, newest_first, {"type": compaction.TRIGGER})
@@ -169,13 +169,13 @@ def _prompt(at: Operation, state: State, admission: Admission) -> Prompt:
     if transport == "http" and admission.request.get("stream"):
         transport = "sse"
     return Prompt(
-        request=admission.asked,
+        request=admission.effective_request,
         model=admission.model,
-        input=admission.seen,
+        input=admission.visible_items,
         newest_first=newest_first,
         item_count=admission.item_count,
         turn=admission.before.turn + 1,
-        seed=at.mint.seed("reply"),
+        seed=at.id_generator.seed("reply"),
         transport=transport,
         input_tokens=admission.input_tokens,
     )
@@ -197,7 +197,7 @@ def _warms(request: Mapping[str, Any]) -> bool:
 
 
 def _lay_out(
-    turn: Turn, request: Mapping[str, Any], reply: Reply, pacing: Pacing, rules: Rules, now: float
+    turn: Turn, request: Mapping[str, Any], reply: Reply, pacing: Pacing, rules: Semantics, now: float
 ) -> tuple[Delivery, bytes]:
     """Return a turn's delivery and the body that is kept of it."""
     final, streamed = turn.final, bool(request.get("stream"))
@@ -206,18 +206,18 @@ def _lay_out(
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events
         options = request.get("stream_options") or {}
-        events = shown_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
+        events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
         steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
         seconds = duration(steps)
         if seconds:
             final, steps = complete_at(int(now + seconds), final, steps)
             turn = turn._replace(final=final)
     scripted = bool(reply.fields or reply.usage)
-    body = lifecycle.stored_body(turn, scripted=scripted) if turn.stored or not streamed else b""
+    body = lifecycle.encode_body(turn, scripted=scripted) if turn.stored or not streamed else b""
     if streamed:
         return Delivery(turn, steps, None, seconds), body
     if final["background"]:
-        return Delivery(turn, [], json_body(background.queued(final)), seconds), body
+        return Delivery(turn, [], json_body(background.queue_view(final)), seconds), body
     return Delivery(turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds), body
 
 

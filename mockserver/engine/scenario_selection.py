@@ -19,13 +19,13 @@ from typing import Any
 from mockserver.config.settings import SettingError, Settings
 from mockserver.core.records import Change, State
 from mockserver.engine import script_queue
-from mockserver.engine.transactions import Operation
+from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.scenarios.lines import Line, Scenario, known_entry, known_line, known_scenario
-from mockserver.scenarios.loader import Document, opened
+from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
+from mockserver.scenarios.loader import Document, load_file
 from mockserver.scenarios.near_misses import Candidate, explain
 from mockserver.wire.errors.api import MockError
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 TRIGGER = "compaction_trigger"
 
@@ -37,10 +37,10 @@ class Scenarios:
     """
 
     def __init__(self, settings: Settings) -> None:
-        files = [(path, _opened(path)) for path in settings.scenario]
+        files = [(path, _load_for_server(path)) for path in settings.scenario]
         self.lines: list[Any] = [line for _, document in files for line in document.value["lines"]]
         self.seed = settings.seed if settings.seed is not None else _seed(files)
-        self._own = known_scenario(stored_json({"lines": self.lines}))
+        self._own = load_scenario(encode_compact({"lines": self.lines}))
         self._places = [
             f"{path}:{document.lines[f'lines[{number}]']}"
             for path, document in files
@@ -52,14 +52,14 @@ class Scenarios:
     def of(self, state: State, *, own: bool) -> Scenario:
         """Return a project's scenario: its `own`, or the server's."""
         doc = script_queue.scenario_of(state) if own else None
-        return self._own if doc is None else known_scenario(doc)
+        return self._own if doc is None else load_scenario(doc)
 
-    def answer(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
+    def answer(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
         """Return what a line says to a prompt, None when none answers, and what using the line changes.
 
         With `--strict` a turn that no line answers is a MockError.
         """
-        found = self._found(at, prompt, compacts)
+        found = self._find(at, prompt, compacts)
         if found is None:
             if self._strict and compacts != "trigger":
                 why = explain(self._candidates(at), prompt)
@@ -69,34 +69,34 @@ class Scenarios:
         at.recorder.add_line({"place": place, **line.to_json()})
         return line.reply(prompt), changes
 
-    def templated(self, at: Operation, id: str) -> bool:
+    def has_template(self, at: UnitOfWork, id: str) -> bool:
         """Whether there is a prompt template: some line that is not used up says what becomes of it. Spec: R15.4."""
         return any(not one.spent and one.line.when.get("prompt") in (True, id) for one in self._candidates(at))
 
-    def _found(self, at: Operation, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
+    def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """Return the line that answers, where it stands, and what using it changes."""
         if not at.idle:
-            queued, changes = script_queue.take(at.state, partial(_accepted, prompt, compacts))
+            queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts))
             if queued is not None:
                 return "queue", queued, changes
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
             # whether it is used up needs a look into the store, so it is asked last
-            if _answers(line, prompt, compacts) and not _spent(at.state, number, line):
+            if _answers(line, prompt, compacts) and not _is_spent(at.state, number, line):
                 return self._place(number, at), line, [script_queue.count_use(at.state, number)]
         return None
 
-    def _candidates(self, at: Operation) -> Iterator[Candidate]:
-        for number, entry in enumerate(script_queue.queued(at.state)):
-            yield Candidate(f"queue[{number}]", known_line(stored_json(entry["line"])), spent=False)
+    def _candidates(self, at: UnitOfWork) -> Iterator[Candidate]:
+        for number, entry in enumerate(script_queue.waiting_lines(at.state)):
+            yield Candidate(f"queue[{number}]", load_line(encode_compact(entry["line"])), spent=False)
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
-            yield Candidate(self._place(number, at), line, spent=_spent(at.state, number, line))
+            yield Candidate(self._place(number, at), line, spent=_is_spent(at.state, number, line))
 
-    def _place(self, number: int, at: Operation) -> str:
+    def _place(self, number: int, at: UnitOfWork) -> str:
         return f"lines[{number}]" if at.scenario else self._places[number]
 
 
-def _accepted(prompt: Prompt, compacts: str, doc: bytes) -> Line | None:
-    line = known_entry(doc)
+def _accept(prompt: Prompt, compacts: str, doc: bytes) -> Line | None:
+    line = load_entry(doc)
     return line if _answers(line, prompt, compacts) else None
 
 
@@ -105,14 +105,14 @@ def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:
     return (compacts != "trigger" or line.when.get("last_item") == TRIGGER) and line.holds(prompt)
 
 
-def _spent(state: State, number: int, line: Line) -> bool:
-    return line.times is not None and script_queue.used(state, number) >= line.times
+def _is_spent(state: State, number: int, line: Line) -> bool:
+    return line.times is not None and script_queue.use_count(state, number) >= line.times
 
 
-def _opened(path: str) -> Document:
+def _load_for_server(path: str) -> Document:
     """Return a scenario file of the server's; raises SettingError that names the first mistake."""
     try:
-        document = opened(path)
+        document = load_file(path)
     except SettingError as error:
         raise SettingError(f"--scenario {error}") from None
     if document.mistakes:

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import orjson
 
 from mockserver.core.records import Change, Delete, Put, State
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 T = TypeVar("T")
 
 
-def queued(state: State) -> list[Any]:
+def waiting_lines(state: State) -> list[Any]:
     """Return the documents of the lines that still wait, first one first."""
     return [orjson.loads(record.doc) for record in state.scan("line")]
 
@@ -23,7 +23,7 @@ def enqueue(state: State, lines: list[Any]) -> list[Change]:
     last = state.scan("line", limit=1, descending=True)
     first = last[0].order + 1 if last else 0
     return [
-        Put("line", f"{order:012d}", stored_json({"line": line, "used": 0}), "", order)
+        Put("line", f"{order:012d}", encode_compact({"line": line, "used": 0}), "", order)
         for order, line in enumerate(lines, first)
     ]
 
@@ -42,7 +42,7 @@ def take(state: State, accept: Callable[[bytes], T | None]) -> tuple[T | None, l
             used = entry["used"] + 1
             if used >= entry["line"].get("times", 1):
                 return accepted, [Delete("line", record.id)]
-            doc = stored_json({**entry, "used": used})
+            doc = encode_compact({**entry, "used": used})
             return accepted, [Put("line", record.id, doc, "", record.order)]
     return None, []
 
@@ -59,7 +59,7 @@ def records(state: State) -> list[Put]:
 
 def scenario_put(lines: list[Any], seed: int | None) -> Put:
     """Return the change that gives a project a scenario of its own."""
-    return Put("scenario", "scenario", stored_json({"seed": seed, "lines": lines}))
+    return Put("scenario", "scenario", encode_compact({"seed": seed, "lines": lines}))
 
 
 def scenario_of(state: State) -> bytes | None:
@@ -67,11 +67,11 @@ def scenario_of(state: State) -> bytes | None:
     return state.get("scenario", "scenario")
 
 
-def used(state: State, number: int) -> int:
+def use_count(state: State, number: int) -> int:
     """Return how often a line of the scenario has answered."""
     return int(state.get("played", f"{number:06d}") or 0)
 
 
 def count_use(state: State, number: int) -> Change:
     """Return the change that counts one more use of a line of the scenario."""
-    return Put("played", f"{number:06d}", b"%d" % (used(state, number) + 1), "", number)
+    return Put("played", f"{number:06d}", b"%d" % (use_count(state, number) + 1), "", number)

@@ -26,7 +26,7 @@ def read(path: str) -> Document:
     try:
         return {
             snapshot_document.MARK: snapshot_document.VERSION,
-            **snapshot_document.upgraded(orjson.loads(Path(path).read_bytes())),
+            **snapshot_document.upgrade(orjson.loads(Path(path).read_bytes())),
         }
     except OSError as error:
         raise Unreadable(f"{path} can't be read: {error.strerror or error}") from None
@@ -36,9 +36,9 @@ def read(path: str) -> Document:
         raise Unreadable(f"{path}: {error.message}") from None
 
 
-def judged(document: Any, seed: int) -> Restored:
+def validate(document: Any, seed: int) -> Restored:
     """Return what a document holds, scripted lines and faults judged too; raises MockError for the first mistake."""
-    found = snapshot_document.restored(document, seed)
+    found = snapshot_document.restore(document, seed)
     for put in found.records:
         if put.kind == "line":
             parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
@@ -59,7 +59,7 @@ def start_of(settings: Settings) -> tuple[Restored | None, Settings]:
     try:
         document = read(settings.snapshot)
         seed = document["seed"] if settings.seed is None and isinstance(document.get("seed"), int) else settings.seed
-        found = judged(document, seed or 0)
+        found = validate(document, seed or 0)
     except Unreadable as error:
         raise SettingError(f"--snapshot {error}") from None
     except MockError as error:

@@ -16,16 +16,16 @@ from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import lifecycle
 from mockserver.core.project import Clock, Project, read_project
-from mockserver.core.records import OWN, Change, State
-from mockserver.core.semantics import Rules
+from mockserver.core.records import PROJECT_KEY, Change, State
+from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
-from mockserver.faults.apply import Struck
+from mockserver.faults.apply import FaultOutcome
 from mockserver.journal.exchange import Call
 from mockserver.snapshots.document import Restored
 from mockserver.store.from_snapshot import Started
 from mockserver.store.view import ProjectView, Store, open_store, view_project
-from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.tokens import tokenizer
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Recorder(Protocol):
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
         """Note the turn that answers."""
 
-    def add_faults(self, struck: Struck) -> None:
+    def add_faults(self, struck: FaultOutcome) -> None:
         """Note which faults strike."""
 
     def add_writes(self, now: float, changes: Sequence[Change]) -> None:
@@ -62,14 +62,14 @@ class NoRecorder:
     def add_reads(self, now: float) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
-    def add_faults(self, struck: Struck) -> None: ...
+    def add_faults(self, struck: FaultOutcome) -> None: ...
     def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
 
 
 NOT_RECORDED = NoRecorder()
 
 
-class Operation(NamedTuple):
+class UnitOfWork(NamedTuple):
     """One call in progress: what it reads, when it is, and its place (`ordinal`) among the project's writes.
 
     `ended` are the turns that had come to their end by then, `rules` those of the caller's transport. `scenario` says
@@ -81,9 +81,9 @@ class Operation(NamedTuple):
     clock: Clock
     now: float
     ordinal: int
-    mint: Mint
+    id_generator: IdGenerator
     ended: list[str]
-    rules: Rules
+    rules: Semantics
     recorder: Recorder
     scenario: bool = False
     idle: bool = False
@@ -96,13 +96,13 @@ Written = tuple[T, list[Change]] | tuple[T, list[Change], Clock]
 class Reading(NamedTuple):
     """What a call that writes nothing reads, the time it reads it at, the rules it is read by.
 
-    `mint` gives ids that are never kept, for what is only measured.
+    `id_generator` gives ids that are never kept, for what is only measured.
     """
 
     state: State
     now: float
-    rules: Rules
-    mint: Mint
+    rules: Semantics
+    id_generator: IdGenerator
 
 
 class Transactions:
@@ -123,7 +123,7 @@ class Transactions:
         self.seed = settings.seed or 0
         digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
-        self.rules = Rules(count=tokenizer.count, pieces=tokenizer.pieces, key=digest, **values_of(settings.set))
+        self.rules = Semantics(count=tokenizer.count, pieces=tokenizer.pieces, key=digest, **values_of(settings.set))
         # A parent that is neither stored nor remembered is not found over a socket, whoever retains nothing; errors in
         # a stream are nested there. Spec: R4.7, websocket §4.
         sockets = replace(self.rules, zdr="off", stream_error_shape="nested")
@@ -135,7 +135,7 @@ class Transactions:
 
     def project(self, name: str, state: State) -> Project:
         """Return what a project keeps of itself."""
-        doc = state.get(*OWN)
+        doc = state.get(*PROJECT_KEY)
         known = self._known.get(name)
         if known is not None and known[0] == doc:
             return known[1]
@@ -145,11 +145,11 @@ class Transactions:
         """Return what a project starts from: nothing, or the server's snapshot."""
         return self._start or Restored(Project(Clock(frozen=self.settings.clock), 0, name), [])
 
-    def mint(self, name: str, ordinal: int, now: float) -> Mint:
+    def id_generator(self, name: str, ordinal: int, now: float) -> IdGenerator:
         """Return the source of ids for one call, by the name under which a project's ids are drawn."""
-        return Mint.at(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
+        return IdGenerator.at(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
 
-    def settled(self, project: str, state: State, now: float) -> list[str]:
+    def settle(self, project: str, state: State, now: float) -> list[str]:
         """Write what has ended by now; returns the responses that it completed."""
         ended = []
         while (settled := lifecycle.settle(state, now, self.rules)) is not None:
@@ -157,7 +157,7 @@ class Transactions:
             self.store.apply(project, settled[1])
         return ended
 
-    def forgotten(self, project: str, state: State, now: float) -> list[str]:
+    def forget(self, project: str, state: State, now: float) -> list[str]:
         """Write what was only there to be polled and has been for long enough; returns those responses."""
         gone = []
         while (found := lifecycle.forget(state, now)) is not None:
@@ -184,11 +184,11 @@ class Transactions:
             now, idle = clock.reading(self.wall()), store.idle(project)
             ended: list[str] = []
             if not idle:
-                ended = self.settled(project, state, now)
-                self.forgotten(project, state, now)
-            mint = self.mint(name, ordinal, now)
-            operation = Operation(
-                state, clock, now, ordinal, mint, ended, self.rules_of[transport], recorder, scenario, idle
+                ended = self.settle(project, state, now)
+                self.forget(project, state, now)
+            id_generator = self.id_generator(name, ordinal, now)
+            operation = UnitOfWork(
+                state, clock, now, ordinal, id_generator, ended, self.rules_of[transport], recorder, scenario, idle
             )
             try:
                 result, changes, *moved = work(operation, *args)
@@ -215,6 +215,6 @@ class Transactions:
         recorder.add_reads(now)
         if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
             with self.store.transaction(project):
-                self.settled(project, state, now)
-                self.forgotten(project, state, now)
-        return Reading(state, now, self.rules, self.mint(project, 0, now))
+                self.settle(project, state, now)
+                self.forget(project, state, now)
+        return Reading(state, now, self.rules, self.id_generator(project, 0, now))

@@ -1,14 +1,14 @@
 """Applying faults: which of a project's faults act on a call, what they do to it, and what they remember.
 
 How it works: a fault in force is one record, `{"fault", "used", "held", "notes"}`. `read_faults` turns the records into
-`Kept` objects through a cache whose key is the record itself, so a fault that never acts costs a look into a dictionary
-and its first condition that fails.
+`ActiveFault` objects through a cache whose key is the record itself, so a fault that never acts costs a look into a
+dictionary and its first condition that fails.
 
 What must stay true:
 * The store is the truth. Several processes may share one, so nothing is cached by project or by identity: another
   process that counts a use writes another document, and another document is another key.
-* A `Kept` is shared through the cache and never changed. `strike` works on a copy of each fault whose conditions hold,
-  and writes that copy only if it differs; so nothing is encoded for a fault that did nothing.
+* An `ActiveFault` is shared through the cache and never changed. `apply` works on a copy of each fault whose conditions
+  hold, and writes that copy only if it differs; so nothing is encoded for a fault that did nothing.
 * What a fault draws or counts depends on its record, the seed and the clock alone: a snapshot goes on where it was.
 * Rate limits come first, because the service counts requests that fail as well (Spec: R13.6); the other faults follow
   in the author's order up to the first that answers.
@@ -29,13 +29,13 @@ from mockserver.core.state import read_node
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults import rate_limits
 from mockserver.faults.rate_limits import Buckets
-from mockserver.faults.spec import MODEL_WORK, Called, Fault, known_fault
+from mockserver.faults.spec import MODEL_WORK, CallInfo, Fault, load_fault
 from mockserver.model.prompt import Prompt
 from mockserver.model.seeded_random import draw
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.errors.scripted import from_script
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 _CHANCES = 1_000_000
 # A lock notes every conversation, so its record may become large. Such a record is read anew for each call: a cache
@@ -47,7 +47,7 @@ _LONGEST_CACHED = 4096
 
 
 @dataclass(slots=True)
-class Kept:
+class ActiveFault:
     """A fault in force: how often it struck (`used`) and was drawn for (`held`), its locks or buckets (`notes`)."""
 
     id: str
@@ -62,14 +62,14 @@ class Kept:
         times = self.fault.times
         return times is not None and self.used >= times and self.fault.kind != "lock_conversation"
 
-    def copy(self) -> Kept:
+    def copy(self) -> ActiveFault:
         """Return a copy that may be changed."""
-        return Kept(self.id, self.fault, self.used, self.held, dict(self.notes))
+        return ActiveFault(self.id, self.fault, self.used, self.held, dict(self.notes))
 
     def put(self) -> Put:
         """Return the change that stores it."""
         source = {key: value for key, value in self.fault.source.items() if key != "used"}
-        doc = stored_json({"fault": source, "used": self.used, "held": self.held, "notes": self.notes})
+        doc = encode_compact({"fault": source, "used": self.used, "held": self.held, "notes": self.notes})
         return Put("fault", self.id, doc, "", int(self.id))
 
     def to_json(self) -> dict[str, Any]:
@@ -77,17 +77,17 @@ class Kept:
         return {**deepcopy(dict(self.fault.source)), "used": self.used}
 
 
-def read_faults(state: State) -> list[Kept]:
+def read_faults(state: State) -> list[ActiveFault]:
     """Return a project's faults in order; they are shared, so nobody may change them."""
     return [
         _read_cached(id, doc) if len(doc) <= _LONGEST_CACHED else _read(id, doc) for id, doc, _ in state.scan("fault")
     ]
 
 
-def _read(id: str, doc: bytes) -> Kept:
+def _read(id: str, doc: bytes) -> ActiveFault:
     stored = orjson.loads(doc)
     # Each use gives the record other counts. The fault in it stays the same document, and is parsed once.
-    return Kept(id, known_fault(stored_json(stored["fault"])), stored["used"], stored["held"], stored["notes"])
+    return ActiveFault(id, load_fault(encode_compact(stored["fault"])), stored["used"], stored["held"], stored["notes"])
 
 
 _read_cached = lru_cache(maxsize=1024)(_read)
@@ -98,10 +98,10 @@ def records(state: State) -> list[Put]:
     return [Put("fault", record.id, record.doc, "", record.order) for record in state.scan("fault")]
 
 
-def replaced(state: State, faults: Iterable[Fault]) -> list[Change]:
+def replace_all(state: State, faults: Iterable[Fault]) -> list[Change]:
     """Return the changes that put these faults in the place of all others."""
     gone = [Delete("fault", record.id) for record in state.scan("fault")]
-    kept = [Kept(f"{place:06d}", fault, used=fault.source.get("used", 0)) for place, fault in enumerate(faults)]
+    kept = [ActiveFault(f"{place:06d}", fault, used=fault.source.get("used", 0)) for place, fault in enumerate(faults)]
     return [*gone, *(one.put() for one in kept)]
 
 
@@ -109,7 +109,7 @@ def replaced(state: State, faults: Iterable[Fault]) -> list[Change]:
 
 
 @dataclass(slots=True)
-class Struck:
+class FaultOutcome:
     """What faults do to a call: the error that answers it, effects on its answer, its buckets by fault, all by name."""
 
     error: APIError | None = None
@@ -119,43 +119,45 @@ class Struck:
     changes: list[Change] = field(default_factory=list)
 
 
-def strike(
-    kept: Iterable[Kept], call: Called, state: State, seed: object, now: float, prompt: Prompt | None = None
-) -> Struck:
+def apply(
+    kept: Iterable[ActiveFault], call: CallInfo, state: State, seed: object, now: float, prompt: Prompt | None = None
+) -> FaultOutcome:
     """Let faults act on a call: those of the edge without a prompt, those of turns with it."""
-    struck = Struck()
+    struck = FaultOutcome()
     for one in find_active(kept, call, prompt):
         if struck.error is not None:
             break
         changing = one.copy()
-        _strike(changing, struck, _Circumstances(call, state, f"{seed}/fault/{one.id}", now, prompt))
+        _apply(changing, struck, _Circumstances(call, state, f"{seed}/fault/{one.id}", now, prompt))
         if changing != one:
             struck.changes.append(changing.put())
     return struck
 
 
-def find_active(kept: Iterable[Kept], call: Called, prompt: Prompt | None = None) -> list[Kept]:
-    """Return the faults whose conditions hold, rate limits first. Where there are none, `strike` changes nothing."""
+def find_active(kept: Iterable[ActiveFault], call: CallInfo, prompt: Prompt | None = None) -> list[ActiveFault]:
+    """Return the faults whose conditions hold, rate limits first. Where there are none, `apply` changes nothing."""
     early = prompt is None
-    active = [one for one in kept if one.fault.early is early and not one.spent and one.fault.holds(call, prompt)]
+    active = [
+        one for one in kept if one.fault.before_admission is early and not one.spent and one.fault.holds(call, prompt)
+    ]
     if len(active) > 1:
         active.sort(key=lambda one: one.fault.kind != "rate_limit")
     return active
 
 
 class _Circumstances(NamedTuple):
-    call: Called
+    call: CallInfo
     state: State
     seed: str
     now: float
     prompt: Prompt | None
 
 
-def _strike(one: Kept, struck: Struck, at: _Circumstances) -> None:
+def _apply(one: ActiveFault, struck: FaultOutcome, at: _Circumstances) -> None:
     special = _SPECIAL.get(one.fault.kind)
     if special is not None:
         special(one, struck, at)
-    elif _applies(one.fault, at.call) and _chosen(one, at):
+    elif _applies(one.fault, at.call) and _choose_rules(one, at):
         struck.kinds.append(one.fault.kind)
         if one.fault.kind == "error":
             struck.error = from_script(one.fault.value, at.call.model)
@@ -163,14 +165,14 @@ def _strike(one: Kept, struck: Struck, at: _Circumstances) -> None:
             struck.effects.append(Effect(one.fault.kind, one.fault.value, one.fault.at))
 
 
-def _applies(fault: Fault, call: Called) -> bool:
+def _applies(fault: Fault, call: CallInfo) -> bool:
     if fault.kind == "close_socket":
         return call.transport == "websocket"
     named = fault.at.event is not None or fault.at.count is not None
-    return call.streamed or not (named or fault.kind == "drop_event")
+    return call.is_streamed or not (named or fault.kind == "drop_event")
 
 
-def _chosen(one: Kept, at: _Circumstances) -> bool:
+def _choose_rules(one: ActiveFault, at: _Circumstances) -> bool:
     """Whether a fault whose other conditions hold strikes this time; it is counted if it does. Spec: R15.6."""
     if one.fault.times is not None and one.used >= one.fault.times:
         return False
@@ -184,12 +186,12 @@ def _chosen(one: Kept, at: _Circumstances) -> bool:
     return True
 
 
-def _limit_rate(one: Kept, struck: Struck, at: _Circumstances) -> None:
+def _limit_rate(one: ActiveFault, struck: FaultOutcome, at: _Circumstances) -> None:
     """Count a call in a fault's buckets; what they don't hold is refused."""
-    held = rate_limits.opened(one.fault.value, one.notes, at.now)
-    if _counted(one.fault, at.call):
+    held = rate_limits.load_buckets(one.fault.value, one.notes, at.now)
+    if _is_rate_limited(one.fault, at.call):
         held, error = rate_limits.take(held, rate_limits.tokens_of(at.call.size), at.call.model)
-        one.notes = rate_limits.noted(held)
+        one.notes = rate_limits.to_document(held)
         if error is not None:
             one.used += 1
             struck.kinds.append(one.fault.kind)
@@ -197,20 +199,20 @@ def _limit_rate(one: Kept, struck: Struck, at: _Circumstances) -> None:
     struck.buckets[one.id] = held
 
 
-def _counted(fault: Fault, call: Called) -> bool:
+def _is_rate_limited(fault: Fault, call: CallInfo) -> bool:
     if "path" in fault.call_conditions or "method" in fault.call_conditions:
         return True
     return call.method == "POST" and call.path in MODEL_WORK
 
 
-def _lock(one: Kept, struck: Struck, at: _Circumstances) -> None:
+def _lock(one: ActiveFault, struck: FaultOutcome, at: _Circumstances) -> None:
     """Lock a conversation from its first turn on; each is locked once. Spec: E67."""
     given = at.prompt.request.get("conversation") if at.prompt else None
     if given is None:
         return
     id = given if isinstance(given, str) else given["id"]
     if id not in one.notes:
-        if not _chosen(one, at):
+        if not _choose_rules(one, at):
             return
         # Kept after it has passed as well: that is how a conversation is locked only once.
         one.notes[id] = at.now + one.fault.value
@@ -219,10 +221,10 @@ def _lock(one: Kept, struck: Struck, at: _Circumstances) -> None:
         struck.error = errors.conversation_locked()
 
 
-def _expire(one: Kept, struck: Struck, at: _Circumstances) -> None:
+def _expire(one: ActiveFault, struck: FaultOutcome, at: _Circumstances) -> None:
     """Let the parent of a turn be gone. Spec: E60, E75."""
     parent = at.prompt.request.get("previous_response_id") if at.prompt else None
-    if parent is None or not _chosen(one, at):
+    if parent is None or not _choose_rules(one, at):
         return
     node = read_node(at.state, parent)
     if node is not None and at.state.get("response", parent) is not None:
@@ -232,7 +234,7 @@ def _expire(one: Kept, struck: Struck, at: _Circumstances) -> None:
     struck.error = errors.previous_response_not_found(parent)
 
 
-_SPECIAL: Mapping[str, Callable[[Kept, Struck, _Circumstances], None]] = {
+_SPECIAL: Mapping[str, Callable[[ActiveFault, FaultOutcome, _Circumstances], None]] = {
     "rate_limit": _limit_rate,
     "lock_conversation": _lock,
     "expire": _expire,

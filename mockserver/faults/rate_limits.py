@@ -1,7 +1,7 @@
 """Rate limits as buckets that fill up by the clock: what a call takes, what is left, how long to wait.
 
 How it works: a bucket holds what may be used in a minute and is refilled evenly. Its level is kept with the time of
-that level, and `filled` computes the level of any later time; so nothing runs in the background, a frozen clock freezes
+that level, and `refill` computes the level of any later time; so nothing runs in the background, a frozen clock freezes
 the buckets, and advancing it fills them.
 
 What must stay true:
@@ -35,7 +35,7 @@ class Bucket(NamedTuple):
     level: float
     at: float
 
-    def filled(self, now: float) -> Bucket:
+    def refill(self, now: float) -> Bucket:
         """Return the bucket as it is by now."""
         gained = max(0.0, now - self.at) * self.capacity / MINUTE_S
         return Bucket(self.capacity, min(float(self.capacity), self.level + gained), now)
@@ -54,7 +54,7 @@ class Bucket(NamedTuple):
         return ceil(seconds * 1000 - _ROUNDING) / 1000
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """What is left, in whole units."""
         return int(self.level + _ROUNDING)
 
@@ -62,16 +62,16 @@ class Bucket(NamedTuple):
 Buckets = Mapping[str, Bucket]  # by unit
 
 
-def opened(limits: Mapping[str, int], kept: Mapping[str, Any], now: float) -> dict[str, Bucket]:
-    """Return the buckets of the given limits by now: new ones are full, `kept` is what `noted` gave before."""
+def load_buckets(limits: Mapping[str, int], kept: Mapping[str, Any], now: float) -> dict[str, Bucket]:
+    """Return the buckets of the given limits by now: new ones are full, `kept` is what `to_document` gave before."""
     found = {}
     for unit, capacity in limits.items():
         level, at = kept.get(unit, (float(capacity), now))
-        found[unit] = Bucket(capacity, level, at).filled(now)
+        found[unit] = Bucket(capacity, level, at).refill(now)
     return found
 
 
-def noted(buckets: Buckets) -> dict[str, list[float]]:
+def to_document(buckets: Buckets) -> dict[str, list[float]]:
     """Return what is kept of buckets."""
     return {unit: [bucket.level, bucket.at] for unit, bucket in buckets.items()}
 
@@ -99,7 +99,7 @@ def _refusal(bucket: Bucket, unit: str, wanted: int, model: str) -> APIError:
     if wanted > bucket.capacity:
         return validation_errors.request_too_large(model, limit=bucket.capacity, requested=wanted)
     wait = bucket.wait(wanted)  # after the refused request was taken: so long until the same call would pass
-    used = bucket.capacity - bucket.left
+    used = bucket.capacity - bucket.remaining
     error = errors.rate_limit_exceeded(
         model, limit=bucket.capacity, used=used, requested=wanted, wait=span(wait), by=unit
     )

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, WrapValidat
 
 from mockserver.scenarios.document import Accepts, Count, Figure, ScriptObject, Text, optional, reject
 from mockserver.scenarios.schema import ErrorReply, When
-from mockserver.scenarios.validation import shown
+from mockserver.scenarios.validation import format_value
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 ABNORMAL = 1011  # what a server sends that met an unexpected condition (RFC 6455, 7.4.1)
@@ -54,10 +54,10 @@ class Place(ScriptObject):
 
 def _no_value(value: Any) -> None:
     if value not in (None, True, {}):
-        reject([((), f"takes no value, not {shown(value)}; a place goes into 'at'")])
+        reject([((), f"takes no value, not {format_value(value)}; a place goes into 'at'")])
 
 
-def _as_given(value: Any, judge: Callable[[Any], Any]) -> Any:
+def _verbatim(value: Any, judge: Callable[[Any], Any]) -> Any:
     """Validate a number and return it as it is: pydantic would make 30 to 30.0, which is stored and shown."""
     judge(value)
     return value
@@ -84,7 +84,7 @@ def _spell_kind(do: Any) -> Any:
 
 
 Nothing = Annotated[Any, AfterValidator(_no_value)]
-Seconds = Annotated[float, Strict(), Field(ge=0, lt=1e9), Accepts("a number of seconds"), WrapValidator(_as_given)]
+Seconds = Annotated[float, Strict(), Field(ge=0, lt=1e9), Accepts("a number of seconds"), WrapValidator(_verbatim)]
 CloseCode = Annotated[
     int, Strict(), _check(_may_close), BeforeValidator(_default_code), Accepts("a code that a close frame may have")
 ]

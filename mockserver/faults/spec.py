@@ -5,9 +5,10 @@ a call needs: its conditions as functions, the place in an answer, whether it ac
 
 What must stay true:
 * Mistakes are found when the list is set, never when a fault acts. A stored fault is valid, so it is parsed once by its
-  document (`known_fault`), however many calls and processes read it.
+  document (`load_fault`), however many calls and processes read it.
 * A fault whose `when` looks at the call only (path, method, probability) acts at the edge, as a gateway would, before
-  the call is validated. All others act on a turn once it is admitted, before the model is asked. `early` says which.
+  the call is validated. All others act on a turn once it is admitted, before the model is asked; `before_admission`
+  says which.
 * The models are imported with the first fault: a server without faults does not pay for them.
 """
 
@@ -25,7 +26,7 @@ import orjson
 from mockserver.delivery.fault_effects import At
 from mockserver.model.prompt import Prompt
 from mockserver.scenarios.conditions import Tests, compile_when, hold
-from mockserver.scenarios.validation import DocumentValidator, shown
+from mockserver.scenarios.validation import DocumentValidator, format_value
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.errors.scripted import MODEL
 
@@ -37,8 +38,8 @@ MODEL_WORK = frozenset((TURNS, TURNS + "/compact"))  # what rate limits count un
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """A call as faults see it: `streamed` says whether it asks for a stream, `size` counts the bytes of its body."""
+class CallInfo:
+    """A call as faults see it: `is_streamed` says whether it asks for a stream, `size` counts the bytes of its body."""
 
     method: str = "POST"
     path: str = TURNS
@@ -47,12 +48,12 @@ class Called:
     model: str = MODEL
 
     @property
-    def streamed(self) -> bool:
+    def is_streamed(self) -> bool:
         """Whether its answer is a row of events."""
         return self.transport != "http"
 
 
-CallTest = Callable[[Called], bool]
+CallTest = Callable[[CallInfo], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,12 @@ class Fault:
     at: At
     times: int | None
     method: str | None
-    early: bool  # whether it acts before the call is validated
+    before_admission: bool  # whether it acts before the call is validated
     call_conditions: Mapping[str, Any]
     call_tests: tuple[CallTest, ...]
     turn_tests: Tests
 
-    def holds(self, call: Called, prompt: Prompt | None) -> bool:
+    def holds(self, call: CallInfo, prompt: Prompt | None) -> bool:
         """Whether all its conditions hold, except its probability, which is drawn last."""
         for test in self.call_tests:
             if not test(call):
@@ -114,7 +115,7 @@ _FAULTS: DocumentValidator[list[FaultDocument]] = DocumentValidator(_load_faults
 def parse_faults(value: Any, where: str = "faults") -> list[Fault]:
     """Return the faults of a JSON list; raises MockError whose `param` is the path of the first mistake."""
     if not isinstance(value, list):
-        raise MockError(f"'{where}' must be a list of faults, not {shown(value)}.", param=where)
+        raise MockError(f"'{where}' must be a list of faults, not {format_value(value)}.", param=where)
     documents = _FAULTS.validate(value, where)
     return [_fault(source, document) for source, document in zip(value, documents, strict=True)]
 
@@ -125,7 +126,7 @@ def parse_fault(value: Any, where: str) -> Fault:
 
 
 @lru_cache(maxsize=1024)
-def known_fault(doc: bytes) -> Fault:
+def load_fault(doc: bytes) -> Fault:
     """Return a fault that was validated before, from its JSON; the same fault is parsed once."""
     return parse_fault(orjson.loads(doc), "fault")
 
@@ -141,7 +142,7 @@ def _fault(source: Mapping[str, Any], document: FaultDocument) -> Fault:
         at=At(**source.get("at", {})),
         times=document.times,
         method=on_call["method"].upper() if "method" in on_call else None,
-        early=not on_turn and kind not in _OF_TURNS,
+        before_admission=not on_turn and kind not in _OF_TURNS,
         call_conditions=on_call,
         call_tests=tuple(_CALL_TESTS[key](asked) for key, asked in on_call.items() if key in _CALL_TESTS),
         turn_tests=compile_when(on_turn),

@@ -11,9 +11,9 @@ from collections.abc import Callable, Container, Hashable, Iterable, Iterator, M
 from typing import Any, NamedTuple
 
 from mockserver.core.state import Item
-from mockserver.core.tool_pairing import OUTPUTS, owed
+from mockserver.core.tool_pairing import OUTPUTS, needs_client_output
 from mockserver.journal.history import Call, History, by_user, content_of, texts_of
-from mockserver.wire.responses.ids import marked_unstored, partition_of
+from mockserver.wire.responses.ids import is_marked_unstored, partition_of
 
 BACKOFF_S = 0.5  # the least that a client waits before it asks for a locked conversation again
 REFUSALS = frozenset((400, 401, 403, 404, 422))  # what the same request gets again; 408, 409, 429 and 5xx may pass
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
     items: tuple[str, ...] = ()
 
 
-class Told(NamedTuple):
+class Mistake(NamedTuple):
     """What a check found: a sentence, the calls it shows in, ids of the items it is about."""
 
     sentence: str
@@ -48,7 +48,7 @@ class Told(NamedTuple):
     items: tuple[str, ...] = ()
 
 
-def judged(history: History) -> list[Finding]:
+def find_mistakes(history: History) -> list[Finding]:
     """Return all that a client did wrong, by the rules' order; the same items under one rule once."""
     found: dict[tuple[Any, ...], Finding] = {}
     for rule, check in CHECKS.items():
@@ -63,33 +63,33 @@ def judged(history: History) -> list[Finding]:
 # --- what was sent though it was there ------------------------------------------------------------------------------
 
 
-def resent_history(history: History) -> Iterator[Told]:
+def find_resent_history(history: History) -> Iterator[Mistake]:
     """Yield turns that continue something and send again what it holds. Spec: R1.20, R2.8.
 
     Something the model said or a tool gave is a repetition by itself; what a user says is one only if two or more
     messages come again in order, with something new behind them, for a user may well say the same twice.
     """
     for call in history.turns:
-        known = list(_inherited(history, call))
+        known = list(_history_items(history, call))
         if not known:
             continue
         places = _places(known)
-        repeated = [(item, at[0]) for item in call.items if (at := _found_at(item, places))]
+        repeated = [(item, at[0]) for item in call.items if (at := _positions(item, places))]
         made = [at for item, at in repeated if not by_user(item)]
-        again = made or _said_again(call.items, places)
+        again = made or _repeats(call.items, places)
         if again:
             where = "the conversation" if call.conversation else "the chain behind previous_response_id"
             ids = tuple(dict.fromkeys(_id(known[at]) for at in again))
-            yield Told(
-                f"The input repeats {_counted(again, 'item')} that {where} already holds; only what is new is sent.",
+            yield Mistake(
+                f"The input repeats {_count_noun(again, 'item')} that {where} already holds; only what is new is sent.",
                 (call,),
                 ids,
             )
 
 
-def _inherited(history: History, call: Call) -> Iterator[Item]:
+def _history_items(history: History, call: Call) -> Iterator[Item]:
     """Yield what a turn need not send, except what an identical request of it left that may have been cut off."""
-    for node in history.before(call):
+    for node in history.nodes_before(call):
         origin = history.of_response.get(node.id)
         if origin is None or origin.body != call.body:
             yield from node.items
@@ -103,11 +103,11 @@ def _places(items: Iterable[Item]) -> dict[Hashable, list[int]]:
     return places
 
 
-def _found_at(item: Item, places: Mapping[Hashable, list[int]]) -> list[int]:
+def _positions(item: Item, places: Mapping[Hashable, list[int]]) -> list[int]:
     return (item.get("id") and places.get(("id", item["id"]))) or places.get(content_of(item)) or []
 
 
-def _said_again(items: list[Item], places: Mapping[Hashable, list[int]]) -> list[int]:
+def _repeats(items: list[Item], places: Mapping[Hashable, list[int]]) -> list[int]:
     """Return where a user's messages stand that come again in order before something new, if there are two or more."""
     again: list[int] = []
     new = False
@@ -115,7 +115,7 @@ def _said_again(items: list[Item], places: Mapping[Hashable, list[int]]) -> list
         if item["type"] != "message" or item.get("role") != "user":
             continue
         last = again[-1] if again else -1
-        at = next((place for place in _found_at(item, places) if place > last), None)
+        at = next((place for place in _positions(item, places) if place > last), None)
         if at is None:
             new = bool(again)
         else:
@@ -123,23 +123,23 @@ def _said_again(items: list[Item], places: Mapping[Hashable, list[int]]) -> list
     return again if new and len(again) > 1 else []
 
 
-def reused_item_id(history: History) -> Iterator[Told]:
+def find_reused_item_id(history: History) -> Iterator[Mistake]:
     """Yield ids that stand twice in one context, or that a client gave to two different things. Spec: R1.36, R1.38."""
     named: dict[str, tuple[Hashable, Call]] = {}
     for call in history.turns:
         duplicate = _DUPLICATE.match(call.error.get("message") or "")
         if duplicate:
-            yield Told(f"Two items of one context have the id {duplicate[1]}.", (call,), (duplicate[1],))
+            yield Mistake(f"Two items of one context have the id {duplicate[1]}.", (call,), (duplicate[1],))
         for item in call.items:
             id = item.get("id")
             if not isinstance(id, str) or item["type"] == "item_reference" or partition_of(id):
                 continue  # the service gave it
-            content, first = named.setdefault(id, (_said(item), call))
-            if content != _said(item):
-                yield Told(f"The id {id} was given to two different items.", (first, call), (id,))
+            content, first = named.setdefault(id, (_content_key(item), call))
+            if content != _content_key(item):
+                yield Mistake(f"The id {id} was given to two different items.", (first, call), (id,))
 
 
-def _said(item: Item) -> Hashable:
+def _content_key(item: Item) -> Hashable:
     """Return what an item says, outputs and arguments included."""
     told = (item.get("output"), item.get("arguments"), item.get("input"))
     return content_of(item), repr([one for one in told if one is not None])
@@ -148,7 +148,7 @@ def _said(item: Item) -> Hashable:
 # --- what was asked for again ---------------------------------------------------------------------------------------
 
 
-def retried_refusal(history: History) -> Iterator[Told]:
+def find_retried_refusal(history: History) -> Iterator[Mistake]:
     """Yield requests that were sent again, byte for byte, after an answer that says that they are wrong. Spec: C6.
 
     Where the second one is answered, what was wrong was the state, and the client has mended it meanwhile; unless the
@@ -168,7 +168,7 @@ def retried_refusal(history: History) -> Iterator[Told]:
             refused[key] = tries or [call]
     for tries in retried:
         why = tries[0].error.get("code") or tries[0].error.get("type")
-        yield Told(
+        yield Mistake(
             f"The same request was sent again after {tries[0].status} {why}, which no retry mends.", tuple(tries)
         )
 
@@ -179,7 +179,7 @@ def _final(call: Call) -> bool:
     return call.status in REFUSALS or (call.status >= 400 and call.error.get("type") == BILLING)
 
 
-def no_backoff(history: History) -> Iterator[Told]:
+def find_no_backoff(history: History) -> Iterator[Mistake]:
     """Yield turns that asked for a locked conversation again at once, neither by the clock nor really. Spec: R2.12."""
     locked: dict[str, Call] = {}
     for call in history.turns:
@@ -187,7 +187,7 @@ def no_backoff(history: History) -> Iterator[Told]:
         if first is not None and call.conversation:
             waited = max(call.at - first.at, call.began - first.began - first.seconds)
             if 0 <= waited < BACKOFF_S:
-                yield Told(
+                yield Mistake(
                     f"The locked conversation was asked for again after {waited:.3f} s; wait {BACKOFF_S} s or more.",
                     (first, call),
                     (call.conversation,),
@@ -199,7 +199,7 @@ def no_backoff(history: History) -> Iterator[Told]:
 # --- what was left out ----------------------------------------------------------------------------------------------
 
 
-def dropped_tool_output(history: History) -> Iterator[Told]:
+def find_dropped_tool_output(history: History) -> Iterator[Mistake]:
     """Yield calls of tools that a client left unanswered: it was told so, or replayed the history without them.
 
     A history is replayed by an input that begins with all that an earlier turn was given and goes on behind it. The
@@ -215,29 +215,33 @@ def dropped_tool_output(history: History) -> Iterator[Told]:
             continue
         unanswered = _NO_OUTPUT.match(call.error.get("message") or "")
         if unanswered:
-            yield Told(f"The call {unanswered[1]} was left without its output.", (call,), (unanswered[1],))
+            yield Mistake(f"The call {unanswered[1]} was left without its output.", (call,), (unanswered[1],))
         elif call.parent is None and call.conversation is None:
-            yield from _abandoned(call, trie, seen, answered)
+            yield from _calls_without_output(call, trie, seen, answered)
         if call.node is not None:
-            seen.setdefault(_walked(trie, history.context(call))[-1], []).append(call)
+            seen.setdefault(_prefix_numbers(trie, history.context(call))[-1], []).append(call)
 
 
-def _abandoned(
+def _calls_without_output(
     call: Call, trie: dict[tuple[int, Hashable], int], seen: Mapping[int, list[Call]], answered: Container[str | None]
-) -> Iterator[Told]:
-    prefixes = _walked(trie, call.items)[:-1]  # without the whole: that would be the same question once more
+) -> Iterator[Mistake]:
+    prefixes = _prefix_numbers(trie, call.items)[:-1]  # without the whole: that would be the same question once more
     earlier: list[Call] = next((seen[at] for at in reversed(prefixes) if at and at in seen), [])
     there = {item.get("call_id") for item in call.items}
     missing = [
-        [id for item in one.output if owed(item) and (id := item["call_id"]) not in there and id not in answered]
+        [
+            id
+            for item in one.output
+            if needs_client_output(item) and (id := item["call_id"]) not in there and id not in answered
+        ]
         for one in earlier
     ]
     if missing and all(missing):
         for id in missing[-1]:
-            yield Told(f"The history was replayed without the call {id} and its output.", (earlier[-1], call), (id,))
+            yield Mistake(f"The history was replayed without the call {id} and its output.", (earlier[-1], call), (id,))
 
 
-def _walked(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]) -> list[int]:
+def _prefix_numbers(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]) -> list[int]:
     """Return a number for each beginning of a list of items, reasoning apart, the same for the same beginning."""
     at = [0]
     for item in items:
@@ -246,7 +250,7 @@ def _walked(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]) -> lis
     return at
 
 
-def lost_phase(history: History) -> Iterator[Told]:
+def find_lost_phase(history: History) -> Iterator[Mistake]:
     """Yield what the model said in a phase and a client replayed without it. Spec: R1.43, R12.4.
 
     A message without an id is one of the model's if all that it ever said in these words has a phase.
@@ -258,7 +262,7 @@ def lost_phase(history: History) -> Iterator[Told]:
                 known = said.get(item.get("id")) or said.get(texts_of(item)) or []
                 if known and all(one.get("phase") for one in known):
                     phase, id = known[-1]["phase"], _id(known[-1])
-                    yield Told(f"The message {id} was replayed without its phase, {phase}.", (call,), (id,))
+                    yield Mistake(f"The message {id} was replayed without its phase, {phase}.", (call,), (id,))
         for item in call.output:
             if item["type"] == "message" and any(texts_of(item)):
                 said.setdefault(item["id"], []).append(item)
@@ -268,7 +272,7 @@ def lost_phase(history: History) -> Iterator[Told]:
 # --- what was gone on from ------------------------------------------------------------------------------------------
 
 
-def chained_on_unstored(history: History) -> Iterator[Told]:
+def find_chained_on_unstored(history: History) -> Iterator[Mistake]:
     """Yield turns that continue a response which was not stored. Spec: R1.4, W1.
 
     What was made over a WebSocket can be continued there as long as the socket remembers it, which no client can know.
@@ -278,20 +282,22 @@ def chained_on_unstored(history: History) -> Iterator[Told]:
         refused = call.status >= 400 and call.error.get("param") == "previous_response_id"
         if parent is None or not refused or (origin is not None and origin.transport == "websocket"):
             continue
-        if marked_unstored(parent) or (origin is not None and origin.request.get("store") is False):
+        if is_marked_unstored(parent) or (origin is not None and origin.request.get("store") is False):
             calls = (call,) if origin is None else (origin, call)
-            yield Told(f"{parent} was not stored (store: false), so nothing can be chained on it.", calls, (parent,))
+            yield Mistake(f"{parent} was not stored (store: false), so nothing can be chained on it.", calls, (parent,))
 
 
-def used_unstored_item(history: History) -> Iterator[Told]:
+def find_used_unstored_item(history: History) -> Iterator[Mistake]:
     """Yield turns that name an item which was not stored. Spec: R1.37, N10."""
     for call in history.turns:
         found = _NO_ITEM.match(call.error.get("message") or "")
-        if found and marked_unstored(found[1]):
-            yield Told(f"{found[1]} was not stored (store: false); its content has to be sent.", (call,), (found[1],))
+        if found and is_marked_unstored(found[1]):
+            yield Mistake(
+                f"{found[1]} was not stored (store: false); its content has to be sent.", (call,), (found[1],)
+            )
 
 
-def ignored_incomplete(history: History) -> Iterator[Told]:
+def find_ignored_incomplete(history: History) -> Iterator[Mistake]:
     """Yield turns that go on from a response that was cut off at max_output_tokens as if it were whole. Spec: R7.6.
 
     They chain on it, or replay its last message or call, and either answer a call that was cut off, or call the message
@@ -300,23 +306,25 @@ def ignored_incomplete(history: History) -> Iterator[Told]:
     cut: list[Call] = []
     for call in history.turns:
         for first in list(cut):
-            behind = _behind(first, call)
+            behind = _items_after(first, call)
             if behind is None:
                 continue
             cut.remove(first)
             what = _as_if_whole(first, call, behind)
             if what:
-                yield Told(f"{first.response_id} is incomplete, but {what}.", (first, call), (first.response_id or "",))
+                yield Mistake(
+                    f"{first.response_id} is incomplete, but {what}.", (first, call), (first.response_id or "",)
+                )
         if call.incomplete == "max_output_tokens" and call.status < 400 and call.response_id:
             cut.append(call)
 
 
-def _behind(first: Call, call: Call) -> list[Item] | None:
+def _items_after(first: Call, call: Call) -> list[Item] | None:
     """Return what a turn puts behind a response that it goes on from, None when it does not go on from it."""
     if call.parent == first.response_id or (call.conversation and call.node and call.node.parent == first.response_id):
         return call.items
     partial = [item for item in first.output if item.get("status") == "incomplete"]
-    at = [_found_at(item, _places(partial)) and place for place, item in enumerate(call.items)]
+    at = [_positions(item, _places(partial)) and place for place, item in enumerate(call.items)]
     replayed = [place for place in at if isinstance(place, int)]
     return call.items[replayed[-1] + 1 :] if replayed else None
 
@@ -342,18 +350,18 @@ def _id(item: Item) -> str:
     return str(item.get("id") or item.get("call_id") or "")
 
 
-def _counted(things: list[Any], noun: str) -> str:
+def _count_noun(things: list[Any], noun: str) -> str:
     return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
 
 
-CHECKS: Mapping[str, Callable[[History], Iterator[Told]]] = {
-    "resent_history": resent_history,
-    "retried_refusal": retried_refusal,
-    "dropped_tool_output": dropped_tool_output,
-    "lost_phase": lost_phase,
-    "chained_on_unstored": chained_on_unstored,
-    "used_unstored_item": used_unstored_item,
-    "ignored_incomplete": ignored_incomplete,
-    "reused_item_id": reused_item_id,
-    "no_backoff": no_backoff,
+CHECKS: Mapping[str, Callable[[History], Iterator[Mistake]]] = {
+    "resent_history": find_resent_history,
+    "retried_refusal": find_retried_refusal,
+    "dropped_tool_output": find_dropped_tool_output,
+    "lost_phase": find_lost_phase,
+    "chained_on_unstored": find_chained_on_unstored,
+    "used_unstored_item": find_used_unstored_item,
+    "ignored_incomplete": find_ignored_incomplete,
+    "reused_item_id": find_reused_item_id,
+    "no_backoff": find_no_backoff,
 }

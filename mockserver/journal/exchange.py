@@ -18,7 +18,7 @@ import orjson
 from mockserver.core.records import Change, Put
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 KIND = "exchanges"
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
@@ -93,27 +93,27 @@ def document_of(exchange: Exchange) -> bytes:
         "response_id": exchange.response_id,
         "line": exchange.line,
         "faults": exchange.faults,
-        "changes": _changed(exchange.changes),
+        "changes": _list_changes(exchange.changes),
         "events": exchange.events,
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
         "began": exchange.started,
-        "saw": exchange.saw and _told(exchange.saw),
+        "saw": exchange.saw and _redact_input(exchange.saw),
     }
-    return redaction.scrubbed(stored_json(document), secrets)
+    return redaction.scrub(encode_compact(document), secrets)
 
 
-def _told(saw: dict[str, Any]) -> dict[str, Any]:
+def _redact_input(saw: dict[str, Any]) -> dict[str, Any]:
     """Return what a model saw as it is kept: without secrets, the node of an unstored turn in full."""
     node = {"node": saw["node"].doc().decode()} if "node" in saw else {}
-    return {**saw, "tools": redaction.redacted(saw["tools"]), **node}
+    return {**saw, "tools": redaction.redact(saw["tools"]), **node}
 
 
 # kind of record → what it is called, and where in its id its own id is
 _SHOWN = {"response": "response", "conversation": "conversation", "item": "item", "entry": "item"}
 
 
-def _changed(changes: Iterable[Change]) -> list[dict[str, str]]:
+def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
     """Return what was put and deleted of what the API shows, each once."""
     found: dict[tuple[str, str, str], None] = {}
     for change in changes:
@@ -123,7 +123,7 @@ def _changed(changes: Iterable[Change]) -> list[dict[str, str]]:
     return [{"change": change, "kind": kind, "id": id} for change, kind, id in found]
 
 
-def shown(number: int, doc: bytes) -> dict[str, Any]:
+def to_public(number: int, doc: bytes) -> dict[str, Any]:
     """Return an exchange as it is read, without its context; its body is parsed where it is whole JSON."""
     known = orjson.loads(doc)
     try:

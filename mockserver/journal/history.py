@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from mockserver.core.state import Item, Node
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 TURNS = "/v1/responses"
 
@@ -121,7 +121,7 @@ class History:
             self._found[id] = self._node(id)
         return self._found[id]
 
-    def before(self, call: Call) -> list[Node]:
+    def nodes_before(self, call: Call) -> list[Node]:
         """Return the steps of the context that a turn went on from, or meant to, oldest first."""
         at = call.parent if call.node is None else call.node.parent
         steps: list[Node] = []
@@ -132,7 +132,7 @@ class History:
 
     def context(self, call: Call) -> Iterator[Item]:
         """Yield all that the model was given in a turn, as far as it is known."""
-        for node in self.before(call):
+        for node in self.nodes_before(call):
             yield from node.items
         if call.node is not None:
             yield from call.node.items[: call.node.own]
@@ -152,7 +152,7 @@ def _part(part: Any) -> str:
         said = part.get("text", part.get("refusal"))
         if isinstance(said, str):
             return said
-    return stored_json(part).decode()
+    return encode_compact(part).decode()
 
 
 def content_of(item: Item) -> Hashable:
@@ -168,7 +168,7 @@ def content_of(item: Item) -> Hashable:
     if kind == "reasoning" or kind == "item_reference" or set(item) <= {"type", "id", "status"}:
         return kind, item.get("id"), item.get("encrypted_content")
     bare = {key: value for key, value in item.items() if key not in ("id", "status") and value is not None}
-    return kind, stored_json(bare)
+    return kind, encode_compact(bare)
 
 
 def by_user(item: Item) -> bool:

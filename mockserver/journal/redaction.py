@@ -59,7 +59,7 @@ def _without(text: str) -> tuple[str, list[str]]:
             for ascii in (True, False):
                 clean = clean.replace(json.dumps(secret, ensure_ascii=ascii)[1:-1], REDACTED)
     if secrets and any(secret != REDACTED for secret in secrets_in(orjson.loads(clean))):
-        clean = json_compact(redacted(value)).decode()  # written in another way, or too short to be looked for
+        clean = json_compact(redact(value)).decode()  # written in another way, or too short to be looked for
     return clean, [secret for secret in secrets if len(secret) >= SHORTEST]
 
 
@@ -81,12 +81,12 @@ def secrets_in(value: Any) -> Iterator[str]:
                 yield from secrets_in(one)
 
 
-def redacted(value: Any) -> Any:
+def redact(value: Any) -> Any:
     """Return a JSON value with its secrets taken out, those that look like keys too."""
     if isinstance(value, str):
         return _KEY.sub(REDACTED, value)
     if isinstance(value, list):
-        return [redacted(one) for one in value]
+        return [redact(one) for one in value]
     if isinstance(value, dict):
         return {key: _member(value, key, one) for key, one in value.items()}
     return value
@@ -97,10 +97,10 @@ def _member(whole: Mapping[str, Any], key: str, value: Any) -> Any:
         return REDACTED
     if key == "headers" and whole.get("type") == "mcp" and isinstance(value, dict):
         return dict.fromkeys(value, REDACTED)
-    return redacted(value)
+    return redact(value)
 
 
-def scrubbed(document: bytes, secrets: Iterable[str]) -> bytes:
+def scrub(document: bytes, secrets: Iterable[str]) -> bytes:
     """Return an encoded document without known secrets and without all that looks like a key, wherever they stand."""
     for secret in secrets:
         document = document.replace(secret.encode(), REDACTED.encode())

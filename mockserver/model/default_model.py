@@ -1,6 +1,7 @@
 """The model that answers when no script does: it echoes, calls tools and fills schemas, the same way every time.
 
-`cap` cuts any reply, scripted or not, to `max_output_tokens`. Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
+`truncate_to_limit` cuts any reply, scripted or not, to `max_output_tokens`.
+Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 """
 
 # How it works. The prompt decides what kind of answer it is: a call when a tool is forced or its name fits what
@@ -59,12 +60,12 @@ class SeededModel:
 
     def respond(self, prompt: Prompt) -> Reply:
         """Return the reply: a forced or fitting tool call, else an instance of the format, else an echo."""
-        tool = _chosen_tool(prompt)
+        tool = _choose_tool(prompt)
         answer = _call(prompt, *tool) if tool else _message(prompt)
         reply = _with_reasoning(prompt, answer)
         if answer["type"] == "image_generation_call":
             reply = reply._replace(cues=_partial_images(prompt, len(reply.output) - 1))
-        return cap(reply, prompt, count)
+        return truncate_to_limit(reply, prompt, count)
 
 
 def default_text(prompt: Prompt) -> str:
@@ -108,17 +109,17 @@ def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
     if not prompt.model.reasoning:
         return Reply(output=(answer,))
     reasoning = prompt.request.get("reasoning") or {}
-    drawn = _drawn_tokens(prompt, str(reasoning.get("effort") or prompt.model.default_effort))
+    drawn = _draw_reasoning(prompt, str(reasoning.get("effort") or prompt.model.default_effort))
     if not drawn:
         return Reply(output=(answer,))
     item = reasoning_item(_thought(prompt) if reasoning.get("summary") else None)
-    room = _most(prompt) - output_tokens((item, answer), 0, prompt.request, prompt.model, count)
+    room = _output_limit(prompt) - output_tokens((item, answer), 0, prompt.request, prompt.model, count)
     unit = ROUNDING if prompt.model.rounds_reasoning else 1
     tokens = min(drawn, room) // unit * unit
     return Reply(output=(item, answer), reasoning_tokens=tokens) if tokens > 0 else Reply(output=(answer,))
 
 
-def _drawn_tokens(prompt: Prompt, effort: str) -> int:
+def _draw_reasoning(prompt: Prompt, effort: str) -> int:
     """Return the reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
     if effort not in _EFFORT_UNITS:
         return 0
@@ -160,7 +161,7 @@ def _callable(tools: Iterable[Tool]) -> list[Named]:
     return found
 
 
-def _offered(prompt: Prompt) -> list[Named]:
+def _available_tools(prompt: Prompt) -> list[Named]:
     """Return what can be called: the request's tools, then tools that the newest part of the context brought."""
     tools = prompt.request.get("tools")
     found = _callable(tools) if tools else []
@@ -171,15 +172,15 @@ def _offered(prompt: Prompt) -> list[Named]:
     return found
 
 
-def _chosen_tool(prompt: Prompt) -> Named | None:
+def _choose_tool(prompt: Prompt) -> Named | None:
     """Return the tool to call, None to answer with text. Spec: R11.1, R15.9."""
     choice = prompt.request.get("tool_choice") or "auto"
-    tools = _offered(prompt)
+    tools = _available_tools(prompt)
     if not tools and choice == "auto":
         return None
     if isinstance(choice, Mapping):
         if choice.get("type") != "allowed_tools":
-            return _forced(choice, tools)
+            return _tool_by_choice(choice, tools)
         tools = [one for one in tools if any(_names(allowed, one) for allowed in choice.get("tools") or ())]
         choice = choice.get("mode") or "auto"
     chooser = _CHOOSERS.get(str(choice))
@@ -194,12 +195,12 @@ def _names(choice: Mapping[str, Any], named: Named) -> bool:
     return choice.get("type") == tool.get("type") and choice.get("name") == tool.get("name") and same_space
 
 
-def _forced(choice: Mapping[str, Any], tools: list[Named]) -> Named | None:
+def _tool_by_choice(choice: Mapping[str, Any], tools: list[Named]) -> Named | None:
     named = next((one for one in tools if _names(choice, one)), None)
     return named or (({"type": choice.get("type")}, None) if choice.get("type") in _HOSTED else None)
 
 
-def _called_names(prompt: Prompt) -> list[str]:
+def _recent_call_names(prompt: Prompt) -> list[str]:
     """Return the names of tools called since the last user message, newest first."""
     found = []
     for item in prompt.newest_first():
@@ -210,23 +211,23 @@ def _called_names(prompt: Prompt) -> list[str]:
     return found
 
 
-def _required(prompt: Prompt, tools: list[Named]) -> Named | None:
+def _next_tool(prompt: Prompt, tools: list[Named]) -> Named | None:
     """Take the first tool not called since the last user message, else the last. Spec: R15.9."""
-    called = _called_names(prompt) if tools else []
-    hosted = next((tool for tool in prompt.request.get("tools") or () if _hosted_type(tool)), None)
+    called = _recent_call_names(prompt) if tools else []
+    hosted = next((tool for tool in prompt.request.get("tools") or () if _builtin_type(tool)), None)
     if not tools:
-        return ({"type": _hosted_type(hosted)}, None) if hosted else None
+        return ({"type": _builtin_type(hosted)}, None) if hosted else None
     return next((one for one in tools if one[0].get("name") not in called), tools[-1])
 
 
-def _hosted_type(tool: Tool) -> str | None:
+def _builtin_type(tool: Tool) -> str | None:
     return next((kind for kind in _HOSTED if str(tool.get("type")).startswith(kind)), None)
 
 
 def _fitting(prompt: Prompt, tools: list[Named]) -> Named | None:
     """Take a tool that shares a word with the last user text and was not called since. Spec: R15.9."""
     asked = _words(last_user_text(prompt)) if tools else frozenset()
-    called = _called_names(prompt) if asked else []
+    called = _recent_call_names(prompt) if asked else []
     for tool, namespace in tools:
         about = _words(f"{tool.get('name')} {tool.get('description') or ''}")
         if asked & about and tool.get("name") not in called:
@@ -239,7 +240,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(word for word in words if len(word) >= 3 and word not in _STOP_WORDS)
 
 
-_CHOOSERS: Mapping[str, Callable[[Prompt, list[Named]], Named | None]] = {"auto": _fitting, "required": _required}
+_CHOOSERS: Mapping[str, Callable[[Prompt, list[Named]], Named | None]] = {"auto": _fitting, "required": _next_tool}
 
 
 def _call(prompt: Prompt, tool: Tool, namespace: str | None) -> Item:
@@ -308,12 +309,12 @@ _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
 # --- The cap -----------------------------------------------------------------------------------------------------
 
 
-def cap(reply: Reply, prompt: Prompt, count: Count) -> Reply:
+def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all.
 
     Hosted calls beyond `max_tool_calls` are not made. Spec: R7.1, R7.5–R7.8.
     """
-    most = _most(prompt)
+    most = _output_limit(prompt)
     if reply.error or reply.failed:
         return reply
     calls = prompt.request.get("max_tool_calls")
@@ -352,7 +353,7 @@ _HOSTED_CALLS = frozenset(
 )
 
 
-def _most(prompt: Prompt) -> int:
+def _output_limit(prompt: Prompt) -> int:
     """Return the cap on output: what was asked for, what the model can, what its window leaves. Spec: R7.1, R7.7."""
     model = prompt.model
     asked = prompt.request.get("max_output_tokens") or model.max_output_tokens

@@ -102,7 +102,7 @@ def _part_text(part: Item) -> str:
     return "" if part.get("type") in _UNREADABLE else json_compact(part).decode()
 
 
-def made_by_model(item: Item) -> bool:
+def is_model_output(item: Item) -> bool:
     """Whether an item is something that a model said or did."""
     kind = item.get("type", "message")
     return item.get("role") == "assistant" if kind == "message" else kind.endswith("_call") or kind in _MADE_BY_MODEL
@@ -121,7 +121,7 @@ def input_text(prompt: Prompt) -> str:
 
     So a request that replays its whole history has the same input text as one that is chained to it.
     """
-    fresh = takewhile(lambda item: not made_by_model(item), reversed(prompt.input))
+    fresh = takewhile(lambda item: not is_model_output(item), reversed(prompt.input))
     return "\n".join(reversed([item_text(item) for item in fresh if item.get("role") == "user"]))
 
 

@@ -20,11 +20,11 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from mockserver.model.prompt import Item, Prompt, context_text, input_text, item_text, made_by_model
+from mockserver.model.prompt import Item, Prompt, context_text, input_text, is_model_output, item_text
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
@@ -32,9 +32,9 @@ def _model(prompt: Prompt, name: str) -> bool:
     return name in (prompt.request.get("model"), prompt.model.id, *prompt.model.aliases)
 
 
-def _unanswered(prompt: Prompt) -> list[Item]:
+def _items_since_model(prompt: Prompt) -> list[Item]:
     """Return the items since the model last spoke, newest first."""
-    return list(takewhile(lambda item: not made_by_model(item), prompt.newest_first()))
+    return list(takewhile(lambda item: not is_model_output(item), prompt.newest_first()))
 
 
 def _name_of(output: Item, prompt: Prompt) -> str | None:
@@ -45,7 +45,7 @@ def _name_of(output: Item, prompt: Prompt) -> str | None:
 
 
 def _tool_output(prompt: Prompt, asked: Mapping[str, str]) -> bool:
-    outputs = [item for item in _unanswered(prompt) if str(item.get("type")).endswith("_output")]
+    outputs = [item for item in _items_since_model(prompt) if str(item.get("type")).endswith("_output")]
     return any(
         asked.get("contains", "") in item_text(item) and asked.get("name") in (None, _name_of(item, prompt))
         for item in outputs
@@ -82,7 +82,7 @@ def _last_type(prompt: Prompt) -> str | None:
     return None if last is None else str(last.get("type", "message"))
 
 
-def _asked(key: str) -> Callable[[Prompt], Any]:
+def _request_member(key: str) -> Callable[[Prompt], Any]:
     return lambda prompt: prompt.request.get(key)
 
 
@@ -94,7 +94,7 @@ def _tool_names(prompt: Prompt) -> list[str]:
 
 
 def _outputs(prompt: Prompt) -> list[dict[str, Any]]:
-    outputs = [item for item in _unanswered(prompt) if str(item.get("type")).endswith("_output")]
+    outputs = [item for item in _items_since_model(prompt) if str(item.get("type")).endswith("_output")]
     return [{"name": _name_of(item, prompt), "output": item_text(item)} for item in outputs]
 
 
@@ -122,26 +122,26 @@ def _instructions(prompt: Prompt) -> str:
 
 
 CONDITIONS: Mapping[str, Condition] = {
-    "model": Condition(_model, _asked("model")),
+    "model": Condition(_model, _request_member("model")),
     "input_contains": _contains(input_text),
     "input_matches": Condition(
-        lambda prompt, pattern: _compiled(pattern).search(input_text(prompt)) is not None, input_text
+        lambda prompt, pattern: _compile(pattern).search(input_text(prompt)) is not None, input_text
     ),
     "input_equals": _equals(input_text),
-    "instructions_contains": Condition(_contains(_instructions).holds, _asked("instructions")),
+    "instructions_contains": Condition(_contains(_instructions).holds, _request_member("instructions")),
     "context_contains": _contains(context_text),
     "last_item": _equals(_last_type),
     "tool_output": Condition(_tool_output, _outputs),
     "has_tool": Condition(_has_tool, _tool_names),
     "turn": _equals(lambda prompt: prompt.turn),
-    "previous_response_id": Condition(_reference("previous_response_id"), _asked("previous_response_id")),
-    "conversation": Condition(_reference("conversation"), _asked("conversation")),
-    "prompt": Condition(_reference("prompt"), _asked("prompt")),
+    "previous_response_id": Condition(_reference("previous_response_id"), _request_member("previous_response_id")),
+    "conversation": Condition(_reference("conversation"), _request_member("conversation")),
+    "prompt": Condition(_reference("prompt"), _request_member("prompt")),
     "store": _equals(lambda prompt: prompt.request.get("store") is not False),
     "stream": _equals(lambda prompt: bool(prompt.request.get("stream"))),
     "transport": _equals(lambda prompt: prompt.transport),
     "format": _equals(_format_of),
-    "metadata": Condition(_metadata, _asked("metadata")),
+    "metadata": Condition(_metadata, _request_member("metadata")),
 }
 
 Tests = tuple[tuple[Callable[[Prompt, Any], bool], Any], ...]
@@ -161,7 +161,7 @@ def hold(tests: Tests, prompt: Prompt) -> bool:
     return True
 
 
-def broken(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:
+def mismatches(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:
     """Return the keys that do not hold, with what was asked and what the prompt has instead."""
     rows = ((key, asked, CONDITIONS[key]) for key, asked in when.items())
     return {key: (asked, row.found(prompt)) for key, asked, row in rows if not row.holds(prompt, asked)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from mockserver.scenarios.validation import Location, shown, templated
+from mockserver.scenarios.validation import Location, format_value, has_template
 
 Item = Mapping[str, Any]
 
@@ -59,19 +59,19 @@ def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Lo
 ItemMistake = tuple[int, str, str]  # the item's place, the member, what is wrong with it
 
 
-def _given(item: Item, key: str) -> str | None:
+def _explicit_id(item: Item, key: str) -> str | None:
     """Return an id that the script gives itself, None when it is left out or comes from a template."""
     value = item.get(key)
-    return None if not value or templated(value) else str(value)
+    return None if not value or has_template(value) else str(value)
 
 
 def _same_ids(items: Sequence[Item]) -> Iterator[ItemMistake]:
     """No two items of a response have the same id. Spec: R1.36, S9."""
     seen: set[str] = set()
     for number, item in enumerate(items):
-        id = _given(item, "id")
+        id = _explicit_id(item, "id")
         if id in seen:
-            yield number, "id", f"is the id of an earlier item: {shown(id)}"
+            yield number, "id", f"is the id of an earlier item: {format_value(id)}"
         seen |= {id} if id else set()
 
 
@@ -83,20 +83,20 @@ def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
     for number, item in enumerate(items):
         kind = item.get("type", "message")
         key = _NAMED_BY.get(kind, "call_id")
-        name = _given(item, key)
+        name = _explicit_id(item, key)
         if name is None:
             continue
         if kind not in _ANSWERS:
             if kind in _CALLS and name in calls:
-                yield number, key, f"is that of an earlier call: {shown(name)}"
+                yield number, key, f"is that of an earlier call: {format_value(name)}"
             calls[name] = kind
             continue
         if name not in calls and name in later:
-            yield number, key, f"stands before the call it answers: {shown(name)}"
+            yield number, key, f"stands before the call it answers: {format_value(name)}"
         elif calls.get(name, _ANSWERS[kind]) != _ANSWERS[kind]:
             yield number, key, f"names a {calls[name]}, which has another type of answer"
         elif name in answered:
-            yield number, key, f"was answered before: {shown(name)}"
+            yield number, key, f"was answered before: {format_value(name)}"
         answered.add(name)
 
 
@@ -105,7 +105,7 @@ _CALLS = frozenset((*_ANSWERS.values(), "local_shell_call"))
 
 def _names(items: Sequence[Item]) -> set[str]:
     calls = [item for item in items if item.get("type") in _CALLS]
-    return {name for item in calls if (name := _given(item, _NAMED_BY.get(item["type"], "call_id")))}
+    return {name for item in calls if (name := _explicit_id(item, _NAMED_BY.get(item["type"], "call_id")))}
 
 
 def _statuses(items: Sequence[Item]) -> Iterator[ItemMistake]:

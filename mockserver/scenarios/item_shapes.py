@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mockserver.scenarios.document import reject
-from mockserver.scenarios.validation import templated
+from mockserver.scenarios.validation import has_template
 from mockserver.wire.requests.items import ITEMS
 from mockserver.wire.requests.parts import ASSISTANT_CONTENT, TOOL_CONTENT
 from mockserver.wire.requests.schema import (
@@ -82,7 +82,7 @@ def _with_rule(schema: Schema, rule: Callable[[Any], str | None], json: Mapping[
     return {"type": "function-after", "function": function, "schema": schema, "metadata": {"json": dict(json)}}
 
 
-def _described(schema: Schema, about: str) -> Schema:
+def _with_descriptions(schema: Schema, about: str) -> Schema:
     return {**schema, "metadata": {**schema.get("metadata", {}), "about": about}}
 
 
@@ -90,7 +90,7 @@ _BASE64_TEXT = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-
 
 
 def _check_base64(value: str) -> str | None:
-    return None if templated(value) or _BASE64_TEXT.fullmatch(value) else "must be a text in base64"
+    return None if has_template(value) or _BASE64_TEXT.fullmatch(value) else "must be a text in base64"
 
 
 _BASE64 = array(_with_rule(TEXT, _check_base64, {"contentEncoding": "base64"}))
@@ -98,13 +98,17 @@ _BASE64 = array(_with_rule(TEXT, _check_base64, {"contentEncoding": "base64"}))
 # What an item's stream shows beyond the item, by the types that can show it. Spec: S8, S16, F12.
 _SHOWN: Mapping[str, Fields] = {
     "message": {
-        "audio_chunks": _described(_BASE64, "sound that the stream carries, in base64"),
-        "audio_transcript": _described(TEXT, "the words of that sound"),
+        "audio_chunks": _with_descriptions(_BASE64, "sound that the stream carries, in base64"),
+        "audio_transcript": _with_descriptions(TEXT, "the words of that sound"),
     },
     "image_generation_call": {
-        "partial_images": _described({**_BASE64, "max_length": 3}, "images on the way that the stream shows, in base64")
+        "partial_images": _with_descriptions(
+            {**_BASE64, "max_length": 3}, "images on the way that the stream shows, in base64"
+        )
     },
-    "compaction": {"compacting": _described(integer(least=0, most=1000), "how many events say that it goes on")},
+    "compaction": {
+        "compacting": _with_descriptions(integer(least=0, most=1000), "how many events say that it goes on")
+    },
 }
 
 _ARGUMENTS = either("a text or an object", string=TEXT, object=OBJECT)
@@ -176,7 +180,7 @@ def _field(schema: Schema, *, required: bool) -> Schema:
 
 
 def _pass_templates(value: Any, judge: Callable[[Any], Any]) -> Any:
-    return value if templated(value) else judge(value)
+    return value if has_template(value) else judge(value)
 
 
 # Long shapes that stand in several items: compiled once, and one definition of the JSON Schema.

@@ -1,8 +1,8 @@
 """Scripted lines: when they answer and what they reply.
 
 How it works: a line is `{when, reply, pacing, times}` (`schema`). `parse_lines` and `parse_scenario` validate
-what a test author sets; the document is stored as it was written, and a turn reads it back through `known_line` and
-`known_scenario`, which parse each document once. A line that answers fills its templates and becomes a `Reply`.
+what a test author sets; the document is stored as it was written, and a turn reads it back through `load_line` and
+`load_scenario`, which parse each document once. A line that answers fills its templates and becomes a `Reply`.
 
 What must stay true:
 * Mistakes are found when a line is set, never when it answers: nothing on the way of a turn validates.
@@ -29,7 +29,7 @@ from mockserver.scenarios.items import cues, output_items
 from mockserver.scenarios.validation import DocumentValidator, Location, PathMistake, in_order
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.errors.scripted import from_script
-from mockserver.wire.responses.encoding import json_compact, stored_json
+from mockserver.wire.responses.encoding import encode_compact, json_compact
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Line:
         if "error" in script:
             model = prompt.request.get("model") or prompt.model.id
             return Reply(error=from_script(script["error"], model), pacing=self.pacing)
-        output, shown_only = cues(_said(script, prompt))
+        output, shown_only = cues(_reply_items(script, prompt))
         thoughts = script.get("reasoning")
         if thoughts is not None:
             output = [reasoning_item(thoughts), *output]
@@ -119,7 +119,7 @@ def _too_deep(value: Any) -> bool:
     for _ in range(254 - DEEPEST):
         value = [value]
     try:
-        stored_json(value)
+        encode_compact(value)
     except TypeError:
         return True
     return False
@@ -149,19 +149,19 @@ def parse_lines(value: Any, where: str = "lines") -> list[Line]:
 
 
 @lru_cache(maxsize=1024)
-def known_line(doc: bytes) -> Line:
+def load_line(doc: bytes) -> Line:
     """Return a line that was judged before, from its JSON; the same line is read once."""
     return _line(orjson.loads(doc))
 
 
 @lru_cache(maxsize=1024)
-def known_entry(doc: bytes) -> Line:
+def load_entry(doc: bytes) -> Line:
     """Return the line of an entry of the queue, from the entry's JSON; the same entry is read once."""
-    return known_line(stored_json(orjson.loads(doc)["line"]))
+    return load_line(encode_compact(orjson.loads(doc)["line"]))
 
 
 @lru_cache(maxsize=256)
-def known_scenario(doc: bytes) -> Scenario:
+def load_scenario(doc: bytes) -> Scenario:
     """Return a scenario that was judged before, from its JSON; the same scenario is read once."""
     value = orjson.loads(doc)
     return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
@@ -182,7 +182,7 @@ def _pacing(value: Mapping[str, float] | None) -> Pacing | None:
 # --- What a reply says -------------------------------------------------------------------------------------------
 
 
-def _said(script: Mapping[str, Any], prompt: Prompt) -> list[Item]:
+def _reply_items(script: Mapping[str, Any], prompt: Prompt) -> list[Item]:
     phase = script.get("phase")
     if "output" in script:
         return output_items(script["output"], prompt, phase)

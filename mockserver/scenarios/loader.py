@@ -27,7 +27,7 @@ import yaml
 
 from mockserver.config.settings import SettingError
 from mockserver.scenarios.lines import find_mistakes
-from mockserver.scenarios.validation import joined
+from mockserver.scenarios.validation import join_path
 
 
 class Mistake(NamedTuple):
@@ -79,7 +79,7 @@ def read(text: str) -> Document:
     """Return what a scenario file says, judged as a whole."""
     reading = _Reading()
     try:
-        root = yaml.compose(_spaced(text), Loader=_Loader)
+        root = yaml.compose(_expand_tabs(text), Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"neither YAML nor JSON: {error.problem or error.context}"
@@ -101,7 +101,7 @@ def read(text: str) -> Document:
     return Document(value, lines, tuple(sorted(mistakes, key=lambda mistake: mistake.line)))
 
 
-def _spaced(text: str) -> str:
+def _expand_tabs(text: str) -> str:
     """Return JSON without tabs, which it may be indented by and YAML may not; inside its texts there are none."""
     if "\t" not in text:
         return text
@@ -134,15 +134,15 @@ class _Reading:
             return self._wrong(node, path, "holds itself")
         self._open.append(node)
         try:
-            return self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else self._inside(node, path)
+            return self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else self._read_children(node, path)
         finally:
             self._open.pop()
 
-    def _inside(self, node: yaml.Node, path: str) -> Any:
+    def _read_children(self, node: yaml.Node, path: str) -> Any:
         if node.tag not in (_LISTS, _MAPS):
             return self._wrong(node, path, f"has the tag {node.tag}; scenarios have none")
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(one, joined(path, number)) for number, one in enumerate(node.value)]
+            return [self.value(one, join_path(path, number)) for number, one in enumerate(node.value)]
         return dict(self._members(node, path))
 
     def _members(self, node: yaml.Node, path: str) -> Iterator[tuple[str, Any]]:
@@ -151,8 +151,8 @@ class _Reading:
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 self._wrong(key, path, "a key must be a text; put it in quotes")
                 continue
-            name = _whole(key.value)
-            place = joined(path, name)
+            name = _join_surrogates(key.value)
+            place = join_path(path, name)
             if name in seen:
                 self._wrong(key, place, "stands here twice")
             seen.add(name)
@@ -163,7 +163,7 @@ class _Reading:
         if node.tag not in _SCALARS:
             return self._wrong(node, path, f"has the tag {node.tag}; scenarios have none")
         try:
-            value = _SCALARS[node.tag](_whole(node.value))
+            value = _SCALARS[node.tag](_join_surrogates(node.value))
             orjson.dumps(value)
         except (ValueError, TypeError):
             return self._wrong(node, path, f"is not what its tag says, or too large: {node.value[:80]!r}")
@@ -173,12 +173,12 @@ class _Reading:
         self.mistakes.append(Mistake(node.start_mark.line + 1, path, f"{what}."))
 
 
-def _whole(text: str) -> str:
+def _join_surrogates(text: str) -> str:
     """Return a text whose characters beyond U+FFFF are whole, for JSON may write them as two halves."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def opened(path: str | PathLike[str]) -> Document:
+def load_file(path: str | PathLike[str]) -> Document:
     """Return a scenario file with its mistakes; raises SettingError that says why it can't be read."""
     try:
         return read(Path(path).read_text(encoding="utf-8-sig"))

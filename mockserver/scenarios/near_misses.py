@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mockserver.model.prompt import Prompt
-from mockserver.scenarios.conditions import broken
+from mockserver.scenarios.conditions import mismatches
 from mockserver.scenarios.lines import Line
 from mockserver.wire.responses.encoding import json_compact
 
@@ -25,7 +25,7 @@ class Candidate(NamedTuple):
 
 def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
     """Return a sentence about the nearest lines: those used up that hold, then those of which most keys held."""
-    judged = [(one, broken(one.line.when, prompt)) for one in candidates]
+    judged = [(one, mismatches(one.line.when, prompt)) for one in candidates]
     if not judged:
         return "There are none: nothing is queued and the scenario is empty."
     judged.sort(key=lambda pair: (bool(pair[1]), len(pair[1]) - len(pair[0].line.when)))

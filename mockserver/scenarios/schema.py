@@ -35,7 +35,7 @@ from mockserver.scenarios.document import (
 )
 from mockserver.scenarios.item_rules import output_mistakes, reply_mistakes
 from mockserver.scenarios.item_shapes import OutputItem
-from mockserver.scenarios.validation import shown
+from mockserver.scenarios.validation import format_value
 from mockserver.wire.requests.items import ITEMS
 
 REASONS = ("max_output_tokens", "content_filter")
@@ -51,7 +51,7 @@ def _check_pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        reject([((), f"must be a regular expression ({error}), not {shown(pattern)}")])
+        reject([((), f"must be a regular expression ({error}), not {format_value(pattern)}")])
     return pattern
 
 

@@ -23,7 +23,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from mockserver.wire.errors.api import MockError
-from mockserver.wire.requests.schema import Breach, Schema
+from mockserver.wire.requests.schema import CrossFieldError, Schema
 
 Location = tuple[str | int, ...]
 T = TypeVar("T")
@@ -39,23 +39,23 @@ _OF_TAGS = ("union_tag_invalid", "union_tag_not_found")
 # --- Words -----------------------------------------------------------------------------------------------------------
 
 
-def templated(value: Any) -> bool:
+def has_template(value: Any) -> bool:
     """Whether a value is a text with a template in it."""
     return isinstance(value, str) and "{{" in value
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as an error message shows it."""
     kinds = {dict: "an object", list: "a list", bool: str(value).lower(), type(None): "null"}
     return kinds.get(type(value), repr(value)[:80])
 
 
-def joined(where: str, key: Any) -> str:
+def join_path(where: str, key: Any) -> str:
     """Return the path of a member of what stands at a path."""
     return f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}" if where else str(key)
 
 
-def near(word: Any, known: Iterable[str]) -> str:
+def suggest(word: Any, known: Iterable[str]) -> str:
     """Return a hint at the known word that is meant, or the known words when they are few."""
     known = list(known)
     # difflib's ratio of 0.6 takes a dropped, doubled or swapped letter, and `input_contain` for `input_contains`
@@ -83,7 +83,7 @@ class PathMistake(NamedTuple):
 def path_of(location: Location, where: str = "") -> str:
     """Return a location as a path that begins with `where`."""
     for step in location:
-        where = joined(where, step)
+        where = join_path(where, step)
     return where
 
 
@@ -249,12 +249,12 @@ _ACCEPTED: Mapping[str, Callable[[Schema], str]] = {
 def _say_accepted(failure: _Cause) -> str:
     hint = ""
     if failure.schema["type"] == "literal" and len(failure.schema["expected"]) > MANY:
-        hint = near(failure.value, failure.schema["expected"])
-    return f"'{failure.path}' must be {_accepted(failure.schema)}, not {shown(failure.value)}.{hint}"
+        hint = suggest(failure.value, failure.schema["expected"])
+    return f"'{failure.path}' must be {_accepted(failure.schema)}, not {format_value(failure.value)}.{hint}"
 
 
 def _say_unknown_key(failure: _Cause) -> str:
-    return f"Unknown key '{failure.key}' in '{failure.parent}'.{near(failure.key, _members(failure.schema))}"
+    return f"Unknown key '{failure.key}' in '{failure.parent}'.{suggest(failure.key, _members(failure.schema))}"
 
 
 def _say_missing(failure: _Cause) -> str:
@@ -270,7 +270,7 @@ def _say_tag(failure: _Cause) -> str:
     if tag is None:
         return _say_missing(failure)
     never = failure.schema.get("metadata", {}).get("never", {}).get(tag) if isinstance(tag, str) else None
-    return never or f"Unknown {key} {shown(tag)}.{near(tag, failure.schema['choices'])}"
+    return never or f"Unknown {key} {format_value(tag)}.{suggest(tag, failure.schema['choices'])}"
 
 
 def _key_of(schema: Schema) -> str | None:
@@ -288,7 +288,7 @@ def _tag_of(schema: Schema, value: Any) -> Location:
 def _say_pattern(failure: _Cause) -> str:
     prefix = failure.schema.get("metadata", {}).get("prefix")
     begins = f"begin with '{prefix}' and " if prefix else ""
-    return f"'{failure.path}' must {begins}have only letters, digits, _ and -, not {shown(failure.value)}."
+    return f"'{failure.path}' must {begins}have only letters, digits, _ and -, not {format_value(failure.value)}."
 
 
 def _say_members(failure: _Cause) -> str:
@@ -304,7 +304,7 @@ def _say_rule(failure: _Cause) -> str:
 def _say_breach(failure: _Cause) -> str:
     """A rule of the API's own between members, in the API's own words."""
     error = failure.context["error"]
-    return str(error.complain(failure.path)) if isinstance(error, Breach) else f"'{failure.path}': {error}."
+    return str(error.complain(failure.path)) if isinstance(error, CrossFieldError) else f"'{failure.path}': {error}."
 
 
 _SENTENCES: Mapping[str, Callable[[_Cause], str]] = {
@@ -314,12 +314,15 @@ _SENTENCES: Mapping[str, Callable[[_Cause], str]] = {
     "union_tag_not_found": _say_tag,
     "string_pattern_mismatch": _say_pattern,
     "string_too_long": lambda failure: (
-        f"'{failure.path}' must have at most {failure.schema['max_length']} characters, not {shown(failure.value)}."
+        f"'{failure.path}' must have at most {failure.schema['max_length']} characters, "
+        f"not {format_value(failure.value)}."
     ),
-    "string_too_short": lambda failure: f"'{failure.path}' must not be empty, not {shown(failure.value)}.",
+    "string_too_short": lambda failure: f"'{failure.path}' must not be empty, not {format_value(failure.value)}.",
     "too_long": _say_members,
     "too_short": _say_members,
-    "expected": lambda failure: f"'{failure.path}' must be {failure.context['words']}, not {shown(failure.value)}.",
+    "expected": lambda failure: (
+        f"'{failure.path}' must be {failure.context['words']}, not {format_value(failure.value)}."
+    ),
     "rule": _say_rule,
     "value_error": _say_breach,
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from mockserver.snapshots.records import SECTIONS
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 LONGEST = 100  # characters of a value in a line
 
@@ -44,9 +44,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
             one, other = _by_name(one), _by_name(other)
         if (name in SECTIONS or name == "others") and isinstance(one, dict) and isinstance(other, dict):
             for id in dict.fromkeys((*one, *other)):
-                found += _compared(name, id, f"{name}.{id}", one.get(id, _MISSING), other.get(id, _MISSING))
+                found += _compare(name, id, f"{name}.{id}", one.get(id, _MISSING), other.get(id, _MISSING))
         else:
-            found += _compared(name, "", name, one, other)
+            found += _compare(name, "", name, one, other)
     return found
 
 
@@ -55,27 +55,27 @@ def _by_name(records: list[Any]) -> dict[str, Any]:
     return {f"{one.get('kind')}/{one.get('id')}": one for one in records if isinstance(one, dict)}
 
 
-def _compared(section: str, id: str, path: str, one: Any, other: Any) -> Iterator[Difference]:
+def _compare(section: str, id: str, path: str, one: Any, other: Any) -> Iterator[Difference]:
     if one is _MISSING or other is _MISSING:
         how: How = "added" if one is _MISSING else "removed"
         yield Difference(how, section, id, path, None if one is _MISSING else one, None if other is _MISSING else other)
     elif isinstance(one, dict) and isinstance(other, dict):
         for key in dict.fromkeys((*one, *other)):
-            yield from _compared(section, id, f"{path}.{key}", one.get(key, _MISSING), other.get(key, _MISSING))
+            yield from _compare(section, id, f"{path}.{key}", one.get(key, _MISSING), other.get(key, _MISSING))
     elif isinstance(one, list) and isinstance(other, list):
         for at in range(max(len(one), len(other))):
             pair = (part[at] if at < len(part) else _MISSING for part in (one, other))
-            yield from _compared(section, id, f"{path}[{at}]", *pair)
+            yield from _compare(section, id, f"{path}[{at}]", *pair)
     elif type(one) is not type(other) or one != other:
         yield Difference("changed", section, id, path, one, other)
 
 
 def _short(value: Any) -> str:
-    text = stored_json(value).decode()
+    text = encode_compact(value).decode()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def told(found: list[Difference]) -> str:
+def format_differences(found: list[Difference]) -> str:
     """Return differences as text: a line each below its section, and what there is of each kind in the end."""
     lines: list[str] = []
     for at, one in enumerate(found):

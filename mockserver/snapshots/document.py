@@ -19,7 +19,7 @@ from mockserver.core.project import Clock, Project
 from mockserver.core.records import Put
 from mockserver.snapshots.records import SECTIONS, STRICT
 from mockserver.wire.errors.api import MockError
-from mockserver.wire.responses.encoding import stored_json
+from mockserver.wire.responses.encoding import encode_compact
 
 MARK = "understudy_snapshot"
 VERSION = 1
@@ -43,7 +43,7 @@ class Other(BaseModel):
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        doc = stored_json(self.doc) if self.text is None else self.text.encode()
+        doc = encode_compact(self.doc) if self.text is None else self.text.encode()
         return Put(self.kind, self.id, doc, self.parent, self.order)
 
 
@@ -69,12 +69,12 @@ def document_of(records: Iterable[Put], project: Project, seed: int) -> Document
             continue
         name = _NAMES.get(put.kind)
         value = None if name is None else SECTIONS[name].shown(put)
-        if name is None or _stored(name, put.id, value) != put:
+        if name is None or _to_put(name, put.id, value) != put:
             others.append(_other(put))
         else:
             shown[name][put.id] = value
     clock = {"shift": project.clock.shift, "frozen": project.clock.frozen}
-    head = {MARK: VERSION, "seed": seed, "mint": project.mint, "calls": project.calls, "clock": clock}
+    head = {MARK: VERSION, "seed": seed, "mint": project.id_namespace, "calls": project.calls, "clock": clock}
     return {**head, **shown, "others": others}
 
 
@@ -86,7 +86,7 @@ def _judge(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(SECTIONS[name].shape)
 
 
-def _stored(name: str, id: str, value: Any) -> Put:
+def _to_put(name: str, id: str, value: Any) -> Put:
     return SECTIONS[name].stored(id, _judge(name).validate_python(value))
 
 
@@ -96,7 +96,7 @@ def _other(put: Put) -> Document:
         doc = orjson.loads(put.doc)
     except orjson.JSONDecodeError:
         return {**where, "text": put.doc.decode()}
-    return {**where, "doc": doc} if stored_json(doc) == put.doc else {**where, "text": put.doc.decode()}
+    return {**where, "doc": doc} if encode_compact(doc) == put.doc else {**where, "text": put.doc.decode()}
 
 
 class Restored(NamedTuple):
@@ -106,12 +106,12 @@ class Restored(NamedTuple):
     records: list[Put]
 
 
-def restored(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Restored:
+def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Restored:
     """Return what a document holds; raises MockError whose `param` is the first place where it is wrong.
 
     A document of a server with another seed is refused: other ids would follow, and what it sealed could not be read.
     """
-    current = upgraded(document, upgrades, version)
+    current = upgrade(document, upgrades, version)
     try:
         shape: Any = _Shape.model_validate(current)
     except ValidationError as error:
@@ -128,7 +128,7 @@ def restored(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: i
     return Restored(own, [*records, *(one.put() for one in shape.others)])
 
 
-def upgraded(document: Any, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Document:
+def upgrade(document: Any, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Document:
     """Return a document of the current version, without its mark, from one of this or an earlier version."""
     if not isinstance(document, dict) or MARK not in document:
         raise _wrong(MARK, "a snapshot is a JSON object that says its version here")
@@ -169,25 +169,25 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
     for id, one in shape.running.items():
         yield from _items(f"running.{id}.node", one.node)
         if one.body is not None:  # what is not stored may go back to what only a socket remembers
-            yield from _named(f"running.{id}.node.parent", one.node.parent, nodes)
+            yield from _check_reference(f"running.{id}.node.parent", one.node.parent, nodes)
             yield from _body(f"running.{id}.body", id, one.body)
     for id, one in shape.responses.items():
-        yield from _named(f"responses.{id}", id, nodes)
+        yield from _check_reference(f"responses.{id}", id, nodes)
         yield from _body(f"responses.{id}.body", id, one.body)
     for id, one in shape.conversations.items():
-        yield from _named(f"conversations.{id}.head", one.head, nodes)
-        yield from _named(f"conversations.{id}.running", one.running, shape.running)
+        yield from _check_reference(f"conversations.{id}.head", one.head, nodes)
+        yield from _check_reference(f"conversations.{id}.running", one.running, shape.running)
         if one.object.get("id") != id or {"object", "created_at", "metadata"} - one.object.keys():
             yield f"conversations.{id}.object", "is not the conversation that it stands for"
     for id, one in shape.entries.items():
-        yield from _placed(f"entries.{id}", id, one, nodes)
+        yield from _check_item_place(f"entries.{id}", id, one, nodes)
     for id, pointers in shape.items.items():
         for at, one in enumerate(pointers):
-            yield from _placed(f"items.{id}[{at}]", id, one, nodes)
+            yield from _check_item_place(f"items.{id}[{at}]", id, one, nodes)
     yield from _parents(shape.nodes, nodes)
 
 
-def _named(where: str, id: str | None, there: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _check_reference(where: str, id: str | None, there: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if id is not None and id not in there:
         yield where, f"there is no '{id}'"
 
@@ -207,8 +207,8 @@ def _body(where: str, id: str, body: Document) -> Iterator[tuple[str, str]]:
         yield f"{where}.id", f"must be '{id}'"
 
 
-def _placed(where: str, id: str, one: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _named(f"{where}.node", one.node, nodes)
+def _check_item_place(where: str, id: str, one: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _check_reference(f"{where}.node", one.node, nodes)
     node, item = nodes[one.node], id.rpartition("/")[2]
     if node is not None and not (0 <= one.place < len(node.items) and node.items[one.place]["id"] == item):
         yield f"{where}.place", f"item '{item}' is not there"
@@ -218,7 +218,7 @@ def _parents(known: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterator[tup
     """Yield nodes whose ancestry leads nowhere, or back to themselves."""
     sound: set[str] = set()
     for id, node in known.items():
-        yield from _named(f"nodes.{id}.parent", node.parent, nodes)
+        yield from _check_reference(f"nodes.{id}.parent", node.parent, nodes)
         trail: dict[str, None] = {}
         at: str | None = id
         while at is not None and at not in sound:

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from mockserver.core.lifecycle import Running
 from mockserver.core.records import Put
-from mockserver.core.state import Conversation, Entry, Node, Summary, Trail, decode_node
-from mockserver.wire.responses.encoding import json_body, stored_json
+from mockserver.core.state import ContextHash, Conversation, Entry, Node, Summary, decode_node
+from mockserver.wire.responses.encoding import encode_compact, json_body
 from mockserver.wire.tokens.context import Tally
 
 STRICT = ConfigDict(extra="forbid")
@@ -55,7 +55,7 @@ def _optional(default: Any) -> Any:
     return field(default_factory=default.copy) if isinstance(default, dict | list) else field(default=default)
 
 
-SummaryShape = _object(Summary, tally=_object(Tally) | None, trail=_object(Trail) | None)
+SummaryShape = _object(Summary, tally=_object(Tally) | None, trail=_object(ContextHash) | None)
 NodeShape = _shape(Node, {"id", "packed"}, summary=SummaryShape, items=list[dict[str, Any]])
 RunningShape = _shape(Running, {"id", "node", "body"}, node=NodeShape, body=Body | None)
 
@@ -118,7 +118,7 @@ class Section(NamedTuple):
     stored: Callable[[str, Any], Put]
 
 
-def _node_shown(node: Node) -> Body:
+def _node_to_public(node: Node) -> Body:
     shown = {name: value for name, value in node._asdict().items() if name not in ("id", "packed")}
     summary, tally, trail = node.summary, node.summary.tally, node.summary.trail
     costs = {"tally": tally and tally._asdict(), "trail": trail and trail._asdict()}
@@ -128,15 +128,15 @@ def _node_shown(node: Node) -> Body:
 def _node(id: str, shape: Any) -> Node:
     known = {name: value for name, value in shape if name not in ("items", "summary")}
     summary, tally, trail = shape.summary, shape.summary.tally, shape.summary.trail
-    costs = {"tally": tally and Tally(**vars(tally)), "trail": trail and Trail(**vars(trail))}
+    costs = {"tally": tally and Tally(**vars(tally)), "trail": trail and ContextHash(**vars(trail))}
     return Node(id=id, packed=shape.items, summary=Summary(**{**vars(summary), **costs}), **known)
 
 
-def _running_shown(put: Put) -> Body:
+def _running_to_public(put: Put) -> Body:
     running = orjson.loads(put.doc)
     shown = {key: value for key, value in running.items() if key not in ("id", "node", "body")}
     body = running["body"]
-    return {**shown, "node": _node_shown(decode_node(running["node"])), "body": body and orjson.loads(body)}
+    return {**shown, "node": _node_to_public(decode_node(running["node"])), "body": body and orjson.loads(body)}
 
 
 def _running(id: str, shape: Any) -> Put:
@@ -145,8 +145,8 @@ def _running(id: str, shape: Any) -> Put:
     return Running(id=id, node=_node(id, shape.node).doc().decode(), body=body, **known).put()
 
 
-def _cached(key: str, entry: Cached) -> Put:
-    return Put("cache", key, stored_json(list(entry)), "", int(entry.expires_at))
+def _cache_record(key: str, entry: Cached) -> Put:
+    return Put("cache", key, encode_compact(list(entry)), "", int(entry.expires_at))
 
 
 SECTIONS: Mapping[str, Section] = {
@@ -165,30 +165,30 @@ SECTIONS: Mapping[str, Section] = {
         lambda put: {"order": put.order, "body": orjson.loads(put.doc)},
         lambda id, one: Put("response", id, json_body(one.body), "", one.order),
     ),
-    "running": Section("running", RunningShape, _running_shown, _running),
+    "running": Section("running", RunningShape, _running_to_public, _running),
     "nodes": Section(
         "node",
         NodeShape,
-        lambda put: _node_shown(decode_node(put.doc)),
+        lambda put: _node_to_public(decode_node(put.doc)),
         lambda id, node: Put("node", id, _node(id, node).doc()),
     ),
     "items": Section(
         "item",
         list[Pointer],
         lambda put: [Pointer(*one)._asdict() for one in orjson.loads(put.doc)],
-        lambda id, pointers: Put("item", id, stored_json([list(one) for one in pointers])),
+        lambda id, pointers: Put("item", id, encode_compact([list(one) for one in pointers])),
     ),
     "lines": Section(
         "line",
         LineShape,
         lambda put: orjson.loads(put.doc),
-        lambda id, one: Put("line", id, stored_json({"line": one.line, "used": one.used}), "", _number(id)),
+        lambda id, one: Put("line", id, encode_compact({"line": one.line, "used": one.used}), "", _number(id)),
     ),
     "scenario": Section(
         "scenario",
         ScenarioShape,
         lambda put: orjson.loads(put.doc),
-        lambda id, one: Put("scenario", id, stored_json({"seed": one.seed, "lines": one.lines})),
+        lambda id, one: Put("scenario", id, encode_compact({"seed": one.seed, "lines": one.lines})),
     ),
     "played": Section(
         "played",
@@ -200,14 +200,14 @@ SECTIONS: Mapping[str, Section] = {
         "fault",
         FaultShape,
         lambda put: orjson.loads(put.doc),
-        lambda id, one: Put("fault", id, stored_json(dict(one)), "", _number(id)),
+        lambda id, one: Put("fault", id, encode_compact(dict(one)), "", _number(id)),
     ),
-    "cache": Section("cache", Cached, lambda put: Cached(*orjson.loads(put.doc))._asdict(), _cached),
+    "cache": Section("cache", Cached, lambda put: Cached(*orjson.loads(put.doc))._asdict(), _cache_record),
     "dropped": Section(
         "dropped",
         list[int],
         lambda put: orjson.loads(put.doc),
-        lambda id, places: Put("dropped", id, stored_json(places)),
+        lambda id, places: Put("dropped", id, encode_compact(places)),
     ),
     "fleeting": Section(
         "fleeting",

@@ -4,8 +4,8 @@ Each lane's latest response can be continued; what it goes back to is kept as lo
 """
 
 # How it works. A socket may continue a response that was never stored, as long as it is the latest of its lane.
-# Such responses live in `Nearby`; a view lays them over the project's records, so the core never knows where a
-# node came from.
+# Such responses live in `ConnectionRecords`; a view lays them over the project's records, so the core never knows
+# where a node came from.
 #
 # What must stay true:
 # * Counting holders keeps memory bounded: a node is needed by the lane whose latest it is, by a turn under way
@@ -26,22 +26,22 @@ from mockserver.core.records import Change, Put, Record, State
 from mockserver.core.state import Node, decode_node, item_pointers
 
 
-class Nearby:
+class ConnectionRecords:
     """The connection's own records, and which response is the latest of each lane."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, str], bytes] = {}
         self._latest: dict[Hashable, str] = {}
         self._holders: Counter[str] = Counter()  # node id → how many lanes, turns under way and children need it
-        self.seen = -1  # the number of the project's call that last got through
+        self.last_ordinal = -1  # the number of the project's call that last got through
 
     def get(self, kind: str, id: str) -> bytes | None:
         """Return a record's document, None when it is not one of the connection's."""
         return self._records.get((kind, id))
 
-    def meet(self, ordinal: int) -> None:
+    def reset_if_restarted(self, ordinal: int) -> None:
         """Forget everything when the project has begun anew: its calls are counted from 0, and ids come again."""
-        if ordinal <= self.seen:
+        if ordinal <= self.last_ordinal:
             self._records.clear()
             self._latest.clear()
             self._holders.clear()
@@ -53,11 +53,11 @@ class Nearby:
         """Return the id of the lane's latest response, None when it has none or it was evicted."""
         return self._latest.get(lane)
 
-    def keep(self, lane: Hashable, id: str, node: Node | None) -> None:
+    def remember(self, lane: Hashable, id: str, node: Node | None) -> None:
         """Make a response the lane's latest; `node` is its step in the context when it is not stored. Spec: R4.6."""
         if node is not None:
             self._write(node._replace(deleted=False))
-            self.hold(node.parent)
+            self.retain(node.parent)
             self._holders[node.id] += 1
         self.evict(lane)
         self._latest[lane] = id
@@ -72,13 +72,13 @@ class Nearby:
             self._records["node", node.id] = node._replace(deleted=True).doc()
             self.release(node.id)
 
-    def hold(self, id: str | None) -> None:
+    def retain(self, id: str | None) -> None:
         """Keep a node although its lane may move on: a turn that continues it is under way. Spec: R4.11."""
         if id is not None and ("node", id) in self._records:
             self._holders[id] += 1
 
     def release(self, id: str | None) -> None:
-        """Undo one `hold`; nodes that nobody needs are dropped, back to the beginning of the context."""
+        """Undo one `retain`; nodes that nobody needs are dropped, back to the beginning of the context."""
         while id is not None and id in self._holders:
             self._holders[id] -= 1
             if self._holders[id] > 0:
@@ -108,7 +108,7 @@ class Nearby:
 class Layered:
     """A project's records as one of its connections sees them: the core's `State`."""
 
-    near: Nearby
+    near: ConnectionRecords
     far: State
 
     def get(self, kind: str, id: str) -> bytes | None:

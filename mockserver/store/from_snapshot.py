@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from threading import RLock
 from typing import Any
 
-from mockserver.core.records import OWN, Change, Put, Record
+from mockserver.core.records import PROJECT_KEY, Change, Put, Record
 from mockserver.store.view import Store
 
 
@@ -28,7 +28,7 @@ class Started:
             with self._lock:
                 if project not in self._begun:
                     with self._store.transaction(project):
-                        if self._store.get(project, *OWN) is None:
+                        if self._store.get(project, *PROJECT_KEY) is None:
                             self._store.apply(project, self._records)
                     self._begun.add(project)
         return self._store

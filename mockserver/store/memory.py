@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
 
-from mockserver.core.records import AGENDA, UNLISTED, Change, Put, Record
+from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
@@ -89,7 +89,7 @@ class MemoryStore:
         for change in changes:
             if isinstance(change, Put):
                 kind, id, doc, parent, order = change
-                if kind not in UNLISTED:
+                if kind not in UNORDERED_KINDS:
                     _list(mine, kind, id, parent, order)
                 records[kind, id] = (doc, parent, order)
             else:
@@ -112,13 +112,13 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
     if old is None or old[1:] != (parent, order):
         if old is not None:
             _displace(mine, kind, id, old)
-        mine.agenda += kind in AGENDA
+        mine.agenda += kind in PENDING_KINDS
         insort(mine.places.setdefault((kind, parent), []), (order, id))
 
 
 def _delete(mine: _Project, kind: str, id: str) -> None:
     old = mine.records.pop((kind, id), None)
-    if old is not None and kind not in UNLISTED:
+    if old is not None and kind not in UNORDERED_KINDS:
         _displace(mine, kind, id, old)
 
 
@@ -126,4 +126,4 @@ def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
     _, parent, order = old
     places = mine.places[kind, parent]
     del places[bisect_left(places, (order, id))]
-    mine.agenda -= kind in AGENDA
+    mine.agenda -= kind in PENDING_KINDS

@@ -9,7 +9,7 @@ the file's consistency. Several processes may share one file. Files of an earlie
 #   answered survives the death of the process, which is what tests kill, and does not survive a power cut, which
 #   is no test.
 # * One transaction per call, all its writes in it: a chained turn writes five records or more, and commits once.
-# * Ids are stored turned round (`turned`): the ids of one call differ in prefix and end and share what is
+# * Ids are stored turned round (`prefix_last`): the ids of one call differ in prefix and end and share what is
 #   between. By plain ids its rows would be spread over the index by their prefixes; turned, they are neighbours
 #   in a page or two.
 # * Documents are appended by row number, and an index finds them: rows in the order of their ids would be
@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
 
-from mockserver.core.records import AGENDA, UNLISTED, Change, Put, Record
+from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
 VERSION = 2
 MOST_IDLE = 100_000  # projects that are remembered as idle
@@ -39,7 +39,7 @@ def _names(kinds: Iterable[str]) -> str:
     return ", ".join([f"'{kind}'" for kind in sorted(kinds)])
 
 
-_LISTED = f"kind NOT IN ({_names(UNLISTED)})"
+_LISTED = f"kind NOT IN ({_names(UNORDERED_KINDS)})"
 # Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
 # prefix behind it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
 _SCHEMA = (
@@ -69,11 +69,11 @@ _PUT = (
 )
 _DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
 _SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
-_BUSY = f"SELECT 1 FROM records WHERE project = ? AND kind IN ({_names(AGENDA)}) AND {_LISTED} LIMIT 1"
+_BUSY = f"SELECT 1 FROM records WHERE project = ? AND kind IN ({_names(PENDING_KINDS)}) AND {_LISTED} LIMIT 1"
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
 
 
-def turned(id: str) -> str:
+def prefix_last(id: str) -> str:
     """Return an id with its prefix behind the rest; no two ids become the same."""
     prefix, mark, rest = id.partition("_")
     return f"{rest}_{prefix}" if mark else id
@@ -103,7 +103,7 @@ class SQLiteStore:
         run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if self._version() == VERSION:
             return
-        self._connection.create_function("turned", 1, turned, deterministic=True)
+        self._connection.create_function("turned", 1, prefix_last, deterministic=True)
         with self.transaction(""):
             version = self._version()  # another process may have been faster
             if version != VERSION:
@@ -133,7 +133,7 @@ class SQLiteStore:
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """Return a record's document, None when there is none."""
         with self._lock:
-            row = self._connection.execute(_GET, (project, turned(id), kind)).fetchone()
+            row = self._connection.execute(_GET, (project, prefix_last(id), kind)).fetchone()
         return row[0] if row else None
 
     def scan(
@@ -182,10 +182,10 @@ class SQLiteStore:
         run = self._connection.execute
         with self._lock:
             for change in changes:
-                place = turned(change.id)
+                place = prefix_last(change.id)
                 if isinstance(change, Put):
                     kind, id, doc, parent, order = change
-                    if kind in AGENDA:
+                    if kind in PENDING_KINDS:
                         self._idle.discard(project)
                     run(_PUT, (project, place, kind, id, parent, order, doc))
                 else:

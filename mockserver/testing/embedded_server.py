@@ -7,14 +7,14 @@ from threading import Lock
 from typing import Any
 
 from mockserver.config.settings import from_python
-from mockserver.engine.control import Levers
+from mockserver.engine.control import ProjectControl
 from mockserver.engine.engine import DEFAULT_PROJECT, Engine
-from mockserver.model.default_model import cap
+from mockserver.model.default_model import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.scenarios.lines import parse_lines
 from mockserver.testing.items import line_of
 from mockserver.transport.app import MockApp
-from mockserver.transport.common_headers import Stamp
+from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.control_api import call_control
 from mockserver.transport.guard import Guard
 from mockserver.transport.inprocess import InProcess
@@ -25,7 +25,7 @@ from mockserver.wire.tokens import tokenizer
 CLOSED = "This mock is closed: it was used after its `with` block or its close()."
 
 
-class _Tenants(Engine):
+class _SingleProjectEngine(Engine):
     """An engine whose callers all belong to one project, whatever their key, unless the key was given its own."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -43,14 +43,16 @@ class Host:
     """An engine in this process; two never meet."""
 
     def __init__(self, options: Mapping[str, object], model: Any = None) -> None:
-        self.engine = _Tenants(from_python(options), model=None if model is None else Saying(model))
+        self.engine = _SingleProjectEngine(
+            from_python(options), model=None if model is None else ScriptableModel(model)
+        )
         self.app = MockApp(self.engine)
         self.inprocess = InProcess(self.app)
         self._served: ServerThread | None = None
         self._starting = Lock()
         self._closed = False
 
-    def tenant(self, key: str) -> str:
+    def add_project(self, key: str) -> str:
         """Give a key a project of its own, to which from now on also callers with unknown keys belong."""
         self._check()
         name = Engine.project(self.engine, f"Bearer {key}", None)
@@ -65,14 +67,14 @@ class Host:
         with self._starting:
             if self._served is None:
                 settings = self.engine.settings
-                self._served = ServerThread(Stamp(Guard(self.app, settings)), settings)
+                self._served = ServerThread(CommonHeaders(Guard(self.app, settings)), settings)
         return f"http://127.0.0.1:{self._served.port}"
 
     @property
-    def levers(self) -> Levers:
+    def levers(self) -> ProjectControl:
         """The control service of the engine; raises MockError once the mock is closed."""
         self._check()
-        return self.engine.levers
+        return self.engine.control
 
     def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
@@ -94,7 +96,7 @@ class Host:
             raise MockError(CLOSED)
 
 
-class Saying:
+class ScriptableModel:
     """A model of the test's own: an object with `respond`, or a function; it may say what a script can say."""
 
     def __init__(self, model: Any) -> None:
@@ -106,4 +108,4 @@ class Saying:
         if isinstance(said, Reply):
             return said
         (line,) = parse_lines([line_of(said)])
-        return cap(line.reply(prompt), prompt, tokenizer.count)
+        return truncate_to_limit(line.reply(prompt), prompt, tokenizer.count)

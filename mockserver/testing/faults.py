@@ -22,7 +22,7 @@ class MockFaults:
         scenario's lines and `path`, `method`, `probability`. Raises MockError for what is no fault.
         """
         given = {"when": when or None, "at": at, "do": do, "times": times}
-        self.set([*self._given(), {key: value for key, value in given.items() if value is not None}])
+        self.set([*self._specs(), {key: value for key, value in given.items() if value is not None}])
 
     def set(self, faults: Any) -> None:
         """Put a list of `{"when": …, "at": …, "do": …, "times": …}` in the place of all others."""
@@ -32,14 +32,14 @@ class MockFaults:
         """Let nothing strike any more."""
         self._host.levers.set_faults(self._project, [])
 
-    def _listed(self) -> list[dict[str, Any]]:
+    def _list(self) -> list[dict[str, Any]]:
         return list(self._host.levers.faults(self._project)["faults"])
 
-    def _given(self) -> list[dict[str, Any]]:
-        return [{key: value for key, value in one.items() if key != "used"} for one in self._listed()]
+    def _specs(self) -> list[dict[str, Any]]:
+        return [{key: value for key, value in one.items() if key != "used"} for one in self._list()]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._listed())
+        return iter(self._list())
 
     def __len__(self) -> int:
-        return len(self._listed())
+        return len(self._list())

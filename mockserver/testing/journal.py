@@ -159,7 +159,7 @@ class Exchanges(Sequence[Exchange]):
         given = {"method": method, "status": status, "model": model, "response_id": response_id, "transport": transport}
         wanted = {name: value for name, value in given.items() if value is not None}
 
-        def found() -> list[Exchange]:
+        def select() -> list[Exchange]:
             return [
                 one
                 for one in self._found()
@@ -167,7 +167,7 @@ class Exchanges(Sequence[Exchange]):
                 and all(getattr(one, name) == value for name, value in wanted.items())
             ]
 
-        return Exchanges(found, self._asserted)
+        return Exchanges(select, self._asserted)
 
     # --- asserting ---------------------------------------------------------------------------------------------
 
@@ -207,14 +207,14 @@ class Exchanges(Sequence[Exchange]):
         __tracebackhide__ = True
         left = [one for one in self._found() if one.method != "GET" and one._mark not in self._asserted]
         if left:
-            raise AssertionError(f"{_counted(left)} more than was asserted:{_listed(left)}")
+            raise AssertionError(f"{_count_calls(left)} more than was asserted:{_list_calls(left)}")
 
     def assert_nothing_sent(self) -> None:
         """Assert that there was no call at all."""
         __tracebackhide__ = True
         calls = self._found()
         if calls:
-            raise AssertionError(f"{_counted(calls)} though there should be none:{_listed(calls)}")
+            raise AssertionError(f"{_count_calls(calls)} though there should be none:{_list_calls(calls)}")
 
 
 class Journal(Exchanges):
@@ -286,7 +286,7 @@ def _unmet(path: str, wanted: Any, found: Any) -> Iterator[str]:
         for at, (value, there) in enumerate(zip(wanted, found, strict=True)):
             yield from _unmet(f"{path}[{at}]", value, there)
     elif not _holds(wanted, found):
-        yield f"{path}: expected {_told(wanted)}, found {_told(found)}"
+        yield f"{path}: expected {_format(wanted)}, found {_format(found)}"
 
 
 def _holds(wanted: Any, found: Any) -> bool:
@@ -307,7 +307,7 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _told(value: Any) -> str:
+def _format(value: Any) -> str:
     """Return a condition or a value as a message shows it."""
     if value is _ABSENT:
         return "nothing"
@@ -336,9 +336,9 @@ def _unlike(
     wanted: Mapping[str, Any], calls: Sequence[Exchange], matching: Sequence[Exchange], times: int | None
 ) -> str:
     """Return what is said of calls of which none, or not as many as wanted, meet conditions."""
-    conditions = ", ".join(f"{key}={_told(value)}" for key, value in wanted.items()) or "any body"
+    conditions = ", ".join(f"{key}={_format(value)}" for key, value in wanted.items()) or "any body"
     if matching:
-        return f"Expected {times} × {conditions}; {_counted(matching)}:{_listed(matching)}"
+        return f"Expected {times} × {conditions}; {_count_calls(matching)}:{_list_calls(matching)}"
     first = f"No call was sent with {conditions}" if times is None else f"Expected {times} × {conditions}; no call"
     if not calls:
         return f"{first}; there was no call at all."
@@ -348,10 +348,10 @@ def _unlike(
     return f"{first}. Nearest of {len(calls)}: {nearest!r}" + "".join(f"\n  {line}" for line in lines)
 
 
-def _counted(calls: Sequence[Exchange]) -> str:
+def _count_calls(calls: Sequence[Exchange]) -> str:
     return "1 call" if len(calls) == 1 else f"{len(calls)} calls"
 
 
-def _listed(calls: Sequence[Exchange]) -> str:
+def _list_calls(calls: Sequence[Exchange]) -> str:
     lines = [f"\n  {one!r} {_short(one.body)}" for one in calls[:MOST]]
     return "".join([*lines, f"\n  and {len(calls) - MOST} more" if len(calls) > MOST else ""])

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from mockserver.config.settings import SettingError
 from mockserver.engine.engine import DEFAULT_PROJECT
-from mockserver.scenarios.loader import opened
+from mockserver.scenarios.loader import load_file
 from mockserver.testing.clock import MockClock
 from mockserver.testing.embedded_server import Host
 from mockserver.testing.faults import MockFaults
@@ -17,7 +17,7 @@ from mockserver.testing.items import line_of
 from mockserver.testing.journal import PAGE, Context, Finding, Journal
 from mockserver.testing.options import MockOptions, ScenarioSource
 from mockserver.testing.snapshot import Snapshot
-from mockserver.transport.server_thread import at_once
+from mockserver.transport.server_thread import ready_value
 from mockserver.wire.errors.api import MockError
 
 
@@ -49,7 +49,7 @@ class Mock:
     def tenant(cls, host: Host, key: str) -> Mock:
         """Return a view on the project of a key, among others on one host, which outlives it."""
         view = cls.__new__(cls)
-        view._host, view._project, view._shared = host, host.tenant(key), True
+        view._host, view._project, view._shared = host, host.add_project(key), True
         view._have()
         return view
 
@@ -88,7 +88,7 @@ class Mock:
 
     def play(self, scenario: Mapping[str, Any] | str | PathLike[str]) -> None:
         """Let a scenario answer from now on what no queued line answers: a file, or what it would hold."""
-        document = dict(scenario) if isinstance(scenario, Mapping) else _opened(scenario)
+        document = dict(scenario) if isinstance(scenario, Mapping) else _load_scenario(scenario)
         self._host.levers.set_scenario(self._project, document)
 
     @property
@@ -170,17 +170,17 @@ class Mock:
         self.close()
 
     def __aenter__(self) -> Awaitable[Mock]:
-        return at_once(self)
+        return ready_value(self)
 
     def __aexit__(self, *failure: object) -> Awaitable[None]:
         self.close()
-        return at_once(None)
+        return ready_value(None)
 
 
-def _opened(path: str | PathLike[str]) -> Any:
+def _load_scenario(path: str | PathLike[str]) -> Any:
     """Return what a scenario file holds; raises MockError that names the first mistake and its line."""
     try:
-        document = opened(path)
+        document = load_file(path)
     except SettingError as error:
         raise MockError(f"The scenario {error}.") from None
     if document.mistakes:

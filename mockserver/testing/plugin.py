@@ -118,7 +118,7 @@ def _complaint(unused: list[dict[str, Any]]) -> str:
     for line in unused:
         used, times = line.pop("used"), line.get("times", 1)
         often = f" (used {used} of {times} times)" if times > 1 else ""
-        lines.append(f"  {_shortened(json_compact(line).decode())}{often}")
+        lines.append(f"  {_shorten(json_compact(line).decode())}{often}")
     return f"{len(unused)} queued for openai_mock and never used:\n" + "\n".join(lines)
 
 
@@ -141,10 +141,10 @@ def traffic(mock: Mock) -> str:
     for call in calls[-SHOWN:]:
         error = f" {call['error'].get('message')}" if call["error"] else ""
         known = f" {call['response_id']}" if call["response_id"] else ""
-        lines.append(f"{call['method']} {call['path']} -> {call['status']}{known}{_shortened(error)}")
-        lines += [f"    {_shortened(call['body'])}"] if call["body"] else []
+        lines.append(f"{call['method']} {call['path']} -> {call['status']}{known}{_shorten(error)}")
+        lines += [f"    {_shorten(call['body'])}"] if call["body"] else []
     return "\n".join(lines) or "nothing was asked"
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

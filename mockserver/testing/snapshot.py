@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockserver.snapshots.diff import Difference, differences, told
+from mockserver.snapshots.diff import Difference, differences, format_differences
 
 
 class Snapshot(dict[str, Any]):
@@ -20,6 +20,6 @@ class Diff(list[Difference]):
     """Differences, oldest section first; as text a line each, with its JSON path."""
 
     def __str__(self) -> str:
-        return told(self)
+        return format_differences(self)
 
     __repr__ = __str__

@@ -22,10 +22,10 @@ from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import StoreError
 from mockserver.transport import rate_limit_headers
 from mockserver.transport.control_api import control_answer
-from mockserver.transport.guard import Refusal
+from mockserver.transport.guard import ErrorApp
 from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
 from mockserver.transport.websocket import Socket
-from mockserver.websocket.session import Connection
+from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
@@ -44,7 +44,7 @@ class MockApp:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._served = count(1)
-        engine.levers.on_clock_moved(self.clock_moved)
+        engine.control.on_clock_moved(self.wake_sockets)
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart from each other
@@ -70,7 +70,7 @@ class MockApp:
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
         engine, call = self.engine, Call("GET", scope["path"], headers=dict(scope["headers"]), transport="websocket")
-        recorder = engine.logbook.record(call)
+        recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
         await receive()
         try:
@@ -79,7 +79,7 @@ class MockApp:
         except (APIError, MockError) as error:
             recorder.answer(error.status, error)
             headers = self._headers(error_answer(error)._replace(buckets=recorder.buckets), 0)
-            await Refusal(error, headers)(scope, receive, send)
+            await ErrorApp(error, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
         socket = Socket(session, receive, send, shared=engine.settings.workers > 1)
@@ -92,7 +92,7 @@ class MockApp:
             if not mine:
                 self._sockets.pop(recorder.project, None)
 
-    def _open(self, call: Call, recorder: ExchangeRecorder) -> Connection:
+    def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """Return the session of a socket that is let in; raises what the upgrade is refused with."""
         engine = self.engine
         if call.path != SOCKETS:
@@ -101,7 +101,7 @@ class MockApp:
             raise frames.switched_off()
         recorder.project = engine.project(call.header(b"authorization"), call.header(b"openai-project"))
         engine.strike(recorder, partial(call_info, call), named="GET")
-        return Connection(engine, recorder.project, call.headers)
+        return WebSocketSession(engine, recorder.project, call.headers)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: APIError | None = None
@@ -143,10 +143,10 @@ class MockApp:
         except Exception:
             return error_answer(_failure(call))
 
-    def clock_moved(self, project: str) -> None:
+    def wake_sockets(self, project: str) -> None:
         """Have the project's sockets look at its clock again."""
         for socket in tuple(self._sockets.get(project, ())):
-            self._loop.call_soon_threadsafe(socket.clock_moved)
+            self._loop.call_soon_threadsafe(socket.recheck_clock)
 
     def _headers(self, answer: Answer, size: int) -> Headers:
         """Return the headers of every answer of the public API; `size` is that of the request. Spec: W15, W16."""

@@ -102,7 +102,7 @@ def _help(row: Setting) -> str:
     return row.help if row.shown is None else f"{row.help} (default: {row.shown})"
 
 
-def given_options(*parameters: Mapping[str, Any]) -> dict[str, Any]:
+def explicit_options(*parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that were given, of several sets of parameters; later ones win, or add to repeatable ones."""
     given: dict[str, Any] = {}
     for row in SETTINGS:

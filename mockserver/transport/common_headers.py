@@ -18,7 +18,7 @@ def date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode()
 
 
-class Stamp:
+class CommonHeaders:
     """An ASGI app whose answers carry `Date` (unless they have one) and the given headers."""
 
     def __init__(self, app: ASGIApp, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -30,11 +30,11 @@ class Stamp:
         if scope["type"] == "lifespan":
             return self._app(scope, receive, send)
 
-        def stamped(message: Message) -> Awaitable[None]:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] in STARTS:
                 headers = message.get("headers", ())
                 dated = [] if b"date" in dict(headers) else [(b"date", date(int(time.time())))]
                 message = {**message, "headers": [*dated, *headers, *self._headers]}
             return send(message)
 
-        return self._app(scope, receive, stamped)
+        return self._app(scope, receive, send_with_headers)

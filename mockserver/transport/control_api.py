@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from mockserver.delivery.answer import Answer
-from mockserver.engine.control import DAY, RESETTABLE, Levers, check_number
+from mockserver.engine.control import DAY, RESETTABLE, ProjectControl, check_number
 from mockserver.engine.endpoints import Parts, Table
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
@@ -106,7 +106,7 @@ def _read_id(call: Call, parts: Parts) -> tuple[Any, ...]:
     return (parts["id"],)
 
 
-def _list_journal(control: Levers, project: str, call: Call) -> Any:
+def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     context = where.pop("context", "true")
     if context not in ("true", "false"):
@@ -120,7 +120,7 @@ def _list_journal(control: Levers, project: str, call: Call) -> Any:
     return control.journal(project, limit=limit, after=number, context=context == "true", **where)
 
 
-def _list_responses(control: Levers, project: str, call: Call) -> Any:
+def _list_responses(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     for key in where:
         if key not in ("model", "status", "conversation"):
@@ -128,7 +128,7 @@ def _list_responses(control: Levers, project: str, call: Call) -> Any:
     return control.list_responses(project, limit=limit, after=after, **where)
 
 
-def _list_conversations(control: Levers, project: str, call: Call) -> Any:
+def _list_conversations(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     for key in where:
         raise MockError(f"{key}: unknown filter; conversations have none.", param=key)
@@ -139,22 +139,22 @@ def _read_call(call: Call, parts: Parts) -> tuple[Any, ...]:
     return (call,)
 
 
-def _refuse_unbuilt(control: Levers, project: str, call: Call) -> Any:
+def _refuse_unbuilt(control: ProjectControl, project: str, call: Call) -> Any:
     raise MockError(f"{call.path} is not built yet.", status=501)
 
 
-def _queue(control: Levers, project: str, lines: Any) -> Any:
+def _queue(control: ProjectControl, project: str, lines: Any) -> Any:
     return {"queued": control.enqueue(project, lines)}
 
 
-def _find(control: Levers, project: str) -> Any:
+def _find(control: ProjectControl, project: str) -> Any:
     return {"findings": [one._asdict() for one in control.verdict(project)]}
 
 
 def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
     """Return a call that answers 204 whatever its method returns."""
 
-    def answer(control: Levers, project: str, *arguments: Any) -> None:
+    def answer(control: ProjectControl, project: str, *arguments: Any) -> None:
         run(control, project, *arguments)
 
     return answer
@@ -165,24 +165,26 @@ _UNBUILT = ("drift", "metrics", "")
 CONTROL = Table(
     (
         ControlCall("GET", "/_mock/health", lambda control, project: control.health()),
-        ControlCall("POST", "/_mock/reset", Levers.reset, _read_reset),
-        ControlCall("GET", "/_mock/clock", Levers.read_clock),
-        ControlCall("PUT", "/_mock/clock", Levers.set_clock, _read_time),
-        ControlCall("POST", "/_mock/clock/advance", Levers.advance_clock, _read_seconds),
+        ControlCall("POST", "/_mock/reset", ProjectControl.reset, _read_reset),
+        ControlCall("GET", "/_mock/clock", ProjectControl.read_clock),
+        ControlCall("PUT", "/_mock/clock", ProjectControl.set_clock, _read_time),
+        ControlCall("POST", "/_mock/clock/advance", ProjectControl.advance_clock, _read_seconds),
         ControlCall("POST", "/_mock/script", _queue, _read_lines),
-        ControlCall("GET", "/_mock/scenario", Levers.scenario),
-        ControlCall("PUT", "/_mock/scenario", Levers.set_scenario, _read_value),
-        ControlCall("DELETE", "/_mock/scenario", _quiet(Levers.set_scenario), lambda call, parts: ({"lines": []},)),
-        ControlCall("GET", "/_mock/snapshot", Levers.snapshot),
-        ControlCall("PUT", "/_mock/snapshot", Levers.restore, _read_value),
+        ControlCall("GET", "/_mock/scenario", ProjectControl.scenario),
+        ControlCall("PUT", "/_mock/scenario", ProjectControl.set_scenario, _read_value),
+        ControlCall(
+            "DELETE", "/_mock/scenario", _quiet(ProjectControl.set_scenario), lambda call, parts: ({"lines": []},)
+        ),
+        ControlCall("GET", "/_mock/snapshot", ProjectControl.snapshot),
+        ControlCall("PUT", "/_mock/snapshot", ProjectControl.restore, _read_value),
         ControlCall("GET", "/_mock/responses", _list_responses, _read_call),
-        ControlCall("GET", "/_mock/responses/{id}/context", Levers.context, _read_id),
+        ControlCall("GET", "/_mock/responses/{id}/context", ProjectControl.context, _read_id),
         ControlCall("GET", "/_mock/conversations", _list_conversations, _read_call),
-        ControlCall("GET", "/_mock/faults", Levers.faults),
-        ControlCall("PUT", "/_mock/faults", Levers.set_faults, _read_faults),
-        ControlCall("DELETE", "/_mock/faults", _quiet(Levers.set_faults), lambda call, parts: ([],)),
+        ControlCall("GET", "/_mock/faults", ProjectControl.faults),
+        ControlCall("PUT", "/_mock/faults", ProjectControl.set_faults, _read_faults),
+        ControlCall("DELETE", "/_mock/faults", _quiet(ProjectControl.set_faults), lambda call, parts: ([],)),
         ControlCall("GET", "/_mock/journal", _list_journal, _read_call),
-        ControlCall("DELETE", "/_mock/journal", Levers.clear_journal),
+        ControlCall("DELETE", "/_mock/journal", ProjectControl.clear_journal),
         ControlCall("GET", "/_mock/verdict", _find),
         *(
             ControlCall(method, f"/_mock/{name}", _refuse_unbuilt, _read_call)
@@ -202,7 +204,7 @@ def control_answer(engine: Engine, project: str, call: Call) -> Answer:
     row = methods.get(call.method)
     if row is None:
         raise MockError(f"{call.path} takes {', '.join(methods)}, not {call.method}.", status=405)
-    result = row.run(engine.levers, project, *row.read(call, parts))
+    result = row.run(engine.control, project, *row.read(call, parts))
     return Answer(status=204) if result is None else Answer(json_body(result))
 
 

@@ -22,7 +22,7 @@ WILDCARDS = frozenset(("0.0.0.0", "::"))
 JSON = (b"content-type", b"application/json")
 
 
-def allowed_hosts(settings: Settings) -> frozenset[str]:
+def host_allowlist(settings: Settings) -> frozenset[str]:
     """Return the host names let in besides loopback: the bound host and those of `--allow-host`, lower case."""
     names = [_host_name(name) for name in settings.allow_host]
     return frozenset(name for name in (*names, _host_name(settings.host)) if name and name not in WILDCARDS)
@@ -34,9 +34,9 @@ def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
     for name, value in [header for header in headers if header[0] in _TELLING]:
         if name == b"host":
             named = True
-            if not _allowed(value, hosts):
+            if not _is_allowed(value, hosts):
                 return _forbidden("Host", value, "--allow-host NAME lets a name in")
-        elif name == b"origin" and not _allowed_origin(value.decode("latin-1"), hosts):
+        elif name == b"origin" and not _is_allowed_origin(value.decode("latin-1"), hosts):
             return _forbidden("Origin", value, "web pages of other hosts can't use this server")
         elif name == b"sec-fetch-site" and value.strip().lower() == b"cross-site":
             return _forbidden("Sec-Fetch-Site", value, "web pages of other hosts can't use this server")
@@ -64,13 +64,13 @@ def _forbidden(header: str, value: bytes, hint: str) -> MockError:
     return MockError(f"Refused: {header} is {shown!r}; {hint}.", status=403, param=header)
 
 
-def _allowed_origin(origin: str, hosts: frozenset[str]) -> bool:
+def _is_allowed_origin(origin: str, hosts: frozenset[str]) -> bool:
     scheme, separator, host = origin.strip().partition("://")
-    return bool(separator) and scheme.lower() in ("http", "https") and _allowed(host.encode("latin-1"), hosts)
+    return bool(separator) and scheme.lower() in ("http", "https") and _is_allowed(host.encode("latin-1"), hosts)
 
 
 @lru_cache(maxsize=256)
-def _allowed(host: bytes, hosts: frozenset[str]) -> bool:
+def _is_allowed(host: bytes, hosts: frozenset[str]) -> bool:
     name = _host_name(host.decode("latin-1").strip())
     return name in hosts or _loopback(name)
 
@@ -96,7 +96,7 @@ def _loopback(name: str) -> bool:
         return False
 
 
-class Refusal:
+class ErrorApp:
     """An ASGI app that answers a request, or a WebSocket handshake, with an error."""
 
     def __init__(self, error: APIError | MockError, headers: Headers = ()) -> None:
@@ -121,10 +121,10 @@ class Refusal:
 class Guard:
     """An ASGI app that lets in only what `refusal` has nothing against; the rest gets 403 `mock_error`."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, answer: Callable[[MockError], ASGIApp] = Refusal) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, answer: Callable[[MockError], ASGIApp] = ErrorApp) -> None:
         self._app = app
         self._answer = answer
-        self._hosts = allowed_hosts(settings)
+        self._hosts = host_allowlist(settings)
         self._pages = frozenset(_host_name(name) for name in settings.allow_host)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -96,7 +96,7 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
         await send({"type": "http.response.body", "body": b"" if head else body})
         return
     # watching for a client that leaves costs a task, and what takes no time is over before one could
-    gone = None if player.instant else asyncio.ensure_future(_until_gone(receive))
+    gone = None if player.instant else asyncio.ensure_future(_wait_for_disconnect(receive))
     begun = False
     try:
         for chunk in chunks(answer):
@@ -143,7 +143,7 @@ def chunks(answer: Answer) -> Iterator[Chunk | Wait]:
         yield Chunk(answer.tail, more=False)
 
 
-def _malformed(step: Malformed) -> bytes:
+def _malform_event(step: Malformed) -> bytes:
     return truncate_json(sse([step.event]).removesuffix(b"\n\n")) + b"\n\n"
 
 
@@ -151,12 +151,12 @@ _ENCODE: Mapping[type, Callable[[Any], bytes]] = {
     Emit: lambda step: sse(step.events),
     Body: lambda step: step.data,
     Partial: lambda step: step.data,
-    Malformed: _malformed,
+    Malformed: _malform_event,
     KeepAlive: lambda step: COMMENT,
 }
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

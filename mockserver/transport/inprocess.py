@@ -41,17 +41,17 @@ class InProcess:
 
     def handle_request(self, request: Any) -> Any:
         """Answer a request of a sync client."""
-        return self._answered(request, request.read())
+        return self._answer(request, request.read())
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer a request of an async client."""
-        return self._answered(request, await request.aread())
+        return self._answer(request, await request.aread())
 
     def __call__(self, request: Any) -> Any:
         """Answer a request whose body was read; the response can be read by either kind of client."""
-        return self._answered(request, request.read())
+        return self._answer(request, request.read())
 
-    def _answered(self, request: Any, body: bytes) -> Any:
+    def _answer(self, request: Any, body: bytes) -> Any:
         if self._refusal is not None:
             raise MockError(self._refusal)
         refused: APIError | None = None

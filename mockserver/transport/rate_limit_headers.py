@@ -60,7 +60,7 @@ def of_error(error: APIError | MockError, size: int) -> Headers:
         found = of_request("", size)
     else:
         wait = _wait(error.message)
-        headers = *_exhausted(error.message, wait, size), (b"retry-after", b"%d" % -(-wait // 1))
+        headers = *_empty_bucket_headers(error.message, wait, size), (b"retry-after", b"%d" % -(-wait // 1))
         found = *headers, (b"retry-after-ms", b"%d" % round(wait * 1000))
     said = {name.lower().encode("latin-1") for name in error.headers}
     return tuple(header for header in found if header[0] not in said) if said else found
@@ -78,7 +78,11 @@ def _share(bucket: Bucket) -> float:
 
 
 def _of_bucket(unit: str, bucket: Bucket) -> Headers:
-    values = {"limit": str(bucket.capacity), "remaining": str(bucket.left), "reset": span(bucket.wait(bucket.capacity))}
+    values = {
+        "limit": str(bucket.capacity),
+        "remaining": str(bucket.remaining),
+        "reset": span(bucket.wait(bucket.capacity)),
+    }
     return tuple((f"x-ratelimit-{name}-{unit}".encode(), value.encode()) for name, value in values.items())
 
 
@@ -87,7 +91,7 @@ def _wait(message: str) -> float:
     return RETRY_AFTER_S if match is None else float(match[1]) / (1000 if match[2] == "ms" else 1)
 
 
-def _exhausted(message: str, wait: float, size: int) -> Headers:
+def _empty_bucket_headers(message: str, wait: float, size: int) -> Headers:
     match = _REACHED.search(message)
     by, limit = (match[1], int(match[2])) if match else ("tokens", DEFAULT.tokens)
     tokens = max(1, size // BYTES_PER_TOKEN)

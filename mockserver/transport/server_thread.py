@@ -74,6 +74,6 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def at_once(value: T) -> T:
+async def ready_value(value: T) -> T:
     """Return a value, for what must be awaited and takes no time."""
     return value

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Send
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait
 from mockserver.transport.abort import Abort
-from mockserver.websocket.session import Connection, Out, Playback, Say
+from mockserver.websocket.session import Out, Playback, SendFrames, WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.events import Event
 
@@ -36,7 +36,7 @@ class Socket:
     _main: asyncio.Task[Any] | None = None
     _broken = _torn = False
 
-    def __init__(self, connection: Connection, receive: Receive, send: Send, *, shared: bool = False) -> None:
+    def __init__(self, connection: WebSocketSession, receive: Receive, send: Send, *, shared: bool = False) -> None:
         self._connection = connection
         self._receive, self._send = receive, send
         self._shared = shared
@@ -47,7 +47,7 @@ class Socket:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes: dict[Playback, asyncio.Event] = {}
 
-    def clock_moved(self) -> None:
+    def recheck_clock(self) -> None:
         """Note that somebody moved the project's clock."""
         self._clock_moved.set()
 
@@ -59,7 +59,7 @@ class Socket:
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
                 await self._do(self._connection.receive(_data(message)))
-                while self._connection.congested and not self._gone:
+                while self._connection.is_congested and not self._gone:
                     self._room.clear()
                     await self._room.wait()
         except (OSError, Broken):
@@ -77,9 +77,9 @@ class Socket:
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_done)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
@@ -90,13 +90,13 @@ class Socket:
 
     async def _watch(self) -> None:
         """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
-        while (left := self._connection.seconds_left()) > 0:
+        while (left := self._connection.remaining_seconds()) > 0:
             self._clock_moved.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._clock_moved.wait(), min(left, POLL_S) if self._shared else left)
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
-        await self._say([frames.connection_limit_reached()])
+        await self._say([frames.connection_limit_error()])
         await self._send({"type": "websocket.close", "code": NORMAL})
 
     async def _do(self, outs: Iterable[Out]) -> None:
@@ -104,7 +104,7 @@ class Socket:
         todo = deque(outs)
         while todo:
             out = todo.popleft()
-            if isinstance(out, Say):
+            if isinstance(out, SendFrames):
                 await self._say(out.frames)
                 self._wake()
             elif out.player.instant:
@@ -132,7 +132,7 @@ class Socket:
             elif isinstance(step, Wait) and wake is not None:
                 await _rest(step.seconds, wake)
         self._room.set()
-        return connection.finished(playback)
+        return connection.on_turn_end(playback)
 
     def _wake(self) -> None:
         """Wake the turns that were told to stop where they are."""

@@ -52,17 +52,17 @@ class Lanes:
         self.waiting += 1
         if lane not in self._busy and len(queue) == 1:
             heappush(self._ready, (self._arrived, lane or "", lane))
-        return self._started()
+        return self._start_ready()
 
-    def ended(self, lane: Lane) -> list[Start]:
+    def release_lane(self, lane: Lane) -> list[Start]:
         """Note that a lane's turn is over; returns what starts because of it."""
         self._busy.remove(lane)
         queue = self._waiting[lane]
         if queue:
             heappush(self._ready, (queue[0][0], lane or "", lane))
-        return self._started()
+        return self._start_ready()
 
-    def _started(self) -> list[Start]:
+    def _start_ready(self) -> list[Start]:
         starts = []
         while self._ready and len(self._busy) < self._most_in_flight:
             lane = heappop(self._ready)[2]

@@ -15,16 +15,16 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from mockserver.core import steering
-from mockserver.core.admission import known_model
+from mockserver.core.admission import resolve_model
 from mockserver.core.steering import Steer
 from mockserver.delivery.player import DELIVERED, KeepAlive, Player
 from mockserver.delivery.schedule import FOREVER, Emit, Malformed, Step, duration, events_in
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
-from mockserver.faults.spec import Called
+from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
-from mockserver.store.connection_overlay import Nearby
+from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.websocket.lanes import Lanes, Start
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.errors.scripted import MODEL
@@ -43,7 +43,7 @@ MOST_WAITING = 1024  # frames, and bytes of them, that wait for their lanes befo
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 
 
-class Say(NamedTuple):
+class SendFrames(NamedTuple):
     """Send these frames now."""
 
     frames: list[Event]
@@ -58,7 +58,7 @@ class Playback:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: WebSocketSession,
         lane: Lane,
         request: dict[str, Any],
         delivery: Delivery,
@@ -103,10 +103,10 @@ class Playback:
         return self._connection.interruption(self, number)
 
 
-Out = Say | Playback
+Out = SendFrames | Playback
 
 
-class Asked(NamedTuple):
+class WaitingFrame(NamedTuple):
     """A frame that waits for its lane, its size in bytes, and the recorder of its exchange."""
 
     frame: Frame
@@ -114,7 +114,7 @@ class Asked(NamedTuple):
     recorder: ExchangeRecorder
 
 
-class Ended(NamedTuple):
+class FinishedTurn(NamedTuple):
     """What is remembered of a turn that is over."""
 
     lane: Lane
@@ -122,31 +122,31 @@ class Ended(NamedTuple):
     number: int
 
 
-class Connection:
+class WebSocketSession:
     """What one socket knows; `headers` are those of its handshake."""
 
     def __init__(self, engine: Engine, project: str, headers: Mapping[bytes, bytes] | None = None) -> None:
         self._engine, self._project = engine, project
         self._headers = headers or {}
         self._rules = engine.rules
-        self._near = Nearby()
+        self._near = ConnectionRecords()
         self._lanes = Lanes()
         self._active: dict[str, Playback] = {}
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[str, FinishedTurn] = {}
         self._queued: dict[str, tuple[Lane, list[Steer]]] = {}  # response that waits for its answers → submissions
         self._waiting_bytes = 0
         self._submitted = 0
         self._opened_at = self._now()
 
     def _now(self) -> float:
-        return float(self._engine.levers.read_clock(self._project)["now"])
+        return float(self._engine.control.read_clock(self._project)["now"])
 
-    def seconds_left(self) -> float:
+    def remaining_seconds(self) -> float:
         """Return how long this connection may go on by the project's clock. Spec: R4.12."""
         return self._opened_at + LIFETIME_S - self._now()
 
     @property
-    def congested(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether so much waits that no more should be read for now."""
         return self._lanes.waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
 
@@ -162,25 +162,25 @@ class Connection:
                 return [_OTHERS[frame["type"]](self, frame)]
             recorder = self._record(data)
             lane = frames.lane_of(frame)
-            starts = self._lanes.submit(lane, Asked(frame, len(data), recorder))
+            starts = self._lanes.submit(lane, WaitingFrame(frame, len(data), recorder))
         except (APIError, MockError) as error:
             return [self._refusal(error, lane, recorder or self._record(data))]
         self._waiting_bytes += len(data)
-        return self._started(starts)
+        return self._start(starts)
 
     def _record(self, body: bytes) -> ExchangeRecorder:
         """Begin to record what a frame wants: the same that a POST would."""
         call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
-        recorder = self._engine.logbook.record(call)
+        recorder = self._engine.journal.record(call)
         recorder.project = self._project
         return recorder
 
-    def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> Say:
+    def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:
         recorder.exchange.events, recorder.exchange.ended = 1, DELIVERED
         recorder.answer(error.status, error)
-        return Say([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
+        return SendFrames([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
 
-    def _started(self, starts: Iterable[Start]) -> list[Out]:
+    def _start(self, starts: Iterable[Start]) -> list[Out]:
         """Begin what starts; what is refused makes room for what comes next."""
         outs: list[Out] = []
         todo = deque(starts)
@@ -188,36 +188,36 @@ class Connection:
             lane, asked = todo.popleft()
             self._waiting_bytes -= asked.size
             try:
-                outs += self._begun(lane, asked)
+                outs += self._begin(lane, asked)
             except Exception as failure:
                 error = _as_error(failure)
-                self._missed(lane, asked.frame.get("previous_response_id"))
+                self._forget_parent(lane, asked.frame.get("previous_response_id"))
                 outs.append(self._refusal(error, lane, asked.recorder))
-                todo.extend(self._lanes.ended(lane))
+                todo.extend(self._lanes.release_lane(lane))
         return outs
 
-    def _begun(self, lane: Lane, asked: Asked) -> list[Out]:
+    def _begin(self, lane: Lane, asked: WaitingFrame) -> list[Out]:
         recorder = asked.recorder
-        self._engine.strike(recorder, partial(_called, asked))
+        self._engine.strike(recorder, partial(_call_info, asked))
         request = self._engine.judge_frame(asked.frame)
         parent = request.get("previous_response_id")
         waiting_lane, steers = self._queued.get(parent or "", (None, []))
         if steers and waiting_lane == lane:
-            request = steering.prepended(request, steers)
-            playback = self._answered(lane, request, recorder)
+            request = steering.with_steers(request, steers)
+            playback = self._answer(lane, request, recorder)
             del self._queued[parent or ""]
         else:
-            playback = self._answered(lane, request, recorder)
-        return [*self._given_back(lane), playback]
+            playback = self._answer(lane, request, recorder)
+        return [*self._return_steers(lane), playback]
 
-    def _answered(self, lane: Lane, request: dict[str, Any], recorder: ExchangeRecorder) -> Playback:
+    def _answer(self, lane: Lane, request: dict[str, Any], recorder: ExchangeRecorder) -> Playback:
         """Have a request answered; the parent is captured before anything is said. Spec: R4.11."""
         if self._rules.zdr == "on":
             request = {**request, "store": False}
         delivery = self._engine.respond(request, self._near, recorder)
         recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
-        self._near.hold(playback.turn.node.parent)
+        self._near.retain(playback.turn.node.parent)
         self._active[delivery.id] = playback
         return playback
 
@@ -227,7 +227,7 @@ class Connection:
         """Return whose latest response a lane's is. Spec: R4.6 (switch `ws_cache`)."""
         return lane if self._rules.ws_cache == "per_lane" else None
 
-    def _missed(self, lane: Lane, parent: Any) -> None:
+    def _forget_parent(self, lane: Lane, parent: Any) -> None:
         """Forget the parent of a continuation on its own lane that failed; a fork's parent stays. Spec: R4.8."""
         place = self._place(lane)
         if parent is not None and self._near.latest(place) == parent:
@@ -237,11 +237,11 @@ class Connection:
         """Keep what can still be continued of a turn that is over. Spec: R4.6."""
         turn = playback.turn
         if turn.node.status in self._rules.chain_onto:
-            self._near.keep(self._place(playback.lane), turn.id, None if turn.stored else turn.node)
+            self._near.remember(self._place(playback.lane), turn.id, None if turn.stored else turn.node)
         else:
-            self._missed(playback.lane, playback.request.get("previous_response_id"))
+            self._forget_parent(playback.lane, playback.request.get("previous_response_id"))
         self._near.release(turn.node.parent)
-        self._ended[turn.id] = Ended(playback.lane, turn.node.status, playback.number)
+        self._ended[turn.id] = FinishedTurn(playback.lane, turn.node.status, playback.number)
         if len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
 
@@ -252,21 +252,21 @@ class Connection:
         told = playback.told
         step = playback.player.next()
         if isinstance(step, Malformed):
-            return Malformed(self._framed(step.event, told, playback.lane))
+            return Malformed(self._to_frame(step.event, told, playback.lane))
         if isinstance(step, KeepAlive):  # a socket has pings of its own
             return self.advance(playback)
         if not isinstance(step, Emit):
             return step
         if playback.lane is None and not told and playback.turn.final["error"] is None:
             return step  # as it is
-        return Emit([self._framed(event, told, playback.lane) for event in step.events])
+        return Emit([self._to_frame(event, told, playback.lane) for event in step.events])
 
-    def _framed(self, event: Event, told: int, lane: Lane) -> Event:
+    def _to_frame(self, event: Event, told: int, lane: Lane) -> Event:
         if told:
             event = {**event, "sequence_number": event["sequence_number"] + told}
         if event["type"] == "error":
             event = {**event, "error": frames.members(event["error"], self._rules.ws_null_members)}
-        return frames.tagged(event, lane)
+        return frames.with_lane(event, lane)
 
     def commit(self, playback: Playback) -> None:
         """Write a turn that is over."""
@@ -284,11 +284,11 @@ class Connection:
         """Return how a turn goes on that has waited: one that the clock has ended waits no more."""
         return self._engine.interruption(self._project, playback.turn.id, number)
 
-    def finished(self, playback: Playback) -> list[Out]:
+    def on_turn_end(self, playback: Playback) -> list[Out]:
         """Return what follows a turn whose last events were sent: its successor, or what waited for its lane."""
         outs: list[Out] = []
         if playback.steers:
-            owed = steering.required_input(playback.turn.final["output"])
+            owed = steering.input_stubs(playback.turn.final["output"])
             if not owed:
                 follower = self._successor(playback)
                 if isinstance(follower, Playback):
@@ -297,7 +297,7 @@ class Connection:
             else:
                 self._queued[playback.turn.id] = (playback.lane, playback.steers)
                 outs.append(self._pending(playback, owed))
-        return [*outs, *self._started(self._lanes.ended(playback.lane))]
+        return [*outs, *self._start(self._lanes.release_lane(playback.lane))]
 
     def leave(self) -> None:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""
@@ -306,7 +306,7 @@ class Connection:
 
     # --- Steering ----------------------------------------------------------------------------------------------
 
-    def _steer(self, frame: Frame) -> Say:
+    def _steer(self, frame: Frame) -> SendFrames:
         """Answer a steering submission. Spec: R4.16."""
         frames.check_addressed(frame, "previous_response_id")
         id = frame["previous_response_id"]
@@ -316,13 +316,13 @@ class Connection:
             code, message = refusal or ("response_not_found", "")
             number = playback.take_number() if playback else 0
             lane = playback.lane if playback else self._ended[id].lane if id in self._ended else None
-            return Say([frames.tagged(frames.steer_failed(frame, code, message, number), lane)])
+            return SendFrames([frames.with_lane(frames.steer_failure(frame, code, message, number), lane)])
         self._submitted += 1
         steer = Steer(_steer_id(id, self._submitted), frame)
         playback.steers.append(steer)
-        accepted = frames.steer_accepted(steer.id, id, playback.take_number())
+        accepted = frames.steer_acceptance(steer.id, id, playback.take_number())
         self._stop_early(playback)
-        return Say([frames.tagged(accepted, playback.lane)])
+        return SendFrames([frames.with_lane(accepted, playback.lane)])
 
     def _steering_refusal(self, frame: Frame, id: str, playback: Playback | None) -> tuple[str, str] | None:
         """Return code and sentence of the refusal of a submission, None when it is taken; the sentences are ours."""
@@ -337,7 +337,7 @@ class Connection:
             if ended.status == "completed":
                 return "response_already_completed", f"Response '{id}' has already completed."
             return "response_not_active", f"Response '{id}' is no longer accepting steering input."
-        reason = steering.unsupported(playback.request, known_model(playback.request, self._rules))
+        reason = steering.refusal_reason(playback.request, resolve_model(playback.request, self._rules))
         if reason is not None:
             return "steering_not_supported", reason
         if len(playback.steers) >= steering.MOST_PENDING:
@@ -368,36 +368,36 @@ class Connection:
         request = steering.successor(playback.request, id, playback.steers)
         recorder = self._record(json_compact(request))
         try:
-            return self._answered(lane, request, recorder)
+            return self._answer(lane, request, recorder)
         except Exception as failure:
             self._refusal(_as_error(failure), lane, recorder)
             message = _as_error(failure).message
-            self._missed(lane, id)
-            return self._uncommitted(playback.steers, message, lane)
+            self._forget_parent(lane, id)
+            return self._refuse_steers(playback.steers, message, lane)
 
-    def _uncommitted(self, steers: Iterable[Steer], message: str, lane: Lane) -> Say:
+    def _refuse_steers(self, steers: Iterable[Steer], message: str, lane: Lane) -> SendFrames:
         code = "successor_creation_failed"
-        failed = [frames.steer_failed(one.frame, code, message, 0, one.id) for one in steers]
-        return Say([frames.tagged(event, lane) for event in failed])
+        failed = [frames.steer_failure(one.frame, code, message, 0, one.id) for one in steers]
+        return SendFrames([frames.with_lane(event, lane) for event in failed])
 
-    def _pending(self, playback: Playback, owed: list[dict[str, Any]]) -> Say:
+    def _pending(self, playback: Playback, owed: list[dict[str, Any]]) -> SendFrames:
         """Tell each submission that it waits for the client's answers. Spec: R4.16 C."""
         id = playback.turn.id
         told = [frames.steer_pending(one.id, id, owed, playback.take_number()) for one in playback.steers]
-        return Say([frames.tagged(event, playback.lane) for event in told])
+        return SendFrames([frames.with_lane(event, playback.lane) for event in told])
 
-    def _given_back(self, lane: Lane) -> list[Say]:
+    def _return_steers(self, lane: Lane) -> list[SendFrames]:
         """Return the submissions that can't be committed any more, since their lane goes on without them."""
         lost = [id for id, (waiting_lane, _) in self._queued.items() if waiting_lane == lane]
         said = []
         for id in lost:
             message = f"The lane went on without the required input of response '{id}'."
-            said.append(self._uncommitted(self._queued.pop(id)[1], message, lane))
+            said.append(self._refuse_steers(self._queued.pop(id)[1], message, lane))
         return said
 
     # --- Injection ---------------------------------------------------------------------------------------------
 
-    def _inject(self, frame: Frame) -> Say:
+    def _inject(self, frame: Frame) -> SendFrames:
         """Refuse an injection: only multi-agent responses take one, and there are none here. Spec: X7, R15.8."""
         frames.check_addressed(frame, "response_id")
         id = frame["response_id"]
@@ -405,13 +405,13 @@ class Connection:
             raise MockError("The mock does not support multi-agent responses.", status=501, param="response_id")
         ended = self._ended.get(id)
         if ended is None:
-            return Say([frames.inject_failed(frame, 0, ended=False)])
-        return Say([frames.tagged(frames.inject_failed(frame, ended.number, ended=True), ended.lane)])
+            return SendFrames([frames.inject_failure(frame, 0, ended=False)])
+        return SendFrames([frames.with_lane(frames.inject_failure(frame, ended.number, ended=True), ended.lane)])
 
 
-_OTHERS: dict[str, Callable[[Connection, Frame], Out]] = {
-    frames.STEER: Connection._steer,
-    frames.INJECT: Connection._inject,
+_OTHERS: dict[str, Callable[[WebSocketSession, Frame], Out]] = {
+    frames.STEER: WebSocketSession._steer,
+    frames.INJECT: WebSocketSession._inject,
 }
 
 
@@ -428,10 +428,10 @@ def _steer_id(response_id: str, number: int) -> str:
     return "steer_" + blake2b(f"{response_id}/{number}".encode(), digest_size=16).hexdigest()
 
 
-def _called(asked: Asked) -> Called:
+def _call_info(asked: WaitingFrame) -> CallInfo:
     """Return a frame as faults see it."""
     model = asked.frame.get("model")
-    return Called("POST", PATH, "websocket", asked.size, model if isinstance(model, str) else MODEL)
+    return CallInfo("POST", PATH, "websocket", asked.size, model if isinstance(model, str) else MODEL)
 
 
 def _first(steps: Sequence[Step], count: int) -> list[Step]:

@@ -15,12 +15,12 @@ NAME = "understudy scenario"
 def check(files: Sequence[str]) -> int:
     """Print what is wrong in which line; returns 0, 1 when a file has mistakes, 2 when one can't be read."""
     from mockserver.config.settings import SettingError
-    from mockserver.scenarios.loader import opened
+    from mockserver.scenarios.loader import load_file
 
     lines, wrong, unread = 0, 0, 0
     for file in files:
         try:
-            document = opened(file)
+            document = load_file(file)
         except SettingError as error:
             unread += 1
             complain(NAME, str(error))

@@ -14,14 +14,14 @@ NAME = "understudy snapshot"
 def diff(before: str, after: str) -> int:
     """Print what was added, removed and changed; returns 0 when nothing was, 1 when something was, 2 if unreadable."""
     from mockserver.engine.snapshot_file import Unreadable, read
-    from mockserver.snapshots.diff import differences, told
+    from mockserver.snapshots.diff import differences, format_differences
 
     try:
         found = differences(read(before), read(after))
     except Unreadable as error:
         complain(NAME, str(error))
         return USAGE_ERROR
-    print(told(found))
+    print(format_differences(found))
     return 1 if found else 0
 
 

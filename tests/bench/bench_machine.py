@@ -15,8 +15,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from mockserver.config.settings import Settings
 from mockserver.conformance.drivers import NOON, EngineDriver, HTTPDriver
 from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine
-from mockserver.conformance.machine.operation_table import VERBS, Verb
-from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.operation_table import OPERATIONS, Operation
+from mockserver.conformance.machine.operations import Operations
 from mockserver.conformance.machine.random_walk import walk
 from mockserver.engine.engine import Engine
 from mockserver.store.sqlite import SQLiteStore
@@ -25,7 +25,7 @@ from tests.support.serving import FROZEN, serving
 STEPS = 40
 
 
-class Counted(Verbs):
+class Counted(Operations):
     """Verbs that are counted."""
 
     done = 0
@@ -50,13 +50,13 @@ def _counting(verb: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _idle(verb: Verb) -> Callable[..., Any]:
+def _idle(verb: Operation) -> Callable[..., Any]:
     made = (["id"] if verb.several else "id") if verb.into else None
     return lambda self, **arguments: made
 
 
-for _verb in VERBS:
-    setattr(Counted, _verb.name, _counting(getattr(Verbs, _verb.name)))
+for _verb in OPERATIONS:
+    setattr(Counted, _verb.name, _counting(getattr(Operations, _verb.name)))
     setattr(Idle, _verb.name, _counting(_idle(_verb)))
 
 

@@ -21,7 +21,7 @@ from mockserver.config.settings import (
     parse_time,
 )
 from mockserver.testing.options import MockOptions
-from mockserver.transport.command_line import ServeCommand, given_options, settings_options
+from mockserver.transport.command_line import ServeCommand, explicit_options, settings_options
 from tests.support.driving import NOON
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def parse(*words: str, proxy: bool = True, **environment: str) -> Settings:
     command = ServeCommand("serve", params=settings_options(proxy=proxy))
-    return load(given_options(command.make_context("serve", list(words)).params), environment)
+    return load(explicit_options(command.make_context("serve", list(words)).params), environment)
 
 
 def test_the_docs_have_the_table() -> None:

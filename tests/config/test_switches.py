@@ -14,7 +14,7 @@ import pytest
 from mockserver.__main__ import main as mock_main
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
-from mockserver.config.switches import SWITCHES, SwitchError, Switches, described, parse_assignment, values_of
+from mockserver.config.switches import SWITCHES, SwitchError, Switches, describe, parse_assignment, values_of
 from mockserver.core import admission
 from mockserver.engine import engine as engine_module
 from mockserver.engine.engine import Engine
@@ -148,7 +148,7 @@ def test_the_self_description_prints_them() -> None:
     shown = json.loads(ask(engine, "GET", "/_mock/health")[2])["switches"]
     assert shown == {**{name: row.default for name, row in SWITCHES.items()}, "chain_onto": "completed", "zdr": "on"}
     assert list(shown) == [one.name for one in fields(Switches)]
-    assert shown == described((("chain_onto", "completed"), ("zdr", "on")))
+    assert shown == describe((("chain_onto", "completed"), ("zdr", "on")))
 
 
 # --- Reading and deleting responses ------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_switch_ttl_from(value: str) -> None:
     gone = drive.advance(days=1)["expired"]
     assert gone == ([first] if value == "created_at" else [])
     assert status_of(drive.get, first) == {"created_at": 404, "last_use": 200}[value]
-    shown = [one["id"] for one in drive.engine.levers.list_responses(drive.project, limit=9, after=None)["data"]]
+    shown = [one["id"] for one in drive.engine.control.list_responses(drive.project, limit=9, after=None)["data"]]
     assert (first in shown) == (value == "last_use")
     assert status_of(drive.create, previous_response_id=first) == {"created_at": 400, "last_use": 200}[value]
     drive.advance(days=29)
@@ -436,7 +436,7 @@ def test_switch_on_disconnect(value: str, streamed: bool, stored: bool) -> None:
         assert len(drive.items(conversation)["data"]) == 2
         return
     assert drive.items(conversation)["data"] == []
-    kept = engine.levers.list_responses(project, limit=9, after=None)["data"]
+    kept = engine.control.list_responses(project, limit=9, after=None)["data"]
     assert len(kept) == stored
     if stored:
         cancelled = kept[0]
@@ -459,7 +459,7 @@ def test_a_cancelled_turn_can_be_continued_and_written_where_that_is_chosen() ->
     body = {"model": "gpt-4.1", "input": "u1", "conversation": conversation}
     ask(drive.engine, "POST", "/v1/responses", body, leaves=True)
     assert [text_of(item) for item in drive.items(conversation)["data"]] == ["u1"]
-    cancelled = drive.engine.levers.list_responses(drive.project, limit=9, after=None)["data"][0]["id"]
+    cancelled = drive.engine.control.list_responses(drive.project, limit=9, after=None)["data"][0]["id"]
     made = drive.create("u2", previous_response_id=cancelled)
     assert drive.context(made["id"]) == ["u1", "u2"]
     assert made["usage"]["input_tokens"] == drive.count(input=_users("u1", "u2"))
@@ -652,7 +652,7 @@ def test_switch_truncation_drop(value: str) -> None:
     made = drive.create(asked, truncation="auto")
     listed = drive.input_items(made["id"], order="asc")["data"]
     assert [text_of(item) for item in listed] == texts, "what is stored is whole"
-    context = drive.engine.levers.context(drive.project, made["id"])
+    context = drive.engine.control.context(drive.project, made["id"])
     dropped = context["dropped"]
     ids = [item["id"] for item in listed]
     assert [item["id"] for item in context["items"]] == [id for id in ids if id not in dropped]
@@ -690,7 +690,7 @@ def test_R7_4_calls_and_outputs_go_together() -> None:
         pairs.append({"type": "function_call", "call_id": f"c{number}", "name": "f", "arguments": "{}"})
         pairs.append({"type": "function_call_output", "call_id": f"c{number}", "output": "word " * 30})
     made = drive.create([*_users("go"), *pairs], truncation="auto")
-    context = drive.engine.levers.context(drive.project, made["id"])
+    context = drive.engine.control.context(drive.project, made["id"])
     assert context["dropped"]
     assert [item["type"] for item in context["items"][:2]] == ["message", "function_call"]
     kept = [item["call_id"] for item in context["items"] if "call_id" in item]

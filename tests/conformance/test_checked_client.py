@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mockserver.conformance.drivers import Answer, EngineDriver
-from mockserver.conformance.machine.checked_client import Trial, item_of, stage_of
-from mockserver.conformance.machine.operations import Verbs
-from mockserver.conformance.machine.requests import Ask
+from mockserver.conformance.machine.checked_client import CheckedClient, item_of, stage_of
+from mockserver.conformance.machine.operations import Operations
+from mockserver.conformance.machine.requests import RequestCase
 
 
 class Changed(EngineDriver):
@@ -26,7 +26,7 @@ class Changed(EngineDriver):
             self.change(answer.body)
         return answer
 
-    def fresh(self, name: str) -> EngineDriver:
+    def new_project(self, name: str) -> EngineDriver:
         return self
 
 
@@ -48,17 +48,17 @@ CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_answer_is_noticed(change: str) -> None:
     with pytest.raises(AssertionError):
-        Trial(stage_of(Changed(CHANGES[change]))).turn(Ask(counted=True))
+        CheckedClient(stage_of(Changed(CHANGES[change]))).turn(RequestCase(counted=True))
 
 
 def test_a_refusal_that_does_not_come_is_noticed() -> None:
-    verbs = Verbs(stage_of(EngineDriver()))
+    verbs = Operations(stage_of(EngineDriver()))
     verbs.reference.responses.clear()
-    id = verbs.create(Ask())
+    id = verbs.create(RequestCase())
     assert id is not None
     verbs.reference.responses[id].deleted = True
     with pytest.raises(AssertionError, match="E60"):
-        verbs.chain(id, Ask())
+        verbs.chain(id, RequestCase())
     with pytest.raises(AssertionError, match="E75"):
         verbs.audit()
 
@@ -74,27 +74,27 @@ def test_items_are_known_by_what_they_say() -> None:
     assert (item_of(message).text, item_of({"type": "reasoning", "id": "rs_1"}).id) == ("hino", "rs_1")
 
 
-def _kept_by_both(verbs: Verbs) -> None:
+def _kept_by_both(verbs: Operations) -> None:
     """An item referred to in a second response, which is deleted: the first still holds it."""
-    first = verbs.create(Ask())
+    first = verbs.create(RequestCase())
     [item, *_] = verbs.list_input_items(first or "", None, None)
-    second = verbs.refer(item, Ask())
+    second = verbs.refer(item, RequestCase())
     verbs.delete(second or "")
-    verbs.refer(item, Ask())
+    verbs.refer(item, RequestCase())
 
 
-def _failed_in_a_conversation(verbs: Verbs) -> None:
+def _failed_in_a_conversation(verbs: Operations) -> None:
     """An item of a turn that failed in a conversation, which never got it, and which is past its time."""
     talk = verbs.create_conversation((), {})
-    failed = verbs.converse(talk, Ask(outcome="failed"))
+    failed = verbs.converse(talk, RequestCase(outcome="failed"))
     [item, *_] = verbs.list_input_items(failed or "", None, None)
     verbs.outlive(failed or "", 0)
-    verbs.refer(item, Ask())
+    verbs.refer(item, RequestCase())
 
 
-def _done_later(verbs: Verbs) -> None:
+def _done_later(verbs: Operations) -> None:
     """A turn that takes 100 seconds."""
-    verbs.background(Ask(), True)
+    verbs.background(RequestCase(), True)
     verbs.wait(100)
 
 
@@ -103,4 +103,4 @@ PROGRAMS = {"R1.37": _kept_by_both, "R2.10": _failed_in_a_conversation, "O1": _d
 
 @pytest.mark.parametrize("rule", PROGRAMS)
 def test_programs_that_once_failed(rule: str) -> None:
-    PROGRAMS[rule](Verbs(stage_of(EngineDriver())))
+    PROGRAMS[rule](Operations(stage_of(EngineDriver())))

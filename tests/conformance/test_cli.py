@@ -149,9 +149,9 @@ def test_any_server_gets_a_verdict_for_every_rule(capsys: pytest.CaptureFixture[
 def test_the_machine_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     engine = EngineDriver()
-    row = next(cli.judged(engine, ["machine"], "gpt-4.1"))
+    row = next(cli.run_rules(engine, ["machine"], "gpt-4.1"))
     assert (row.verdict, "not installed" in row.evidence) == (NOT_OBSERVABLE, True)
-    none = next(cli.judged(engine, ["machine"], "gpt-4.1", 0))
+    none = next(cli.run_rules(engine, ["machine"], "gpt-4.1", 0))
     assert (none.verdict, "--examples 0" in none.evidence) == (NOT_OBSERVABLE, True)
     engine.close()
 
@@ -167,7 +167,7 @@ def test_what_the_machine_finds_is_evidence(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(machine, "run_machine", run_machine)
     engine = EngineDriver()
-    rows = [next(cli.judged(engine, ["machine"], "gpt-4.1")) for _ in range(3)]
+    rows = [next(cli.run_rules(engine, ["machine"], "gpt-4.1")) for _ in range(3)]
     assert [row.verdict for row in rows] == [FAILED, FAILED, PASSED]
     assert [row.evidence.split(" of")[0] for row in rows] == ["state.run()", "RuntimeError: no", "40 programs"]
     engine.close()

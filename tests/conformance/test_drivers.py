@@ -20,8 +20,8 @@ def talk(driver: Driver) -> tuple[list[Answer], list[str]]:
         driver.call("GET", f"/responses/{made.body['id']}/input_items", limit="1"),
         driver.call("GET", "/responses/resp_none"),
         driver.call("GET", "/responses/a/b/c"),
-        driver.over_socket(ASK),
-        driver.over_socket({**ASK, "previous_response_id": "resp_none"}),
+        driver.create_over_socket(ASK),
+        driver.create_over_socket({**ASK, "previous_response_id": "resp_none"}),
     ]
     return answers, driver.control("POST", "/clock/advance", {"days": 31})["expired"]
 
@@ -55,7 +55,7 @@ def test_engine_and_socket_answer_alike() -> None:
 def test_controls_take_a_query_and_projects_share_their_connections() -> None:
     with serving(*FROZEN) as served:
         for driver in (HTTPDriver(served.base_url), EngineDriver()):
-            mine = driver.fresh("mine")
+            mine = driver.new_project("mine")
             for _ in range(3):
                 mine.call("POST", "/responses", ASK)
             assert len(mine.control("GET", "/responses?limit=2")["data"]) == 2
@@ -69,7 +69,7 @@ def test_controls_take_a_query_and_projects_share_their_connections() -> None:
 def test_fresh_projects_do_not_meet() -> None:
     engine = EngineDriver()
     made = engine.call("POST", "/responses", ASK).body["id"]
-    assert engine.fresh("other").call("GET", f"/responses/{made}").status == 404
+    assert engine.new_project("other").call("GET", f"/responses/{made}").status == 404
 
 
 def test_what_is_not_there_is_an_answer_too() -> None:
@@ -77,16 +77,16 @@ def test_what_is_not_there_is_an_answer_too() -> None:
     answer = nowhere.call("GET", "/models")
     assert (answer.status, answer.error, nowhere.controls) == (0, {}, False)
     assert "Connect" in answer.body
-    assert nowhere.fresh("x") is nowhere
+    assert nowhere.new_project("x") is nowhere
     nowhere.close()
 
 
 def test_projects_where_only_given_keys_are_let_in() -> None:
     with serving(*FROZEN, "--api-key", "secret") as served:
         driver = HTTPDriver(served.base_url, "secret")
-        other = driver.fresh("other")
+        other = driver.new_project("other")
         assert (other.api_key, other.project) == ("secret", "other")
         made = driver.call("POST", "/responses", ASK).body["id"]
         assert other.call("GET", f"/responses/{made}").status == 404
-        assert other.over_socket({**ASK, "previous_response_id": made}).status == 400
+        assert other.create_over_socket({**ASK, "previous_response_id": made}).status == 400
         driver.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockserver.conformance import expected_errors
-from mockserver.conformance.expected_errors import Refusal
+from mockserver.conformance.expected_errors import ExpectedError
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,10 @@ from mockserver.conformance.expected_errors import Refusal
             expected_errors.twice("msg_x"),
             "Duplicate item found with id msg_x. Remove duplicate items from your input and try again.",
         ),
-        (expected_errors.uncalled("call_x"), "No tool call found for function call output with call_id call_x."),
+        (expected_errors.no_tool_call("call_x"), "No tool call found for function call output with call_id call_x."),
     ],
 )
-def test_sentences(error: Refusal, message: str) -> None:
+def test_sentences(error: ExpectedError, message: str) -> None:
     """Spec: R1.52."""
     assert error.message == message
 
@@ -40,12 +40,12 @@ def test_rows_and_statuses() -> None:
         for error in (
             expected_errors.no_parent("x"),
             expected_errors.no_conversation_to_continue("x"),
-            expected_errors.locked(),
+            expected_errors.conversation_locked(),
             expected_errors.no_item("x"),
-            expected_errors.no_item_unstored("x"),
+            expected_errors.no_item_without_store("x"),
             expected_errors.twice("x"),
-            expected_errors.unanswered("x"),
-            expected_errors.uncalled("x"),
+            expected_errors.no_tool_output("x"),
+            expected_errors.no_tool_call("x"),
             expected_errors.no_response("x"),
         )
     }

@@ -12,8 +12,8 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from mockserver.conformance.drivers import Answer, EngineDriver, HTTPDriver
 from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine, run_machine
-from mockserver.conformance.machine.operation_table import VERBS
-from mockserver.conformance.machine.requests import Ask
+from mockserver.conformance.machine.operation_table import OPERATIONS
+from mockserver.conformance.machine.requests import RequestCase
 
 
 class Inheriting(EngineDriver):
@@ -26,7 +26,7 @@ class Inheriting(EngineDriver):
             body = {**body, "instructions": known.get("instructions")}
         return super().call(method, path, body, **query)
 
-    def fresh(self, name: str) -> Inheriting:
+    def new_project(self, name: str) -> Inheriting:
         return Inheriting(self.engine, f"{self.project}/{name}")
 
 
@@ -44,7 +44,7 @@ def test_what_goes_wrong_is_a_program() -> None:
         driver = Inheriting()
 
     with pytest.raises(AssertionError, match=r"R1\.21"):
-        exec(program, {"ResponsesMachine": Bound, "Ask": Ask})
+        exec(program, {"ResponsesMachine": Bound, "Ask": RequestCase})
 
 
 def test_the_same_programs_every_time() -> None:
@@ -72,7 +72,7 @@ def test_one_model_only() -> None:
                 asked.add(body["model"])
             return super().call(method, path, body, **query)
 
-        def fresh(self, name: str) -> Listening:
+        def new_project(self, name: str) -> Listening:
             return Listening(self.engine, f"{self.project}/{name}")
 
     run_machine(Listening(), examples=30, steps=20, model="gpt-5.5")
@@ -97,7 +97,7 @@ def test_users_add_rules_for_their_own_agent() -> None:
 
 
 def test_every_verb_is_a_rule() -> None:
-    assert all(hasattr(getattr(ResponsesMachine, verb.name), "hypothesis_stateful_rule") for verb in VERBS)
+    assert all(hasattr(getattr(ResponsesMachine, verb.name), "hypothesis_stateful_rule") for verb in OPERATIONS)
 
 
 def test_the_room_needs_no_hypothesis() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from mockserver.conformance.drivers import Answer, EngineDriver
 from mockserver.conformance.machine.checked_client import stage_of
-from mockserver.conformance.machine.operation_table import VERBS
-from mockserver.conformance.machine.random_walk import Id, Step, bundles_of, replayed, told, walk
-from mockserver.conformance.machine.requests import Ask
+from mockserver.conformance.machine.operation_table import OPERATIONS
+from mockserver.conformance.machine.random_walk import Id, Step, bundles_of, replay, to_python, walk
+from mockserver.conformance.machine.requests import RequestCase
 
 
 class Merging(EngineDriver):
@@ -22,7 +22,7 @@ class Merging(EngineDriver):
             body = {"metadata": {**old.get("metadata", {}), **body["metadata"]}}
         return super().call(method, path, body, **query)
 
-    def fresh(self, name: str) -> Merging:
+    def new_project(self, name: str) -> Merging:
         return Merging(self.engine, f"{self.project}/{name}")
 
 
@@ -43,18 +43,18 @@ def test_a_walk_is_the_same_every_time() -> None:
 
 
 def test_steps_whose_ids_are_not_there_are_left_out() -> None:
-    program = [Step(1, "retrieve", {"id": Id(0, 0)}), Step(2, "create", {"ask": Ask()})]
-    assert replayed(stage_of(EngineDriver()), program) is None
+    program = [Step(1, "retrieve", {"id": Id(0, 0)}), Step(2, "create", {"ask": RequestCase()})]
+    assert replay(stage_of(EngineDriver()), program) is None
 
 
 def test_a_program_is_written_as_the_machine_writes_it() -> None:
     program = [
-        Step(0, "fork", {"parent": Id(9, 0), "ask": Ask()}),
-        Step(1, "create_call", {"ask": Ask(store=False)}),
-        Step(2, "chain", {"parent": Id(0, 1), "ask": Ask()}),
-        Step(3, "answer_call", {"call": Id(1, 0), "ask": Ask()}),
+        Step(0, "fork", {"parent": Id(9, 0), "ask": RequestCase()}),
+        Step(1, "create_call", {"ask": RequestCase(store=False)}),
+        Step(2, "chain", {"parent": Id(0, 1), "ask": RequestCase()}),
+        Step(3, "answer_call", {"call": Id(1, 0), "ask": RequestCase()}),
     ]
-    assert told(program).splitlines()[1:-1] == [
+    assert to_python(program).splitlines()[1:-1] == [
         "_, responses_0, *_ = state.fork(parent=missing, ask=Ask())",
         "responses_1 = state.create_call(ask=Ask(store=False))",
         "state.chain(parent=responses_0, ask=Ask())",
@@ -63,4 +63,4 @@ def test_a_program_is_written_as_the_machine_writes_it() -> None:
 
 
 def test_bundles_of_a_verb() -> None:
-    assert {verb.name: bundles_of(verb) for verb in VERBS}["refer_in"] == ["conversations", "items"]
+    assert {verb.name: bundles_of(verb) for verb in OPERATIONS}["refer_in"] == ["conversations", "items"]

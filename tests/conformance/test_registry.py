@@ -86,7 +86,7 @@ class Fixed(EngineDriver):
     def control(self, method: str, path: str, body: Any = None) -> Any:
         return {"items": [], "now": 0, "instructions": None, "switches": {}}
 
-    def fresh(self, name: str) -> EngineDriver:
+    def new_project(self, name: str) -> EngineDriver:
         return self
 
 
@@ -120,7 +120,7 @@ def test_rules_that_need_the_mock_are_not_observable_elsewhere() -> None:
         def control(self, method: str, path: str, body: Any = None) -> Any:
             raise LookupError("there is no control API")
 
-        def fresh(self, name: str) -> EngineDriver:
+        def new_project(self, name: str) -> EngineDriver:
             return self
 
     engine = Elsewhere()

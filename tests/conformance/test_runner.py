@@ -9,27 +9,27 @@ import pytest
 from mockserver.conformance.drivers import EngineDriver
 from mockserver.conformance.registry import Rule
 from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED, judge, judge_all
-from mockserver.conformance.server_under_test import NotObservable, Subject
+from mockserver.conformance.server_under_test import NotObservable, ServerUnderTest
 
 
-def passes(s: Subject) -> None:
-    s.same("two and two", 2 + 2, 4)
-    s.holds("the sky is blue", True)
+def passes(s: ServerUnderTest) -> None:
+    s.check_equal("two and two", 2 + 2, 4)
+    s.check("the sky is blue", True)
 
 
-def fails(s: Subject) -> None:
-    s.same("two and two", 2 + 2, 5)
+def fails(s: ServerUnderTest) -> None:
+    s.check_equal("two and two", 2 + 2, 5)
 
 
-def breaks(s: Subject) -> None:
+def breaks(s: ServerUnderTest) -> None:
     raise ZeroDivisionError("by nothing")
 
 
-def lacks(s: Subject) -> None:
+def lacks(s: ServerUnderTest) -> None:
     s.create()["usage"]["nothing"]
 
 
-def blind(s: Subject) -> None:
+def blind(s: ServerUnderTest) -> None:
     raise NotObservable("it is dark")
 
 
@@ -43,7 +43,7 @@ def blind(s: Subject) -> None:
         (blind, NOT_OBSERVABLE, "it is dark"),
     ],
 )
-def test_verdicts(check: Callable[[Subject], None], verdict: str, evidence: str) -> None:
+def test_verdicts(check: Callable[[ServerUnderTest], None], verdict: str, evidence: str) -> None:
     found = judge(Rule(("R0.1",), check), EngineDriver())
     assert (found.id, found.verdict, found.evidence) == ("R0.1", verdict, evidence)
     assert found.seconds >= 0
@@ -52,7 +52,7 @@ def test_verdicts(check: Callable[[Subject], None], verdict: str, evidence: str)
 def test_a_rule_of_several_ids_is_checked_once_and_reported_for_each() -> None:
     called: list[str] = []
 
-    def check(s: Subject) -> None:
+    def check(s: ServerUnderTest) -> None:
         called.append(s.model)
 
     found = list(judge_all([Rule(("R0.1", "R0.2"), check)], EngineDriver(), "m"))

@@ -8,12 +8,12 @@ import pytest
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.drivers import EngineDriver
-from mockserver.conformance.server_under_test import NotObservable, Subject, call_of, short, text_of, user
+from mockserver.conformance.server_under_test import NotObservable, ServerUnderTest, call_of, short, text_of, user
 
 
 @pytest.fixture
-def s() -> Subject:
-    return Subject(EngineDriver(), "gpt-4.1")
+def s() -> ServerUnderTest:
+    return ServerUnderTest(EngineDriver(), "gpt-4.1")
 
 
 def said(check: Any, *args: Any, **kwargs: Any) -> str:
@@ -22,59 +22,61 @@ def said(check: Any, *args: Any, **kwargs: Any) -> str:
     return str(caught.value)
 
 
-def test_claims(s: Subject) -> None:
-    s.same("a", 1, 1)
-    s.holds("b", [0])
-    s.shape("c", {"d": None, "e": 2}, d=None)
+def test_claims(s: ServerUnderTest) -> None:
+    s.check_equal("a", 1, 1)
+    s.check("b", [0])
+    s.check_members("c", {"d": None, "e": 2}, d=None)
     assert s.claims == ["a: 1", "b", "c.d: null"]
-    assert said(s.same, "a", 1, 2) == "a: expected 2, found 1"
-    assert said(s.holds, "b", [], found={"x": 1}) == 'not so: b; found {"x":1}'
-    assert said(s.shape, "c", {}, d=None) == "c.d: expected null, found (no such member)"
+    assert said(s.check_equal, "a", 1, 2) == "a: expected 2, found 1"
+    assert said(s.check, "b", [], found={"x": 1}) == 'not so: b; found {"x":1}'
+    assert said(s.check_members, "c", {}, d=None) == "c.d: expected null, found (no such member)"
 
 
-def test_calls_that_should_have_worked(s: Subject) -> None:
+def test_calls_that_should_have_worked(s: ServerUnderTest) -> None:
     message = said(s.create, max_output_tokens=1)
     assert message.startswith('POST /responses {"model":"gpt-4.1","input":"ping","max_output_tokens":1}: expected 200')
     assert "found 400" in message and "integer below minimum value" in message
-    assert "limit=0" in said(s.ok, "GET", "/conversations/conv_x/items", limit="0")
-    assert "did not answer with events" in said(Subject.stream, Deaf(EngineDriver(), "gpt-4.1"))
+    assert "limit=0" in said(s.call_ok, "GET", "/conversations/conv_x/items", limit="0")
+    assert "did not answer with events" in said(ServerUnderTest.stream, Deaf(EngineDriver(), "gpt-4.1"))
 
 
-class Deaf(Subject):
+class Deaf(ServerUnderTest):
     """A server that does not stream."""
 
     def create(self, input: Any = "ping", **fields: Any) -> Any:
         return {"id": "resp_1"}
 
 
-def test_refusals_are_compared_member_by_member(s: Subject) -> None:
+def test_refusals_are_compared_member_by_member(s: ServerUnderTest) -> None:
     error = expected_errors.too_small("max_output_tokens", 16, 1)
-    s.no(error, max_output_tokens=1)
-    assert "found 200" in said(s.no, error)
-    assert "E24 has code 'other'" in said(s.no, error._replace(code="other"), max_output_tokens=1)
-    assert "E24 has message" in said(s.no, error._replace(message="other", guessed=("message",)), max_output_tokens=1)
+    s.check_create_refused(error, max_output_tokens=1)
+    assert "found 200" in said(s.check_create_refused, error)
+    assert "E24 has code 'other'" in said(s.check_create_refused, error._replace(code="other"), max_output_tokens=1)
+    assert "E24 has message" in said(
+        s.check_create_refused, error._replace(message="other", guessed=("message",)), max_output_tokens=1
+    )
 
 
 def test_guesses_are_not_asked_of_other_servers() -> None:
     driver = EngineDriver()
     driver.controls = False
-    foreign = Subject(driver, "gpt-4.1")
+    foreign = ServerUnderTest(driver, "gpt-4.1")
     error = expected_errors.too_small("max_output_tokens", 16, 1)
-    foreign.no(error._replace(message="other", guessed=("message",)), max_output_tokens=1)
-    assert "E24 has code" in said(foreign.no, error._replace(code="other"), max_output_tokens=1)
+    foreign.check_create_refused(error._replace(message="other", guessed=("message",)), max_output_tokens=1)
+    assert "E24 has code" in said(foreign.check_create_refused, error._replace(code="other"), max_output_tokens=1)
 
 
-def test_what_the_model_saw(s: Subject) -> None:
+def test_what_the_model_saw(s: ServerUnderTest) -> None:
     first = s.create("one")
     second = s.chain(first, "two")
-    s.sees(second, "one", *first["output"], "two")
-    assert "the context that the model saw" in said(s.sees, second, "two")
+    s.check_context(second, "one", *first["output"], "two")
+    assert "the context that the model saw" in said(s.check_context, second, "two")
     s.driver.controls = False  # type: ignore[misc]
-    s.sees(second, "one", *first["output"], "two")
-    assert "the same items replayed" in said(s.sees, second, "two")
+    s.check_context(second, "one", *first["output"], "two")
+    assert "the same items replayed" in said(s.check_context, second, "two")
 
 
-def test_servers_without_counting(s: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_without_counting(s: ServerUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s, "call", lambda *args, **kwargs: EngineDriver().call("GET", "/nothing/here"))
     assert "expected 200, found 404" in said(s.count, input="x")
     s.driver.controls = False  # type: ignore[misc]

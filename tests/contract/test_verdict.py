@@ -47,7 +47,7 @@ async def done(guide: Any, example: Any, kind: Any, mock: Mock) -> None:
     http = openai.DefaultHttpxClient if kind is openai.OpenAI else openai.DefaultAsyncHttpxClient
     client = kind(base_url=mock.base_url, api_key="any", max_retries=0, http_client=http(transport=transport))
     await example(client, guide.Control(mock.url, "any", exchanges))
-    await guide.settled(client.close())
+    await guide.settle(client.close())
 
 
 @pytest.mark.parametrize("more", [(), ("--compaction",)], ids=["conversations", "compaction"])
@@ -64,7 +64,7 @@ def test_openai_agents(agents_python: Path, run: str, transport: str, more: tupl
 def verdicts_at_each_reset(mock: Mock) -> list[list[Finding]]:
     """Have the verdict noted whenever a program is about to reset the mock."""
     found: list[list[Finding]] = []
-    levers = mock._host.engine.levers
+    levers = mock._host.engine.control
     reset = levers.reset
 
     def noted(*args: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
-from mockserver.core.background import behind, split
+from mockserver.core.background import drop_until, split
 from mockserver.delivery.schedule import Emit, Wait
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
@@ -155,7 +155,7 @@ def test_deliveries_are_split_by_time_and_by_number() -> None:
     assert split(steps, 1.5) == ([first], [Wait(0.5), *steps[2:]])
     assert split(steps, 2) == ([first, second], steps[3:])
     assert split(steps, 99) == ([first, second, third], [])
-    assert behind(steps, 0) == [Emit([]), *steps[1:]]
+    assert drop_until(steps, 0) == [Emit([]), *steps[1:]]
 
 
 def follow(app: MockApp, path: str, meanwhile: Any) -> list[str]:
@@ -199,7 +199,7 @@ def test_S12_5_an_attached_stream_ends_when_the_response_is_cancelled() -> None:
 
 def test_an_attached_stream_waits_no_longer_once_the_clock_has_passed_the_end() -> None:
     app, id = slow_app()
-    types = follow(app, f"/v1/responses/{id}", lambda: app.engine.levers.advance_clock("default", 3600))
+    types = follow(app, f"/v1/responses/{id}", lambda: app.engine.control.advance_clock("default", 3600))
     assert types[-1] == "response.completed"
 
 
@@ -216,12 +216,12 @@ def test_R3_5_input_items_and_R14_1_listings_of_what_still_runs() -> None:
     made = drive.create("hello", background=True, previous_response_id=done["id"])
     assert text_of(drive.input_items(made["id"])["data"][0]) == "hello"
     assert drive.context(made["id"])[-1] == "hello"
-    listed = drive.engine.levers.list_responses("p", limit=9, after=None)["data"]
+    listed = drive.engine.control.list_responses("p", limit=9, after=None)["data"]
     assert [(one["id"], one["status"]) for one in listed] == [(made["id"], "queued"), (done["id"], "completed")]
-    running = drive.engine.levers.list_responses("p", limit=9, after=None, status="queued")["data"]
+    running = drive.engine.control.list_responses("p", limit=9, after=None, status="queued")["data"]
     assert [one["id"] for one in running] == [made["id"]]
     drive.advance(seconds=60)
-    assert drive.engine.levers.list_responses("p", limit=9, after=None, status="queued")["data"] == []
+    assert drive.engine.control.list_responses("p", limit=9, after=None, status="queued")["data"] == []
 
 
 def test_R6_8_a_finished_response_is_replayed_to_who_created_it_as_a_stream_where_others_are_refused() -> None:

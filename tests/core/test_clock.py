@@ -11,14 +11,14 @@ def test_a_running_clock_follows_the_system() -> None:
 
 
 def test_an_advanced_clock_goes_on_running() -> None:
-    moved = Clock().advanced(50)
+    moved = Clock().advance(50)
     assert moved.mode == "system"
     assert (moved.reading(100.0), moved.reading(101.0)) == (150.0, 151.0)
-    assert moved.advanced(10).reading(100.0) == 160.0
+    assert moved.advance(10).reading(100.0) == 160.0
 
 
 def test_a_frozen_clock_stands_still_until_moved() -> None:
-    frozen = Clock().frozen_at(7.0)
+    frozen = Clock().freeze_at(7.0)
     assert frozen.mode == "manual"
     assert (frozen.reading(100.0), frozen.reading(200.0)) == (7.0, 7.0)
-    assert frozen.advanced(3).reading(100.0) == 10.0
+    assert frozen.advance(3).reading(100.0) == 10.0

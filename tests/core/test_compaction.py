@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.encrypted_content import unseal
-from mockserver.wire.responses.ids import marked_unstored, partition_of
+from mockserver.core.encrypted_content import decrypt
+from mockserver.wire.responses.ids import is_marked_unstored, partition_of
 from mockserver.wire.tokens.tokenizer import count
 from tests.support.api import Api
 from tests.support.driving import MODEL, NOON, Driver, refused, summary, text_of
@@ -31,7 +31,7 @@ def types(response: dict[str, Any]) -> list[str]:
 
 
 def hidden(drive: Driver, item: dict[str, Any]) -> int:
-    return unseal(item["encrypted_content"], drive.engine.rules.key)["tokens"]
+    return decrypt(item["encrypted_content"], drive.engine.rules.key)["tokens"]
 
 
 # --- by threshold --------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_R5_4_what_stands_before_the_last_compaction_is_not_read() -> None:
     turn = drive.create(LONG, context_management=COMPACT)
     later = drive.create("next", previous_response_id=turn["id"])
     assert text_of(later["output"][0]) == "Mock reply to: next [2 items in context]"
-    seen = drive.engine.levers.context("p", later["id"])
+    seen = drive.engine.control.context("p", later["id"])
     assert [item["type"] for item in seen["items"]] == ["compaction", "message"]
     assert len(seen["dropped"]) == 2
     third = drive.create("more", previous_response_id=later["id"])
@@ -102,7 +102,7 @@ def test_R5_3_an_answer_behind_the_compaction_item_is_read_later() -> None:
     drive = Driver(set=(("compaction_shape", "first"),))
     turn = drive.create(LONG, context_management=COMPACT)
     later = drive.create("next", previous_response_id=turn["id"])
-    assert [item["type"] for item in drive.engine.levers.context("p", later["id"])["items"]] == [
+    assert [item["type"] for item in drive.engine.control.context("p", later["id"])["items"]] == [
         "compaction",
         "message",
         "message",
@@ -247,7 +247,7 @@ def test_W1_nothing_of_a_compaction_is_persisted() -> None:
     first = drive.create("one")
     made = compact(drive, previous_response_id=first["id"], input="two")
     new = [made["id"], made["output"][1]["id"], made["output"][2]["id"]]
-    assert [marked_unstored(id) for id in new] == [True] * 3
+    assert [is_marked_unstored(id) for id in new] == [True] * 3
     assert {partition_of(id) for id in new} == {partition_of(first["id"])}
     assert refused(drive.get, made["id"]).status == 404
     assert refused(drive.create, previous_response_id=made["id"]).code == "previous_response_not_found"
@@ -286,7 +286,7 @@ def test_R5_6_a_compact_call_leaves_the_chain_as_it_is() -> None:
         drive.count(input="two", previous_response_id=first["id"])
         == drive.create("two", previous_response_id=first["id"])["usage"]["input_tokens"]
     )
-    assert len(drive.engine.levers.list_responses("p", limit=9, after=None)["data"]) == 2
+    assert len(drive.engine.control.list_responses("p", limit=9, after=None)["data"]) == 2
 
 
 def test_R5_10_blobs_are_signed() -> None:

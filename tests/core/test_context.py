@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core import context
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Summary
 from mockserver.wire import catalog
 from mockserver.wire.tokens import context as context_tokens
 from tests.support.driving import Driver, refused, text_of
 
-RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
+RULES = Semantics(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
 ITEMS = st.sampled_from(
     [
         {"type": "message", "id": "m", "role": "user", "content": [{"type": "input_text", "text": "a b"}]},
@@ -32,17 +32,17 @@ START = Summary(cost_class=context_tokens.cost_class(CHAT), tally=context_tokens
 @given(st.lists(ITEMS, max_size=8), st.integers(0, 8))
 def test_extending_at_once_or_step_by_step_is_the_same(items: list[dict[str, object]], cut: int) -> None:
     assert CHAT is not None
-    whole = context.answered(START, [], context_tokens.Tally(), items, CHAT, RULES)
-    first = context.answered(START, [], context_tokens.Tally(), items[:cut], CHAT, RULES)
+    whole = context.add_turn(START, [], context_tokens.Tally(), items, CHAT, RULES)
+    first = context.add_turn(START, [], context_tokens.Tally(), items[:cut], CHAT, RULES)
     assert first.tally is not None
-    steps = context.answered(first, [], first.tally, items[cut:], CHAT, RULES)
+    steps = context.add_turn(first, [], first.tally, items[cut:], CHAT, RULES)
     assert steps._replace(turn=1) == whole
     assert whole.count == len(items)
     assert whole.reasoned == any(item["type"] == "reasoning" for item in items)
 
 
 def test_grown_leaves_the_tokens_to_be_counted() -> None:
-    grown = context.grown(START, [], turns=1)
+    grown = context.extend_summary(START, [], turns=1)
     assert (grown.turn, grown.cost_class, grown.tally) == (1, "", None)
 
 
@@ -62,15 +62,15 @@ def test_R12_5_the_last_update_of_a_setting_counts_and_others_stay() -> None:
         "reasoning": {"effort": "high"},
         "text": {"format": {"type": "json_object"}},
     }
-    assert context.configured(None, [low, {"type": "message"}, high, {"type": "message"}]) == {
+    assert context.apply_configuration(None, [low, {"type": "message"}, high, {"type": "message"}]) == {
         "reasoning": {"effort": "high"},
         "text": {"format": {"type": "json_object"}},
     }
-    assert context.configured({"text": {"format": {"type": "text"}}}, [low]) == {
+    assert context.apply_configuration({"text": {"format": {"type": "text"}}}, [low]) == {
         "text": {"format": {"type": "text"}},
         "reasoning": {"effort": "low"},
     }
-    assert context.configured(None, [{"type": "message"}]) is None
+    assert context.apply_configuration(None, [{"type": "message"}]) is None
 
 
 def test_R12_5_an_update_reaches_the_model_and_not_the_echo() -> None:

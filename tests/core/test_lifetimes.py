@@ -33,17 +33,17 @@ def test_R1_2_a_stored_response_lives_for_thirty_days_to_the_second() -> None:
     assert summary(refused(Api(drive.engine).cancel_response, "p", made["id"])) == gone
     error = refused(drive.create, previous_response_id=made["id"])
     assert (error.status, error.code) == (400, "previous_response_not_found")
-    listed = drive.engine.levers.list_responses("p", limit=9, after=None)["data"]
+    listed = drive.engine.control.list_responses("p", limit=9, after=None)["data"]
     assert made["id"] not in [one["id"] for one in listed] and len(listed) == 1
 
 
 def test_R1_2_lifetimes_count_whole_seconds_of_created_at() -> None:
     drive = Driver()
-    drive.engine.levers.set_clock("p", NOON + 0.75)
+    drive.engine.control.set_clock("p", NOON + 0.75)
     made = drive.create()
-    drive.engine.levers.set_clock("p", NOON + MONTH - 0.01)
+    drive.engine.control.set_clock("p", NOON + MONTH - 0.01)
     assert drive.get(made["id"])["created_at"] == NOON
-    drive.engine.levers.set_clock("p", NOON + MONTH)
+    drive.engine.control.set_clock("p", NOON + MONTH)
     assert refused(drive.get, made["id"]).status == 404
 
 

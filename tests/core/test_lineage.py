@@ -26,7 +26,7 @@ def test_R1_21_instructions_are_not_inherited_but_system_messages_are() -> None:
     first = drive.create([system, {"role": "user", "content": "u1"}], instructions="speak French")
     second = drive.create("u2", previous_response_id=first["id"])
     assert second["instructions"] is None
-    assert drive.engine.levers.context("p", second["id"])["instructions"] is None
+    assert drive.engine.control.context("p", second["id"])["instructions"] is None
     assert drive.context(second["id"])[:2] == ["be brief", "u1"]
 
 

@@ -202,7 +202,7 @@ def test_R8_8_what_the_key_holds(changed: dict[str, Any], model: str) -> None:
 
 def test_R8_8_another_template_is_another_beginning() -> None:
     drive = Cached()
-    drive.engine.levers.set_scenario("p", {"lines": [{"when": {"prompt": True}, "reply": {"text": "pong"}}]})
+    drive.engine.control.set_scenario("p", {"lines": [{"when": {"prompt": True}, "reply": {"text": "pong"}}]})
     drive.ask(words(1500))
     for template in ({"id": "pmpt_1"}, {"id": "pmpt_2"}, {"id": "pmpt_2", "variables": {"a": "b"}}):
         assert drive.ask(words(1500), prompt=template)[1] == 0

@@ -73,10 +73,10 @@ def test_pointers_name_the_place_of_each_item() -> None:
         ("b", b'[["n1",1]]'),
     ]
     records = Records(*(put for put in pointers if isinstance(put, Put)))
-    second = state.more_pointers(records, node("n2", None, "b", "a", "c"), {"a"})
+    second = state.shared_item_pointers(records, node("n2", None, "b", "a", "c"), {"a"})
     assert [put.doc for put in second if isinstance(put, Put)] == [
         b'[["n2",0]]',
         b'[["n1",0],["n2",1]]',
         b'[["n2",2]]',
     ]
-    assert state.held_by(records, "b") == [("n1", 1)] and state.held_by(records, "z") == []
+    assert state.nodes_holding(records, "b") == [("n1", 1)] and state.nodes_holding(records, "z") == []

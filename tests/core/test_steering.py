@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.steering import Steer, boundary, prepended, required_input, stub, successor, unsupported
+from mockserver.core.steering import Steer, boundary, input_stubs, refusal_reason, stub, successor, with_steers
 from mockserver.wire import catalog
 
 CALL = {"type": "function_call", "call_id": "c", "name": "f"}
@@ -65,7 +65,7 @@ def test_stubs(item: dict[str, Any], expected: dict[str, Any]) -> None:
 def test_approvals_are_required_and_answered_by_id() -> None:
     request = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "f"}
     hosted = [{"type": "web_search_call", "id": "ws_1"}, {"type": "tool_search_call", "execution": "server"}]
-    assert required_input([*hosted, request]) == [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1"}]
+    assert input_stubs([*hosted, request]) == [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1"}]
 
 
 def test_only_one_family_takes_it() -> None:
@@ -74,10 +74,10 @@ def test_only_one_family_takes_it() -> None:
     astra, other = catalog.resolve("gpt-6-astra"), catalog.resolve("gpt-6-sol")
     assert astra
     assert other
-    assert unsupported({}, astra) is None
-    assert unsupported({}, other)
-    assert unsupported({"conversation": "conv_1"}, astra)
-    assert unsupported({"context_management": [{"type": "compaction"}]}, astra)
+    assert refusal_reason({}, astra) is None
+    assert refusal_reason({}, other)
+    assert refusal_reason({"conversation": "conv_1"}, astra)
+    assert refusal_reason({"context_management": [{"type": "compaction"}]}, astra)
 
 
 def test_what_goes_on() -> None:
@@ -86,7 +86,7 @@ def test_what_goes_on() -> None:
     follower = successor(request, "r1", steers)
     assert [one["content"] for one in follower["input"]] == ["a", "b"]
     assert {**follower, "input": "old", "previous_response_id": "r0"} == request
-    explicit = prepended({"input": [{"type": "function_call_output"}]}, steers)["input"]
+    explicit = with_steers({"input": [{"type": "function_call_output"}]}, steers)["input"]
     assert [one["type"] for one in explicit] == ["message", "message", "function_call_output"]
-    assert prepended({"input": "own"}, steers)["input"][-1]["content"] == "own"
-    assert len(prepended({}, steers)["input"]) == 2
+    assert with_steers({"input": "own"}, steers)["input"][-1]["content"] == "own"
+    assert len(with_steers({}, steers)["input"]) == 2

@@ -26,7 +26,7 @@ def test_an_output_without_call_is_E72() -> None:
 
 
 def test_pending_outputs_are_owed_until_given() -> None:
-    pending = tool_pairing.after({}, [CALL])
+    pending = tool_pairing.pending_after({}, [CALL])
     assert pending == {"call_1": "function_call_output"}
     assert refused(tool_pairing.check, pending, [{"type": "message"}], []).message.startswith("No tool output found")
     assert tool_pairing.check(pending, [OUTPUT], []) == {}
@@ -66,7 +66,7 @@ def test_an_output_of_another_kind_does_not_answer() -> None:
     ],
 )
 def test_which_calls_the_client_must_answer(item: dict[str, Any], owed: bool) -> None:
-    assert tool_pairing.owed(item) is owed
+    assert tool_pairing.needs_client_output(item) is owed
 
 
 def test_a_local_shell_output_names_its_call_by_id() -> None:

@@ -11,21 +11,21 @@ import pytest
 
 from mockserver.core.lifecycle import POLLED_S
 from mockserver.core.transitions import (
+    ABSENT,
     BACKGROUND,
     CANCELLED,
     COMPLETED,
     ENDED,
     FAILED,
     FOREGROUND,
-    GONE,
     IN_PROGRESS,
     INCOMPLETE,
+    MODES,
     MOVES,
     QUEUED,
     REFUSALS,
-    WAYS,
-    At,
-    moved,
+    TransitionKey,
+    transition,
 )
 from mockserver.wire.errors.api import APIError
 from tests.support.api import Api
@@ -38,7 +38,7 @@ REPLIES: dict[str, dict[str, Any]] = {
     CANCELLED: {"text": "one two"},
 }
 FIRST_TOKEN, LONG = 10, 600  # seconds
-STATUSES = (GONE, QUEUED, IN_PROGRESS, *ENDED)
+STATUSES = (ABSENT, QUEUED, IN_PROGRESS, *ENDED)
 # what a client, its leaving, or the clock can do to a response; `steer` belongs to sockets
 EVENTS = ("cancel", "delete", "leave", "start", "end")
 
@@ -53,7 +53,7 @@ class Scene:
         self.id = "resp_never"
         reply = REPLIES.get(status, REPLIES[ends])
         self.drive.script({"reply": reply, "pacing": {"first_token": FIRST_TOKEN, "tokens_per_second": 0.05}})
-        if status == GONE:
+        if status == ABSENT:
             return
         self.create()
         if status == CANCELLED:
@@ -86,26 +86,26 @@ class Scene:
         try:
             return self.drive.get(self.id)["status"]
         except APIError:
-            return GONE
+            return ABSENT
 
 
 def shown(way: str, status: str) -> str:
-    return GONE if (way, status) == (FOREGROUND, IN_PROGRESS) else status
+    return ABSENT if (way, status) == (FOREGROUND, IN_PROGRESS) else status
 
 
 @pytest.mark.parametrize(
-    ("way", "status"), [one for one in product(WAYS.values(), STATUSES) if one != (FOREGROUND, QUEUED)]
+    ("way", "status"), [one for one in product(MODES.values(), STATUSES) if one != (FOREGROUND, QUEUED)]
 )
 def test_every_status_is_reached(way: str, status: str) -> None:
     assert Scene(way, status).status == shown(way, status)
 
 
 @pytest.mark.parametrize(("at", "to"), [(at, to) for at, after in MOVES.items() for to in after if at.by != "steer"])
-def test_what_is_allowed_happens(at: At, to: str) -> None:
+def test_what_is_allowed_happens(at: TransitionKey, to: str) -> None:
     scene = Scene(at.way, at.status, ends=to if to in REPLIES else COMPLETED, stored=at.by != "forget")
     scene.does(at.by)
     assert scene.status == shown(at.way, to)
-    assert moved(at.way, at.status, at.by, to=to) == to
+    assert transition(at.way, at.status, at.by, to=to) == to
 
 
 ERRORS = {
@@ -124,28 +124,28 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("at", REFUSALS)
-def test_what_is_refused_says_so_and_changes_nothing(at: At) -> None:
+def test_what_is_refused_says_so_and_changes_nothing(at: TransitionKey) -> None:
     """Spec: E75, E76, E77, E81."""
     scene = Scene(at.way, at.status)
-    before = scene.drive.engine.levers.snapshot("p")
+    before = scene.drive.engine.control.snapshot("p")
     with pytest.raises(APIError) as caught:
         scene.does(at.by)
     status, message = ERRORS[at]
     assert summary(caught.value) == (status, message.format(id=scene.id), None, None)
-    assert scene.drive.engine.levers.snapshot("p") == before
+    assert scene.drive.engine.control.snapshot("p") == before
     with pytest.raises(APIError):
-        moved(at.way, at.status, at.by, id=scene.id)
+        transition(at.way, at.status, at.by, id=scene.id)
 
 
-@pytest.mark.parametrize("at", [At(*one) for one in product(WAYS.values(), STATUSES, EVENTS)])
-def test_what_the_table_does_not_know_changes_nothing(at: At) -> None:
+@pytest.mark.parametrize("at", [TransitionKey(*one) for one in product(MODES.values(), STATUSES, EVENTS)])
+def test_what_the_table_does_not_know_changes_nothing(at: TransitionKey) -> None:
     if at in MOVES or at in REFUSALS or (at.way, at.status) == (FOREGROUND, QUEUED):
         return
-    if at == At(BACKGROUND, QUEUED, "end"):  # the clock passes both ends at once: two moves
+    if at == TransitionKey(BACKGROUND, QUEUED, "end"):  # the clock passes both ends at once: two moves
         return
     scene = Scene(at.way, at.status)
-    before = scene.drive.get(scene.id) if scene.status != GONE else None
-    if at.status == GONE and at.by in ("cancel", "delete"):
+    before = scene.drive.get(scene.id) if scene.status != ABSENT else None
+    if at.status == ABSENT and at.by in ("cancel", "delete"):
         with pytest.raises(APIError, match="not found"):
             scene.does(at.by)
     else:
@@ -154,12 +154,12 @@ def test_what_the_table_does_not_know_changes_nothing(at: At) -> None:
     assert before is None or scene.drive.get(scene.id) == before
     if at.by not in ("cancel", "delete"):
         with pytest.raises(LookupError):
-            moved(at.way, at.status, at.by)
+            transition(at.way, at.status, at.by)
 
 
 def test_a_move_to_somewhere_else_is_a_mistake() -> None:
     with pytest.raises(LookupError, match="foreground"):
-        moved(FOREGROUND, IN_PROGRESS, "end", to=CANCELLED)
+        transition(FOREGROUND, IN_PROGRESS, "end", to=CANCELLED)
 
 
 def test_nothing_is_both_allowed_and_refused() -> None:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core import truncation
-from mockserver.core.semantics import Rules
+from mockserver.core.semantics import Semantics
 from mockserver.core.truncation import fit, units_of
 from mockserver.wire import catalog
 from mockserver.wire.tokens import context as context_tokens
 from tests.support.examples import examples
 
-RULES = Rules(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
+RULES = Semantics(count=lambda text: len(text.split()), pieces=str.split, key=b"k" * 32)
 CHAT = catalog.resolve("gpt-4.1")
 assert CHAT is not None
 TINY = replace(CHAT, max_input_tokens=60)

@@ -10,7 +10,7 @@ import pytest
 
 from mockserver.config.pacing import Pacing
 from mockserver.core import encrypted_content, semantics
-from mockserver.core.state import Node, Summary, Trail, read_node
+from mockserver.core.state import ContextHash, Node, Summary, read_node
 from mockserver.core.turn import Turn
 from mockserver.delivery.events import complete_at, fold
 from mockserver.delivery.schedule import Emit, Wait, deliver, duration
@@ -254,7 +254,7 @@ VALUES = {
     "node": lambda: turn_of().node,
     "summary": lambda: turn_of().node.summary,
     "tally": lambda: turn_of().node.summary.tally,
-    "trail": lambda: Trail("all_turns"),
+    "trail": lambda: ContextHash("all_turns"),
     "reply": lambda: Reply(),
 }
 
@@ -262,7 +262,7 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_is_not_changed_once_it_is_made(name: str) -> None:
     value = VALUES[name]()
-    assert isinstance(value, Turn | Node | Summary | Tally | Trail | Reply)
+    assert isinstance(value, Turn | Node | Summary | Tally | ContextHash | Reply)
     for field in (*value._fields, "another"):
         with pytest.raises(AttributeError):
             setattr(value, field, None)
@@ -301,20 +301,20 @@ def test_W2_nothing_is_unsealed_in_the_turn_that_sealed_it(
 ) -> None:
     drive = Driver()
     unsealed: list[str] = []
-    plain = encrypted_content.unseal
+    plain = encrypted_content.decrypt
 
     def counted(blob: str, key: bytes) -> Any:
         unsealed.extend([blob] if blob else [])
         return plain(blob, key)
 
-    monkeypatch.setattr(encrypted_content, "unseal", counted)
-    monkeypatch.setattr(semantics, "unseal", counted)
+    monkeypatch.setattr(encrypted_content, "decrypt", counted)
+    monkeypatch.setattr(semantics, "decrypt", counted)
     first = drive.create("word " * 2000, model="gpt-5.6", **fields)
     assert {item["type"] for item in first["output"]} == {"reasoning", "message", *(["compaction"] if fields else [])}
     assert unsealed == []
     node = read_node(drive.engine._calls.view("p"), first["id"])
     assert node is not None and node.summary.tally is not None
-    hidden = sum(drive.engine.rules.hidden(item) for item in node.items if item["type"] == "reasoning")
+    hidden = sum(drive.engine.rules.count_hidden_tokens(item) for item in node.items if item["type"] == "reasoning")
     assert node.summary.tally.reasoning_now == (0 if fields else hidden + 2)
 
 
@@ -322,9 +322,9 @@ def test_W2_what_a_request_brings_sealed_is_unsealed_once(monkeypatch: pytest.Mo
     drive = Driver()
     first = drive.create("u", model="gpt-5.6", include=["reasoning.encrypted_content"], store=False)
     unsealed: list[str] = []
-    plain = encrypted_content.unseal
-    monkeypatch.setattr(encrypted_content, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
-    monkeypatch.setattr(semantics, "unseal", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
+    plain = encrypted_content.decrypt
+    monkeypatch.setattr(encrypted_content, "decrypt", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
+    monkeypatch.setattr(semantics, "decrypt", lambda blob, key: (unsealed.append(blob), plain(blob, key))[1])
     history = [{"role": "user", "content": "u"}, *first["output"], {"role": "user", "content": "v"}]
     drive.create(history, model="gpt-5.6", store=False)
     assert unsealed == [first["output"][0]["encrypted_content"]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.delivery.item_events import STREAMERS, Cues, Script, stream_item, stream_items
+from mockserver.delivery.item_events import STREAMERS, Cues, EventWriter, stream_item, stream_items
 from mockserver.wire.responses.events import Event, Padding
 
 
@@ -16,7 +16,7 @@ def words(text: str) -> list[str]:
 
 
 def events(item: dict[str, Any], *, padded: bool = True, cues: Cues | None = None) -> list[Event]:
-    script = Script(words, Padding("resp_1") if padded else None, cues)
+    script = EventWriter(words, Padding("resp_1") if padded else None, cues)
     stream_item(script, item, 0)
     return script.events
 
@@ -359,7 +359,7 @@ def test_S16_a_diff_is_never_streamed() -> None:
 def test_S9_only_listings_overlap_and_all_begin_first() -> None:
     listing = ORDERS["mcp_list_tools"][0]
     broken = {**ORDERS["mcp_list_tools that failed"][0], "id": "mcpl_2"}
-    script = Script(words, None)
+    script = EventWriter(words, None)
     stream_items(script, [CUSTOM, listing, broken, MESSAGE])
     seen = [(event["output_index"], event["type"].removeprefix("response.")) for event in script.events]
     assert [one for one in seen if one[0] in (1, 2)] == [

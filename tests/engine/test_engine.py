@@ -79,7 +79,7 @@ def test_everything_survives_a_restart_on_sqlite(tmp_path: Path) -> None:
     assert again.context(again.create("u3", previous_response_id=first["id"])["id"])[0] == "u1"
     assert text_of(again.items(conversation, order="asc")["data"][0]) == "u2"
     assert again.get(inside["id"])["conversation"] == {"id": conversation}
-    assert again.engine.levers.read_clock("p")["now"] == NOON + 2 * 86_400
+    assert again.engine.control.read_clock("p")["now"] == NOON + 2 * 86_400
     assert text_of(again.create("later")["output"][0]) == "kept for later"
     again.engine.close()
 

@@ -13,7 +13,7 @@ from mockserver.config.settings import Settings
 from mockserver.conformance.drivers import NO_ANSWER, EngineDriver
 from mockserver.delivery.schedule import Cut
 from mockserver.engine.engine import Engine
-from mockserver.websocket.session import Connection, Playback
+from mockserver.websocket.session import Playback, WebSocketSession
 from mockserver.wire.errors.api import APIError
 from tests.support.driving import NOON
 
@@ -33,12 +33,12 @@ def driver(engine: Engine) -> bool:
 
 
 def driver_socket(engine: Engine) -> bool:
-    answer = EngineDriver(engine).over_socket({"model": "gpt-4.1", "input": "hi"})
+    answer = EngineDriver(engine).create_over_socket({"model": "gpt-4.1", "input": "hi"})
     return [event["type"] for event in answer.events or ()] == ["response.created"]
 
 
 def socket(engine: Engine) -> bool:
-    connection = Connection(engine, "default")
+    connection = WebSocketSession(engine, "default")
     (playback,) = connection.receive(b'{"type":"response.create","model":"gpt-4.1","input":"hi"}')
     assert isinstance(playback, Playback)
     connection.advance(playback)
@@ -56,12 +56,12 @@ WAYS: dict[str, Callable[[Engine], bool]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_cut_cuts(way: str) -> None:
     engine = Engine(Settings(clock=NOON))
-    engine.levers.set_faults("default", CUT)
+    engine.control.set_faults("default", CUT)
     assert WAYS[way](engine)
-    assert engine.levers.faults("default")["faults"][0]["used"] == 1
-    (exchange,) = engine.levers.journal("default")["data"]
+    assert engine.control.faults("default")["faults"][0]["used"] == 1
+    (exchange,) = engine.control.journal("default")["data"]
     assert exchange["faults"] == ["cut"] and exchange["path"] == "/v1/responses" and exchange["status"] == 200
-    engine.levers.set_faults("default", [])
+    engine.control.set_faults("default", [])
     assert not WAYS[way](engine)
 
 
@@ -78,7 +78,7 @@ def test_a_cut_cuts_in_process() -> None:
 def test_errors_and_delays_of_a_plain_call(do: str) -> None:
     engine = Engine(Settings(clock=NOON))
     value: Any = {"error": 503} if do == "error" else {"delay": 7}
-    engine.levers.set_faults("default", [{"do": value}])
+    engine.control.set_faults("default", [{"do": value}])
     body = b'{"model":"gpt-4.1","input":"hi"}'
     if do == "error":
         with pytest.raises(APIError) as caught:
@@ -86,4 +86,4 @@ def test_errors_and_delays_of_a_plain_call(do: str) -> None:
         assert caught.value.status == 503
     else:
         assert engine.create_response("default", body).steps[0] == (7,)
-    assert [one["faults"] for one in engine.levers.journal("default")["data"]] == [[do]]
+    assert [one["faults"] for one in engine.control.journal("default")["data"]] == [[do]]

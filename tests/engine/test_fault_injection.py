@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.faults.spec import Called
+from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.wire.errors.api import MockError
 from tests.support.caller import PROJECT, Caller
@@ -36,7 +36,7 @@ def test_an_error_at_the_edge_leaves_no_trace() -> None:
 def test_a_fault_of_turns_lets_the_line_wait() -> None:
     drive = Driver()
     drive.script({"reply": {"text": "still there"}})
-    drive.engine.levers.set_faults("p", [{"when": {"input_contains": "bad"}, "do": {"error": 503}, "times": 1}])
+    drive.engine.control.set_faults("p", [{"when": {"input_contains": "bad"}, "do": {"error": 503}, "times": 1}])
     assert refused(drive.create, "bad").status == 503
     assert drive.create("bad")["output"][0]["content"][0]["text"] == "still there"
 
@@ -45,7 +45,7 @@ def test_E60_a_parent_expires() -> None:
     drive = Driver()
     parent = drive.create()["id"]
     child = drive.create("x", previous_response_id=parent)["id"]
-    drive.engine.levers.set_faults("p", [{"do": "expire", "times": 1}])
+    drive.engine.control.set_faults("p", [{"do": "expire", "times": 1}])
     drive.create("no parent")
     error = refused(drive.create, "x", previous_response_id=parent)
     assert summary(error) == (
@@ -62,7 +62,7 @@ def test_E60_a_parent_expires() -> None:
 def test_E67_a_conversation_is_locked_by_the_clock() -> None:
     drive = Driver()
     conversation = drive.conversation()["id"]
-    drive.engine.levers.set_faults("p", [{"do": {"lock_conversation": 30}}])
+    drive.engine.control.set_faults("p", [{"do": {"lock_conversation": 30}}])
     error = refused(drive.create, conversation=conversation)
     assert summary(error)[0::2] == (400, "conversation") and error.code == "conversation_locked"
     drive.advance(seconds=29)
@@ -72,7 +72,7 @@ def test_E67_a_conversation_is_locked_by_the_clock() -> None:
 
 
 def _strikes(call: Caller, project: str) -> bool:
-    struck = call.app.engine.hazards.strike_call(project, Called)
+    struck = call.app.engine.fault_injector.strike_call(project, CallInfo)
     return struck is not None and struck.error is not None
 
 

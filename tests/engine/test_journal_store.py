@@ -123,7 +123,7 @@ def test_exchanges_are_written_in_batches_and_survive_the_process(tmp_path: Path
 
 
 def test_what_waits_of_many_projects_is_written_before_it_is_much() -> None:
-    logbook = Caller().app.engine.logbook
+    logbook = Caller().app.engine.journal
     for number in range(MOST_WAITING):
         logbook.note(f"p{number}", Exchange(Call(), "http", at=0.0))
     assert len(logbook.read("p0", limit=1, after=None)["data"]) == 1 and not logbook._waiting

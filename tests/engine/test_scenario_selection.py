@@ -32,7 +32,7 @@ def said(drive: Driver, text: str = "hello", **fields: Any) -> str:
 
 
 def put(drive: Driver, *lines: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return drive.engine.levers.set_scenario("p", {"lines": list(lines), **more})
+    return drive.engine.control.set_scenario("p", {"lines": list(lines), **more})
 
 
 def unmatched(drive: Driver, text: str = "hello", **fields: Any) -> MockError:
@@ -79,8 +79,8 @@ def test_projects_start_with_the_server_s_files_in_their_order(files: tuple[str,
     assert (said(drive, "weather?"), said(drive)) == ("sunny", "rest")
     other = Driver(drive.engine, project="other")
     assert said(other) == "rest"
-    assert drive.engine.levers.scenario("other")["unused"] == [0]
-    assert drive.engine.levers.scenario("p")["unused"] == []
+    assert drive.engine.control.scenario("other")["unused"] == [0]
+    assert drive.engine.control.scenario("p")["unused"] == []
 
 
 def test_R5_9_a_compaction_trigger_is_answered_by_a_line_that_names_it() -> None:
@@ -90,7 +90,7 @@ def test_R5_9_a_compaction_trigger_is_answered_by_a_line_that_names_it() -> None
     )
     trigger = [{"role": "user", "content": "x"}, {"type": "compaction_trigger"}]
     assert [item["type"] for item in drive.create(trigger)["output"]] == ["compaction"]
-    assert drive.engine.levers.scenario("p")["unused"] == [0]
+    assert drive.engine.control.scenario("p")["unused"] == [0]
     put(drive)
     assert [item["type"] for item in drive.create(trigger)["output"]] == ["compaction"], "nobody need script it"
 
@@ -107,7 +107,7 @@ def test_an_error_line_is_counted_and_nothing_else_changes() -> None:
 
 def test_what_can_be_read_of_it(files: tuple[str, str]) -> None:
     drive = Driver(scenario=files)
-    assert drive.engine.levers.scenario("p") == {
+    assert drive.engine.control.scenario("p") == {
         "seed": 7,
         "lines": [
             {"when": {"input_contains": "weather"}, "reply": {"text": "sunny"}, "used": 0},
@@ -145,14 +145,14 @@ def test_reset_brings_back_the_server_s_lines(files: tuple[str, str]) -> None:
     said(drive)
     put(drive, line("own"), seed=3)
     drive.script(line("queued"))
-    drive.engine.levers.reset("p", ["state"])
+    drive.engine.control.reset("p", ["state"])
     assert [said(drive), said(drive)] == ["queued", "own"], "the scenario is no state"
     drive.script(line("queued"))
-    drive.engine.levers.reset("p", ["scenario"])
-    assert drive.engine.levers.scenario("p")["unused"] == [0, 1] and said(drive) == "rest"
-    drive.engine.levers.set_scenario("p", {"lines": []})
+    drive.engine.control.reset("p", ["scenario"])
+    assert drive.engine.control.scenario("p")["unused"] == [0, 1] and said(drive) == "rest"
+    drive.engine.control.set_scenario("p", {"lines": []})
     assert said(drive) == ECHO
-    drive.engine.levers.reset("p")
+    drive.engine.control.reset("p")
     assert said(drive) == "rest"
 
 
@@ -173,22 +173,22 @@ def test_nothing_is_written_when_no_line_is_used() -> None:
 def test_snapshots_carry_it_to_servers_with_other_lines(files: tuple[str, str]) -> None:
     drive, bare = Driver(scenario=files), Driver(seed=7)
     said(drive)
-    taken = json.loads(json_body(drive.engine.levers.snapshot("p")))
-    bare.engine.levers.restore("p", taken)
-    assert json.loads(json_body(bare.engine.levers.snapshot("p"))) == taken
+    taken = json.loads(json_body(drive.engine.control.snapshot("p")))
+    bare.engine.control.restore("p", taken)
+    assert json.loads(json_body(bare.engine.control.snapshot("p"))) == taken
     assert bare.create("weather") == drive.create("weather")
-    assert bare.engine.levers.scenario("p") == drive.engine.levers.scenario("p")
-    drive.engine.levers.restore("p", json.loads(json_body(Driver(seed=7).engine.levers.snapshot("p"))))
+    assert bare.engine.control.scenario("p") == drive.engine.control.scenario("p")
+    drive.engine.control.restore("p", json.loads(json_body(Driver(seed=7).engine.control.snapshot("p"))))
     assert said(drive) == ECHO, "it was taken where there were no lines"
 
 
 def test_a_snapshot_with_wrong_lines_is_refused() -> None:
     drive = Driver()
     put(drive, line("a"))
-    taken = json.loads(json_body(drive.engine.levers.snapshot("p")))
+    taken = json.loads(json_body(drive.engine.control.snapshot("p")))
     taken["scenario"]["scenario"]["lines"][0]["reply"] = {}
     with pytest.raises(MockError) as caught:
-        drive.engine.levers.restore("p", taken)
+        drive.engine.control.restore("p", taken)
     assert caught.value.param == "scenario.scenario.lines[0].reply"
 
 
@@ -216,11 +216,11 @@ def test_a_project_s_own_seed_makes_it_draw_other_ids() -> None:
     put(twin, seed=3)
     first = drive.create()
     assert first == twin.create() != plain.create()
-    drive.engine.levers.reset("p", ["state"])
+    drive.engine.control.reset("p", ["state"])
     assert drive.create() == first
-    drive.engine.levers.reset("p")
+    drive.engine.control.reset("p")
     put(drive, seed=0)
-    plain.engine.levers.reset("p")
+    plain.engine.control.reset("p")
     assert drive.create() == plain.create(), "the server's own seed changes nothing"
 
 
@@ -306,12 +306,12 @@ def test_R4_5_sockets_share_the_scenario_its_counts_and_strictness() -> None:
     frames = Frames(Engine(Settings(clock=NOON, strict=True)))
     drive = Driver(frames.engine, project=frames.project)
     lines = [line("framed", transport="websocket", times=1), line("http", transport="http")]
-    drive.engine.levers.set_scenario(frames.project, {"lines": lines})
+    drive.engine.control.set_scenario(frames.project, {"lines": lines})
     assert text_of(frames.create("hello", store=False)["output"][-1]) == "framed" and said(drive) == "http"
     refusal = frames.send("hello")[-1]
     assert (refusal["type"], refusal["error"]["type"]) == ("error", "mock_error")
     assert "lines[0] (1 of 1 keys hold): it was used as often as" in refusal["error"]["message"]
-    assert drive.engine.levers.scenario(frames.project)["unused"] == []
+    assert drive.engine.control.scenario(frames.project)["unused"] == []
 
 
 PROMPT = {"id": "pmpt_1", "version": "2", "variables": {"city": "Oslo"}}
@@ -331,7 +331,7 @@ def test_R15_4_a_line_that_names_a_prompt_template_makes_it_known() -> None:
 def test_R15_4_a_template_stands_in_for_model_and_input() -> None:
     engine = Engine(Settings(clock=NOON))
     line = {"when": {"prompt": True}, "reply": {"text": "{{ turn }} of {{ item_count }}"}, "times": 2}
-    engine.levers.enqueue("p", [line])
+    engine.control.enqueue("p", [line])
     first = orjson.loads(engine.create_response("p", orjson.dumps({"prompt": PROMPT})).body or b"")
     assert text_of(first["output"][-1]) == "1 of 0" and first["model"].startswith("gpt-5.6")
     again = {"prompt": PROMPT, "previous_response_id": first["id"], "input": "more"}

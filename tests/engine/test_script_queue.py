@@ -39,21 +39,21 @@ def test_an_error_line_is_used_up_and_nothing_else_changes() -> None:
     drive.script({"reply": {"error": {"code": "rate_limit_exceeded"}}})
     assert refused(drive.create).status == 429
     assert drive.create("a")["output"][0]["content"] == twin.create("a")["output"][0]["content"]
-    assert len(drive.engine.levers.list_responses("p", limit=10, after=None)["data"]) == 1
+    assert len(drive.engine.control.list_responses("p", limit=10, after=None)["data"]) == 1
 
 
 def test_the_queue_counts_what_waits() -> None:
     drive = Driver()
-    assert drive.engine.levers.enqueue("p", [{"reply": {"text": "a"}}]) == 1
-    assert drive.engine.levers.enqueue("p", [{"reply": {"text": "a"}}, {"reply": {"text": "b"}}]) == 3
+    assert drive.engine.control.enqueue("p", [{"reply": {"text": "a"}}]) == 1
+    assert drive.engine.control.enqueue("p", [{"reply": {"text": "a"}}, {"reply": {"text": "b"}}]) == 3
     said(drive)
-    assert drive.engine.levers.enqueue("p", []) == 2
+    assert drive.engine.control.enqueue("p", []) == 2
 
 
 def test_a_bad_line_changes_nothing() -> None:
     drive = Driver()
     with pytest.raises(MockError) as caught:
-        drive.engine.levers.enqueue("p", [{"reply": {"text": "a"}}, {"reply": {"txt": "b"}}])
+        drive.engine.control.enqueue("p", [{"reply": {"text": "a"}}, {"reply": {"txt": "b"}}])
     assert caught.value.param == "lines[1].reply.txt"
     assert json.loads(caught.value.body())["error"]["type"] == "mock_error"
     assert said(drive).startswith("Mock reply")

@@ -23,9 +23,9 @@ def saved(path: Path, **settings: Any) -> tuple[Path, Driver, dict[str, Any]]:
     driver = Driver(**settings)
     response = driver.create("remember me")
     driver.script(*LINES)
-    driver.engine.levers.set_faults(driver.project, [{"do": {"delay": 0.001}}])
+    driver.engine.control.set_faults(driver.project, [{"do": {"delay": 0.001}}])
     file = path / "state.json"
-    file.write_text(json.dumps(driver.engine.levers.snapshot(driver.project)))
+    file.write_text(json.dumps(driver.engine.control.snapshot(driver.project)))
     return file, driver, response
 
 
@@ -42,7 +42,7 @@ def test_every_project_starts_from_it_and_goes_on_by_itself(tmp_path: Path) -> N
     assert one.get(response["id"]) == response
     assert one.create("and?", previous_response_id=response["id"]) == expected
     assert other.create("and?", previous_response_id=response["id"]) == expected
-    assert other.engine.levers.read_clock("other") == {"now": NOON, "mode": "manual"}
+    assert other.engine.control.read_clock("other") == {"now": NOON, "mode": "manual"}
     one.delete(response["id"])
     assert other.get(response["id"]) == response
 
@@ -62,7 +62,7 @@ def test_reset_goes_back_to_it_part_by_part(
 ) -> None:
     file, _, response = saved(tmp_path)
     driver = Driver(started(file))
-    levers = driver.engine.levers
+    levers = driver.engine.control
     before = levers.snapshot("p")
     levers.reset("p")
     assert levers.snapshot("p") == before
@@ -92,7 +92,7 @@ def test_a_store_that_knows_a_project_keeps_it(tmp_path: Path) -> None:
     first.delete(response["id"])
     first.engine.close()
     again = Driver(started(file, store=where))
-    assert again.engine.levers.list_responses("p", limit=9, after=None)["data"] == []
+    assert again.engine.control.list_responses("p", limit=9, after=None)["data"] == []
     again.engine.close()
 
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from mockserver.delivery.fault_effects import Effect
-from mockserver.faults.apply import Struck, read_faults, replaced, strike
-from mockserver.faults.spec import Called, Fault, parse_faults
+from mockserver.faults.apply import FaultOutcome, apply, read_faults, replace_all
+from mockserver.faults.spec import CallInfo, Fault, parse_faults
 from mockserver.model.prompt import Prompt
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import view_project
@@ -17,7 +17,7 @@ MODEL = resolve("gpt-4.1")
 assert MODEL is not None
 
 
-CREATE = Called()
+CREATE = CallInfo()
 
 
 class Faulty:
@@ -26,16 +26,16 @@ class Faulty:
     def __init__(self, *faults: dict[str, Any], seed: int = 7) -> None:
         self.store, self.now, self.seed = MemoryStore(), 0.0, seed
         self.state = view_project(self.store, "p")
-        self.store.apply("p", replaced(self.state, parse_faults(list(faults))))
+        self.store.apply("p", replace_all(self.state, parse_faults(list(faults))))
 
-    def edge(self, call: Called = CREATE) -> Struck:
-        return self._noted(strike(read_faults(self.state), call, self.state, self.seed, self.now))
+    def edge(self, call: CallInfo = CREATE) -> FaultOutcome:
+        return self._noted(apply(read_faults(self.state), call, self.state, self.seed, self.now))
 
-    def turn(self, call: Called = CREATE, **request: Any) -> Struck:
+    def turn(self, call: CallInfo = CREATE, **request: Any) -> FaultOutcome:
         prompt = Prompt(request, MODEL, (), list, 1, 1, "seed", call.transport)
-        return self._noted(strike(read_faults(self.state), call, self.state, self.seed, self.now, prompt))
+        return self._noted(apply(read_faults(self.state), call, self.state, self.seed, self.now, prompt))
 
-    def _noted(self, struck: Struck) -> Struck:
+    def _noted(self, struck: FaultOutcome) -> FaultOutcome:
         self.store.apply("p", struck.changes)
         return struck
 
@@ -50,9 +50,9 @@ def only(fault: dict[str, Any]) -> Fault:
 
 def test_faults_of_the_edge_and_of_turns() -> None:
     early = {"path": "/v1/*", "method": "post", "probability": 0.5}
-    assert only({"do": "cut", "when": early}).early
-    assert not only({"do": "cut", "when": {**early, "model": "x"}}).early
-    assert not only({"do": "expire"}).early and not only({"do": {"lock_conversation": 1}}).early
+    assert only({"do": "cut", "when": early}).before_admission
+    assert not only({"do": "cut", "when": {**early, "model": "x"}}).before_admission
+    assert not only({"do": "expire"}).before_admission and not only({"do": {"lock_conversation": 1}}).before_admission
     faulty = Faulty({"do": "cut", "when": {"model": "gpt-4.1"}}, {"do": "stall"})
     assert faulty.edge().effects == [Effect("stall")]
     assert faulty.turn(model="gpt-4.1").effects == [Effect("cut")]
@@ -61,9 +61,9 @@ def test_faults_of_the_edge_and_of_turns() -> None:
 
 def test_paths_and_methods() -> None:
     faulty = Faulty({"do": "cut", "when": {"path": "/v1/responses/*", "method": "GET"}})
-    assert faulty.edge(Called("GET", "/v1/responses/resp_1")).effects
-    assert not faulty.edge(Called("DELETE", "/v1/responses/resp_1")).effects
-    assert not faulty.edge(Called("GET", "/v1/responses")).effects
+    assert faulty.edge(CallInfo("GET", "/v1/responses/resp_1")).effects
+    assert not faulty.edge(CallInfo("DELETE", "/v1/responses/resp_1")).effects
+    assert not faulty.edge(CallInfo("GET", "/v1/responses")).effects
 
 
 def test_times_and_the_first_error_ends_the_striking() -> None:
@@ -76,7 +76,7 @@ def test_times_and_the_first_error_ends_the_striking() -> None:
 
 
 def test_errors_are_made_for_the_model_of_the_call() -> None:
-    error = Faulty({"do": {"error": "rate_limit_exceeded"}}).edge(Called(model="gpt-5")).error
+    error = Faulty({"do": {"error": "rate_limit_exceeded"}}).edge(CallInfo(model="gpt-5")).error
     assert error is not None and "Rate limit reached for gpt-5 in" in error.message
     kept = Faulty({"do": {"error": {"status": 500, "headers": {"retry-after-ms": "5"}}}}).edge().error
     assert kept is not None and kept.headers == {"retry-after-ms": "5"}
@@ -101,9 +101,9 @@ def test_two_faults_of_one_chance_draw_apart() -> None:
 def test_what_does_not_apply_is_not_used() -> None:
     event = {"event": "a"}
     faulty = Faulty({"do": "drop_event"}, {"do": "close_socket"}, {"do": "cut", "at": event}, {"do": "expire"})
-    assert not faulty.edge(Called(transport="http")).effects
-    assert [one.kind for one in faulty.edge(Called(transport="sse")).effects] == ["drop_event", "cut"]
-    assert [one.kind for one in faulty.edge(Called(transport="websocket")).effects] == [
+    assert not faulty.edge(CallInfo(transport="http")).effects
+    assert [one.kind for one in faulty.edge(CallInfo(transport="sse")).effects] == ["drop_event", "cut"]
+    assert [one.kind for one in faulty.edge(CallInfo(transport="websocket")).effects] == [
         "drop_event",
         "close_socket",
         "cut",
@@ -125,19 +125,19 @@ def test_E67_a_conversation_is_locked_once_until_the_clock_has_passed() -> None:
 
 def test_limits_count_what_a_model_works_for_and_show_on_all() -> None:
     faulty = Faulty({"do": {"rate_limit": {"requests_per_minute": 2}}})
-    seen = faulty.edge(Called("GET", "/v1/models")).buckets["000000"]["requests"]
-    assert seen.left == 2
-    assert faulty.edge().buckets["000000"]["requests"].left == 1
+    seen = faulty.edge(CallInfo("GET", "/v1/models")).buckets["000000"]["requests"]
+    assert seen.remaining == 2
+    assert faulty.edge().buckets["000000"]["requests"].remaining == 1
     assert faulty.edge().error is None
     assert faulty.edge().error is not None and faulty.used == [1]
-    assert faulty.edge(Called("GET", "/v1/models")).error is None
+    assert faulty.edge(CallInfo("GET", "/v1/models")).error is None
     faulty.now = 30
     assert faulty.edge().error is None
 
 
 def test_limits_may_name_paths_and_end() -> None:
     faulty = Faulty({"do": {"rate_limit": {"requests_per_minute": 1}}, "when": {"path": "/v1/models"}, "times": 1})
-    call = Called("GET", "/v1/models")
+    call = CallInfo("GET", "/v1/models")
     assert not faulty.edge().buckets
     assert [faulty.edge(call).error is None for _ in range(4)] == [True, False, True, True]
 
@@ -156,7 +156,7 @@ def test_records_stand_as_json_and_a_list_given_back_counts_on() -> None:
     assert shown == [{"do": "cut", "times": 3, "used": 1}]
     again = Faulty(*json.loads(json.dumps(shown)))
     assert again.used == [1]
-    again.store.apply("p", replaced(again.state, []))
+    again.store.apply("p", replace_all(again.state, []))
     assert read_faults(again.state) == []
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mockserver.core.records import Delete, Put
-from mockserver.journal.exchange import Call, Exchange, document_of, shown
+from mockserver.journal.exchange import Call, Exchange, document_of, to_public
 
 KEY = "key-of-a-caller"
 
@@ -19,7 +19,7 @@ def exchange(**fields: Any) -> Exchange:
 
 def test_a_document_and_back() -> None:
     one = exchange(status=400, error={"code": "x"}, seconds=0.0123456, events=3, ended="delivered", faults=["cut"])
-    assert shown(7, document_of(one)) == {
+    assert to_public(7, document_of(one)) == {
         "id": 7,
         "at": 5.0,
         "transport": "http",
@@ -43,7 +43,7 @@ def test_a_document_and_back() -> None:
 
 
 def test_a_body_that_is_no_json_has_no_request() -> None:
-    assert shown(1, document_of(exchange(body=b"{")))["request"] is None
+    assert to_public(1, document_of(exchange(body=b"{")))["request"] is None
 
 
 def test_changes_name_what_the_api_shows_each_once() -> None:

@@ -10,7 +10,7 @@ from tests.support.caller import PROJECT, Caller
 
 
 def history_of(call: Caller) -> Any:
-    return call.app.engine.logbook.history(PROJECT)
+    return call.app.engine.journal.history(PROJECT)
 
 
 def said(items: Any) -> list[str]:
@@ -28,7 +28,7 @@ def test_calls_and_their_contexts() -> None:
     one, two, three = history.turns
     answer = "Mock reply to: one [1 items in context]"
     assert said(history.context(two)) == ["one", answer, "two"] and said(one.output) == [answer]
-    assert [node.id for node in history.before(two)] == [first["id"]] == [two.parent]
+    assert [node.id for node in history.nodes_before(two)] == [first["id"]] == [two.parent]
     assert (three.status, three.error["code"], three.node) == (400, "previous_response_not_found", None)
     assert said(history.context(three))[:2] == ["one", answer]  # what it meant to go on from
     assert history.of_response[second["id"]] is two and history.node("resp_none") is None

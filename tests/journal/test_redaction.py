@@ -54,7 +54,7 @@ def test_secrets_of_mcp_servers(written: str) -> None:
     shown = json.loads(text)
     assert shown["tools"][0]["authorization"] == REDACTED
     assert set(shown["tools"][0].get("headers", {}).values()) <= {REDACTED}
-    wanted = redaction.redacted(json.loads(written))
+    wanted = redaction.redact(json.loads(written))
     assert shown == wanted
     for secret in (TOKEN, "header-secret", "pä", "short"):
         assert secret not in text
@@ -77,6 +77,6 @@ def test_a_long_body_is_cut_with_a_mark() -> None:
 
 
 def test_documents_are_scrubbed_wherever_a_secret_stands() -> None:
-    assert redaction.scrubbed(b'{"a": "sk-abcdefghijk", "b": "12345678"}', ["12345678"]) == (
+    assert redaction.scrub(b'{"a": "sk-abcdefghijk", "b": "12345678"}', ["12345678"]) == (
         b'{"a": "<redacted>", "b": "<redacted>"}'
     )

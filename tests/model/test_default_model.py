@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from mockserver.model.default_model import SeededModel, cap, message_item, text_part
+from mockserver.model.default_model import SeededModel, message_item, text_part, truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire.catalog import resolve
 from mockserver.wire.tokens.context import output_tokens
@@ -196,12 +196,12 @@ def test_R7_6_the_cap_holds(name: str, most: int) -> None:
 def test_R7_6_a_call_that_does_not_fit_is_dropped_and_a_script_is_cut_too() -> None:
     asked = prompt(user("x"), model="gpt-5.6-terra", max_output_tokens=16)
     call = {"type": "function_call", "name": "f", "arguments": json.dumps({"a": "long " * 50})}
-    assert cap(Reply(output=(call,)), asked, count) == Reply(incomplete="max_output_tokens")
+    assert truncate_to_limit(Reply(output=(call,)), asked, count) == Reply(incomplete="max_output_tokens")
     thinking = Reply(output=({"type": "reasoning", "summary": []}, call), reasoning_tokens=64)
-    cut = cap(thinking, asked, count)
+    cut = truncate_to_limit(thinking, asked, count)
     assert [item["type"] for item in cut.output] == ["reasoning"] and cut.reasoning_tokens == 14
     short = Reply(output=(message_item(asked, text_part("ok")),))
-    assert cap(short, asked, count).output == short.output
+    assert truncate_to_limit(short, asked, count).output == short.output
     assert short.output_tokens is None, "the reply that was given stays as it was"
 
 
@@ -218,16 +218,16 @@ def test_same_prompt_same_reply() -> None:
 def test_R7_8_hosted_calls_beyond_max_tool_calls_are_not_made_and_cues_follow() -> None:
     search, mine = {"type": "web_search_call"}, called("f")
     reply = Reply(output=(search, mine, search, message_item(prompt(user("x")), text_part("ok"))), cues={"3": {"a": 1}})
-    cut = cap(reply, prompt(user("x"), max_tool_calls=1), count)
+    cut = truncate_to_limit(reply, prompt(user("x"), max_tool_calls=1), count)
     assert [item["type"] for item in cut.output] == ["web_search_call", "function_call", "message"]
     assert cut.cues == {"2": {"a": 1}}
-    assert cap(reply, prompt(user("x"), max_tool_calls=2), count).output == reply.output
+    assert truncate_to_limit(reply, prompt(user("x"), max_tool_calls=2), count).output == reply.output
 
 
 def test_R7_1_the_window_caps_what_is_left_of_it() -> None:
     asked = prompt(user("hi"), model="gpt-4o-mini")
     asked.input_tokens = 128_000 - 20
     long = Reply(output=(message_item(asked, text_part(" word" * 30)),))
-    cut = cap(long, asked, count)
+    cut = truncate_to_limit(long, asked, count)
     assert cut.incomplete == "max_output_tokens"
     assert output_tokens(list(cut.output), 0, asked.request, asked.model, count) == 20

@@ -19,7 +19,7 @@ def test_properties_of_both_sides_are_asked_for() -> None:
     one = {"properties": {"a": {"minLength": 1}}, "required": ["a"], "multipleOf": 4}
     two = {"properties": {"a": {"maxLength": 2}, "b": {}}, "required": ["b", "a"], "multipleOf": 6}
     schemas = Schemas({})
-    merged = schemas.merged([one, two])
+    merged = schemas.merge([one, two])
     assert merged["required"] == ["a", "b"] and merged["multipleOf"] == 12
     assert schemas.plain(merged["properties"]["a"]) == {"minLength": 1, "maxLength": 2}
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mockserver.model.json_instances.schemas import Schemas
-from mockserver.model.json_instances.validity import Judge
+from mockserver.model.json_instances.validity import InstanceChecker
 
 NUMBERS: list[Any] = [0, 1, 1.5, -3, True, None]
 VALUES: list[Any] = [*NUMBERS, "", "abc", "x-y", [], [1, 1], [1, "a"], {}, {"a": 1}, {"a": "x", "b": 2}]
@@ -44,7 +44,7 @@ SCHEMAS: list[Any] = [
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_it_agrees(schema: Any) -> None:
-    judge = Judge(Schemas(schema))
+    judge = InstanceChecker(Schemas(schema))
     for value in VALUES:
         assert judge.valid(value, schema) == Draft202012Validator(schema).is_valid(value), value
 
@@ -80,20 +80,20 @@ ODD: list[tuple[Any, Any, bool]] = [
 
 @pytest.mark.parametrize(("schema", "value", "valid"), ODD)
 def test_schemas_that_are_none(schema: Any, value: Any, valid: bool) -> None:
-    assert Judge(Schemas(schema)).valid(value, schema) is valid
+    assert InstanceChecker(Schemas(schema)).valid(value, schema) is valid
 
 
 def test_nested_deeper_than_python_goes() -> None:
     schema: Any = {"type": "string"}
     for _ in range(2000):
         schema = {"not": schema}
-    assert Judge(Schemas(schema)).valid("a", schema)
+    assert InstanceChecker(Schemas(schema)).valid("a", schema)
 
 
 def test_true_is_not_one() -> None:
-    judge = Judge(Schemas({}))
-    assert not judge.among([True], [[1], 1, None])
-    assert judge.among({"a": [1]}, [{"a": [1.0]}])
+    judge = InstanceChecker(Schemas({}))
+    assert not judge.contains([True], [[1], 1, None])
+    assert judge.contains({"a": [1]}, [{"a": [1.0]}])
 
 
 def test_it_is_loaded_with_the_first_schema() -> None:

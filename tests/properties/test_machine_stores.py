@@ -75,7 +75,7 @@ class Twins:
         return answers[0]
 
     def move(self) -> None:
-        levers = self.engines[1].levers
+        levers = self.engines[1].control
         document = levers.snapshot(self.project)
         levers.restore("elsewhere", document)
         levers.reset(self.project)
@@ -88,7 +88,7 @@ class Twins:
     def over_socket(self, body: Any) -> Answer:
         if self.moving:
             self.move()
-        first, second = (EngineDriver(engine, self.project).over_socket(body) for engine in self.engines)
+        first, second = (EngineDriver(engine, self.project).create_over_socket(body) for engine in self.engines)
         assert orjson.dumps([*first]) == orjson.dumps([*second]), body
         return first
 

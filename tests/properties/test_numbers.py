@@ -48,7 +48,7 @@ REPLIES = st.fixed_dictionaries(
 def test_bodies_are_what_python_writes(request: dict[str, Any], reply: dict[str, Any] | None) -> None:
     engine = Engine(Settings(clock=0.0))
     if reply is not None:
-        engine.levers.enqueue("p", [{"reply": reply}])
+        engine.control.enqueue("p", [{"reply": reply}])
     asked = {"model": "gpt-4.1", "input": "hi", "include": ["file_search_call.results"], **request}
     body = engine.create_response("p", orjson.dumps(asked)).body
     assert body == json.dumps(json.loads(body or b""), indent=2).encode()

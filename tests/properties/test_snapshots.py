@@ -65,7 +65,7 @@ class Program:
             return error.body()
 
     def snapshot(self) -> bytes:
-        return json_body(self.engine.levers.snapshot(self.project))
+        return json_body(self.engine.control.snapshot(self.project))
 
     def one(self, name: str, number: int) -> str:
         return self.known[name][-1 - number % len(self.known[name])]
@@ -87,7 +87,7 @@ class Program:
         return events + (delivery.body or b"") + repr(delivery.seconds).encode()
 
     def script(self, line: int) -> None:
-        self.engine.levers.enqueue(self.project, [LINES[line % 4]])
+        self.engine.control.enqueue(self.project, [LINES[line % 4]])
 
     def get(self, at: int) -> Any:
         return Api(self.engine).retrieve_response(self.project, self.one("responses", at))
@@ -112,7 +112,7 @@ class Program:
         self.engine.leave(self.project, self.one("responses", at))
 
     def context(self, at: int) -> bytes:
-        return json_body(self.engine.levers.context(self.project, self.one("responses", at)))
+        return json_body(self.engine.control.context(self.project, self.one("responses", at)))
 
     def inputs(self, at: int) -> bytes:
         return Api(self.engine).list_input_items(self.project, self.one("responses", at))
@@ -144,16 +144,16 @@ class Program:
         return Api(self.engine).update_conversation(self.project, self.one("conversations", at), body)
 
     def advance(self, seconds: int) -> bytes:
-        return json_body(self.engine.levers.advance_clock(self.project, seconds))
+        return json_body(self.engine.control.advance_clock(self.project, seconds))
 
     def responses(self, at: int) -> bytes:
-        return json_body(self.engine.levers.list_responses(self.project, limit=9, after=None))
+        return json_body(self.engine.control.list_responses(self.project, limit=9, after=None))
 
     def conversations(self, at: int) -> bytes:
-        return json_body(self.engine.levers.list_conversations(self.project, limit=9, after=None))
+        return json_body(self.engine.control.list_conversations(self.project, limit=9, after=None))
 
     def clock(self, at: int) -> bytes:
-        return json_body(self.engine.levers.read_clock(self.project))
+        return json_body(self.engine.control.read_clock(self.project))
 
 
 def settings_of(clock: float) -> Settings:
@@ -186,7 +186,7 @@ def test_what_follows_a_snapshot_gives_the_same_bytes_wherever_it_is_restored(
     places = list(forks(original))
     seen, end = original.run(after), original.snapshot()
     for place in [*places, again]:
-        place.engine.levers.restore(place.project, document)
+        place.engine.control.restore(place.project, document)
         assert place.snapshot() == taken
         assert place.run(after) == seen
         assert place.snapshot() == end

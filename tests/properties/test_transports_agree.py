@@ -62,7 +62,7 @@ class Run:
     def state(self) -> Any:
         """Return everything that can be read afterwards."""
         responses = [self.drive.get(id) for id in self.made]
-        contexts = [self.drive.engine.levers.context(self.drive.project, id) for id in self.made]
+        contexts = [self.drive.engine.control.context(self.drive.project, id) for id in self.made]
         return responses, contexts, self.drive.items(self.conversation, limit="100"), self.told
 
 
@@ -100,7 +100,7 @@ def played(program: Any, play: Any) -> Run:
             run.made.append(told["id"])
             told = response_object.without_billing(told)
         run.told.append(told)
-        run.drive.engine.levers.reset(run.drive.project, ["scenario"])
+        run.drive.engine.control.reset(run.drive.project, ["scenario"])
     return run
 
 

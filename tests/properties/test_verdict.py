@@ -11,10 +11,10 @@ import pytest
 from mockserver import Mock
 from mockserver.conformance.drivers import HTTPDriver
 from mockserver.conformance.machine.checked_client import stage_of
-from mockserver.conformance.machine.operation_table import BUNDLES, VERBS, Of
-from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.operation_table import BUNDLES, OPERATIONS, IdFrom
+from mockserver.conformance.machine.operations import Operations
 from mockserver.conformance.machine.random_walk import walk
-from mockserver.conformance.machine.requests import ASKS, Ask
+from mockserver.conformance.machine.requests import ASKS, RequestCase
 from tests.support.serving import FROZEN, serving
 
 # what a client does on purpose that it should not do, or what leads there
@@ -26,12 +26,12 @@ WRONG = frozenset(
 GOOD_ASKS = [ask for ask in ASKS if ask.form not in ("history", "named", "nothing") and ask.outcome == "completed"]
 
 
-class RightClient(Verbs):
+class RightClient(Operations):
     """Does what is right alone: a turn that would be refused is not asked for."""
 
-    def turn(self, ask: Ask, **how: Any) -> str | None:
+    def turn(self, ask: RequestCase, **how: Any) -> str | None:
         """Ask for a turn that has to be answered."""
-        own = how["input"][1] if how.get("input") else ask.own()[1]
+        own = how["input"][1] if how.get("input") else ask.input_and_items()[1]
         place = {name: how.get(name) for name in ("parent", "conversation")}
         reasons = self.reads_reasoning(ask)
         background = how.get("background", False)
@@ -48,13 +48,13 @@ class RightClient(Verbs):
         return self.reference.items[id].type == "function_call_output"
 
 
-def program(verbs: Verbs, random: Random, steps: int) -> None:
+def program(verbs: Operations, random: Random, steps: int) -> None:
     """Do verbs at random."""
     left: dict[str, list[str]] = {name: [] for name in BUNDLES}
-    table = [verb for verb in VERBS if verb.name not in WRONG]
+    table = [verb for verb in OPERATIONS if verb.name not in WRONG]
     for _ in range(steps):
         verb = random.choice(table)
-        bundles = [one.bundle for one in verb.arguments.values() if isinstance(one, Of)]
+        bundles = [one.bundle for one in verb.arguments.values() if isinstance(one, IdFrom)]
         if not all(left[name] for name in bundles):
             continue
         arguments = {name: drawn(random, one, left, name) for name, one in verb.arguments.items()}
@@ -66,7 +66,7 @@ def program(verbs: Verbs, random: Random, steps: int) -> None:
 
 def drawn(random: Random, choices: Any, left: dict[str, list[str]], name: str) -> Any:
     """Draw an argument; conversations begin and are added to by users alone, whose messages may come twice."""
-    if isinstance(choices, Of):
+    if isinstance(choices, IdFrom):
         return random.choice(left[choices.bundle])
     if name == "items":
         return ("user",)

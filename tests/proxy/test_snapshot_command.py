@@ -17,7 +17,7 @@ def test_equal_different_unreadable(tmp_path: Path, capsys: pytest.CaptureFixtur
     for file in files:
         if file.name == "after.json":
             response = driver.create("hi")
-        file.write_text(json.dumps(driver.engine.levers.snapshot(driver.project)))
+        file.write_text(json.dumps(driver.engine.control.snapshot(driver.project)))
     before, same, after = map(str, files)
     assert cli.main(["snapshot", "diff", before, same]) == 0
     assert capsys.readouterr().out == "no differences\n"

@@ -9,7 +9,7 @@ from pydantic import Strict
 
 from mockserver.scenarios.document import Count, ScriptObject, Text
 from mockserver.scenarios.lines import find_mistakes
-from mockserver.scenarios.validation import DocumentValidator, joined, near, shown
+from mockserver.scenarios.validation import DocumentValidator, format_value, join_path, suggest
 from mockserver.wire.errors.api import MockError
 from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong
 
@@ -50,7 +50,12 @@ def test_a_text_with_a_template_may_stand_wherever_a_text_may() -> None:
 
 
 def test_words() -> None:
-    assert (joined("", "a"), joined("a", 1), joined("a[1]", "b")) == ("a", "a[1]", "a[1].b")
-    assert near("tims", ["times", "when"]) == " Did you mean 'times'?"
-    assert near("zzz", ["a", "b"]) == " Known are: a, b."
-    assert (shown({}), shown(None), shown(True), shown("x")) == ("an object", "null", "true", "'x'")
+    assert (join_path("", "a"), join_path("a", 1), join_path("a[1]", "b")) == ("a", "a[1]", "a[1].b")
+    assert suggest("tims", ["times", "when"]) == " Did you mean 'times'?"
+    assert suggest("zzz", ["a", "b"]) == " Known are: a, b."
+    assert (format_value({}), format_value(None), format_value(True), format_value("x")) == (
+        "an object",
+        "null",
+        "true",
+        "'x'",
+    )

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.snapshots.diff import LONGEST, differences, told
+from mockserver.snapshots.diff import LONGEST, differences, format_differences
 from tests.support.api import Api
 from tests.support.driving import Driver
 
 
 def shown(driver: Driver) -> dict[str, Any]:
-    return driver.engine.levers.snapshot(driver.project)
+    return driver.engine.control.snapshot(driver.project)
 
 
 def test_equal_ones_have_none() -> None:
     driver = Driver()
     driver.create("hi")
     assert differences(shown(driver), shown(driver)) == []
-    assert told([]) == "no differences"
+    assert format_differences([]) == "no differences"
 
 
 def test_a_turn_adds_records_and_counts_a_call() -> None:
@@ -63,7 +63,9 @@ def test_lists_types_and_other_records() -> None:
 
 
 def test_as_text_each_section_has_its_head_and_values_are_short() -> None:
-    text = told(differences({"calls": 1, "nodes": {"a": "x" * 200, "b": 1}}, {"calls": 2, "nodes": {"c": 3}}))
+    text = format_differences(
+        differences({"calls": 1, "nodes": {"a": "x" * 200, "b": 1}}, {"calls": 2, "nodes": {"c": 3}})
+    )
     head, calls, nodes, a, b, c, end = text.splitlines()
     assert (head, calls, nodes) == ("calls", "  ~ calls: 1 → 2", "nodes")
     assert a.startswith('  - nodes.a: "xxx') and a.endswith("…") and len(a) <= LONGEST + 20

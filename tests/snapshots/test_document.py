@@ -11,7 +11,7 @@ import pytest
 
 from mockserver.core.project import Clock, Project
 from mockserver.core.records import Put
-from mockserver.snapshots.document import MARK, VERSION, document_of, restored, upgraded
+from mockserver.snapshots.document import MARK, VERSION, document_of, restore, upgrade
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
 from tests.support.driving import NOON, Driver
@@ -27,7 +27,7 @@ def taken() -> tuple[Driver, dict[str, Any]]:
     drive.create("v", previous_response_id=first["id"])
     drive.script(SLOW, {"reply": {"text": "waits"}})
     drive.create(conversation=conversation, background=True)
-    return drive, json.loads(json_body(drive.engine.levers.snapshot("p")))
+    return drive, json.loads(json_body(drive.engine.control.snapshot("p")))
 
 
 def test_it_says_its_version_first_then_what_the_project_keeps_of_itself() -> None:
@@ -49,7 +49,7 @@ def test_records_are_json_not_text() -> None:
 def test_the_order_of_records_does_not_matter_to_what_comes_back() -> None:
     _, document = taken()
     shuffled = {name: document[name] for name in reversed(document)}
-    assert sorted(restored(shuffled, 0).records) == sorted(restored(document, 0).records)
+    assert sorted(restore(shuffled, 0).records) == sorted(restore(document, 0).records)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_order_of_records_does_not_matter_to_what_comes_back() -> None:
 def test_what_has_no_readable_form_is_kept_as_it_is(put: Put) -> None:
     document = document_of([put], OWN, 0)
     assert len(document["others"]) == 1
-    assert restored(json.loads(json_body(document)), 0) == (OWN, [put])
+    assert restore(json.loads(json_body(document)), 0) == (OWN, [put])
 
 
 Change = Callable[[dict[str, Any]], Any]
@@ -134,25 +134,25 @@ def test_a_wrong_document_names_the_place_and_changes_nothing(change: Change, wh
     wrong = deepcopy(document)
     change(wrong)
     with pytest.raises(MockError) as caught:
-        drive.engine.levers.restore("p", wrong)
+        drive.engine.control.restore("p", wrong)
     param = caught.value.param or ""
     before, _, behind = where.partition("*")
     assert param.startswith(before) and param.endswith(behind) and caught.value.status == 400
     assert param in caught.value.message
-    assert json.loads(json_body(drive.engine.levers.snapshot("p"))) == document
+    assert json.loads(json_body(drive.engine.control.snapshot("p"))) == document
 
 
 def test_an_unstored_turn_may_go_back_to_what_only_a_socket_remembers() -> None:
     _, document = taken()
     (running,) = document["running"].values()
     running["node"]["parent"], running["body"] = "resp_of_a_socket", None
-    assert restored(document, 0).project.calls == 5
+    assert restore(document, 0).project.calls == 5
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 7, {}])
 def test_something_else_is_no_snapshot(document: Any) -> None:
     with pytest.raises(MockError, match="understudy_snapshot"):
-        restored(document, 0)
+        restore(document, 0)
 
 
 def test_a_node_cannot_be_its_own_ancestor() -> None:
@@ -161,7 +161,7 @@ def test_a_node_cannot_be_its_own_ancestor() -> None:
     assert document["nodes"][second]["parent"] == first
     document["nodes"][first]["parent"] = second
     with pytest.raises(MockError, match="its own ancestor"):
-        restored(document, 0)
+        restore(document, 0)
 
 
 def test_an_older_version_is_read_step_by_step() -> None:
@@ -172,7 +172,7 @@ def test_an_older_version_is_read_step_by_step() -> None:
         VERSION - 2: lambda one: {**one, "mint": one["name"]},
         VERSION - 1: lambda one: {key: value for key, value in one.items() if key != "name"},
     }
-    assert restored(old, 0, steps) == restored(document, 0)
-    assert MARK not in upgraded(document)
+    assert restore(old, 0, steps) == restore(document, 0)
+    assert MARK not in upgrade(document)
     with pytest.raises(MockError, match=f"versions up to {VERSION}"):
-        restored(old, 0)
+        restore(old, 0)

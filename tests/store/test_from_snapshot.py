@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.core.records import OWN, Delete, Put
+from mockserver.core.records import PROJECT_KEY, Delete, Put
 from mockserver.store.from_snapshot import Started
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
@@ -15,7 +15,7 @@ from tests.support.store_suite import StoreSuite, store
 
 __all__ = ["store"]
 
-RECORDS = [Put(*OWN, b"{}"), Put("response", "resp_1", b"1", "", 1)]
+RECORDS = [Put(*PROJECT_KEY, b"{}"), Put("response", "resp_1", b"1", "", 1)]
 
 
 class TestStarted(StoreSuite):
@@ -46,8 +46,8 @@ def test_every_project_starts_with_the_records(kind: str, tmp_path: Path) -> Non
 def test_a_project_that_has_begun_elsewhere_is_left_alone(tmp_path: Path) -> None:
     first = one("sqlite", tmp_path)
     with first.transaction("a"):
-        first.apply("a", [Put(*OWN, b'{"own": 1}')])
+        first.apply("a", [Put(*PROJECT_KEY, b'{"own": 1}')])
     first.close()
     again = Started(one("sqlite", tmp_path), RECORDS)
-    assert again.get("a", "response", "resp_1") is None and again.get("a", *OWN) == b'{"own": 1}'
+    assert again.get("a", "response", "resp_1") is None and again.get("a", *PROJECT_KEY) == b'{"own": 1}'
     again.close()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
-from mockserver.store.sqlite import SQLiteStore, StoreError, turned
+from mockserver.store.sqlite import SQLiteStore, StoreError, prefix_last
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -135,4 +135,4 @@ IDS = st.text(alphabet="ab_/", max_size=6)
 
 @given(st.lists(IDS, unique=True))
 def test_no_two_ids_have_one_place(ids: list[str]) -> None:
-    assert len({turned(id) for id in ids}) == len(ids)
+    assert len({prefix_last(id) for id in ids}) == len(ids)

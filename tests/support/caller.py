@@ -19,7 +19,7 @@ class Caller:
 
     def __init__(self, **settings: Any) -> None:
         self.app = MockApp(Engine(Settings(**{"clock": NOON, **settings})))
-        self.levers = self.app.engine.levers
+        self.levers = self.app.engine.control
 
     def __call__(self, method: str, path: str, body: Any = None, /, **query: str) -> Any:
         raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -26,7 +26,7 @@ class Driver:
         self.project = project
 
     def script(self, *lines: dict[str, Any]) -> None:
-        self.engine.levers.enqueue(self.project, list(lines))
+        self.engine.control.enqueue(self.project, list(lines))
 
     def create(self, input: Any = "hello", **fields: Any) -> dict[str, Any]:
         body = {"model": MODEL, "input": input, **fields}
@@ -83,11 +83,11 @@ class Driver:
         return self.call("POST", f"/v1/conversations/{id}/items", {"items": items})["data"]
 
     def context(self, id: str) -> list[str]:
-        return [text_of(item) for item in self.engine.levers.context(self.project, id)["items"]]
+        return [text_of(item) for item in self.engine.control.context(self.project, id)["items"]]
 
     def advance(self, **how: float) -> dict[str, Any]:
         seconds = how.get("seconds", 0) + how.get("days", 0) * 86_400
-        return self.engine.levers.advance_clock(self.project, seconds)
+        return self.engine.control.advance_clock(self.project, seconds)
 
 
 def text_of(item: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from mockserver.transport.guard import Guard
 from mockserver.transport.serve import Server, bind, server_config
-from mockserver.websocket.session import Connection, Out, Playback, Say
+from mockserver.websocket.session import Out, Playback, SendFrames, WebSocketSession
 from tests.support.driving import CHAT, NOON
 
 PATIENCE_S = 30.0
@@ -78,7 +78,7 @@ class Frames:
     def __init__(self, engine: Engine | None = None, project: str = "p") -> None:
         self.engine = engine or Engine(Settings(clock=NOON))
         self.project = project
-        self.connection = Connection(self.engine, project)
+        self.connection = WebSocketSession(self.engine, project)
         self.playing: list[Playback] = []
 
     def __call__(self, frame: Any) -> list[dict[str, Any]]:
@@ -90,12 +90,12 @@ class Frames:
         todo = list(outs)
         while todo:
             out = todo.pop(0)
-            if isinstance(out, Say):
+            if isinstance(out, SendFrames):
                 said += out.frames
             elif out.player.instant:
                 while (step := self.connection.advance(out)) is not None:
                     said += step.events if isinstance(step, Emit) else []
-                todo = [*self.connection.finished(out), *todo]
+                todo = [*self.connection.on_turn_end(out), *todo]
             else:
                 self.playing.append(out)
         return said
@@ -108,7 +108,7 @@ class Frames:
                 return said
             said += step.events
         self.playing.remove(playback)
-        return [*said, *self._do(self.connection.finished(playback))]
+        return [*said, *self._do(self.connection.on_turn_end(playback))]
 
     def rest(self, playback: Playback) -> list[dict[str, Any]]:
         """Play a turn to its end, and what follows at once."""
@@ -119,7 +119,7 @@ class Frames:
 
     def script(self, *lines: dict[str, Any]) -> None:
         """Queue lines."""
-        self.engine.levers.enqueue(self.project, list(lines))
+        self.engine.control.enqueue(self.project, list(lines))
 
     def send(self, input: Any = "hello", **fields: Any) -> list[dict[str, Any]]:
         """Send a `response.create`; returns what is said at once."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.core.records import AGENDA, Delete, Put, Record
+from mockserver.core.records import PENDING_KINDS, Delete, Put, Record
 
 P = "project"
 
@@ -100,7 +100,7 @@ class StoreSuite:
                 else:
                     with suppress(RuntimeError), store.transaction(P):
                         raise RuntimeError
-                assert store.idle(P) == AGENDA.isdisjoint([kind for kind, _ in there])
+                assert store.idle(P) == PENDING_KINDS.isdisjoint([kind for kind, _ in there])
                 assert store.idle("other")
             store.close()
 
@@ -137,7 +137,7 @@ STEPS = st.lists(
 AGENDAS = st.lists(
     st.tuples(
         st.sampled_from(["put", "put", "delete", "clear", "fail"]),
-        st.sampled_from([*sorted(AGENDA), "response", "node"]),
+        st.sampled_from([*sorted(PENDING_KINDS), "response", "node"]),
         st.sampled_from("ab"),
         st.integers(0, 3),
     ),

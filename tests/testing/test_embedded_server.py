@@ -54,8 +54,8 @@ def test_callers_belong_to_one_project_unless_their_key_has_its_own() -> None:
     host = Host({})
     project = host.engine.project
     assert project(None, None) == project("Bearer a", None) == project("Bearer b", "proj") == "default"
-    first = host.tenant("a")
-    second = host.tenant("b")
+    first = host.add_project("a")
+    second = host.add_project("b")
     assert project("Bearer a", None) == first != second == project("Bearer b", None) == project("Bearer other", None)
 
 
@@ -81,7 +81,7 @@ def test_a_closed_host() -> None:
     assert host.origin == origin
     host.close()
     host.close()
-    for use in (lambda: host.origin, lambda: host.tenant("a"), lambda: host.control("p", "GET", "/clock")):
+    for use in (lambda: host.origin, lambda: host.add_project("a"), lambda: host.control("p", "GET", "/clock")):
         with pytest.raises(MockError) as refused:
             use()
         assert refused.value.message == CLOSED

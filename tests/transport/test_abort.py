@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from mockserver.transport.abort import Abort, AbortFilter
-from mockserver.transport.guard import Refusal
+from mockserver.transport.guard import ErrorApp
 from mockserver.wire.errors.api import MockError
 from tests.support.raw_upstream import serving
 
@@ -23,7 +23,7 @@ async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
             await receive()
             await send({"type": f"lifespan.{kind}.complete"})
     else:
-        await Refusal(MockError("no", status=401))(scope, receive, send)
+        await ErrorApp(MockError("no", status=401))(scope, receive, send)
 
 
 def shown(error: BaseException | None) -> bool:

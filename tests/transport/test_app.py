@@ -119,7 +119,7 @@ def test_X1_a_refused_handshake_is_an_answer_over_http() -> None:
 def test_W15_processing_takes_as_long_as_the_turn() -> None:
     def took(line: dict[str, Any], body: bytes = PING) -> str:
         app = MockApp(Engine(Settings(clock=0.0)))
-        app.engine.levers.enqueue("default", [line])
+        app.engine.control.enqueue("default", [line])
         return ask(app, "POST", "/v1/responses", body)[1]["openai-processing-ms"]
 
     slow = {"reply": {"text": "pong"}, "pacing": {"first_token": 0.025}}

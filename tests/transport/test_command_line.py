@@ -16,7 +16,7 @@ from mockserver.transport.command_line import (
     LazyCommand,
     LazyCommands,
     complain,
-    given_options,
+    explicit_options,
     run,
     settings_options,
     spell_out_flags,
@@ -41,8 +41,8 @@ def test_a_bare_flag_gets_its_value(words: list[str], spelt: list[str]) -> None:
 def test_later_options_win_or_add() -> None:
     before = {"port": "1", "api_key": ("a",), "seed": None, "set": ()}
     after = {"port": "2", "api_key": ("b", "c"), "seed": None, "set": ()}
-    assert given_options(before, after) == {"port": "2", "api_key": ("a", "b", "c")}
-    assert given_options(before, {"port": None, "api_key": ()}) == {"port": "1", "api_key": ("a",)}
+    assert explicit_options(before, after) == {"port": "2", "api_key": ("a", "b", "c")}
+    assert explicit_options(before, {"port": None, "api_key": ()}) == {"port": "1", "api_key": ("a",)}
 
 
 def test_each_setting_is_an_option_and_the_mock_alone_has_none_of_the_proxy() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mockserver.transport.common_headers import Stamp
+from mockserver.transport.common_headers import CommonHeaders
 
 
 def stamped(*headers: tuple[bytes, bytes], kind: str = "http") -> list[tuple[bytes, bytes]]:
@@ -18,7 +18,7 @@ def stamped(*headers: tuple[bytes, bytes], kind: str = "http") -> list[tuple[byt
     async def send(message) -> None:
         sent.append(message)
 
-    asyncio.run(Stamp(app, [(b"x-source", b"here")])({"type": "http"}, None, send))
+    asyncio.run(CommonHeaders(app, [(b"x-source", b"here")])({"type": "http"}, None, send))
     assert sent[1] == {"type": f"{kind}.body", "body": b"x"}
     return sent[0]["headers"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mockserver.config.settings import Settings
-from mockserver.transport.guard import allowed_hosts, refusal
+from mockserver.transport.guard import host_allowlist, refusal
 
-HOSTS = allowed_hosts(Settings(host="192.168.1.5", allow_host=("mock.test", "Port.test:99", "::2")))
+HOSTS = host_allowlist(Settings(host="192.168.1.5", allow_host=("mock.test", "Port.test:99", "::2")))
 
 
 def verdict(*pairs: tuple[str, str]) -> int | None:
@@ -75,4 +75,4 @@ def test_request_without_host() -> None:
 
 
 def test_wildcard_is_no_name() -> None:
-    assert allowed_hosts(Settings(host="0.0.0.0")) == frozenset()
+    assert host_allowlist(Settings(host="0.0.0.0")) == frozenset()

@@ -81,7 +81,7 @@ def test_W16_the_same_on_every_run() -> None:
 
 def scripted(error: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
     app = MockApp(Engine())
-    app.engine.levers.enqueue("default", [{"reply": {"error": error}}])
+    app.engine.control.enqueue("default", [{"reply": {"error": error}}])
     status, headers, body = ask(app, "POST", "/v1/responses", PING)
     return status, headers, json.loads(body)["error"]
 

@@ -15,7 +15,7 @@ import pytest
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
-from mockserver.transport.server_thread import ServerThread, at_once
+from mockserver.transport.server_thread import ServerThread, ready_value
 
 
 def served(**settings: Any) -> ServerThread:
@@ -61,4 +61,4 @@ def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_at_once() -> None:
-    assert asyncio.run(at_once(5)) == 5
+    assert asyncio.run(ready_value(5)) == 5

@@ -18,7 +18,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.transport.websocket import Socket
-from mockserver.websocket.session import Connection
+from mockserver.websocket.session import WebSocketSession
 from tests.support import virtual_time
 from tests.support.api import Api
 from tests.support.driving import NOON, text_of
@@ -172,7 +172,7 @@ def test_fragments_are_one_frame(place: Place) -> None:
 
 
 def test_R4_9_lanes_interleave_by_their_pacing(place: Place) -> None:
-    place.engine.levers.enqueue(place.project, [{"reply": {"text": "one two three four five"}, **SLOW}] * 2)
+    place.engine.control.enqueue(place.project, [{"reply": {"text": "one two three four five"}, **SLOW}] * 2)
     with place.open() as wire:
         wire.create("a", stream_id="a")
         wire.create("b", stream_id="b")
@@ -192,7 +192,7 @@ def test_R4_9_lanes_interleave_by_their_pacing(place: Place) -> None:
 
 
 def test_a_paced_turn_is_written_before_its_end_is_read(place: Place) -> None:
-    place.engine.levers.enqueue(place.project, [{"reply": {"text": "one two"}, **SLOW}])
+    place.engine.control.enqueue(place.project, [{"reply": {"text": "one two"}, **SLOW}])
     with place.open() as wire:
         id = wire.turn()["id"]
         assert Api(place.engine).retrieve_response(place.project, id)
@@ -200,7 +200,7 @@ def test_a_paced_turn_is_written_before_its_end_is_read(place: Place) -> None:
 
 def test_R4_16_steering_over_the_wire(place: Place) -> None:
     line = {"reply": {"output": [{"type": "message", "text": "one"}, {"type": "message", "text": "two"}]}, **STUCK}
-    place.engine.levers.enqueue(place.project, [line])
+    place.engine.control.enqueue(place.project, [line])
     with place.open() as wire:
         wire.create("go", model="gpt-6-astra", store=False)
         id = wire.until("response.in_progress")[0]["response"]["id"]
@@ -223,7 +223,7 @@ def advance(place: Place, **body: float) -> None:
 
 def test_R4_12_sixty_minutes_on_the_projects_clock(place: Place) -> None:
     """Spec: R4.12, WE4."""
-    place.engine.levers.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
+    place.engine.control.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
     with place.open() as wire, place.open(key="other") as other:
         wire.create()
         wire.until("response.in_progress")
@@ -252,14 +252,14 @@ def test_R4_12_a_clock_that_another_process_moves_is_seen(monkeypatch: pytest.Mo
     monkeypatch.setattr("mockserver.transport.websocket.POLL_S", 0.05)
     with served(workers=2, store=f"sqlite:///{tmp_path}/x.db") as place, place.open() as wire:
         elsewhere = Engine(Settings(clock=NOON, store=f"sqlite:///{tmp_path}/x.db"))
-        elsewhere.levers.advance_clock(place.project, 3600)
+        elsewhere.control.advance_clock(place.project, 3600)
         assert wire.next()["error"]["code"] == "websocket_connection_limit_reached"
 
 
 def test_R4_17_closing_the_socket_is_the_only_stop(place: Place) -> None:
     """Spec: R4.17, R9.20."""
     conversation = json.loads(Api(place.engine).create_conversation(place.project, b"{}"))["id"]
-    place.engine.levers.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
+    place.engine.control.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
     with place.open() as wire:
         wire.create(conversation=conversation)
         wire.until("response.in_progress")
@@ -276,7 +276,7 @@ def test_R4_17_closing_the_socket_is_the_only_stop(place: Place) -> None:
 def test_R9_20_a_client_that_vanishes_releases_what_it_holds(how: str) -> None:
     with served(set=(("on_disconnect", "cancel"),)) as place:
         conversation = json.loads(Api(place.engine).create_conversation(place.project, b"{}"))["id"]
-        place.engine.levers.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
+        place.engine.control.enqueue(place.project, [{"reply": {"text": "x"}, **STUCK}])
         with place.open() as wire:
             wire.create(conversation=conversation)
             wire.until("response.in_progress")
@@ -332,12 +332,12 @@ def test_a_server_that_ends_says_so() -> None:
 def test_a_slow_reader_gets_back_pressure() -> None:
     """Nothing piles up: while nobody reads, turns are not even begun."""
     with served() as place, place.open(max_queue=1) as wire:
-        place.engine.levers.enqueue(place.project, [{"reply": {"text": "word " * 10_000}}] * TURNS)
+        place.engine.control.enqueue(place.project, [{"reply": {"text": "word " * 10_000}}] * TURNS)
         for _ in range(TURNS):
             wire.create()
 
         def begun() -> int:
-            return len(place.engine.levers.list_responses(place.project, limit=100, after=None)["data"])
+            return len(place.engine.control.list_responses(place.project, limit=100, after=None)["data"])
 
         assert 0 < settled(begun, lambda: advance(place, seconds=1)) < TURNS
         for _ in range(TURNS):
@@ -351,14 +351,14 @@ TURNS = 12  # each some megabytes of frames, together more than the buffers of t
 def test_asgi_the_reader_stops_while_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mockserver.websocket.session.MOST_WAITING", 3)
     engine = Engine(Settings(clock=NOON))
-    engine.levers.enqueue("p", [{"reply": {"text": "x"}, "pacing": {"first_token": 0.1}}])
+    engine.control.enqueue("p", [{"reply": {"text": "x"}, "pacing": {"first_token": 0.1}}])
     frame = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x"})
     unread = [{"type": "websocket.receive", "text": frame}] * 9
     sent: list[Any] = []
     waiting: list[int] = []
 
     async def run() -> None:
-        connection = Connection(engine, "p")
+        connection = WebSocketSession(engine, "p")
         all_sent = asyncio.Event()
 
         async def receive() -> Any:
@@ -383,7 +383,7 @@ def test_asgi_the_reader_stops_while_too_much_waits(monkeypatch: pytest.MonkeyPa
 def test_asgi_a_client_gone_while_the_reader_waits_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mockserver.websocket.session.MOST_WAITING", 1)
     engine = Engine(Settings(clock=NOON))
-    engine.levers.enqueue("p", [{"reply": {"text": "x"}, "pacing": {"first_token": 0.05}}])
+    engine.control.enqueue("p", [{"reply": {"text": "x"}, "pacing": {"first_token": 0.05}}])
     frame = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x"})
     unread = [{"type": "websocket.receive", "text": frame}] * 3
     accepted: list[Any] = []
@@ -396,7 +396,7 @@ def test_asgi_a_client_gone_while_the_reader_waits_ends_it(monkeypatch: pytest.M
             raise OSError("gone")
         accepted.append(message)
 
-    virtual_time.run(Socket(Connection(engine, "p"), receive, send).serve())
+    virtual_time.run(Socket(WebSocketSession(engine, "p"), receive, send).serve())
 
 
 def test_sockets_leave_nothing_behind(place: Place) -> None:

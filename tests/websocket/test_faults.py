@@ -11,12 +11,12 @@ from tests.support.sockets import Frames
 
 def struck(*faults: dict[str, Any]) -> Frames:
     wire = Frames()
-    wire.engine.levers.set_faults(wire.project, list(faults))
+    wire.engine.control.set_faults(wire.project, list(faults))
     return wire
 
 
 def journal(wire: Frames) -> list[dict[str, Any]]:
-    return wire.engine.levers.journal(wire.project)["data"]
+    return wire.engine.control.journal(wire.project)["data"]
 
 
 def acts(wire: Frames) -> list[Step]:
@@ -37,7 +37,7 @@ def test_a_cut_ends_the_account_and_the_turn_stays_written() -> None:
     assert acts(wire)[-1] == Cut(4001)
     (one,) = journal(wire)
     assert (one["ended"], one["events"], one["faults"]) == ("closed", 1, ["close_socket"])
-    assert wire.engine.levers.context(wire.project, one["response_id"])["items"]
+    assert wire.engine.control.context(wire.project, one["response_id"])["items"]
     wire.connection.leave()
     assert journal(wire)[0]["ended"] == "closed"
 

@@ -21,9 +21,9 @@ def test_R4_9_a_lane_is_first_in_first_out_and_never_refuses() -> None:
     assert started(lanes.submit(None, 1)) == [1]
     assert lanes.submit(None, 2) == lanes.submit(None, 3) == []
     assert lanes.waiting == 2
-    assert started(lanes.ended(None)) == [2]
-    assert started(lanes.ended(None)) == [3]
-    assert lanes.ended(None) == []
+    assert started(lanes.release_lane(None)) == [2]
+    assert started(lanes.release_lane(None)) == [3]
+    assert lanes.release_lane(None) == []
     assert (lanes.waiting, lanes.in_flight) == (0, 0)
 
 
@@ -33,7 +33,7 @@ def test_R4_9_lanes_run_beside_each_other() -> None:
     assert started(lanes.submit("a", 2)) == [2]
     assert lanes.submit("a", 3) == []
     assert started(lanes.submit("b", 4)) == [4]
-    assert started(lanes.ended("a")) == [3]
+    assert started(lanes.release_lane("a")) == [3]
 
 
 def test_R4_9_the_seventeenth_in_flight_waits_for_its_turn() -> None:
@@ -42,9 +42,9 @@ def test_R4_9_the_seventeenth_in_flight_waits_for_its_turn() -> None:
         assert started(lanes.submit(f"l{number}", number)) == [number]
     assert lanes.submit("x", "x1") == lanes.submit("y", "y1") == lanes.submit("x", "x2") == []
     assert lanes.in_flight == 16
-    assert started(lanes.ended("l3")) == ["x1"], "in the order of arrival"
-    assert started(lanes.ended("x")) == ["y1"]
-    assert started(lanes.ended("l4")) == ["x2"]
+    assert started(lanes.release_lane("l3")) == ["x1"], "in the order of arrival"
+    assert started(lanes.release_lane("x")) == ["y1"]
+    assert started(lanes.release_lane("l4")) == ["x2"]
 
 
 def test_WE3_the_thirty_third_name_is_one_too_many() -> None:
@@ -74,12 +74,12 @@ def test_whatever_happens_order_and_limits_hold(program: list[int | None], data:
 
     for number, step in enumerate(program):
         if step is None and busy:
-            note(lanes.ended(busy.pop(data.draw(st.integers(0, len(busy) - 1)))))
+            note(lanes.release_lane(busy.pop(data.draw(st.integers(0, len(busy) - 1)))))
         elif step is not None:
             lane = None if step == 0 else f"l{step}"
             sent.setdefault(lane, []).append(number)
             note(lanes.submit(lane, number))
     while busy:
-        note(lanes.ended(busy.pop()))
+        note(lanes.release_lane(busy.pop()))
     assert begun == sent
     assert lanes.waiting == 0

@@ -251,7 +251,7 @@ def test_X4_a_conversation_is_allowed(frames: Frames) -> None:
 
 def test_a_reset_is_a_reset_for_open_sockets_too(frames: Frames) -> None:
     first = frames.create("one", store=False)
-    frames.engine.levers.reset("p")
+    frames.engine.control.reset("p")
     assert code(frames.create(previous_response_id=first["id"])) == "previous_response_not_found"
     assert frames.create("one")["id"].replace("00", "01") == first["id"].replace("00", "01"), "ids come again"
 
@@ -506,21 +506,21 @@ def test_X7_an_injection_is_refused(frames: Frames) -> None:
 
 
 def test_R4_12_the_age_counts_on_the_projects_clock(frames: Frames) -> None:
-    assert frames.connection.seconds_left() == LIFETIME_S == 3600
-    frames.engine.levers.advance_clock("p", 3000)
-    frames.engine.levers.advance_clock("other", 9000)
-    assert frames.connection.seconds_left() == 600
+    assert frames.connection.remaining_seconds() == LIFETIME_S == 3600
+    frames.engine.control.advance_clock("p", 3000)
+    frames.engine.control.advance_clock("other", 9000)
+    assert frames.connection.remaining_seconds() == 600
 
 
 def test_no_more_is_read_than_can_wait(frames: Frames) -> None:
     frames.script({"reply": {"text": "slow"}, **SLOW})
     frames.send()
     for _ in range(MOST_WAITING):
-        assert not frames.connection.congested
+        assert not frames.connection.is_congested
         frames.send("x", model="none")
-    assert frames.connection.congested
+    assert frames.connection.is_congested
     assert len(frames.rest(frames.playing[0])) > MOST_WAITING
-    assert not frames.connection.congested
+    assert not frames.connection.is_congested
 
 
 def test_large_frames_count_by_their_size(frames: Frames) -> None:
@@ -528,9 +528,9 @@ def test_large_frames_count_by_their_size(frames: Frames) -> None:
     frames.send()
     for _ in range(3):
         frames.send("x" * 6_000_000, model="none")
-    assert frames.connection.congested
+    assert frames.connection.is_congested
     frames.rest(frames.playing[0])
-    assert not frames.connection.congested
+    assert not frames.connection.is_congested
 
 
 @pytest.mark.parametrize("on_disconnect", ["continue", "cancel"])
@@ -552,7 +552,7 @@ def test_R9_20_who_leaves_leaves_turns_behind(on_disconnect: str) -> None:
     else:
         assert drive.get(id)["status"] == "cancelled"
         assert drive.create(conversation=conversation)["status"] == "completed"
-    assert len(frames.engine.levers.list_responses("p", limit=10, after=None)["data"]) == 1 + (
+    assert len(frames.engine.control.list_responses("p", limit=10, after=None)["data"]) == 1 + (
         on_disconnect == "cancel"
     )
 
@@ -562,7 +562,7 @@ def test_a_turn_that_the_clock_has_ended_waits_no_more(frames: Frames) -> None:
     frames.send()
     (slow,) = frames.playing
     frames.step(slow)
-    frames.engine.levers.advance_clock("p", 1000)
+    frames.engine.control.advance_clock("p", 1000)
     over_http(frames).get(slow.turn.id)
     frames.step(slow)
     assert not frames.playing

@@ -16,7 +16,7 @@ from mockserver.wire.tokens.context import (
     cost_class,
     input_tokens,
     output_tokens,
-    reported_reasoning,
+    round_reasoning,
 )
 from mockserver.wire.tokens.images import UNKNOWN_SIZE, images_tokens, size_of
 from mockserver.wire.tokens.tokenizer import count
@@ -212,8 +212,8 @@ def test_T8_output(items: list[dict], hidden: int, request_: dict, c: int | None
 
 def test_T8_o3_mini_and_rounding() -> None:
     assert output_tokens([THOUGHT, *ANSWER], 128, {}, model("o3-mini"), count) == 1 + 128 + 1
-    assert [reported_reasoning(200, one) for one in (H, H_ROUNDED)] == [200, 192]
-    assert reported_reasoning(63, H_ROUNDED) == 0
+    assert [round_reasoning(200, one) for one in (H, H_ROUNDED)] == [200, 192]
+    assert round_reasoning(63, H_ROUNDED) == 0
 
 
 def hidden(item: Any) -> int:

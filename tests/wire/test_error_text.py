@@ -26,9 +26,9 @@ def test_type_names(value: Any, name: str) -> None:
 
 
 def test_lists() -> None:
-    assert error_text.supported(["a"]) == "'a'"
-    assert error_text.supported(["a", "b"]) == "'a' and 'b'"
-    assert error_text.supported(["a", "b", "c"]) == "'a', 'b', and 'c'"
+    assert error_text.list_supported(["a"]) == "'a'"
+    assert error_text.list_supported(["a", "b"]) == "'a' and 'b'"
+    assert error_text.list_supported(["a", "b", "c"]) == "'a', 'b', and 'c'"
     assert error_text.one_of(["a"]) == "'a'"
     assert error_text.one_of(["a", "b"]) == "one of 'a' or 'b'"
     assert error_text.one_of(["a", "b", "c"]) == "one of 'a', 'b', or 'c'"
@@ -41,8 +41,8 @@ def test_names_of_twenty_characters_are_abbreviated() -> None:
 
 
 def test_paths() -> None:
-    assert error_text.dotted(("input", 4, "content", 0, "file_data")) == "input[4].content[0].file_data"
-    assert error_text.dotted(()) == ""
+    assert error_text.format_path(("input", 4, "content", 0, "file_data")) == "input[4].content[0].file_data"
+    assert error_text.format_path(()) == ""
 
 
 @pytest.mark.parametrize(

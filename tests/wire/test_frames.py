@@ -39,7 +39,7 @@ def test_WE1_WE2_WE3_WE4_to_the_byte() -> None:
     assert frames.text(frames.error_frame(errors.previous_response_not_found("resp_abc"), "main")) == WE1
     assert frames.text(frames.error_frame(frames.invalid_stream_id())) == WE2
     assert frames.text(frames.error_frame(frames.stream_limit_reached(), "agent_33")) == WE3
-    assert frames.text(frames.connection_limit_reached()) == WE4
+    assert frames.text(frames.connection_limit_error()) == WE4
 
 
 def test_R4_3_a_frame_is_one_line_of_raw_utf_8() -> None:
@@ -57,10 +57,10 @@ def test_null_members_of_errors() -> None:
 
 def test_R4_9_a_tag_stands_where_the_alphabet_puts_it() -> None:
     done = events.on_item("response.output_text.done", "msg_1", 0, 4, text="x", content_index=0)
-    tagged = frames.tagged(done, "a")
+    tagged = frames.with_lane(done, "a")
     assert list(tagged) == ["type", "content_index", "item_id", "output_index", "sequence_number", "stream_id", "text"]
-    assert frames.tagged(done, None) is done
-    created = frames.tagged(events.lifecycle("response.created", {}, 0), "a")
+    assert frames.with_lane(done, None) is done
+    created = frames.with_lane(events.lifecycle("response.created", {}, 0), "a")
     assert list(created) == ["type", "response", "sequence_number", "stream_id"]
 
 
@@ -118,10 +118,10 @@ def test_R4_16_submissions_as_messages() -> None:
 
 
 def test_R4_16_keys_of_steering_events_are_alphabetical() -> None:
-    failed = frames.steer_failed({"input": "x", "previous_response_id": "r"}, "c", "m", 3, "steer_1")
+    failed = frames.steer_failure({"input": "x", "previous_response_id": "r"}, "c", "m", 3, "steer_1")
     pending = frames.steer_pending("steer_1", "r", [], 4)
-    accepted = frames.steer_accepted("steer_1", "r", 5)
+    accepted = frames.steer_acceptance("steer_1", "r", 5)
     for event in (failed, pending, accepted):
         assert list(event)[1:] == sorted(list(event)[1:])
         assert list(event["steer"]) == sorted(event["steer"])
-    assert json.loads(frames.text(frames.tagged(failed, "a")))["stream_id"] == "a"
+    assert json.loads(frames.text(frames.with_lane(failed, "a")))["stream_id"] == "a"

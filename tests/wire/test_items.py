@@ -20,7 +20,7 @@ JUDGE = Validator(shape({"input": INPUT}))
 
 
 def judge(*items: Any) -> None:
-    JUDGE.judge({"input": list(items)})
+    JUDGE.validate({"input": list(items)})
 
 
 def complaint(*items: Any) -> APIError:
@@ -227,7 +227,7 @@ def test_limits_are_inclusive() -> None:
 
 
 def test_a_list_may_refuse_types() -> None:
-    judge_some = Validator(item_list(longest=2, without=("item_reference",))).judge
+    judge_some = Validator(item_list(longest=2, without=("item_reference",))).validate
     judge_some([{"role": "user", "content": "x"}])
     for refused in ({"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}):
         with pytest.raises(APIError, match="Invalid value") as caught:

@@ -16,11 +16,11 @@ JUDGE = Validator(shape({"input": INPUT}))
 
 
 def judge(part: Any, role: str = "user") -> None:
-    JUDGE.judge({"input": [{"role": role, "content": [part]}]})
+    JUDGE.validate({"input": [{"role": role, "content": [part]}]})
 
 
 def output(part: Any) -> None:
-    JUDGE.judge({"input": [{"type": "function_call_output", "call_id": "c", "output": [part]}]})
+    JUDGE.validate({"input": [{"type": "function_call_output", "call_id": "c", "output": [part]}]})
 
 
 def check(error: APIError, param: str | None, code: str | None, message: str) -> None:

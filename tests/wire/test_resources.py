@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from mockserver.wire.responses import resources
-from mockserver.wire.responses.ids import Mint
+from mockserver.wire.responses.ids import IdGenerator
 
 
-def mint() -> Mint:
-    return Mint.at("k", 1_795_176_000.0).within(None)
+def id_generator() -> IdGenerator:
+    return IdGenerator.at("k", 1_795_176_000.0).in_partition(None)
 
 
 def stored(item: dict[str, Any]) -> dict[str, Any]:
-    return resources.stored_item(item, mint())
+    return resources.fill_item(item, id_generator())
 
 
 # type → an item as sent, and the key order of the resource (Spec: W7)
@@ -106,11 +106,11 @@ def test_F7_secrets_of_mcp_tools_are_not_stored() -> None:
 
 
 def test_output_items_get_call_ids_and_status() -> None:
-    item = resources.output_item({"type": "function_call", "name": "f", "arguments": "{}"}, mint())[0]
+    item = resources.output_item({"type": "function_call", "name": "f", "arguments": "{}"}, id_generator())[0]
     assert item["call_id"].startswith("call_")
     assert item["status"] == "completed"
     mine = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "mine"}
-    kept, _ = resources.output_item(mine, mint())
+    kept, _ = resources.output_item(mine, id_generator())
     assert kept["call_id"] == "mine"
 
 
@@ -169,7 +169,7 @@ def test_P25_list_envelopes() -> None:
 
 
 def test_P12_and_W7_markers_and_conversations() -> None:
-    assert list(resources.deleted("x", "response")) == ["id", "object", "deleted"]
+    assert list(resources.deletion_marker("x", "response")) == ["id", "object", "deleted"]
     assert resources.conversation("conv_1", 5, {}) == {
         "id": "conv_1",
         "object": "conversation",
@@ -181,13 +181,17 @@ def test_P12_and_W7_markers_and_conversations() -> None:
 def test_items_take_ids_in_their_order_and_hand_on_the_source_after_theirs() -> None:
     """Spec: W3: an item's id says nothing of what was asked for before it."""
     user = {"type": "message", "role": "user", "content": "a"}
-    kept, rest = resources.stored_items([user, {**user, "id": "msg_own"}, user], mint())
-    assert [item["id"] for item in kept] == [mint().item("message", 0), "msg_own", mint().item("message", 1)]
-    assert rest == mint().after(2)
+    kept, rest = resources.fill_items([user, {**user, "id": "msg_own"}, user], id_generator())
+    assert [item["id"] for item in kept] == [
+        id_generator().item("message", 0),
+        "msg_own",
+        id_generator().item("message", 1),
+    ]
+    assert rest == id_generator().skip(2)
     call = {"type": "code_interpreter_call", "code": "1"}
     drafts = [call, {"type": "shell_call", "action": {"commands": []}}, {"type": "shell_call_output", "output": []}]
-    items, rest = resources.output_items(drafts, mint())
-    source = mint()
+    items, rest = resources.output_items(drafts, id_generator())
+    source = id_generator()
     assert [item["id"] for item in items] == [
         source.item("code_interpreter_call", 1),
         source.item("shell_call", 3),
@@ -195,4 +199,4 @@ def test_items_take_ids_in_their_order_and_hand_on_the_source_after_theirs() -> 
     ]
     assert items[0]["container_id"] == source.container(0)
     assert items[1]["call_id"] == items[2]["call_id"] == source.call(2)
-    assert rest == source.after(5)
+    assert rest == source.skip(5)

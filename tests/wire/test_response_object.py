@@ -179,7 +179,7 @@ def test_F7_namespaces() -> None:
      ("priority", "priority")],
 )  # fmt: skip
 def test_F1_service_tiers(asked: str | None, tier: str) -> None:
-    assert response_object.completed_tier(asked) == tier
+    assert response_object.final_tier(asked) == tier
 
 
 def test_R1_54_prompt_cache_options_are_filled() -> None:
@@ -194,8 +194,8 @@ def test_W18_begun_is_what_created_showed() -> None:
         "usage": {},
         "service_tier": "default",
     }
-    assert response_object.begun(final) == response_object.without_billing(made())
-    assert list(response_object.begun(final)) == list(response_object.without_billing(made()))
+    assert response_object.in_progress_view(final) == response_object.without_billing(made())
+    assert list(response_object.in_progress_view(final)) == list(response_object.without_billing(made()))
 
 
 def test_the_newest_keys_stand_in_alphabetical_place() -> None:
@@ -217,7 +217,7 @@ def test_O5_moderation_flags_nothing_and_is_known_at_the_end() -> None:
             False,
         )
         assert verdict["categories"].keys() == verdict["category_scores"].keys()
-    begun = response_object.begun(final)
+    begun = response_object.in_progress_view(final)
     assert begun["moderation"] is None
     assert list(begun) == [key for key in final if key != "billing"]
 
@@ -227,7 +227,7 @@ def test_O1_a_comparison_of_prompts_is_unavailable() -> None:
     assert final["prompt_cache_diagnostics"] == {"type": "unavailable"}
     assert final["prompt_cache_options"] == {"comparison_response_id": "resp_1", "mode": "implicit", "ttl": "30m"}
     assert "prompt_cache_diagnostics" not in made(prompt_cache_options={"ttl": "30m"})
-    assert response_object.begun(final)["prompt_cache_diagnostics"] is None
+    assert response_object.in_progress_view(final)["prompt_cache_diagnostics"] is None
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("auto", "disabled"), ("enabled", "enabled"), ("disabled", "disabled")])
@@ -258,8 +258,8 @@ def test_F7_members_of_members_are_filled_in() -> None:
     ],
 )
 def test_F1_the_tier_until_the_end_and_then(asked: str, until: str, then: str) -> None:
-    final = made(service_tier=asked) | {"status": "completed", "service_tier": response_object.completed_tier(asked)}
-    assert (response_object.begun(final)["service_tier"], final["service_tier"]) == (until, then)
+    final = made(service_tier=asked) | {"status": "completed", "service_tier": response_object.final_tier(asked)}
+    assert (response_object.in_progress_view(final)["service_tier"], final["service_tier"]) == (until, then)
 
 
 def test_fields_of_a_script_are_laid_over_in_alphabetical_place() -> None:

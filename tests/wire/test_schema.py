@@ -31,7 +31,7 @@ from mockserver.wire.requests.validation import Validator
     ],
 )
 def test_bounds(schema: fields.Schema, good: list[Any], bad: list[Any]) -> None:
-    judge = Validator(fields.shape({"value": schema})).judge
+    judge = Validator(fields.shape({"value": schema})).validate
     for value in good:
         judge({"value": value})
     for value in bad:
@@ -48,11 +48,11 @@ def test_the_kind_of_a_value_names_the_branch() -> None:
 def test_a_rule_between_members() -> None:
     def same(pair: dict[str, Any]) -> dict[str, Any]:
         if pair["a"] != pair["b"]:
-            raise fields.Breach(lambda path: APIError(f"{path} differs", param=path))
+            raise fields.CrossFieldError(lambda path: APIError(f"{path} differs", param=path))
         return pair
 
-    pair = fields.checked(fields.shape({"a": fields.TEXT, "b": fields.TEXT}), same)
-    judge = Validator(fields.shape({"pairs": fields.array(pair)})).judge
+    pair = fields.with_check(fields.shape({"a": fields.TEXT, "b": fields.TEXT}), same)
+    judge = Validator(fields.shape({"pairs": fields.array(pair)})).validate
     judge({"pairs": [{"a": "1", "b": "1"}]})
     with pytest.raises(APIError, match=r"pairs\[1\] differs"):
         judge({"pairs": [{"a": "1", "b": "1"}, {"a": "1", "b": "2"}]})

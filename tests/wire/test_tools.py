@@ -17,13 +17,13 @@ JUDGE = Validator(shape({}, {"tools": TOOL_LIST, "tool_choice": TOOL_CHOICE}))
 
 def complaint(body: dict[str, Any]) -> tuple[str | None, str | None, str]:
     with pytest.raises(APIError) as caught:
-        JUDGE.judge(body)
+        JUDGE.validate(body)
     return caught.value.param, caught.value.code, caught.value.message
 
 
 @pytest.mark.parametrize("tool", TOOL_EXAMPLES, ids=lambda tool: tool["type"])
 def test_tool_is_accepted(tool: dict[str, Any]) -> None:
-    JUDGE.judge({"tools": [tool]})
+    JUDGE.validate({"tools": [tool]})
 
 
 def test_every_type_has_an_example() -> None:
@@ -130,7 +130,7 @@ def test_an_unknown_type_lists_them_all() -> None:
 
 def test_choices() -> None:
     for choice in ("auto", {"type": "mcp", "server_label": "s"}, {"type": "shell"}, {"type": "web_search"}):
-        JUDGE.judge({"tool_choice": choice})
+        JUDGE.validate({"tool_choice": choice})
     assert complaint({"tool_choice": {"type": "function"}}) == missing("tool_choice.name")
     assert complaint({"tool_choice": {}}) == missing("tool_choice.type")
     assert complaint({"tool_choice": {"type": "bogus"}})[:2] == ("tool_choice.type", "invalid_value")

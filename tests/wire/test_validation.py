@@ -20,12 +20,12 @@ from mockserver.wire.requests.schema import (
     opaque,
     shape,
     string,
-    tagged,
+    union_by_tag,
 )
 from mockserver.wire.requests.validation import Validator
 
 INNER = shape({"a": TEXT, "b": integer(least=1)}, {"c": enum("x", "y")})
-CHOICES = tagged({"one": shape({"type": TEXT, "n": integer()}), "two": shape({"type": TEXT}, {"inner": INNER})})
+CHOICES = union_by_tag({"one": shape({"type": TEXT, "n": integer()}), "two": shape({"type": TEXT}, {"inner": INNER})})
 SHAPE = shape(
     {"first": TEXT, "second": INNER},
     {
@@ -41,14 +41,14 @@ GOOD: dict[str, Any] = {"first": "", "second": {"a": "", "b": 1}}
 
 def complaint(**changes: Any) -> tuple[str | None, str]:
     with pytest.raises(APIError) as caught:
-        VALIDATOR.judge({**GOOD, **changes})
+        VALIDATOR.validate({**GOOD, **changes})
     return caught.value.param, caught.value.message
 
 
 def test_a_good_value_passes_quietly() -> None:
     items = [{"type": "one", "n": 1}, {"type": "two", "inner": {"a": "", "b": 1, "c": None}}]
-    VALIDATOR.judge({**GOOD, "either": "xy", "list": items, "map": {"k": "v"}, "deep": [["x", 1]]})
-    VALIDATOR.judge({**GOOD, "either": None, "list": None, "map": None, "deep": None})
+    VALIDATOR.validate({**GOOD, "either": "xy", "list": items, "map": {"k": "v"}, "deep": [["x", 1]]})
+    VALIDATOR.validate({**GOOD, "either": None, "list": None, "map": None, "deep": None})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_nothing_is_converted() -> None:
 
 
 def test_an_opaque_object_takes_any_other_key() -> None:
-    Validator(opaque({"type": TEXT})).judge({"type": "x", "other": [1]})
+    Validator(opaque({"type": TEXT})).validate({"type": "x", "other": [1]})
 
 
 ANYTHING = st.recursive(
@@ -107,7 +107,7 @@ ANYTHING = st.recursive(
 @given(changes=st.dictionaries(st.sampled_from(["first", "second", "either", "list", "map", "deep", "z"]), ANYTHING))
 def test_every_fault_finds_its_words(changes: dict[str, Any]) -> None:
     try:
-        VALIDATOR.judge({**GOOD, **changes})
+        VALIDATOR.validate({**GOOD, **changes})
     except APIError as error:
         assert error.param is not None
         assert error.param.partition(".")[0].partition("[")[0] in changes

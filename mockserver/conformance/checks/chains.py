@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, TOOL, Subject, user
+from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, TOOL, ServerUnderTest, user
 
 
 @rule("R1.20")
-def _the_context_is_every_ancestor_oldest_first(s: Subject) -> None:
+def _the_context_is_every_ancestor_oldest_first(s: ServerUnderTest) -> None:
     first = s.create([user("one"), user("two")])
     second = s.chain(first, "three")
     third = s.chain(second, [user("four"), user("five")])
-    s.sees(third, "one", "two", *first["output"], "three", *second["output"], "four", "five")
-    s.sees(second, "one", "two", *first["output"], "three")
+    s.check_context(third, "one", "two", *first["output"], "three", *second["output"], "four", "five")
+    s.check_context(second, "one", "two", *first["output"], "three")
 
 
 @rule("R1.21")
-def _instructions_are_not_inherited(s: Subject) -> None:
+def _instructions_are_not_inherited(s: ServerUnderTest) -> None:
     ruled = {"type": "message", "role": "developer", "content": "Be kind."}
     first = s.create([ruled, user("one")], instructions="Answer in verse, always, and at length.")
-    s.same("instructions of the first turn", first["instructions"], "Answer in verse, always, and at length.")
+    s.check_equal("instructions of the first turn", first["instructions"], "Answer in verse, always, and at length.")
     second = s.chain(first, "two")
-    s.same("instructions of the second turn", second["instructions"], None)
-    s.sees(second, ruled, "one", *first["output"], "two")
+    s.check_equal("instructions of the second turn", second["instructions"], None)
+    s.check_context(second, ruled, "one", *first["output"], "two")
     known = s.count(input=[ruled, user("one"), *first["output"], user("two")])
-    s.same("input tokens, the first turn's instructions not among them", second["usage"]["input_tokens"], known)
+    s.check_equal("input tokens, the first turn's instructions not among them", second["usage"]["input_tokens"], known)
     third = s.chain(second, "three", instructions="Short.")
-    s.same("instructions of the third turn", third["instructions"], "Short.")
+    s.check_equal("instructions of the third turn", third["instructions"], "Short.")
     if s.mock:
         seen = s.driver.control("GET", f"/responses/{second['id']}/context")["instructions"]
-        s.same("instructions that the model saw in the second turn", seen, None)
+        s.check_equal("instructions that the model saw in the second turn", seen, None)
 
 
 _OWN = {
@@ -52,123 +52,127 @@ _OWN = {
 
 
 @rule("R1.22")
-def _nothing_else_is_inherited(s: Subject) -> None:
+def _nothing_else_is_inherited(s: ServerUnderTest) -> None:
     own = {**_OWN, "service_tier": "flex"} if s.mock else _OWN  # elsewhere not every model is to be had so
     first = s.create("json please", **own)
     plain, second = s.create(), s.chain(first)
     for name in own:
-        s.same(f"{name}, as if nothing came before", second.get(name), plain.get(name))
-    s.same("store", s.create(store=False, previous_response_id=first["id"])["store"], False)
+        s.check_equal(f"{name}, as if nothing came before", second.get(name), plain.get(name))
+    s.check_equal("store", s.create(store=False, previous_response_id=first["id"])["store"], False)
     third = s.chain(first)
-    s.same("store", third["store"], True)
+    s.check_equal("store", third["store"], True)
     s.get(third)
 
 
 @rule("R1.23")
-def _a_parent_excludes_a_conversation(s: Subject) -> None:
+def _a_parent_excludes_a_conversation(s: ServerUnderTest) -> None:
     both = expected_errors.parent_and_conversation()
-    s.no(both, previous_response_id=f"resp_{NOWHERE}", conversation=f"conv_{NOWHERE}")
+    s.check_create_refused(both, previous_response_id=f"resp_{NOWHERE}", conversation=f"conv_{NOWHERE}")
     made, talk = s.create(), s.conversation()
-    s.no(both, previous_response_id=made["id"], conversation=talk["id"])
-    s.no(both, previous_response_id=made["id"], conversation={"id": talk["id"]})
-    s.same("items of the conversation", s.items(talk), [])
+    s.check_create_refused(both, previous_response_id=made["id"], conversation=talk["id"])
+    s.check_create_refused(both, previous_response_id=made["id"], conversation={"id": talk["id"]})
+    s.check_equal("items of the conversation", s.items(talk), [])
 
 
 @rule("R1.24")
-def _a_parent_has_to_be_there(s: Subject) -> None:
+def _a_parent_has_to_be_there(s: ServerUnderTest) -> None:
     deleted, unstored = s.create(), s.create(store=False)
     s.delete(deleted)
     for id in (f"resp_{NOWHERE}", deleted["id"], unstored["id"]):
-        s.no(expected_errors.no_parent(id), previous_response_id=id)
-        s.no(expected_errors.no_parent(id), previous_response_id=id, stream=True)
+        s.check_create_refused(expected_errors.no_parent(id), previous_response_id=id)
+        s.check_create_refused(expected_errors.no_parent(id), previous_response_id=id, stream=True)
     if s.mock:
         s.freeze()
         old = s.create()
         s.advance(30 * DAY)
-        s.no(expected_errors.no_parent(old["id"]), previous_response_id=old["id"])
+        s.check_create_refused(expected_errors.no_parent(old["id"]), previous_response_id=old["id"])
 
 
 @rule("R1.25")
-def _a_parent_is_named_by_a_string(s: Subject) -> None:
-    s.no(expected_errors.wrong_type("previous_response_id", "a string", "an object"), previous_response_id={"id": "x"})
-    s.no(expected_errors.wrong_type("previous_response_id", "a string", "an integer"), previous_response_id=7)
-    s.shape("response with a null parent", s.create(previous_response_id=None), previous_response_id=None)
+def _a_parent_is_named_by_a_string(s: ServerUnderTest) -> None:
+    s.check_create_refused(
+        expected_errors.wrong_type("previous_response_id", "a string", "an object"), previous_response_id={"id": "x"}
+    )
+    s.check_create_refused(
+        expected_errors.wrong_type("previous_response_id", "a string", "an integer"), previous_response_id=7
+    )
+    s.check_members("response with a null parent", s.create(previous_response_id=None), previous_response_id=None)
 
 
 @rule("R1.26")
-def _only_the_immediate_parent_is_echoed(s: Subject) -> None:
+def _only_the_immediate_parent_is_echoed(s: ServerUnderTest) -> None:
     talk = s.conversation()
     first = s.create(conversation=talk["id"])
     second = s.chain(first)
     third = s.chain(second)
-    s.same("parent of the first", first["previous_response_id"], None)
-    s.same("parent of the second", second["previous_response_id"], first["id"])
-    s.same("parent of the third", third["previous_response_id"], second["id"])
-    s.shape("the first response", first, conversation={"id": talk["id"]})
+    s.check_equal("parent of the first", first["previous_response_id"], None)
+    s.check_equal("parent of the second", second["previous_response_id"], first["id"])
+    s.check_equal("parent of the third", third["previous_response_id"], second["id"])
+    s.check_members("the first response", first, conversation={"id": talk["id"]})
     for one in (second, third, s.get(third)):
-        s.holds("a chained response has no key conversation", "conversation" not in one)
+        s.check("a chained response has no key conversation", "conversation" not in one)
 
 
 @rule("R1.27")
-def _chaining_out_of_a_conversation_adds_nothing_to_it(s: Subject) -> None:
+def _chaining_out_of_a_conversation_adds_nothing_to_it(s: ServerUnderTest) -> None:
     talk = s.conversation(user("zero"))
     first = s.create("one", conversation=talk["id"])
     before = s.items(talk)
-    s.same("number of items", len(before), 3)
+    s.check_equal("number of items", len(before), 3)
     second = s.chain(first, "two")
-    s.sees(second, "zero", "one", *first["output"], "two")
-    s.same("items afterwards", s.items(talk), before)
+    s.check_context(second, "zero", "one", *first["output"], "two")
+    s.check_equal("items afterwards", s.items(talk), before)
 
 
 @rule("R1.28")
-def _siblings_do_not_see_each_other(s: Subject) -> None:
+def _siblings_do_not_see_each_other(s: ServerUnderTest) -> None:
     root = s.create("root")
     left = s.chain(root, "a rather long left question, longer than the other")
     right = s.chain(root, "right")
     deeper = s.chain(right, "deeper")
     again = s.chain(left, "again")
-    s.sees(right, "root", *root["output"], "right")
-    s.sees(deeper, "root", *root["output"], "right", *right["output"], "deeper")
-    s.sees(left, "root", *root["output"], "a rather long left question, longer than the other")
+    s.check_context(right, "root", *root["output"], "right")
+    s.check_context(deeper, "root", *root["output"], "right", *right["output"], "deeper")
+    s.check_context(left, "root", *root["output"], "a rather long left question, longer than the other")
     asked = "a rather long left question, longer than the other"
-    s.sees(again, "root", *root["output"], asked, *left["output"], "again")
-    s.same("parents", [one["previous_response_id"] for one in (left, right)], [root["id"]] * 2)
+    s.check_context(again, "root", *root["output"], asked, *left["output"], "again")
+    s.check_equal("parents", [one["previous_response_id"] for one in (left, right)], [root["id"]] * 2)
 
 
 @rule("R1.29")
-def _every_turn_pays_for_the_whole_chain(s: Subject) -> None:
+def _every_turn_pays_for_the_whole_chain(s: ServerUnderTest) -> None:
     said = [user("one two three")]
     turn = s.create(said[0]["content"])
-    s.same("input tokens of turn 1", turn["usage"]["input_tokens"], s.count(input=said))
+    s.check_equal("input tokens of turn 1", turn["usage"]["input_tokens"], s.count(input=said))
     for number in (2, 3):
         said += [*turn["output"], user(f"turn {number}")]
         turn = s.chain(turn, f"turn {number}")
-        s.same(f"input tokens of turn {number}", turn["usage"]["input_tokens"], s.count(input=said))
+        s.check_equal(f"input tokens of turn {number}", turn["usage"]["input_tokens"], s.count(input=said))
     total = turn["usage"]["input_tokens"] + turn["usage"]["output_tokens"]
-    s.same("total tokens", turn["usage"]["total_tokens"], total)
+    s.check_equal("total tokens", turn["usage"]["total_tokens"], total)
 
 
 @rule("R1.30", models=("gpt-4.1", "gpt-4o-mini"))
-def _the_model_may_change(s: Subject) -> None:
+def _the_model_may_change(s: ServerUnderTest) -> None:
     first = s.create("one", model="gpt-4o-mini")
     second = s.chain(first, "two", model="gpt-4.1")
-    s.same("models", [first["model"], second["model"]], ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"])
-    s.sees(second, "one", *first["output"], "two")
+    s.check_equal("models", [first["model"], second["model"]], ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"])
+    s.check_context(second, "one", *first["output"], "two")
     if s.mock:
         thought = s.create("one", model="gpt-5.4", reasoning={"effort": "medium"})
         message = (
             "Reasoning input items can only be provided to a reasoning or computer use model. "
             "Remove reasoning items from your input and try again."
         )
-        error = expected_errors.Refusal("E55", 400, None, "input", message)
-        s.no(error, previous_response_id=thought["id"], model="gpt-4.1")
+        error = expected_errors.ExpectedError("E55", 400, None, "input", message)
+        s.check_create_refused(error, previous_response_id=thought["id"], model="gpt-4.1")
         later = s.chain(thought, "two", model="gpt-5.2")
-        s.same("status with another model that reasons", later["status"], "completed")
-        s.no(error, previous_response_id=later["id"], model="gpt-4.1")
+        s.check_equal("status with another model that reasons", later["status"], "completed")
+        s.check_create_refused(error, previous_response_id=later["id"], model="gpt-4.1")
 
 
 @rule("R1.31")
-def _a_lost_ancestor_does_not_break_a_chain(s: Subject) -> None:
+def _a_lost_ancestor_does_not_break_a_chain(s: ServerUnderTest) -> None:
     if s.mock:
         s.freeze()
     first = s.create("one")
@@ -177,41 +181,45 @@ def _a_lost_ancestor_does_not_break_a_chain(s: Subject) -> None:
     second = s.chain(first, "two")
     if s.mock:
         s.advance(20 * DAY)
-        s.refused(expected_errors.no_response(first["id"]), "GET", f"/responses/{first['id']}")
+        s.check_error(expected_errors.no_response(first["id"]), "GET", f"/responses/{first['id']}")
     else:
         s.delete(first)
     third = s.chain(second, "three")
-    s.sees(third, "one", *first["output"], "two", *second["output"], "three")
+    s.check_context(third, "one", *first["output"], "two", *second["output"], "three")
     s.delete(second)
-    s.no(expected_errors.no_parent(second["id"]), previous_response_id=second["id"])
-    s.sees(s.chain(third, "four"), "one", *first["output"], "two", *second["output"], "three", *third["output"], "four")
+    s.check_create_refused(expected_errors.no_parent(second["id"]), previous_response_id=second["id"])
+    s.check_context(
+        s.chain(third, "four"), "one", *first["output"], "two", *second["output"], "three", *third["output"], "four"
+    )
 
 
 @rule("R1.32", needs=("clock", "script"))
-def _what_status_a_parent_may_have(s: Subject) -> None:
+def _what_status_a_parent_may_have(s: ServerUnderTest) -> None:
     s.freeze()
     s.script({"text": "cut", "incomplete": "max_output_tokens"})
     cut = s.create("one")
-    s.same("status", cut["status"], "incomplete")
-    s.sees(s.chain(cut, "two"), "one", *cut["output"], "two")
+    s.check_equal("status", cut["status"], "incomplete")
+    s.check_context(s.chain(cut, "two"), "one", *cut["output"], "two")
     s.script({"failed": {"code": "server_error", "message": "no"}})
     failed = s.create("one")
-    s.same("status", failed["status"], "failed")
-    s.no(expected_errors.no_parent(failed["id"]), previous_response_id=failed["id"])
+    s.check_equal("status", failed["status"], "failed")
+    s.check_create_refused(expected_errors.no_parent(failed["id"]), previous_response_id=failed["id"])
     slow = s.slow("one")
-    s.same("status", s.get(slow)["status"], "queued")
-    s.no(expected_errors.no_parent(slow["id"]), previous_response_id=slow["id"])
+    s.check_equal("status", s.get(slow)["status"], "queued")
+    s.check_create_refused(expected_errors.no_parent(slow["id"]), previous_response_id=slow["id"])
     s.advance(SLOW_S + 0.5)
-    s.same("status", s.get(slow)["status"], "in_progress")
-    s.no(expected_errors.no_parent(slow["id"]), previous_response_id=slow["id"])
+    s.check_equal("status", s.get(slow)["status"], "in_progress")
+    s.check_create_refused(expected_errors.no_parent(slow["id"]), previous_response_id=slow["id"])
     s.finish()
-    s.same("status", s.chain(slow, "two")["status"], "completed")
+    s.check_equal("status", s.chain(slow, "two")["status"], "completed")
     dropped = s.slow("one")
-    s.ok("POST", f"/responses/{dropped['id']}/cancel")
-    s.no(expected_errors.no_parent(dropped["id"]), previous_response_id=dropped["id"])
+    s.call_ok("POST", f"/responses/{dropped['id']}/cancel")
+    s.check_create_refused(expected_errors.no_parent(dropped["id"]), previous_response_id=dropped["id"])
 
 
 @rule("R1.45")
-def _a_prompt_is_looked_up_before_a_parent(s: Subject) -> None:
+def _a_prompt_is_looked_up_before_a_parent(s: ServerUnderTest) -> None:
     prompt = {"id": "pmpt_" + "f" * 40}
-    s.no(expected_errors.no_prompt(prompt["id"]), prompt=prompt, previous_response_id=f"resp_{NOWHERE}")
+    s.check_create_refused(
+        expected_errors.no_prompt(prompt["id"]), prompt=prompt, previous_response_id=f"resp_{NOWHERE}"
+    )

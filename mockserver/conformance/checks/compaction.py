@@ -6,7 +6,16 @@ from typing import Any
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import FORCED, Item, Subject, call_of, output_for, texts_of, user, words
+from mockserver.conformance.server_under_test import (
+    FORCED,
+    Item,
+    ServerUnderTest,
+    call_of,
+    output_for,
+    texts_of,
+    user,
+    words,
+)
 
 CHAT = "gpt-4.1"
 _FRAME = 7  # what a request with one user message costs besides its text, on gpt-4.1
@@ -21,40 +30,42 @@ def _compactions(output: list[Item]) -> list[Item]:
     return [item for item in output if item["type"] == "compaction"]
 
 
-def _compacted(s: Subject, **fields: Any) -> Item:
+def _create_over_threshold(s: ServerUnderTest, **fields: Any) -> Item:
     """Return a response whose context was compacted, on a question of 2,000 tokens."""
     made = dict(s.create(words(2000), **_over(1000), **fields))
-    s.same("compaction items", len(_compactions(made["output"])), 1)
+    s.check_equal("compaction items", len(_compactions(made["output"])), 1)
     return made
 
 
 @rule("R5.1")
-def _the_shape_of_context_management(s: Subject) -> None:
+def _the_shape_of_context_management(s: ServerUnderTest) -> None:
     wrong = expected_errors.wrong_type("context_management", "an array of objects", "a string")
-    s.no(wrong, context_management="compaction")
-    s.no(expected_errors.wrong_type("context_management", "an array of objects", "an object"), context_management={})
+    s.check_create_refused(wrong, context_management="compaction")
+    s.check_create_refused(
+        expected_errors.wrong_type("context_management", "an array of objects", "an object"), context_management={}
+    )
     made = s.create(**_over(1000))
-    s.same("status below the threshold", made["status"], "completed")
-    s.same("compaction items", _compactions(made["output"]), [])
-    s.holds("context_management is not echoed", "context_management" not in made)
+    s.check_equal("status below the threshold", made["status"], "completed")
+    s.check_equal("compaction items", _compactions(made["output"]), [])
+    s.check("context_management is not echoed", "context_management" not in made)
 
 
 @rule("R5.2", models=(CHAT,))
-def _what_sets_it_off(s: Subject) -> None:
+def _what_sets_it_off(s: ServerUnderTest) -> None:
     path = "context_management[0].compact_threshold"
-    s.no(expected_errors.too_small(path, 1000, 1), **_over(1))
-    s.no(expected_errors.too_small(path, 1000, 999), **_over(999))
+    s.check_create_refused(expected_errors.too_small(path, 1000, 1), **_over(1))
+    s.check_create_refused(expected_errors.too_small(path, 1000, 999), **_over(999))
     for tokens, expected in ((1000, 0), (1001, 1), (1500, 1)):
         made = s.create(words(tokens - _FRAME), **_over(1000))
-        s.same("input tokens", made["usage"]["input_tokens"], tokens)
-        s.same(f"compaction items at {tokens} of 1000 tokens", len(_compactions(made["output"])), expected)
+        s.check_equal("input tokens", made["usage"]["input_tokens"], tokens)
+        s.check_equal(f"compaction items at {tokens} of 1000 tokens", len(_compactions(made["output"])), expected)
     first = s.create(words(900), model=CHAT)
     chained = s.chain(first, words(900), **_over(1000))
-    s.same("compaction items of a chain over it", len(_compactions(chained["output"])), 1)
+    s.check_equal("compaction items of a chain over it", len(_compactions(chained["output"])), 1)
 
 
 @rule("R5.3", models=(CHAT,))
-def _the_same_response_goes_on(s: Subject) -> None:
+def _the_same_response_goes_on(s: ServerUnderTest) -> None:
     if s.mock:
         s.script({"text": "one two three"})
     plain = s.create(words(2000), model=CHAT)
@@ -62,81 +73,83 @@ def _the_same_response_goes_on(s: Subject) -> None:
         s.script({"text": "one two three"})
     made = s.create(words(2000), **_over(1000))
     types = [item["type"] for item in made["output"]]
-    s.same("status", made["status"], "completed")
-    s.same("output", sorted(types), ["compaction", "message"])
-    s.same("input tokens, uncompacted", made["usage"]["input_tokens"], plain["usage"]["input_tokens"])
-    s.holds(
+    s.check_equal("status", made["status"], "completed")
+    s.check_equal("output", sorted(types), ["compaction", "message"])
+    s.check_equal("input tokens, uncompacted", made["usage"]["input_tokens"], plain["usage"]["input_tokens"])
+    s.check(
         "the pass is billed as output", made["usage"]["output_tokens"] > plain["usage"]["output_tokens"], made["usage"]
     )
     item = _compactions(made["output"])[0]
-    s.same("members of the item", sorted(item), ["encrypted_content", "id", "type"])
-    s.holds("its id begins with cmp_", item["id"].startswith("cmp_"), item["id"])
+    s.check_equal("members of the item", sorted(item), ["encrypted_content", "id", "type"])
+    s.check("its id begins with cmp_", item["id"].startswith("cmp_"), item["id"])
     if s.mock:
-        s.same("position, last by default", types, ["message", "compaction"])
+        s.check_equal("position, last by default", types, ["message", "compaction"])
         calling = s.create(words(2000), **_over(1000), **FORCED)
         call = call_of(calling)
-        s.no(expected_errors.unanswered(call["call_id"]), "next", previous_response_id=calling["id"], model=CHAT)
+        s.check_create_refused(
+            expected_errors.no_tool_output(call["call_id"]), "next", previous_response_id=calling["id"], model=CHAT
+        )
         answered = s.chain(calling, [output_for(call)], model=CHAT)
-        s.same("status once a call from before it is answered", answered["status"], "completed")
+        s.check_equal("status once a call from before it is answered", answered["status"], "completed")
     _stream(s)
 
 
-def _stream(s: Subject) -> None:
+def _stream(s: ServerUnderTest) -> None:
     events = s.stream(words(2000), **_over(1000))
     about = [event for event in events if event.get("item", {}).get("type") == "compaction"]
     types = [event["type"] for event in about]
-    s.same("events of the item", types, ["response.output_item.added", "response.output_item.done"])
+    s.check_equal("events of the item", types, ["response.output_item.added", "response.output_item.done"])
     sizes = [len(event["item"]["encrypted_content"]) for event in about]
-    s.holds("its content is shorter when it is added", sizes[0] < sizes[1], sizes)
-    s.same("what was done", about[1]["item"], _compactions(events[-1]["response"]["output"])[0])
+    s.check("its content is shorter when it is added", sizes[0] < sizes[1], sizes)
+    s.check_equal("what was done", about[1]["item"], _compactions(events[-1]["response"]["output"])[0])
 
 
 @rule("R5.4", models=(CHAT,))
-def _what_comes_before_is_neither_read_nor_billed(s: Subject) -> None:
+def _what_comes_before_is_neither_read_nor_billed(s: ServerUnderTest) -> None:
     if s.mock:
         s.script({"text": "one two three"})
-    made = _compacted(s)
+    made = _create_over_threshold(s)
     answer = made["output"]
     whole = s.count(model=CHAT, input=[user(words(2000)), *answer, user("next")])
     short = s.count(model=CHAT, input=[*_compactions(answer), user("next")])
-    s.same("cost with all that came before", whole, short)
-    s.holds("less than what was compacted", short < 2000, short)
+    s.check_equal("cost with all that came before", whole, short)
+    s.check("less than what was compacted", short < 2000, short)
     chained = s.chain(made, "next", model=CHAT)
-    s.same("input tokens of the chained turn", chained["usage"]["input_tokens"], short)
+    s.check_equal("input tokens of the chained turn", chained["usage"]["input_tokens"], short)
     replayed = s.create([user(words(2000)), *answer, user("next")], model=CHAT, store=False)
-    s.same("input tokens of the replayed turn", replayed["usage"]["input_tokens"], short)
+    s.check_equal("input tokens of the replayed turn", replayed["usage"]["input_tokens"], short)
     later = s.chain(chained, "and next", model=CHAT)
     known = s.count(model=CHAT, input=[*_compactions(answer), user("next"), *chained["output"], user("and next")])
-    s.same("input tokens of the turn after that", later["usage"]["input_tokens"], known)
+    s.check_equal("input tokens of the turn after that", later["usage"]["input_tokens"], known)
     if s.mock:
-        s.sees(chained, *_compactions(answer), "next")
+        s.check_context(chained, *_compactions(answer), "next")
         s.script({"text": "{{ context_text }}"})
         read = texts_of(s.chain(made, "next", model=CHAT)["output"])[0]
-        s.holds(
+        s.check(
             "the model reads no more than that", "next" in read and "word" not in read and "three" not in read, read
         )
-        s.sees(later, *_compactions(answer), "next", *chained["output"], "and next")
+        s.check_context(later, *_compactions(answer), "next", *chained["output"], "and next")
         hidden = made["usage"]["output_tokens"] - 4
-        s.same("cost of the item: the pass, and 80", short - s.count(model=CHAT, input="next"), hidden + 80)
+        s.check_equal("cost of the item: the pass, and 80", short - s.count(model=CHAT, input="next"), hidden + 80)
 
 
 @rule("R5.5", models=(CHAT,))
-def _compaction_without_storage(s: Subject) -> None:
-    made = _compacted(s, store=False)
-    s.refused(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
-    s.no(expected_errors.no_parent(made["id"]), previous_response_id=made["id"], model=CHAT)
+def _compaction_without_storage(s: ServerUnderTest) -> None:
+    made = _create_over_threshold(s, store=False)
+    s.check_error(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
+    s.check_create_refused(expected_errors.no_parent(made["id"]), previous_response_id=made["id"], model=CHAT)
     replayed = s.create([*_compactions(made["output"]), user("next")], model=CHAT, store=False)
-    s.same("status of what goes on from the item", replayed["status"], "completed")
+    s.check_equal("status of what goes on from the item", replayed["status"], "completed")
 
 
-def _compact(s: Subject, **body: Any) -> Item:
-    return dict(s.ok("POST", "/responses/compact", {"model": CHAT, **body}))
+def _compact(s: ServerUnderTest, **body: Any) -> Item:
+    return dict(s.call_ok("POST", "/responses/compact", {"model": CHAT, **body}))
 
 
 @rule("R5.6", models=(CHAT, "gpt-4o-mini"))
-def _compacting_is_stateless(s: Subject) -> None:
-    s.refused(
-        expected_errors.Refusal(
+def _compacting_is_stateless(s: ServerUnderTest) -> None:
+    s.check_error(
+        expected_errors.ExpectedError(
             "E8", 400, "missing_required_parameter", "model", "Missing required parameter: 'model'."
         ),
         "POST",
@@ -145,105 +158,109 @@ def _compacting_is_stateless(s: Subject) -> None:
     )
     first, talk = s.create("one", model=CHAT), s.conversation(user("a"))
     done = _compact(s, input=[], previous_response_id=first["id"])
-    s.refused(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}")
-    s.same("input items of the chain", texts_of(s.inputs(first)), ["one"])
-    s.same("items of a conversation", len(s.items(talk)), 1)
+    s.check_error(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}")
+    s.check_equal("input items of the chain", texts_of(s.inputs(first)), ["one"])
+    s.check_equal("items of a conversation", len(s.items(talk)), 1)
     over = {"model": "gpt-4o-mini", "input": words(_WINDOW + 200)}
-    s.refused(expected_errors.over_window()._replace(guessed=("param",)), "POST", "/responses/compact", over)
+    s.check_error(expected_errors.context_too_long()._replace(guessed=("param",)), "POST", "/responses/compact", over)
 
 
 @rule("R5.7", models=(CHAT,))
-def _what_compacting_returns(s: Subject) -> None:
+def _what_compacting_returns(s: ServerUnderTest) -> None:
     first = s.create([user("one"), {"role": "developer", "content": "be kind"}, user("two")], model=CHAT)
     window = [user("one"), {"role": "developer", "content": "be kind"}, user("two"), *first["output"], user("three")]
     done = _compact(s, input="three", previous_response_id=first["id"])
-    s.shape("result", done, object="response.compaction")
-    s.same("members", sorted(done), ["created_at", "id", "object", "output", "usage"])
+    s.check_members("result", done, object="response.compaction")
+    s.check_equal("members", sorted(done), ["created_at", "id", "object", "output", "usage"])
     *kept, last = done["output"]
-    s.same("user messages, in order", texts_of(kept), ["one", "two", "three"])
-    s.same("roles", {item["role"] for item in kept}, {"user"})
-    s.same("types, the compaction last", [item["type"] for item in done["output"]], ["message"] * 3 + ["compaction"])
+    s.check_equal("user messages, in order", texts_of(kept), ["one", "two", "three"])
+    s.check_equal("roles", {item["role"] for item in kept}, {"user"})
+    s.check_equal(
+        "types, the compaction last", [item["type"] for item in done["output"]], ["message"] * 3 + ["compaction"]
+    )
     if s.mock:
         ids = [done["id"], last["id"], kept[2]["id"]]
-        s.same(
+        s.check_equal(
             "marks of ids that are new, for nothing is stored", [id.partition("_")[2][16:18] for id in ids], ["01"] * 3
         )
-    s.same("ids of what was stored", [item["id"] for item in kept[:2]], [item["id"] for item in s.inputs(first)[::2]])
+    s.check_equal(
+        "ids of what was stored", [item["id"] for item in kept[:2]], [item["id"] for item in s.inputs(first)[::2]]
+    )
     usage = done["usage"]
-    s.same("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
-    s.same("input tokens: the window, and 93", usage["input_tokens"], s.count(model=CHAT, input=window) + 93)
+    s.check_equal("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
+    s.check_equal("input tokens: the window, and 93", usage["input_tokens"], s.count(model=CHAT, input=window) + 93)
     cost = s.count(model=CHAT, input=[last, user("next")]) - s.count(model=CHAT, input="next")
-    s.same("what the item costs later: the pass, and 80", cost, usage["output_tokens"] + 80)
+    s.check_equal("what the item costs later: the pass, and 80", cost, usage["output_tokens"] + 80)
     again = _compact(s, input=[*done["output"], user("four")])
-    s.same("fed back", texts_of(again["output"])[:-1], ["one", "two", "three", "four"])
-    s.same("compaction items", len(_compactions(again["output"])), 1)
+    s.check_equal("fed back", texts_of(again["output"])[:-1], ["one", "two", "three", "four"])
+    s.check_equal("compaction items", len(_compactions(again["output"])), 1)
     following = s.create([*done["output"], user("next")], model=CHAT)
-    s.same(
+    s.check_equal(
         "input tokens behind it", following["usage"]["input_tokens"], s.count(model=CHAT, input=[last, user("next")])
     )
 
 
 @rule("R5.8", models=(CHAT,))
-def _the_result_is_no_response(s: Subject) -> None:
+def _the_result_is_no_response(s: ServerUnderTest) -> None:
     done = _compact(s, input="one")
-    s.refused(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}")
-    s.no(expected_errors.no_parent(done["id"]), previous_response_id=done["id"], model=CHAT)
-    s.refused(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}/input_items")
+    s.check_error(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}")
+    s.check_create_refused(expected_errors.no_parent(done["id"]), previous_response_id=done["id"], model=CHAT)
+    s.check_error(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}/input_items")
 
 
 @rule("R5.9", models=(CHAT,))
-def _a_trigger_forces_it(s: Subject) -> None:
+def _a_trigger_forces_it(s: ServerUnderTest) -> None:
     trigger = {"type": "compaction_trigger"}
     made = s.create([user("one"), trigger], model=CHAT)
-    s.same("compaction items", len(_compactions(made["output"])), 1)
-    s.same("input items, the trigger not among them", texts_of(s.inputs(made)), ["one"])
+    s.check_equal("compaction items", len(_compactions(made["output"])), 1)
+    s.check_equal("input items, the trigger not among them", texts_of(s.inputs(made)), ["one"])
     chained = s.chain(s.create("one", model=CHAT), [user("two"), trigger], model=CHAT)
-    s.same("compaction items of a chain", len(_compactions(chained["output"])), 1)
+    s.check_equal("compaction items of a chain", len(_compactions(chained["output"])), 1)
     if s.mock:
-        s.same("the whole output", [item["type"] for item in made["output"]], ["compaction"])
+        s.check_equal("the whole output", [item["type"] for item in made["output"]], ["compaction"])
     early = s.call("POST", "/responses", {"model": CHAT, "input": [trigger, user("one")]})
-    s.same("status of a trigger that is not last", early.status, 400)
+    s.check_equal("status of a trigger that is not last", early.status, 400)
     if s.mock:
         update = {"type": "configuration_update", "reasoning": {"effort": "high"}}
         body = {"model": "gpt-6-astra", "input": [user("one"), update]}
-        s.same("status of /compact with an update", s.call("POST", "/responses/compact", body).status, 400)
+        s.check_equal("status of /compact with an update", s.call("POST", "/responses/compact", body).status, 400)
         automatic = {**body, **_over(1000), "model": "gpt-6-astra"}
         automatic["input"] = [user(words(2000)), update]
-        s.same("status of compaction with an update", s.call("POST", "/responses", automatic).status, 400)
+        s.check_equal("status of compaction with an update", s.call("POST", "/responses", automatic).status, 400)
 
 
 @rule("R5.10", models=(CHAT,))
-def _its_content_is_verified(s: Subject) -> None:
+def _its_content_is_verified(s: ServerUnderTest) -> None:
     item = _compact(s, input="one")["output"][-1]
     blob = item["encrypted_content"]
-    s.holds("its content looks sealed", blob.startswith("gAAAAAB"), blob[:12])
-    s.same("status with the item", s.create([item, user("next")], model=CHAT)["status"], "completed")
+    s.check("its content looks sealed", blob.startswith("gAAAAAB"), blob[:12])
+    s.check_equal("status with the item", s.create([item, user("next")], model=CHAT)["status"], "completed")
     middle = len(blob) // 2
     for broken in (blob[:middle] + ("A" if blob[middle] != "A" else "B") + blob[middle + 1 :], "gAAAAABforeign"):
         error = expected_errors.unverifiable(f"for item {item['id']}")
-        s.no(error, [{**item, "encrypted_content": broken}, user("next")], model=CHAT)
+        s.check_create_refused(error, [{**item, "encrypted_content": broken}, user("next")], model=CHAT)
         answer = s.call("POST", "/responses/compact", {"model": CHAT, "input": [{**item, "encrypted_content": broken}]})
-        s.same("what /compact says to it", answer.status, 400)
+        s.check_equal("what /compact says to it", answer.status, 400)
 
 
 @rule("R2.21", models=(CHAT,))
-def _in_a_conversation_it_is_an_item(s: Subject) -> None:
+def _in_a_conversation_it_is_an_item(s: ServerUnderTest) -> None:
     talk = s.conversation()
-    made = _compacted(s, conversation=talk["id"])
+    made = _create_over_threshold(s, conversation=talk["id"])
     ids = [item["id"] for item in s.items(talk)]
-    s.same("items of the conversation", ids[1:], [item["id"] for item in made["output"]])
+    s.check_equal("items of the conversation", ids[1:], [item["id"] for item in made["output"]])
     later = s.create("next", conversation=talk["id"], model=CHAT)
     known = s.count(model=CHAT, input=[*_compactions(made["output"]), user("next")])
-    s.same("input tokens of the next turn", later["usage"]["input_tokens"], known)
+    s.check_equal("input tokens of the next turn", later["usage"]["input_tokens"], known)
 
 
 @rule("R3.3b", models=(CHAT,))
-def _stored_input_stays_as_it_was(s: Subject) -> None:
+def _stored_input_stays_as_it_was(s: ServerUnderTest) -> None:
     first = s.create("one", model=CHAT)
     second = s.chain(first, words(2000), **_over(1000))
-    s.same("compaction items", len(_compactions(second["output"])), 1)
+    s.check_equal("compaction items", len(_compactions(second["output"])), 1)
     expected = ["one", *texts_of(first["output"]), words(2000)]
-    s.same("input items of the compacted turn", texts_of(s.inputs(second)), expected)
+    s.check_equal("input items of the compacted turn", texts_of(s.inputs(second)), expected)
     third = s.chain(second, "next", model=CHAT)
     everything = [*expected, *texts_of(second["output"]), "next"]
-    s.same("input items of the next turn", texts_of(s.inputs(third)), everything)
+    s.check_equal("input items of the next turn", texts_of(s.inputs(third)), everything)

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from mockserver.conformance import expected_errors
-from mockserver.conformance.expected_errors import Refusal
+from mockserver.conformance.expected_errors import ExpectedError
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import Item, Subject, text_of, user
+from mockserver.conformance.server_under_test import Item, ServerUnderTest, text_of, user
 
 _STRING = {"type": "string"}
 
@@ -22,9 +22,9 @@ def _format(schema: Item, **members: Any) -> Item:
     return {"text": {"format": {"type": "json_schema", "name": "out", "schema": schema, "strict": True, **members}}}
 
 
-def _bad_schema(what: str) -> Refusal:
+def _bad_schema(what: str) -> ExpectedError:
     message = f"Invalid schema for response_format 'out': {what}"
-    return Refusal("E50", 400, "invalid_json_schema", "text.format.schema", message)
+    return ExpectedError("E50", 400, "invalid_json_schema", "text.format.schema", message)
 
 
 _NOT_CLOSED = "In context=(), 'additionalProperties' is required to be supplied and to be false."
@@ -35,53 +35,61 @@ _NOT_ALL = (
 
 
 @rule("R10.1")
-def _naming_a_format(s: Subject) -> None:
+def _naming_a_format(s: ServerUnderTest) -> None:
     schema = _object({"a": _STRING})
     for name in ("n" * 64, "a-B_9"):
-        s.same(f"name {name}", s.create(**_format(schema, name=name))["text"]["format"]["name"], name)
+        s.check_equal(f"name {name}", s.create(**_format(schema, name=name))["text"]["format"]["name"], name)
     for name in ("n" * 65, "no spaces", "ä", ""):
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(schema, name=name)})
-        s.same(f"name {name!r}", (answer.status, answer.error.get("param")), (400, "text.format.name"))
-    s.no(expected_errors.missing("text.format.name"), text={"format": {"type": "json_schema", "schema": schema}})
-    s.no(expected_errors.missing("text.format.schema"), text={"format": {"type": "json_schema", "name": "out"}})
+        s.check_equal(f"name {name!r}", (answer.status, answer.error.get("param")), (400, "text.format.name"))
+    s.check_create_refused(
+        expected_errors.missing("text.format.name"), text={"format": {"type": "json_schema", "schema": schema}}
+    )
+    s.check_create_refused(
+        expected_errors.missing("text.format.schema"), text={"format": {"type": "json_schema", "name": "out"}}
+    )
     kinds = ("json_object", "text", "json_schema")
     error = expected_errors.not_one_of("text.format.type", "xml", kinds)
-    s.no(error, text={"format": {"type": "xml"}})
+    s.check_create_refused(error, text={"format": {"type": "xml"}})
 
 
 @rule("R10.2")
-def _what_strict_means(s: Subject) -> None:
+def _what_strict_means(s: ServerUnderTest) -> None:
     both = {"a": _STRING, "b": {"type": ["string", "null"]}}
-    s.no(_bad_schema(_NOT_CLOSED), **_format({"type": "object", "properties": both, "required": ["a", "b"]}))
-    s.no(_bad_schema(_NOT_ALL), **_format({**_object(both), "required": ["a"]}))
+    s.check_create_refused(
+        _bad_schema(_NOT_CLOSED), **_format({"type": "object", "properties": both, "required": ["a", "b"]})
+    )
+    s.check_create_refused(_bad_schema(_NOT_ALL), **_format({**_object(both), "required": ["a"]}))
     for root in ({"type": "string"}, {"anyOf": [_object(both)]}, {"type": "array", "items": _STRING}):
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(root)})
         found = (answer.status, answer.error.get("code"))
-        s.same(f"a root that is {next(iter(root.values()))}", found, (400, "invalid_json_schema"))
+        s.check_equal(f"a root that is {next(iter(root.values()))}", found, (400, "invalid_json_schema"))
     inner = {"type": "object", "properties": {"c": _STRING}, "required": ["c"]}
     answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(_object({"a": inner}))})
-    s.same("an inner object that is open", answer.error.get("code"), "invalid_json_schema")
+    s.check_equal("an inner object that is open", answer.error.get("code"), "invalid_json_schema")
     said = json.loads(text_of(s.create("Make something up.", **_format(_object(both)))["output"][-1]))
-    s.same("keys of the answer", sorted(said), ["a", "b"])
+    s.check_equal("keys of the answer", sorted(said), ["a", "b"])
     loose = s.create(**_format({"type": "object", "properties": both}, strict=False))
-    s.same("status of an open schema that is not strict", loose["status"], "completed")
+    s.check_equal("status of an open schema that is not strict", loose["status"], "completed")
 
 
 @rule("R10.3")
-def _whose_schema_is_wrong(s: Subject) -> None:
+def _whose_schema_is_wrong(s: ServerUnderTest) -> None:
     unique = _object({"x": {"type": "array", "items": _STRING, "uniqueItems": True}})
-    s.no(_bad_schema("In context=('properties', 'x'), 'uniqueItems' is not permitted."), **_format(unique))
+    s.check_create_refused(
+        _bad_schema("In context=('properties', 'x'), 'uniqueItems' is not permitted."), **_format(unique)
+    )
     tool = {"type": "function", "name": "lookup", "strict": True}
     opened = {"type": "object", "properties": {"a": _STRING}, "required": ["a"]}
     message = f"Invalid schema for function 'lookup': {_NOT_CLOSED}"
-    error = Refusal("E49", 400, "invalid_function_parameters", "tools[0].parameters", message)
-    s.no(error, tools=[{**tool, "parameters": opened}])
+    error = ExpectedError("E49", 400, "invalid_function_parameters", "tools[0].parameters", message)
+    s.check_create_refused(error, tools=[{**tool, "parameters": opened}])
     message = f"Invalid schema for function 'lookup': {_NOT_ALL}"
     some = {**_object({"a": _STRING, "b": _STRING}), "required": ["a"]}
-    s.no(error._replace(message=message), tools=[{**tool, "parameters": some}])
+    s.check_create_refused(error._replace(message=message), tools=[{**tool, "parameters": some}])
 
 
-def _nested(levels: int) -> Item:
+def _nest(levels: int) -> Item:
     schema: Item = _STRING
     for _ in range(levels):
         schema = _object({"a": schema})
@@ -100,21 +108,21 @@ _FITS: tuple[tuple[str, Item], ...] = (
 _EXCEEDS: tuple[tuple[str, Item], ...] = (
     ("1001 enum values", _object({"a": {"type": "integer", "enum": list(range(1001))}})),
     ("5001 properties", _object({f"p{number}": _STRING for number in range(5001)})),
-    ("12 levels", _nested(12)),
+    ("12 levels", _nest(12)),
     ("names of more than 120,000 characters", _object({f"{number:0120}": _STRING for number in range(1001)})),
     ("a string enum of more than 15,000 characters", _choices(260, 60)),
 )
 
 
 @rule("R10.4")
-def _how_large_a_schema_may_be(s: Subject) -> None:
+def _how_large_a_schema_may_be(s: ServerUnderTest) -> None:
     for what, schema in _EXCEEDS:
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(schema)})
-        s.same(what, (answer.status, answer.error.get("code")), (400, "invalid_json_schema"))
-    fits = (("9 levels", _nested(9)), *(_FITS if s.mock else ()))
+        s.check_equal(what, (answer.status, answer.error.get("code")), (400, "invalid_json_schema"))
+    fits = (("9 levels", _nest(9)), *(_FITS if s.mock else ()))
     for what, schema in fits:
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(schema)})
-        s.same(f"status with {what}", answer.status, 200)
+        s.check_equal(f"status with {what}", answer.status, 200)
 
 
 _ALLOWED = _object(
@@ -141,50 +149,50 @@ _BANNED = (
 
 
 @rule("R10.5")
-def _which_keywords_there_are(s: Subject) -> None:
+def _which_keywords_there_are(s: ServerUnderTest) -> None:
     said = json.loads(text_of(s.create("Make something up.", **_format(_ALLOWED))["output"][-1]))
-    s.same("keys of the answer", sorted(said), sorted(_ALLOWED["properties"]))
-    s.holds("a number within bounds", 1 <= said["n"] <= 5, said)
-    s.holds("a multiple of three", said["i"] % 3 == 0, said)
-    s.holds("one of the values", said["e"] in ("x", "y"), said)
-    s.holds("one or two entries", 1 <= len(said["l"]) <= 2, said)
+    s.check_equal("keys of the answer", sorted(said), sorted(_ALLOWED["properties"]))
+    s.check("a number within bounds", 1 <= said["n"] <= 5, said)
+    s.check("a multiple of three", said["i"] % 3 == 0, said)
+    s.check("one of the values", said["e"] in ("x", "y"), said)
+    s.check("one or two entries", 1 <= len(said["l"]) <= 2, said)
     for banned in _BANNED:
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(_object({"x": banned}))})
         found = (answer.status, answer.error.get("code"))
-        s.same(f"strict with {', '.join(banned)}", found, (400, "invalid_json_schema"))
+        s.check_equal(f"strict with {', '.join(banned)}", found, (400, "invalid_json_schema"))
 
 
 @rule("R10.6")
-def _keys_come_in_the_schemas_order(s: Subject) -> None:
+def _keys_come_in_the_schemas_order(s: ServerUnderTest) -> None:
     names = ["zeta", "alpha", "mid", "beta"]
     made = s.create("Make something up.", **_format(_object(dict.fromkeys(names, _STRING))))
-    s.same("keys of the answer", list(json.loads(text_of(made["output"][-1]))), names)
+    s.check_equal("keys of the answer", list(json.loads(text_of(made["output"][-1]))), names)
 
 
 @rule("R10.7", needs=("script",))
-def _refusals_are_parts(s: Subject) -> None:
+def _refusals_are_parts(s: ServerUnderTest) -> None:
     s.script({"refusal": "I can't help with that."})
     made = s.create(**_format(_object({"a": _STRING})))
-    s.same("status", made["status"], "completed")
+    s.check_equal("status", made["status"], "completed")
     part = {"type": "refusal", "refusal": "I can't help with that."}
-    s.same("content", made["output"][-1]["content"], [part])
+    s.check_equal("content", made["output"][-1]["content"], [part])
     s.script({"refusal": "No."})
     events = s.stream()
     types = [event["type"] for event in events if "refusal" in event["type"]]
-    s.same("last events of the refusal", types[-2:], ["response.refusal.delta", "response.refusal.done"])
-    s.same("last event", events[-1]["type"], "response.completed")
-    s.holds("no text", not any("output_text" in event["type"] for event in events))
+    s.check_equal("last events of the refusal", types[-2:], ["response.refusal.delta", "response.refusal.done"])
+    s.check_equal("last event", events[-1]["type"], "response.completed")
+    s.check("no text", not any("output_text" in event["type"] for event in events))
 
 
 _WORD = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
 
 
 @rule("R10.8")
-def _json_mode_needs_its_word(s: Subject) -> None:
+def _json_mode_needs_its_word(s: ServerUnderTest) -> None:
     mode = {"text": {"format": {"type": "json_object"}}}
-    error = Refusal("E51", 400, None, "input", _WORD, ("code", "param"))
-    s.no(error, "an object, please", **mode)
-    s.no(error, "an object, please", instructions="Answer in JSON.", **mode)
+    error = ExpectedError("E51", 400, None, "input", _WORD, ("code", "param"))
+    s.check_create_refused(error, "an object, please", **mode)
+    s.check_create_refused(error, "an object, please", instructions="Answer in JSON.", **mode)
     for text in ("as json", "as JSON", "some jsonish thing"):
         made = s.create([user(text)], **mode)
-        s.holds(f"{text!r} gets an object", isinstance(json.loads(text_of(made["output"][-1])), dict))
+        s.check(f"{text!r} gets an object", isinstance(json.loads(text_of(made["output"][-1])), dict))

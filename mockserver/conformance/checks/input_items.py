@@ -7,7 +7,7 @@ import re
 from mockserver.conformance import expected_errors
 from mockserver.conformance.checks.conversations import paging
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import NOWHERE, Item, Subject, texts_of, user
+from mockserver.conformance.server_under_test import NOWHERE, Item, ServerUnderTest, texts_of, user
 
 
 def _path(response: Item) -> str:
@@ -15,78 +15,80 @@ def _path(response: Item) -> str:
 
 
 @rule("R3.1")
-def _input_items_are_paged(s: Subject) -> None:
+def _input_items_are_paged(s: ServerUnderTest) -> None:
     made = s.create([user(str(number)) for number in range(25)])
     oldest_first = s.inputs(made)
-    s.same("items, oldest first", texts_of(oldest_first), [str(number) for number in range(25)])
+    s.check_equal("items, oldest first", texts_of(oldest_first), [str(number) for number in range(25)])
     ids = [item["id"] for item in oldest_first]
     paging(s, _path(made), ids)
 
 
 @rule("R3.2")
-def _input_items_are_typed(s: Subject) -> None:
+def _input_items_are_typed(s: ServerUnderTest) -> None:
     said = {"role": "assistant", "content": "hm"}
     image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
     made = s.create([{"role": "user", "content": "a"}, {"role": "system", "content": "b"}, said])
-    page = s.ok("GET", _path(made), order="asc")
+    page = s.call_ok("GET", _path(made), order="asc")
     ids = [item["id"] for item in page["data"]]
-    s.shape("list", page, object="list", first_id=ids[0], last_id=ids[-1], has_more=False)
+    s.check_members("list", page, object="list", first_id=ids[0], last_id=ids[-1], has_more=False)
     parts = [item["content"][0] for item in page["data"]]
-    s.same("types", [item["type"] for item in page["data"]], ["message"] * 3)
-    s.same("roles", [item["role"] for item in page["data"]], ["user", "system", "assistant"])
-    s.same("statuses", [item["status"] for item in page["data"]], ["completed"] * 3)
-    s.same("parts", [part["type"] for part in parts], ["input_text", "input_text", "output_text"])
-    s.holds("ids begin with msg_", all(re.match("msg_", id) for id in ids), ids)
+    s.check_equal("types", [item["type"] for item in page["data"]], ["message"] * 3)
+    s.check_equal("roles", [item["role"] for item in page["data"]], ["user", "system", "assistant"])
+    s.check_equal("statuses", [item["status"] for item in page["data"]], ["completed"] * 3)
+    s.check_equal("parts", [part["type"] for part in parts], ["input_text", "input_text", "output_text"])
+    s.check("ids begin with msg_", all(re.match("msg_", id) for id in ids), ids)
     plain = s.inputs(s.create("just text"))
-    s.same("a string as input", plain[0]["content"], [{"type": "input_text", "text": "just text"}])
+    s.check_equal("a string as input", plain[0]["content"], [{"type": "input_text", "text": "just text"}])
     seen = s.inputs(s.create([{"role": "user", "content": [{"type": "input_text", "text": "x"}, image]}]))
-    s.same("detail of an image", seen[0]["content"][1]["detail"], "auto")
+    s.check_equal("detail of an image", seen[0]["content"][1]["detail"], "auto")
 
 
 @rule("R3.3")
-def _history_then_own_input(s: Subject) -> None:
+def _history_then_own_input(s: ServerUnderTest) -> None:
     first = s.create("one")
     second = s.chain(first, "two")
     answer = texts_of(first["output"])
-    s.same("input items of the first", texts_of(s.inputs(first)), ["one"])
-    s.same("input items of the second", texts_of(s.inputs(second)), ["one", *answer, "two"])
+    s.check_equal("input items of the first", texts_of(s.inputs(first)), ["one"])
+    s.check_equal("input items of the second", texts_of(s.inputs(second)), ["one", *answer, "two"])
     third = s.chain(second, "three")
     expected = ["one", *answer, "two", *texts_of(second["output"]), "three"]
-    s.same("input items of the third", texts_of(s.inputs(third)), expected)
-    newest = s.ok("GET", _path(third))["data"]
-    s.same("newest first unless asked otherwise", texts_of(newest), expected[::-1])
+    s.check_equal("input items of the third", texts_of(s.inputs(third)), expected)
+    newest = s.call_ok("GET", _path(third))["data"]
+    s.check_equal("newest first unless asked otherwise", texts_of(newest), expected[::-1])
     talk = s.conversation(user("zero"))
     inside = s.create("one", conversation=talk["id"])
     s.create("later", conversation=talk["id"])
-    s.same("input items in a conversation", texts_of(s.inputs(inside)), ["zero", "one"])
+    s.check_equal("input items in a conversation", texts_of(s.inputs(inside)), ["zero", "one"])
 
 
 @rule("R3.4")
-def _instructions_are_not_listed(s: Subject) -> None:
+def _instructions_are_not_listed(s: ServerUnderTest) -> None:
     made = s.create("one", instructions="Be brief.")
-    s.same("input items", texts_of(s.inputs(made)), ["one"])
-    s.same("input items of the next", len(s.inputs(s.chain(made, "two", instructions="Be kind."))), 3)
+    s.check_equal("input items", texts_of(s.inputs(made)), ["one"])
+    s.check_equal("input items of the next", len(s.inputs(s.chain(made, "two", instructions="Be kind."))), 3)
 
 
 @rule("R3.5")
-def _whose_input_items_cannot_be_listed(s: Subject) -> None:
+def _whose_input_items_cannot_be_listed(s: ServerUnderTest) -> None:
     made, deleted, unstored = s.create(), s.create(), s.create(store=False)
     s.delete(deleted)
     for id in (f"resp_{NOWHERE}", deleted["id"], unstored["id"]):
-        s.refused(expected_errors.no_response(id), "GET", f"/responses/{id}/input_items")
-    s.refused(expected_errors.too_big("limit", 100, 1000), "GET", _path(made), limit="1000")
-    s.refused(expected_errors.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", _path(made), limit="0")
+        s.check_error(expected_errors.no_response(id), "GET", f"/responses/{id}/input_items")
+    s.check_error(expected_errors.too_big("limit", 100, 1000), "GET", _path(made), limit="1000")
+    s.check_error(
+        expected_errors.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", _path(made), limit="0"
+    )
     wrong = expected_errors.not_one_of("order", "random", ("asc", "desc"))
-    s.refused(wrong._replace(guessed=expected_errors.GUESSED), "GET", _path(made), order="random")
+    s.check_error(wrong._replace(guessed=expected_errors.GUESSED), "GET", _path(made), order="random")
 
 
 @rule("R3.6")
-def _ids_are_stable(s: Subject) -> None:
+def _ids_are_stable(s: ServerUnderTest) -> None:
     first = s.create("one")
     own = s.inputs(first)
-    s.same("ids on a second look", [item["id"] for item in s.inputs(first)], [item["id"] for item in own])
+    s.check_equal("ids on a second look", [item["id"] for item in s.inputs(first)], [item["id"] for item in own])
     second = s.chain(first, "two")
     listed = s.inputs(second)
     history = [*own, *first["output"]]
-    s.same("ids of the history", [item["id"] for item in listed[:-1]], [item["id"] for item in history])
-    s.holds("the new input has an id of its own", listed[-1]["id"] not in [item["id"] for item in history])
+    s.check_equal("ids of the history", [item["id"] for item in listed[:-1]], [item["id"] for item in history])
+    s.check("the new input has an id of its own", listed[-1]["id"] not in [item["id"] for item in history])

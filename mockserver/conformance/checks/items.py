@@ -12,7 +12,7 @@ from mockserver.conformance.server_under_test import (
     NOWHERE,
     TOOL,
     Item,
-    Subject,
+    ServerUnderTest,
     call_of,
     output_for,
     texts_of,
@@ -29,92 +29,96 @@ def _inline_call(call_id: str, kind: str = "function_call") -> Item:
 
 
 @rule("R1.33")
-def _a_call_has_to_be_answered(s: Subject) -> None:
+def _a_call_has_to_be_answered(s: ServerUnderTest) -> None:
     asked = s.create("look it up", **FORCED)
     call = call_of(asked)
-    s.no(expected_errors.unanswered(call["call_id"]), "well?", previous_response_id=asked["id"])
-    s.no(expected_errors.unanswered(call["call_id"]), [user("a"), *asked["output"], user("b")])
-    s.no(expected_errors.unanswered("call_x"), [user("a"), _inline_call("call_x")])
-    s.no(expected_errors.unanswered("call_y"), [user("a"), _inline_call("call_y", "custom_tool_call")])
+    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "well?", previous_response_id=asked["id"])
+    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), [user("a"), *asked["output"], user("b")])
+    s.check_create_refused(expected_errors.no_tool_output("call_x"), [user("a"), _inline_call("call_x")])
+    s.check_create_refused(
+        expected_errors.no_tool_output("call_y"), [user("a"), _inline_call("call_y", "custom_tool_call")]
+    )
     both = [_inline_call("call_a"), _inline_call("call_b"), output_for({"call_id": "call_a"})]
-    s.no(expected_errors.unanswered("call_b"), [user("a"), *both])
+    s.check_create_refused(expected_errors.no_tool_output("call_b"), [user("a"), *both])
     answered = s.chain(asked, [output_for(call)])
-    s.same("status with the output", answered["status"], "completed")
-    s.sees(answered, "look it up", *asked["output"], output_for(call))
-    s.same("status of a plain turn afterwards", s.chain(answered, "thanks")["status"], "completed")
+    s.check_equal("status with the output", answered["status"], "completed")
+    s.check_context(answered, "look it up", *asked["output"], output_for(call))
+    s.check_equal("status of a plain turn afterwards", s.chain(answered, "thanks")["status"], "completed")
 
 
 @rule("R1.34", "R11.4")
-def _an_output_needs_its_call(s: Subject) -> None:
+def _an_output_needs_its_call(s: ServerUnderTest) -> None:
     stray = output_for({"call_id": "call_nobody"})
     plain, talk = s.create(), s.conversation()
-    s.no(expected_errors.uncalled("call_nobody"), [user("a"), stray])
-    s.no(expected_errors.uncalled("call_nobody"), [stray], previous_response_id=plain["id"])
-    s.no(expected_errors.uncalled("call_nobody"), [stray], conversation=talk["id"])
-    s.same("items of the conversation after the refusal", s.items(talk), [])
+    s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [user("a"), stray])
+    s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [stray], previous_response_id=plain["id"])
+    s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [stray], conversation=talk["id"])
+    s.check_equal("items of the conversation after the refusal", s.items(talk), [])
     calls = [_inline_call("call_a"), _inline_call("call_b")]
     outputs = [output_for({"call_id": "call_b"}), output_for({"call_id": "call_a"})]
     done = s.create([user("a"), *calls, *outputs])
-    s.same("status with two outputs in another order than their calls", done["status"], "completed")
+    s.check_equal("status with two outputs in another order than their calls", done["status"], "completed")
 
 
 @rule("R1.35")
-def _a_conversation_stays_stuck_on_a_call(s: Subject) -> None:
+def _a_conversation_stays_stuck_on_a_call(s: ServerUnderTest) -> None:
     for supplied in (True, False):
         talk = s.conversation()
         asked = s.create("look it up", conversation=talk["id"], **FORCED)
         call = call_of(asked)
         before = s.items(talk)
         for _ in range(2):
-            s.no(expected_errors.unanswered(call["call_id"]), "well?", conversation=talk["id"])
-        s.same("items after the refusals", s.items(talk), before)
+            s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "well?", conversation=talk["id"])
+        s.check_equal("items after the refusals", s.items(talk), before)
         if supplied:
             later = s.create([output_for(call)], conversation=talk["id"], tools=[TOOL])
         else:
             s.drop(talk, call)
             later = s.create("well?", conversation=talk["id"])
-        s.same("status once the call is answered or gone", later["status"], "completed")
+        s.check_equal("status once the call is answered or gone", later["status"], "completed")
 
 
 @rule("R1.36")
-def _no_item_stands_twice(s: Subject) -> None:
+def _no_item_stands_twice(s: ServerUnderTest) -> None:
     made = s.create("one")
     message = made["output"][-1]
     reference = {"type": "item_reference", "id": message["id"]}
-    s.no(expected_errors.twice(message["id"]), [reference, reference, user("a")])
-    s.no(expected_errors.twice(message["id"]), [reference, user("a")], previous_response_id=made["id"])
-    s.no(expected_errors.twice(message["id"]), [message, user("a")], previous_response_id=made["id"])
-    s.no(expected_errors.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
+    s.check_create_refused(expected_errors.twice(message["id"]), [reference, reference, user("a")])
+    s.check_create_refused(
+        expected_errors.twice(message["id"]), [reference, user("a")], previous_response_id=made["id"]
+    )
+    s.check_create_refused(expected_errors.twice(message["id"]), [message, user("a")], previous_response_id=made["id"])
+    s.check_create_refused(expected_errors.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
     talk = s.conversation(user("a", id="msg_own"))
-    s.no(expected_errors.twice("msg_own"), [user("b", id="msg_own")], conversation=talk["id"])
+    s.check_create_refused(expected_errors.twice("msg_own"), [user("b", id="msg_own")], conversation=talk["id"])
     if s.mock:
         again, path = user("b", id="msg_own"), f"/conversations/{talk['id']}/items"
-        s.refused(expected_errors.twice("msg_own"), "POST", path, {"items": [again]})
-        s.refused(
+        s.check_error(expected_errors.twice("msg_own"), "POST", path, {"items": [again]})
+        s.check_error(
             expected_errors.twice("msg_new"),
             "POST",
             path,
             {"items": [user("c", id="msg_new"), user("d", id="msg_new")]},
         )
-        s.same("items after the refusals", texts_of(s.items(talk)), ["a"])
+        s.check_equal("items after the refusals", texts_of(s.items(talk)), ["a"])
     output = {**output_for({"call_id": "call_a"}), "id": "fc_own"}
     s.create([user("a"), _inline_call("call_a"), output, output])
     s.claims.append("tool outputs are exempt, they pair by call_id")
 
 
 @rule("R1.37")
-def _references_name_stored_items(s: Subject) -> None:
+def _references_name_stored_items(s: ServerUnderTest) -> None:
     made, unstored = s.create("one"), s.create("one", store=False)
     message = made["output"][-1]
     reference = {"type": "item_reference", "id": message["id"]}
-    s.sees(s.create([reference, user("a")]), message, "a")
-    s.sees(s.create([{"id": message["id"]}, user("a")]), message, "a")
-    s.sees(s.create([message, user("a")]), message, "a")
+    s.check_context(s.create([reference, user("a")]), message, "a")
+    s.check_context(s.create([{"id": message["id"]}, user("a")]), message, "a")
+    s.check_context(s.create([message, user("a")]), message, "a")
     unknown = f"msg_{NOWHERE}"
     for id in (unknown, unstored["output"][-1]["id"]):
         nothing = {"type": "item_reference", "id": id}
-        s.no(expected_errors.no_item(id), [nothing, user("a")])
-        s.no(expected_errors.no_item_unstored(id), [nothing, user("a")], store=False)
+        s.check_create_refused(expected_errors.no_item(id), [nothing, user("a")])
+        s.check_create_refused(expected_errors.no_item_without_store(id), [nothing, user("a")], store=False)
     if s.mock:
         s.freeze()
         deleted, expired = s.create("two"), s.create("three")
@@ -122,55 +126,55 @@ def _references_name_stored_items(s: Subject) -> None:
         s.advance(30 * DAY)
         for gone in (deleted, expired):
             id = gone["output"][-1]["id"]
-            s.no(expected_errors.no_item(id), [{"type": "item_reference", "id": id}, user("a")])
-            s.no(expected_errors.no_item(id), [*gone["output"], user("a")])
+            s.check_create_refused(expected_errors.no_item(id), [{"type": "item_reference", "id": id}, user("a")])
+            s.check_create_refused(expected_errors.no_item(id), [*gone["output"], user("a")])
     lost = {**message, "id": unknown}
-    s.no(expected_errors.no_item(unknown), [lost, user("a")])
-    s.no(expected_errors.no_item_unstored(unknown), [lost, user("a")], store=False)
+    s.check_create_refused(expected_errors.no_item(unknown), [lost, user("a")])
+    s.check_create_refused(expected_errors.no_item_without_store(unknown), [lost, user("a")], store=False)
 
 
 @rule("R1.38")
-def _what_ids_clients_may_give(s: Subject) -> None:
-    s.no(expected_errors.wrong_prefix("input[0].id", "rs_own", "msg"), [user("a", id="rs_own")])
+def _what_ids_clients_may_give(s: ServerUnderTest) -> None:
+    s.check_create_refused(expected_errors.wrong_prefix("input[0].id", "rs_own", "msg"), [user("a", id="rs_own")])
     call = {**_inline_call("call_a"), "id": "msg_own"}
-    s.no(expected_errors.wrong_prefix("input[0].id", "msg_own", "fc"), [call, output_for(call)])
-    s.no(expected_errors.bad_id("input[0].id", "msg_ä b"), [user("a", id="msg_ä b")])
+    s.check_create_refused(expected_errors.wrong_prefix("input[0].id", "msg_own", "fc"), [call, output_for(call)])
+    s.check_create_refused(expected_errors.bad_id("input[0].id", "msg_ä b"), [user("a", id="msg_ä b")])
     longest = "msg_" + "a" * 60
     kept = s.inputs(s.create([user("a", id=longest)]))
-    s.same("an id of 64 characters is kept", kept[0]["id"], longest)
-    s.no(expected_errors.too_long("input[0].id", 64, 65), [user("a", id=longest + "a")])
-    s.no(expected_errors.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
+    s.check_equal("an id of 64 characters is kept", kept[0]["id"], longest)
+    s.check_create_refused(expected_errors.too_long("input[0].id", 64, 65), [user("a", id=longest + "a")])
+    s.check_create_refused(expected_errors.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
 
 
 @rule("R1.39", models=(EXACT,))
-def _reasoning_may_stand_where_it_likes(s: Subject) -> None:
+def _reasoning_may_stand_where_it_likes(s: ServerUnderTest) -> None:
     asked = s.create("look it up", model=EXACT, reasoning={"effort": "medium"}, **FORCED, **_SEALED)
     thought = [item for item in asked["output"] if item["type"] == "reasoning"]
-    s.holds("the model reasons first", thought, asked["output"])
+    s.check("the model reasons first", thought, asked["output"])
     call = call_of(asked)
     alone = s.create([user("a"), *thought, user("b")], model=EXACT)
-    s.same("status of a history with stray reasoning", alone["status"], "completed")
+    s.check_equal("status of a history with stray reasoning", alone["status"], "completed")
     without = s.create([user("a"), call, output_for(call)], model=EXACT)
-    s.same("status of a history with its reasoning dropped", without["status"], "completed")
+    s.check_equal("status of a history with its reasoning dropped", without["status"], "completed")
 
 
 @rule("R1.40", "R11.5", models=(EXACT,))
-def _reasoning_counts_behind_the_last_user_message_only(s: Subject) -> None:
+def _reasoning_counts_behind_the_last_user_message_only(s: ServerUnderTest) -> None:
     asked = s.create("look it up", model=EXACT, reasoning={"effort": "medium"}, **FORCED, **_SEALED)
     thought = [item for item in asked["output"] if item["type"] == "reasoning"]
     tokens = asked["usage"]["output_tokens_details"]["reasoning_tokens"]
-    s.holds("the model reasons first", thought and tokens, asked["output"])
+    s.check("the model reasons first", thought and tokens, asked["output"])
     call = call_of(asked)
     loop = [call, output_for(call)]
     fresh = s.count(model=EXACT, input=[user("look it up"), *thought, *loop])
     dropped = s.count(model=EXACT, input=[user("look it up"), *loop])
-    s.same("what reasoning in a tool loop costs", fresh - dropped, tokens + 2)
+    s.check_equal("what reasoning in a tool loop costs", fresh - dropped, tokens + 2)
     over = [user("and now?")]
     old = s.count(model=EXACT, input=[user("look it up"), *thought, *loop, *over])
     none = s.count(model=EXACT, input=[user("look it up"), *loop, *over])
-    s.same("what reasoning before the last user message costs", old - none, 0)
+    s.check_equal("what reasoning before the last user message costs", old - none, 0)
     chained = s.chain(asked, [output_for(call)], model=EXACT)
-    s.same("input tokens of the chained loop", chained["usage"]["input_tokens"], fresh)
+    s.check_equal("input tokens of the chained loop", chained["usage"]["input_tokens"], fresh)
 
 
 def _thoughts(response: Item) -> list[Item]:
@@ -178,22 +182,22 @@ def _thoughts(response: Item) -> list[Item]:
 
 
 @rule("R1.41", models=("gpt-5.4",))
-def _when_reasoning_is_sealed(s: Subject) -> None:
+def _when_reasoning_is_sealed(s: ServerUnderTest) -> None:
     thinking: dict[str, Any] = {"model": "gpt-5.4", "reasoning": {"effort": "medium"}}
     stateless, plain = s.create(store=False, **thinking), s.create(**thinking)
     asked = s.create(**thinking, **_SEALED)
-    s.holds("the model reasons", all(map(_thoughts, (stateless, plain, asked))))
-    s.holds(
+    s.check("the model reasons", all(map(_thoughts, (stateless, plain, asked))))
+    s.check(
         "encrypted_content when nothing is stored", all(one.get("encrypted_content") for one in _thoughts(stateless))
     )
-    s.holds("encrypted_content when asked for", all(one.get("encrypted_content") for one in _thoughts(asked)))
+    s.check("encrypted_content when asked for", all(one.get("encrypted_content") for one in _thoughts(asked)))
     if s.mock:
-        s.holds("none otherwise", not any(one.get("encrypted_content") for one in _thoughts(plain)))
-        s.holds("none on GET", not any(one.get("encrypted_content") for one in _thoughts(s.get(plain))))
+        s.check("none otherwise", not any(one.get("encrypted_content") for one in _thoughts(plain)))
+        s.check("none on GET", not any(one.get("encrypted_content") for one in _thoughts(s.get(plain))))
 
 
 @rule("R1.42", models=("gpt-5.4",))
-def _sealed_reasoning_is_verified(s: Subject) -> None:
+def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
     thinking: dict[str, Any] = {"model": "gpt-5.4", "reasoning": {"effort": "medium"}}
     made = s.create("one", store=False, **thinking, **_SEALED)
     thought = _thoughts(made)[0]
@@ -202,32 +206,32 @@ def _sealed_reasoning_is_verified(s: Subject) -> None:
     for at in (10, len(blob) // 2, len(blob) - 6):
         broken = {**thought, "encrypted_content": blob[:at] + ("A" if blob[at] != "A" else "B") + blob[at + 1 :]}
         error = expected_errors.unverifiable(f"for item {thought['id']}")
-        s.no(error, [user("one"), broken, *rest, user("two")], store=False, **thinking)
+        s.check_create_refused(error, [user("one"), broken, *rest, user("two")], store=False, **thinking)
     foreign = {**thought, "encrypted_content": "gAAAAABnothing"}
-    s.no(
+    s.check_create_refused(
         expected_errors.unverifiable(f"for item {thought['id']}"),
         [user("one"), foreign, *rest],
         store=False,
         **thinking,
     )
     edited = s.create([user("another question"), thought, *rest, user("two")], store=False, **thinking)
-    s.same("status with earlier history edited", edited["status"], "completed")
+    s.check_equal("status with earlier history edited", edited["status"], "completed")
 
 
 @rule("R1.43")
-def _replaying_by_hand_equals_chaining(s: Subject) -> None:
+def _replaying_by_hand_equals_chaining(s: ServerUnderTest) -> None:
     said: list[Item] = [user("one")]
     turn = s.create("one")
     for text in ("two", "three"):
         said += [*turn["output"], user(text)]
         turn = s.chain(turn, text)
     replayed = s.create(said, store=False)
-    s.same("input tokens", replayed["usage"]["input_tokens"], turn["usage"]["input_tokens"])
+    s.check_equal("input tokens", replayed["usage"]["input_tokens"], turn["usage"]["input_tokens"])
     kept = s.create(said)
     if s.mock:
         seen = [s.driver.control("GET", f"/responses/{one['id']}/context")["items"] for one in (kept, turn)]
         stories = [[(item["type"], item.get("role"), item.get("content")) for item in items] for items in seen]
-        s.same("what the model saw", stories[0], stories[1])
+        s.check_equal("what the model saw", stories[0], stories[1])
 
 
 _PARTS = (
@@ -239,11 +243,11 @@ _PARTS = (
 
 
 @rule("R1.44")
-def _which_parts_a_role_may_have(s: Subject) -> None:
+def _which_parts_a_role_may_have(s: ServerUnderTest) -> None:
     for role, kind, allowed in _PARTS:
         part = {"type": kind, "refusal" if kind == "refusal" else "text": "x"}
         item = {"type": "message", "role": role, "content": [part]}
-        s.no(expected_errors.not_one_of("input[0].content[0]", kind, allowed), [item])
+        s.check_create_refused(expected_errors.not_one_of("input[0].content[0]", kind, allowed), [item])
     said = [{"type": "output_text", "text": "x"}, {"type": "refusal", "refusal": "no"}]
     made = s.create([{"type": "message", "role": "assistant", "content": said}, user("a")])
-    s.same("status with output_text and refusal of the assistant", made["status"], "completed")
+    s.check_equal("status with output_text and refusal of the assistant", made["status"], "completed")

@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import NOWHERE, TOOL, Item, Subject, text_of, user, words
+from mockserver.conformance.server_under_test import NOWHERE, TOOL, Item, ServerUnderTest, text_of, user, words
 
 EXACT = "gpt-5.6-terra"  # a model whose cache has exact boundaries
 CHAT = "gpt-4.1"  # one whose cache rounds
@@ -14,23 +14,23 @@ _FORMAT = {"format": {"type": "json_schema", "name": "out", "schema": TOOL["para
 
 
 @rule("R8.1")
-def _counting_leaves_nothing_behind(s: Subject) -> None:
-    body = s.ok("POST", "/responses/input_tokens", {"model": s.model, "input": "ping"})
-    s.same("members", sorted(body), ["input_tokens", "object"])
-    s.same("object", body["object"], "response.input_tokens")
-    s.holds("a count", isinstance(body["input_tokens"], int) and body["input_tokens"] > 0, body)
+def _counting_leaves_nothing_behind(s: ServerUnderTest) -> None:
+    body = s.call_ok("POST", "/responses/input_tokens", {"model": s.model, "input": "ping"})
+    s.check_equal("members", sorted(body), ["input_tokens", "object"])
+    s.check_equal("object", body["object"], "response.input_tokens")
+    s.check("a count", isinstance(body["input_tokens"], int) and body["input_tokens"] > 0, body)
     talk, first = s.conversation(user("a")), s.create("one")
     before = s.items(talk)
     s.count(input="more", conversation=talk["id"])
     s.count(input="more", previous_response_id=first["id"])
-    s.same("items of the conversation", s.items(talk), before)
-    s.same("input items of the response", len(s.inputs(first)), 1)
+    s.check_equal("items of the conversation", s.items(talk), before)
+    s.check_equal("input items of the response", len(s.inputs(first)), 1)
     s.count()
     s.claims.append("every field of the body is optional")
 
 
 @rule("R8.2")
-def _the_count_is_what_is_billed(s: Subject) -> None:
+def _the_count_is_what_is_billed(s: ServerUnderTest) -> None:
     first, talk = s.create("one two three"), s.conversation(user("four five"), user("six"))
     cases: list[Item] = [
         {"input": "one two three"},
@@ -43,20 +43,20 @@ def _the_count_is_what_is_billed(s: Subject) -> None:
     ]
     counts = [s.count(**case) for case in cases]
     for case, count in zip(cases, counts, strict=True):
-        s.same(f"input tokens of {sorted(case)}", s.create(**case)["usage"]["input_tokens"], count)
-    s.holds("instructions, tools, formats and history all count", all(one > counts[0] for one in counts[2:]), counts)
+        s.check_equal(f"input tokens of {sorted(case)}", s.create(**case)["usage"]["input_tokens"], count)
+    s.check("instructions, tools, formats and history all count", all(one > counts[0] for one in counts[2:]), counts)
 
 
 @rule("R8.3")
-def _counting_knows_the_same_exclusions(s: Subject) -> None:
+def _counting_knows_the_same_exclusions(s: ServerUnderTest) -> None:
     path = "/responses/input_tokens"
     both = {"previous_response_id": f"resp_{NOWHERE}", "conversation": f"conv_{NOWHERE[:48]}"}
-    s.refused(expected_errors.parent_and_conversation(), "POST", path, {"model": s.model, "input": "a", **both})
+    s.check_error(expected_errors.parent_and_conversation(), "POST", path, {"model": s.model, "input": "a", **both})
     for name, error in (
         ("previous_response_id", expected_errors.no_parent(both["previous_response_id"])),
         ("conversation", expected_errors.no_conversation_to_continue(both["conversation"])),
     ):
-        s.refused(error, "POST", path, {"model": s.model, "input": "a", name: both[name]})
+        s.check_error(error, "POST", path, {"model": s.model, "input": "a", name: both[name]})
 
 
 def _function(name: str, description: str = "", **properties: str) -> Item:
@@ -81,14 +81,18 @@ _TOOL_COSTS: tuple[tuple[str, tuple[Item, ...], int], ...] = (
 
 
 @rule("R8.4", models=("gpt-4.1", "gpt-5.4", EXACT))
-def _what_requests_cost(s: Subject) -> None:
-    s.same("ping on gpt-5.6-terra", s.count(model=EXACT, input="ping"), 7)
-    s.same("with instructions of 3 tokens", s.count(model=EXACT, input="ping", instructions="Answer briefly."), 14)
-    s.same("ping on gpt-4.1", s.count(model="gpt-4.1", input="ping"), 8)
+def _what_requests_cost(s: ServerUnderTest) -> None:
+    s.check_equal("ping on gpt-5.6-terra", s.count(model=EXACT, input="ping"), 7)
+    s.check_equal(
+        "with instructions of 3 tokens", s.count(model=EXACT, input="ping", instructions="Answer briefly."), 14
+    )
+    s.check_equal("ping on gpt-4.1", s.count(model="gpt-4.1", input="ping"), 8)
     for model, tools, cost in _TOOL_COSTS:
         plain = s.count(model=model, input="ping")
         names = ", ".join(tool["name"] for tool in tools)
-        s.same(f"cost of {names} on {model}", s.count(model=model, input="ping", tools=list(tools)) - plain, cost)
+        s.check_equal(
+            f"cost of {names} on {model}", s.count(model=model, input="ping", tools=list(tools)) - plain, cost
+        )
     call = {
         "type": "function_call",
         "call_id": "call_x",
@@ -97,11 +101,11 @@ def _what_requests_cost(s: Subject) -> None:
     }
     output = {"type": "function_call_output", "call_id": "call_x", "output": "Potato City"}
     loop = s.count(model="gpt-4.1", input=[user("ping"), call, output]) - s.count(model="gpt-4.1", input="ping")
-    s.same("cost of a call without id and its output on gpt-4.1", loop, 27)
+    s.check_equal("cost of a call without id and its output on gpt-4.1", loop, 27)
 
 
 @rule("R8.5", models=("gpt-4.1",))
-def _the_encoding_is_o200k(s: Subject) -> None:
+def _the_encoding_is_o200k(s: ServerUnderTest) -> None:
     texts = (
         ("tiktoken is great!", 6),
         ("antidisestablishmentarianism", 6),
@@ -109,60 +113,63 @@ def _the_encoding_is_o200k(s: Subject) -> None:
         ("お誕生日おめでとう", 8),
     )
     for text, tokens in texts:
-        s.same(f"tokens of {text}", s.count(model="gpt-4.1", input=text), tokens + 7)
+        s.check_equal(f"tokens of {text}", s.count(model="gpt-4.1", input=text), tokens + 7)
 
 
 @rule("R8.6")
-def _the_shape_of_usage(s: Subject) -> None:
+def _the_shape_of_usage(s: ServerUnderTest) -> None:
     usage = s.create()["usage"]
     members = ["input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details", "total_tokens"]
-    s.same("members", sorted(usage), members)
-    s.same("total", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
-    s.holds("cached_tokens", usage["input_tokens_details"]["cached_tokens"] <= usage["input_tokens"])
-    s.holds("cache_write_tokens", "cache_write_tokens" in usage["input_tokens_details"])
-    s.holds("reasoning is part of the output", _reasoned(usage) <= usage["output_tokens"], usage)
+    s.check_equal("members", sorted(usage), members)
+    s.check_equal("total", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
+    s.check("cached_tokens", usage["input_tokens_details"]["cached_tokens"] <= usage["input_tokens"])
+    s.check("cache_write_tokens", "cache_write_tokens" in usage["input_tokens_details"])
+    s.check("reasoning is part of the output", _reasoning_tokens(usage) <= usage["output_tokens"], usage)
     if s.mock:
         thought = s.create(model="gpt-5.2", reasoning={"effort": "high"})
-        s.holds("reasoning is part of the output", 0 < _reasoned(thought["usage"]) < thought["usage"]["output_tokens"])
+        s.check(
+            "reasoning is part of the output",
+            0 < _reasoning_tokens(thought["usage"]) < thought["usage"]["output_tokens"],
+        )
         said = s.create()
         length = s.count(model=CHAT, input=text_of(said["output"][0])) - 7
-        s.same("output tokens of a text on gpt-4.1", said["usage"]["output_tokens"], length + 1)
+        s.check_equal("output tokens of a text on gpt-4.1", said["usage"]["output_tokens"], length + 1)
 
 
-def _reasoned(usage: Item) -> int:
+def _reasoning_tokens(usage: Item) -> int:
     return int(usage["output_tokens_details"]["reasoning_tokens"])
 
 
-def _cache(s: Subject, input: Any, **fields: Any) -> tuple[int, int]:
+def _cache(s: ServerUnderTest, input: Any, **fields: Any) -> tuple[int, int]:
     details = s.create(input, **fields)["usage"]["input_tokens_details"]
     return details["cached_tokens"], details["cache_write_tokens"]
 
 
 @rule("R8.7", needs=("clock",), models=(CHAT, EXACT))
-def _what_is_cached(s: Subject) -> None:
+def _what_is_cached(s: ServerUnderTest) -> None:
     s.freeze()
     for tokens, cached in ((1023, 0), (1024, 1024), (1151, 1024), (1152, 1152)):
         text, key = words(tokens - 7), f"p{tokens}"
-        s.same(f"{tokens} tokens on {CHAT}", _cache(s, text, model=CHAT, prompt_cache_key=key), (0, 0))
+        s.check_equal(f"{tokens} tokens on {CHAT}", _cache(s, text, model=CHAT, prompt_cache_key=key), (0, 0))
         again = _cache(s, text, model=CHAT, prompt_cache_key=key)
-        s.same(f"{tokens} tokens on {CHAT}, again", again, (cached, 0))
+        s.check_equal(f"{tokens} tokens on {CHAT}, again", again, (cached, 0))
     for tokens, covered in ((1023, 0), (1024, 1021), (1645, 1642)):
         text, key = words(tokens - 6), f"q{tokens}"
         first = _cache(s, text, model=EXACT, prompt_cache_key=key)
-        s.same(f"{tokens} tokens on {EXACT}", first, (0, covered))
+        s.check_equal(f"{tokens} tokens on {EXACT}", first, (0, covered))
         again = _cache(s, text, model=EXACT, prompt_cache_key=key)
-        s.same(f"{tokens} tokens on {EXACT}, again", again, (covered, 0))
-    s.same("another beginning", _cache(s, "x" + words(2000), model=EXACT), (0, 2004))
+        s.check_equal(f"{tokens} tokens on {EXACT}, again", again, (covered, 0))
+    s.check_equal("another beginning", _cache(s, "x" + words(2000), model=EXACT), (0, 2004))
     changed = _cache(s, "y" + words(2000), model=EXACT)
-    s.same("a change at the start", changed, (0, 2004))
+    s.check_equal("a change at the start", changed, (0, 2004))
 
 
 @rule("R8.8", needs=("clock",), models=(CHAT, EXACT))
-def _what_the_cache_goes_by(s: Subject) -> None:
+def _what_the_cache_goes_by(s: ServerUnderTest) -> None:
     s.freeze()
     text = words(2000)
     plain: Item = {"model": EXACT}
-    s.same("first", _cache(s, text, **plain), (0, 2003))
+    s.check_equal("first", _cache(s, text, **plain), (0, 2003))
     changes: list[Item] = [
         {"tools": [TOOL], "tool_choice": "none"},
         {"text": {"verbosity": "low"}},
@@ -171,15 +178,15 @@ def _what_the_cache_goes_by(s: Subject) -> None:
         {"model": "gpt-5.6-luna"},
     ]
     for change in changes:
-        s.same(f"cached with other {sorted(change)}", _cache(s, text, **{**plain, **change})[0], 0)
+        s.check_equal(f"cached with other {sorted(change)}", _cache(s, text, **{**plain, **change})[0], 0)
     for change in ({"metadata": {"k": "v"}}, {"max_output_tokens": 2500}, {"store": False}):
-        s.same(f"cached with other {sorted(change)}", _cache(s, text, **plain, **change), (2003, 0))
+        s.check_equal(f"cached with other {sorted(change)}", _cache(s, text, **plain, **change), (2003, 0))
     s.advance(1799)
-    s.same("cached after 1799 seconds", _cache(s, text, **plain), (2003, 0))
+    s.check_equal("cached after 1799 seconds", _cache(s, text, **plain), (2003, 0))
     s.advance(1799)
-    s.same("cached again: use refreshes", _cache(s, text, **plain), (2003, 0))
+    s.check_equal("cached again: use refreshes", _cache(s, text, **plain), (2003, 0))
     s.advance(1800)
-    s.same("cached after 1800 seconds", _cache(s, text, **plain), (0, 2003))
-    s.same("cached in another project", _cache(s.elsewhere(), text, **plain), (0, 2003))
+    s.check_equal("cached after 1800 seconds", _cache(s, text, **plain), (0, 2003))
+    s.check_equal("cached in another project", _cache(s.in_other_project(), text, **plain), (0, 2003))
     answer = s.call("POST", "/responses", {**plain, "input": "a", "prompt_cache_options": {"ttl": "24h"}})
-    s.same("another lifetime", (answer.status, answer.error.get("code")), (400, "invalid_value"))
+    s.check_equal("another lifetime", (answer.status, answer.error.get("code")), (400, "invalid_value"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mockserver.conformance import expected_errors
-from mockserver.conformance.expected_errors import Refusal
+from mockserver.conformance.expected_errors import ExpectedError
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import TOOL, Item, Subject, call_of, output_for, user
+from mockserver.conformance.server_under_test import TOOL, Item, ServerUnderTest, call_of, output_for, user
 
 _OTHER = {**TOOL, "name": "store", "description": "Stores something."}
 _CHOICES = "one of an object or 'none', 'auto', or 'required'"
@@ -18,81 +18,87 @@ def _calls(response: Item) -> list[str]:
 
 
 @rule("R11.1")
-def _choosing_a_tool(s: Subject) -> None:
+def _choosing_a_tool(s: ServerUnderTest) -> None:
     tools = [TOOL, _OTHER]
-    s.no(expected_errors.not_one_of("tool_choice", "any", ("none", "auto", "required")), tools=tools, tool_choice="any")
-    s.no(expected_errors.wrong_type("tool_choice", _CHOICES, "an integer"), tools=tools, tool_choice=5)
-    s.no(expected_errors.missing("tool_choice.name"), tools=tools, tool_choice={"type": "function"})
-    absent = Refusal("E47", 400, None, "tool_choice", "Tool choice 'nobody' not found in 'tools' parameter.", ("code",))
-    s.no(absent, tools=tools, tool_choice={"type": "function", "name": "nobody"})
+    s.check_create_refused(
+        expected_errors.not_one_of("tool_choice", "any", ("none", "auto", "required")), tools=tools, tool_choice="any"
+    )
+    s.check_create_refused(
+        expected_errors.wrong_type("tool_choice", _CHOICES, "an integer"), tools=tools, tool_choice=5
+    )
+    s.check_create_refused(expected_errors.missing("tool_choice.name"), tools=tools, tool_choice={"type": "function"})
+    absent = ExpectedError(
+        "E47", 400, None, "tool_choice", "Tool choice 'nobody' not found in 'tools' parameter.", ("code",)
+    )
+    s.check_create_refused(absent, tools=tools, tool_choice={"type": "function", "name": "nobody"})
     for name in ("lookup", "store"):
         choice = {"type": "function", "name": name}
         made = s.create("Do it.", tools=tools, tool_choice=choice)
-        s.same(f"calls when {name} is forced", set(_calls(made)), {name})
-        s.same("tool_choice, echoed", made["tool_choice"], choice)
-    s.holds("required calls a tool", _calls(s.create("Do it.", tools=tools, tool_choice="required")))
-    s.same("calls with none", _calls(s.create("lookup store", tools=tools, tool_choice="none")), [])
+        s.check_equal(f"calls when {name} is forced", set(_calls(made)), {name})
+        s.check_equal("tool_choice, echoed", made["tool_choice"], choice)
+    s.check("required calls a tool", _calls(s.create("Do it.", tools=tools, tool_choice="required")))
+    s.check_equal("calls with none", _calls(s.create("lookup store", tools=tools, tool_choice="none")), [])
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "store"}]}
-    s.same("calls of the allowed", set(_calls(s.create("Do it.", tools=tools, tool_choice=allowed))), {"store"})
+    s.check_equal("calls of the allowed", set(_calls(s.create("Do it.", tools=tools, tool_choice=allowed))), {"store"})
 
 
 @rule("R11.2")
-def _strictness_of_tools(s: Subject) -> None:
+def _strictness_of_tools(s: ServerUnderTest) -> None:
     opened = {"type": "object", "properties": {"a": {"type": "string"}}}
     plain = {"type": "function", "name": "lookup", "parameters": opened}
     made = s.create(tools=[plain], tool_choice="none")["tools"][0]
-    s.shape("a tool without strict", made, strict=True, description=None)
-    s.same("its schema", made["parameters"], {**opened, "additionalProperties": False, "required": ["a"]})
-    s.same("the order of its schema", list(made["parameters"])[:2], ["type", "properties"])
+    s.check_members("a tool without strict", made, strict=True, description=None)
+    s.check_equal("its schema", made["parameters"], {**opened, "additionalProperties": False, "required": ["a"]})
+    s.check_equal("the order of its schema", list(made["parameters"])[:2], ["type", "properties"])
     loose = s.create(tools=[{**plain, "strict": False}], tool_choice="none")["tools"][0]
-    s.shape("a tool that is not strict", loose, strict=False, parameters=opened)
+    s.check_members("a tool that is not strict", loose, strict=False, parameters=opened)
     what = "In context=(), 'additionalProperties' is required to be supplied and to be false."
     message = f"Invalid schema for function 'lookup': {what}"
-    error = Refusal("E49", 400, "invalid_function_parameters", "tools[0].parameters", message)
-    s.no(error, tools=[{**plain, "strict": True}])
+    error = ExpectedError("E49", 400, "invalid_function_parameters", "tools[0].parameters", message)
+    s.check_create_refused(error, tools=[{**plain, "strict": True}])
 
 
 @rule("R11.3")
-def _one_call_at_a_time(s: Subject) -> None:
+def _one_call_at_a_time(s: ServerUnderTest) -> None:
     made = s.create("Look up a and b.", tools=[TOOL, _OTHER], tool_choice="required", parallel_tool_calls=False)
-    s.same("number of calls", len(_calls(made)), 1)
-    s.same("parallel_tool_calls", made["parallel_tool_calls"], False)
+    s.check_equal("number of calls", len(_calls(made)), 1)
+    s.check_equal("parallel_tool_calls", made["parallel_tool_calls"], False)
 
 
 _GRAMMAR = {"type": "grammar", "syntax": "regex", "definition": "[a-c]{3}"}
 
 
 @rule("R11.6")
-def _custom_tools_take_text(s: Subject) -> None:
+def _custom_tools_take_text(s: ServerUnderTest) -> None:
     tool: Item = {"type": "custom", "name": "shout", "description": "Shouts."}
     choice = {"type": "custom", "name": "shout"}
     made = s.create("Shout.", tools=[tool], tool_choice=choice)
     call = next(item for item in made["output"] if item["type"] == "custom_tool_call")
-    s.shape("call", call, name="shout")
-    s.holds("its input is text", isinstance(call["input"], str) and call["call_id"], call)
-    s.no(expected_errors.unanswered(call["call_id"]), "next", previous_response_id=made["id"])
+    s.check_members("call", call, name="shout")
+    s.check("its input is text", isinstance(call["input"], str) and call["call_id"], call)
+    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "next", previous_response_id=made["id"])
     output = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "LOUD"}
-    s.sees(s.chain(made, [output]), "Shout.", *made["output"], output)
+    s.check_context(s.chain(made, [output]), "Shout.", *made["output"], output)
     shaped = s.create("Shout.", tools=[{**tool, "format": _GRAMMAR}], tool_choice=choice)
-    s.same("format, echoed", shaped["tools"][0]["format"], _GRAMMAR)
+    s.check_equal("format, echoed", shaped["tools"][0]["format"], _GRAMMAR)
 
 
 @rule("R11.7", needs=("script",))
-def _calls_carry_their_namespace(s: Subject) -> None:
+def _calls_carry_their_namespace(s: ServerUnderTest) -> None:
     inner = {key: value for key, value in TOOL.items() if key != "strict"}
     space = {"type": "namespace", "name": "crm", "description": "d", "tools": [{**inner, "defer_loading": True}]}
     s.script({"output": [{"type": "function_call", "namespace": "crm", "name": "lookup", "arguments": {"key": "x"}}]})
     made = s.create("look it up", model="gpt-5.4", tools=[space, {"type": "tool_search"}])
     call = call_of(made)
-    s.shape("call", call, namespace="crm", name="lookup", arguments='{"key":"x"}')
+    s.check_members("call", call, namespace="crm", name="lookup", arguments='{"key":"x"}')
     inside = made["tools"][0]["tools"][0]
-    s.shape("the tool inside", inside, name="lookup", strict=True)
+    s.check_members("the tool inside", inside, name="lookup", strict=True)
     later = s.chain(made, [output_for(call)], model="gpt-5.4")
-    s.shape("the call in the history", s.inputs(later)[1], namespace="crm", call_id=call["call_id"])
+    s.check_members("the call in the history", s.inputs(later)[1], namespace="crm", call_id=call["call_id"])
 
 
 @rule("R11.8", needs=("script",))
-def _tools_that_are_searched_for(s: Subject) -> None:
+def _tools_that_are_searched_for(s: ServerUnderTest) -> None:
     found = {"type": "tool_search_output", "execution": "server", "call_id": None, "tools": [TOOL]}
     search = {"type": "tool_search_call", "execution": "server", "call_id": None, "arguments": {"paths": ["lookup"]}}
     call = {"type": "function_call", "name": "lookup", "arguments": {"key": "x"}}
@@ -100,40 +106,42 @@ def _tools_that_are_searched_for(s: Subject) -> None:
     tools = [{**TOOL, "defer_loading": True}, {"type": "tool_search"}]
     hosted = s.create("look it up", model="gpt-5.4", tools=tools)
     types = [item["type"] for item in hosted["output"]]
-    s.same("output", types, ["tool_search_call", "tool_search_output", "function_call"])
-    s.shape("hosted search", hosted["output"][0], execution="server", call_id=None, arguments={"paths": ["lookup"]})
+    s.check_equal("output", types, ["tool_search_call", "tool_search_output", "function_call"])
+    s.check_members(
+        "hosted search", hosted["output"][0], execution="server", call_id=None, arguments={"paths": ["lookup"]}
+    )
     done = s.chain(hosted, [output_for(call_of(hosted))], model="gpt-5.4")
-    s.same("status, for the search owes nothing", done["status"], "completed")
+    s.check_equal("status, for the search owes nothing", done["status"], "completed")
     s.script({"output": [{"type": "tool_search_call", "execution": "client", "arguments": {"goal": "x"}}]})
     asked = s.create("look it up", model="gpt-5.4", tools=[{"type": "tool_search", "execution": "client"}])
     mine = asked["output"][-1]
-    s.shape("search by the client", mine, type="tool_search_call", execution="client", arguments={"goal": "x"})
-    s.holds("it has a call_id", str(mine["call_id"]).startswith("call_"), mine)
+    s.check_members("search by the client", mine, type="tool_search_call", execution="client", arguments={"goal": "x"})
+    s.check("it has a call_id", str(mine["call_id"]).startswith("call_"), mine)
     answer = {"type": "tool_search_output", "call_id": mine["call_id"], "execution": "client", "tools": [TOOL]}
-    s.same("status with its output", s.chain(asked, [answer], model="gpt-5.4")["status"], "completed")
+    s.check_equal("status with its output", s.chain(asked, [answer], model="gpt-5.4")["status"], "completed")
 
 
 @rule("R11.10")
-def _choosing_none_saves_nothing(s: Subject) -> None:
+def _choosing_none_saves_nothing(s: ServerUnderTest) -> None:
     plain = s.count(input="x")
     auto = s.count(input="x", tools=[TOOL])
-    s.holds("tools cost tokens", auto > plain, (plain, auto))
-    s.same("tokens with tool_choice none", s.count(input="x", tools=[TOOL], tool_choice="none"), auto)
+    s.check("tools cost tokens", auto > plain, (plain, auto))
+    s.check_equal("tokens with tool_choice none", s.count(input="x", tools=[TOOL], tool_choice="none"), auto)
     made = s.create("x", tools=[TOOL], tool_choice="none")
-    s.same("input tokens with tool_choice none", made["usage"]["input_tokens"], auto)
-    s.same("names of the tools", [tool["name"] for tool in made["tools"]], ["lookup"])
+    s.check_equal("input tokens with tool_choice none", made["usage"]["input_tokens"], auto)
+    s.check_equal("names of the tools", [tool["name"] for tool in made["tools"]], ["lookup"])
 
 
 @rule("R15.9", needs=("mock",))
-def _required_does_not_loop(s: Subject) -> None:
+def _required_does_not_loop(s: ServerUnderTest) -> None:
     fields: dict[str, Any] = {"tools": [TOOL, _OTHER], "tool_choice": "required"}
     turn, called = s.create("Do something.", **fields), []
     for _ in range(3):
         call = call_of(turn)
         called.append(call["name"])
         turn = s.chain(turn, [output_for(call)], **fields)
-    s.same("what is called, one after the other", called, ["lookup", "store", "store"])
+    s.check_equal("what is called, one after the other", called, ["lookup", "store", "store"])
     again = s.create([*turn["output"], output_for(call_of(turn)), user("Once more.")], **fields)
-    s.same("what is called after a new user message", _calls(again), ["lookup"])
+    s.check_equal("what is called after a new user message", _calls(again), ["lookup"])
     plain = s.create("Say hello.", tools=[TOOL])
-    s.same("calls of an unrelated question", _calls(plain), [])
+    s.check_equal("calls of an unrelated question", _calls(plain), [])

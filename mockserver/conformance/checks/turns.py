@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import SLOW_S, Item, Subject, texts_of, user
+from mockserver.conformance.server_under_test import SLOW_S, Item, ServerUnderTest, texts_of, user
 
 
 def _ids(items: list[Item]) -> list[str]:
@@ -12,114 +12,116 @@ def _ids(items: list[Item]) -> list[str]:
 
 
 @rule("R2.8")
-def _input_then_output_behind_what_was_there(s: Subject) -> None:
+def _input_then_output_behind_what_was_there(s: ServerUnderTest) -> None:
     talk = s.conversation(user("old"), user("older"))
     before = s.items(talk)
     first = s.create([user("one"), user("two")], conversation=talk["id"])
-    s.sees(first, "old", "older", "one", "two")
+    s.check_context(first, "old", "older", "one", "two")
     items = s.items(talk)
-    s.same("items", texts_of(items), ["old", "older", "one", "two", *texts_of(first["output"])])
-    s.same("ids of what was there", _ids(items)[:2], _ids(before))
-    s.same("ids of the output", _ids(items)[4:], _ids(first["output"]))
+    s.check_equal("items", texts_of(items), ["old", "older", "one", "two", *texts_of(first["output"])])
+    s.check_equal("ids of what was there", _ids(items)[:2], _ids(before))
+    s.check_equal("ids of the output", _ids(items)[4:], _ids(first["output"]))
     second = s.create("three", conversation=talk["id"])
-    s.sees(second, "old", "older", "one", "two", *first["output"], "three")
+    s.check_context(second, "old", "older", "one", "two", *first["output"], "three")
     expected = [*texts_of(items), "three", *texts_of(second["output"])]
-    s.same("items after the second turn", texts_of(s.items(talk)), expected)
+    s.check_equal("items after the second turn", texts_of(s.items(talk)), expected)
     known = s.count(input="x", conversation=talk["id"])
-    s.same("input tokens of the next turn", s.create("x", conversation=talk["id"])["usage"]["input_tokens"], known)
+    s.check_equal(
+        "input tokens of the next turn", s.create("x", conversation=talk["id"])["usage"]["input_tokens"], known
+    )
 
 
 @rule("R2.9", needs=("clock", "script"))
-def _the_append_is_atomic(s: Subject) -> None:
+def _the_append_is_atomic(s: ServerUnderTest) -> None:
     s.freeze()
     talk = s.conversation(user("old"))
     before = s.items(talk)
     made = s.slow("asked", conversation=talk["id"])
     for seconds, status in ((0, "queued"), (SLOW_S + 0.5, "in_progress"), (1, "in_progress")):
         s.advance(seconds)
-        s.same("status", s.get(made)["status"], status)
-        s.same(f"items while {status}", s.items(talk), before)
+        s.check_equal("status", s.get(made)["status"], status)
+        s.check_equal(f"items while {status}", s.items(talk), before)
     s.finish()
     items = s.items(talk)
-    s.same("items afterwards", texts_of(items), ["old", "asked", "one two three"])
-    s.same("statuses", [item["status"] for item in items], ["completed"] * 3)
-    s.same("status of the response", s.get(made)["status"], "completed")
+    s.check_equal("items afterwards", texts_of(items), ["old", "asked", "one two three"])
+    s.check_equal("statuses", [item["status"] for item in items], ["completed"] * 3)
+    s.check_equal("status of the response", s.get(made)["status"], "completed")
     s.script({"text": "said at once"}, pacing={"first_token": SLOW_S})
     s.create("more", background=True, conversation=talk["id"])
     s.advance(SLOW_S - 0.5)
-    s.same("items half a second before the end", s.items(talk), items)
-    s.no(expected_errors.locked(), "early", conversation=talk["id"])
+    s.check_equal("items half a second before the end", s.items(talk), items)
+    s.check_create_refused(expected_errors.conversation_locked(), "early", conversation=talk["id"])
     s.advance(0.5)
-    s.same("items at the end", texts_of(s.items(talk)), [*texts_of(items), "more", "said at once"])
-    s.same("status of the next turn", s.create("next", conversation=talk["id"])["status"], "completed")
+    s.check_equal("items at the end", texts_of(s.items(talk)), [*texts_of(items), "more", "said at once"])
+    s.check_equal("status of the next turn", s.create("next", conversation=talk["id"])["status"], "completed")
 
 
 @rule("R2.10", needs=("clock", "script"))
-def _what_unfinished_turns_add(s: Subject) -> None:
+def _what_unfinished_turns_add(s: ServerUnderTest) -> None:
     s.freeze()
     talk = s.conversation(user("old"))
     s.script({"failed": {"code": "server_error", "message": "no"}})
-    s.same("status", s.create("asked", conversation=talk["id"])["status"], "failed")
-    s.same("items after a failed turn", texts_of(s.items(talk)), ["old"])
+    s.check_equal("status", s.create("asked", conversation=talk["id"])["status"], "failed")
+    s.check_equal("items after a failed turn", texts_of(s.items(talk)), ["old"])
     slow = s.slow("asked", conversation=talk["id"])
     s.advance(SLOW_S + 1.5)
-    s.ok("POST", f"/responses/{slow['id']}/cancel")
+    s.call_ok("POST", f"/responses/{slow['id']}/cancel")
     s.finish()
-    s.same("items after a cancelled turn", texts_of(s.items(talk)), ["old"])
+    s.check_equal("items after a cancelled turn", texts_of(s.items(talk)), ["old"])
     s.script({"text": "cut sho", "incomplete": "max_output_tokens"})
-    s.same("status", s.create("asked", conversation=talk["id"])["status"], "incomplete")
+    s.check_equal("status", s.create("asked", conversation=talk["id"])["status"], "incomplete")
     items = s.items(talk)
-    s.same("items after an incomplete turn", texts_of(items), ["old", "asked", "cut sho"])
-    s.same("status of the partial output", items[-1]["status"], "incomplete")
-    s.sees(s.create("next", conversation=talk["id"]), "old", "asked", items[-1], "next")
+    s.check_equal("items after an incomplete turn", texts_of(items), ["old", "asked", "cut sho"])
+    s.check_equal("status of the partial output", items[-1]["status"], "incomplete")
+    s.check_context(s.create("next", conversation=talk["id"]), "old", "asked", items[-1], "next")
 
 
 @rule("R2.12", needs=("clock", "script"))
-def _one_turn_at_a_time(s: Subject) -> None:
+def _one_turn_at_a_time(s: ServerUnderTest) -> None:
     s.freeze()
     talk, other = s.conversation(), s.conversation()
     first = s.slow("first", conversation=talk["id"])
     for seconds in (0, SLOW_S + 0.5):
         s.advance(seconds)
         for fields in ({}, {"stream": True}, {"background": True}, {"store": False}):
-            s.no(expected_errors.locked(), "second", conversation=talk["id"], **fields)
-        s.no(expected_errors.locked(), "second", conversation={"id": talk["id"]})
-    s.same("status of another conversation's turn", s.create(conversation=other["id"])["status"], "completed")
-    s.ok("GET", f"/conversations/{talk['id']}")
+            s.check_create_refused(expected_errors.conversation_locked(), "second", conversation=talk["id"], **fields)
+        s.check_create_refused(expected_errors.conversation_locked(), "second", conversation={"id": talk["id"]})
+    s.check_equal("status of another conversation's turn", s.create(conversation=other["id"])["status"], "completed")
+    s.call_ok("GET", f"/conversations/{talk['id']}")
     by_hand = s.add(talk, user("by hand"))
-    s.same("items added by hand meanwhile", _ids(s.items(talk)), _ids(by_hand))
+    s.check_equal("items added by hand meanwhile", _ids(s.items(talk)), _ids(by_hand))
     s.finish()
-    s.same("status of the first", s.get(first)["status"], "completed")
-    s.same("items, those by hand first", texts_of(s.items(talk)), ["by hand", "first", "one two three"])
+    s.check_equal("status of the first", s.get(first)["status"], "completed")
+    s.check_equal("items, those by hand first", texts_of(s.items(talk)), ["by hand", "first", "one two three"])
     third = s.create("third", conversation=talk["id"])
-    s.same("status of a turn afterwards", third["status"], "completed")
-    s.sees(third, "by hand", "first", "one two three", "third")
-    s.sees(first, "first")
-    s.holds("the refused turns added nothing", "second" not in texts_of(s.items(talk)))
+    s.check_equal("status of a turn afterwards", third["status"], "completed")
+    s.check_context(third, "by hand", "first", "one two three", "third")
+    s.check_context(first, "first")
+    s.check("the refused turns added nothing", "second" not in texts_of(s.items(talk)))
 
 
 @rule("R2.13", needs=("clock", "script"))
-def _cancelling_releases_the_lock(s: Subject) -> None:
+def _cancelling_releases_the_lock(s: ServerUnderTest) -> None:
     s.freeze()
     talk = s.conversation()
     first = s.slow("first", conversation=talk["id"])
-    s.no(expected_errors.locked(), "second", conversation=talk["id"])
-    s.ok("POST", f"/responses/{first['id']}/cancel")
+    s.check_create_refused(expected_errors.conversation_locked(), "second", conversation=talk["id"])
+    s.call_ok("POST", f"/responses/{first['id']}/cancel")
     second = s.create("second", conversation=talk["id"])
-    s.same("status of the next turn", second["status"], "completed")
-    s.sees(second, "second")
+    s.check_equal("status of the next turn", second["status"], "completed")
+    s.check_context(second, "second")
     s.finish()
-    s.same("items", texts_of(s.items(talk)), ["second", *texts_of(second["output"])])
+    s.check_equal("items", texts_of(s.items(talk)), ["second", *texts_of(second["output"])])
 
 
 @rule("R2.18")
-def _unstored_turns_write_their_items(s: Subject) -> None:
+def _unstored_turns_write_their_items(s: ServerUnderTest) -> None:
     talk = s.conversation(user("old"))
     made = s.create("asked", conversation=talk["id"], store=False)
-    s.shape("response", made, store=False, conversation={"id": talk["id"]})
-    s.refused(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
-    s.no(expected_errors.no_parent(made["id"]), previous_response_id=made["id"])
+    s.check_members("response", made, store=False, conversation={"id": talk["id"]})
+    s.check_error(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
+    s.check_create_refused(expected_errors.no_parent(made["id"]), previous_response_id=made["id"])
     items = s.items(talk)
-    s.same("items", texts_of(items), ["old", "asked", *texts_of(made["output"])])
-    s.same("ids of the output", _ids(items)[2:], _ids(made["output"]))
-    s.sees(s.create("next", conversation=talk["id"]), "old", "asked", *made["output"], "next")
+    s.check_equal("items", texts_of(items), ["old", "asked", *texts_of(made["output"])])
+    s.check_equal("ids of the output", _ids(items)[2:], _ids(made["output"]))
+    s.check_context(s.create("next", conversation=talk["id"]), "old", "asked", *made["output"], "next")

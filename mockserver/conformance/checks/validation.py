@@ -6,16 +6,25 @@ import re
 from typing import Any
 
 from mockserver.conformance import expected_errors
-from mockserver.conformance.expected_errors import Refusal
+from mockserver.conformance.expected_errors import ExpectedError
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import FORCED, NOWHERE, TOOL, Item, Subject, call_of, output_for, user
+from mockserver.conformance.server_under_test import (
+    FORCED,
+    NOWHERE,
+    TOOL,
+    Item,
+    ServerUnderTest,
+    call_of,
+    output_for,
+    user,
+)
 
 _PROMPT = {"id": "pmpt_" + "f" * 40}
 _PARENT = f"resp_{NOWHERE}"
 _CONVERSATION = f"conv_{NOWHERE[:48]}"
 
 # bodies with two faults, and which of them is told
-_ORDER: tuple[tuple[Item, Refusal], ...] = (
+_ORDER: tuple[tuple[Item, ExpectedError], ...] = (
     ({"input": "x", "bogus": 1}, expected_errors.missing("model")),
     ({"model": "gpt-4.1", "zzzzz": 1}, expected_errors.missing("input")),
     ({"model": "gpt-4.1", "input": 5, "zzzzz": 1}, expected_errors.unknown_parameter("zzzzz")),
@@ -60,23 +69,23 @@ _ORDER: tuple[tuple[Item, Refusal], ...] = (
 
 
 @rule("R1.50")
-def _the_order_of_judgement(s: Subject) -> None:
+def _the_order_of_judgement(s: ServerUnderTest) -> None:
     for body, error in _ORDER:
         model = {"model": s.model} if "model" in body else {}
-        s.refused(error, "POST", "/responses", {**body, **model})
+        s.check_error(error, "POST", "/responses", {**body, **model})
     if s.mock:
         reasoner = {"model": "gpt-5.4", "temperature": 0.5}
-        s.no(expected_errors.no_parent(_PARENT), previous_response_id=_PARENT, **reasoner)
-        s.no(
+        s.check_create_refused(expected_errors.no_parent(_PARENT), previous_response_id=_PARENT, **reasoner)
+        s.check_create_refused(
             expected_errors.not_with_this_model("temperature"),
             [user("a"), output_for({"call_id": "call_x"})],
             **reasoner,
         )
-        s.refused(expected_errors.no_input(), "POST", "/responses", {"input": [], **reasoner})
+        s.check_error(expected_errors.no_input(), "POST", "/responses", {"input": [], **reasoner})
 
 
 @rule("R1.51")
-def _the_envelope_of_errors(s: Subject) -> None:
+def _the_envelope_of_errors(s: ServerUnderTest) -> None:
     calls: list[tuple[str, str, Any, int]] = [
         ("POST", "/responses", {"input": "x"}, 400),
         ("POST", "/responses", {"model": s.model, "input": "x", "previous_response_id": _PARENT}, 400),
@@ -86,10 +95,12 @@ def _the_envelope_of_errors(s: Subject) -> None:
     for method, path, body, status in calls:
         answer = s.call(method, path, body)
         name = f"{method} {path.split('_')[0]}"
-        s.same(f"status of {name}", answer.status, status)
-        s.same(f"members of {name}", list(answer.body) if isinstance(answer.body, dict) else answer.body, ["error"])
-        s.same(f"members of the error of {name}", list(answer.error), ["message", "type", "param", "code"])
-        s.same(f"type of {name}", answer.error["type"], "invalid_request_error")
+        s.check_equal(f"status of {name}", answer.status, status)
+        s.check_equal(
+            f"members of {name}", list(answer.body) if isinstance(answer.body, dict) else answer.body, ["error"]
+        )
+        s.check_equal(f"members of the error of {name}", list(answer.error), ["message", "type", "param", "code"])
+        s.check_equal(f"type of {name}", answer.error["type"], "invalid_request_error")
 
 
 _KINDS = (
@@ -109,7 +120,7 @@ _ANY_PART = (
 ).split()
 
 # fields of a create call, and the sentence they are refused with
-_STRINGS: tuple[tuple[Item, Refusal], ...] = (
+_STRINGS: tuple[tuple[Item, ExpectedError], ...] = (
     ({"bogus_key_of_mine": 1}, expected_errors.unknown_parameter("bogus_key_of_mine")),
     ({"temprature": 1}, expected_errors.unknown_parameter("temprature", " Did you mean 'temperature'?")),
     ({"text": {"zzz": 1}}, expected_errors.unknown_parameter("text.zzz")),
@@ -145,20 +156,20 @@ _STRINGS: tuple[tuple[Item, Refusal], ...] = (
 
 
 @rule("R1.52")
-def _what_the_validator_says(s: Subject) -> None:
+def _what_the_validator_says(s: ServerUnderTest) -> None:
     for fields, error in _STRINGS:
-        s.refused(error, "POST", "/responses", {"model": s.model, "input": "x", **fields})
+        s.check_error(error, "POST", "/responses", {"model": s.model, "input": "x", **fields})
 
 
 @rule("R1.53")
-def _keys_of_chat_completions(s: Subject) -> None:
+def _keys_of_chat_completions(s: ServerUnderTest) -> None:
     for key, value in (("n", 1), ("stop", "x"), ("seed", 7), ("logprobs", True), ("max_tokens", 100)):
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", key: value})
-        s.same(f"status of {key}", answer.status, 400)
+        s.check_equal(f"status of {key}", answer.status, 400)
         found = (answer.error.get("code"), answer.error.get("param"))
-        s.same(f"code and param of {key}", found, ("unknown_parameter", key))
+        s.check_equal(f"code and param of {key}", found, ("unknown_parameter", key))
         says = f"Unknown parameter: '{key}'."
-        s.holds(f"the sentence of {key}", answer.error.get("message", "").startswith(says), answer.error)
+        s.check(f"the sentence of {key}", answer.error.get("message", "").startswith(says), answer.error)
 
 
 _AS_SENT: Item = {
@@ -198,65 +209,65 @@ _SILENT: Item = {
 
 
 @rule("R1.54")
-def _what_is_echoed(s: Subject) -> None:
+def _what_is_echoed(s: ServerUnderTest) -> None:
     plain = s.create()
-    s.shape("response to a silent request", plain, **_SILENT)
-    s.shape("response", s.create(**_AS_SENT), **_AS_SENT)
+    s.check_members("response to a silent request", plain, **_SILENT)
+    s.check_members("response", s.create(**_AS_SENT), **_AS_SENT)
     nulls = s.create(**dict.fromkeys([*_AS_SENT, "tools", "store", "background", "text"]))
-    s.shape("response to a request full of nulls", nulls, **_SILENT)
+    s.check_members("response to a request full of nulls", nulls, **_SILENT)
     never = s.create(include=["message.output_text.logprobs"], context_management=None)
     for key in ("include", "stream", "stream_options", "context_management", "input"):
-        s.holds(f"{key} is never echoed", key not in never)
+        s.check(f"{key} is never echoed", key not in never)
     streamed = s.stream(stream_options={"include_obfuscation": False})[-1]["response"]
-    s.holds("nor in streams", not {"stream", "stream_options", "input"} & streamed.keys())
+    s.check("nor in streams", not {"stream", "stream_options", "input"} & streamed.keys())
     if s.mock:
         for sent, used in (("fast", "priority"), ("priority", "priority"), ("flex", "flex"), ("auto", "default")):
-            s.same(f"service_tier {sent}", s.create(service_tier=sent)["service_tier"], used)
+            s.check_equal(f"service_tier {sent}", s.create(service_tier=sent)["service_tier"], used)
         options = s.create(model="gpt-5.6-terra", prompt_cache_options={"ttl": "30m"})["prompt_cache_options"]
-        s.same("prompt_cache_options, filled", options, {"mode": "implicit", "ttl": "30m"})
-        s.shape("defaults of gpt-4.1", s.create(model="gpt-4.1"), temperature=1.0, top_p=1.0)
-        s.shape("defaults of gpt-5.4", s.create(model="gpt-5.4"), temperature=1.0, top_p=0.98)
+        s.check_equal("prompt_cache_options, filled", options, {"mode": "implicit", "ttl": "30m"})
+        s.check_members("defaults of gpt-4.1", s.create(model="gpt-4.1"), temperature=1.0, top_p=1.0)
+        s.check_members("defaults of gpt-5.4", s.create(model="gpt-5.4"), temperature=1.0, top_p=0.98)
 
 
 @rule("R1.55")
-def _which_items_are_accepted(s: Subject) -> None:
+def _which_items_are_accepted(s: ServerUnderTest) -> None:
     error = expected_errors.not_one_of("input[0]", "bogus", _KINDS)._replace(row="E16")
-    s.no(error, [{"type": "bogus"}])
-    s.no(error._replace(message=error.message.replace("'bogus'", "''")), [{"type": 5}])
+    s.check_create_refused(error, [{"type": "bogus"}])
+    s.check_create_refused(error._replace(message=error.message.replace("'bogus'", "''")), [{"type": 5}])
     call = {"type": "function_call", "call_id": "call_x", "name": "lookup", "arguments": "{}"}
     made = s.create([user("a"), {"role": "system", "content": "b"}, call, output_for(call)])
-    s.same("status with the common items", made["status"], "completed")
+    s.check_equal("status with the common items", made["status"], "completed")
 
 
 _NEW = re.compile(r"[a-z]+_(0[0-9a-f]{15})0[01][0-9a-f]{8}[0-9a-f]{4}8[0-9a-f]{3}[89ab][0-9a-f]{15}")
 _OLD = re.compile(r"conv_[0-9a-f]{8}[0-9a-f]{4}8[0-9a-f]{3}[89ab][0-9a-f]{15}(0[0-9a-f]{15})")
 
 
-def _key(s: Subject, id: str, form: re.Pattern[str] = _NEW) -> str:
+def _key(s: ServerUnderTest, id: str, form: re.Pattern[str] = _NEW) -> str:
     match = form.fullmatch(id)
-    s.holds(f"{id} has the form of an id", match)
+    s.check(f"{id} has the form of an id", match)
     return match[1] if match else ""
 
 
 @rule("R1.60")
-def _one_partition_key(s: Subject) -> None:
+def _one_partition_key(s: ServerUnderTest) -> None:
     first = s.create("one")
     second = s.chain(first, "two")
     ids = [first["id"], second["id"], second["output"][-1]["id"], *(item["id"] for item in s.inputs(second))]
-    s.same("partition keys of a chain", {_key(s, id) for id in ids}, {_key(s, first["id"])})
+    s.check_equal("partition keys of a chain", {_key(s, id) for id in ids}, {_key(s, first["id"])})
     talk = s.conversation(user("zero"))
     made = s.create("one", conversation=talk["id"])
     ids = [made["id"], *(item["id"] for item in s.items(talk))]
-    s.same("partition keys of a conversation", {_key(s, id) for id in ids}, {_key(s, talk["id"], _OLD)})
+    s.check_equal("partition keys of a conversation", {_key(s, id) for id in ids}, {_key(s, talk["id"], _OLD)})
     replay = s.create([*first["output"], user("two")])
-    s.same("partition key of a response that replays items", _key(s, replay["id"]), _key(s, first["id"]))
-    s.holds("another chain has another", _key(s, s.create()["id"]) != _key(s, first["id"]))
-    s.same("created_at stands in the id", int(first["id"][23:31], 16), first["created_at"])
+    s.check_equal("partition key of a response that replays items", _key(s, replay["id"]), _key(s, first["id"]))
+    s.check("another chain has another", _key(s, s.create()["id"]) != _key(s, first["id"]))
+    s.check_equal("created_at stands in the id", int(first["id"][23:31], 16), first["created_at"])
 
 
 @rule("R1.61")
-def _other_ids(s: Subject) -> None:
+def _other_ids(s: ServerUnderTest) -> None:
     call = call_of(s.create("look it up", **FORCED))
-    s.holds("call_id is call_ and 24 letters or digits", re.fullmatch("call_[A-Za-z0-9]{24}", call["call_id"]), call)
-    s.holds("the id of a function_call begins with fc_", call["id"].startswith("fc_"), call)
-    s.holds("the id of a message begins with msg_", s.create()["output"][-1]["id"].startswith("msg_"))
+    s.check("call_id is call_ and 24 letters or digits", re.fullmatch("call_[A-Za-z0-9]{24}", call["call_id"]), call)
+    s.check("the id of a function_call begins with fc_", call["id"].startswith("fc_"), call)
+    s.check("the id of a message begins with msg_", s.create()["output"][-1]["id"].startswith("msg_"))

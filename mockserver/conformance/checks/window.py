@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import Item, Subject, text_of, texts_of, user, words
+from mockserver.conformance.server_under_test import Item, ServerUnderTest, text_of, texts_of, user, words
 from mockserver.delivery.events import fold
 
 MINI = "gpt-4o-mini"  # a window of 128,000 tokens, and no more than 16,384 of them output
@@ -13,112 +13,118 @@ _FRAME = 7  # what a request with one user message costs besides its text
 _COUNTING = "Count from 1 to 300 in words, and don't stop before the end."
 
 
-def _long(s: Subject) -> None:
+def _long(s: ServerUnderTest) -> None:
     """Let the next answer be long; other servers are asked for a long one."""
     if s.mock:
         s.script({"text": words(400)})
 
 
 @rule("R7.1", needs=("script",), models=(MINI,))
-def _input_and_output_share_the_window(s: Subject) -> None:
+def _input_and_output_share_the_window(s: ServerUnderTest) -> None:
     s.script({"text": words(400)})
     made = s.create(words(WINDOW - 100 - _FRAME), model=MINI)
-    s.same("input tokens", made["usage"]["input_tokens"], WINDOW - 100)
-    s.shape("response", made, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
-    s.holds("input and output fit into the window", made["usage"]["total_tokens"] <= WINDOW, made["usage"])
+    s.check_equal("input tokens", made["usage"]["input_tokens"], WINDOW - 100)
+    s.check_members("response", made, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    s.check("input and output fit into the window", made["usage"]["total_tokens"] <= WINDOW, made["usage"])
 
 
 @rule("R7.2", models=(MINI,))
-def _more_than_the_window_is_refused(s: Subject) -> None:
+def _more_than_the_window_is_refused(s: ServerUnderTest) -> None:
     for fields in ({}, {"truncation": "disabled"}, {"background": True}):
-        s.no(expected_errors.over_window(), words(WINDOW + 200), model=MINI, **fields)
+        s.check_create_refused(expected_errors.context_too_long(), words(WINDOW + 200), model=MINI, **fields)
     made = s.create(words(WINDOW // 2), model=MINI)
-    s.no(expected_errors.over_window(), words(WINDOW // 2), model=MINI, previous_response_id=made["id"])
+    s.check_create_refused(
+        expected_errors.context_too_long(), words(WINDOW // 2), model=MINI, previous_response_id=made["id"]
+    )
     if s.mock:
-        s.no(expected_errors.over_window(), words(WINDOW + 1 - _FRAME), model=MINI)
+        s.check_create_refused(expected_errors.context_too_long(), words(WINDOW + 1 - _FRAME), model=MINI)
         full = s.create(words(WINDOW - _FRAME), model=MINI)
-        s.same("input tokens that fill the window", full["usage"]["input_tokens"], WINDOW)
+        s.check_equal("input tokens that fill the window", full["usage"]["input_tokens"], WINDOW)
     fits = s.create([user(words(WINDOW - 2_000)), user("so?")], model=MINI)
-    s.same("status with less", fits["status"], "completed")
+    s.check_equal("status with less", fits["status"], "completed")
 
 
 @rule("R7.3", models=(MINI,))
-def _a_stream_over_the_window_fails(s: Subject) -> None:
+def _a_stream_over_the_window_fails(s: ServerUnderTest) -> None:
     events = s.stream(words(WINDOW + 200), model=MINI)
     types = [event["type"] for event in events]
-    s.same("events", types, ["response.created", "response.in_progress", "error", "response.failed"])
-    error = expected_errors.over_window()
+    s.check_equal("events", types, ["response.created", "response.in_progress", "error", "response.failed"])
+    error = expected_errors.context_too_long()
     expected = {"type": "invalid_request_error", "code": error.code, "message": error.message, "param": error.param}
-    s.same("error event", events[2].get("error"), expected)
-    s.same("its number", events[2]["sequence_number"], 2)
-    s.same("code of the failed response", events[3]["response"]["error"]["code"], error.code)
-    s.shape("failed response", events[3]["response"], status="failed", output=[], usage=None)
+    s.check_equal("error event", events[2].get("error"), expected)
+    s.check_equal("its number", events[2]["sequence_number"], 2)
+    s.check_equal("code of the failed response", events[3]["response"]["error"]["code"], error.code)
+    s.check_members("failed response", events[3]["response"], status="failed", output=[], usage=None)
 
 
 @rule("R7.4", models=(MINI,))
-def _truncation_drops_from_the_beginning(s: Subject) -> None:
+def _truncation_drops_from_the_beginning(s: ServerUnderTest) -> None:
     said = [user("oldest" + words(60_000)), user("older" + words(50_000)), user("old" + words(40_000)), user("newest")]
     made = s.create(said, model=MINI, truncation="auto")
-    s.same("status", made["status"], "completed")
-    s.holds("input fits the window", made["usage"]["input_tokens"] <= WINDOW, made["usage"])
-    s.sees(made, *said[1:])
-    s.same("input items that are kept", texts_of(s.inputs(made)), texts_of(said))
+    s.check_equal("status", made["status"], "completed")
+    s.check("input fits the window", made["usage"]["input_tokens"] <= WINDOW, made["usage"])
+    s.check_context(made, *said[1:])
+    s.check_equal("input items that are kept", texts_of(s.inputs(made)), texts_of(said))
     if s.mock:
         exact = [user("old" + words(99)), user("a" + words(126_999)), user("b" + words(WINDOW - 127_000 - 12))]
         full = s.create(exact, model=MINI, truncation="auto")
-        s.same("input tokens when the rest fits exactly", full["usage"]["input_tokens"], WINDOW)
-        s.sees(full, *exact[1:])
+        s.check_equal("input tokens when the rest fits exactly", full["usage"]["input_tokens"], WINDOW)
+        s.check_context(full, *exact[1:])
     chained = s.chain(made, "next", model=MINI, truncation="auto")
-    s.sees(chained, *said[1:], *made["output"], "next")
-    s.same("input items of the next", len(s.inputs(chained)), 6)
-    s.no(expected_errors.over_window(), "next", model=MINI, previous_response_id=made["id"])
+    s.check_context(chained, *said[1:], *made["output"], "next")
+    s.check_equal("input items of the next", len(s.inputs(chained)), 6)
+    s.check_create_refused(expected_errors.context_too_long(), "next", model=MINI, previous_response_id=made["id"])
 
 
 @rule("R7.5")
-def _output_is_capped(s: Subject) -> None:
-    s.no(expected_errors.too_small("max_output_tokens", 16, 15), max_output_tokens=15)
+def _output_is_capped(s: ServerUnderTest) -> None:
+    s.check_create_refused(expected_errors.too_small("max_output_tokens", 16, 15), max_output_tokens=15)
     for most in (16, 40):
         _long(s)
         made = s.create(_COUNTING, max_output_tokens=most)
-        s.holds(f"at most {most} output tokens", made["usage"]["output_tokens"] <= most, made["usage"])
-        s.same("max_output_tokens", made["max_output_tokens"], most)
+        s.check(f"at most {most} output tokens", made["usage"]["output_tokens"] <= most, made["usage"])
+        s.check_equal("max_output_tokens", made["max_output_tokens"], most)
         if s.mock or most == 16:
-            s.same(f"status of an answer longer than {most} tokens", made["status"], "incomplete")
+            s.check_equal(f"status of an answer longer than {most} tokens", made["status"], "incomplete")
     if s.mock:
         s.script({"text": words(400)})
         made = s.create("think", model="gpt-5.2", reasoning={"effort": "medium"}, max_output_tokens=600)
-        s.holds("reasoning counts", made["usage"]["output_tokens"] <= 600, made["usage"])
+        s.check("reasoning counts", made["usage"]["output_tokens"] <= 600, made["usage"])
         s.script({"text": words(39)})
-        s.same("status within the cap", s.create(max_output_tokens=40)["status"], "completed")
+        s.check_equal("status within the cap", s.create(max_output_tokens=40)["status"], "completed")
 
 
 @rule("R7.6")
-def _reaching_the_cap_is_incomplete(s: Subject) -> None:
+def _reaching_the_cap_is_incomplete(s: ServerUnderTest) -> None:
     _long(s)
     made = s.create(_COUNTING, max_output_tokens=16)
-    s.shape("response", made, status="incomplete", incomplete_details={"reason": "max_output_tokens"}, error=None)
-    s.holds("completed_at is not set", made.get("completed_at") is None)
-    s.holds("usage is set", made["usage"])
+    s.check_members(
+        "response", made, status="incomplete", incomplete_details={"reason": "max_output_tokens"}, error=None
+    )
+    s.check("completed_at is not set", made.get("completed_at") is None)
+    s.check("usage is set", made["usage"])
     messages = [item for item in made["output"] if item["type"] == "message"]
-    s.holds("the last message is incomplete", all(one["status"] == "incomplete" for one in messages[-1:]), messages)
-    s.same("status on GET", s.get(made)["status"], "incomplete")
+    s.check("the last message is incomplete", all(one["status"] == "incomplete" for one in messages[-1:]), messages)
+    s.check_equal("status on GET", s.get(made)["status"], "incomplete")
     _long(s)
     events = s.stream(_COUNTING, max_output_tokens=16)
     types = [event["type"] for event in events]
-    s.same("last event", types[-1], "response.incomplete")
-    s.holds("no response.completed", "response.completed" not in types)
+    s.check_equal("last event", types[-1], "response.incomplete")
+    s.check("no response.completed", "response.completed" not in types)
     done = fold(events, begun=False)["output"]
-    s.same("items of the stream", done, events[-1]["response"]["output"])
-    s.same("status of its last item", [item["status"] for item in done if item["type"] == "message"], ["incomplete"])
+    s.check_equal("items of the stream", done, events[-1]["response"]["output"])
+    s.check_equal(
+        "status of its last item", [item["status"] for item in done if item["type"] == "message"], ["incomplete"]
+    )
     if s.mock:
-        s.same("text that is left", text_of(messages[-1]), words(15))
+        s.check_equal("text that is left", text_of(messages[-1]), words(15))
 
 
 @rule("R7.7")
-def _a_cap_above_the_models_own(s: Subject) -> None:
+def _a_cap_above_the_models_own(s: ServerUnderTest) -> None:
     made = s.create(max_output_tokens=10_000_000)
-    s.same("status", made["status"], "completed")
-    s.holds("there is an answer", made["output"])
+    s.check_equal("status", made["status"], "completed")
+    s.check("there is an answer", made["output"])
 
 
 def _searches(response: Item) -> int:
@@ -126,11 +132,11 @@ def _searches(response: Item) -> int:
 
 
 @rule("R7.8")
-def _built_in_calls_are_limited(s: Subject) -> None:
+def _built_in_calls_are_limited(s: ServerUnderTest) -> None:
     search = {"type": "web_search_call", "action": {"type": "search", "query": "x"}}
     if s.mock:
         s.script({"output": [search, search, search, {"type": "message", "text": "found"}]})
     asked = "Search the web for five different things, one search each, then answer."
     made = s.create(asked, tools=[{"type": "web_search"}], max_tool_calls=1)
-    s.same("max_tool_calls", made["max_tool_calls"], 1)
-    s.holds("at most one search", _searches(made) <= 1, made["output"])
+    s.check_equal("max_tool_calls", made["max_tool_calls"], 1)
+    s.check("at most one search", _searches(made) <= 1, made["output"])

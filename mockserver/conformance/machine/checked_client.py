@@ -15,12 +15,12 @@ from mockserver.conformance.machine.reference_model import (
     RUNNING,
     Conversation,
     Item,
+    PredictedError,
     Reference,
-    Refusal,
     Response,
 )
-from mockserver.conformance.machine.requests import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, Ask
-from mockserver.conformance.stream_invariants import final_of
+from mockserver.conformance.machine.requests import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, RequestCase
+from mockserver.conformance.stream_invariants import validated_final
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ _COUNTED = frozenset(
 
 # What the mock is known to get wrong, by rule: the machine keeps away from it there, and only there. Each has a test
 # that fails as soon as it is right, so that its line here goes.
-class Stage(NamedTuple):
+class ProjectSet(NamedTuple):
     """The projects of a server that programs play in: where they begin, where they may go on, who must not see them."""
 
     driver: Driver
@@ -41,17 +41,17 @@ class Stage(NamedTuple):
     other: Driver
 
 
-def stage_of(driver: Driver) -> Stage:
+def stage_of(driver: Driver) -> ProjectSet:
     """Return projects for programs on a server; all the same one where there are no projects."""
     if not driver.controls:
-        return Stage(driver, driver, driver)
-    return Stage(driver.fresh("machine"), driver.fresh("moved"), driver.fresh("other"))
+        return ProjectSet(driver, driver, driver)
+    return ProjectSet(driver.new_project("machine"), driver.new_project("moved"), driver.new_project("other"))
 
 
-class Trial:
+class CheckedClient:
     """A server, and what it should remember."""
 
-    def __init__(self, stage: Stage, model: str | None = None) -> None:
+    def __init__(self, stage: ProjectSet, model: str | None = None) -> None:
         self.driver, self.elsewhere, self.other = stage
         self.controls = self.driver.controls
         self.model = model
@@ -69,7 +69,7 @@ class Trial:
         assert answer.status == 200, f"{method} {path} {body or query}: {answer.status} {answer.body}"
         return answer.body
 
-    def refused(self, answer: Answer, refusal: Refusal) -> None:
+    def check_error(self, answer: Answer, refusal: PredictedError) -> None:
         """Check that an answer is the refusal that it has to be: to the letter where the server is the mock."""
         assert answer.status == refusal.status, f"{refusal}: not {answer.status} {answer.body}"
         if self.controls:
@@ -77,11 +77,11 @@ class Trial:
         elif refusal.code is not None:
             assert answer.error.get("code") == refusal.code, f"{refusal}: {answer.error}"
 
-    def reads_reasoning(self, ask: Ask) -> bool:
+    def reads_reasoning(self, ask: RequestCase) -> bool:
         """Whether the model that is asked takes reasoning items."""
         return (self.model or ask.model) not in NO_REASONING
 
-    def request(self, ask: Ask, sent: Any, parent: str | None, conversation: str | None) -> Json:
+    def request(self, ask: RequestCase, sent: Any, parent: str | None, conversation: str | None) -> Json:
         """Return the body of a turn's request."""
         body: Json = {"model": self.model or ask.model}
         if sent is not None:
@@ -100,15 +100,15 @@ class Trial:
             body["metadata"] = {"colour": ask.text}
         return body
 
-    def asked(self, ask: Ask, body: Json) -> Answer:
+    def send(self, ask: RequestCase, body: Json) -> Answer:
         """Ask for a turn over its transport; sockets know no background (R6.12)."""
         if ask.transport == "websocket" and self.driver.sockets and not body.get("background"):
-            return self.driver.over_socket(body)
+            return self.driver.create_over_socket(body)
         return self.driver.call("POST", "/responses", body)
 
     def turn(
         self,
-        ask: Ask,
+        ask: RequestCase,
         *,
         parent: str | None = None,
         conversation: str | None = None,
@@ -123,7 +123,7 @@ class Trial:
         """
         slow = slow and self.controls
         ask = ask._replace(transport="json") if slow else ask
-        sent, own = ask.own() if input is None else input
+        sent, own = ask.input_and_items() if input is None else input
         body = self.request(ask, sent, parent, conversation)
         body |= CALLING if calling else {}
         body |= {"background": True} if background else {}
@@ -136,7 +136,7 @@ class Trial:
             reasons=self.reads_reasoning(ask),
         )
         if refusal is not None:
-            self.refused(self.asked(ask, body), refusal)
+            self.check_error(self.send(ask, body), refusal)
             self.check_tail(conversation)
             return None
         outcome = ask.outcome if self.controls and not (slow or calling) else "completed"
@@ -144,16 +144,16 @@ class Trial:
         if slow or outcome != "completed":
             line = SLOW_LINE if slow else {"reply": REPLIES[outcome]}
             self.driver.control("POST", "/script", {"lines": [line]})
-        answer = self.asked(ask, body)
+        answer = self.send(ask, body)
         if outcome == "error":
             assert (answer.status, answer.error.get("code")) == (503, "server_is_overloaded"), answer
             self.check_tail(conversation)
             return None
         assert answer.status == 200, f"{body}: {answer.status} {answer.body}"
-        one = self.begun(body, own, answer, SLOW_S if slow else 0.0)
+        one = self.record_turn(body, own, answer, SLOW_S if slow else 0.0)
         assert not self.controls or one.status == (outcome if one.events or not background else "queued"), one.status
         if not slow:
-            self.finish(one, self.polled(one) if one.running else one.body)
+            self.finish(one, self.poll(one) if one.running else one.body)
         if counted is not None and one.body.get("usage"):
             assert one.body["usage"]["input_tokens"] == counted, f"counted {counted}, used {one.body['usage']} (R8.2)"
         if calling and self.controls and one.body["status"] == "completed":
@@ -168,9 +168,9 @@ class Trial:
 
     # --- learning
 
-    def begun(self, request: Json, own: list[Item], answer: Answer, seconds: float) -> Response:
+    def record_turn(self, request: Json, own: list[Item], answer: Answer, seconds: float) -> Response:
         """Note a turn as it was answered: under way in the background, or at its end."""
-        body = answer.body if answer.events is None else final_of(answer.events)
+        body = answer.body if answer.events is None else validated_final(answer.events)
         parent, conversation = request.get("previous_response_id"), request.get("conversation")
         conversation = conversation["id"] if isinstance(conversation, dict) else conversation
         known = self.reference
@@ -225,7 +225,7 @@ class Trial:
         if one.conversation is not None:
             assert one.conversation.endswith(key[:16]), f"{one.id} in {one.conversation} (R1.60)"
 
-    def polled(self, one: Response) -> Json:
+    def poll(self, one: Response) -> Json:
         """Return a background response at its end: at once where time is ours, else after some patience."""
         deadline = monotonic() + PATIENCE_S
         while (body := self.ok("GET", f"/responses/{one.id}"))["status"] in RUNNING:
@@ -276,9 +276,11 @@ class Trial:
                 f"completed at {body['completed_at']}, not {one.ends_at} (O1)"
             )
         if self.controls and one.status == "completed" and one.output[-1].text.startswith(ECHO):
-            assert one.output[-1].text == self.echoed(one), f"{one.output[-1].text!r}, not {self.echoed(one)!r} (R1.20)"
+            assert one.output[-1].text == self.echo_text(one), (
+                f"{one.output[-1].text!r}, not {self.echo_text(one)!r} (R1.20)"
+            )
 
-    def echoed(self, one: Response) -> str:
+    def echo_text(self, one: Response) -> str:
         """Return what the default model answers: it says what it saw."""
         seen = [*map(self.reference.items.__getitem__, one.before), *one.own]
         last = next((item.text for item in reversed(seen) if item.role == "user"), "")
@@ -306,14 +308,14 @@ class Trial:
             wanted = [self.reference.items[one] for one in conversation.items[-max(1, min(length, MOST)) :]]
             self.name(wanted, self.tail(conversation.id, length))
 
-    def gone(self, id: str) -> None:
+    def check_missing(self, id: str) -> None:
         """Check that a response can't be had or continued any more. Spec: R1.4, R1.12, R1.14, R1.24, R3.5."""
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")):
-            self.refused(self.driver.call(method, f"/responses/{id}{path}"), Refusal("E75", id))
+            self.check_error(self.driver.call(method, f"/responses/{id}{path}"), PredictedError("E75", id))
         body = {"model": self.model or CHAT, "input": "red", "previous_response_id": id}
-        self.refused(self.driver.call("POST", "/responses", body), Refusal("E60", id))
+        self.check_error(self.driver.call("POST", "/responses", body), PredictedError("E60", id))
 
-    def gone_conversation(self, id: str) -> None:
+    def check_conversation_missing(self, id: str) -> None:
         """Check that a conversation can't be had any more. Spec: R2.5, R2.6, R2.7."""
         calls: tuple[tuple[str, str, Json | None], ...] = (
             ("GET", "", None),
@@ -323,15 +325,15 @@ class Trial:
             ("POST", "/items", {"items": [{"role": "user", "content": "red"}]}),
         )
         for method, path, sent in calls:
-            self.refused(self.driver.call(method, f"/conversations/{id}{path}", sent), Refusal("E64", id))
+            self.check_error(self.driver.call(method, f"/conversations/{id}{path}", sent), PredictedError("E64", id))
         body = {"model": self.model or CHAT, "input": "red", "conversation": id}
-        self.refused(self.driver.call("POST", "/responses", body), Refusal("E63", id))
+        self.check_error(self.driver.call("POST", "/responses", body), PredictedError("E63", id))
 
     def check_response(self, id: str) -> None:
         """Check all that is to be seen of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
         one = self.reference.responses[id]
         if not self.reference.alive(id):
-            self.refused(self.driver.call("GET", f"/responses/{id}"), Refusal("E75", id))
+            self.check_error(self.driver.call("GET", f"/responses/{id}"), PredictedError("E75", id))
             return
         body = self.ok("GET", f"/responses/{id}")
         if one.running:
@@ -349,7 +351,7 @@ class Trial:
         """Check a conversation and all of its items. Spec: R2.4–R2.8."""
         conversation = self.reference.conversations[id]
         if conversation.deleted:
-            self.gone_conversation(id)
+            self.check_conversation_missing(id)
             return
         assert self.ok("GET", f"/conversations/{id}")["metadata"] == conversation.metadata, f"metadata of {id} (R2.4)"
         found: list[str] = []
@@ -390,7 +392,7 @@ class Trial:
 
     # --- conversations, as other rooms of the machine need them
 
-    def added(self, conversation: Conversation, items: Iterable[Item], listed: Sequence[Json]) -> list[str]:
+    def record_items(self, conversation: Conversation, items: Iterable[Item], listed: Sequence[Json]) -> list[str]:
         """Note items that were added by hand."""
         new = list(items)
         self.name(new, [item_of(item) for item in listed])

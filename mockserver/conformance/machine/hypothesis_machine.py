@@ -36,10 +36,10 @@ from hypothesis.stateful import (
 )
 
 from mockserver.conformance.drivers import Driver, EngineDriver
-from mockserver.conformance.machine.checked_client import Stage, stage_of
-from mockserver.conformance.machine.operation_table import VERBS, Of, Verb
-from mockserver.conformance.machine.operations import Verbs
-from mockserver.conformance.machine.random_walk import Id, Step, shortened, told, walk
+from mockserver.conformance.machine.checked_client import ProjectSet, stage_of
+from mockserver.conformance.machine.operation_table import OPERATIONS, IdFrom, Operation
+from mockserver.conformance.machine.operations import Operations
+from mockserver.conformance.machine.random_walk import Id, Step, shrink, to_python, walk
 
 EXAMPLES, STEPS = 100, 40
 ELSEWHERE = Id(-1, 0)  # where an id comes from that a user's rule made
@@ -48,13 +48,13 @@ ELSEWHERE = Id(-1, 0)  # where an id comes from that a user's rule made
 class ResponsesMachine(RuleBasedStateMachine):
     """Programs over one project of a server; after each, all of it is compared with the reference.
 
-    Its rules are the table `VERBS`; `verbs` does them, `verbs.reference` is what should be there. `driver` is the
+    Its rules are the table `OPERATIONS`; `verbs` does them, `verbs.reference` is what should be there. `driver` is the
     server, an engine of its own when None; `model` the only model to ask for, the mock's when None.
     """
 
     driver: ClassVar[Driver | None] = None
     model: ClassVar[str | None] = None
-    stage: ClassVar[Stage | None] = None
+    stage: ClassVar[ProjectSet | None] = None
     latest: ClassVar[ResponsesMachine | None] = None
 
     responses: Bundle[str] = Bundle("responses")
@@ -68,10 +68,10 @@ class ResponsesMachine(RuleBasedStateMachine):
         self.program: list[Step] = []
         self.made: dict[str, Id] = {}
         type(self).latest = self
-        self.verbs = Verbs(stage_of(self.own) if self.own else self._stage(), self.model)
+        self.verbs = Operations(stage_of(self.own) if self.own else self._stage(), self.model)
 
     @classmethod
-    def _stage(cls) -> Stage:
+    def _stage(cls) -> ProjectSet:
         """Return the server's projects, which all programs of a machine play in, one after the other."""
         if cls.stage is None and cls.driver is not None:
             cls.stage = stage_of(cls.driver)
@@ -89,12 +89,12 @@ class ResponsesMachine(RuleBasedStateMachine):
                 self.own.close()
 
 
-def _rule(verb: Verb) -> Callable[..., Any]:
+def _rule(verb: Operation) -> Callable[..., Any]:
     """Return a verb as a rule of the machine."""
     bundles = vars(ResponsesMachine)
 
     def run(self: ResponsesMachine, **arguments: Any) -> Any:
-        drawn = {name for name, one in verb.arguments.items() if isinstance(one, Of)}
+        drawn = {name for name, one in verb.arguments.items() if isinstance(one, IdFrom)}
         named = {name: self.made.get(one, ELSEWHERE) if name in drawn else one for name, one in arguments.items()}
         self.program.append(Step(len(self.program), verb.name, named))
         made = getattr(self.verbs, verb.name)(**arguments)
@@ -105,20 +105,20 @@ def _rule(verb: Verb) -> Callable[..., Any]:
             self.made.setdefault(id, Id(len(self.program) - 1, place))
         return made if isinstance(made, str) else multiple(*ids)
 
-    run.__name__, run.__doc__ = verb.name, getattr(Verbs, verb.name).__doc__
+    run.__name__, run.__doc__ = verb.name, getattr(Operations, verb.name).__doc__
     strategies: dict[str, Any] = {
-        name: _ids(one, bundles[one.bundle]) if isinstance(one, Of) else st.sampled_from(one)
+        name: _ids(one, bundles[one.bundle]) if isinstance(one, IdFrom) else st.sampled_from(one)
         for name, one in verb.arguments.items()
     }
     made = rule(targets=[bundles[name] for name in verb.into], **strategies)(run)
     return precondition(lambda self: self.verbs.controls)(made) if verb.needs_controls else made
 
 
-def _ids(of: Of, bundle: Bundle[str]) -> Any:
+def _ids(of: IdFrom, bundle: Bundle[str]) -> Any:
     return consumes(bundle) if of.consumed else bundle
 
 
-for _verb in VERBS:
+for _verb in OPERATIONS:
     setattr(ResponsesMachine, _verb.name, _rule(_verb))
 
 
@@ -145,7 +145,7 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
         run_state_machine_as_test(machine, settings=plan)
     except (Exception, HypothesisException) as error:
         latest = machine.latest
-        program, wrong = shortened(stage, latest.program if latest else [], error, model)
-        raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{told(program)}") from error
+        program, wrong = shrink(stage, latest.program if latest else [], error, model)
+        raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}") from error
     if driver.controls:
         walk(stage, 0, examples * steps, model=model)

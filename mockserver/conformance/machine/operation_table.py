@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.conformance.machine.requests import ASKS, BAD, MODELS, SLOW_S
+from mockserver.conformance.machine.requests import ASKS, INVALID_REQUESTS, MODELS, SLOW_S
 
 Json = dict[str, Any]
 
 
-class Of(NamedTuple):
+class IdFrom(NamedTuple):
     """An argument that is one of the ids which verbs left behind; it may be used up by that."""
 
     bundle: str
     consumed: bool = False
 
 
-class Verb(NamedTuple):
+class Operation(NamedTuple):
     """A verb of the table: its arguments (choices, or ids), which bundles its result goes into, if it needs a clock.
 
     `several` verbs return a list of ids.
     """
 
     name: str
-    arguments: Mapping[str, Sequence[Any] | Of]
+    arguments: Mapping[str, Sequence[Any] | IdFrom]
     into: tuple[str, ...] = ()
     needs_controls: bool = False
 
@@ -37,7 +37,7 @@ class Verb(NamedTuple):
         return self.name == "fork" or "items" in self.into
 
 
-RESPONSES, CONVERSATIONS, ITEMS, CALLS = Of("responses"), Of("conversations"), Of("items"), Of("calls")
+RESPONSES, CONVERSATIONS, ITEMS, CALLS = IdFrom("responses"), IdFrom("conversations"), IdFrom("items"), IdFrom("calls")
 BUNDLES = ("responses", "conversations", "items", "calls")
 _SLOW = (False, True)
 _PAGE: Mapping[str, Sequence[Any]] = {"limit": (None, 1, 2, 3), "order": (None, "asc", "desc")}
@@ -45,49 +45,49 @@ _KINDS = (("user",), (), ("user", "assistant"), ("call", "output"), ("call",))
 _METADATA: Sequence[Json] = ({}, {"colour": "red"}, {"size": "7", "": "x"})
 _MADE = ("responses",)
 
-VERBS: tuple[Verb, ...] = (
-    Verb("create", {"ask": ASKS}, _MADE),
-    Verb("chain", {"parent": RESPONSES, "ask": ASKS}, _MADE),
-    Verb("fork", {"parent": RESPONSES, "ask": ASKS}, _MADE),
-    Verb("create_conversation", {"items": _KINDS, "metadata": _METADATA}, ("conversations",)),
-    Verb("converse", {"conversation": CONVERSATIONS, "ask": ASKS}, _MADE),
-    Verb("create_call", {"ask": ASKS}, ("responses", "calls")),
-    Verb("chain_call", {"parent": RESPONSES, "ask": ASKS}, ("responses", "calls")),
-    Verb("converse_call", {"conversation": CONVERSATIONS, "ask": ASKS}, ("responses", "calls")),
-    Verb("answer_call", {"call": CALLS, "ask": ASKS}, _MADE),
-    Verb("answer_elsewhere", {"parent": RESPONSES, "call": CALLS, "ask": ASKS}, _MADE),
-    Verb("answer_in", {"conversation": CONVERSATIONS, "call": CALLS, "ask": ASKS}, _MADE),
-    Verb("answer_nothing", {"ask": ASKS}, _MADE),
-    Verb("refer", {"item": ITEMS, "ask": ASKS}, _MADE),
-    Verb("refer_after", {"parent": RESPONSES, "item": ITEMS, "ask": ASKS}, _MADE),
-    Verb("refer_in", {"conversation": CONVERSATIONS, "item": ITEMS, "ask": ASKS}, _MADE),
-    Verb("refer_unknown", {"ask": ASKS}, _MADE),
-    Verb("background", {"ask": ASKS, "slow": _SLOW}, _MADE),
-    Verb("background_after", {"parent": RESPONSES, "ask": ASKS, "slow": _SLOW}, _MADE),
-    Verb("background_in", {"conversation": CONVERSATIONS, "ask": ASKS, "slow": _SLOW}, _MADE),
-    Verb("retrieve", {"id": RESPONSES}, ("items",)),
-    Verb("lose", {"id": RESPONSES}),
-    Verb("replay", {"id": RESPONSES, "after": (0, 1, 2, 5, 99)}, needs_controls=True),
-    Verb("list_input_items", {"id": RESPONSES, **_PAGE}, ("items",)),
-    Verb("page_input_items", {"id": RESPONSES, "item": ITEMS, **_PAGE}),
-    Verb("delete", {"id": Of("responses", consumed=True)}),
-    Verb("cancel", {"id": RESPONSES}),
-    Verb("recount", {"parent": RESPONSES, "model": MODELS}),
-    Verb("refuse", {"bad": range(len(BAD))}),
-    Verb("refuse_in", {"conversation": CONVERSATIONS, "bad": range(len(BAD))}),
-    Verb("take_both", {"parent": RESPONSES, "conversation": CONVERSATIONS, "ask": ASKS}),
-    Verb("trespass", {"id": RESPONSES}, needs_controls=True),
-    Verb("trespass_in", {"conversation": CONVERSATIONS}, needs_controls=True),
-    Verb("retrieve_conversation", {"conversation": CONVERSATIONS}),
-    Verb("update_conversation", {"conversation": CONVERSATIONS, "metadata": _METADATA}),
-    Verb("delete_conversation", {"conversation": Of("conversations", consumed=True)}),
-    Verb("add", {"conversation": CONVERSATIONS, "items": tuple(one for one in _KINDS if one)}, ("items",)),
-    Verb("add_again", {"conversation": CONVERSATIONS, "item": ITEMS}),
-    Verb("list_items", {"conversation": CONVERSATIONS, **_PAGE}, ("items",)),
-    Verb("page_items", {"conversation": CONVERSATIONS, "item": ITEMS, **_PAGE}),
-    Verb("retrieve_item", {"conversation": CONVERSATIONS, "item": ITEMS}),
-    Verb("delete_item", {"conversation": CONVERSATIONS, "item": ITEMS}),
-    Verb("wait", {"seconds": (1, 0.5, SLOW_S - 1, SLOW_S, 3600, SLOW_S, 86_400)}, needs_controls=True),
-    Verb("move", {}, needs_controls=True),
-    Verb("outlive", {"id": RESPONSES, "seconds": (0, 1)}, needs_controls=True),
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("create", {"ask": ASKS}, _MADE),
+    Operation("chain", {"parent": RESPONSES, "ask": ASKS}, _MADE),
+    Operation("fork", {"parent": RESPONSES, "ask": ASKS}, _MADE),
+    Operation("create_conversation", {"items": _KINDS, "metadata": _METADATA}, ("conversations",)),
+    Operation("converse", {"conversation": CONVERSATIONS, "ask": ASKS}, _MADE),
+    Operation("create_call", {"ask": ASKS}, ("responses", "calls")),
+    Operation("chain_call", {"parent": RESPONSES, "ask": ASKS}, ("responses", "calls")),
+    Operation("converse_call", {"conversation": CONVERSATIONS, "ask": ASKS}, ("responses", "calls")),
+    Operation("answer_call", {"call": CALLS, "ask": ASKS}, _MADE),
+    Operation("answer_elsewhere", {"parent": RESPONSES, "call": CALLS, "ask": ASKS}, _MADE),
+    Operation("answer_in", {"conversation": CONVERSATIONS, "call": CALLS, "ask": ASKS}, _MADE),
+    Operation("answer_nothing", {"ask": ASKS}, _MADE),
+    Operation("refer", {"item": ITEMS, "ask": ASKS}, _MADE),
+    Operation("refer_after", {"parent": RESPONSES, "item": ITEMS, "ask": ASKS}, _MADE),
+    Operation("refer_in", {"conversation": CONVERSATIONS, "item": ITEMS, "ask": ASKS}, _MADE),
+    Operation("refer_unknown", {"ask": ASKS}, _MADE),
+    Operation("background", {"ask": ASKS, "slow": _SLOW}, _MADE),
+    Operation("background_after", {"parent": RESPONSES, "ask": ASKS, "slow": _SLOW}, _MADE),
+    Operation("background_in", {"conversation": CONVERSATIONS, "ask": ASKS, "slow": _SLOW}, _MADE),
+    Operation("retrieve", {"id": RESPONSES}, ("items",)),
+    Operation("lose", {"id": RESPONSES}),
+    Operation("replay", {"id": RESPONSES, "after": (0, 1, 2, 5, 99)}, needs_controls=True),
+    Operation("list_input_items", {"id": RESPONSES, **_PAGE}, ("items",)),
+    Operation("page_input_items", {"id": RESPONSES, "item": ITEMS, **_PAGE}),
+    Operation("delete", {"id": IdFrom("responses", consumed=True)}),
+    Operation("cancel", {"id": RESPONSES}),
+    Operation("recount", {"parent": RESPONSES, "model": MODELS}),
+    Operation("refuse", {"bad": range(len(INVALID_REQUESTS))}),
+    Operation("refuse_in", {"conversation": CONVERSATIONS, "bad": range(len(INVALID_REQUESTS))}),
+    Operation("take_both", {"parent": RESPONSES, "conversation": CONVERSATIONS, "ask": ASKS}),
+    Operation("trespass", {"id": RESPONSES}, needs_controls=True),
+    Operation("trespass_in", {"conversation": CONVERSATIONS}, needs_controls=True),
+    Operation("retrieve_conversation", {"conversation": CONVERSATIONS}),
+    Operation("update_conversation", {"conversation": CONVERSATIONS, "metadata": _METADATA}),
+    Operation("delete_conversation", {"conversation": IdFrom("conversations", consumed=True)}),
+    Operation("add", {"conversation": CONVERSATIONS, "items": tuple(one for one in _KINDS if one)}, ("items",)),
+    Operation("add_again", {"conversation": CONVERSATIONS, "item": ITEMS}),
+    Operation("list_items", {"conversation": CONVERSATIONS, **_PAGE}, ("items",)),
+    Operation("page_items", {"conversation": CONVERSATIONS, "item": ITEMS, **_PAGE}),
+    Operation("retrieve_item", {"conversation": CONVERSATIONS, "item": ITEMS}),
+    Operation("delete_item", {"conversation": CONVERSATIONS, "item": ITEMS}),
+    Operation("wait", {"seconds": (1, 0.5, SLOW_S - 1, SLOW_S, 3600, SLOW_S, 86_400)}, needs_controls=True),
+    Operation("move", {}, needs_controls=True),
+    Operation("outlive", {"id": RESPONSES, "seconds": (0, 1)}, needs_controls=True),
 )

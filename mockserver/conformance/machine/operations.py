@@ -10,95 +10,95 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mockserver.conformance.machine.checked_client import Trial, item_of, without_billing
-from mockserver.conformance.machine.reference_model import RUNNING, THIRTY_DAYS, Conversation, Item, Refusal
-from mockserver.conformance.machine.requests import BAD, CHAT, SLOW_S, Ask
-from mockserver.conformance.stream_invariants import final_of
+from mockserver.conformance.machine.checked_client import CheckedClient, item_of, without_billing
+from mockserver.conformance.machine.reference_model import RUNNING, THIRTY_DAYS, Conversation, Item, PredictedError
+from mockserver.conformance.machine.requests import CHAT, INVALID_REQUESTS, SLOW_S, RequestCase
+from mockserver.conformance.stream_invariants import validated_final
 
 Json = dict[str, Any]
 
 
-class Verbs(Trial):
+class Operations(CheckedClient):
     """A server, and what can be done to it. A verb returns the ids that others may go on with."""
 
     # --- turns
 
-    def create(self, ask: Ask) -> str | None:
+    def create(self, ask: RequestCase) -> str | None:
         """Begin a chain."""
         return self.turn(ask)
 
-    def chain(self, parent: str, ask: Ask) -> str | None:
+    def chain(self, parent: str, ask: RequestCase) -> str | None:
         """Continue a response. Spec: R1.20–R1.32."""
         return self.turn(ask, parent=parent)
 
-    def fork(self, parent: str, ask: Ask) -> list[str]:
+    def fork(self, parent: str, ask: RequestCase) -> list[str]:
         """Continue a response twice; neither child knows of the other. Spec: R1.28."""
         return [id for id in (self.turn(ask, parent=parent), self.turn(ask, parent=parent)) if id]
 
-    def converse(self, conversation: str, ask: Ask) -> str | None:
+    def converse(self, conversation: str, ask: RequestCase) -> str | None:
         """Take a turn in a conversation. Spec: R2.7–R2.10."""
         return self.turn(ask, conversation=conversation)
 
-    def create_call(self, ask: Ask) -> str | None:
+    def create_call(self, ask: RequestCase) -> str | None:
         """Make the model call a tool."""
         return self.turn(ask, calling=True)
 
-    def chain_call(self, parent: str, ask: Ask) -> str | None:
+    def chain_call(self, parent: str, ask: RequestCase) -> str | None:
         """Make the model call a tool in a chain."""
         return self.turn(ask, parent=parent, calling=True)
 
-    def converse_call(self, conversation: str, ask: Ask) -> str | None:
+    def converse_call(self, conversation: str, ask: RequestCase) -> str | None:
         """Make the model call a tool in a conversation."""
         return self.turn(ask, conversation=conversation, calling=True)
 
-    def answer_call(self, call: str, ask: Ask) -> str | None:
+    def answer_call(self, call: str, ask: RequestCase) -> str | None:
         """Answer a call in a turn that continues it. Spec: R1.33."""
         return self.turn(ask, parent=call, input=self.outputs(call, ask))
 
-    def answer_elsewhere(self, parent: str, call: str, ask: Ask) -> str | None:
+    def answer_elsewhere(self, parent: str, call: str, ask: RequestCase) -> str | None:
         """Answer a call in a turn that continues something else, which need not know of it. Spec: R1.34."""
         return self.turn(ask, parent=parent, input=self.outputs(call, ask))
 
-    def answer_in(self, conversation: str, call: str, ask: Ask) -> str | None:
+    def answer_in(self, conversation: str, call: str, ask: RequestCase) -> str | None:
         """Answer a call in a conversation. Spec: R1.35."""
         return self.turn(ask, conversation=conversation, input=self.outputs(call, ask))
 
-    def answer_nothing(self, ask: Ask) -> str | None:
+    def answer_nothing(self, ask: RequestCase) -> str | None:
         """Send an output that no call asked for. Spec: R1.34."""
         output = Item("function_call_output", ask.text, call_id="call_nobody")
         return self.turn(ask, input=([output_json(output)], [output]))
 
-    def outputs(self, call: str, ask: Ask) -> tuple[list[Json], list[Item]]:
+    def outputs(self, call: str, ask: RequestCase) -> tuple[list[Json], list[Item]]:
         """Return the outputs of a response's calls as an input; some requests say more behind it."""
         calls = [item.call_id for item in self.reference.responses[call].output if item.type == "function_call"]
         own = [Item("function_call_output", ask.text, call_id=id) for id in calls]
         sent = [output_json(item) for item in own]
-        more, said = ask.own() if ask.form in ("message", "developer") else ([], [])
+        more, said = ask.input_and_items() if ask.form in ("message", "developer") else ([], [])
         return [*sent, *more], [*own, *said]
 
-    def refer(self, item: str, ask: Ask) -> str | None:
+    def refer(self, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item. Spec: R1.37."""
         return None if item in self.reference.unsure else self.turn(ask, input=self.referring(item, ask))
 
-    def refer_after(self, parent: str, item: str, ask: Ask) -> str | None:
+    def refer_after(self, parent: str, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item in a chain, which may hold it already. Spec: R1.36."""
         if item in self.reference.unsure:
             return None
         return self.turn(ask, parent=parent, input=self.referring(item, ask))
 
-    def refer_in(self, conversation: str, item: str, ask: Ask) -> str | None:
+    def refer_in(self, conversation: str, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item in a conversation, which may hold it already. Spec: R1.36."""
         kept = self.reference.items[item].type == "function_call_output"
         if item in self.reference.unsure or kept:  # whether a conversation holds one output twice, no rule says
             return None
         return self.turn(ask, conversation=conversation, input=self.referring(item, ask))
 
-    def refer_unknown(self, ask: Ask) -> str | None:
+    def refer_unknown(self, ask: RequestCase) -> str | None:
         """Refer to an item that never was. Spec: E68, E69."""
         sent = [{"type": "item_reference", "id": "msg_unknown"}]
         return self.turn(ask, input=(sent, [Item("message", id="msg_unknown", reference=True)]))
 
-    def referring(self, id: str, ask: Ask) -> tuple[list[Json], list[Item]]:
+    def referring(self, id: str, ask: RequestCase) -> tuple[list[Json], list[Item]]:
         """Return an input that brings a known item: by reference, or a message written out with its id."""
         item = self.reference.items[id]
         if ask.form == "parts" and item.type == "message":
@@ -107,15 +107,15 @@ class Verbs(Trial):
             return [sent], [item]
         return [{"type": "item_reference", "id": id}], [item._replace(reference=True)]
 
-    def background(self, ask: Ask, slow: bool) -> str | None:
+    def background(self, ask: RequestCase, slow: bool) -> str | None:
         """Begin a chain in the background. Spec: R6.1, R6.2, R6.6."""
         return self.turn(ask, background=True, slow=slow)
 
-    def background_after(self, parent: str, ask: Ask, slow: bool) -> str | None:
+    def background_after(self, parent: str, ask: RequestCase, slow: bool) -> str | None:
         """Continue a response in the background."""
         return self.turn(ask, parent=parent, background=True, slow=slow)
 
-    def background_in(self, conversation: str, ask: Ask, slow: bool) -> str | None:
+    def background_in(self, conversation: str, ask: RequestCase, slow: bool) -> str | None:
         """Take a turn of a conversation in the background; as long as it runs, no other may. Spec: R2.9, R2.12.
 
         Items may be added by hand meanwhile: they stand before those of the turn.
@@ -138,19 +138,19 @@ class Verbs(Trial):
     def lose(self, id: str) -> None:
         """Try all that can't be done with a response that is gone."""
         if not self.reference.alive(id):
-            self.gone(id)
+            self.check_missing(id)
 
     def replay(self, id: str, after: int) -> None:
         """Stream a response again, from the start and from behind an event. Spec: R6.8, S11."""
         path, one = f"/responses/{id}", self.reference.responses[id]
         if not self.reference.alive(id) or one.running:
-            refusal = Refusal("E80") if one.running and self.reference.alive(id) else Refusal("E75", id)
-            self.refused(self.driver.call("GET", path, stream="true"), refusal)
+            refusal = PredictedError("E80") if one.running and self.reference.alive(id) else PredictedError("E75", id)
+            self.check_error(self.driver.call("GET", path, stream="true"), refusal)
             return
         events = self.driver.call("GET", path, stream="true").events
         assert events is not None, f"{id} is not streamed"
         assert one.events is None or events == one.events, f"{id} is streamed otherwise than at first (S11)"
-        final = final_of(events)
+        final = validated_final(events)
         assert without_billing(final) == without_billing(one.body), f"{id} ends otherwise when streamed (S9)"
         one.events = events
         rest = self.driver.call("GET", path, stream="true", starting_after=str(after)).events
@@ -160,7 +160,7 @@ class Verbs(Trial):
         """List what a response was made from; returns items of it. Spec: R3.1–R3.6."""
         one = self.reference.responses[id]
         if not self.reference.alive(id):
-            self.refused(self.driver.call("GET", f"/responses/{id}/input_items"), Refusal("E75", id))
+            self.check_error(self.driver.call("GET", f"/responses/{id}/input_items"), PredictedError("E75", id))
         if not self.reference.alive(id) or one.running:
             return []
         return self.page(f"/responses/{id}/input_items", one.saw, limit, order)
@@ -195,85 +195,85 @@ class Verbs(Trial):
         """Delete a response; a second time, or while it runs, it can't be. Spec: R1.11–R1.14."""
         one, answer = self.reference.responses[id], self.driver.call("DELETE", f"/responses/{id}")
         if not self.reference.alive(id) or one.running:
-            self.refused(answer, Refusal("E81") if self.reference.alive(id) else Refusal("E75", id))
+            self.check_error(answer, PredictedError("E81") if self.reference.alive(id) else PredictedError("E75", id))
             return
         assert answer.status == 200, answer
         assert not self.controls or answer.body == {"id": id, "object": "response", "deleted": True}, answer
         one.deleted = True
-        self.gone(id)
+        self.check_missing(id)
 
     def cancel(self, id: str) -> None:
         """Cancel a response: one that runs in the background ends, and is free to be cancelled again. Spec: R6.3–5."""
         one, answer = self.reference.responses[id], self.driver.call("POST", f"/responses/{id}/cancel")
         if not self.reference.alive(id):
-            self.refused(answer, Refusal("E75", id))
+            self.check_error(answer, PredictedError("E75", id))
         elif one.running:
             assert (answer.status, answer.body.get("status")) == (200, "cancelled"), answer
             self.finish(one, answer.body)
             again = self.driver.call("POST", f"/responses/{id}/cancel")
             assert (again.status, again.body) == (200, one.body), f"cancelled again: {again} (E78)"
         elif not one.background:
-            self.refused(answer, Refusal("E76"))
+            self.check_error(answer, PredictedError("E76"))
         elif one.status == "cancelled":
             assert (answer.status, answer.body) == (200, one.body), f"cancelled again: {answer} (E78)"
         else:
-            self.refused(answer, Refusal("E77", one.status))
+            self.check_error(answer, PredictedError("E77", one.status))
 
     def recount(self, parent: str, model: str) -> None:
         """Count a continuation, and the same with its whole context sent again: they cost the same. Spec: T11, R8.2."""
         one, known = self.reference.responses[parent], self.reference
-        known_all = all(known.findable(id) and id not in known.unsure for id in one.after)
-        if not known_all or known.missing([], parent, None) or len(set(one.after)) < len(one.after):
+        known_all = all(known.findable(id) and id not in known.unsure for id in one.context_after)
+        if not known_all or known.missing([], parent, None) or len(set(one.context_after)) < len(one.context_after):
             return
         more = [{"role": "user", "content": "And then?"}]
-        again = [{"type": "item_reference", "id": id} for id in one.after]
+        again = [{"type": "item_reference", "id": id} for id in one.context_after]
         chained = self.count({"model": self.model or model, "previous_response_id": parent, "input": more})
         replayed = self.count({"model": self.model or model, "input": [*again, *more]})
         assert chained == replayed, f"{chained} tokens chained to {parent}, {replayed} replayed (T11)"
 
     def refuse(self, bad: int) -> None:
         """Ask for what is refused whatever there is."""
-        change, status, code = BAD[bad]
+        change, status, code = INVALID_REQUESTS[bad]
         answer = self.driver.call("POST", "/responses", {"model": self.model or CHAT, "input": "red", **change})
         assert (answer.status, answer.error.get("code")) == (status, code), f"{change}: {answer.status} {answer.body}"
 
     def refuse_in(self, conversation: str, bad: int) -> None:
         """Ask for what is refused in a conversation, which stays as it was."""
-        change, status, _ = BAD[bad]
+        change, status, _ = INVALID_REQUESTS[bad]
         body = {"model": self.model or CHAT, "input": "red", "conversation": conversation, **change}
         answer = self.driver.call("POST", "/responses", body)
         assert answer.status in (status, 400, 404), f"{change}: {answer.status} {answer.body}"
         assert answer.error, answer
         self.check_tail(conversation)
 
-    def take_both(self, parent: str, conversation: str, ask: Ask) -> None:
+    def take_both(self, parent: str, conversation: str, ask: RequestCase) -> None:
         """Ask for a turn that continues two things at once. Spec: R1.23."""
         self.turn(ask, parent=parent, conversation=conversation)
 
     def trespass(self, id: str) -> None:
         """Try to reach a response from another project."""
-        self.refused(self.other.call("GET", f"/responses/{id}"), Refusal("E75", id))
+        self.check_error(self.other.call("GET", f"/responses/{id}"), PredictedError("E75", id))
         body = {"model": self.model or CHAT, "input": "red", "previous_response_id": id}
-        self.refused(self.other.call("POST", "/responses", body), Refusal("E60", id))
+        self.check_error(self.other.call("POST", "/responses", body), PredictedError("E60", id))
 
     def trespass_in(self, conversation: str) -> None:
         """Try to reach a conversation from another project."""
-        self.refused(self.other.call("GET", f"/conversations/{conversation}"), Refusal("E64", conversation))
+        self.check_error(self.other.call("GET", f"/conversations/{conversation}"), PredictedError("E64", conversation))
         body = {"model": self.model or CHAT, "input": "red", "conversation": conversation}
-        self.refused(self.other.call("POST", "/responses", body), Refusal("E63", conversation))
+        self.check_error(self.other.call("POST", "/responses", body), PredictedError("E63", conversation))
 
     # --- conversations
 
     def create_conversation(self, items: tuple[str, ...], metadata: Json) -> str:
         """Create a conversation. Spec: R2.2."""
-        new = self.written(items)
+        new = self.new_items(items)
         body = self.ok("POST", "/conversations", {"items": [item_json(item) for item in new], "metadata": metadata})
         assert (body["object"], body["metadata"]) == ("conversation", metadata), body
         assert body["id"] not in self.reference.conversations, f"{body['id']} for the second time"
         made = self.reference.conversations[body["id"]] = Conversation(body["id"], metadata=metadata)
         if new:
             listed = self.ok("GET", f"/conversations/{made.id}/items", order="asc", limit="100")["data"]
-            self.added(made, new, listed)
+            self.record_items(made, new, listed)
         return made.id
 
     def retrieve_conversation(self, conversation: str) -> None:
@@ -283,27 +283,27 @@ class Verbs(Trial):
     def update_conversation(self, conversation: str, metadata: Json) -> None:
         """Change a conversation's metadata: new for old. Spec: R2.4, R2.6."""
         answer = self.driver.call("POST", f"/conversations/{conversation}", {"metadata": metadata})
-        if not self.lost(conversation, answer):
+        if not self.check_deleted(conversation, answer):
             assert answer.body["metadata"] == metadata, f"{answer.body} (R2.4)"
             self.reference.conversations[conversation].metadata = metadata
 
     def delete_conversation(self, conversation: str) -> None:
         """Delete a conversation, not its items. Spec: R2.5, R2.6."""
         answer = self.driver.call("DELETE", f"/conversations/{conversation}")
-        if not self.lost(conversation, answer):
+        if not self.check_deleted(conversation, answer):
             assert answer.body == {"id": conversation, "object": "conversation.deleted", "deleted": True}, answer
             self.reference.conversations[conversation].deleted = True
-            self.gone_conversation(conversation)
+            self.check_conversation_missing(conversation)
 
-    def lost(self, id: str, answer: Any) -> bool:
+    def check_deleted(self, id: str, answer: Any) -> bool:
         """Whether a conversation is deleted, which the answer has to say then."""
         if self.reference.conversations[id].deleted:
-            self.refused(answer, Refusal("E64", id))
+            self.check_error(answer, PredictedError("E64", id))
             return True
         assert answer.status == 200, f"{answer.status} {answer.body}"
         return False
 
-    def written(self, kinds: Sequence[str]) -> list[Item]:
+    def new_items(self, kinds: Sequence[str]) -> list[Item]:
         """Return new items to be added by hand; a call that none of them answers waits for its output."""
         made: list[Item] = []
         for kind in kinds:
@@ -321,13 +321,13 @@ class Verbs(Trial):
 
     def add(self, conversation: str, items: tuple[str, ...]) -> list[str]:
         """Add items to a conversation by hand, whatever runs there. Spec: R2.3, R2.12, R2.17."""
-        new = self.written(items)
+        new = self.new_items(items)
         sent = {"items": [item_json(item) for item in new]}
         answer = self.driver.call("POST", f"/conversations/{conversation}/items", sent)
-        if self.lost(conversation, answer):
+        if self.check_deleted(conversation, answer):
             return []
         assert answer.body["has_more"] is False
-        return self.added(self.reference.conversations[conversation], new, answer.body["data"])
+        return self.record_items(self.reference.conversations[conversation], new, answer.body["data"])
 
     def add_again(self, conversation: str, item: str) -> None:
         """Add a user's message that exists to a conversation, which may hold it already. Spec: R1.36."""
@@ -339,8 +339,8 @@ class Verbs(Trial):
         if not mine.deleted and item in mine.items:
             assert answer.status == 400, f"{item} is twice in {conversation} (R1.36)"
             self.check_tail(conversation)
-        elif not self.lost(conversation, answer):
-            self.added(mine, [known], answer.body["data"])
+        elif not self.check_deleted(conversation, answer):
+            self.record_items(mine, [known], answer.body["data"])
 
     def list_items(self, conversation: str, limit: int | None, order: str | None) -> list[str]:
         """List a conversation's items; returns some. Spec: R2.14."""
@@ -350,31 +350,31 @@ class Verbs(Trial):
         """List a conversation's items, behind one of them."""
         path, mine = f"/conversations/{conversation}/items", self.reference.conversations[conversation]
         if mine.deleted:
-            self.refused(self.driver.call("GET", path), Refusal("E64", conversation))
+            self.check_error(self.driver.call("GET", path), PredictedError("E64", conversation))
             return []
         return self.page(path, mine.items, limit, order, item)
 
     def retrieve_item(self, conversation: str, item: str) -> None:
         """Read one item of a conversation. Spec: P15, E65."""
         answer = self.driver.call("GET", f"/conversations/{conversation}/items/{item}")
-        if self.held(conversation, item, answer):
+        if self.check_item(conversation, item, answer):
             assert item_of(answer.body) == self.reference.items[item], answer
 
     def delete_item(self, conversation: str, item: str) -> None:
         """Delete an item: later turns don't see it, what was answered from it stands. Spec: R2.15, P16."""
         answer = self.driver.call("DELETE", f"/conversations/{conversation}/items/{item}")
-        if self.held(conversation, item, answer):
+        if self.check_item(conversation, item, answer):
             assert (answer.body["id"], answer.body["object"]) == (conversation, "conversation"), f"{answer} (P16)"
             self.reference.conversations[conversation].items.remove(item)
             self.reference.unsure.add(item)  # whether it can still be referred to, no rule says
             self.check_tail(conversation)
 
-    def held(self, id: str, item: str, answer: Any) -> bool:
+    def check_item(self, id: str, item: str, answer: Any) -> bool:
         """Whether a conversation holds an item; else the answer has to say so."""
         if not self.reference.conversations[id].deleted and item not in self.reference.conversations[id].items:
-            self.refused(answer, Refusal("E65", item))
+            self.check_error(answer, PredictedError("E65", item))
             return False
-        return not self.lost(id, answer)
+        return not self.check_deleted(id, answer)
 
     # --- time
 
@@ -390,7 +390,7 @@ class Verbs(Trial):
         assert said["expired"] == expired, f"{said['expired']} expired, not {expired} (R1.2)"
         assert said["completed"] == [one.id for one in ending], f"{said['completed']} ended, not {ending} (R6.2)"
         for one in ending:
-            self.finish(one, self.polled(one))
+            self.finish(one, self.poll(one))
 
     def outlive(self, id: str, seconds: int) -> None:
         """Wait until a response has so many seconds left, and look at it then. Spec: R1.2."""
@@ -420,7 +420,7 @@ class Verbs(Trial):
         asked = {"model": body["model"], "tools": body["tools"], "background": body["background"]}
         asked |= {"previous_response_id": body["previous_response_id"], "conversation": conversation}
         asked |= {key: body[key] for key in ("instructions", "metadata", "store")}
-        one = self.begun(asked, own, self.driver.call("GET", f"/responses/{id}"), 0.0)
+        one = self.record_turn(asked, own, self.driver.call("GET", f"/responses/{id}"), 0.0)
         self.finish(one, body)
         return id
 

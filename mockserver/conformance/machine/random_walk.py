@@ -11,14 +11,14 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from mockserver.conformance.drivers import Driver
-from mockserver.conformance.machine.checked_client import Stage, stage_of
-from mockserver.conformance.machine.operation_table import BUNDLES, VERBS, Of, Verb
-from mockserver.conformance.machine.operations import Verbs
+from mockserver.conformance.machine.checked_client import ProjectSet, stage_of
+from mockserver.conformance.machine.operation_table import BUNDLES, OPERATIONS, IdFrom, Operation
+from mockserver.conformance.machine.operations import Operations
 
 LENGTH = 60  # steps of a program: after so many, everything is looked at and forgotten
 PATIENCE_S = 30.0  # how long a program is made shorter
 RECENT = 8  # ids among which half of the choices fall, so that chains go on
-_TABLE: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
+_TABLE: Mapping[str, Operation] = {verb.name: verb for verb in OPERATIONS}
 
 
 class Id(NamedTuple):
@@ -36,34 +36,34 @@ class Step(NamedTuple):
     arguments: dict[str, Any]
 
 
-def walk(server: Driver | Stage, seed: int, steps: int, *, model: str | None = None, length: int = LENGTH) -> None:
+def walk(server: Driver | ProjectSet, seed: int, steps: int, *, model: str | None = None, length: int = LENGTH) -> None:
     """Take so many steps, the same for the same seed; raises AssertionError with the shortest program found that goes
     wrong.
     """
-    stage = server if isinstance(server, Stage) else stage_of(server)
+    stage = server if isinstance(server, ProjectSet) else stage_of(server)
     random = Random(seed)
     for first in range(0, steps, length):
         program: list[Step] = []
-        wrong = _taken(stage, random, min(length, steps - first), model, program)
+        wrong = _explore(stage, random, min(length, steps - first), model, program)
         if wrong is not None:
-            program, wrong = shortened(stage, program, wrong, model)
-            raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{told(program)}") from wrong
+            program, wrong = shrink(stage, program, wrong, model)
+            raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}") from wrong
 
 
-def _taken(stage: Stage, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
+def _explore(stage: ProjectSet, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
     """Make up a program while doing it; returns what went wrong."""
     left: dict[str, list[Id]] = {name: [] for name in BUNDLES}
     values: dict[Id, str] = {}
     try:
-        verbs = Verbs(stage, model)
-        table = [verb for verb in VERBS if verbs.controls or not verb.needs_controls]
+        verbs = Operations(stage, model)
+        table = [verb for verb in OPERATIONS if verbs.controls or not verb.needs_controls]
         for number in range(steps):
             verb = random.choice(table)
             while not all(left[name] for name in bundles_of(verb)):
                 verb = random.choice(table)
-            arguments = {name: _drawn(random, one, left) for name, one in verb.arguments.items()}
+            arguments = {name: _draw(random, one, left) for name, one in verb.arguments.items()}
             program.append(Step(number, verb.name, arguments))
-            made = _done(verbs, program[-1], values)
+            made = _perform(verbs, program[-1], values)
             for name in verb.into:
                 left[name] += made
         verbs.audit()
@@ -73,13 +73,13 @@ def _taken(stage: Stage, random: Random, steps: int, model: str | None, program:
     return None
 
 
-def bundles_of(verb: Verb) -> list[str]:
+def bundles_of(verb: Operation) -> list[str]:
     """Return the bundles that a verb takes ids from."""
-    return [one.bundle for one in verb.arguments.values() if isinstance(one, Of)]
+    return [one.bundle for one in verb.arguments.values() if isinstance(one, IdFrom)]
 
 
-def _drawn(random: Random, choices: Sequence[Any] | Of, left: dict[str, list[Id]]) -> Any:
-    if not isinstance(choices, Of):
+def _draw(random: Random, choices: Sequence[Any] | IdFrom, left: dict[str, list[Id]]) -> Any:
+    if not isinstance(choices, IdFrom):
         return random.choice(choices)
     ids = left[choices.bundle]
     id = random.choice(ids[-RECENT:] if random.random() < 0.5 else ids)
@@ -88,7 +88,7 @@ def _drawn(random: Random, choices: Sequence[Any] | Of, left: dict[str, list[Id]
     return id
 
 
-def _done(verbs: Verbs, step: Step, values: dict[Id, str]) -> list[Id]:
+def _perform(verbs: Operations, step: Step, values: dict[Id, str]) -> list[Id]:
     """Do a step; notes the ids that it made."""
     arguments = {name: values[one] if isinstance(one, Id) else one for name, one in step.arguments.items()}
     made = getattr(verbs, step.verb)(**arguments)
@@ -98,14 +98,14 @@ def _done(verbs: Verbs, step: Step, values: dict[Id, str]) -> list[Id]:
     return list(new)
 
 
-def replayed(stage: Stage, program: Iterable[Step], model: str | None = None) -> Exception | None:
+def replay(stage: ProjectSet, program: Iterable[Step], model: str | None = None) -> Exception | None:
     """Do a program again, without the steps whose ids are not there; returns what went wrong."""
     values: dict[Id, str] = {}
     try:
-        verbs = Verbs(stage, model)
+        verbs = Operations(stage, model)
         for step in program:
             if all(one in values for one in step.arguments.values() if isinstance(one, Id)):
-                _done(verbs, step, values)
+                _perform(verbs, step, values)
         verbs.audit()
         verbs.close()
     except Exception as error:
@@ -113,8 +113,8 @@ def replayed(stage: Stage, program: Iterable[Step], model: str | None = None) ->
     return None
 
 
-def shortened(
-    stage: Stage, program: list[Step], wrong: Exception, model: str | None = None
+def shrink(
+    stage: ProjectSet, program: list[Step], wrong: Exception, model: str | None = None
 ) -> tuple[list[Step], Exception]:
     """Return a program that goes wrong too, out of which no step can be left, with plain arguments where they do.
 
@@ -126,7 +126,7 @@ def shortened(
         at = 0
         while at < len(program) and monotonic() < until:
             fewer = program[:at] + program[at + size :]
-            error = replayed(stage, fewer, model)
+            error = replay(stage, fewer, model)
             if error is None:
                 at += size
             else:
@@ -135,17 +135,17 @@ def shortened(
     for at, step in enumerate(program):
         for name, value in step.arguments.items():
             choices = _TABLE[step.verb].arguments[name]
-            if isinstance(choices, Of) or value == choices[0] or monotonic() > until:
+            if isinstance(choices, IdFrom) or value == choices[0] or monotonic() > until:
                 continue
             plainer = step._replace(arguments={**program[at].arguments, name: choices[0]})
             changed = [*program[:at], plainer, *program[at + 1 :]]
-            error = replayed(stage, changed, model)
+            error = replay(stage, changed, model)
             if error is not None:
                 program, wrong = changed, error
     return program, wrong
 
 
-def told(program: Sequence[Step]) -> str:
+def to_python(program: Sequence[Step]) -> str:
     """Return a program as Python, in the state machine's words."""
     names: dict[Id, str] = {}
     lines = ["state = ResponsesMachine()"]

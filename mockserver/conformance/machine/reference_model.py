@@ -81,7 +81,7 @@ REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
 }
 
 
-class Refusal(NamedTuple):
+class PredictedError(NamedTuple):
     """An error that has to come: its row of the error table and what it names."""
 
     rule: str
@@ -115,7 +115,7 @@ class Item(NamedTuple):
     reference: bool = False
 
     @property
-    def served(self) -> bool:
+    def is_service_made(self) -> bool:
         """Whether only the service hands out ids for it, so that an unknown one is refused. Spec: R1.37."""
         return self.reference or self.type in ("function_call", "reasoning") or self.role == "assistant"
 
@@ -147,7 +147,7 @@ class Response:
         return (*self.before, *(item.id for item in self.own))
 
     @property
-    def after(self) -> tuple[str, ...]:
+    def context_after(self) -> tuple[str, ...]:
         """The context of what is chained to it. Spec: R1.20."""
         return (*self.saw, *(item.id for item in self.output))
 
@@ -203,7 +203,7 @@ class Reference:
     def context(self, parent: str | None, conversation: str | None) -> tuple[str, ...]:
         """What a next turn sees before its own input. Spec: R1.20, R2.8."""
         if parent is not None:
-            return self.responses[parent].after
+            return self.responses[parent].context_after
         return tuple(self.conversations[conversation].items) if conversation is not None else ()
 
     # --- what is refused
@@ -217,49 +217,49 @@ class Reference:
         store: bool | None = None,
         background: bool = False,
         reasons: bool = True,
-    ) -> Refusal | None:
+    ) -> PredictedError | None:
         """Return the first thing that is wrong with a turn, None when it has to be answered. Spec: errors §3."""
         missing = self.missing(own, parent, conversation)
         if missing is not None:
             return missing
         if background and store is False:
-            return Refusal("E84")
+            return PredictedError("E84")
         before = self.context(parent, conversation)
         wrong = self.lookup(own, before, store) or self.pairing(own, before)
         if wrong is not None:
             return wrong
         if not reasons and any(item.type == "reasoning" for item in (*map(self.items.__getitem__, before), *own)):
-            return Refusal("E55")
+            return PredictedError("E55")
         if conversation is not None and self.conversations[conversation].running is not None:
-            return Refusal("E67")
+            return PredictedError("E67")
         return None
 
-    def missing(self, own: list[Item], parent: str | None, conversation: str | None) -> Refusal | None:
+    def missing(self, own: list[Item], parent: str | None, conversation: str | None) -> PredictedError | None:
         """Return what a turn lacks to start from. Spec: E9, E37, E63, E60, R1.23, R1.24, R1.32, R2.7."""
         if not own and parent is None and conversation is None:
-            return Refusal("E9")
+            return PredictedError("E9")
         if parent is not None and conversation is not None:
-            return Refusal("E37")
+            return PredictedError("E37")
         if conversation is not None and self.conversations[conversation].deleted:
-            return Refusal("E63", conversation)
+            return PredictedError("E63", conversation)
         if parent is not None and not (self.alive(parent) and self.responses[parent].status in CHAINABLE):
-            return Refusal("E60", parent)
+            return PredictedError("E60", parent)
         return None
 
-    def lookup(self, own: list[Item], before: Iterable[str], store: bool | None = None) -> Refusal | None:
+    def lookup(self, own: list[Item], before: Iterable[str], store: bool | None = None) -> PredictedError | None:
         """Judge the ids that a turn's own items bear: each known, none twice. Spec: R1.36, R1.37."""
         for item in own:
-            if item.id and item.served and not self.findable(item.id):
-                return Refusal("E69" if store is False else "E68", item.id)
+            if item.id and item.is_service_made and not self.findable(item.id):
+                return PredictedError("E69" if store is False else "E68", item.id)
         seen = {id for id in before if self.items[id].type != "function_call_output"}
         for item in own:
             if item.id and item.type != "function_call_output":
                 if item.id in seen:
-                    return Refusal("E70", item.id)
+                    return PredictedError("E70", item.id)
                 seen.add(item.id)
         return None
 
-    def pairing(self, own: list[Item], before: Iterable[str]) -> Refusal | None:
+    def pairing(self, own: list[Item], before: Iterable[str]) -> PredictedError | None:
         """Judge calls and outputs: each output has its call before it, each call its output. Spec: R1.33–R1.35."""
         calls: set[str] = set()
         owed: dict[str, None] = {}
@@ -269,9 +269,9 @@ class Reference:
                 owed[item.call_id] = None
             elif item.type == "function_call_output":
                 if item.call_id not in calls:
-                    return Refusal("E72", item.call_id)
+                    return PredictedError("E72", item.call_id)
                 owed.pop(item.call_id, None)
-        return Refusal("E71", next(iter(owed))) if owed else None
+        return PredictedError("E71", next(iter(owed))) if owed else None
 
     # --- what is learnt
 

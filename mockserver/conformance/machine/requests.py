@@ -44,7 +44,7 @@ REPLIES: Mapping[str, Json] = {
 SLOW_LINE: Json = {"reply": {"text": "at last"}, "pacing": {"first_token": SLOW_S}}
 
 
-class Ask(NamedTuple):
+class RequestCase(NamedTuple):
     """A turn's request, apart from where it continues; `form` is one of `FORMS`."""
 
     text: str = "red"
@@ -62,16 +62,16 @@ class Ask(NamedTuple):
         return f"Ask({', '.join(f'{name}={value!r}' for name, value, plain in pairs if value != plain)})"
 
     @property
-    def oddity(self) -> int:
+    def complexity(self) -> int:
         """How far it is from the plainest request: failing programs are shrunk towards that."""
         return sum(value != plain for value, plain in zip(self, _PLAIN, strict=True))
 
-    def own(self) -> tuple[Any, list[Item]]:
+    def input_and_items(self) -> tuple[Any, list[Item]]:
         """Return the request's `input` (None: left out) and the items that it is made of."""
         return FORMS[self.form](self.text)
 
 
-_PLAIN = tuple(Ask._field_defaults.values())
+_PLAIN = tuple(RequestCase._field_defaults.values())
 
 
 def user(text: str, id: str = "") -> Item:
@@ -103,7 +103,7 @@ def _history(text: str) -> tuple[Any, list[Item]]:
     return sent, [user("Say it."), Item("message", "Said before.", "assistant"), user(text)]
 
 
-def _named(text: str) -> tuple[Any, list[Item]]:
+def _message_with_id(text: str) -> tuple[Any, list[Item]]:
     id = f"msg_own_{text}"  # one's own id, so the second time in one context is one too many (Spec: R1.36, R1.38)
     return [{"type": "message", "role": "user", "id": id, "content": text}], [user(text, id)]
 
@@ -118,27 +118,28 @@ FORMS = {
     "parts": _parts,
     "developer": _developer,
     "history": _history,
-    "named": _named,
+    "named": _message_with_id,
     "nothing": _nothing,
 }
 
 
-def _asks() -> tuple[Ask, ...]:
+def _asks() -> tuple[RequestCase, ...]:
     """Return every request a rule may draw: all plain combinations, and a few that do not end well."""
     plain = product(TEXTS, FORMS, MODELS, (None, True, False), TRANSPORTS, (None, "Be kind."), (False, True))
-    made = [Ask(*values)._replace(counted=at % 5 == 1) for at, values in enumerate(plain)]
+    made = [RequestCase(*values)._replace(counted=at % 5 == 1) for at, values in enumerate(plain)]
     made = [ask for at, ask in enumerate(made) if ask.store is not False or at % 8 == 1]  # nothing follows from these
     odd = product(OUTCOMES[1:], (CHAT, REASONING), (None, False), TRANSPORTS)
     made += 4 * [
-        Ask(model=model, store=store, transport=transport, outcome=outcome) for outcome, model, store, transport in odd
+        RequestCase(model=model, store=store, transport=transport, outcome=outcome)
+        for outcome, model, store, transport in odd
     ]
-    return tuple(sorted(made, key=lambda ask: ask.oddity))
+    return tuple(sorted(made, key=lambda ask: ask.complexity))
 
 
 ASKS = _asks()
 
 # What is refused whatever there is, by what it adds to a good request → status, code. Spec: errors §4, §5.
-BAD: tuple[tuple[Json, int, str | None], ...] = (
+INVALID_REQUESTS: tuple[tuple[Json, int, str | None], ...] = (
     ({"temperature": 9}, 400, "decimal_above_max_value"),
     ({"bogus": 1}, 400, "unknown_parameter"),
     ({"model": "gpt-none"}, 400, "model_not_found"),

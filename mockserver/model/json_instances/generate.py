@@ -3,8 +3,8 @@
 Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5), keys in
 schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by `validity`.
 
-How it works: a `_Maker` walks the schema once and makes a value. Each place draws from the seed and its own path, so a
-change at one place leaves the others as they were. References and `allOf` are merged before (`Schemas.plain`), so the
+How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed and its own
+path, so a change at one place leaves the others as they were. References and `allOf` are merged before (`Schemas.plain`), so the
 walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern beside a length) is left
 to chance: the whole value is judged, and other seeds are tried.
 
@@ -21,7 +21,7 @@ from typing import Any
 
 from mockserver.model.json_instances.schemas import NEVER, Schemas
 from mockserver.model.json_instances.strings import text
-from mockserver.model.json_instances.validity import Judge
+from mockserver.model.json_instances.validity import InstanceChecker
 from mockserver.model.seeded_random import choose, draw
 
 Schema = Mapping[str, Any]
@@ -38,12 +38,12 @@ _SPREAD = 20  # numbers stay this many steps near their bound, and a unique item
 def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     """Return a value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
     schemas = Schemas(schema)
-    judge = Judge(schemas)
+    judge = InstanceChecker(schemas)
     height = schemas.height(schema, _DEEPEST)
     room = _SLACK + (0 if height == NEVER else height)
     value: Any = None
     for number in range(_TRIES):
-        maker = _Maker(schemas, judge, every_property=every_property)
+        maker = _InstanceGenerator(schemas, judge, every_property=every_property)
         value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
         # A schema that asks for too much would ask for it twelve times.
         if judge.valid(value, schema) or maker.values > _MOST_VALUES:
@@ -51,13 +51,13 @@ def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     return value
 
 
-class _Maker:
+class _InstanceGenerator:
     """Makes one value; `key` is the seed of a place, `name` the property it stands under, `room` the levels left.
 
     `values` counts what was made: schemas that hold themselves several times ask for more than anyone wants.
     """
 
-    def __init__(self, schemas: Schemas, judge: Judge, *, every_property: bool) -> None:
+    def __init__(self, schemas: Schemas, judge: InstanceChecker, *, every_property: bool) -> None:
         self._schemas = schemas
         self._judge = judge
         self._every_property = every_property
@@ -71,7 +71,7 @@ class _Maker:
         if room <= 0 or self.values > _MOST_VALUES:
             return None
         if isinstance(plain.get("enum"), list) and plain["enum"]:
-            return self._listed(plain, key)
+            return self._pick_enum(plain, key)
         for union in ("anyOf", "oneOf"):
             if isinstance(plain.get(union), list) and plain[union]:
                 return self._one_of(plain, union, key, name, room)
@@ -82,7 +82,7 @@ class _Maker:
             return self._array(plain, key, name, room)
         return _scalar(kind, plain, key, name)
 
-    def _listed(self, plain: Schema, key: str) -> Any:
+    def _pick_enum(self, plain: Schema, key: str) -> Any:
         fitting = [one for one in plain["enum"] if self._judge.valid(one, plain)]
         return choose(key, fitting or plain["enum"])
 
@@ -100,7 +100,7 @@ class _Maker:
         branch = choose(key, fitting if not full or draw(key + "?", 5) == 0 else full)
         if least == NEVER:
             room -= 1  # a union of itself ends too
-        return self.value(self._schemas.merged([rest, branch]), key + "|", name, room)
+        return self.value(self._schemas.merge([rest, branch]), key + "|", name, room)
 
     def _kind(self, plain: Schema, key: str) -> str:
         kind = plain.get("type")
@@ -113,7 +113,7 @@ class _Maker:
 
     def _object(self, plain: Schema, key: str, room: int) -> dict[str, Any]:
         properties = _mapping(plain.get("properties"))
-        names = self._chosen(plain, properties, room)
+        names = self._choose_properties(plain, properties, room)
         schemas = {one: properties[one] for one in properties if one in names}
         for one in names:
             schemas.setdefault(one, self._schemas.other_property(plain, one))
@@ -121,10 +121,10 @@ class _Maker:
         self._fill(made, plain, key, room)
         return made
 
-    def _chosen(self, plain: Schema, properties: Schema, room: int) -> dict[str, None]:
+    def _choose_properties(self, plain: Schema, properties: Schema, room: int) -> dict[str, None]:
         chosen = {one: None for one in plain.get("required") or () if isinstance(one, str)}
-        wanted = max(_whole(plain.get("minProperties"), 0), len(properties) if self._every_property else 0)
-        most = _whole(plain.get("maxProperties"), len(properties) + wanted)
+        wanted = max(_natural(plain.get("minProperties"), 0), len(properties) if self._every_property else 0)
+        most = _natural(plain.get("maxProperties"), len(properties) + wanted)
         for one, schema in properties.items():
             fits = self.values < _MANY_VALUES and self._schemas.height(schema, max(room, 1)) < room
             if one not in chosen and len(chosen) < min(wanted, most) and fits:
@@ -138,7 +138,7 @@ class _Maker:
 
     def _fill(self, made: dict[str, Any], plain: Schema, key: str, room: int) -> None:
         """Make up properties until there are `minProperties`."""
-        least = min(_whole(plain.get("minProperties"), 0), _MOST_ITEMS)
+        least = min(_natural(plain.get("minProperties"), 0), _MOST_ITEMS)
         naming = {"type": "string", **_mapping(plain.get("propertyNames"))}
         for number in range(least * 8):
             if len(made) >= least:
@@ -152,10 +152,10 @@ class _Maker:
         if not isinstance(first, list):
             first = plain["items"] if isinstance(plain.get("items"), list) else []
         rest = plain.get("additionalItems" if isinstance(plain.get("items"), list) else "items", {})
-        least = min(_whole(plain.get("minItems"), 0), _MOST_ITEMS)
+        least = min(_natural(plain.get("minItems"), 0), _MOST_ITEMS)
         open_end = rest is not False and self.values < _MANY_VALUES and self._schemas.height(rest, max(room, 1)) < room
         wanted = max(least, len(first) + (1 + draw(key + "#", 2) if open_end and room > 1 else 0))
-        wanted = min(wanted, _whole(plain.get("maxItems"), _MOST_ITEMS))
+        wanted = min(wanted, _natural(plain.get("maxItems"), _MOST_ITEMS))
         made: list[Any] = []
         for number in range(wanted):
             schema = first[number] if number < len(first) else self._item(plain, rest, number - len(first))
@@ -163,13 +163,13 @@ class _Maker:
         return made
 
     def _item(self, plain: Schema, rest: Any, number: int) -> Any:
-        contained = number < _whole(plain.get("minContains"), 1) and isinstance(plain.get("contains"), Mapping)
-        return self._schemas.merged([rest, plain["contains"]]) if contained else rest
+        contained = number < _natural(plain.get("minContains"), 1) and isinstance(plain.get("contains"), Mapping)
+        return self._schemas.merge([rest, plain["contains"]]) if contained else rest
 
     def _append(self, made: list[Any], schema: Any, key: str, name: str, room: int, unique: bool) -> None:
         for number in range(_SPREAD if unique else 1):
             value = self.value(schema, f"{key}~{number}" if number else key, name.removesuffix("s"), room - 1)
-            if not unique or not self._judge.among(value, made):
+            if not unique or not self._judge.contains(value, made):
                 made.append(value)
                 return
 
@@ -185,7 +185,7 @@ def _mapping(value: Any) -> Schema:
     return value if isinstance(value, Mapping) else {}
 
 
-def _whole(value: Any, default: int) -> int:
+def _natural(value: Any, default: int) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else default
 
 
@@ -201,24 +201,24 @@ def _scalar(kind: str, plain: Schema, key: str, name: str) -> Any:
 
 def _number(plain: Schema, key: str, kind: str) -> int | float:
     """Return a small number within the bounds, a multiple of what is asked; whole numbers come first."""
-    low, high = _bound(plain, "minimum", "exclusiveMinimum", max), _bound(plain, "maximum", "exclusiveMaximum", min)
+    low, high = _limit(plain, "minimum", "exclusiveMinimum", max), _limit(plain, "maximum", "exclusiveMaximum", min)
     asked = plain.get("multipleOf")
     multiple = Fraction(str(asked)) if isinstance(asked, int | float) and asked > 0 else None
     steps = [multiple] if multiple and kind == "number" else []
     # Fractions, because 0.1 + 0.2 is no multiple of 0.1 in floats.
     whole = Fraction(multiple.numerator if multiple else 1)
-    for step in (*_shuffled(steps, whole, key), Fraction(1, 10), Fraction(1, 1000), Fraction(1, 10**9)):
+    for step in (*_shuffle(steps, whole, key), Fraction(1, 10), Fraction(1, 1000), Fraction(1, 10**9)):
         found = _on_grid(plain, low, high, step, key)
         if found is not None and (found.denominator == 1 or kind == "number"):
             return int(found) if found.denominator == 1 else float(found)
     return float(low if low is not None else high or 0)
 
 
-def _shuffled(steps: list[Fraction], whole: Fraction, key: str) -> Iterable[Fraction]:
+def _shuffle(steps: list[Fraction], whole: Fraction, key: str) -> Iterable[Fraction]:
     return (*steps, whole) if steps and draw(key + "w", 2) else (whole, *steps)
 
 
-def _bound(plain: Schema, word: str, exclusive: str, tighter: Any) -> Fraction | None:
+def _limit(plain: Schema, word: str, exclusive: str, tighter: Any) -> Fraction | None:
     found = [plain.get(word), plain.get(exclusive)]
     numbers = [Fraction(str(one)) for one in found if isinstance(one, int | float) and not isinstance(one, bool)]
     return tighter(numbers) if numbers else None

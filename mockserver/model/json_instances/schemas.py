@@ -22,7 +22,7 @@ _LARGEST = 10**30  # of a bound; beyond it no float is near enough to be a multi
 _LONGEST_CHAIN = 64  # of references and unions that lead to each other; what lies behind asks for nothing
 
 
-def _joined(one: Any, other: Any) -> list[Any]:
+def _join(one: Any, other: Any) -> list[Any]:
     return [*one, *(name for name in other if name not in one)]
 
 
@@ -52,7 +52,7 @@ def _common_multiple(one: Any, other: Any) -> Any:
 
 
 _TIGHTER: Mapping[str, Any] = {
-    "required": _joined,
+    "required": _join,
     "type": _both_types,
     "enum": _both_values,
     "multipleOf": _common_multiple,
@@ -139,17 +139,17 @@ class Schemas:
             # Whoever comes back here while this is being unfolded has gone in a circle, which asks for nothing more.
             self._plain[id(schema)] = (schema, {})
             self._depth += 1
-            known = self._plain[id(schema)] = (schema, self._unfolded(sound(schema)))
+            known = self._plain[id(schema)] = (schema, self._unfold(sound(schema)))
             self._depth -= 1
         return known[1]
 
-    def _unfolded(self, schema: Schema) -> Schema:
+    def _unfold(self, schema: Schema) -> Schema:
         if "$ref" not in schema and "allOf" not in schema:
             return schema
         parts: list[Any] = [{word: value for word, value in schema.items() if word not in ("$ref", "allOf")}]
         if "$ref" in schema:
             parts.append(self.target(schema["$ref"]))
-        return self.merged([*parts, *schema.get("allOf", ())])
+        return self.merge([*parts, *schema.get("allOf", ())])
 
     def target(self, reference: str) -> Any:
         """Return the schema a local `$ref` names, an empty one when there is none."""
@@ -162,7 +162,7 @@ class Schemas:
                 found = found.get(step, {}) if isinstance(found, Mapping) else {}
         return found
 
-    def merged(self, parts: Iterable[Any]) -> Schema:
+    def merge(self, parts: Iterable[Any]) -> Schema:
         """Return one schema that asks for what all parts ask for, as far as that can be said in one."""
         result: dict[str, Any] = {}
         for part in parts:

@@ -67,7 +67,7 @@ def text(schema: Mapping[str, Any], key: str, name: str) -> str:
     """
     shortest = _length(schema.get("minLength"), 0)
     longest = _length(schema.get("maxLength"), _LONGEST)
-    pattern = _compiled(schema.get("pattern"))
+    pattern = _compile(schema.get("pattern"))
     for candidate in _candidates(schema, key, name, shortest, longest):
         if shortest <= len(candidate) <= longest and (pattern is None or pattern.search(candidate)):
             return candidate
@@ -79,7 +79,7 @@ def _length(value: Any, default: int) -> int:
 
 
 @lru_cache(maxsize=512)
-def _compiled(pattern: Any) -> re.Pattern[str] | None:
+def _compile(pattern: Any) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if isinstance(pattern, str) else None
     except (re.error, OverflowError, RecursionError):
@@ -148,7 +148,7 @@ _FORMATS: Mapping[str, Callable[[str], str]] = {
 
 def matching(pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST) -> str | None:
     """Return a text that matches a regular expression, None when this simple maker can't find one. Spec: R11.6."""
-    compiled = _compiled(pattern)
+    compiled = _compile(pattern)
     if compiled is None:
         return None
     tree = _PARSER.parse(pattern)

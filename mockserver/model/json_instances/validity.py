@@ -40,7 +40,7 @@ def _validator() -> Any:
     return create(meta_schema={}, validators={**keywords, "$ref": refer})
 
 
-class Judge:
+class InstanceChecker:
     """Judges values against the schemas of one root."""
 
     def __init__(self, schemas: Schemas) -> None:
@@ -58,7 +58,7 @@ class Judge:
         except (re.error, OverflowError, RecursionError):
             return True
 
-    def among(self, value: Any, values: list[Any]) -> bool:
+    def contains(self, value: Any, values: list[Any]) -> bool:
         """Whether an equal JSON value is in a list: unlike Python's, true is not 1."""
         return bool(_validator()({"enum": values}).is_valid(value))
 

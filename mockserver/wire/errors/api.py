@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mockserver.wire.errors.text import join, quoted, supported, type_name
+from mockserver.wire.errors.text import join, list_supported, quote, type_name
 from mockserver.wire.responses.encoding import json_body
 
 
@@ -107,7 +107,7 @@ def unsupported_content_type(content_type: str) -> APIError:
 
 def unknown_parameter(path: str, suggestions: Sequence[str] = ()) -> APIError:
     """A key the API doesn't know, with the known keys it resembles. Spec: E5, E6."""
-    hint = f" Did you mean {join(quoted(suggestions), 'or')}?" if suggestions else ""
+    hint = f" Did you mean {join(quote(suggestions), 'or')}?" if suggestions else ""
     return APIError(f"Unknown parameter: '{path}'.{hint}", param=path, code="unknown_parameter")
 
 
@@ -137,7 +137,7 @@ def invalid_type(path: str, expected: str, value: Any, *, actual: str | None = N
 def invalid_value(path: str, value: str, values: Iterable[str]) -> APIError:
     """A string outside its enum. Spec: E16-E22, E83."""
     return APIError(
-        f"Invalid value: '{value}'. Supported values are: {supported(values)}.", param=path, code="invalid_value"
+        f"Invalid value: '{value}'. Supported values are: {list_supported(values)}.", param=path, code="invalid_value"
     )
 
 
@@ -349,14 +349,14 @@ def missing_bearer() -> APIError:
 def incorrect_api_key(key: str) -> APIError:
     """A wrong API key, masked: its first eight and last four characters stay. Spec: E91."""
     return APIError(
-        f"Incorrect API key provided: {_masked(key)}. "
+        f"Incorrect API key provided: {_mask(key)}. "
         "You can find your API key at https://platform.openai.com/account/api-keys.",
         status=401,
         code="invalid_api_key",
     )
 
 
-def _masked(key: str) -> str:
+def _mask(key: str) -> str:
     """Hide a key: short ones keep at most a third at the front, so that the whole is never shown. Spec: E91."""
     head, tail = (8, 4) if len(key) > 12 else (len(key) // 3, min(4, len(key) // 3))
     return key[:head] + "*" * (len(key) - head - tail) + key[len(key) - tail :]

@@ -34,7 +34,7 @@ def abbreviate(name: str) -> str:
     return name if len(name) < LONG_NAME else f"{name[:3]}...{name[-3:]}"
 
 
-def quoted(values: Iterable[str]) -> list[str]:
+def quote(values: Iterable[str]) -> list[str]:
     """Put each value in single quotes."""
     return [f"'{value}'" for value in values]
 
@@ -46,18 +46,18 @@ def join(words: Sequence[str], conjunction: str) -> str:
     return f"{', '.join(words[:-1])}, {conjunction} {words[-1]}"
 
 
-def supported(values: Iterable[str]) -> str:
+def list_supported(values: Iterable[str]) -> str:
     """List the values of an enum in full, as the sentence of a wrong value does. Spec: E22."""
-    return join(quoted(values), "and")
+    return join(quote(values), "and")
 
 
 def one_of(values: Iterable[str]) -> str:
     """List the values of an enum, abbreviated, as the sentence of a wrong type does. Spec: E23."""
-    names = quoted(map(abbreviate, values))
+    names = quote(map(abbreviate, values))
     return f"one of {join(names, 'or')}" if len(names) > 1 else names[0]
 
 
-def dotted(path: Path) -> str:
+def format_path(path: Path) -> str:
     """Write a path as the service does: `input[4].content[0].file_data`."""
     text = ""
     for step in path:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mockserver.wire.errors.api import APIError
-from mockserver.wire.errors.text import abbreviate, join, quoted, supported, type_name
+from mockserver.wire.errors.text import abbreviate, join, list_supported, quote, type_name
 
 
 def body_not_object(value: Any) -> APIError:
@@ -126,7 +126,7 @@ def id_prefix(path: str, value: str, prefix: str) -> APIError:
 def mutually_exclusive(names: Sequence[str]) -> APIError:
     """Members of one object that exclude each other. Spec: E36."""
     return APIError(
-        f"Mutually exclusive parameters: Ensure you are only providing one of {join(quoted(names), 'or')}.",
+        f"Mutually exclusive parameters: Ensure you are only providing one of {join(quote(names), 'or')}.",
         code="mutually_exclusive_parameters",
     )
 
@@ -135,7 +135,7 @@ def missing_exclusive(path: str, names: Sequence[str]) -> APIError:
     """None of the members of which exactly one is needed. Spec: R2.17, F12."""
     return APIError(
         f"Missing mutually exclusive parameters: '{path}'. "
-        f"Ensure you are providing exactly one of: {join(quoted(names), 'or')}.",
+        f"Ensure you are providing exactly one of: {join(quote(names), 'or')}.",
         param=path,
         code="missing_mutually_exclusive_parameters",
     )
@@ -170,7 +170,7 @@ def unsupported_value(path: str, value: str, model: str, values: Iterable[str]) 
     """An enum value the API knows and this model doesn't take. Spec: E42, E43."""
     return APIError(
         f"Unsupported value: '{value}' is not supported with the '{model}' model. "
-        f"Supported values are: {supported(values)}.",
+        f"Supported values are: {list_supported(values)}.",
         param=path,
         code="unsupported_value",
     )

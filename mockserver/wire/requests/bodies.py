@@ -199,7 +199,7 @@ class Endpoint:
                 raise errors.missing_parameter(key)
         if not request.keys() <= self.known:
             raise self._unknown(request)
-        self._validator.judge(request)
+        self._validator.validate(request)
         return request
 
     def _unknown(self, request: dict[str, Any]) -> APIError:

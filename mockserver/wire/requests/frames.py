@@ -98,7 +98,7 @@ _STEER = Validator(
 
 def check_steer(frame: Frame) -> None:
     """Raise the first complaint about a `response.steer`, which has exactly three members. Spec: R4.16."""
-    _STEER.judge(frame)
+    _STEER.validate(frame)
 
 
 def steering_input(submitted: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def text(event: Mapping[str, Any]) -> str:
     return json_compact(event).decode()
 
 
-def tagged(event: Event, lane: Lane) -> Event:
+def with_lane(event: Event, lane: Lane) -> Event:
     """Return an event as its lane's frame carries it; those of the default lane never have `stream_id`. Spec: R4.9."""
     if lane is None:
         return event
@@ -177,7 +177,7 @@ def background_unsupported() -> APIError:
     )
 
 
-def connection_limit_reached() -> Event:
+def connection_limit_error() -> Event:
     """Return the last frame of a connection that has reached its age. Spec: WE4."""
     return {
         "type": "error",
@@ -199,7 +199,7 @@ def switched_off() -> MockError:
 # --- Steering ----------------------------------------------------------------------------------------------------
 
 
-def steer_accepted(steer_id: str, response_id: str, number: int) -> Event:
+def steer_acceptance(steer_id: str, response_id: str, number: int) -> Event:
     """The server owns the input. Spec: R4.16."""
     steer = {"id": steer_id, "previous_response_id": response_id}
     return bare("response.steer.accepted", number, steer=steer)
@@ -216,7 +216,7 @@ def steer_pending(steer_id: str, response_id: str, required: Iterable[Mapping[st
     )
 
 
-def steer_failed(frame: Mapping[str, Any], code: str, message: str, number: int, steer_id: str | None = None) -> Event:
+def steer_failure(frame: Mapping[str, Any], code: str, message: str, number: int, steer_id: str | None = None) -> Event:
     """The input goes back; `frame` holds what was submitted, an id stands only where one was given. Spec: R4.16 D."""
     named = {} if steer_id is None else {"id": steer_id}
     steer = {**named, "input": frame["input"], "previous_response_id": frame["previous_response_id"]}
@@ -233,7 +233,7 @@ def check_addressed(frame: Frame, key: str) -> None:
         raise errors.invalid_type(key, "a string", frame[key])
 
 
-def inject_failed(frame: Frame, number: int, *, ended: bool) -> Event:
+def inject_failure(frame: Frame, number: int, *, ended: bool) -> Event:
     """Refuse an injection, which only beta multi-agent responses take. Spec: X7."""
     id = frame["response_id"]
     error = {"code": "response_not_found", "message": f"Response with id '{id}' not found."}

@@ -19,11 +19,10 @@ from mockserver.wire.requests.schema import (
     LONG_TEXT,
     STRING_MAP,
     TEXT,
-    Breach,
+    CrossFieldError,
     Fields,
     Schema,
     array,
-    checked,
     choice,
     decimal,
     either,
@@ -36,7 +35,8 @@ from mockserver.wire.requests.schema import (
     shape,
     string,
     strings,
-    tagged,
+    union_by_tag,
+    with_check,
 )
 from mockserver.wire.requests.tools import (
     CONTAINER,
@@ -96,7 +96,7 @@ STATUS = enum(*_STD)
 _CALL_ID = string(shortest=1, longest=ID_LENGTH)
 _LONG = string(longest=LONG_TEXT)
 _NAME = name(longest=128)
-_CALLER = tagged({"direct": shape({"type": ANY}), "program": shape({"type": ANY, "caller_id": TEXT})})
+_CALLER = union_by_tag({"direct": shape({"type": ANY}), "program": shape({"type": ANY, "caller_id": TEXT})})
 _NAMESPACE = string(shortest=1, longest=ID_LENGTH)
 _EXECUTION = enum("server", "client")
 _OUTPUT = either(string=_LONG, array=TOOL_CONTENT)
@@ -104,7 +104,7 @@ _PHASE = enum("commentary", "final_answer")
 _CHECKS = array(shape({"id": TEXT}, {"code": TEXT, "message": TEXT}))
 _PLACE: Fields = {"x": integer(), "y": integer()}
 _KEYS: Fields = {"keys": strings()}
-_COMPUTER_ACTION = tagged(
+_COMPUTER_ACTION = union_by_tag(
     {
         "click": shape({"type": ANY, "button": enum("left", "right", "wheel", "back", "forward"), **_PLACE}, _KEYS),
         "double_click": shape({"type": ANY, **_PLACE}, _KEYS),
@@ -117,7 +117,7 @@ _COMPUTER_ACTION = tagged(
         "wait": shape({"type": ANY}),
     }
 )
-_WEB_ACTION = tagged(
+_WEB_ACTION = union_by_tag(
     {
         "search": shape(
             {"type": ANY},
@@ -132,17 +132,21 @@ _EXEC_ACTION = shape(
     {"timeout_ms": integer(), "user": TEXT, "working_directory": TEXT},
 )
 _SHELL_ACTION = shape({"commands": strings()}, {"max_output_length": integer(), "timeout_ms": integer()})
-_SHELL_ENVIRONMENT = tagged({"local": shape({"type": ANY}, {"skills": LOCAL_SKILLS}), "container_reference": CONTAINER})
+_SHELL_ENVIRONMENT = union_by_tag(
+    {"local": shape({"type": ANY}, {"skills": LOCAL_SKILLS}), "container_reference": CONTAINER}
+)
 _SHELL_OUTPUT = shape(
     {
         "stdout": _LONG,
         "stderr": _LONG,
-        "outcome": tagged({"timeout": shape({"type": ANY}), "exit": shape({"type": ANY, "exit_code": integer()})}),
+        "outcome": union_by_tag(
+            {"timeout": shape({"type": ANY}), "exit": shape({"type": ANY, "exit_code": integer()})}
+        ),
     },
     {"created_by": TEXT},
 )
 _PATCH = shape({"type": ANY, "path": string(shortest=1), "diff": _LONG})
-_PATCH_OPERATION = tagged(
+_PATCH_OPERATION = union_by_tag(
     {
         "create_file": _PATCH,
         "delete_file": shape({"type": ANY, "path": string(shortest=1)}),
@@ -152,7 +156,7 @@ _PATCH_OPERATION = tagged(
 _MCP_ERROR = either(
     "one of a string or object",
     string=TEXT,
-    object=tagged(
+    object=union_by_tag(
         {
             "mcp_protocol_error": shape({"type": ANY, "code": integer(), "message": TEXT}),
             "mcp_tool_execution_error": shape({"type": ANY, "content": ANY}),
@@ -195,7 +199,7 @@ _SVG_USAGE = shape(
         "total_tokens": integer(),
     },
 )
-_CODE_OUTPUT = tagged({"logs": shape({"type": ANY, "logs": TEXT}), "image": shape({"type": ANY, "url": TEXT})})
+_CODE_OUTPUT = union_by_tag({"logs": shape({"type": ANY, "logs": TEXT}), "image": shape({"type": ANY, "url": TEXT})})
 
 
 # --- Items --------------------------------------------------------------------------------------------------------
@@ -230,18 +234,18 @@ def _messages(*, typed: bool) -> Fields:
     return {role: answered if role == "assistant" else asked for role in ROLES}
 
 
-def _sealed(item: dict[str, Any]) -> dict[str, Any]:
+def _check_sealed(item: dict[str, Any]) -> dict[str, Any]:
     """Reasoning is either readable or encrypted. Spec: E29."""
     content = item.get("content")
     if content and item.get("encrypted_content") is not None:
-        raise Breach(lambda path: validation_errors.array_too_long(f"{path}.content", 0, len(content)))
+        raise CrossFieldError(lambda path: validation_errors.array_too_long(f"{path}.content", 0, len(content)))
     return item
 
 
 def _unbuilt(item: dict[str, Any]) -> dict[str, Any]:
     """Refuse what the service takes and the mock does not do. Spec: R15.8."""
     text = f"The mock does not support '{item['type']}' items."
-    raise Breach(lambda path: MockError(text, status=501, param=path))
+    raise CrossFieldError(lambda path: MockError(text, status=501, param=path))
 
 
 _FILE_SEARCH_STATUS = enum("in_progress", "searching", "completed", "incomplete", "failed")
@@ -258,7 +262,7 @@ _IMAGE_CALL: Fields = {
 }
 _CONFIGURATION: Fields = {
     "reasoning": shape({}, {"effort": EFFORT}),
-    "text": shape({}, {"format": tagged({"text": shape({"type": ANY}), "json_schema": SCHEMA_FORMAT})}),
+    "text": shape({}, {"format": union_by_tag({"text": shape({"type": ANY}), "json_schema": SCHEMA_FORMAT})}),
 }
 _MCP_CALL: Fields = {
     "approval_request_id": TEXT,
@@ -269,7 +273,7 @@ _MCP_CALL: Fields = {
 _CALL: Fields = {"id": ANY, "call_id": _CALL_ID}
 
 ITEMS: Fields = {
-    "message": tagged(_messages(typed=True), key="role", values=ROLES),
+    "message": union_by_tag(_messages(typed=True), key="role", values=ROLES),
     "file_search_call": _item(
         "fs", {**_ID, "queries": strings(), "status": _FILE_SEARCH_STATUS}, {"results": array(_SEARCH_RESULT)}
     ),
@@ -302,7 +306,7 @@ ITEMS: Fields = {
     "tool_search_output": _item("tso", {"tools": TOOL_LIST}, {"call_id": _CALL_ID, "execution": _EXECUTION}),
     "additional_tools": _item("at", {"role": enum("developer"), "tools": TOOL_LIST}),
     "configuration_update": _item("cfg", None, _CONFIGURATION),
-    "reasoning": checked(
+    "reasoning": with_check(
         _item(
             "rs",
             {"summary": array(shape({"type": enum("summary_text"), "text": _LONG}))},
@@ -311,7 +315,7 @@ ITEMS: Fields = {
                 "encrypted_content": TEXT,
             },
         ),
-        _sealed,
+        _check_sealed,
     ),
     "compaction": _item("cmp", {"encrypted_content": string(longest=20_971_520)}),
     "image_generation_call": _item(
@@ -356,7 +360,7 @@ ITEMS: Fields = {
     "program_output": _item("cmo", {**_CALL, "result": _LONG, "status": enum("completed", "incomplete")}),
     # Of the multi-agent beta only the names are known.
     **dict.fromkeys(
-        ("agent_message", "multi_agent_call", "multi_agent_call_output"), checked(opaque({"type": ANY}), _unbuilt)
+        ("agent_message", "multi_agent_call", "multi_agent_call_output"), with_check(opaque({"type": ANY}), _unbuilt)
     ),
 }
 
@@ -365,10 +369,10 @@ def _branch(item: Any) -> str | None:
     """Tell how an item says what it is: by type, by role, or as a lone id. Spec: F8.2, E16, E17."""
     if isinstance(item, dict) and (item.keys() == {"id"} or (item.keys() == {"id", "type"} and item["type"] is None)):
         return "reference"
-    return _typed_or_by_role(item)
+    return _item_tag(item)
 
 
-def _typed_or_by_role(item: Any) -> str | None:
+def _item_tag(item: Any) -> str | None:
     if not isinstance(item, dict):
         return None
     return "typed" if "type" in item else "by role"
@@ -379,10 +383,10 @@ def item_list(*, longest: int | None = None, without: tuple[str, ...] = ()) -> S
     types = {key: item for key, item in ITEMS.items() if key not in without}
     values = tuple(key for key in ITEM_TYPES if key not in without)
     branches = {
-        "typed": tagged(types, values=values, whole="an input item"),
-        "by role": tagged(_messages(typed=False), key="role", values=ROLES, whole="an input item"),
+        "typed": union_by_tag(types, values=values, whole="an input item"),
+        "by role": union_by_tag(_messages(typed=False), key="role", values=ROLES, whole="an input item"),
     }
-    choose = _typed_or_by_role
+    choose = _item_tag
     if "item_reference" not in without:
         branches["reference"] = shape({"id": identifier()}, {"type": {"type": "none"}})
         choose = _branch

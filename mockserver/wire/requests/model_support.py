@@ -32,7 +32,17 @@ def check(request: Request, model: Model) -> None:
     """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50."""
     if request.keys() <= ANY_MODEL:
         return
-    for rule in (_sampling, _logprobs, _effort, _verbosity, _encrypted_content, _cache, _functions, _format, _choice):
+    for rule in (
+        _sampling,
+        _logprobs,
+        _effort,
+        _verbosity,
+        _check_encrypted_content,
+        _cache,
+        _functions,
+        _format,
+        _choice,
+    ):
         rule(request, model)
 
 
@@ -83,7 +93,7 @@ def _name(request: Request, model: Model) -> str:
     return request.get("model") or model.id
 
 
-def _encrypted_content(request: Request, model: Model) -> None:
+def _check_encrypted_content(request: Request, model: Model) -> None:
     if not model.reasoning and "reasoning.encrypted_content" in request.get("include", ()):
         raise validation_errors.encrypted_content_unsupported()
 
@@ -119,14 +129,14 @@ def _choice(request: Request, model: Model) -> None:
     chosen = request.get("tool_choice")
     if not isinstance(chosen, dict):
         return
-    offered = {name for tool in _offered(request) for name in _tool_names(tool)}
+    offered = {name for tool in _available_tools(request) for name in _tool_names(tool)}
     for choice in chosen["tools"] if chosen["type"] == "allowed_tools" else [chosen]:
-        name = _chosen_name(choice)
+        name = _choice_name(choice)
         if name is not None and name not in offered:
             raise validation_errors.tool_choice_not_found(name)
 
 
-def _offered(request: Request) -> Iterator[dict[str, Any]]:
+def _available_tools(request: Request) -> Iterator[dict[str, Any]]:
     yield from request.get("tools", ())
     items = request.get("input", ())
     for item in items if isinstance(items, list) else ():
@@ -151,7 +161,7 @@ _FAMILIES = {
 }
 
 
-def _chosen_name(choice: dict[str, Any]) -> str | None:
+def _choice_name(choice: dict[str, Any]) -> str | None:
     kind = choice.get("type")
     keys = {"function": "name", "custom": "name", "namespace": "name", "mcp": "server_label"}
     name = choice.get(keys[kind]) if kind in keys else _FAMILIES.get(kind or "", kind)

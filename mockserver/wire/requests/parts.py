@@ -12,10 +12,9 @@ from mockserver.wire.requests.schema import (
     ANY,
     LONG_TEXT,
     TEXT,
-    Breach,
+    CrossFieldError,
     Fields,
     array,
-    checked,
     decimal,
     either,
     enum,
@@ -23,7 +22,8 @@ from mockserver.wire.requests.schema import (
     mapping,
     shape,
     string,
-    tagged,
+    union_by_tag,
+    with_check,
 )
 
 # Spec: E18.
@@ -77,9 +77,9 @@ def _one_image(part: dict[str, Any]) -> dict[str, Any]:
     """An image has exactly one source. Spec: R2.17."""
     given = [key for key in ("file_id", "image_url") if part.get(key) is not None]
     if not given:
-        raise Breach(lambda path: validation_errors.missing_exclusive(path, ("file_id", "image_url")))
+        raise CrossFieldError(lambda path: validation_errors.missing_exclusive(path, ("file_id", "image_url")))
     if len(given) > 1:
-        raise Breach(lambda path: validation_errors.mutually_exclusive(given))
+        raise CrossFieldError(lambda path: validation_errors.mutually_exclusive(given))
     return part
 
 
@@ -87,14 +87,16 @@ def _one_file(part: dict[str, Any]) -> dict[str, Any]:
     """A file has exactly one source; only inline data has a name, and a type that models read. Spec: E36, E39."""
     given = [key for key in ("file_id", "file_url", "file_data") if part.get(key) is not None]
     if not given:
-        raise Breach(lambda path: validation_errors.missing_exclusive(path, ("file_id", "file_url", "file_data")))
+        raise CrossFieldError(
+            lambda path: validation_errors.missing_exclusive(path, ("file_id", "file_url", "file_data"))
+        )
     if given[0] != "file_data" and part.get("filename") is not None:
         given = [given[0], "filename"]
     if len(given) > 1:
-        raise Breach(lambda path: validation_errors.mutually_exclusive(given[:2]))
+        raise CrossFieldError(lambda path: validation_errors.mutually_exclusive(given[:2]))
     mime = _mime(part.get("file_data") or "")
     if mime is not None and not (mime.startswith("text/") or mime.removeprefix("application/") in _APPLICATIONS):
-        raise Breach(lambda path: validation_errors.unsupported_mime(f"{path}.file_data", mime))
+        raise CrossFieldError(lambda path: validation_errors.unsupported_mime(f"{path}.file_data", mime))
     return part
 
 
@@ -109,7 +111,7 @@ _BREAKPOINT: Fields = {
     "prompt_cache_breakpoint": shape({"mode": enum("explicit")}, {"ttl": enum("30m", also=("12h",))})
 }
 _INPUT_TEXT = shape({"type": ANY, "text": string(longest=1_048_576)}, _BREAKPOINT)
-_INPUT_IMAGE = checked(
+_INPUT_IMAGE = with_check(
     shape(
         {"type": ANY},
         {
@@ -121,7 +123,7 @@ _INPUT_IMAGE = checked(
     ),
     _one_image,
 )
-_INPUT_FILE = checked(
+_INPUT_FILE = with_check(
     shape(
         {"type": ANY},
         {
@@ -144,7 +146,7 @@ _LOGPROB = shape(
     {"bytes": array(integer(), expected="an array of integers"), "top_logprobs": array(_TOP_LOGPROB)},
 )
 _SPAN: Fields = {"start_index": integer(), "end_index": integer()}
-_ANNOTATION = tagged(
+_ANNOTATION = union_by_tag(
     {
         "file_citation": shape({"type": ANY, "file_id": TEXT, "index": integer()}, {"filename": TEXT}),
         "url_citation": shape({"type": ANY, "url": TEXT, **_SPAN}, {"title": TEXT}),
@@ -162,12 +164,12 @@ _REFUSAL = shape({"type": ANY, "refusal": string(longest=LONG_TEXT)})
 
 _INPUT_PARTS: Fields = {"input_text": _INPUT_TEXT, "input_image": _INPUT_IMAGE, "input_file": _INPUT_FILE}
 USER_CONTENT = array(
-    tagged(
+    union_by_tag(
         {**_INPUT_PARTS, "input_audio": _INPUT_AUDIO},
         values=("input_text", "input_image", "input_file", "scoped_content", "input_audio"),
         known=PART_TYPES,
     )
 )
-ASSISTANT_CONTENT = array(tagged({"output_text": _OUTPUT_TEXT, "refusal": _REFUSAL}, known=PART_TYPES))
-TOOL_CONTENT = array(tagged(_INPUT_PARTS, known=PART_TYPES))
-PROMPT_VARIABLES = mapping(either("one of a string or object", string=TEXT, object=tagged(_INPUT_PARTS)))
+ASSISTANT_CONTENT = array(union_by_tag({"output_text": _OUTPUT_TEXT, "refusal": _REFUSAL}, known=PART_TYPES))
+TOOL_CONTENT = array(union_by_tag(_INPUT_PARTS, known=PART_TYPES))
+PROMPT_VARIABLES = mapping(either("one of a string or object", string=TEXT, object=union_by_tag(_INPUT_PARTS)))

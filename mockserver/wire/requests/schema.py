@@ -161,7 +161,7 @@ def either(
     return choice(branches, kind, expected=expected, expected_for=expected_for)
 
 
-def tagged(
+def union_by_tag(
     choices: Fields,
     *,
     key: str = "type",
@@ -189,7 +189,7 @@ def tagged(
     }
 
 
-class Breach(ValueError):
+class CrossFieldError(ValueError):
     """A rule between members of one object, broken: `complain(path of the object)` returns the error."""
 
     def __init__(self, complain: Callable[[str], Exception]) -> None:
@@ -197,6 +197,6 @@ class Breach(ValueError):
         self.complain = complain
 
 
-def checked(schema: Schema, check: Callable[[dict[str, Any]], dict[str, Any]]) -> Schema:
+def with_check(schema: Schema, check: Callable[[dict[str, Any]], dict[str, Any]]) -> Schema:
     """A shape and a rule between its members; `check` raises Breach or returns what it got."""
     return {"type": "function-after", "function": {"type": "no-info", "function": check}, "schema": schema}

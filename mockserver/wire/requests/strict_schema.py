@@ -55,7 +55,7 @@ def strict_complaint(schema: dict[str, Any]) -> str | None:
     if complaint:
         return complaint
     if "anyOf" in schema:
-        return _not_permitted((), "anyOf")
+        return _keyword_complaint((), "anyOf")
     nodes = list(_nodes(schema))
     for context, _, node in nodes:
         complaint = _node_complaint(context, node)
@@ -104,11 +104,11 @@ def _node_complaint(context: Context, node: dict[str, Any]) -> str | None:
                 )
     for keyword in _FORBIDDEN:
         if keyword in node:
-            return _not_permitted(context, keyword)
+            return _keyword_complaint(context, keyword)
     return None
 
 
-def _not_permitted(context: Context, keyword: str) -> str:
+def _keyword_complaint(context: Context, keyword: str) -> str:
     return f"In context={context}, '{keyword}' is not permitted."
 
 

@@ -14,11 +14,10 @@ from mockserver.wire.requests.schema import (
     OBJECT,
     STRING_MAP,
     TEXT,
-    Breach,
+    CrossFieldError,
     Fields,
     Schema,
     array,
-    checked,
     decimal,
     either,
     enum,
@@ -28,7 +27,8 @@ from mockserver.wire.requests.schema import (
     shape,
     string,
     strings,
-    tagged,
+    union_by_tag,
+    with_check,
 )
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -51,7 +51,7 @@ LOCAL_SKILLS = array(shape({"description": TEXT, "name": TEXT, "path": TEXT}), l
 
 _CALLERS = array(enum("direct", "programmatic"), expected="an array of one of 'direct' or 'pro...tic'", shortest=1)
 _FUNCTION_NAME = name(longest=64)
-_NETWORK = tagged(
+_NETWORK = union_by_tag(
     {
         "disabled": shape({"type": ANY}),
         "allowlist": shape(
@@ -79,7 +79,7 @@ _COMPARISON = shape(
     }
 )
 _COMPOUND = shape({"type": ANY, "filters": array(ANY)})
-_FILTERS = tagged(
+_FILTERS = union_by_tag(
     {
         **dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), _COMPARISON),
         **dict.fromkeys(("and", "or"), _COMPOUND),
@@ -87,13 +87,13 @@ _FILTERS = tagged(
 )
 _LOCATION = shape({}, {"type": enum("approximate"), **dict.fromkeys(("city", "country", "region", "timezone"), TEXT)})
 _MCP_TOOLS = shape({}, {"read_only": BOOLEAN, "tool_names": strings()})
-_GRAMMAR = tagged(
+_GRAMMAR = union_by_tag(
     {
         "text": shape({"type": ANY}),
         "grammar": shape({"type": ANY, "definition": TEXT, "syntax": enum("lark", "regex")}),
     }
 )
-_SKILL = tagged(
+_SKILL = union_by_tag(
     {
         "skill_reference": shape({"type": ANY, "skill_id": string(shortest=1, longest=64)}, {"version": TEXT}),
         "inline": shape(
@@ -112,7 +112,7 @@ _SKILL = tagged(
         ),
     }
 )
-_SHELL_ENVIRONMENT = tagged(
+_SHELL_ENVIRONMENT = union_by_tag(
     {
         "container_auto": shape({"type": ANY}, {**_CONTAINER_OPTIONS, "skills": array(_SKILL, longest=200)}),
         "local": shape({"type": ANY}, {"skills": LOCAL_SKILLS}),
@@ -129,7 +129,7 @@ def _one_server(tool: dict[str, Any]) -> dict[str, Any]:
     """An MCP tool names where its server is. Spec: F12."""
     places = ("server_url", "connector_id", "tunnel_id")
     if not any(tool.get(place) for place in places):
-        raise Breach(lambda path: validation_errors.missing_exclusive(path, places))
+        raise CrossFieldError(lambda path: validation_errors.missing_exclusive(path, places))
     return tool
 
 
@@ -173,7 +173,7 @@ _WEB_SEARCH_PREVIEW = _tool(
         "user_location": _LOCATION,
     }
 )
-_MCP = checked(
+_MCP = with_check(
     _tool(
         {"server_label": TEXT},
         {
@@ -271,7 +271,7 @@ TOOLS: Fields = {
             "description": TEXT,
             "name": TEXT,
             "tools": array(
-                tagged({"function": _FUNCTION, "custom": _CUSTOM}), expected="an array of tools", shortest=1
+                union_by_tag({"function": _FUNCTION, "custom": _CUSTOM}), expected="an array of tools", shortest=1
             ),
         }
     ),
@@ -281,7 +281,7 @@ TOOLS: Fields = {
     "apply_patch": _tool(optional={"allowed_callers": _CALLERS}),
 }
 
-TOOL_LIST = array(tagged(TOOLS), expected="an array of tools", longest=128)
+TOOL_LIST = array(union_by_tag(TOOLS), expected="an array of tools", longest=128)
 
 _HOSTED_CHOICES = (
     "file_search",
@@ -303,7 +303,7 @@ _HOSTED_CHOICES = (
 TOOL_CHOICE = either(
     "one of an object or 'none', 'auto', or 'required'",
     string=enum("none", "auto", "required"),
-    object=tagged(
+    object=union_by_tag(
         {
             "allowed_tools": shape({"type": ANY, "mode": enum("auto", "required"), "tools": array(OBJECT)}),
             "function": shape({"type": ANY, "name": TEXT}),
@@ -317,7 +317,7 @@ TOOL_CHOICE = either(
 SCHEMA_FORMAT = shape(
     {"type": ANY, "name": name(longest=64), "schema": OBJECT}, {"description": TEXT, "strict": BOOLEAN}
 )
-FORMAT = tagged({"json_object": shape({"type": ANY}), "text": shape({"type": ANY}), "json_schema": SCHEMA_FORMAT})
+FORMAT = union_by_tag({"json_object": shape({"type": ANY}), "text": shape({"type": ANY}), "json_schema": SCHEMA_FORMAT})
 VERBOSITY = enum("low", "medium", "high")
 TEXT_CONFIG = shape({}, {"format": FORMAT, "verbosity": VERBOSITY})
 METADATA = mapping(string(longest=512), expected="a metadata object", longest_key=64, most=16)

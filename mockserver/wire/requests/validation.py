@@ -30,7 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.errors.api import APIError
-from mockserver.wire.errors.text import Path, dotted
+from mockserver.wire.errors.text import Path, format_path
 from mockserver.wire.requests.schema import Schema
 
 _MISSING, _UNKNOWN, _WRONG = range(3)
@@ -53,7 +53,7 @@ class Validator:
         self._schema = schema
         self._validate = TypeAdapter(holder).validator.validate_python
 
-    def judge(self, value: Any) -> None:
+    def validate(self, value: Any) -> None:
         """Return quietly when the value has the shape, else raise the first complaint."""
         try:
             self._validate(value)
@@ -61,7 +61,7 @@ class Validator:
             raise first_complaint(self._schema, value, failure) from None
 
 
-class Fault(NamedTuple):
+class Violation(NamedTuple):
     """One finding: pydantic's `kind`, where, the schema there, the offending value, pydantic's context, its rank."""
 
     kind: str
@@ -80,7 +80,7 @@ def first_complaint(schema: Schema, value: Any, failure: ValidationError) -> API
     return _COMPLAINTS[fault.kind](fault)
 
 
-def trace(schema: Schema, value: Any, finding: Any, place: int) -> Fault | None:
+def trace(schema: Schema, value: Any, finding: Any, place: int) -> Violation | None:
     """Follow pydantic's location through shape and value; None when it is about a branch not taken.
 
     `place` is that of the finding among all of them, which for free keys is the order of the body.
@@ -96,23 +96,23 @@ def trace(schema: Schema, value: Any, finding: Any, place: int) -> Fault | None:
             branches = {label: branch for branch, label in schema["choices"]}
             label = schema["metadata"]["choose"](value)
             if label not in branches:
-                return Fault("wrong_type", path, schema, value, {}, rank)
+                return Violation("wrong_type", path, schema, value, {}, rank)
             if steps.pop(0) != label:
                 return None
             schema = branches[label]
             continue
         if not steps:
-            return Fault(kind, path, schema, value, finding.get("ctx", {}), rank)
+            return Violation(kind, path, schema, value, finding.get("ctx", {}), rank)
         step = steps.pop(0)
         if schema["type"] == "tagged-union":
             schema = schema["choices"][step]
             continue
         if steps == ["[key]"]:
-            return Fault(f"key_{kind}", path, schema, step, finding["ctx"], rank)
+            return Violation(f"key_{kind}", path, schema, step, finding["ctx"], rank)
         path, rank = (*path, step), (*rank, _rank(schema, value, step, place))
         if not steps and kind in ("missing", "extra_forbidden"):
-            return Fault(kind, path, schema, None, {}, rank)
-        schema, value = _inside(schema, value, step)
+            return Violation(kind, path, schema, None, {}, rank)
+        schema, value = _step_into(schema, value, step)
 
 
 def _rank(schema: Schema, value: Any, step: str | int, place: int) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def _rank(schema: Schema, value: Any, step: str | int, place: int) -> tuple[int,
     return _WRONG if step in value else _MISSING, list(fields).index(step)
 
 
-def _inside(schema: Schema, value: Any, step: str | int) -> tuple[Schema, Any]:
+def _step_into(schema: Schema, value: Any, step: str | int) -> tuple[Schema, Any]:
     if isinstance(step, int):
         return schema["items_schema"], value[step]
     if "fields" not in schema:
@@ -138,35 +138,35 @@ def _inside(schema: Schema, value: Any, step: str | int) -> tuple[Schema, Any]:
 # --- What each of pydantic's findings is called by the service ----------------------------------------------------
 
 
-def _wrong_type(fault: Fault) -> APIError:
+def _wrong_type(fault: Violation) -> APIError:
     metadata = fault.schema.get("metadata", {})
     expected = metadata.get("expected") or _EXPECTED[fault.schema["type"]]
     expected = metadata.get("expected_for", {}).get(type(fault.value), expected)
     # Spec: errors §2: a null in a top-level field is called an object.
     actual = "an object" if fault.value is None and len(fault.path) == 1 else None
-    return errors.invalid_type(dotted(fault.path), expected, fault.value, actual=actual)
+    return errors.invalid_type(format_path(fault.path), expected, fault.value, actual=actual)
 
 
-def _wrong_value(fault: Fault) -> APIError:
+def _wrong_value(fault: Violation) -> APIError:
     if not isinstance(fault.value, str):
         return _wrong_type(fault)
-    return errors.invalid_value(dotted(fault.path), fault.value, fault.schema["metadata"]["values"])
+    return errors.invalid_value(format_path(fault.path), fault.value, fault.schema["metadata"]["values"])
 
 
-def _wrong_tag(fault: Fault) -> APIError:
+def _wrong_tag(fault: Violation) -> APIError:
     key, metadata = fault.schema["discriminator"], fault.schema["metadata"]
-    tag, at_tag = fault.value.get(key), dotted((*fault.path, key))
+    tag, at_tag = fault.value.get(key), format_path((*fault.path, key))
     if isinstance(tag, str):
         if metadata["known"] and tag not in metadata["known"]:
             return errors.invalid_value(at_tag, tag, metadata["known"])
-        return errors.invalid_value(dotted(fault.path) if metadata["whole"] else at_tag, tag, metadata["values"])
+        return errors.invalid_value(format_path(fault.path) if metadata["whole"] else at_tag, tag, metadata["values"])
     if metadata["whole"] and not metadata["known"]:
-        return errors.invalid_value(dotted(fault.path), "", metadata["values"])
+        return errors.invalid_value(format_path(fault.path), "", metadata["values"])
     return errors.missing_parameter(at_tag) if key not in fault.value else errors.invalid_type(at_tag, "a string", tag)
 
 
-def _wrong_pattern(fault: Fault) -> APIError:
-    path, prefix = dotted(fault.path), fault.schema.get("metadata", {}).get("prefix")
+def _wrong_pattern(fault: Violation) -> APIError:
+    path, prefix = format_path(fault.path), fault.schema.get("metadata", {}).get("prefix")
     if prefix is None:
         return validation_errors.pattern_mismatch(path, fault.schema["pattern"])
     if not fault.value.startswith(prefix):
@@ -174,24 +174,24 @@ def _wrong_pattern(fault: Fault) -> APIError:
     return validation_errors.id_characters(path, fault.value)
 
 
-def _bound(constructor: Callable[..., APIError], bound: str) -> Callable[[Fault], APIError]:
+def _limit(constructor: Callable[..., APIError], bound: str) -> Callable[[Violation], APIError]:
     kinds = {"int": "integer", "float": "decimal"}
 
-    def complain(fault: Fault) -> APIError:
+    def complain(fault: Violation) -> APIError:
         schema = fault.schema
-        return constructor(dotted(fault.path), kinds[schema["type"]], schema[bound], fault.value)
+        return constructor(format_path(fault.path), kinds[schema["type"]], schema[bound], fault.value)
 
     return complain
 
 
-def _too_long(fault: Fault) -> APIError:
+def _too_long(fault: Violation) -> APIError:
     constructors = {"list": validation_errors.array_too_long, "dict": validation_errors.too_many_properties}
-    return constructors[fault.schema["type"]](dotted(fault.path), fault.schema["max_length"], len(fault.value))
+    return constructors[fault.schema["type"]](format_path(fault.path), fault.schema["max_length"], len(fault.value))
 
 
-_COMPLAINTS: dict[str, Callable[[Fault], APIError]] = {
-    "missing": lambda fault: errors.missing_parameter(dotted(fault.path)),
-    "extra_forbidden": lambda fault: errors.unknown_parameter(dotted(fault.path)),
+_COMPLAINTS: dict[str, Callable[[Violation], APIError]] = {
+    "missing": lambda fault: errors.missing_parameter(format_path(fault.path)),
+    "extra_forbidden": lambda fault: errors.unknown_parameter(format_path(fault.path)),
     "wrong_type": _wrong_type,
     "string_type": _wrong_type,
     "int_type": _wrong_type,
@@ -203,16 +203,16 @@ _COMPLAINTS: dict[str, Callable[[Fault], APIError]] = {
     "union_tag_invalid": _wrong_tag,
     "union_tag_not_found": _wrong_tag,
     "string_too_long": lambda fault: validation_errors.string_too_long(
-        dotted(fault.path), fault.schema["max_length"], len(fault.value)
+        format_path(fault.path), fault.schema["max_length"], len(fault.value)
     ),
-    "string_too_short": lambda fault: validation_errors.empty_string(dotted(fault.path)),
+    "string_too_short": lambda fault: validation_errors.empty_string(format_path(fault.path)),
     "string_pattern_mismatch": _wrong_pattern,
     "key_string_too_long": lambda fault: validation_errors.property_name_too_long(
-        dotted(fault.path), fault.value, fault.schema["keys_schema"]["max_length"]
+        format_path(fault.path), fault.value, fault.schema["keys_schema"]["max_length"]
     ),
     "too_long": _too_long,
-    "too_short": lambda fault: validation_errors.empty_array(dotted(fault.path)),
-    "greater_than_equal": _bound(validation_errors.below_minimum, "ge"),
-    "less_than_equal": _bound(validation_errors.above_maximum, "le"),
-    "value_error": lambda fault: fault.context["error"].complain(dotted(fault.path)),
+    "too_short": lambda fault: validation_errors.empty_array(format_path(fault.path)),
+    "greater_than_equal": _limit(validation_errors.below_minimum, "ge"),
+    "less_than_equal": _limit(validation_errors.above_maximum, "le"),
+    "value_error": lambda fault: fault.context["error"].complain(format_path(fault.path)),
 }

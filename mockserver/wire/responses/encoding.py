@@ -46,7 +46,7 @@ def json_body(value: Any, numbers: Any = None) -> bytes:
     return bytes(memoryview(body))  # see stored_json
 
 
-def stored_json(value: Any) -> bytes:
+def encode_compact(value: Any) -> bytes:
     """Encode what is kept for long: as compact as it gets.
 
     orjson hands out its work buffer, several times the size of what it holds; what is kept must not keep that.

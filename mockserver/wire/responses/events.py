@@ -72,7 +72,7 @@ def text_delta(item_id: str, index: int, content_index: int, delta: str, logprob
     }
 
 
-def padded_text_delta(
+def text_delta_with_padding(
     item_id: str, index: int, content_index: int, delta: str, logprobs: list[Any], padding: str, number: int
 ) -> Event:
     """`response.output_text.delta` with its obfuscation. Spec: S6, S7."""

@@ -81,7 +81,7 @@ def partition_of(identifier: str) -> str | None:
     return match.group(1) if match else None
 
 
-def marked_unstored(identifier: str) -> bool:
+def is_marked_unstored(identifier: str) -> bool:
     """Whether an id says of itself that its object was never persisted. Spec: W1."""
     match = _NEW_FORM.fullmatch(identifier)
     return match is not None and match.group(2) == "01"
@@ -101,7 +101,7 @@ def _digits(key: str, block: int) -> str:
 _new = tuple.__new__  # makes one as Mint(...) does, without a call of Python's
 
 
-class Mint(NamedTuple):
+class IdGenerator(NamedTuple):
     """The source of one operation's ids: numbers 0, 1, … are ids, and the same number is always the same id.
 
     `key` is unique per operation of a run (seed, project, ordinal), `time` the part of an id that says when. Ids are in
@@ -115,24 +115,24 @@ class Mint(NamedTuple):
     first: int = 0
 
     @classmethod
-    def at(cls, key: str, now: float, cluster: str = "191") -> Mint:
+    def at(cls, key: str, now: float, cluster: str = "191") -> IdGenerator:
         """Return the source of an operation at a time in unix seconds."""
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
         time = f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}"
         return _new(cls, (key, time, "", "00", 0))
 
-    def within(self, partition: str | None, *, stored: bool = True) -> Mint:
+    def in_partition(self, partition: str | None, *, stored: bool = True) -> IdGenerator:
         """Return the source of ids in a partition, of what is stored or not; without one, the first number makes it."""
         mark = "00" if stored else "01"
         if partition:
-            return _new(Mint, (self.key, self.time, partition, mark, self.first))
-        return _new(Mint, (self.key, self.time, self.new_partition(), mark, self.first + 1))
+            return _new(IdGenerator, (self.key, self.time, partition, mark, self.first))
+        return _new(IdGenerator, (self.key, self.time, self.new_partition(), mark, self.first + 1))
 
-    def after(self, count: int) -> Mint:
+    def skip(self, count: int) -> IdGenerator:
         """Return the source behind so many numbers."""
         key, time, partition, mark, first = self
-        return _new(Mint, (key, time, partition, mark, first + count))
+        return _new(IdGenerator, (key, time, partition, mark, first + count))
 
     def _hex(self, number: int) -> str:
         number += self.first

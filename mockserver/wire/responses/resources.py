@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from mockserver.wire.catalog import Model
-from mockserver.wire.responses.ids import Mint
-from mockserver.wire.responses.response_object import redacted
+from mockserver.wire.responses.ids import IdGenerator
+from mockserver.wire.responses.response_object import redact_mcp_tool
 
 Item = dict[str, Any]
 
@@ -55,14 +55,14 @@ ALWAYS_PRESENT: dict[str, dict[str, Any]] = {
 _HEAD = ("id", "type", "status")
 
 
-def ordered(item: Item) -> Item:
+def order_keys(item: Item) -> Item:
     """Return an item in the wire's key order."""
     keys = [key for key in _HEAD if key in item]
     keys += sorted(key for key in item if key not in _HEAD)
     return {key: item[key] for key in keys}
 
 
-def _ordered_part(part: Any) -> Any:
+def _order_part(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     return {key: part[key] for key in sorted(part, key=lambda key: (key != "type", key))}
@@ -70,19 +70,19 @@ def _ordered_part(part: Any) -> Any:
 
 def _alphabetical(value: Any) -> Any:
     """Return an object, or each object of a list, in the wire's key order; what lies deeper stays as it is."""
-    return [_ordered_part(one) for one in value] if isinstance(value, list) else _ordered_part(value)
+    return [_order_part(one) for one in value] if isinstance(value, list) else _order_part(value)
 
 
 def _shell_action(action: dict[str, Any]) -> dict[str, Any]:
-    return _ordered_part({"max_output_length": None, "timeout_ms": None, **action})
+    return _order_part({"max_output_length": None, "timeout_ms": None, **action})
 
 
 def _shell_output(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_ordered_part({**chunk, "outcome": _ordered_part(chunk["outcome"])}) for chunk in chunks]
+    return [_order_part({**chunk, "outcome": _order_part(chunk["outcome"])}) for chunk in chunks]
 
 
 def _computer_action(action: dict[str, Any]) -> dict[str, Any]:
-    return _ordered_part({"keys": None, **action} if action["type"] == "double_click" else action)
+    return _order_part({"keys": None, **action} if action["type"] == "double_click" else action)
 
 
 def _tool_content(output: Any) -> Any:
@@ -97,7 +97,7 @@ def _tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     match tool["type"]:
         case "mcp":
-            return redacted(tool)
+            return redact_mcp_tool(tool)
         case "function":
             return {**tool, "parameters": tool.get("parameters"), "strict": tool.get("strict")}
         case _:
@@ -147,25 +147,25 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
         case "output_text":
             return _output_text(part)
         case "input_image":
-            return _ordered_part({**part, "detail": part.get("detail") or "auto"})
+            return _order_part({**part, "detail": part.get("detail") or "auto"})
         case _:
-            return _ordered_part(part)
+            return _order_part(part)
 
 
 def _output_text(part: dict[str, Any]) -> dict[str, Any]:
     annotations = part.get("annotations")
     known = {
         "type": "output_text",
-        "annotations": [_ordered_part(one) for one in annotations] if annotations else [],
+        "annotations": [_order_part(one) for one in annotations] if annotations else [],
         "logprobs": part.get("logprobs") or [],
         "text": part["text"],
     }
     if part.keys() <= known.keys():
         return known
-    return _ordered_part({**{key: value for key, value in part.items() if value is not None}, **known})
+    return _order_part({**{key: value for key, value in part.items() if value is not None}, **known})
 
 
-def typed(item: Item) -> Item:
+def with_type(item: Item) -> Item:
     """Return an input item with its `type` written out. Spec: F8.2."""
     if item.get("type"):
         return item
@@ -176,33 +176,33 @@ def input_items(value: str | Iterable[Item]) -> list[Item]:
     """Return the items of an `input`; text is one user message. Spec: F8.1."""
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": value}]
-    return [typed(item) for item in value]
+    return [with_type(item) for item in value]
 
 
 _NO_MEMBERS: dict[str, Callable[[Any], Any]] = {}
 
 
-def stored_items(items: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
+def fill_items(items: Iterable[Item], id_generator: IdGenerator) -> tuple[list[Item], IdGenerator]:
     """Return items as they are stored, and the source of the ids after theirs: only what brings no id gets one."""
     kept: list[Item] = []
     number = 0
     for item in items:
-        store = _stored_message if item["type"] == "message" else stored_item
-        kept.append(store(item, mint, number))
+        store = _fill_message if item["type"] == "message" else fill_item
+        kept.append(store(item, id_generator, number))
         number += not item.get("id")
-    return kept, mint.after(number)
+    return kept, id_generator.skip(number)
 
 
-def stored_item(item: Item, mint: Mint, number: int = 0) -> Item:
+def fill_item(item: Item, id_generator: IdGenerator, number: int = 0) -> Item:
     """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2.
 
     An item without an id gets the source's id of that number.
     """
     kind = item["type"]
     if kind == "message":
-        return _stored_message(item, mint, number)
+        return _fill_message(item, id_generator, number)
     filled = {**ALWAYS_PRESENT.get(kind, {}), **{key: value for key, value in item.items() if value is not None}}
-    filled["id"] = item.get("id") or mint.item(kind, number)
+    filled["id"] = item.get("id") or id_generator.item(kind, number)
     for key, complete in _MEMBERS.get(kind, _NO_MEMBERS).items():
         if filled.get(key):
             filled[key] = complete(filled[key])
@@ -210,13 +210,13 @@ def stored_item(item: Item, mint: Mint, number: int = 0) -> Item:
         filled["status"] = item.get("status") or "completed"
     else:
         filled.pop("status", None)
-    return ordered(filled)
+    return order_keys(filled)
 
 
-def _stored_message(item: Item, mint: Mint, number: int) -> Item:
+def _fill_message(item: Item, id_generator: IdGenerator, number: int) -> Item:
     # written out in the wire's order, so that the most frequent items need no sorting
     message = {
-        "id": item.get("id") or mint.new("msg", number),
+        "id": item.get("id") or id_generator.new("msg", number),
         "type": "message",
         "status": item.get("status") or "completed",
         "content": _content(item["content"], item["role"]),
@@ -227,7 +227,7 @@ def _stored_message(item: Item, mint: Mint, number: int) -> Item:
     return message
 
 
-def output_items(drafts: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
+def output_items(drafts: Iterable[Item], id_generator: IdGenerator) -> tuple[list[Item], IdGenerator]:
     """Return a model's drafts as the items of `Response.output`, and the source of the ids after theirs.
 
     Outputs answer the call that stands before them.
@@ -235,9 +235,9 @@ def output_items(drafts: Iterable[Item], mint: Mint) -> tuple[list[Item], Mint]:
     items: list[Item] = []
     number = 0
     for draft in drafts:
-        item, number = output_item(draft, mint, number, items)
+        item, number = output_item(draft, id_generator, number, items)
         items.append(item)
-    return items, mint.after(number)
+    return items, id_generator.skip(number)
 
 
 # output type → the type of call that it answers
@@ -255,7 +255,9 @@ def _last_call(items: Sequence[Item], kind: str) -> str | None:
     return next((item["call_id"] for item in reversed(items) if item["type"] == kind), None)
 
 
-def output_item(draft: Item, mint: Mint, number: int = 0, before: Sequence[Item] = ()) -> tuple[Item, int]:
+def output_item(
+    draft: Item, id_generator: IdGenerator, number: int = 0, before: Sequence[Item] = ()
+) -> tuple[Item, int]:
     """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent.
 
     It takes ids from `number` on, in this order: its call's, its container's, its own; returned is the number after
@@ -263,17 +265,17 @@ def output_item(draft: Item, mint: Mint, number: int = 0, before: Sequence[Item]
     """
     kind = draft["type"]
     if kind == "message":
-        item = _stored_message(draft if "role" in draft else {"role": "assistant", **draft}, mint, number)
+        item = _fill_message(draft if "role" in draft else {"role": "assistant", **draft}, id_generator, number)
         return item, number + (not draft.get("id"))
     for key, answered in _call_ids(draft):
         if not draft.get(key):
             call = _last_call(before, answered) if answered else None
-            draft = {**draft, key: call or mint.call(number)}
+            draft = {**draft, key: call or id_generator.call(number)}
             number += call is None
     if kind == "code_interpreter_call" and not draft.get("container_id"):
-        draft = {**draft, "container_id": mint.container(number)}
+        draft = {**draft, "container_id": id_generator.container(number)}
         number += 1
-    return stored_item(draft, mint, number), number + (not draft.get("id"))
+    return fill_item(draft, id_generator, number), number + (not draft.get("id"))
 
 
 def _call_ids(draft: Item) -> Iterator[tuple[str, str | None]]:
@@ -371,7 +373,7 @@ def conversation(identifier: str, created_at: int, metadata: dict[str, str]) -> 
     return {"id": identifier, "object": "conversation", "created_at": created_at, "metadata": metadata}
 
 
-def deleted(identifier: str, kind: str) -> dict[str, Any]:
+def deletion_marker(identifier: str, kind: str) -> dict[str, Any]:
     """Return a delete marker. Spec: P3, P12."""
     return {"id": identifier, "object": kind, "deleted": True}
 

@@ -163,7 +163,7 @@ def _newest(request: Request) -> dict[str, Any]:
     """
     keys: dict[str, Any] = {}
     if "access_programs" in request:
-        keys["access_programs"] = {"cyber": "standard", **_given(request["access_programs"])}
+        keys["access_programs"] = {"cyber": "standard", **_without_nulls(request["access_programs"])}
     if "image" in request:
         keys["image"] = image_options(request["image"])
     if "prompt" in request:
@@ -179,7 +179,7 @@ def image_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"context_compression": "disabled" if asked in (None, "auto") else asked}
 
 
-def _given(value: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
     return {key: one for key, one in value.items() if one is not None}
 
 
@@ -216,7 +216,7 @@ def without_billing(response: dict[str, Any]) -> dict[str, Any]:
     return bare
 
 
-def begun(response: dict[str, Any]) -> dict[str, Any]:
+def in_progress_view(response: dict[str, Any]) -> dict[str, Any]:
     """Return the Response as its own `response.created` event showed it. Spec: W18."""
     tier = response["service_tier"]
     known_later = {key: None for key in _KNOWN_LATER if response.get(key) is not None}
@@ -240,7 +240,7 @@ def begun(response: dict[str, Any]) -> dict[str, Any]:
 _KNOWN_LATER = ("input_transformations", "moderation", "prompt_cache_diagnostics")
 
 
-def completed_tier(asked: str | None) -> str:
+def final_tier(asked: str | None) -> str:
     """Return the service tier of a completed response. Spec: F1, R1.54."""
     return _TIERS.get(asked or "auto", asked or "default")
 
@@ -335,13 +335,13 @@ def echo_tool(tool: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "description": tool.get("description"), "name": tool["name"], "tools": inner}
     sent = {key: value for key, value in tool.items() if value is not None and key not in _NOT_ECHOED.get(kind, ())}
     if kind == "mcp":
-        sent = redacted(sent)
+        sent = redact_mcp_tool(sent)
     defaults = _HOSTED_DEFAULTS.get(kind, {})
     filled = {**defaults, **sent}
     for key in _FILLED_INSIDE & sent.keys() & defaults.keys():
         own = {**dict.fromkeys(_LOCATION), "type": "approximate"} if key == "user_location" else defaults[key]
-        filled[key] = _ordered({**own, **_given(sent[key])})
-    return _ordered(filled)
+        filled[key] = _order({**own, **_without_nulls(sent[key])})
+    return _order(filled)
 
 
 # members whose own members are filled in too (Spec: F7)
@@ -349,11 +349,11 @@ _FILLED_INSIDE = frozenset({"ranking_options", "user_location"})
 _LOCATION = ("city", "country", "region", "timezone")
 
 
-def _ordered(value: dict[str, Any]) -> dict[str, Any]:
+def _order(value: dict[str, Any]) -> dict[str, Any]:
     return {key: value[key] for key in sorted(value, key=lambda key: (key != "type", key))}
 
 
-def redacted(tool: dict[str, Any]) -> dict[str, Any]:
+def redact_mcp_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """Hide what an MCP tool must not show once it was sent: authorization, header values, the URL's path. Spec: F7."""
     hidden = dict(tool)
     if "authorization" in hidden:
@@ -414,7 +414,7 @@ def _strict_member(key: str, value: Any) -> Any:
     return strict_form(value) if key == "items" else value
 
 
-def _as_sent(value: Any, model: Model) -> Any:
+def _verbatim(value: Any, model: Model) -> Any:
     return value
 
 
@@ -424,28 +424,28 @@ def _number(value: float, model: Model) -> float:
 
 # request field → how the Response echoes it (Spec: R1.54, F1, F4–F7); a field without a row is not echoed
 _ECHOES: dict[str, Callable[[Any, Model], Any]] = {
-    "background": _as_sent,
+    "background": _verbatim,
     "frequency_penalty": _number,
-    "instructions": _as_sent,
-    "max_output_tokens": _as_sent,
-    "max_tool_calls": _as_sent,
-    "metadata": _as_sent,
+    "instructions": _verbatim,
+    "max_output_tokens": _verbatim,
+    "max_tool_calls": _verbatim,
+    "metadata": _verbatim,
     "moderation": lambda value, model: _moderation(value),
-    "parallel_tool_calls": _as_sent,
+    "parallel_tool_calls": _verbatim,
     "presence_penalty": _number,
-    "previous_response_id": _as_sent,
-    "prompt_cache_key": _as_sent,
+    "previous_response_id": _verbatim,
+    "prompt_cache_key": _verbatim,
     "prompt_cache_options": lambda value, model: _cache_options(value),
-    "prompt_cache_retention": _as_sent,
+    "prompt_cache_retention": _verbatim,
     "reasoning": _reasoning,
-    "safety_identifier": _as_sent,
+    "safety_identifier": _verbatim,
     "service_tier": lambda value, model: "flex" if value == "flex" else "auto",
     "temperature": _number,
     "text": lambda value, model: _text(value),
-    "tool_choice": _as_sent,
+    "tool_choice": _verbatim,
     "tools": lambda value, model: [echo_tool(tool) for tool in value],
-    "top_logprobs": _as_sent,
+    "top_logprobs": _verbatim,
     "top_p": _number,
-    "truncation": _as_sent,
-    "user": _as_sent,
+    "truncation": _verbatim,
+    "user": _verbatim,
 }

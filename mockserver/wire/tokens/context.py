@@ -218,7 +218,7 @@ class _Counter:
         tools = item.get("tools") or ()
         self.total += definitions_tokens(tools, self.model, self.count) + _additional_tools(self.model)
 
-    def _found_tools(self, item: Item) -> None:
+    def _count_found_tools(self, item: Item) -> None:
         loaded = [{**tool, "defer_loading": False} for tool in item.get("tools") or ()]
         self.total += OUTPUT[self.model.family] + definitions_tokens(loaded, self.model, self.count)
 
@@ -238,7 +238,7 @@ _ADDERS: dict[str, Callable[[_Counter, Item], None]] = {
     "reasoning": _Counter._reasoning,
     "compaction": _Counter._compaction,
     "additional_tools": _Counter._additional_tools,
-    "tool_search_output": _Counter._found_tools,
+    "tool_search_output": _Counter._count_found_tools,
     **dict.fromkeys(_CALLS, _Counter._call),
     **dict.fromkeys(_OUTPUTS, _Counter._output),
 }
@@ -366,6 +366,6 @@ def _answer(request: Mapping[str, Any], model: Model) -> int:
     return frame + (ANSWER_AS_JSON[model.family] if text_format.get("type") == "json_schema" else 0)
 
 
-def reported_reasoning(reasoning_tokens: int, model: Model) -> int:
+def round_reasoning(reasoning_tokens: int, model: Model) -> int:
     """Return `reasoning_tokens` as the model reports it: rounded down to 64 by the older ones. Spec: T8."""
     return reasoning_tokens // ROUNDING * ROUNDING if model.rounds_reasoning else reasoning_tokens
