@@ -49,9 +49,9 @@ class Admission(NamedTuple):
     `input_tokens` what `usage` will say. The model reads its own items from `restart` on, where a compaction item hides
     all before it (None: there is no such item). It does not see the items whose positions among those it could read are
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
-    compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it, None
-    if nothing (R12.5), `again` are the ids of own items that came with one. `id_generator` gives the ids of what the turn
-    makes, `opened` is what the sealed items of the request hold.
+    compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it,
+    None if nothing (R12.5), `again` are the ids of own items that came with one. `id_generator` gives the ids of what
+    the turn makes, `opened` is what the sealed items of the request hold.
     """
 
     request: Request

@@ -3,10 +3,10 @@
 Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5), keys in
 schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by `validity`.
 
-How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed and its own
-path, so a change at one place leaves the others as they were. References and `allOf` are merged before (`Schemas.plain`), so the
-walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern beside a length) is left
-to chance: the whole value is judged, and other seeds are tried.
+How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed and its
+own path, so a change at one place leaves the others as they were. References and `allOf` are merged before
+(`Schemas.plain`), so the walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern
+beside a length) is left to chance: the whole value is judged, and other seeds are tried.
 
 It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left, at first
 what the schema needs and a little more, unions take only branches that fit into it, and `values` bounds the width.
