@@ -3,6 +3,9 @@
 Exit status 0 when nothing failed, 1 when something did, 2 when nothing could be judged.
 """
 
+# What must stay true: a server that is not there, refuses the key, or is given by a wrong base URL is reported
+# once, before any rule runs; otherwise each of the 210 rules would fail with the same evidence.
+
 from __future__ import annotations
 
 import os
@@ -110,7 +113,7 @@ def _conform(options: Options) -> int:
 
 
 def _choose(only: Sequence[str]) -> list[str]:
-    """Return the rules to judge, in the catalogue's order; raises Unusable for a name that is none."""
+    """Select the rules to judge, in the catalogue's order; raises Unusable for an unknown name."""
     known = [*catalogue(), MACHINE]
     if not only:
         return known
@@ -132,7 +135,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def connect(base_url: str, api_key: str) -> HTTPDriver:
-    """Return a driver for a server that answers; raises Unusable for one that doesn't."""
+    """Open a driver for a server; raises Unusable if it does not answer or refuses the key."""
     driver = HTTPDriver(base_url, api_key, project="conform")
     reason = _unusable(driver, base_url)
     if reason is not None:
@@ -159,7 +162,7 @@ def run_rules(
     examples: int | None = None,
     begin: Callable[[str], None] = lambda id: None,
 ) -> Iterator[Row]:
-    """Judge a server by the chosen rules, one after the other; whatever it does, there is a row for each.
+    """Judge a server by the chosen rules, one after the other; each rule gives a row, whatever the server does.
 
     `begin` hears of each rule before it is judged.
     """

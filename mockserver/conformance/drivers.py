@@ -4,6 +4,17 @@ Both take the API's own paths (`/responses`, below the base URL) and give back w
 an error status. What only the mock has (clock, script) is reached by `control` and missing on foreign servers.
 """
 
+# How it works. `EngineDriver` hands a call to an engine in this process and plays its delivery without waiting;
+# `HTTPDriver` speaks to a URL. Both reduce what came back to an `Answer`, so that checks and machine can't tell
+# which of them they use.
+#
+# What must stay true:
+# * Nothing raises for an error status or a broken stream: a fault that cuts an answer gives the status 0 that a
+#   client would see as a connection error.
+# * Time is never waited for in this process: a `Wait` of the schedule is skipped, an endless one ends the
+#   answer.
+# * Projects are told apart by API key, which every client can send; only where keys are fixed by a header.
+
 from __future__ import annotations
 
 import math
@@ -76,7 +87,7 @@ class Driver(Protocol):
         ...
 
     def new_project(self, name: str) -> Driver:
-        """Return a driver for another project with nothing in it, where the server has projects; else this one."""
+        """A driver for another, empty project where the server has projects; else this one."""
         ...
 
     def close(self) -> None:
@@ -114,7 +125,7 @@ class EngineDriver:
             raise LookupError(f"{method} {path}: {error.message}") from error
 
     def new_project(self, name: str) -> EngineDriver:
-        """Return a driver for another project of the same engine."""
+        """A driver for another project of the same engine."""
         return EngineDriver(self.engine, f"{self.project}/{name}")
 
     def close(self) -> None:
@@ -126,7 +137,7 @@ _HEADERS = {b"content-type": b"application/json"}
 
 
 def _receive(answer: Delivered) -> Answer:
-    """Return what a client sees of an answer once all of it was delivered, whatever time that takes.
+    """The whole answer as a client sees it, after delivery; waits are skipped.
 
     One that a fault breaks off, or that never ends, is none: the client has an error of its own.
     """
@@ -154,7 +165,7 @@ def _is_count(answer: Delivered, body: bytes) -> Answer:
 
 
 def _play(connection: WebSocketSession, outs: list[Out]) -> list[dict[str, Any]]:
-    """Return the frames of everything that is to be said and played, whatever time it takes.
+    """The frames of everything that is sent and played; waits are skipped.
 
     A fault that closes the socket or lets it stall ends them; a broken frame is one that can't be read.
     """
@@ -177,7 +188,7 @@ def _play(connection: WebSocketSession, outs: list[Out]) -> list[dict[str, Any]]
 
 
 def _of_frames(frames: list[dict[str, Any]]) -> Answer:
-    """Return the answer that frames are: a stream, or an error if the first of them is one."""
+    """The answer that frames stand for: a stream, or an error if the first of them is one."""
     if frames and frames[0]["type"] == "error":
         return Answer(frames[0].get("status", NO_ANSWER), frames[0])
     return Answer(200, None, frames)
@@ -248,7 +259,7 @@ class HTTPDriver:
         return Answer(answer.status_code, _parse(answer.content))
 
     def new_project(self, name: str) -> HTTPDriver:
-        """Return a driver for another project where the server is the mock, else this one.
+        """A driver for another project where the server is the mock, else this one.
 
         Its key tells it apart, so that a client needs nothing else; where only given keys are let in, `OpenAI-Project`.
         """
@@ -278,7 +289,7 @@ def _parse(content: bytes) -> Any:
 
 
 def _events(text: str) -> list[dict[str, Any]]:
-    """Return the events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
+    """The events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
     lines = [line.removeprefix("data:").strip() for line in text.split("\n") if line.startswith("data:")]
     parsed = [_parse(line.encode()) for line in lines if line != "[DONE]"]
     return [one if isinstance(one, dict) else {"type": "unreadable", "data": one} for one in parsed]

@@ -36,19 +36,19 @@ _RANGE = re.compile(r"(?P<first>[A-Z]+\d+(?:\.\d+)?b?) ?[-–] ?(?P<last>[A-Z]+\
 
 @cache
 def document() -> Mapping[str, Mapping[str, Any]]:
-    """Return the specification: its `sources`, `pages`, `sections` and `rules`."""
+    """The specification: its `sources`, `pages`, `sections` and `rules`."""
     found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("rules.json").read_bytes())
     return found
 
 
 def _key(name: str) -> str:
-    """Return what a name is compared by: `S8 (i)` and `s8i` are one, and so are `errors.md §3` and `errors 3`."""
+    """The form in which names are compared: `S8 (i)` equals `s8i`, and `errors.md §3` equals `errors 3`."""
     return re.sub(r"\.md\b|[\s()§]", "", name).casefold()
 
 
 @cache
 def _names() -> Mapping[str, tuple[str, ...]]:
-    """Return what each comparable name stands for: the names of rules and sections."""
+    """Each comparable name, with the names of the rules and sections that it stands for."""
     rules, sections, pages = (document()[part] for part in ("rules", "sections", "pages"))
     found: dict[str, list[str]] = {
         _key(page): [one for one in sections if one.startswith(page + " ")] for page in pages
@@ -66,7 +66,7 @@ def _names() -> Mapping[str, tuple[str, ...]]:
 
 
 def resolve(name: str) -> tuple[str, ...]:
-    """Return the rules or sections that a name stands for, none for an unknown name.
+    """The rules or sections that a name stands for, none for an unknown name.
 
     A name is a rule (`R1.24`, `S8 i`), a group of rules (`R1`, `R4.*`, `E`), a range (`R1.20–R1.32`), a section of
     the specification (`errors §3 step 6`) or one of its pages (`errors.md`); capitals don't matter.

@@ -3,6 +3,10 @@
 A check takes a `ServerUnderTest` and raises AssertionError; what it needs besides the API is said where it is declared.
 """
 
+# Why a decorator and not a list: a check and its rule's ids stand together, and a test compares what is
+# registered with `rules.json`, where each rule either has a check or says why it has none. Modules are imported
+# on the first use, so that importing this file costs nothing.
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -42,7 +46,7 @@ NEEDS = {
 
 
 class Rule(NamedTuple):
-    """A rule that can be checked: its ids (more than one where they say the same), its check, what that needs.
+    """A rule with a check: its ids (several where they say the same), the check, and what it needs.
 
     `models` are those that have to be on offer by name.
     """
@@ -59,7 +63,7 @@ class Rule(NamedTuple):
 
 
 def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -> Callable[[Check], Check]:
-    """Declare a function to be the check of a rule."""
+    """Register a function as the check of a rule; raises ValueError for an unknown need."""
     for need in needs:
         if need not in NEEDS:
             raise ValueError(f"{ids[0]}: there is no {need} to need")
@@ -72,7 +76,7 @@ def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -
 
 
 def rules_of(module: ModuleType) -> list[Rule]:
-    """Return the rules that a module declares, in its order."""
+    """The rules that a module declares, in its order."""
     found = (
         vars(value).get("rule") for value in vars(module).values() if callable(value) and hasattr(value, "__dict__")
     )
@@ -81,7 +85,7 @@ def rules_of(module: ModuleType) -> list[Rule]:
 
 @cache
 def fixed_rules() -> tuple[Rule, ...]:
-    """Return every rule that can be checked; raises ValueError when two claim one id."""
+    """Every rule that has a check; raises ValueError when two claim one id."""
     modules = [import_module(f"mockserver.conformance.checks.{name}") for name in MODULES]
     rules = [one for module in modules for one in rules_of(module)]
     ids = [id for one in rules for id in one.ids]

@@ -1,5 +1,8 @@
 """What `understudy conform` writes: a table row by row with progress, one JSON document, a JUnit file."""
 
+# What must stay true: evidence comes from foreign servers, so everything printed is text without markup,
+# without control characters, and of bounded length unless the rule failed.
+
 from __future__ import annotations
 
 import re
@@ -38,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What was judged."""
+    """The server that was judged."""
 
     base_url: str
     model: str
@@ -46,7 +49,7 @@ class Target(NamedTuple):
 
 
 def table(row: Row) -> Table:
-    """Return a row of the table: rule, verdict, sentence, and below it the evidence."""
+    """A row of the table: rule, verdict, sentence, and the evidence below it."""
     cells = Table.grid(padding=(0, 1, 0, 0))
     cells.add_column(width=8)
     cells.add_column(width=15)
@@ -59,7 +62,7 @@ def table(row: Row) -> Table:
 
 
 def line(row: Row) -> str:
-    """Return a row of the table as plain lines."""
+    """A row of the table as plain lines."""
     console = Console(file=StringIO(), width=UNLIMITED, color_system=None, legacy_windows=False)
     with console.capture() as captured:
         console.print(table(row))
@@ -72,18 +75,17 @@ def _shorten(text: str) -> str:
 
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
-    """Return how many rules passed, failed, and could not be observed."""
+    """The number of rules that passed, failed, and could not be observed."""
     found = Counter(row.verdict for row in rows)
     return {verdict: found[verdict] for verdict in (PASSED, FAILED, NOT_OBSERVABLE)}
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return the table's last line."""
     return ", ".join(f"{number} {verdict}" for verdict, number in counts(rows).items())
 
 
 def as_json(rows: Sequence[Row], target: Target) -> bytes:
-    """Return everything as one JSON document."""
+    """The whole report as one JSON document."""
     document: dict[str, Any] = {
         "version": 1,
         "base_url": target.base_url,
@@ -96,7 +98,7 @@ def as_json(rows: Sequence[Row], target: Target) -> bytes:
 
 
 def as_junit(rows: Sequence[Row], target: Target) -> bytes:
-    """Return everything as JUnit XML: a test case per rule, skipped where it could not be observed."""
+    """The whole report as JUnit XML: a test case per rule, skipped where it could not be observed."""
     found = counts(rows)
     suite = ElementTree.Element(
         "testsuite",
@@ -163,11 +165,11 @@ class Report:
             self._progress.stop()
 
     def begin(self, what: str) -> None:
-        """Say what is judged now."""
+        """Show which rule is being judged."""
         self._progress.update(self._task, description=what)
 
     def add(self, row: Row) -> None:
-        """Write a row; what it is about is done."""
+        """Write a row, and advance the progress by one rule."""
         if self._styled:
             self._progress.console.print(table(row))
         elif self._rows_shown:

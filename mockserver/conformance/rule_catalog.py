@@ -3,6 +3,9 @@
 They are read once from `rules.json`; adding a rule is one entry in that file. `understudy explain` prints them.
 """
 
+# What must stay true: `rules.json` is the only copy of the specification in the repository. Docstrings cite
+# ids, and a test resolves each of them here, so a rule can't be renamed without its citations.
+
 from __future__ import annotations
 
 import re
@@ -18,7 +21,7 @@ _JUDGED = re.compile(r"R\d+\.\d+b?|X\d+|WE\d+")
 
 
 class Source(NamedTuple):
-    """Who says so; `url` is None where nothing was published."""
+    """The origin of a rule; `url` is None where nothing was published."""
 
     name: str
     url: str | None
@@ -50,7 +53,7 @@ def _document() -> dict[str, Any]:
 
 @cache
 def specification() -> dict[str, Entry]:
-    """Return every rule of every family by its id, in the specification's order."""
+    """Every rule of every family by its id, in the specification's order."""
     told = _document()["sources"]
     sources = {key: Source(source["name"], source["url"]) for key, source in told.items()}
     return {
@@ -70,17 +73,17 @@ def specification() -> dict[str, Entry]:
 
 @cache
 def catalogue() -> dict[str, Entry]:
-    """Return the rules that a server is judged by, by id, in the specification's order."""
+    """The rules that a server is judged by, by id, in the specification's order."""
     return {id: entry for id, entry in specification().items() if _JUDGED.fullmatch(id)}
 
 
 def sections() -> dict[str, str]:
-    """Return what the sections of the specification's pages say, by their names such as `errors §3 step 6`."""
+    """The sections of the specification's pages with their contents, by names such as `errors §3 step 6`."""
     found: dict[str, str] = _document()["sections"]
     return found
 
 
 def pages() -> dict[str, str]:
-    """Return the specification's pages with what each is about."""
+    """The specification's pages with their subjects."""
     found: dict[str, str] = _document()["pages"]
     return found

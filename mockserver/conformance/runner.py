@@ -1,5 +1,13 @@
 """Judging a server by the fixed rules: every rule ends in a verdict with evidence, whatever the server does."""
 
+# What must stay true:
+# * A rule never raises and never stops the others: whatever a foreign server does becomes a verdict with
+#   evidence.
+# * `not observable` is no failure. It says that this server can't show the rule (no clock, no script, no such
+#   model), and the exit status does not count it.
+# * Each rule has a project of its own, so that rules can't disturb each other, and any one of them can be run
+#   alone.
+
 from __future__ import annotations
 
 import time
@@ -15,7 +23,7 @@ DEFAULT_MODEL = "gpt-4.1"
 
 
 class Verdict(NamedTuple):
-    """What came of a rule: passed, failed or not observable; the evidence; how many seconds it took."""
+    """The outcome of a rule: passed, failed or not observable; the evidence; its duration in seconds."""
 
     id: str
     verdict: str
@@ -24,7 +32,7 @@ class Verdict(NamedTuple):
 
 
 def judge(rule: Rule, driver: Driver, model: str = DEFAULT_MODEL) -> Verdict:
-    """Check one rule, in a project of its own where the server has projects; nothing is raised."""
+    """Check one rule, in a project of its own where the server has projects; never raises."""
     started = time.perf_counter()
     verdict, evidence = _run_rule(rule, driver, model)
     return Verdict(rule.id, verdict, evidence, time.perf_counter() - started)

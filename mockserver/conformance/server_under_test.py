@@ -3,6 +3,14 @@
 A claim that doesn't hold raises AssertionError that says what was expected and found; one that holds is remembered.
 """
 
+# How it works. A check calls methods of this class in the order of a story; each method that claims something
+# appends a sentence to `claims`, and the claims of a rule that passed are its evidence in the report.
+#
+# What must stay true:
+# * A claim names what was expected and what was found, because its reader has the report and not the code.
+# * What only the mock can show (its context, its clock) has another way for foreign servers, or raises
+#   NotObservable: `check_context` counts tokens there instead of reading the context.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -35,21 +43,20 @@ NOWHERE = "f" * 50  # what no id of any server has behind its prefix
 
 
 class NotObservable(Exception):
-    """What the rule speaks of can't be seen on this server; the message says why."""
+    """The rule can't be observed on this server; the message says why."""
 
 
 def user(text: str, **members: Any) -> Item:
-    """Return a user message."""
     return {"type": "message", "role": "user", "content": text, **members}
 
 
 def words(number: int) -> str:
-    """Return a text of so many tokens."""
+    """A text of the given number of tokens."""
     return " word" * number
 
 
 def call_of(response: Item) -> Item:
-    """Return the first function call of a response's output."""
+    """The first function call of a response's output; raises AssertionError without one."""
     for item in response["output"]:
         if item["type"] == "function_call":
             return item
@@ -57,12 +64,12 @@ def call_of(response: Item) -> Item:
 
 
 def output_for(call: Item, output: str = "found") -> Item:
-    """Return what answers a function call."""
+    """The output item that answers a function call."""
     return {"type": "function_call_output", "call_id": call["call_id"], "output": output}
 
 
 def text_of(item: Item) -> str:
-    """Return what an item says, its type when it says nothing."""
+    """The text of an item, its type if it has none."""
     if item["type"] == "message":
         content = item["content"]
         if isinstance(content, str):
@@ -72,12 +79,11 @@ def text_of(item: Item) -> str:
 
 
 def texts_of(items: Sequence[Item]) -> list[str]:
-    """Return what items say."""
     return [text_of(item) for item in items]
 
 
 def short(value: Any) -> str:
-    """Return a value in one line of bounded length."""
+    """The value in one line of at most `SHORT` characters."""
     text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
     return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
 
@@ -119,11 +125,11 @@ class ServerUnderTest:
     # --- calls -------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Call the API, whatever it answers."""
+        """Send a request; any answer is returned."""
         return self.driver.call(method, path, body, **query)
 
     def call_ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """Call the API, claiming 200; returns the body, or the events of a stream."""
+        """Send a request, claiming 200; returns the body, or the events of a stream."""
         answer = self.call(method, path, body, **query)
         if answer.status != 200:
             raise AssertionError(
@@ -132,7 +138,7 @@ class ServerUnderTest:
         return answer.body if answer.events is None else answer.events
 
     def check_error(self, error: ExpectedError, method: str, path: str, body: Any = None, **query: str) -> None:
-        """Claim that a call is refused with an error; of a foreign server what is a guess of ours is not asked."""
+        """Claim that a call fails with an error; guessed members are checked only on the mock."""
         answer = self.call(method, path, body, **query)
         name = _describe_call(method, path, body, query)
         if answer.status != error.status:
@@ -159,7 +165,7 @@ class ServerUnderTest:
         return self.call_ok("POST", "/responses", {"model": self.model, "input": input, **fields})
 
     def chain(self, parent: Item, input: Any = "and then?", **fields: Any) -> Any:
-        """Create a response behind another."""
+        """Create a response after another."""
         return self.create(input, previous_response_id=parent["id"], **fields)
 
     def stream(self, input: Any = "ping", **fields: Any) -> list[Item]:
@@ -170,7 +176,6 @@ class ServerUnderTest:
         return events
 
     def get(self, response: Item) -> Any:
-        """Return a response as it is stored."""
         return self.call_ok("GET", f"/responses/{response['id']}")
 
     def delete(self, response: Item) -> Any:
@@ -178,12 +183,12 @@ class ServerUnderTest:
         return self.call_ok("DELETE", f"/responses/{response['id']}")
 
     def inputs(self, response: Item, **query: str) -> list[Item]:
-        """Return the input items of a response, oldest first, all on one page."""
+        """The input items of a response, oldest first, all on one page."""
         path = f"/responses/{response['id']}/input_items"
         return list(self.call_ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
 
     def count(self, **body: Any) -> int:
-        """Return what the server counts a request's input at, in tokens."""
+        """The input tokens that the server counts for a request; raises NotObservable if it can't count."""
         path = "/responses/input_tokens"
         answer = self.call("POST", path, {"model": self.model, **body})
         lacking = answer.status in (404, 405, 501) and not self.mock
@@ -194,7 +199,7 @@ class ServerUnderTest:
         return int(answer.body["input_tokens"])
 
     def check_context(self, response: Item, *context: str | Item) -> None:
-        """Claim what the model saw: user texts and items, oldest first; on other servers their count has to tell."""
+        """Claim what the model saw: user texts and items, oldest first; other servers show only its token count."""
         items = [user(one) if isinstance(one, str) else one for one in context]
         expected = texts_of(items)
         if self.mock:
@@ -215,27 +220,27 @@ class ServerUnderTest:
         return dict(self.call_ok("POST", "/conversations", body))
 
     def items(self, conversation: Item, **query: str) -> list[Item]:
-        """Return the items of a conversation, oldest first, all on one page."""
+        """The items of a conversation, oldest first, all on one page."""
         path = f"/conversations/{conversation['id']}/items"
         return list(self.call_ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
 
     def add(self, conversation: Item, *items: Item) -> list[Item]:
-        """Add items to a conversation by hand; returns them as they are kept."""
+        """Add items to a conversation by hand; returns them as stored."""
         return list(self.call_ok("POST", f"/conversations/{conversation['id']}/items", {"items": list(items)})["data"])
 
     def drop(self, conversation: Item, item: Item) -> Any:
-        """Delete an item of a conversation; returns what the server answers."""
+        """Delete an item of a conversation; returns the server's answer."""
         return self.call_ok("DELETE", f"/conversations/{conversation['id']}/items/{item['id']}")
 
     # --- the mock's levers -------------------------------------------------------------------------------------
 
     def in_other_project(self) -> ServerUnderTest:
-        """Return the same server, in another project."""
+        """The same server, in another project."""
         self.others.append(self.driver.new_project("elsewhere"))
         return ServerUnderTest(self.others[-1], self.model)
 
     def freeze(self) -> None:
-        """Let the clock stand still, on a whole second."""
+        """Stop the clock, on a whole second."""
         self.driver.control("PUT", "/clock", {"now": NOON})
 
     def advance(self, seconds: float) -> None:
@@ -255,7 +260,7 @@ class ServerUnderTest:
         return self.create(input, background=True, **fields)
 
     def finish(self) -> None:
-        """Let a slow turn come to its end."""
+        """Let a slow turn end."""
         self.advance(2 * SLOW_S)
 
 

@@ -1,7 +1,11 @@
 """What holds for the events of every stream, whoever sends them. Spec: S5, S8, S9.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. One pass over the events, item by item: an item is added, its texts are told by deltas, it is
+# done; then the fold of all events has to be the terminal response. Foreign servers are held to the same rules
+# as the mock.
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ _WHOLE = ("text", "refusal", "arguments", "input", "code")
 
 
 def validated_final(events: list[Event]) -> dict[str, Any]:
-    """Return the terminal response of a stream once all that must hold for its events has been asserted."""
+    """Check everything that must hold for a stream's events; returns its terminal response."""
     numbers = [event.get("sequence_number") for event in events]
     assert numbers == list(range(len(events))), f"sequence numbers {numbers} (S5)"
     types = [event["type"] for event in events]
@@ -47,7 +51,7 @@ def _lasting(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_items(events: list[Event]) -> None:
-    """Assert that the items of a stream come one after the other, each told in full by its events. Spec: S9."""
+    """Assert that the items of a stream follow each other, each complete in its own events. Spec: S9."""
     done = 0
     begun: dict[str, Any] | None = None
     told: dict[tuple[Any, ...], str] = {}
@@ -75,7 +79,7 @@ def check_items(events: list[Event]) -> None:
 
 
 def _tell(told: dict[tuple[Any, ...], str], event: Event) -> None:
-    """Add a delta to the text that it is part of; a done event has to say the same."""
+    """Add a delta to its text; a done event must repeat the whole text."""
     family, _, phase = event["type"].rpartition(".")
     if family not in _TOLD:
         return
@@ -98,7 +102,7 @@ _TOLD = {
 
 
 def _texts(item: dict[str, Any]) -> dict[tuple[Any, ...], str]:
-    """Return the texts of an item that its stream spells out."""
+    """The texts of an item that its stream spells out."""
     match item["type"]:
         case "message":
             return {

@@ -1,5 +1,15 @@
 """The test author's levers over a whole project: its clock, its queue of scripted lines, its state, listings of it."""
 
+# How it works. Each method is one call of the control API or of a `Mock`. What it changes goes through
+# `Transactions.write` or one store transaction; so a control call and a turn of the same project never
+# interleave.
+#
+# What must stay true:
+# * Everything is validated before the first write: a call that raises MockError has changed nothing.
+# * After `reset` the same requests get the same ids. So the count of calls and the namespace of the ids go back
+#   to what the project started with, which a snapshot given at the start may set.
+# * Watchers are notified after the transaction, because they read the clock that it has written.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +41,7 @@ RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 
 
 class ProjectControl:
-    """What only a test author can do to a project; none of it is part of the public API."""
+    """The control operations of a project, for test authors; none is part of the public API."""
 
     def __init__(
         self, transactions: Transactions, scenarios: Scenarios, logbook: JournalStore, hazards: FaultInjector
@@ -41,7 +51,7 @@ class ProjectControl:
         self._watchers: list[Callable[[str], None]] = []
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
-        """Have a function called with the project whenever its clock may say another time than before."""
+        """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
 
     def _tell_clock_moved(self, project: str) -> None:
@@ -49,13 +59,13 @@ class ProjectControl:
             notify(project)
 
     def health(self) -> dict[str, Any]:
-        """Return how the server is and how it is set."""
+        """The server's status and settings."""
         settings = self._calls.settings
         shown = describe(settings.set)
         return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
 
     def read_clock(self, project: str) -> dict[str, Any]:
-        """Return the project's clock."""
+        """The project's clock: its time and mode."""
         clock = self._calls.project(project, self._calls.view(project)).clock
         return {"now": clock.reading(self._calls.wall()), "mode": clock.mode}
 
@@ -71,7 +81,7 @@ class ProjectControl:
         return self.read_clock(project)
 
     def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
-        """Move the project's clock forward; says which responses expired and which turns came to their end."""
+        """Move the project's clock forward; returns which responses expired and which turns ended."""
         check_number(seconds, "seconds")
 
         def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
@@ -95,7 +105,7 @@ class ProjectControl:
         return self._calls.write(project, append)
 
     def scenario(self, project: str) -> dict[str, Any]:
-        """Return the project's scenario: lines with use counts, which were never used, and what waits in the queue."""
+        """The project's scenario: lines with use counts, the numbers of unused lines, and the queue."""
         state = self._calls.view(project)
         own = self._calls.project(project, state).scenario
         found = self._scenarios.of(state, own=own)
@@ -123,11 +133,11 @@ class ProjectControl:
         return self.scenario(project)
 
     def faults(self, project: str) -> dict[str, Any]:
-        """Return the project's faults with use counts."""
+        """The project's faults with use counts."""
         return {"faults": self._hazards.list_faults(project)}
 
     def set_faults(self, project: str, given: Any) -> dict[str, Any]:
-        """Put a list of faults in the place of all others; raises MockError, and changes nothing, for a wrong one."""
+        """Replace all faults; raises MockError, and changes nothing, for a wrong one."""
         self._hazards.replace(project, given)
         return self.faults(project)
 
@@ -141,7 +151,7 @@ class ProjectControl:
         response_id: str | None = None,
         context: bool = True,
     ) -> dict[str, Any]:
-        """Return a page of the project's exchanges, oldest first, behind the number `after`.
+        """A page of the project's exchanges, oldest first, after the number `after`.
 
         Without `context` they don't say what the model saw, which takes time to find out.
         """
@@ -150,7 +160,7 @@ class ProjectControl:
         )
 
     def verdict(self, project: str) -> list[verdict.Finding]:
-        """Return what the journal shows that a client did wrong."""
+        """The client's mistakes that the journal shows."""
         return verdict.find_mistakes(self._logbook.history(project))
 
     def clear_journal(self, project: str) -> None:
@@ -187,7 +197,7 @@ class ProjectControl:
             self._tell_clock_moved(project)
 
     def snapshot(self, project: str) -> dict[str, Any]:
-        """Return the project's whole state as one JSON document; the same state always gives the same document.
+        """The project's whole state as one JSON document; the same state always gives the same document.
 
         Nothing is written, so a turn whose end no call has noticed yet is still under way.
         """
@@ -199,7 +209,7 @@ class ProjectControl:
         return snapshot.document_of(records, own, calls.seed)
 
     def restore(self, project: str, document: Any) -> None:
-        """Put a snapshot's state in place of the project's, which may be another one than it was taken of: a fork.
+        """Replace the project's state by a snapshot's, which may come from another project: a fork.
 
         What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
         document that is wrong or of another seed.
@@ -215,7 +225,7 @@ class ProjectControl:
         self._tell_clock_moved(project)
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
-        """Return what the model saw for a response."""
+        """What the model saw for a response."""
         state = self._calls.reading(project).state
         return inspection.context_of(state, response_id, self._rules)
 
@@ -236,7 +246,7 @@ class ProjectControl:
 
 
 def check_number(value: Any, name: str) -> float:
-    """Return a length or point of time as a number; raises MockError for anything else."""
+    """Check a length or point of time in seconds; raises MockError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_S:
         raise MockError(f"{name}: takes a number from 0 to {LONGEST_S:g}.", param=name)
     return float(value)
@@ -252,12 +262,12 @@ def _time(value: float | str) -> float:
 
 
 def _part(put: Put) -> str:
-    """Return which part of a project a record belongs to, as `reset` names it."""
+    """The part of a project that a record belongs to, as `reset` names it."""
     return "scenario" if put.kind in script_queue.KINDS else "faults" if put.kind == "fault" else "state"
 
 
 def _mint(name: str, own: str) -> str:
-    """Return the source of ids of one name with the seed of its own that another has, or has not."""
+    """The id namespace of `name`, with the seed of `own` if that has one."""
     return id_namespace(name, None) + own.removeprefix(id_namespace(own, None))
 
 

@@ -5,6 +5,19 @@ of it is never written; where several processes share a store, each exchange is 
 other's.
 """
 
+# How it works. A project's journal has records of its own in the store, in the place `PROJECT/journal`, so that
+# a reset or a snapshot of the project leaves it alone. A record is a page: up to `BATCH` documents, one to a
+# line, under the number of its first. An exchange waits in this process until a page is full, or until somebody
+# reads; then the project's queue is written in one transaction.
+#
+# What must stay true:
+# * A number counts every call of the project: an exchange gets its number when it is written, and those that
+#   fell out of the ring before that are counted (`_skipped`) though they are not stored.
+# * Only whole pages are deleted, so up to a page more is stored than is shown; `_read_entries` cuts it off.
+# * An exchange that goes on after it was written (a stream) is written again in its old place.
+# * A `Turn` is large: once an exchange has ended, only what its document will say is held (`release_turn`).
+# * Whoever reads writes first, so a reader never misses a call that this process has answered.
+
 from __future__ import annotations
 
 from collections import Counter, deque
@@ -55,7 +68,7 @@ class JournalStore:
         return ExchangeRecorder(self, call)
 
     def note(self, project: str, exchange: Exchange) -> None:
-        """Take an exchange in; one that is noted again, since it has gone on, is written again."""
+        """Add an exchange; one that is noted again, since it has gone on, is written again."""
         if self._most <= 0 or not project:
             return
         if exchange.at is None:  # nothing was read for it
@@ -88,7 +101,7 @@ class JournalStore:
             self._skipped[project] += 1
 
     def write(self, project: str) -> None:
-        """Write what waits of a project; the oldest beyond the limit are forgotten."""
+        """Write the waiting exchanges of a project; the oldest beyond the limit are deleted."""
         with self._lock:
             waiting = self._waiting.pop(project, deque())
             if not waiting:
@@ -111,7 +124,7 @@ class JournalStore:
                 exchange.number = number + at
 
     def _rewrite(self, place: str, known: list[Exchange]) -> list[Change]:
-        """Return the changes that write exchanges again which were written before they ended."""
+        """The changes that replace exchanges which were written before they ended."""
         pages: dict[int, list[bytes]] = {}
         for exchange in known:
             number = exchange.number or 0
@@ -122,7 +135,7 @@ class JournalStore:
         return [_page(first, lines) for first, lines in pages.items()]
 
     def _surplus(self, place: str, next_number: int) -> list[Change]:
-        """Return the changes that forget pages of which nothing is kept any more."""
+        """The changes that delete pages whose exchanges are all beyond the limit."""
         kept_from, scan = next_number - self._most, self._calls.store.scan
         if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
             return []
@@ -140,7 +153,7 @@ class JournalStore:
                 store.clear(place)
 
     def close(self) -> None:
-        """Write all that waits."""
+        """Write all waiting exchanges."""
         for project in list(self._waiting):
             self.write(project)
 
@@ -154,7 +167,7 @@ class JournalStore:
         response_id: str | None = None,
         context: bool = True,
     ) -> dict[str, Any]:
-        """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
+        """A page of exchanges after the number `after`, oldest first; `path` may be a pattern."""
         self.write(project)
         wanted = [one for one in self._read_entries(project, after or 0) if _matches(one, path, response_id)][
             : limit + 1
@@ -164,7 +177,7 @@ class JournalStore:
         return page(found, has_more=len(wanted) > limit)
 
     def history(self, project: str) -> History:
-        """Return the journal as the history of a client."""
+        """The journal as the history of a client."""
         self.write(project)
         contexts = _Contexts(self._calls, project)
         told = [(entry.number, orjson.loads(entry.doc)) for entry in self._read_entries(project, 0)]
@@ -187,7 +200,7 @@ class JournalStore:
 
 
 class ExchangeRecorder:
-    """Fills in the journal's entry of one call, and collects what faults do to its answer.
+    """Fills in the journal entry of one call, and collects the effects of faults on its answer.
 
     It is handed along with the call, so whoever answers it, and in whatever process or thread, the same is recorded.
     """
@@ -206,28 +219,28 @@ class ExchangeRecorder:
         self.exchange.at = now
 
     def add_line(self, line: dict[str, Any]) -> None:
-        """Note the line of a script that answers, and where it stands."""
+        """Note the scripted line that answers, and its place."""
         self.exchange.line = line
 
     def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
-        """Note what else the call changed, and when; an end of a delivery (None) is no time of its own."""
+        """Note what else the call changed, and when; the end of a delivery (None) sets no time."""
         exchange = self.exchange
         if now is not None:
             exchange.at = now
         exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
 
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
-        """Note the turn that answers, and the places of the items that its model did not see."""
+        """Note the turn that answers, and the places of items dropped from its context."""
         self.exchange.turn, self.exchange.dropped = turn, dropped
 
     def add_faults(self, struck: FaultOutcome) -> None:
-        """Note which faults strike, what they do to the answer, and the buckets that the call was counted in."""
+        """Note which faults apply, their effects on the answer, and the buckets that counted the call."""
         self.exchange.faults = [*self.exchange.faults, *struck.kinds]
         self.effects = [*self.effects, *struck.effects]
         self.buckets = {**self.buckets, **struck.buckets}
 
     def answer(self, status: int, error: APIError | MockError | None = None) -> None:
-        """Note what the answer is, which may still be on its way."""
+        """Note the status and error of the answer, which may still be in progress."""
         exchange = self.exchange
         exchange.seconds = perf_counter() - exchange.started
         exchange.status = status
@@ -249,14 +262,14 @@ _NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})
 
 
 def release_turn(exchange: Exchange) -> None:
-    """Let go of the turn of an exchange, but for what its document will say of it."""
+    """Drop the turn of an exchange, except for what its document needs of it."""
     turn = exchange.turn
     if turn is not None:
         exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
 
 
 def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
-    """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
+    """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
     final = turn.final
     usage = final["usage"]
     seen = {
@@ -276,24 +289,23 @@ def _document(exchange: Exchange) -> bytes:
 
 
 def _place(project: str) -> str:
-    """Return where a project's journal is kept: apart, so that it is no part of the project's state."""
+    """The place of a project's journal in the store: apart, so that it is no part of the project's state."""
     return f"{project}/journal"
 
 
 class Entry(NamedTuple):
-    """One exchange as it is kept: its number and its document."""
+    """One stored exchange: its number and its document."""
 
     number: int
     doc: bytes
 
 
 def entries_of(record: Record) -> list[Entry]:
-    """Return the exchanges of a page: a document to a line, numbered from the page's first."""
+    """The exchanges of a page: one document per line, numbered from the page's first."""
     return [Entry(record.order + at, line) for at, line in enumerate(lines_of(record.doc))]
 
 
 def lines_of(doc: bytes) -> list[bytes]:
-    """Return the documents of a page."""
     return doc.split(b"\n")
 
 
@@ -311,7 +323,7 @@ def _matches(entry: Entry, path: str | None, response_id: str | None) -> bool:
 
 
 class _Contexts:
-    """What models saw, found in the project's records and, for turns that are not stored, in the journal itself."""
+    """What models saw, read from the project's records and, for unstored turns, from the journal itself."""
 
     def __init__(self, transactions: Transactions, project: str) -> None:
         self._calls, self._project = transactions, project
@@ -319,7 +331,7 @@ class _Contexts:
         self._state = transactions.view(project)
 
     def of(self, response_id: str, saw: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the effective context of a turn, None when a part of it is lost."""
+        """The effective context of a turn, None if a part of it is lost."""
         node = self._step(response_id, saw)
         if node is None:
             return None
@@ -331,7 +343,7 @@ class _Contexts:
         return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
 
     def new_node(self, told: dict[str, Any]) -> Node | None:
-        """Return what an exchange added to a context, None for what is no turn or is lost."""
+        """The node that an exchange added to a context, None if it is no turn or lost."""
         return None if told["saw"] is None else self._step(told["response_id"], told["saw"])
 
     def _step(self, response_id: str, saw: dict[str, Any]) -> Node | None:
@@ -348,7 +360,7 @@ class _Contexts:
             node = None if node.parent is None else self.node(node.parent)
 
     def node(self, id: str) -> Node | None:
-        """Return a step of a context, None where it is lost."""
+        """The node of a context by its id, None if it is lost."""
         found = read_node(self._state, id)
         if found is not None:
             return found

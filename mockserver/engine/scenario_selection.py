@@ -1,14 +1,15 @@
-"""Scenarios: the server's own, read from files at the start, a project's in its place, and which line answers a prompt.
+"""Scenarios: the server's own, read from files at the start, a project's own, and which line answers a prompt."""
 
-How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose `when`
-holds and which is not used up; then the model. A queued line whose `when` does not hold waits while the next is asked.
-
-What must stay true:
-* Which line answers depends on the records and the prompt alone; use counts are records, so workers share them.
-* A line is counted by the changes of the turn that it answers: a turn that fails later has used no line.
-* With `--strict` an unmatched request is loud. It says which lines came nearest and what did not hold, because a test
-  author's next question is why the line did not answer.
-"""
+# How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose
+# `when` holds and which is not used up; then the model. A queued line whose `when` does not hold waits while
+# the next is asked.
+#
+# What must stay true:
+# * Which line answers depends on the records and the prompt alone; use counts are records, so workers share
+#   them.
+# * A line is counted by the changes of the turn that it answers: a turn that fails later has used no line.
+# * With `--strict` an unmatched request is loud. It says which lines came nearest and what did not hold,
+#   because a test author's next question is why the line did not answer.
 
 from __future__ import annotations
 
@@ -50,12 +51,12 @@ class Scenarios:
         self.silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
 
     def of(self, state: State, *, own: bool) -> Scenario:
-        """Return a project's scenario: its `own`, or the server's."""
+        """A project's scenario: its `own`, or the server's."""
         doc = script_queue.scenario_of(state) if own else None
         return self._own if doc is None else load_scenario(doc)
 
     def answer(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
-        """Return what a line says to a prompt, None when none answers, and what using the line changes.
+        """The scripted reply to a prompt, None if no line answers, and the changes that count the use.
 
         With `--strict` a turn that no line answers is a MockError.
         """
@@ -70,11 +71,11 @@ class Scenarios:
         return line.reply(prompt), changes
 
     def has_template(self, at: UnitOfWork, id: str) -> bool:
-        """Whether there is a prompt template: some line that is not used up says what becomes of it. Spec: R15.4."""
+        """Whether some line that is not used up names the prompt template, which so exists. Spec: R15.4."""
         return any(not one.spent and one.line.when.get("prompt") in (True, id) for one in self._candidates(at))
 
     def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
-        """Return the line that answers, where it stands, and what using it changes."""
+        """The line that answers, its place, and the changes that count the use."""
         if not at.idle:
             queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts))
             if queued is not None:
@@ -110,7 +111,7 @@ def _is_spent(state: State, number: int, line: Line) -> bool:
 
 
 def _load_for_server(path: str) -> Document:
-    """Return a scenario file of the server's; raises SettingError that names the first mistake."""
+    """Load a scenario file of the server; raises SettingError that names the first mistake."""
     try:
         document = load_file(path)
     except SettingError as error:

@@ -1,5 +1,9 @@
 """Snapshots in files: what every project starts from, or what is compared."""
 
+# `snapshots.document` knows shapes and references but neither scripts nor faults: its room stands beside theirs
+# and imports nothing of them. So their checks meet here, one floor up, where `restore` and `--snapshot` both
+# pass.
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -18,11 +22,11 @@ from mockserver.wire.errors.api import MockError
 
 
 class Unreadable(Exception):
-    """A file that holds no snapshot; the message names it and says why."""
+    """A file is not a snapshot; the message names it and says why."""
 
 
 def read(path: str) -> Document:
-    """Return the document in a file, of the current version; raises Unreadable."""
+    """Read a snapshot file and upgrade it to the current version; raises Unreadable."""
     try:
         return {
             snapshot_document.MARK: snapshot_document.VERSION,
@@ -37,7 +41,7 @@ def read(path: str) -> Document:
 
 
 def validate(document: Any, seed: int) -> Restored:
-    """Return what a document holds, scripted lines and faults judged too; raises MockError for the first mistake."""
+    """Validate a document, its scripted lines and faults too; raises MockError for the first mistake."""
     found = snapshot_document.restore(document, seed)
     for put in found.records:
         if put.kind == "line":
@@ -50,7 +54,7 @@ def validate(document: Any, seed: int) -> Restored:
 
 
 def start_of(settings: Settings) -> tuple[Restored | None, Settings]:
-    """Return what every project starts from, if `--snapshot` names it, and the settings with the seed that it needs.
+    """The state that every project starts from (`--snapshot`), and the settings with the seed that it needs.
 
     A clock that the settings freeze is also the start's. Raises SettingError for what can't be used.
     """

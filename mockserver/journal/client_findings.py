@@ -4,6 +4,19 @@ Each check is a row of `CHECKS` and yields findings; what two findings of a rule
 of it is silent where a client may have been right.
 """
 
+# How it works. A check walks the calls of one project, oldest first, and yields each mistake that it can prove
+# from the journal alone: what was sent, what was answered, what the context held before.
+#
+# What must stay true:
+# * A check is silent where a client may have been right. A user may say the same words twice, a refused request
+#   may be mended on the server's side, an answer that was cut off may be asked for again.
+# * The same mistake is one finding, however many calls repeat it: findings of a rule about the same items are
+#   merged.
+# * Texts are matched against the API's own error messages, so a message that changes there changes a pattern
+#   here.
+# * The order of `CHECKS` is the order of the findings; one walk per check keeps each of them readable by
+#   itself.
+
 from __future__ import annotations
 
 import re
@@ -32,7 +45,7 @@ _NO_ITEM = re.compile(r"Item with id '(\S+)' not found\.")
 
 
 class Finding(NamedTuple):
-    """One mistake: the rule, a sentence, the exchanges it shows in (oldest first), ids of the items it is about."""
+    """One mistake: the rule, a sentence, the exchanges that show it (oldest first), ids of the items involved."""
 
     rule: str
     sentence: str
@@ -41,7 +54,7 @@ class Finding(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """What a check found: a sentence, the calls it shows in, ids of the items it is about."""
+    """One mistake that a check found: a sentence, the calls that show it, the ids of the items involved."""
 
     sentence: str
     calls: tuple[Call, ...]
@@ -49,7 +62,7 @@ class Mistake(NamedTuple):
 
 
 def find_mistakes(history: History) -> list[Finding]:
-    """Return all that a client did wrong, by the rules' order; the same items under one rule once."""
+    """Every mistake of a client, in the order of the rules; the same items under one rule count once."""
     found: dict[tuple[Any, ...], Finding] = {}
     for rule, check in CHECKS.items():
         for told in check(history):
@@ -64,7 +77,7 @@ def find_mistakes(history: History) -> list[Finding]:
 
 
 def find_resent_history(history: History) -> Iterator[Mistake]:
-    """Yield turns that continue something and send again what it holds. Spec: R1.20, R2.8.
+    """Yield turns that continue something and send its items again. Spec: R1.20, R2.8.
 
     Something the model said or a tool gave is a repetition by itself; what a user says is one only if two or more
     messages come again in order, with something new behind them, for a user may well say the same twice.
@@ -88,7 +101,7 @@ def find_resent_history(history: History) -> Iterator[Mistake]:
 
 
 def _history_items(history: History, call: Call) -> Iterator[Item]:
-    """Yield what a turn need not send, except what an identical request of it left that may have been cut off."""
+    """Yield the items that a turn need not send, except those of an identical request that may have been cut off."""
     for node in history.nodes_before(call):
         origin = history.of_response.get(node.id)
         if origin is None or origin.body != call.body:
@@ -108,7 +121,7 @@ def _positions(item: Item, places: Mapping[Hashable, list[int]]) -> list[int]:
 
 
 def _repeats(items: list[Item], places: Mapping[Hashable, list[int]]) -> list[int]:
-    """Return where a user's messages stand that come again in order before something new, if there are two or more."""
+    """The places of a user's messages that come again in order before something new, if there are two or more."""
     again: list[int] = []
     new = False
     for item in items:
@@ -124,7 +137,7 @@ def _repeats(items: list[Item], places: Mapping[Hashable, list[int]]) -> list[in
 
 
 def find_reused_item_id(history: History) -> Iterator[Mistake]:
-    """Yield ids that stand twice in one context, or that a client gave to two different things. Spec: R1.36, R1.38."""
+    """Yield ids that occur twice in one context, or that a client gave to two items. Spec: R1.36, R1.38."""
     named: dict[str, tuple[Hashable, Call]] = {}
     for call in history.turns:
         duplicate = _DUPLICATE.match(call.error.get("message") or "")
@@ -140,7 +153,7 @@ def find_reused_item_id(history: History) -> Iterator[Mistake]:
 
 
 def _content_key(item: Item) -> Hashable:
-    """Return what an item says, outputs and arguments included."""
+    """The content of an item, outputs and arguments included."""
     told = (item.get("output"), item.get("arguments"), item.get("input"))
     return content_of(item), repr([one for one in told if one is not None])
 
@@ -149,7 +162,7 @@ def _content_key(item: Item) -> Hashable:
 
 
 def find_retried_refusal(history: History) -> Iterator[Mistake]:
-    """Yield requests that were sent again, byte for byte, after an answer that says that they are wrong. Spec: C6.
+    """Yield requests that were sent again, byte for byte, after an error that retries can't mend. Spec: C6.
 
     Where the second one is answered, what was wrong was the state, and the client has mended it meanwhile; unless the
     refusal was a scripted one.
@@ -180,7 +193,7 @@ def _final(call: Call) -> bool:
 
 
 def find_no_backoff(history: History) -> Iterator[Mistake]:
-    """Yield turns that asked for a locked conversation again at once, neither by the clock nor really. Spec: R2.12."""
+    """Yield turns that tried a locked conversation again at once, by the mock's clock and the real one. Spec: R2.12."""
     locked: dict[str, Call] = {}
     for call in history.turns:
         first = locked.pop(call.body, None)
@@ -200,7 +213,7 @@ def find_no_backoff(history: History) -> Iterator[Mistake]:
 
 
 def find_dropped_tool_output(history: History) -> Iterator[Mistake]:
-    """Yield calls of tools that a client left unanswered: it was told so, or replayed the history without them.
+    """Yield tool calls that a client left unanswered: an error said so, or it replayed the history without them.
 
     A history is replayed by an input that begins with all that an earlier turn was given and goes on behind it. The
     longest such turn counts; of the calls that it ended in, each must be among the items, or have been answered before
@@ -242,7 +255,7 @@ def _calls_without_output(
 
 
 def _prefix_numbers(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]) -> list[int]:
-    """Return a number for each beginning of a list of items, reasoning apart, the same for the same beginning."""
+    """A number for each beginning of a list of items (without reasoning), the same for the same beginning."""
     at = [0]
     for item in items:
         if item["type"] != "reasoning":
@@ -251,7 +264,7 @@ def _prefix_numbers(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]
 
 
 def find_lost_phase(history: History) -> Iterator[Mistake]:
-    """Yield what the model said in a phase and a client replayed without it. Spec: R1.43, R12.4.
+    """Yield messages of the model that a client replayed without their phase. Spec: R1.43, R12.4.
 
     A message without an id is one of the model's if all that it ever said in these words has a phase.
     """
@@ -298,7 +311,7 @@ def find_used_unstored_item(history: History) -> Iterator[Mistake]:
 
 
 def find_ignored_incomplete(history: History) -> Iterator[Mistake]:
-    """Yield turns that go on from a response that was cut off at max_output_tokens as if it were whole. Spec: R7.6.
+    """Yield turns that continue a response cut off at max_output_tokens as if it were whole. Spec: R7.6.
 
     They chain on it, or replay its last message or call, and either answer a call that was cut off, or call the message
     completed, or go on with a user's message that does not ask for the rest (`continue`, `go on`, …).
@@ -320,7 +333,7 @@ def find_ignored_incomplete(history: History) -> Iterator[Mistake]:
 
 
 def _items_after(first: Call, call: Call) -> list[Item] | None:
-    """Return what a turn puts behind a response that it goes on from, None when it does not go on from it."""
+    """The items that a turn adds after a response that it continues, None if it does not continue it."""
     if call.parent == first.response_id or (call.conversation and call.node and call.node.parent == first.response_id):
         return call.items
     partial = [item for item in first.output if item.get("status") == "incomplete"]

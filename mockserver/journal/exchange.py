@@ -5,6 +5,13 @@ while the call is in progress, and its document is made later, when it is writte
 are never written at all. Keys and passwords never get into a document.
 """
 
+# How it works. An exchange moves through one process: the recorder fills it in, `document_of` makes its
+# document when it is written, and `to_public` adds what can be worked out again when somebody reads (the parsed
+# request). So an exchange that is never read costs little more than its fields.
+#
+# What must stay true: the members of a document are those of `Exchange` in the tests and of `/_mock/journal`,
+# in this order; a document that another process wrote has to be readable here.
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +46,7 @@ class Call(NamedTuple):
     transport: str = "http"
 
     def header(self, name: bytes) -> str | None:
-        """Return a header's value, None when it was not sent; `name` in lower case."""
+        """The value of a header, None if it was not sent; `name` in lower case."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -74,7 +81,7 @@ class Exchange:
 
 
 def document_of(exchange: Exchange) -> bytes:
-    """Return the document of an exchange as it stands."""
+    """The document of an exchange in its present state."""
     call = exchange.call
     text, secrets = redaction.body(call.body)
     key = (call.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
@@ -104,7 +111,7 @@ def document_of(exchange: Exchange) -> bytes:
 
 
 def _redact_input(saw: dict[str, Any]) -> dict[str, Any]:
-    """Return what a model saw as it is kept: without secrets, the node of an unstored turn in full."""
+    """What a model saw, without secrets; the node of an unstored turn is included in full."""
     node = {"node": saw["node"].doc().decode()} if "node" in saw else {}
     return {**saw, "tools": redaction.redact(saw["tools"]), **node}
 
@@ -114,7 +121,7 @@ _SHOWN = {"response": "response", "conversation": "conversation", "item": "item"
 
 
 def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
-    """Return what was put and deleted of what the API shows, each once."""
+    """The objects of the API that were stored or deleted, each once."""
     found: dict[tuple[str, str, str], None] = {}
     for change in changes:
         kind = _SHOWN.get(change.kind)
@@ -124,7 +131,7 @@ def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
 
 
 def to_public(number: int, doc: bytes) -> dict[str, Any]:
-    """Return an exchange as it is read, without its context; its body is parsed where it is whole JSON."""
+    """The exchange as the control API shows it, without its context; a JSON body is parsed."""
     known = orjson.loads(doc)
     try:
         request = orjson.loads(known["body"])

@@ -56,10 +56,10 @@ _TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwA
 
 
 class SeededModel:
-    """The default model; it keeps nothing, all variation comes from the prompt's seed."""
+    """The default model; it stores nothing, all variation comes from the prompt's seed."""
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return the reply: a forced or fitting tool call, else an instance of the format, else an echo."""
+        """The reply: a forced or fitting tool call, else an instance of the format, else an echo."""
         tool = _choose_tool(prompt)
         answer = _call(prompt, *tool) if tool else _message(prompt)
         reply = _with_reasoning(prompt, answer)
@@ -69,12 +69,12 @@ class SeededModel:
 
 
 def default_text(prompt: Prompt) -> str:
-    """Return the text of an unscripted answer."""
+    """The text of an unscripted answer."""
     return f"Mock reply to: {last_user_text(prompt)} [{prompt.item_count} items in context]"
 
 
 def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item:
-    """Return an assistant message; models that mark phases mark it as the final answer. Spec: R12.4."""
+    """An assistant message; models that mark phases mark it as the final answer. Spec: R12.4."""
     item: Item = {"type": "message", "role": "assistant", "content": list(parts)}
     if phase or prompt.model.phase:
         item["phase"] = phase or "final_answer"
@@ -82,7 +82,6 @@ def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item
 
 
 def text_part(text: str) -> Item:
-    """Return an output_text part."""
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
@@ -120,7 +119,7 @@ def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
 
 
 def _draw_reasoning(prompt: Prompt, effort: str) -> int:
-    """Return the reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
+    """The reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
     if effort not in _EFFORT_UNITS:
         return 0
     least, most = _EFFORT_UNITS[effort]
@@ -129,7 +128,7 @@ def _draw_reasoning(prompt: Prompt, effort: str) -> int:
 
 
 def reasoning_item(summary: str | None) -> Item:
-    """Return a reasoning item, with one summary part when there is a summary. Spec: R12.2."""
+    """A reasoning item, with one summary part when there is a summary. Spec: R12.2."""
     parts = [{"type": "summary_text", "text": summary}] if summary is not None else []
     return {"type": "reasoning", "summary": parts}
 
@@ -140,7 +139,7 @@ def _thought(prompt: Prompt) -> str:
 
 
 def thinking_tokens(prompt: Prompt, text: str) -> int:
-    """Return the hidden tokens behind a scripted reasoning text, as the model would count them. Spec: T8."""
+    """The hidden tokens of a scripted reasoning text, as the model would count them. Spec: T8."""
     tokens = max(count(text), 1)
     return -(-tokens // ROUNDING) * ROUNDING if prompt.model.rounds_reasoning else tokens
 
@@ -151,7 +150,7 @@ Named = tuple[Tool, str | None]
 
 
 def _callable(tools: Iterable[Tool]) -> list[Named]:
-    """Return function and custom tools, those of namespaces with the namespace's name."""
+    """The function and custom tools, those of namespaces with the namespace's name."""
     found: list[Named] = []
     for tool in tools:
         if tool.get("type") == "namespace":
@@ -162,7 +161,7 @@ def _callable(tools: Iterable[Tool]) -> list[Named]:
 
 
 def _available_tools(prompt: Prompt) -> list[Named]:
-    """Return what can be called: the request's tools, then tools that the newest part of the context brought."""
+    """The callable tools: the request's, then those that the newest part of the context brought."""
     tools = prompt.request.get("tools")
     found = _callable(tools) if tools else []
     for item in prompt.input:
@@ -173,7 +172,7 @@ def _available_tools(prompt: Prompt) -> list[Named]:
 
 
 def _choose_tool(prompt: Prompt) -> Named | None:
-    """Return the tool to call, None to answer with text. Spec: R11.1, R15.9."""
+    """The tool to call, None to answer with text. Spec: R11.1, R15.9."""
     choice = prompt.request.get("tool_choice") or "auto"
     tools = _available_tools(prompt)
     if not tools and choice == "auto":
@@ -201,7 +200,7 @@ def _tool_by_choice(choice: Mapping[str, Any], tools: list[Named]) -> Named | No
 
 
 def _recent_call_names(prompt: Prompt) -> list[str]:
-    """Return the names of tools called since the last user message, newest first."""
+    """The names of tools called since the last user message, newest first."""
     found = []
     for item in prompt.newest_first():
         if item.get("role") == "user":
@@ -290,7 +289,7 @@ def _image_generation(prompt: Prompt) -> Item:
 
 
 def _partial_images(prompt: Prompt, index: int) -> dict[str, dict[str, Any]]:
-    """Return the cues by which a stream shows as many images on their way as the tool asks for. Spec: F12, S8."""
+    """The cues for as many partial images as the tool requests. Spec: F12, S8."""
     tools = prompt.request.get("tools") or ()
     asked = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
     return {str(index): {"partial_images": [_TINY_PNG] * asked}} if asked else {}
@@ -310,7 +309,7 @@ _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
 
 
 def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
-    """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all.
+    """Cut a reply to `max_output_tokens`: text at a token's end, a call not at all.
 
     Hosted calls beyond `max_tool_calls` are not made. Spec: R7.1, R7.5–R7.8.
     """
@@ -338,7 +337,7 @@ def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
 
 
 def _with_fewer_calls(reply: Reply, most: int) -> Reply:
-    """Return a reply without the hosted calls that are too many; what the client runs is not counted. Spec: R7.8."""
+    """Drop the hosted calls beyond the limit; calls that the client runs are not counted. Spec: R7.8."""
     calls = [at for at, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
     if len(calls) <= most:
         return reply
@@ -354,14 +353,14 @@ _HOSTED_CALLS = frozenset(
 
 
 def _output_limit(prompt: Prompt) -> int:
-    """Return the cap on output: what was asked for, what the model can, what its window leaves. Spec: R7.1, R7.7."""
+    """The cap on output: the least of the request's, the model's, and the rest of the window. Spec: R7.1, R7.7."""
     model = prompt.model
     asked = prompt.request.get("max_output_tokens") or model.max_output_tokens
     return min(asked, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
 
 
 def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
-    """Return the message with as much text as fits, None when not a token does."""
+    """The message with as much text as fits, None if not one token does."""
     bare = {**item, "status": "incomplete", "content": []}
     room = most - output_tokens((*kept, bare), thoughts, prompt.request, prompt.model, count)
     content: list[Item] = []
@@ -377,7 +376,7 @@ def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt:
 
 
 def _prefix(text: str, room: int, count: Count) -> str:
-    """Return the longest start of a text, cut between tokens, that is not more than `room` tokens."""
+    """The longest start of a text, cut between tokens, of at most `room` tokens."""
     parts = pieces(text)[: max(room, 0)]
     while parts and count("".join(parts)) > room:
         parts.pop()

@@ -24,7 +24,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Prompt:
-    """All that a model may look at for one turn.
+    """All that a model may see for one turn.
 
     `request` is the judged body: what the caller sent, without explicit nulls; `input` is the list of this request's
     own items in stored form. `newest_first()` walks the resolved context (own input included) from its last item back
@@ -45,7 +45,7 @@ class Prompt:
 
 
 class Reply(NamedTuple):
-    """What the model says: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
+    """The model's reply: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
 
     `reasoning_tokens` are the hidden tokens behind a reasoning item, `summary_tokens` those behind each compaction
     item; `output_tokens` is the length of all but the latter, None when nobody has counted it yet. `usage` overrides
@@ -75,7 +75,7 @@ _TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "res
 
 
 def item_text(item: Item) -> str:
-    """Return the readable text of an item: what a message says, what a call passes, what a tool gave back."""
+    """The readable text of an item: a message's text, a call's arguments, a tool's output."""
     if item.get("type") == "message":
         content = item.get("content")
         if isinstance(content, list) and len(content) == 1 and isinstance(content[0].get("text"), str):  # as most are
@@ -109,7 +109,7 @@ def is_model_output(item: Item) -> bool:
 
 
 def last_user_text(prompt: Prompt) -> str:
-    """Return the text of the newest user message in the context, empty when there is none."""
+    """The text of the newest user message in the context, empty when there is none."""
     own = prompt.input
     if own and own[-1].get("role") == "user":  # as nearly always; the walk would have to be set up
         return item_text(own[-1])
@@ -117,7 +117,7 @@ def last_user_text(prompt: Prompt) -> str:
 
 
 def input_text(prompt: Prompt) -> str:
-    """Return the text of this request's user messages since the model last spoke in it, one line each.
+    """The text of this request's user messages since the model last spoke in it, one line each.
 
     So a request that replays its whole history has the same input text as one that is chained to it.
     """
@@ -126,7 +126,7 @@ def input_text(prompt: Prompt) -> str:
 
 
 def context_text(prompt: Prompt) -> str:
-    """Return the text of the whole context, oldest item first, one line each."""
+    """The text of the whole context, oldest item first, one line each."""
     return "\n".join(reversed([text for item in prompt.newest_first() if (text := item_text(item))]))
 
 
@@ -134,7 +134,7 @@ class Respondent(Protocol):
     """Any object with this method is a model."""
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return the reply to a prompt; the same prompt always gets the same reply."""
+        """The reply to a prompt; the same prompt always gets the same reply."""
         ...
 
 
@@ -148,10 +148,9 @@ class FunctionModel:
     function: Callable[[Prompt], Reply]
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return what the function says."""
         return self.function(prompt)
 
 
 def respondent(model: Answering) -> Respondent:
-    """Return a model: an object that responds is one, a plain function becomes one."""
+    """The model of a test: an object with `respond` is one already, a function is wrapped."""
     return model if hasattr(model, "respond") else FunctionModel(model)

@@ -1,16 +1,16 @@
-"""Conditions on a prompt: what decides each key of a `when`. What a `when` may hold is in the model `When`.
+"""Conditions on a prompt: what decides each key of a `when`. What a `when` may hold is in the model `When`."""
 
-How it works: a line or a fault compiles its `when` once into pairs of a function and what is asked. A turn walks these
-pairs in the author's order and stops at the first that does not hold, so an author who has many lines puts what is
-cheap and rarely true first.
-
-What must stay true:
-* "Input" is what the user said since the model last spoke, "context" is everything the model sees except instructions.
-  So a client that replays its whole history meets the same line as one that chains its requests.
-* Conditions only look. Most lines do not answer most prompts, and asking them must leave no trace.
-* Each key of `When` has a row in `CONDITIONS`; a row also says what the prompt had instead, for the message of
-  `--strict`.
-"""
+# How it works: a line or a fault compiles its `when` once into pairs of a function and what is asked. A turn
+# walks these pairs in the author's order and stops at the first that does not hold, so an author who has many
+# lines puts what is cheap and rarely true first.
+#
+# What must stay true:
+# * "Input" is what the user said since the model last spoke, "context" is everything the model sees except
+#   instructions. So a client that replays its whole history meets the same line as one that chains its
+#   requests.
+# * Conditions only look. Most lines do not answer most prompts, and asking them must leave no trace.
+# * Each key of `When` has a row in `CONDITIONS`; a row also says what the prompt had instead, for the message
+#   of `--strict`.
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ def _model(prompt: Prompt, name: str) -> bool:
 
 
 def _items_since_model(prompt: Prompt) -> list[Item]:
-    """Return the items since the model last spoke, newest first."""
     return list(takewhile(lambda item: not is_model_output(item), prompt.newest_first()))
 
 
@@ -103,7 +102,7 @@ def _format_of(prompt: Prompt) -> str:
 
 
 class Condition(NamedTuple):
-    """One key of a `when`: whether a prompt has what is asked, and what the prompt has there instead."""
+    """One key of a `when`: whether it holds for a prompt, and the prompt's value for messages."""
 
     holds: Callable[[Prompt, Any], bool]
     found: Callable[[Prompt], Any]
@@ -148,7 +147,7 @@ Tests = tuple[tuple[Callable[[Prompt, Any], bool], Any], ...]
 
 
 def compile_when(when: Mapping[str, Any]) -> Tests:
-    """Return a `when` object as the functions that decide it, each with what is asked, in the author's order."""
+    """Compile a `when` object to functions with their arguments, in the author's order."""
     return tuple((CONDITIONS[key].holds, asked) for key, asked in when.items())
 
 
@@ -162,6 +161,6 @@ def hold(tests: Tests, prompt: Prompt) -> bool:
 
 
 def mismatches(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:
-    """Return the keys that do not hold, with what was asked and what the prompt has instead."""
+    """The keys that do not hold, each with the wanted value and the prompt's."""
     rows = ((key, asked, CONDITIONS[key]) for key, asked in when.items())
     return {key: (asked, row.found(prompt)) for key, asked, row in rows if not row.holds(prompt, asked)}

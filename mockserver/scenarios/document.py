@@ -1,11 +1,10 @@
-"""The building blocks of what a test author writes: `ScriptObject`, the types of its members, rules between them.
+"""The building blocks of what a test author writes: `ScriptObject`, the types of its members, rules between them."""
 
-What is `optional` may be left out but not null, unless its type says so: pydantic does not validate a default, and
-`model_fields_set` says what was given. So a null that stands for nothing by mistake is reported.
-
-Types are strict one by one. Pydantic's strict mode for a whole model would ask for instances of the models inside it,
-where a document has plain objects.
-"""
+# What is `optional` may be left out but not null, unless its type says so: pydantic does not validate a
+# default, and `model_fields_set` says what was given. So a null that stands for nothing by mistake is reported.
+#
+# Types are strict one by one. Pydantic's strict mode for a whole model would ask for instances of the models
+# inside it, where a document has plain objects.
 
 from __future__ import annotations
 

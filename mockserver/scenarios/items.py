@@ -4,6 +4,9 @@ Ids, statuses and call ids that a script leaves out are filled in later, with th
 beyond the item is written beside its members (its cues) and never stored with it. Spec: I2.
 """
 
+# What must stay true: what is filled in here depends on the script and the prompt alone. Ids and statuses
+# depend on the turn, so they are filled in there.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +34,7 @@ _ARGUMENTS = ("function_call", "mcp_call", "mcp_approval_request")
 
 
 def cues(items: Iterable[Item]) -> tuple[list[Item], dict[str, dict[str, Any]]]:
-    """Return items without their cues, and the cues by the item's index as text."""
+    """Separate the cues from the items; returns both, the cues by the item's index as text."""
     plain, found = [], {}
     for index, item in enumerate(items):
         shown_only = {key: item[key] for key in CUES if item.get(key) is not None}
@@ -44,7 +47,7 @@ def cues(items: Iterable[Item]) -> tuple[list[Item], dict[str, dict[str, Any]]]:
 
 
 def output_items(items: list[Item], prompt: Prompt, phase: str | None) -> list[Item]:
-    """Return checked items in the wire's shape: arguments as text, texts as parts, `phase` where the model has it."""
+    """Fill in checked items: arguments as text, texts as parts, `phase` where the model has phases."""
     return [_FILLED.get(item.get("type", "message"), _call)(item, prompt, phase) for item in items]
 
 

@@ -1,5 +1,11 @@
 """Why no line of a script answered: the lines that came nearest, and what of each did not hold."""
 
+# How it works. For each candidate line the keys of its `when` that do not hold are collected. A line whose keys
+# all hold but which is used up comes first. The others are sorted by how many keys held.
+#
+# What must stay true: this runs only when a request has already failed under `--strict`, so it may be slow; and
+# its sentence is short, because it stands in an error message that a terminal shows on a few lines.
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -16,7 +22,7 @@ LONGEST = 60
 
 
 class Candidate(NamedTuple):
-    """A line that might have answered: where it stands, and whether it was used as often as it may be."""
+    """A line that might have answered: its place, and whether it is used up."""
 
     place: str
     line: Line
@@ -24,7 +30,7 @@ class Candidate(NamedTuple):
 
 
 def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
-    """Return a sentence about the nearest lines: those used up that hold, then those of which most keys held."""
+    """A sentence about the nearest lines: used-up ones that hold, then those with the most keys that hold."""
     judged = [(one, mismatches(one.line.when, prompt)) for one in candidates]
     if not judged:
         return "There are none: nothing is queued and the scenario is empty."
@@ -46,6 +52,6 @@ def _why(one: Candidate, wrong: dict[str, tuple[Any, Any]]) -> str:
 
 
 def short(value: Any) -> str:
-    """Return a value as JSON, shortened."""
+    """The value as JSON of at most `LONGEST` characters."""
     text = json_compact(value).decode()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,5 +1,12 @@
 """What two snapshots differ in: by section and id, with JSON paths; pure, on documents as they are read."""
 
+# How it works. Both documents are walked together in the order of their keys, the older one first. Objects are
+# compared by key, lists by index, all else by type and value (True is not 1). A record that came or went is one
+# difference, however large it is; a record that changed gives one per place.
+#
+# What must stay true: no difference means equal documents, and the other way round; `others` have no keys of
+# their own, so they are compared by kind and id, not by their place in the list.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +23,7 @@ _MISSING: Any = object()
 
 
 class Difference(NamedTuple):
-    """One place where two snapshots differ: its JSON path, and the value before and after (None where there is none).
+    """One place where two snapshots differ: its JSON path, and the value before and after (None if absent).
 
     `section` is a member of the document, `id` the record's in it, "" for members that are no sections.
     """
@@ -36,7 +43,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Return what changed between two snapshots: records that came or went as wholes, others place by place."""
+    """The differences of two snapshots: added or removed records as wholes, changed ones place by place."""
     found: list[Difference] = []
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name, _MISSING), after.get(name, _MISSING)
@@ -51,7 +58,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
 
 
 def _by_name(records: list[Any]) -> dict[str, Any]:
-    """Return the records that have no section by what names them."""
+    """The records without a section, by kind and id."""
     return {f"{one.get('kind')}/{one.get('id')}": one for one in records if isinstance(one, dict)}
 
 
@@ -76,7 +83,7 @@ def _short(value: Any) -> str:
 
 
 def format_differences(found: list[Difference]) -> str:
-    """Return differences as text: a line each below its section, and what there is of each kind in the end."""
+    """The differences as text: one line each under its section, and the counts at the end."""
     lines: list[str] = []
     for at, one in enumerate(found):
         if at == 0 or found[at - 1].section != one.section:

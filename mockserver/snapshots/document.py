@@ -5,6 +5,18 @@ give back, and any kind that has no section, stands among the `others` as it is.
 and references, before anything is written.
 """
 
+# How it works. `document_of` sorts the records into sections by their kind, each shown by its row of
+# `SECTIONS`. `restore` goes the other way in four steps, and nothing is written before the last has passed:
+# upgrade to the current version, shapes (pydantic), references between records (`_misfits`), records.
+#
+# What must stay true:
+# * Bytes in, bytes out: a record that its readable form would not give back goes to `others`, so restoring a
+#   snapshot continues with the same ids, tokens and bodies.
+# * Every mistake names the first wrong place as a path, because people edit these files by hand.
+# * `mint` is the document's name for the project's id namespace; a stored word stays when names in the code
+#   change.
+# * A new `VERSION` needs one function in `UPGRADES`, from the version before it to itself.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,7 +54,7 @@ class Other(BaseModel):
     text: str | None = None
 
     def put(self) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         doc = encode_compact(self.doc) if self.text is None else self.text.encode()
         return Put(self.kind, self.id, doc, self.parent, self.order)
 
@@ -61,7 +73,7 @@ _Shape = create_model(
 
 
 def document_of(records: Iterable[Put], project: Project, seed: int) -> Document:
-    """Return the document of a project: all its records, and what it keeps of itself."""
+    """The document of a project: all its records, and the project's own values."""
     shown: Document = {name: {} for name in SECTIONS}
     others = []
     for put in records:
@@ -100,14 +112,14 @@ def _other(put: Put) -> Document:
 
 
 class Restored(NamedTuple):
-    """What a document becomes: what the project keeps of itself, and its records."""
+    """The contents of a document: the project's own values, and its records."""
 
     project: Project
     records: list[Put]
 
 
 def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Restored:
-    """Return what a document holds; raises MockError whose `param` is the first place where it is wrong.
+    """Read a document; raises MockError whose `param` is the first wrong place.
 
     A document of a server with another seed is refused: other ids would follow, and what it sealed could not be read.
     """
@@ -129,7 +141,7 @@ def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: in
 
 
 def upgrade(document: Any, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Document:
-    """Return a document of the current version, without its mark, from one of this or an earlier version."""
+    """Bring a document of this or an earlier version to the current one; the mark is removed."""
     if not isinstance(document, dict) or MARK not in document:
         raise _wrong(MARK, "a snapshot is a JSON object that says its version here")
     found = document[MARK]
@@ -162,7 +174,7 @@ _BODY = frozenset(
 
 
 def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
-    """Yield each place that does not fit the rest of its document, and what is wrong there."""
+    """Yield each place that contradicts the rest of the document, and why."""
     nodes = {**shape.nodes, **{one.id: None for one in shape.others if one.kind == "node"}}
     for id, node in shape.nodes.items():
         yield from _items(f"nodes.{id}", node)
@@ -215,7 +227,7 @@ def _check_item_place(where: str, id: str, one: Any, nodes: Mapping[str, Any]) -
 
 
 def _parents(known: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield nodes whose ancestry leads nowhere, or back to themselves."""
+    """Yield nodes whose ancestry is broken or leads back to themselves."""
     sound: set[str] = set()
     for id, node in known.items():
         yield from _check_reference(f"nodes.{id}.parent", node.parent, nodes)

@@ -1,5 +1,15 @@
 """What a `Mock` stands on: an engine, its app, and a server in a thread from the moment that somebody asks for it."""
 
+# How it works. A `Mock` of its own and the mocks of the pytest plugin share this class. `add_project` gives a
+# key its own project and makes it the project of everybody else too, so code under test that sends a key of its
+# own still reaches the test that runs.
+#
+# What must stay true:
+# * The server starts on the first use of `origin`, behind a lock: a test that uses the in-process transport
+#   needs no port.
+# * After `close` every call raises MockError instead of hanging: a client that outlives its `with` block is a
+#   frequent mistake in tests.
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -34,13 +44,13 @@ class _SingleProjectEngine(Engine):
         self.everyone = DEFAULT_PROJECT
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
-        """Return the project of a caller; keys are judged as ever."""
+        """The project of a caller; keys are checked as usual."""
         name = super().project(authorization, None)
         return name if name in self.own else self.everyone
 
 
 class Host:
-    """An engine in this process; two never meet."""
+    """An engine in this process, its app, and a server thread from the first use of `origin`."""
 
     def __init__(self, options: Mapping[str, object], model: Any = None) -> None:
         self.engine = _SingleProjectEngine(
@@ -62,7 +72,7 @@ class Host:
 
     @property
     def origin(self) -> str:
-        """Where the server is, which is started when it is not running yet."""
+        """The server's URL without a path; the first use starts the server."""
         self._check()
         with self._starting:
             if self._served is None:
@@ -97,13 +107,13 @@ class Host:
 
 
 class ScriptableModel:
-    """A model of the test's own: an object with `respond`, or a function; it may say what a script can say."""
+    """A test's own model: an object with `respond`, or a function; it may return what a script may say."""
 
     def __init__(self, model: Any) -> None:
         self._model = respondent(model)
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return the model's reply; a text, an item, a list of items or a reply as in a scenario becomes one."""
+        """The model's reply; a text, an item, a list of items or a scripted reply is converted."""
         said: Any = self._model.respond(prompt)
         if isinstance(said, Reply):
             return said

@@ -5,6 +5,9 @@ out are filled in with the turn. `members` are further members of the item, unde
 when the reply is queued.
 """
 
+# What must stay true: a function here adds no default that the mock would fill in itself; it only drops what
+# was left out. So a reply written in Python and the same reply in a scenario file give the same bytes.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,6 @@ Said = dict[str, Any]
 
 
 def _item(type: str, members: Mapping[str, Any], **given: Any) -> Item:
-    """Return an item of what was given; what was left out is filled in by the mock."""
     return {"type": type, **{key: value for key, value in given.items() if value is not None}, **members}
 
 
@@ -30,7 +32,7 @@ def message(text: str, *, phase: str | None = None, **members: Any) -> Item:
 
 
 def refusal(text: str, **members: Any) -> Item:
-    """A message in which the model declines."""
+    """A message with a refusal."""
     return _item("message", members, content=[{"type": "refusal", "refusal": text}])
 
 
@@ -87,7 +89,7 @@ def apply_patch_call(operation: str, path: str, diff: str | None = None, **membe
 def mcp_approval_request(
     name: str, arguments: Mapping[str, Any] | str = "{}", *, server_label: str | None = None, **members: Any
 ) -> Item:
-    """A question whether a tool of an MCP server may be called."""
+    """A request for approval to call a tool of an MCP server."""
     return _item("mcp_approval_request", members, name=name, arguments=_plain(arguments), server_label=server_label)
 
 
@@ -115,7 +117,7 @@ def code_interpreter_call(code: str, *, logs: str | None = None, **members: Any)
 
 
 def image_generation_call(result: str | None = None, *, partial_images: Sequence[str] = (), **members: Any) -> Item:
-    """An image in base64, and those that its stream shows on the way."""
+    """An image in base64, and the partial images that its stream shows."""
     return _item("image_generation_call", members, result=result, partial_images=list(partial_images) or None)
 
 
@@ -139,7 +141,7 @@ def mcp_list_tools(*tools: Mapping[str, Any], server_label: str | None = None, *
 
 
 def tool_search_call(arguments: Mapping[str, Any] | None = None, **members: Any) -> Item:
-    """A search for tools that are loaded late."""
+    """A search for tools with deferred loading."""
     return _item("tool_search_call", members, arguments=dict(arguments or {}))
 
 
@@ -171,12 +173,12 @@ def error(
 
 
 def failed(code: str = "server_error", message: str | None = None) -> Said:
-    """A response that begins and fails."""
+    """A response that starts and fails."""
     return {"failed": {"code": code} | ({} if message is None else {"message": message})}
 
 
 def incomplete(reason: str = "max_output_tokens", text: str | None = None) -> Said:
-    """A response that is cut short, for max_output_tokens or by the content_filter; `text` is what was said before."""
+    """A response that is cut short, for max_output_tokens or by the content_filter; `text` is the text before."""
     return {"incomplete": reason} | ({} if text is None else {"text": text})
 
 
@@ -189,7 +191,7 @@ def structured(value: Any) -> Said:
 
 
 def line_of(said: Any) -> dict[str, Any]:
-    """Return the scripted line of what a test gives for one turn.
+    """The scripted line for one turn.
 
     That is a text, an item, a list of items and texts, a reply as in a scenario file, or a whole line with `when`.
     Raises MockError for anything else.

@@ -1,5 +1,16 @@
 """What a test asks of the journal: which calls were made, and assertions that tell what was found instead."""
 
+# How it works. `Exchanges` is a lazy view: each use reads the journal again, so `mock.journal.turns` can be
+# kept in a variable and is never out of date. An assertion compares each call's body with the conditions
+# (`differences`); an empty list means that it matches, and the nearest call is the one with the fewest
+# differences.
+#
+# What must stay true:
+# * A failed assertion says what was sent instead; a bare "not found" sends its reader to a debugger.
+# * `assert_no_more` knows exchanges by number, time, path and body (`_mark`), because numbers begin again after
+#   a reset.
+# * Assertions hide their own frames (`__tracebackhide__`), so that pytest shows the line of the test.
+
 from __future__ import annotations
 
 import re
@@ -41,14 +52,14 @@ class Context:
 
 
 class Sent(dict[str, Any]):
-    """A body that was sent, as a dict in which what was left out reads as None."""
+    """The body of a request, as a dict in which missing members read as None."""
 
     def __missing__(self, key: str) -> None:
         return None
 
 
 class Exchange:
-    """One call of the journal: what was asked, and what came of it.
+    """One call of the journal: the request, and what came of it.
 
     `request` is the parsed body, in which members that were left out read as None (it is None itself where there is no
     JSON), `body` its text, `error` the error that was answered, `line` the scripted line that answered a turn,
@@ -79,7 +90,7 @@ class Exchange:
 
     @property
     def context(self) -> Context | None:
-        """What the model saw, None for what is no turn or whose context is lost."""
+        """What the model saw, None if the call is no turn or its context is lost."""
         for told in self._read(limit=1, after=self.id - 1)["data"]:
             if told["id"] == self.id and told["context"] is not None:
                 return Context(told["context"])
@@ -87,7 +98,7 @@ class Exchange:
 
     @property
     def model(self) -> str | None:
-        """The model that was asked for."""
+        """The requested model."""
         return self.request.get("model") if isinstance(self.request, dict) else None
 
     @property
@@ -129,7 +140,7 @@ class Exchanges(Sequence[Exchange]):
 
     @property
     def last(self) -> Exchange:
-        """The latest call; raises AssertionError where there is none."""
+        """The latest call; raises AssertionError if there is none."""
         found = self._found()
         if not found:
             raise AssertionError("no call was made")
@@ -142,7 +153,7 @@ class Exchanges(Sequence[Exchange]):
 
     @property
     def turns(self) -> Exchanges:
-        """The calls that asked for a response, over whichever transport."""
+        """The calls that requested a response, over any transport."""
         return self.filter(method="POST", path="/v1/responses")
 
     def filter(
@@ -155,7 +166,7 @@ class Exchanges(Sequence[Exchange]):
         response_id: str | None = None,
         transport: str | None = None,
     ) -> Exchanges:
-        """Return the calls that are so; `path` may be a pattern such as `/v1/conversations*`."""
+        """The calls that match; `path` may be a pattern such as `/v1/conversations*`."""
         given = {"method": method, "status": status, "model": model, "response_id": response_id, "transport": transport}
         wanted = {name: value for name, value in given.items() if value is not None}
 
@@ -174,7 +185,7 @@ class Exchanges(Sequence[Exchange]):
     def assert_sent(
         self, body: Mapping[str, Any] | None = None, /, *, times: int | None = None, **conditions: Any
     ) -> Exchange:
-        """Assert that a call was made whose body meets conditions, so many `times`; returns the last such call.
+        """Assert that a call was made whose body meets conditions (exactly `times` such calls); returns the last one.
 
         Conditions are keywords, or an object for names that are none.
         """
@@ -188,7 +199,7 @@ class Exchanges(Sequence[Exchange]):
         return matching[-1] if matching else self.last
 
     def assert_sequence(self, *bodies: Mapping[str, Any]) -> list[Exchange]:
-        """Assert that calls with such bodies were made in this order, others between them or not; returns them."""
+        """Assert that calls with these bodies were made in this order, with or without others between; returns them."""
         __tracebackhide__ = True
         left = list(self._found())
         found: list[Exchange] = []
@@ -203,7 +214,7 @@ class Exchanges(Sequence[Exchange]):
         return found
 
     def assert_no_more(self) -> None:
-        """Assert that every call that was made is one that an assertion before has met; reading (GET) is free."""
+        """Assert that an assertion has met every call so far; calls that only read (GET) are exempt."""
         __tracebackhide__ = True
         left = [one for one in self._found() if one.method != "GET" and one._mark not in self._asserted]
         if left:
@@ -218,7 +229,7 @@ class Exchanges(Sequence[Exchange]):
 
 
 class Journal(Exchanges):
-    """All calls of a mock's project, as they stand now; the oldest are forgotten beyond the journal's size."""
+    """All calls of a mock's project so far; the oldest are dropped beyond the journal's size."""
 
     def __init__(self, host: Host, project: str) -> None:
         super().__init__(self._read, set())
@@ -243,7 +254,7 @@ class Journal(Exchanges):
         self.forget_assertions()
 
     def forget_assertions(self) -> None:
-        """Begin anew with what `assert_no_more` knows."""
+        """Forget which calls assertions have met, so that `assert_no_more` starts over."""
         self._asserted.clear()
 
 
@@ -269,7 +280,7 @@ _ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "nothing"})()
 
 
 def differences(wanted: Mapping[str, Any], one: Exchange) -> list[str]:
-    """Return in what a call's body is not as it should be, place by place; empty when it is."""
+    """The places where a call's body differs from what is wanted, one line each; empty if it matches."""
     if not wanted:
         return []
     if not isinstance(one.request, dict):
@@ -278,7 +289,7 @@ def differences(wanted: Mapping[str, Any], one: Exchange) -> list[str]:
 
 
 def _unmet(path: str, wanted: Any, found: Any) -> Iterator[str]:
-    """Yield each place below a path where a value is not as it should be."""
+    """Yield each place below a path where a value differs from what is wanted."""
     if isinstance(wanted, Mapping) and isinstance(found, dict):
         for key, value in wanted.items():
             yield from _unmet(f"{path}.{key}", value, found.get(key, _ABSENT))
@@ -308,7 +319,6 @@ def _number(value: Any) -> bool:
 
 
 def _format(value: Any) -> str:
-    """Return a condition or a value as a message shows it."""
     if value is _ABSENT:
         return "nothing"
     if value is ...:
@@ -335,7 +345,7 @@ def _json(value: Any) -> str:
 def _unlike(
     wanted: Mapping[str, Any], calls: Sequence[Exchange], matching: Sequence[Exchange], times: int | None
 ) -> str:
-    """Return what is said of calls of which none, or not as many as wanted, meet conditions."""
+    """The message for calls of which none, or not as many as wanted, meet the conditions."""
     conditions = ", ".join(f"{key}={_format(value)}" for key, value in wanted.items()) or "any body"
     if matching:
         return f"Expected {times} × {conditions}; {_count_calls(matching)}:{_list_calls(matching)}"

@@ -3,6 +3,18 @@
 All of it is loaded by the first test that asks: a run without such a test pays for this file alone.
 """
 
+# How it works. One host (an engine and, from the first use of `base_url`, one server) serves the whole run;
+# each test gets a project of its own on it, by an API key made from the test's name. So a test costs a reset,
+# not a server, and tests run by several workers at once do not meet.
+#
+# What must stay true:
+# * This file imports nothing of the project at its top: pytest loads it in every run of a project that has the
+#   package installed, also in runs without a test that asks for a mock.
+# * The key depends on the test's name alone: ids derive from the project, so a test sees the same ids in every
+#   run.
+# * A line that is queued and never used fails the test, but only a test that would pass: a failing one has a
+#   better reason to show.
+
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
@@ -28,13 +40,13 @@ MOCK = pytest.StashKey["Mock"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of recordings."""
+    """Add the option for recordings."""
     group = parser.getgroup("understudy")
     group.addoption("--openai-record", choices=RECORD, default=None, help="record real answers (not built yet)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; refuse what is not built."""
+    """Register the markers; reject options that are not built yet."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if config.getoption("--openai-record") is not None:
@@ -43,13 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def openai_mock_options() -> dict[str, Any]:
-    """The options of this run's mock, as `Mock` takes them; to be overridden in a conftest.py."""
+    """The options of this run's mock, as `Mock` takes them; override this fixture in a conftest.py."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
-    """The one server of this run, or of this worker of it; tests ask for `openai_mock`."""
+    """The one server of this run, or of one worker of it; tests use `openai_mock`."""
     from mockserver.testing.embedded_server import Host
 
     options = dict(openai_mock_options)
@@ -60,7 +72,7 @@ def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
 
 @pytest.fixture
 def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iterator[Mock]:
-    """A `Mock` with nothing in it; OPENAI_BASE_URL and OPENAI_API_KEY lead to it.
+    """An empty `Mock`; OPENAI_BASE_URL and OPENAI_API_KEY point to it.
 
     Lines that are queued and not used by the end of the test make it fail.
     """
@@ -80,7 +92,7 @@ def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iter
 
 
 def _key(name: str) -> str:
-    """Return a key for a test: the same in every run, so that the same ids come out of it."""
+    """The API key of a test: the same in every run, so that its ids are the same too."""
     from hashlib import blake2b
 
     return "sk-test-" + blake2b(name.encode(), digest_size=12).hexdigest()
@@ -104,7 +116,7 @@ def _play(item: pytest.Item, mock: Mock) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail a test that would pass and has queued what nobody asked for."""
+    """Fail a test that would pass but leaves queued lines unused."""
     yield
     mock = item.stash.get(MOCK, None)
     if mock is not None and (unused := mock.queued):
@@ -135,7 +147,7 @@ def pytest_runtest_makereport(
 
 
 def traffic(mock: Mock) -> str:
-    """Return what a test asked for and what it got: the newest calls of the mock's journal."""
+    """The newest calls of the mock's journal, with their answers, as text."""
     calls = mock.control("GET", f"/journal?limit={MOST}")["data"]
     lines = [f"({len(calls) - SHOWN} earlier calls)"] if len(calls) > SHOWN else []
     for call in calls[-SHOWN:]:

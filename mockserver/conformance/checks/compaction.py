@@ -31,7 +31,7 @@ def _compactions(output: list[Item]) -> list[Item]:
 
 
 def _create_over_threshold(s: ServerUnderTest, **fields: Any) -> Item:
-    """Return a response whose context was compacted, on a question of 2,000 tokens."""
+    """Create a response whose context is compacted, from an input of 2,000 tokens."""
     made = dict(s.create(words(2000), **_over(1000), **fields))
     s.check_equal("compaction items", len(_compactions(made["output"])), 1)
     return made

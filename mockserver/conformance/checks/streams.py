@@ -10,7 +10,7 @@ ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 def _collapse_deltas(events: list[Item]) -> list[str]:
-    """Return the types of events, runs of deltas as one."""
+    """The types of events, each run of deltas as one."""
     types: list[str] = []
     for event in events:
         if not (event["type"].endswith(".delta") and types and types[-1] == event["type"]):

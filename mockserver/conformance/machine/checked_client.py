@@ -1,7 +1,19 @@
 """One program against one server: turns are asked for, judged by the reference, compared, and learnt from.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. `turn` is the core: the reference judges the request first, then the server answers, then both
+# are compared. A refused turn has to be refused with that very error; an answered one is checked against its
+# request (`check_echo`), at its end (`check_end`), and in what was stored (`finish`), and the ids that the
+# server chose are learnt.
+#
+# What must stay true:
+# * Messages of other servers are not compared, only status and code: nobody promises their wording.
+# * Scripted outcomes and clocks need the control API (`controls`); without it a turn is expected to be
+#   completed.
+# * A conversation's tail is read after each turn. To read it whole each time would make a program's cost
+#   quadratic; `audit` reads everything once at the end.
 
 from __future__ import annotations
 
@@ -31,8 +43,6 @@ _COUNTED = frozenset(
 )  # of a request, what the input tokens depend on
 
 
-# What the mock is known to get wrong, by rule: the machine keeps away from it there, and only there. Each has a test
-# that fails as soon as it is right, so that its line here goes.
 class ProjectSet(NamedTuple):
     """The projects of a server that programs play in: where they begin, where they may go on, who must not see them."""
 
@@ -42,7 +52,7 @@ class ProjectSet(NamedTuple):
 
 
 def stage_of(driver: Driver) -> ProjectSet:
-    """Return projects for programs on a server; all the same one where there are no projects."""
+    """The projects for programs on a server; all are the same one where the server has no projects."""
     if not driver.controls:
         return ProjectSet(driver, driver, driver)
     return ProjectSet(driver.new_project("machine"), driver.new_project("moved"), driver.new_project("other"))
@@ -70,7 +80,7 @@ class CheckedClient:
         return answer.body
 
     def check_error(self, answer: Answer, refusal: PredictedError) -> None:
-        """Check that an answer is the refusal that it has to be: to the letter where the server is the mock."""
+        """Check that an answer is the predicted error; its message only where the server is the mock."""
         assert answer.status == refusal.status, f"{refusal}: not {answer.status} {answer.body}"
         if self.controls:
             assert answer.error == refusal.error, f"{refusal}: {answer.error}"
@@ -78,11 +88,11 @@ class CheckedClient:
             assert answer.error.get("code") == refusal.code, f"{refusal}: {answer.error}"
 
     def reads_reasoning(self, ask: RequestCase) -> bool:
-        """Whether the model that is asked takes reasoning items."""
+        """Whether the requested model takes reasoning items."""
         return (self.model or ask.model) not in NO_REASONING
 
     def request(self, ask: RequestCase, sent: Any, parent: str | None, conversation: str | None) -> Json:
-        """Return the body of a turn's request."""
+        """The body of a turn's request."""
         body: Json = {"model": self.model or ask.model}
         if sent is not None:
             body["input"] = sent
@@ -101,7 +111,7 @@ class CheckedClient:
         return body
 
     def send(self, ask: RequestCase, body: Json) -> Answer:
-        """Ask for a turn over its transport; sockets know no background (R6.12)."""
+        """Send a turn's request over its transport; sockets have no background turns (R6.12)."""
         if ask.transport == "websocket" and self.driver.sockets and not body.get("background"):
             return self.driver.create_over_socket(body)
         return self.driver.call("POST", "/responses", body)
@@ -117,7 +127,7 @@ class CheckedClient:
         background: bool = False,
         slow: bool = False,
     ) -> str | None:
-        """Ask for a turn, with `input` (as sent, and its items) in place of the ask's own; returns the response's id.
+        """Take a turn, with `input` (as sent, and its items) in place of the case's own; returns the response's id.
 
         A turn that is refused, as it has to be, returns None.
         """
@@ -169,7 +179,7 @@ class CheckedClient:
     # --- learning
 
     def record_turn(self, request: Json, own: list[Item], answer: Answer, seconds: float) -> Response:
-        """Note a turn as it was answered: under way in the background, or at its end."""
+        """Record a turn as it was answered: in progress in the background, or ended."""
         body = answer.body if answer.events is None else validated_final(answer.events)
         parent, conversation = request.get("previous_response_id"), request.get("conversation")
         conversation = conversation["id"] if isinstance(conversation, dict) else conversation
@@ -204,7 +214,7 @@ class CheckedClient:
         return one
 
     def check_echo(self, body: Json, request: Json, parent: str | None, conversation: str | None) -> None:
-        """Check what a response says of its request. Spec: R1.1, R1.21, R1.22, R1.26, R1.54, R2.7, R15.1, W10."""
+        """Check what a response repeats of its request. Spec: R1.1, R1.21, R1.22, R1.26, R1.54, R2.7, R15.1, W10."""
         assert body["object"] == "response"
         assert body["previous_response_id"] == parent, f"echoes {body['previous_response_id']} for {parent} (R1.26)"
         said = body.get("conversation", "absent")
@@ -226,7 +236,7 @@ class CheckedClient:
             assert one.conversation.endswith(key[:16]), f"{one.id} in {one.conversation} (R1.60)"
 
     def poll(self, one: Response) -> Json:
-        """Return a background response at its end: at once where time is ours, else after some patience."""
+        """Wait for a background response to end: the mock's has ended by now, a foreign server gets time."""
         deadline = monotonic() + PATIENCE_S
         while (body := self.ok("GET", f"/responses/{one.id}"))["status"] in RUNNING:
             assert not self.controls, f"{one.id} should have ended by now"
@@ -236,7 +246,7 @@ class CheckedClient:
         return final
 
     def finish(self, one: Response, body: Json) -> None:
-        """Note a turn's end, and check what was made and written of it."""
+        """Record a turn's end, and check what was output and stored."""
         one.status, one.body = body["status"], body
         one.output = [item_of(item) for item in body["output"]]
         self.check_end(one)
@@ -257,7 +267,7 @@ class CheckedClient:
         self.check_tail(one.conversation, len(one.own) + len(one.output) + 1)
 
     def check_end(self, one: Response) -> None:
-        """Check a turn that has ended in itself. Spec: O1, O2, R6.5, R8.6."""
+        """Check the final body of a turn by itself. Spec: O1, O2, R6.5, R8.6."""
         body, usage = one.body, one.body["usage"]
         assert one.status in (*CHAINABLE, "failed", "cancelled"), f"status {one.status}"
         assert (usage is not None) or one.status not in CHAINABLE, "no usage (O2)"
@@ -281,7 +291,7 @@ class CheckedClient:
             )
 
     def echo_text(self, one: Response) -> str:
-        """Return what the default model answers: it says what it saw."""
+        """The text that the default model answers with; it shows what the model saw."""
         seen = [*map(self.reference.items.__getitem__, one.before), *one.own]
         last = next((item.text for item in reversed(seen) if item.role == "user"), "")
         return f"{ECHO}{last} [{len(seen)} items in context]"
@@ -297,7 +307,7 @@ class CheckedClient:
     # --- looking
 
     def tail(self, id: str, length: int) -> list[Item]:
-        """Return the last items of a conversation, oldest first."""
+        """The last items of a conversation, oldest first."""
         listed = self.ok("GET", f"/conversations/{id}/items", limit=str(max(1, min(length, MOST))))["data"]
         return [item_of(item) for item in reversed(listed)]
 
@@ -309,14 +319,14 @@ class CheckedClient:
             self.name(wanted, self.tail(conversation.id, length))
 
     def check_missing(self, id: str) -> None:
-        """Check that a response can't be had or continued any more. Spec: R1.4, R1.12, R1.14, R1.24, R3.5."""
+        """Check that a response can't be read or continued. Spec: R1.4, R1.12, R1.14, R1.24, R3.5."""
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")):
             self.check_error(self.driver.call(method, f"/responses/{id}{path}"), PredictedError("E75", id))
         body = {"model": self.model or CHAT, "input": "red", "previous_response_id": id}
         self.check_error(self.driver.call("POST", "/responses", body), PredictedError("E60", id))
 
     def check_conversation_missing(self, id: str) -> None:
-        """Check that a conversation can't be had any more. Spec: R2.5, R2.6, R2.7."""
+        """Check that a conversation can't be read or continued. Spec: R2.5, R2.6, R2.7."""
         calls: tuple[tuple[str, str, Json | None], ...] = (
             ("GET", "", None),
             ("POST", "", {"metadata": {}}),
@@ -330,7 +340,7 @@ class CheckedClient:
         self.check_error(self.driver.call("POST", "/responses", body), PredictedError("E63", id))
 
     def check_response(self, id: str) -> None:
-        """Check all that is to be seen of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
+        """Check everything that can be read of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
         one = self.reference.responses[id]
         if not self.reference.alive(id):
             self.check_error(self.driver.call("GET", f"/responses/{id}"), PredictedError("E75", id))
@@ -365,7 +375,7 @@ class CheckedClient:
         assert found == conversation.items, f"items of {id} (R2.8)"
 
     def audit(self) -> None:
-        """Check everything that there should be, and that there is nothing else."""
+        """Check everything that should be stored, and that nothing else is."""
         for id in self.reference.responses:
             self.check_response(id)
         for id in self.reference.conversations:
@@ -378,7 +388,7 @@ class CheckedClient:
             assert [id for id in listed if id not in running] == ended[:-1001:-1], "stored responses"
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Delete everything that the program created."""
         if self.controls:
             for project in (self.driver, self.elsewhere):
                 project.control("POST", "/reset", {})
@@ -393,7 +403,7 @@ class CheckedClient:
     # --- conversations, as other rooms of the machine need them
 
     def record_items(self, conversation: Conversation, items: Iterable[Item], listed: Sequence[Json]) -> list[str]:
-        """Note items that were added by hand."""
+        """Record items that were added by hand."""
         new = list(items)
         self.name(new, [item_of(item) for item in listed])
         self.reference.append(conversation, new)
@@ -404,7 +414,7 @@ ECHO = "Mock reply to: "
 
 
 def item_of(item: Json) -> Item:
-    """Return what matters of an item as the server shows it."""
+    """The part of an item that the reference compares."""
     match item["type"]:
         case "message":
             text = "".join([part.get("text") or part.get("refusal") or "" for part in item["content"]])
@@ -418,5 +428,5 @@ def item_of(item: Json) -> Item:
 
 
 def without_billing(body: Json) -> Json:
-    """Return a response without the member that only JSON bodies have. Spec: W9."""
+    """The response without `billing`, which only JSON bodies have. Spec: W9."""
     return {key: value for key, value in body.items() if key != "billing"}

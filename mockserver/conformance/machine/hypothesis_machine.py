@@ -13,8 +13,16 @@ Users point `ResponsesMachine` at their server, or subclass it and add rules for
 
 Needs Hypothesis, which is in the `test` extra.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. Each row of `OPERATIONS` becomes a rule, whose arguments are drawn from bundles or choices.
+# Beside running, a rule appends its step to `program`, with ids named by the step that made them; so a failure
+# of Hypothesis is shrunk and printed by the random walk. Hypothesis's own shrinking is off in `run_machine`:
+# the walk shrinks the same program in far less time.
+#
+# What must stay true: `derandomize` and no database, so that the same server gets the same programs in every
+# run, in CI too.
 
 from __future__ import annotations
 
@@ -72,14 +80,14 @@ class ResponsesMachine(RuleBasedStateMachine):
 
     @classmethod
     def _stage(cls) -> ProjectSet:
-        """Return the server's projects, which all programs of a machine play in, one after the other."""
+        """The server's projects, which all programs of a machine use, one after the other."""
         if cls.stage is None and cls.driver is not None:
             cls.stage = stage_of(cls.driver)
         assert cls.stage is not None, "a machine needs a driver"
         return cls.stage
 
     def teardown(self) -> None:
-        """Compare everything, unless something is wrong already, and leave nothing behind."""
+        """Compare everything, unless the program has failed already, and delete what it created."""
         try:
             if sys.exc_info()[0] is None:
                 self.verbs.audit()
@@ -90,7 +98,7 @@ class ResponsesMachine(RuleBasedStateMachine):
 
 
 def _rule(verb: Operation) -> Callable[..., Any]:
-    """Return a verb as a rule of the machine."""
+    """Make a row of the table a rule of the machine."""
     bundles = vars(ResponsesMachine)
 
     def run(self: ResponsesMachine, **arguments: Any) -> Any:
@@ -123,7 +131,7 @@ for _verb in OPERATIONS:
 
 
 def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS, model: str | None = None) -> None:
-    """Run the machine against a server, the same programs every time; raises AssertionError with the shortest program
+    """Run the machine against a server, the same programs every time; raises AssertionError with the shortest
     found that goes wrong, which is Python.
 
     Hypothesis looks first; then, where it costs nothing, as many steps are walked, which is quicker and gets deeper.

@@ -3,6 +3,13 @@
 The state machine and the walker are two readers of it.
 """
 
+# Why a table: Hypothesis needs bundles and strategies, the random walk needs plain choices and ids. Both read
+# the same rows, so a new operation is one row here and one method of `Operations`, and a failing program of
+# either can be shrunk and printed by the other.
+#
+# What must stay true: the first choice of each argument is the plainest, because shrinking replaces arguments
+# by it.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

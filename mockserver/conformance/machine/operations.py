@@ -2,8 +2,18 @@
 
 What each may be called with is in `operation_table.py`. Spec: P1–P16.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. An operation sends its requests through `CheckedClient`, which asks the reference what has to
+# come, and then looks at everything that the request can have changed. It returns ids for the bundles of
+# `operation_table`.
+#
+# What must stay true:
+# * An operation is legal in every state. If its precondition fails, it checks the error that has to come, or
+#   does nothing.
+# * An id whose fate the rules leave open (`reference.unsure`) is not used.
+# * On servers without the control API nothing needs a clock or a script; the table says which operations do.
 
 from __future__ import annotations
 
@@ -64,12 +74,12 @@ class Operations(CheckedClient):
         return self.turn(ask, conversation=conversation, input=self.outputs(call, ask))
 
     def answer_nothing(self, ask: RequestCase) -> str | None:
-        """Send an output that no call asked for. Spec: R1.34."""
+        """Send an output without a call. Spec: R1.34."""
         output = Item("function_call_output", ask.text, call_id="call_nobody")
         return self.turn(ask, input=([output_json(output)], [output]))
 
     def outputs(self, call: str, ask: RequestCase) -> tuple[list[Json], list[Item]]:
-        """Return the outputs of a response's calls as an input; some requests say more behind it."""
+        """The outputs of a response's calls as an input; some requests add more after them."""
         calls = [item.call_id for item in self.reference.responses[call].output if item.type == "function_call"]
         own = [Item("function_call_output", ask.text, call_id=id) for id in calls]
         sent = [output_json(item) for item in own]
@@ -99,7 +109,7 @@ class Operations(CheckedClient):
         return self.turn(ask, input=(sent, [Item("message", id="msg_unknown", reference=True)]))
 
     def referring(self, id: str, ask: RequestCase) -> tuple[list[Json], list[Item]]:
-        """Return an input that brings a known item: by reference, or a message written out with its id."""
+        """An input with a known item: by reference, or a message written out with its id."""
         item = self.reference.items[id]
         if ask.form == "parts" and item.type == "message":
             part = {"type": "output_text" if item.role == "assistant" else "input_text", "text": item.text}
@@ -136,12 +146,12 @@ class Operations(CheckedClient):
         return [item.id for item in one.output[-2:]] if one.stored else []
 
     def lose(self, id: str) -> None:
-        """Try all that can't be done with a response that is gone."""
+        """Try everything that must fail for a response that is gone."""
         if not self.reference.alive(id):
             self.check_missing(id)
 
     def replay(self, id: str, after: int) -> None:
-        """Stream a response again, from the start and from behind an event. Spec: R6.8, S11."""
+        """Stream a response again, from the start and from after an event. Spec: R6.8, S11."""
         path, one = f"/responses/{id}", self.reference.responses[id]
         if not self.reference.alive(id) or one.running:
             refusal = PredictedError("E80") if one.running and self.reference.alive(id) else PredictedError("E75", id)
@@ -157,7 +167,7 @@ class Operations(CheckedClient):
         assert rest == events[after + 1 :], f"{id} after {after} is streamed from elsewhere (S11.1)"
 
     def list_input_items(self, id: str, limit: int | None, order: str | None) -> list[str]:
-        """List what a response was made from; returns items of it. Spec: R3.1–R3.6."""
+        """List the input items of a response; returns some of them. Spec: R3.1–R3.6."""
         one = self.reference.responses[id]
         if not self.reference.alive(id):
             self.check_error(self.driver.call("GET", f"/responses/{id}/input_items"), PredictedError("E75", id))
@@ -166,7 +176,7 @@ class Operations(CheckedClient):
         return self.page(f"/responses/{id}/input_items", one.saw, limit, order)
 
     def page_input_items(self, id: str, item: str, limit: int | None, order: str | None) -> None:
-        """List what a response was made from, behind an item."""
+        """List the input items of a response after one of them."""
         one = self.reference.responses[id]
         if self.reference.alive(id) and not one.running:
             self.page(f"/responses/{id}/input_items", one.saw, limit, order, item)
@@ -220,7 +230,7 @@ class Operations(CheckedClient):
             self.check_error(answer, PredictedError("E77", one.status))
 
     def recount(self, parent: str, model: str) -> None:
-        """Count a continuation, and the same with its whole context sent again: they cost the same. Spec: T11, R8.2."""
+        """Count a continuation, and the same with its whole context sent again: both cost the same. Spec: T11, R8.2."""
         one, known = self.reference.responses[parent], self.reference
         known_all = all(known.findable(id) and id not in known.unsure for id in one.context_after)
         if not known_all or known.missing([], parent, None) or len(set(one.context_after)) < len(one.context_after):
@@ -232,13 +242,13 @@ class Operations(CheckedClient):
         assert chained == replayed, f"{chained} tokens chained to {parent}, {replayed} replayed (T11)"
 
     def refuse(self, bad: int) -> None:
-        """Ask for what is refused whatever there is."""
+        """Send a request that is always refused."""
         change, status, code = INVALID_REQUESTS[bad]
         answer = self.driver.call("POST", "/responses", {"model": self.model or CHAT, "input": "red", **change})
         assert (answer.status, answer.error.get("code")) == (status, code), f"{change}: {answer.status} {answer.body}"
 
     def refuse_in(self, conversation: str, bad: int) -> None:
-        """Ask for what is refused in a conversation, which stays as it was."""
+        """Send a request that is always refused to a conversation, which must not change."""
         change, status, _ = INVALID_REQUESTS[bad]
         body = {"model": self.model or CHAT, "input": "red", "conversation": conversation, **change}
         answer = self.driver.call("POST", "/responses", body)
@@ -247,7 +257,7 @@ class Operations(CheckedClient):
         self.check_tail(conversation)
 
     def take_both(self, parent: str, conversation: str, ask: RequestCase) -> None:
-        """Ask for a turn that continues two things at once. Spec: R1.23."""
+        """Send a turn that continues two things at once. Spec: R1.23."""
         self.turn(ask, parent=parent, conversation=conversation)
 
     def trespass(self, id: str) -> None:
@@ -296,7 +306,7 @@ class Operations(CheckedClient):
             self.check_conversation_missing(conversation)
 
     def check_deleted(self, id: str, answer: Any) -> bool:
-        """Whether a conversation is deleted, which the answer has to say then."""
+        """Whether a conversation is deleted; then the answer must be that error."""
         if self.reference.conversations[id].deleted:
             self.check_error(answer, PredictedError("E64", id))
             return True
@@ -304,7 +314,7 @@ class Operations(CheckedClient):
         return False
 
     def new_items(self, kinds: Sequence[str]) -> list[Item]:
-        """Return new items to be added by hand; a call that none of them answers waits for its output."""
+        """New items for adding by hand; a call that none of them answers waits for its output."""
         made: list[Item] = []
         for kind in kinds:
             number = len(self.reference.items) + len(made)
@@ -347,7 +357,7 @@ class Operations(CheckedClient):
         return self.page_items(conversation, None, limit, order)
 
     def page_items(self, conversation: str, item: str | None, limit: int | None, order: str | None) -> list[str]:
-        """List a conversation's items, behind one of them."""
+        """List a conversation's items after one of them."""
         path, mine = f"/conversations/{conversation}/items", self.reference.conversations[conversation]
         if mine.deleted:
             self.check_error(self.driver.call("GET", path), PredictedError("E64", conversation))
@@ -370,7 +380,7 @@ class Operations(CheckedClient):
             self.check_tail(conversation)
 
     def check_item(self, id: str, item: str, answer: Any) -> bool:
-        """Whether a conversation holds an item; else the answer has to say so."""
+        """Whether a conversation holds an item; if not, the answer must be that error."""
         if not self.reference.conversations[id].deleted and item not in self.reference.conversations[id].items:
             self.check_error(answer, PredictedError("E65", item))
             return False
@@ -407,7 +417,7 @@ class Operations(CheckedClient):
     # --- what others did
 
     def adopt(self, id: str) -> str:
-        """Take note of a response that something else made on this server, such as an agent under test.
+        """Record a response that something else created on this server, such as an agent under test.
 
         What it continued has to be known, what it saw has to be that and its own input.
         """
@@ -426,12 +436,12 @@ class Operations(CheckedClient):
 
 
 def output_json(item: Item) -> Json:
-    """Return an output as it is sent."""
+    """The output as the request sends it."""
     return {"type": "function_call_output", "call_id": item.call_id, "output": item.text}
 
 
 def item_json(item: Item) -> Json:
-    """Return an item as it is sent, with its id if it has one."""
+    """The item as the request sends it, with its id if it has one."""
     if item.type == "function_call_output":
         return output_json(item)
     if item.type == "function_call":

@@ -3,6 +3,18 @@
 What goes wrong is made small by leaving steps out, and printed as a program of the state machine.
 """
 
+# How it works. A walk draws an operation whose ids exist, draws its arguments, performs it and notes the ids
+# that it left. Every `LENGTH` steps everything is compared and forgotten, and a new program begins. A program
+# that fails is shrunk by leaving out ever smaller runs of steps (delta debugging), then by taking the first,
+# plainest choice for each argument.
+#
+# What must stay true:
+# * A program names ids by the step that made them (`Id`), never by value: on replay the server hands out
+#   others.
+# * The same seed gives the same steps. All chance comes from one `Random(seed)`; half of the draws of ids fall
+#   among the `RECENT` ones, so that chains get long.
+# * A shorter program that fails in another way counts too: any failure is worth showing.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,14 +34,14 @@ _TABLE: Mapping[str, Operation] = {verb.name: verb for verb in OPERATIONS}
 
 
 class Id(NamedTuple):
-    """An id that an earlier step left: of which step, the how manieth."""
+    """Reference to the n-th id that an earlier step produced."""
 
     step: int
     place: int
 
 
 class Step(NamedTuple):
-    """A verb done: its number, its name, its arguments."""
+    """One operation of a program: its number, its name, its arguments."""
 
     number: int
     verb: str
@@ -37,7 +49,7 @@ class Step(NamedTuple):
 
 
 def walk(server: Driver | ProjectSet, seed: int, steps: int, *, model: str | None = None, length: int = LENGTH) -> None:
-    """Take so many steps, the same for the same seed; raises AssertionError with the shortest program found that goes
+    """Take a number of steps, the same for the same seed; raises AssertionError with the shortest failing program
     wrong.
     """
     stage = server if isinstance(server, ProjectSet) else stage_of(server)
@@ -51,7 +63,7 @@ def walk(server: Driver | ProjectSet, seed: int, steps: int, *, model: str | Non
 
 
 def _explore(stage: ProjectSet, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
-    """Make up a program while doing it; returns what went wrong."""
+    """Draw a program while performing it; returns the failure, if any."""
     left: dict[str, list[Id]] = {name: [] for name in BUNDLES}
     values: dict[Id, str] = {}
     try:
@@ -74,7 +86,7 @@ def _explore(stage: ProjectSet, random: Random, steps: int, model: str | None, p
 
 
 def bundles_of(verb: Operation) -> list[str]:
-    """Return the bundles that a verb takes ids from."""
+    """The bundles that an operation takes ids from."""
     return [one.bundle for one in verb.arguments.values() if isinstance(one, IdFrom)]
 
 
@@ -89,7 +101,7 @@ def _draw(random: Random, choices: Sequence[Any] | IdFrom, left: dict[str, list[
 
 
 def _perform(verbs: Operations, step: Step, values: dict[Id, str]) -> list[Id]:
-    """Do a step; notes the ids that it made."""
+    """Perform a step; returns references to the ids that it produced."""
     arguments = {name: values[one] if isinstance(one, Id) else one for name, one in step.arguments.items()}
     made = getattr(verbs, step.verb)(**arguments)
     ids = [made] if isinstance(made, str) else list(made or ())
@@ -99,7 +111,7 @@ def _perform(verbs: Operations, step: Step, values: dict[Id, str]) -> list[Id]:
 
 
 def replay(stage: ProjectSet, program: Iterable[Step], model: str | None = None) -> Exception | None:
-    """Do a program again, without the steps whose ids are not there; returns what went wrong."""
+    """Perform a program again, without the steps whose ids are missing; returns the failure, if any."""
     values: dict[Id, str] = {}
     try:
         verbs = Operations(stage, model)
@@ -116,7 +128,7 @@ def replay(stage: ProjectSet, program: Iterable[Step], model: str | None = None)
 def shrink(
     stage: ProjectSet, program: list[Step], wrong: Exception, model: str | None = None
 ) -> tuple[list[Step], Exception]:
-    """Return a program that goes wrong too, out of which no step can be left, with plain arguments where they do.
+    """Shorten a failing program until no step can be left out, with plain arguments where it still fails.
 
     It is no shorter than can be found out in `PATIENCE_S`.
     """
@@ -146,7 +158,7 @@ def shrink(
 
 
 def to_python(program: Sequence[Step]) -> str:
-    """Return a program as Python, in the state machine's words."""
+    """The program as Python, in the state machine's words."""
     names: dict[Id, str] = {}
     lines = ["state = ResponsesMachine()"]
     used = {one for step in program for one in step.arguments.values() if isinstance(one, Id)}

@@ -4,6 +4,17 @@ It copies contexts instead of sharing them, never thinks of speed, and imports n
 a tuple of item ids. Spec: R1.1–R1.37, R2.1–R2.18, R3.3, R6.1–R6.6.
 """
 
+# How it works. The checked client asks the reference before each request (`judge`) and reports to it what the
+# server answered (`finish`, `append`). So the reference never predicts ids or texts: it learns them, and
+# predicts which errors come, which context a turn sees, and what can still be read.
+#
+# What must stay true:
+# * Nothing of the mock's own core is imported or copied: an oracle that shares a mistake with what it judges is
+#   blind.
+# * The first error counts, so the checks in `judge` stand in the order of the API (errors §3).
+# * Where the rules are silent (may a deleted item still be referred to?), the item goes to `unsure`, and no
+#   operation uses it any more.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +24,6 @@ from typing import Any, NamedTuple
 THIRTY_DAYS = 30 * 86_400
 CHAINABLE = ("completed", "incomplete")
 RUNNING = ("queued", "in_progress")
-ENDLESS = float("inf")
 
 # rule → status, message with the id it names as {}, param, code. Spec: errors §4–6.
 REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
@@ -82,7 +92,7 @@ REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
 
 
 class PredictedError(NamedTuple):
-    """An error that has to come: its row of the error table and what it names."""
+    """An error that must come: its row of the error table and the id that it names."""
 
     rule: str
     names: str = ""
@@ -99,7 +109,7 @@ class PredictedError(NamedTuple):
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error object, whole."""
+        """The whole error object."""
         _, message, param, code = REFUSALS[self.rule]
         return {"message": message.format(self.names), "type": "invalid_request_error", "param": param, "code": code}
 
@@ -122,7 +132,7 @@ class Item(NamedTuple):
 
 @dataclass
 class Response:
-    """A response: what it was asked and from where, what the model saw, what came of it, whether it can be had."""
+    """A response: its request, its parent, what the model saw, its output, whether it can be read."""
 
     id: str
     parent: str | None
@@ -153,7 +163,7 @@ class Response:
 
     @property
     def running(self) -> bool:
-        """Whether it goes on in the background."""
+        """Whether it is still in progress in the background."""
         return self.status in RUNNING
 
 
@@ -170,7 +180,7 @@ class Conversation:
 
 @dataclass
 class Reference:
-    """All that a project should remember."""
+    """Everything that a project should store."""
 
     now: float = 0.0
     responses: dict[str, Response] = field(default_factory=dict)
@@ -218,7 +228,7 @@ class Reference:
         background: bool = False,
         reasons: bool = True,
     ) -> PredictedError | None:
-        """Return the first thing that is wrong with a turn, None when it has to be answered. Spec: errors §3."""
+        """Predict the first error of a turn, None if it must be answered. Spec: errors §3."""
         missing = self.missing(own, parent, conversation)
         if missing is not None:
             return missing
@@ -235,7 +245,7 @@ class Reference:
         return None
 
     def missing(self, own: list[Item], parent: str | None, conversation: str | None) -> PredictedError | None:
-        """Return what a turn lacks to start from. Spec: E9, E37, E63, E60, R1.23, R1.24, R1.32, R2.7."""
+        """Predict the error of a turn that lacks a start. Spec: E9, E37, E63, E60, R1.23, R1.24, R1.32, R2.7."""
         if not own and parent is None and conversation is None:
             return PredictedError("E9")
         if parent is not None and conversation is not None:
@@ -276,7 +286,7 @@ class Reference:
     # --- what is learnt
 
     def know(self, item: Item, holder: str) -> None:
-        """Note an item and who holds it: a response, or a conversation (the empty string)."""
+        """Record an item and its holder: a response, or a conversation (the empty string)."""
         self.items[item.id] = item._replace(reference=False)
         self.holders.setdefault(item.id, []).append(holder)
 
@@ -294,7 +304,7 @@ class Reference:
             self.append(conversation, [*one.own, *one.output])
 
     def append(self, conversation: Conversation, items: list[Item]) -> None:
-        """Note items at the end of a conversation."""
+        """Record items at the end of a conversation."""
         for item in items:
             self.know(item, "")
             conversation.items.append(item.id)

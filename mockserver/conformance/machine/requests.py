@@ -4,6 +4,10 @@ Few words and few models, so that programs collide: the same text and the same i
 know of each other.
 """
 
+# What must stay true: `ASKS` is sorted by complexity, so that index 0 is the plainest request and Hypothesis,
+# whose `sampled_from` shrinks towards the start, ends there. Its length and order are part of every seeded
+# walk: another request in between changes all programs of a seed.
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -67,7 +71,7 @@ class RequestCase(NamedTuple):
         return sum(value != plain for value, plain in zip(self, _PLAIN, strict=True))
 
     def input_and_items(self) -> tuple[Any, list[Item]]:
-        """Return the request's `input` (None: left out) and the items that it is made of."""
+        """The request's `input` (None: left out) and the items that it stands for."""
         return FORMS[self.form](self.text)
 
 
@@ -75,7 +79,6 @@ _PLAIN = tuple(RequestCase._field_defaults.values())
 
 
 def user(text: str, id: str = "") -> Item:
-    """Return a user message."""
     return Item("message", text, "user", id=id)
 
 
@@ -124,7 +127,7 @@ FORMS = {
 
 
 def _asks() -> tuple[RequestCase, ...]:
-    """Return every request a rule may draw: all plain combinations, and a few that do not end well."""
+    """Every request that a rule may draw: all plain combinations, and a few that do not end well."""
     plain = product(TEXTS, FORMS, MODELS, (None, True, False), TRANSPORTS, (None, "Be kind."), (False, True))
     made = [RequestCase(*values)._replace(counted=at % 5 == 1) for at, values in enumerate(plain)]
     made = [ask for at, ask in enumerate(made) if ask.store is not False or at % 8 == 1]  # nothing follows from these

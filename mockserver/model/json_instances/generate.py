@@ -1,16 +1,17 @@
-"""Deterministic instances of a JSON Schema: the same schema and seed always give the same value.
+"""Deterministic instances of a JSON Schema: the same schema and seed always give the same value."""
 
-Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5), keys in
-schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by `validity`.
-
-How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed and its
-own path, so a change at one place leaves the others as they were. References and `allOf` are merged before
-(`Schemas.plain`), so the walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern
-beside a length) is left to chance: the whole value is judged, and other seeds are tried.
-
-It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left, at first
-what the schema needs and a little more, unions take only branches that fit into it, and `values` bounds the width.
-"""
+# Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5),
+# keys in schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by
+# `validity`.
+#
+# How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed
+# and its own path, so a change at one place leaves the others as they were. References and `allOf` are merged
+# before (`Schemas.plain`), so the walk never has to obey two schemas at once. What a walk can't foresee (`not`,
+# `if`, a pattern beside a length) is left to chance: the whole value is judged, and other seeds are tried.
+#
+# It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left,
+# at first what the schema needs and a little more, unions take only branches that fit into it, and `values`
+# bounds the width.
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ _SPREAD = 20  # numbers stay this many steps near their bound, and a unique item
 
 
 def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
-    """Return a value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
+    """A value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
     schemas = Schemas(schema)
     judge = InstanceChecker(schemas)
     height = schemas.height(schema, _DEEPEST)
@@ -200,7 +201,7 @@ def _scalar(kind: str, plain: Schema, key: str, name: str) -> Any:
 
 
 def _number(plain: Schema, key: str, kind: str) -> int | float:
-    """Return a small number within the bounds, a multiple of what is asked; whole numbers come first."""
+    """A small number within the bounds, a multiple of `multipleOf`; whole numbers come first."""
     low, high = _limit(plain, "minimum", "exclusiveMinimum", max), _limit(plain, "maximum", "exclusiveMaximum", min)
     asked = plain.get("multipleOf")
     multiple = Fraction(str(asked)) if isinstance(asked, int | float) and asked > 0 else None
@@ -225,21 +226,21 @@ def _limit(plain: Schema, word: str, exclusive: str, tighter: Any) -> Fraction |
 
 
 def _on_grid(plain: Schema, low: Fraction | None, high: Fraction | None, step: Fraction, key: str) -> Fraction | None:
-    """Return a multiple of `step` between the bounds, near the lower one or near zero; None when there is none."""
+    """A multiple of `step` between the bounds, near the lower one or near zero; None when there is none."""
     first = (
         ceil(low / step) if low is not None else (1 if high is None or high >= step else floor(high / step) - _SPREAD)
     )
     last = floor(high / step) if high is not None else first + _SPREAD
-    if low is not None and first * step == low and _excludes(plain, "exclusiveMinimum", "minimum", low):
+    if low is not None and first * step == low and _excludes(plain, "exclusiveMinimum", low):
         first += 1
-    if high is not None and last * step == high and _excludes(plain, "exclusiveMaximum", "maximum", high):
+    if high is not None and last * step == high and _excludes(plain, "exclusiveMaximum", high):
         last -= 1
     if first > last:
         return None
     return (first + draw(key, min(last - first, _SPREAD) + 1)) * step
 
 
-def _excludes(plain: Schema, exclusive: str, inclusive: str, bound: Fraction) -> bool:
+def _excludes(plain: Schema, exclusive: str, bound: Fraction) -> bool:
     value = plain.get(exclusive)
     if isinstance(value, bool):
         return value

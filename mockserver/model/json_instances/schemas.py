@@ -1,10 +1,10 @@
-"""A JSON Schema made plain for making instances: references looked up, `allOf` merged, heights measured.
+"""A JSON Schema made plain for making instances: references looked up, `allOf` merged, heights measured."""
 
-The height of a schema is the fewest levels that a valid value needs: 1 for a string, 2 for an object that requires a
-string, `NEVER` where every way leads back to itself. Making an instance asks for it at every union and optional
-property, so answers are kept, by the identity of the (never changed) schema: hashing it would cost as much as the
-answer. While an answer is worked out a place holder stands in its entry, so that a circle ends where it began.
-"""
+# The height of a schema is the fewest levels that a valid value needs: 1 for a string, 2 for an object that
+# requires a string, `NEVER` where every way leads back to itself. Making an instance asks for it at every union
+# and optional property, so answers are kept, by the identity of the (never changed) schema: hashing it would
+# cost as much as the answer. While an answer is worked out a place holder stands in its entry, so that a circle
+# ends where it began.
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _join(one: Any, other: Any) -> list[Any]:
 
 
 def _kinds(kinds: Any) -> list[str]:
-    """Return the types a schema names; whoever takes numbers takes integers."""
+    """The types that a schema names; a schema that takes numbers takes integers too."""
     listed = [kinds] if isinstance(kinds, str) else list(kinds or ())
     return [*listed, "integer"] if "number" in listed and "integer" not in listed else listed
 
@@ -105,7 +105,7 @@ _SOUND: Mapping[str, Callable[[Any], bool]] = {
 
 
 def sound(schema: Schema) -> Schema:
-    """Return a schema without the keywords whose values make no sense."""
+    """The schema without the keywords whose values make no sense."""
     bad = {word for word, value in schema.items() if word in _SOUND and not _SOUND[word](value)}
     return {word: value for word, value in schema.items() if word not in bad} if bad else schema
 
@@ -129,7 +129,7 @@ class Schemas:
         self._depth = 0
 
     def plain(self, schema: Any) -> Schema:
-        """Return a schema without `$ref` and `allOf`: both merged with what stands beside them."""
+        """The schema without `$ref` and `allOf`: both are merged with the keywords beside them."""
         if not isinstance(schema, Mapping):
             return {}
         known = self._plain.get(id(schema))
@@ -152,7 +152,7 @@ class Schemas:
         return self.merge([*parts, *schema.get("allOf", ())])
 
     def target(self, reference: str) -> Any:
-        """Return the schema a local `$ref` names, an empty one when there is none."""
+        """The schema that a local `$ref` names, an empty one if there is none."""
         found = self._root
         for step in unquote(reference).removeprefix("#").split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
@@ -163,7 +163,7 @@ class Schemas:
         return found
 
     def merge(self, parts: Iterable[Any]) -> Schema:
-        """Return one schema that asks for what all parts ask for, as far as that can be said in one."""
+        """Merge schemas into one that requires what all of them require, as far as one schema can say it."""
         result: dict[str, Any] = {}
         for part in parts:
             for word, value in self.plain(part).items():
@@ -193,7 +193,7 @@ class Schemas:
         return bool(ours and theirs) and not any(kind in _kinds(theirs) for kind in _kinds(ours))
 
     def other_property(self, plain: Schema, name: str) -> Any:
-        """Return the schema of a property that `properties` does not list."""
+        """The schema of a property that `properties` does not list."""
         for pattern, schema in (plain.get("patternProperties") or {}).items():
             if matches(pattern, name):
                 return schema
@@ -201,7 +201,7 @@ class Schemas:
         return other if isinstance(other, Mapping) else {"type": "string"}
 
     def height(self, schema: Any, room: int) -> int:
-        """Return the fewest levels an instance needs, `NEVER` when it needs more than `room`."""
+        """The fewest levels an instance needs, `NEVER` when it needs more than `room`."""
         return next((levels for levels in range(1, room + 1) if self._fits_in(schema, levels)), NEVER)
 
     def _fits_in(self, schema: Any, levels: int) -> bool:
@@ -231,7 +231,7 @@ class Schemas:
 
 
 def _must_have(plain: Schema) -> list[Any]:
-    """Return the schemas of which every instance holds at least one."""
+    """The schemas of which every instance contains at least one."""
     properties = plain.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
     found = [known[name] for name in plain.get("required") or () if isinstance(name, str) and name in known]

@@ -1,8 +1,15 @@
-"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length.
+"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length."""
 
-A pattern is answered by walking its parse tree and writing something at each node. The tree says nothing of what a
-lookahead or a word boundary forbids, so each text is matched against the pattern, and other draws are tried.
-"""
+# A pattern is answered by walking its parse tree and writing something at each node. The tree says nothing of
+# what a lookahead or a word boundary forbids, so each text is matched against the pattern, and other draws are
+# tried.
+#
+# What must stay true:
+# * The same schema and key always give the same text; words and names keep their order, since each is chosen by
+#   index.
+# * Every loop is bounded (`_TRIES`, `_LONGEST`), because patterns come from requests: `(a*)*` or `x{1000000}`
+#   must end.
+# * A format counts before a pattern, a pattern before a name; the first candidate that fits wins.
 
 from __future__ import annotations
 
@@ -61,7 +68,7 @@ _LONGEST = 20_000  # characters of a text, whatever a schema asks for
 
 
 def text(schema: Mapping[str, Any], key: str, name: str) -> str:
-    """Return a string for a schema of type string; `name` is the property it stands under.
+    """A string for a schema of type string; `name` is the name of its property.
 
     The first candidate within the schema's lengths and pattern counts: format, pattern, name, plain words.
     """
@@ -147,7 +154,7 @@ _FORMATS: Mapping[str, Callable[[str], str]] = {
 
 
 def matching(pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST) -> str | None:
-    """Return a text that matches a regular expression, None when this simple maker can't find one. Spec: R11.6."""
+    """A text that matches a regular expression, None if this simple generator can't find one. Spec: R11.6."""
     compiled = _compile(pattern)
     if compiled is None:
         return None

@@ -1,11 +1,10 @@
-"""Whether a value is valid for a JSON Schema, as jsonschema judges it: enough to throw away an instance that missed.
+"""Whether a value is valid for a JSON Schema, as jsonschema judges it: enough to throw away an instance that missed."""
 
-A format that is not strict may hold any schema, and the library expects a correct one. On others it raises (an unknown
-type, a pattern of another dialect, `items` as a list), fetches (a remote `$ref`), never ends (references doubled thirty
-times) or changes to another draft (a part with `$schema`). So it only sees tidy schemas: known keywords, sound values,
-the forms of 2020-12, and references that are looked up here, once per value. It is loaded with the first schema, for
-that takes 40 ms.
-"""
+# A format that is not strict may hold any schema, and the library expects a correct one. On others it raises
+# (an unknown type, a pattern of another dialect, `items` as a list), fetches (a remote `$ref`), never ends
+# (references doubled thirty times) or changes to another draft (a part with `$schema`). So it only sees tidy
+# schemas: known keywords, sound values, the forms of 2020-12, and references that are looked up here, once per
+# value. It is loaded with the first schema, for that takes 40 ms.
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ def _validator() -> Any:
 
 
 class InstanceChecker:
-    """Judges values against the schemas of one root."""
+    """Validates values against the schemas of one root."""
 
     def __init__(self, schemas: Schemas) -> None:
         self._schemas = schemas
@@ -101,7 +100,7 @@ class InstanceChecker:
 
 
 def _readable(pattern: str) -> str:
-    """Return a pattern; one of another dialect matches everything."""
+    """The pattern, or one that matches everything if it is of another dialect."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError):
