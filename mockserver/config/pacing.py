@@ -14,7 +14,7 @@ MAX_TOKENS_PER_S = 1e9
 class Pacing:
     """How fast a turn is delivered: seconds to the first token, tokens per second (0 means as fast as possible).
 
-    `instant` says that delivery takes no time at all; every turn looks at it, so it is not worked out again.
+    `instant` says that delivery takes no time at all; it is computed once, because every turn reads it.
     """
 
     first_token_s: float = 0.0

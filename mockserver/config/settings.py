@@ -167,9 +167,9 @@ def _split_assignments(text: str) -> list[str]:
 class Setting:
     """One row of the table.
 
-    `shown` is the default in words, None where there is nothing to say; `split` takes apart what a variable of the
-    environment holds for a repeatable option. A row with `scope` "process" is about a process that serves, one with
-    "proxy" about the proxy: a `Mock` takes neither, and `python -m mockserver` does not take the latter.
+    `shown` is the default in words, None if the docs show none; `split` splits the environment variable of a repeatable
+    option. `scope` "process" is for a serving process, "proxy" for the proxy: a `Mock` takes neither, and
+    `python -m mockserver` does not take "proxy" options.
     """
 
     name: str
@@ -200,7 +200,7 @@ class Setting:
     def read(self, given: Any, source: str) -> Any:
         """Read a text, a Python value, or several; raises SettingError that names the source."""
         if self.repeatable:
-            return tuple(self._read_one(one, source) for one in _each(given))
+            return tuple(self._read_one(value, source) for value in _each(given))
         return self._read_one(given, source)
 
     def _read_one(self, given: Any, source: str) -> Any:
@@ -240,7 +240,7 @@ def option(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a server or `Mock`, read.
+    """All settings of a server or `Mock`, parsed.
 
     `clock` is unix seconds, None for the system's; `seed` is None where the scenario may choose it.
     """

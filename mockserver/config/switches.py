@@ -1,6 +1,6 @@
-"""Every named switch once: where sources disagree or nothing was observed, a switch chooses; the default comes first.
+"""Behaviour switches: where sources disagree or nothing was measured, a switch chooses the behaviour.
 
-`Switches` is the table and the values in one: each field is a row, made by `switch`.
+`Switches` is both the table and the values: each field is a row, declared by `switch`.
 """
 
 # How it works. A field's metadata is its row, so the table of the docs, `--set`, `Mock(set=…)` and the values
@@ -24,7 +24,7 @@ _LONGEST_DAYS = 1_000_000
 
 
 class SwitchError(ValueError):
-    """A switch that can't be set so; the message is one line and names the switch."""
+    """A switch or its value is invalid; the message is one line and names the switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
 def parse_value(name: str, value: Any) -> tuple[str, str]:
     """Check a name and its value (a text, a number or several texts); raises SwitchError.
 
-    A value is kept as text, since the server's description of itself shows it so.
+    The value stays text, because `/_mock/health` prints it as text.
     """
     row = _row(name)
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).strip()

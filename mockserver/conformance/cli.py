@@ -1,4 +1,4 @@
-"""The command `understudy conform`: any server that speaks the two APIs is judged by the fixed rules and the machine.
+"""The command `understudy conform`: it judges any server of the two APIs by the fixed rules and the state machine.
 
 Exit status 0 when nothing failed, 1 when something did, 2 when nothing could be judged.
 """
@@ -41,7 +41,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is judged, by what, and where it is told."""
+    """The options of the command."""
 
     base_url: str | None
     api_key: str | None
@@ -164,7 +164,7 @@ def run_rules(
 ) -> Iterator[Row]:
     """Judge a server by the chosen rules, one after the other; each rule gives a row, whatever the server does.
 
-    `begin` hears of each rule before it is judged.
+    `begin` is called with each rule's id before the rule is judged.
     """
     rules = {id: rule for rule in fixed_rules() for id in rule.ids}
     known: dict[str, tuple[str, str, float]] = {}
@@ -208,5 +208,5 @@ def _machine(driver: Driver, model: str, examples: int | None) -> Row:
     finally:
         if own is not driver and isinstance(own, HTTPDriver):
             own.close()
-    told = f"{programs} programs of up to {steps} steps"
-    return row(verdict=PASSED, evidence=told, seconds=time.perf_counter() - started)
+    summary_text = f"{programs} programs of up to {steps} steps"
+    return row(verdict=PASSED, evidence=summary_text, seconds=time.perf_counter() - started)

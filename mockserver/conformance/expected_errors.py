@@ -1,6 +1,6 @@
 """The errors that the fixed rules expect, as the error table of the API has them (Spec: E1–E101).
 
-A row's `guessed` members are nobody's measurement: they are the mock's own, and asked of no other server.
+A row's `guessed` members were never measured: they are the mock's own, so other servers are not checked for them.
 """
 
 # Why not the mock's own constructors of errors: a check that builds its expectation with the code that it
@@ -55,7 +55,7 @@ def no_input() -> ExpectedError:
 
 def not_one_of(path: str, value: str, values: Sequence[str]) -> ExpectedError:
     """A value outside an enumeration; `values` in the service's own order."""
-    quoted = [f"'{one}'" for one in values]
+    quoted = [f"'{word}'" for word in values]
     listed = " and ".join(quoted) if len(quoted) == 2 else ", ".join(quoted[:-1]) + f", and {quoted[-1]}"
     return ExpectedError(
         "E22", 400, "invalid_value", path, f"Invalid value: '{value}'. Supported values are: {listed}."

@@ -1,4 +1,4 @@
-"""What `understudy conform` writes: a table row by row with progress, one JSON document, a JUnit file."""
+"""The output of `understudy conform`: a table row by row with progress, one JSON document, a JUnit file."""
 
 # What must stay true: evidence comes from foreign servers, so everything printed is text without markup,
 # without control characters, and of bounded length unless the rule failed.
@@ -56,8 +56,8 @@ def table(row: Row) -> Table:
     cells.add_column(overflow="fold")
     evidence = row.evidence if row.verdict == FAILED else _shorten(row.evidence)
     # text, never markup: evidence is full of square brackets, and a strange server's may hold codes for terminals
-    told = Text(_printable(f"{row.sentence}\n{evidence}"))
-    cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), told)
+    text = Text(_printable(f"{row.sentence}\n{evidence}"))
+    cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), text)
     return cells
 
 
@@ -76,8 +76,8 @@ def _shorten(text: str) -> str:
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
     """The number of rules that passed, failed, and could not be observed."""
-    found = Counter(row.verdict for row in rows)
-    return {verdict: found[verdict] for verdict in (PASSED, FAILED, NOT_OBSERVABLE)}
+    counter = Counter(row.verdict for row in rows)
+    return {verdict: counter[verdict] for verdict in (PASSED, FAILED, NOT_OBSERVABLE)}
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -99,14 +99,14 @@ def as_json(rows: Sequence[Row], target: Target) -> bytes:
 
 def as_junit(rows: Sequence[Row], target: Target) -> bytes:
     """The whole report as JUnit XML: a test case per rule, skipped where it could not be observed."""
-    found = counts(rows)
+    numbers = counts(rows)
     suite = ElementTree.Element(
         "testsuite",
         name="understudy conform",
         tests=str(len(rows)),
-        failures=str(found[FAILED]),
+        failures=str(numbers[FAILED]),
         errors="0",
-        skipped=str(found[NOT_OBSERVABLE]),
+        skipped=str(numbers[NOT_OBSERVABLE]),
         time=f"{sum(row.seconds for row in rows):.3f}",
     )
     properties = ElementTree.SubElement(suite, "properties")
@@ -131,10 +131,10 @@ def _printable(text: str) -> str:
 
 
 class Report:
-    """The table on standard output, row by row, and the progress meanwhile; a context manager.
+    """The table on standard output, row by row, and a progress bar; a context manager.
 
-    A terminal gets colours, its own width, and a bar below the rows. Whatever else gets plain lines of any length, so
-    that `grep` finds a sentence whole; rows that go to a file leave the bar to standard error, if that is a terminal.
+    A terminal gets colours, its own width, and the bar below the rows. Files and pipes get plain lines of any length,
+    so that `grep` finds whole sentences; the bar then goes to standard error, if that is a terminal.
     """
 
     def __init__(self, total: int, *, rows_shown: bool = True) -> None:

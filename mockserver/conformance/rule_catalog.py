@@ -1,6 +1,6 @@
-"""The rules of the API's behaviour that docstrings cite (`Spec: R1.24`): what each says, who says so, how sure it is.
+"""The rules of the API's behaviour that docstrings cite (`Spec: R1.24`): their sentences, sources and confidence.
 
-They are read once from `rules.json`; adding a rule is one entry in that file. `understudy explain` prints them.
+They are read once from `rules.json`; to add a rule, add an entry to that file. `understudy explain` prints them.
 """
 
 # What must stay true: `rules.json` is the only copy of the specification in the repository. Docstrings cite
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
     `why` says why no fixed rule checks it, None where one does. `kinds` are those of the sources (measured, documented,
     types, reported, imitation, guess, design), `switches` control the rule in the mock, and `differs` says where the
-    mock does something else than the API does today.
+    mock differs from today's API.
     """
 
     id: str
@@ -54,8 +54,8 @@ def _document() -> dict[str, Any]:
 @cache
 def specification() -> dict[str, Entry]:
     """Every rule of every family by its id, in the specification's order."""
-    told = _document()["sources"]
-    sources = {key: Source(source["name"], source["url"]) for key, source in told.items()}
+    known = _document()["sources"]
+    sources = {key: Source(source["name"], source["url"]) for key, source in known.items()}
     return {
         id: Entry(
             id,
@@ -63,7 +63,7 @@ def specification() -> dict[str, Entry]:
             tuple(sources[key] for key in rule["source"]),
             rule["confidence"],
             rule.get("why"),
-            tuple(dict.fromkeys(told[key]["kind"] for key in rule["source"])),
+            tuple(dict.fromkeys(known[key]["kind"] for key in rule["source"])),
             tuple(rule.get("switch", ())),
             rule.get("mock"),
         )
@@ -79,11 +79,11 @@ def catalogue() -> dict[str, Entry]:
 
 def sections() -> dict[str, str]:
     """The sections of the specification's pages with their contents, by names such as `errors §3 step 6`."""
-    found: dict[str, str] = _document()["sections"]
-    return found
+    contents: dict[str, str] = _document()["sections"]
+    return contents
 
 
 def pages() -> dict[str, str]:
     """The specification's pages with their subjects."""
-    found: dict[str, str] = _document()["pages"]
-    return found
+    subjects: dict[str, str] = _document()["pages"]
+    return subjects

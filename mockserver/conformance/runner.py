@@ -1,4 +1,4 @@
-"""Judging a server by the fixed rules: every rule ends in a verdict with evidence, whatever the server does."""
+"""Judge a server by the fixed rules: every rule gives a verdict with evidence, whatever the server does."""
 
 # What must stay true:
 # * A rule never raises and never stops the others: whatever a foreign server does becomes a verdict with
@@ -70,7 +70,7 @@ def _run_rule(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
     except Exception as error:  # any error is a verdict: the servers are not ours
         return FAILED, f"{type(error).__name__}: {error}"
     finally:
-        for one in opened:
-            if one is not driver and isinstance(one, HTTPDriver):
-                one.close()
+        for used in opened:
+            if used is not driver and isinstance(used, HTTPDriver):
+                used.close()
     return PASSED, "; ".join(subject.claims)

@@ -1,6 +1,6 @@
-"""The server under judgement as the fixed rules see it: calls that must succeed, refusals, claims with their evidence.
+"""The server under test as the fixed rules see it: calls that must succeed, expected errors, claims with evidence.
 
-A claim that doesn't hold raises AssertionError that says what was expected and found; one that holds is remembered.
+A false claim raises AssertionError with the expected and the found value; a true one is recorded.
 """
 
 # How it works. A check calls methods of this class in the order of a story; each method that claims something
@@ -39,7 +39,7 @@ TOOL = {
     "strict": True,
 }
 FORCED = {"tools": [TOOL], "tool_choice": {"type": "function", "name": "lookup"}}
-NOWHERE = "f" * 50  # what no id of any server has behind its prefix
+NOWHERE = "f" * 50  # after its prefix, no id of any server is this
 
 
 class NotObservable(Exception):
@@ -146,11 +146,11 @@ class ServerUnderTest:
         for member in ("code", "param", "message"):
             if member in error.guessed and not self.mock:
                 continue
-            found, expected = answer.error.get(member), getattr(error, member)
-            if found != expected:
+            actual, expected = answer.error.get(member), getattr(error, member)
+            if actual != expected:
                 where = _describe_answer(answer)
                 raise AssertionError(
-                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(found)!r} in {where}"
+                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(actual)!r} in {where}"
                 )
         self.claims.append(f"{name}: {error.status} {error.row}")
 
@@ -200,14 +200,14 @@ class ServerUnderTest:
 
     def check_context(self, response: Item, *context: str | Item) -> None:
         """Claim what the model saw: user texts and items, oldest first; other servers show only its token count."""
-        items = [user(one) if isinstance(one, str) else one for one in context]
+        items = [user(item) if isinstance(item, str) else item for item in context]
         expected = texts_of(items)
         if self.mock:
-            seen = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
-            self.check_equal("the context that the model saw", texts_of(seen), expected)
+            read = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
+            self.check_equal("the context that the model saw", texts_of(read), expected)
         else:
             # messages cost the same without their ids, which need not be known any more
-            known = self.count(input=[_anonymous(one) if one["type"] == "message" else one for one in items])
+            known = self.count(input=[_anonymous(item) if item["type"] == "message" else item for item in items])
             self.check_equal(
                 "usage.input_tokens against the same items replayed", response["usage"]["input_tokens"], known
             )
@@ -232,7 +232,7 @@ class ServerUnderTest:
         """Delete an item of a conversation; returns the server's answer."""
         return self.call_ok("DELETE", f"/conversations/{conversation['id']}/items/{item['id']}")
 
-    # --- the mock's levers -------------------------------------------------------------------------------------
+    # --- the mock's controls -----------------------------------------------------------------------------------
 
     def in_other_project(self) -> ServerUnderTest:
         """The same server, in another project."""
@@ -269,9 +269,9 @@ def _anonymous(item: Item) -> Item:
 
 
 def _describe_call(method: str, path: str, body: Any, query: dict[str, str]) -> str:
-    asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
+    parameters = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
     sent = "" if body is None else f" {short(body)}"
-    return f"{method} {path}{asked}{sent}"
+    return f"{method} {path}{parameters}{sent}"
 
 
 def _describe_answer(answer: Answer) -> str:

@@ -1,4 +1,4 @@
-"""The test author's levers over a whole project: its clock, its queue of scripted lines, its state, listings of it."""
+"""The control operations of a project for test authors: its clock, its scripted lines, its state, its lists."""
 
 # How it works. Each method is one call of the control API or of a `Mock`. What it changes goes through
 # `Transactions.write` or one store transaction; so a control call and a turn of the same project never
@@ -108,28 +108,28 @@ class ProjectControl:
         """The project's scenario: lines with use counts, the numbers of unused lines, and the queue."""
         state = self._calls.view(project)
         own = self._calls.project(project, state).scenario
-        found = self._scenarios.of(state, own=own)
-        counts = [script_queue.use_count(state, number) for number in range(len(found.lines))]
+        current = self._scenarios.of(state, own=own)
+        counts = [script_queue.use_count(state, number) for number in range(len(current.lines))]
         return {
-            "seed": self._calls.seed if found.seed is None else found.seed,
-            "lines": [{**line.to_json(), "used": used} for line, used in zip(found.lines, counts, strict=True)],
+            "seed": self._calls.seed if current.seed is None else current.seed,
+            "lines": [{**line.to_json(), "used": used} for line, used in zip(current.lines, counts, strict=True)],
             "unused": [number for number, used in enumerate(counts) if not used],
             "queue": [{**entry["line"], "used": entry["used"]} for entry in script_queue.waiting_lines(state)],
         }
 
     def set_scenario(self, project: str, document: Any) -> dict[str, Any]:
-        """Give the project a scenario of its own, its lines unused; a seed of its own makes the project draw other ids.
+        """Set the project's own scenario, its lines unused; a seed in it makes the project draw other ids.
 
-        Raises MockError, and changes nothing, for a document that is wrong. What is queued goes on waiting.
+        Raises MockError, and changes nothing, for an invalid document. Queued lines stay.
         """
         seed = parse_scenario(document).seed
         view, store = self._calls.view(project), self._calls.store
         with store.transaction(project):
-            kept = self._calls.project(project, view)
-            namespace = id_namespace(kept.id_namespace, None if seed == self._calls.seed else seed)
+            old = self._calls.project(project, view)
+            namespace = id_namespace(old.id_namespace, None if seed == self._calls.seed else seed)
             forgotten = [Delete(put.kind, put.id) for put in script_queue.records(view) if put.kind == "played"]
             put = script_queue.scenario_put(document["lines"], seed)
-            store.apply(project, [kept._replace(scenario=True, id_namespace=namespace).put(), put, *forgotten])
+            store.apply(project, [old._replace(scenario=True, id_namespace=namespace).put(), put, *forgotten])
         return self.scenario(project)
 
     def faults(self, project: str) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class ProjectControl:
     ) -> dict[str, Any]:
         """A page of the project's exchanges, oldest first, after the number `after`.
 
-        Without `context` they don't say what the model saw, which takes time to find out.
+        Without `context` they lack what the model saw, which takes time to look up.
         """
         return self._logbook.read(
             project, limit=limit, after=after, path=path, response_id=response_id, context=context
@@ -174,23 +174,23 @@ class ProjectControl:
             raise MockError(f"only: takes a list of {', '.join(RESETTABLE)}.", param="only")
         view, store, first = self._calls.view(project), self._calls.store, self._calls.start(project)
         with store.transaction(project):
-            kept = self._calls.project(project, view)
+            record = self._calls.project(project, view)
             if "clock" in parts:
-                kept = kept._replace(clock=first.project.clock)
+                record = record._replace(clock=first.project.clock)
             if "scenario" in parts:
-                kept = kept._replace(
-                    scenario=first.project.scenario, id_namespace=_mint(kept.id_namespace, first.project.id_namespace)
+                record = record._replace(
+                    scenario=first.project.scenario, id_namespace=_mint(record.id_namespace, first.project.id_namespace)
                 )
             records = [*script_queue.records(view), *faults.records(view)]
             if "state" in parts:
                 store.clear(project)
-                kept = kept._replace(
-                    calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, kept.id_namespace)
+                record = record._replace(
+                    calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, record.id_namespace)
                 )
                 left: list[Change] = [put for put in records if _part(put) not in parts]
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
-            store.apply(project, [kept.put(), *left, *(put for put in first.records if _part(put) in parts)])
+            store.apply(project, [record.put(), *left, *(put for put in first.records if _part(put) in parts)])
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
@@ -199,7 +199,7 @@ class ProjectControl:
     def snapshot(self, project: str) -> dict[str, Any]:
         """The project's whole state as one JSON document; the same state always gives the same document.
 
-        Nothing is written, so a turn whose end no call has noticed yet is still under way.
+        Nothing is written, so a turn whose end no call has noticed yet is still in progress.
         """
         calls = self._calls
         with calls.store.transaction(project):
@@ -211,17 +211,17 @@ class ProjectControl:
     def restore(self, project: str, document: Any) -> None:
         """Replace the project's state by a snapshot's, which may come from another project: a fork.
 
-        What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
-        document that is wrong or of another seed.
+        Later calls give the same bytes as they would have there. Raises MockError, and changes nothing, for a document
+        that is invalid or of another seed.
         """
-        found = validate(document, self._calls.seed)
-        if not found.project.scenario and self._scenarios.lines:  # it was taken where there are none
-            own = found.project._replace(scenario=True)
-            found = found._replace(project=own, records=[*found.records, script_queue.scenario_put([], None)])
+        restored = validate(document, self._calls.seed)
+        if not restored.project.scenario and self._scenarios.lines:  # it was taken where there are none
+            own = restored.project._replace(scenario=True)
+            restored = restored._replace(project=own, records=[*restored.records, script_queue.scenario_put([], None)])
         store = self._calls.store
         with store.transaction(project):
             store.clear(project)
-            store.apply(project, [found.project.put(), *found.records])
+            store.apply(project, [restored.project.put(), *restored.records])
         self._tell_clock_moved(project)
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
@@ -231,13 +231,15 @@ class ProjectControl:
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""
-        at = self._calls.reading(project)
+        reading = self._calls.reading(project)
         wanted = {key: value for key, value in where.items() if value is not None}
         known = catalog.resolve(wanted.get("model", ""))
         if known is not None:  # an alias finds what it stands for
             wanted["model"] = known.id
         matches = partial(_matches, wanted)
-        return inspection.responses(at.state, self._rules, limit=limit, after=after, matches=matches, now=at.now)
+        return inspection.responses(
+            reading.state, self._rules, limit=limit, after=after, matches=matches, now=reading.now
+        )
 
     def list_conversations(self, project: str, *, limit: int, after: str | None) -> dict[str, Any]:
         """List the project's conversations, newest first."""
@@ -248,7 +250,7 @@ class ProjectControl:
 def check_number(value: Any, name: str) -> float:
     """Check a length or point of time in seconds; raises MockError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_S:
-        raise MockError(f"{name}: takes a number from 0 to {LONGEST_S:g}.", param=name)
+        raise MockError(f"{name}: takes a number from 0 to {LONGEST_S:g}, not {value!r}.", param=name)
     return float(value)
 
 

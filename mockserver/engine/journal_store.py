@@ -1,8 +1,8 @@
 """The journal of every project, beside its records: a ring of exchanges, written in pages, read in order.
 
-What waits to be written is in this process; reading writes it first. With a store in memory all of it waits, and most
-of it is never written; where several processes share a store, each exchange is written at once, so that they find each
-other's.
+Exchanges wait in this process until they are written; reading writes them first. With a store in memory all of them
+wait, and most are never written. If several processes share a store, each exchange is written at once, so that each
+process finds those of the others.
 """
 
 # How it works. A project's journal has records of its own in the store, in the place `PROJECT/journal`, so that
@@ -14,7 +14,7 @@ other's.
 # * A number counts every call of the project: an exchange gets its number when it is written, and those that
 #   fell out of the ring before that are counted (`_skipped`) though they are not stored.
 # * Only whole pages are deleted, so up to a page more is stored than is shown; `_read_entries` cuts it off.
-# * An exchange that goes on after it was written (a stream) is written again in its old place.
+# * An exchange that continues after it was written (a stream) is written again in its old place.
 # * A `Turn` is large: once an exchange has ended, only what its document will say is held (`release_turn`).
 # * Whoever reads writes first, so a reader never misses a call that this process has answered.
 
@@ -114,24 +114,24 @@ class JournalStore:
                 number += self._skipped.pop(project, 0)
                 changes = self._rewrite(place, [one for one in waiting if one.number is not None])
                 fresh = [one for one in waiting if one.number is None]
-                for at in range(0, len(fresh), BATCH):
-                    changes.append(_page(number + at, [_document(one) for one in fresh[at : at + BATCH]]))
+                for index in range(0, len(fresh), BATCH):
+                    changes.append(_page(number + index, [_document(one) for one in fresh[index : index + BATCH]]))
                 store.apply(place, changes)
                 store.apply(place, self._surplus(place, number + len(fresh)))
             for exchange in waiting:
                 exchange.waits = False
-            for at, exchange in enumerate(fresh):
-                exchange.number = number + at
+            for index, exchange in enumerate(fresh):
+                exchange.number = number + index
 
     def _rewrite(self, place: str, known: list[Exchange]) -> list[Change]:
         """The changes that replace exchanges which were written before they ended."""
         pages: dict[int, list[bytes]] = {}
         for exchange in known:
             number = exchange.number or 0
-            found = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
-            if found:  # else it was forgotten meanwhile
-                lines = pages.setdefault(found[0].order, lines_of(found[0].doc))
-                lines[number - found[0].order] = _document(exchange)
+            records = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
+            if records:  # else it was forgotten meanwhile
+                lines = pages.setdefault(records[0].order, lines_of(records[0].doc))
+                lines[number - records[0].order] = _document(exchange)
         return [_page(first, lines) for first, lines in pages.items()]
 
     def _surplus(self, place: str, next_number: int) -> list[Change]:
@@ -139,7 +139,7 @@ class JournalStore:
         kept_from, scan = next_number - self._most, self._calls.store.scan
         if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
             return []
-        return [Delete(KIND, one.id) for one, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
+        return [Delete(KIND, record.id) for record, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
 
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
@@ -169,19 +169,21 @@ class JournalStore:
     ) -> dict[str, Any]:
         """A page of exchanges after the number `after`, oldest first; `path` may be a pattern."""
         self.write(project)
-        wanted = [one for one in self._read_entries(project, after or 0) if _matches(one, path, response_id)][
+        wanted = [entry for entry in self._read_entries(project, after or 0) if _matches(entry, path, response_id)][
             : limit + 1
         ]
         contexts = _Contexts(self._calls, project) if context else None
-        found = [self._to_public(one, contexts) for one in wanted[:limit]]
-        return page(found, has_more=len(wanted) > limit)
+        exchanges = [self._to_public(entry, contexts) for entry in wanted[:limit]]
+        return page(exchanges, has_more=len(wanted) > limit)
 
     def history(self, project: str) -> History:
         """The journal as the history of a client."""
         self.write(project)
         contexts = _Contexts(self._calls, project)
-        told = [(entry.number, orjson.loads(entry.doc)) for entry in self._read_entries(project, 0)]
-        return History([call_of(number, one, contexts.new_node(one)) for number, one in told], contexts.node)
+        entries = [(entry.number, orjson.loads(entry.doc)) for entry in self._read_entries(project, 0)]
+        return History(
+            [call_of(number, document, contexts.new_node(document)) for number, document in entries], contexts.node
+        )
 
     def _read_entries(self, project: str, after: int) -> Iterator[Entry]:
         store, place = self._calls.store, _place(project)
@@ -202,7 +204,7 @@ class JournalStore:
 class ExchangeRecorder:
     """Fills in the journal entry of one call, and collects the effects of faults on its answer.
 
-    It is handed along with the call, so whoever answers it, and in whatever process or thread, the same is recorded.
+    It travels with the call, so the same is recorded whichever process or thread answers.
     """
 
     __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project")
@@ -245,8 +247,8 @@ class ExchangeRecorder:
         exchange.seconds = perf_counter() - exchange.started
         exchange.status = status
         if isinstance(error, APIError):
-            told = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-            exchange.error = told
+            body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+            exchange.error = body
         elif error is not None:
             exchange.error = {"message": error.message, "type": "mock_error", "param": error.param, "code": None}
         self._logbook.note(self.project, exchange)
@@ -272,7 +274,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
     """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
     final = turn.final
     usage = final["usage"]
-    seen = {
+    data = {
         "model": final["model"],
         "instructions": final["instructions"],
         "tools": final["tools"],
@@ -280,7 +282,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
         "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
     }
-    return seen if turn.stored else {**seen, "node": turn.node}
+    return data if turn.stored else {**data, "node": turn.node}
 
 
 def _document(exchange: Exchange) -> bytes:
@@ -302,7 +304,7 @@ class Entry(NamedTuple):
 
 def entries_of(record: Record) -> list[Entry]:
     """The exchanges of a page: one document per line, numbered from the page's first."""
-    return [Entry(record.order + at, line) for at, line in enumerate(lines_of(record.doc))]
+    return [Entry(record.order + index, line) for index, line in enumerate(lines_of(record.doc))]
 
 
 def lines_of(doc: bytes) -> list[bytes]:
@@ -338,13 +340,13 @@ class _Contexts:
         nodes = list(self._back(node))
         if nodes[-1].parent is not None:
             return None
-        before = [item for one in reversed(nodes[1:]) for item in one.items]
+        before = [item for step in reversed(nodes[1:]) for item in step.items]
         whole = [*before, *node.items[: node.own]]
         return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
 
-    def new_node(self, told: dict[str, Any]) -> Node | None:
+    def new_node(self, document: dict[str, Any]) -> Node | None:
         """The node that an exchange added to a context, None if it is no turn or lost."""
-        return None if told["saw"] is None else self._step(told["response_id"], told["saw"])
+        return None if document["saw"] is None else self._step(document["response_id"], document["saw"])
 
     def _step(self, response_id: str, saw: dict[str, Any]) -> Node | None:
         return decode_node(saw["node"]) if "node" in saw else self._read_node(response_id)
@@ -361,9 +363,9 @@ class _Contexts:
 
     def node(self, id: str) -> Node | None:
         """The node of a context by its id, None if it is lost."""
-        found = read_node(self._state, id)
-        if found is not None:
-            return found
+        node = read_node(self._state, id)
+        if node is not None:
+            return node
         if self._unstored is None:
             self._unstored = dict(self._read_documents())
         doc = self._unstored.get(id)
@@ -371,7 +373,7 @@ class _Contexts:
 
     def _read_documents(self) -> Iterator[tuple[str, bytes]]:
         pages = self._calls.store.scan(_place(self._project), KIND)
-        for entry in (one for record in pages for one in entries_of(record)):
+        for entry in (stored for record in pages for stored in entries_of(record)):
             exchange = orjson.loads(entry.doc)
             if exchange["saw"] is not None and "node" in exchange["saw"]:
                 yield exchange["response_id"], exchange["saw"]["node"].encode()

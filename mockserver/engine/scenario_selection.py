@@ -34,7 +34,7 @@ TRIGGER = "compaction_trigger"
 class Scenarios:
     """The server's scenario, and the rule that picks a line for a prompt.
 
-    `lines` is its JSON, `seed` that of the run: what the settings say, else what a file says, else 0.
+    `lines` is its JSON, `seed` the seed of the run: from the settings, else from a file, else 0.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,21 +58,24 @@ class Scenarios:
     def answer(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
         """The scripted reply to a prompt, None if no line answers, and the changes that count the use.
 
-        With `--strict` a turn that no line answers is a MockError.
+        With `--strict`, raises MockError for a turn that no line answers.
         """
-        found = self._find(at, prompt, compacts)
-        if found is None:
+        match = self._find(at, prompt, compacts)
+        if match is None:
             if self._strict and compacts != "trigger":
                 why = explain(self._candidates(at), prompt)
                 raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
             return None, []
-        place, line, changes = found
+        place, line, changes = match
         at.recorder.add_line({"place": place, **line.to_json()})
         return line.reply(prompt), changes
 
     def has_template(self, at: UnitOfWork, id: str) -> bool:
-        """Whether some line that is not used up names the prompt template, which so exists. Spec: R15.4."""
-        return any(not one.spent and one.line.when.get("prompt") in (True, id) for one in self._candidates(at))
+        """Whether the prompt template exists: some line that is not used up names it. Spec: R15.4."""
+        return any(
+            not candidate.spent and candidate.line.when.get("prompt") in (True, id)
+            for candidate in self._candidates(at)
+        )
 
     def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """The line that answers, its place, and the changes that count the use."""
@@ -124,7 +127,7 @@ def _load_for_server(path: str) -> Document:
 
 
 def _seed(files: list[tuple[str, Document]]) -> int:
-    given = {document.value["seed"]: path for path, document in files if "seed" in document.value}
-    if len(given) > 1:
-        raise SettingError(f"--scenario: {' and '.join(given.values())} have different seeds; choose one with --seed")
-    return next(iter(given), 0)
+    seeds = {document.value["seed"]: path for path, document in files if "seed" in document.value}
+    if len(seeds) > 1:
+        raise SettingError(f"--scenario: {' and '.join(seeds.values())} have different seeds; choose one with --seed")
+    return next(iter(seeds), 0)

@@ -1,4 +1,4 @@
-"""Scripted lines with the project's other records: a queue of one-shot answers, then a scenario that stays."""
+"""Scripted lines as records of the project: a queue of one-shot replies, and a scenario that persists."""
 
 # How it works. A queued line is a record `line` (its document and its use count); a project's own scenario is
 # one record; each line of a scenario has a use count `played` of its own. All functions are pure: they read a
@@ -38,7 +38,7 @@ def enqueue(state: State, lines: list[Any]) -> list[Change]:
 def take(state: State, accept: Callable[[bytes], T | None]) -> tuple[T | None, list[Change]]:
     """Use the first line that `accept` takes; returns its result and the changes that count the use.
 
-    `accept` gets an entry's document (`{"line", "used"}`) and returns None to pass it over. A line with `times: n`
+    `accept` gets an entry's document (`{"line", "used"}`) and returns None to skip it. A line with `times: n`
     stays for n uses.
     """
     for record in state.scan("line"):
@@ -61,7 +61,7 @@ KINDS = ("line", "scenario", "played")
 
 def records(state: State) -> list[Put]:
     """All records of a project's scripts: the queue, its own scenario, use counts."""
-    return [Put(kind, one.id, one.doc, "", one.order) for kind in KINDS for one in state.scan(kind)]
+    return [Put(kind, record.id, record.doc, "", record.order) for kind in KINDS for record in state.scan(kind)]
 
 
 def scenario_put(lines: list[Any], seed: int | None) -> Put:

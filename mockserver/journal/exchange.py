@@ -1,8 +1,8 @@
-"""The journal: what was sent, which line answered, what the model saw, what changed, how it ended.
+"""An exchange of the journal: the request, the line that answered, what the model saw, what changed, how it ended.
 
-A `Call` is what came in and never changes. An `Exchange` is its entry in the journal: the engine's recorder fills it in
-while the call is in progress, and its document is made later, when it is written; most entries of a store in memory
-are never written at all. Keys and passwords never get into a document.
+A `Call` is the request and never changes. An `Exchange` is its entry in the journal: the engine's recorder fills it in
+while the call is in progress. Its document is made when it is written; most entries of a store in memory are never
+written at all. Keys and passwords never get into a document.
 """
 
 # How it works. An exchange moves through one process: the recorder fills it in, `document_of` makes its
@@ -56,8 +56,8 @@ class Exchange:
     """A call's entry in the journal.
 
     `at` is the project's time (unix seconds), `started` and `seconds` are the process's own clock, `ended` is None
-    while it is in progress. `number` is its place in the journal, once it is written; of the turn of an exchange that
-    has ended only its id and what its model `saw` are left, for a turn is large. `waits`: it is still to be written.
+    while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
+    and what its model `saw` are stored, because a turn is large. `waits` is true until it is written.
     """
 
     call: Call
@@ -122,12 +122,12 @@ _SHOWN = {"response": "response", "conversation": "conversation", "item": "item"
 
 def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
     """The objects of the API that were stored or deleted, each once."""
-    found: dict[tuple[str, str, str], None] = {}
+    listed: dict[tuple[str, str, str], None] = {}
     for change in changes:
         kind = _SHOWN.get(change.kind)
         if kind is not None:
-            found["put" if isinstance(change, Put) else "delete", kind, change.id.rpartition("/")[2]] = None
-    return [{"change": change, "kind": kind, "id": id} for change, kind, id in found]
+            listed["put" if isinstance(change, Put) else "delete", kind, change.id.rpartition("/")[2]] = None
+    return [{"change": change, "kind": kind, "id": id} for change, kind, id in listed]
 
 
 def to_public(number: int, doc: bytes) -> dict[str, Any]:
@@ -137,6 +137,6 @@ def to_public(number: int, doc: bytes) -> dict[str, Any]:
         request = orjson.loads(known["body"])
     except orjson.JSONDecodeError:
         request = None
-    at = list(known).index("body") + 1
+    index = list(known).index("body") + 1
     members = [("id", number), *((name, value) for name, value in known.items() if name != "began")]
-    return dict([*members[: at + 1], ("request", request), *members[at + 1 :]])
+    return dict([*members[: index + 1], ("request", request), *members[index + 1 :]])

@@ -29,7 +29,7 @@ class Call:
     """One exchange of a journal.
 
     `at` is the project's time and `began` that of the process, both in seconds, as is `seconds`, how long it took.
-    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` says that a scripted line or
+    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` means that a scripted line or
     a fault made the answer.
     """
 
@@ -75,7 +75,7 @@ class Call:
         if isinstance(sent, str):
             return [{"type": "message", "role": "user", "content": sent}]
         items = sent if isinstance(sent, list) else []
-        return [{**one, "type": one.get("type") or "message"} for one in items if _is_item(one)]
+        return [{**item, "type": item.get("type") or "message"} for item in items if _is_item(item)]
 
     @property
     def output(self) -> list[Item]:
@@ -89,28 +89,28 @@ def _is_item(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(name, ""), str | None) for name in names)
 
 
-def call_of(id: int, told: Mapping[str, Any], node: Node | None) -> Call:
+def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
     """The call of an exchange's document; `node` is what it added to a context."""
     try:
-        request = orjson.loads(told["body"])
+        request = orjson.loads(document["body"])
     except orjson.JSONDecodeError:
         request = {}
     return Call(
         id=id,
-        at=told["at"],
-        began=told.get("began", 0.0),
-        seconds=told["duration_ms"] / 1000,
-        transport=told["transport"],
-        method=told["method"],
-        path=told["path"],
-        body=told["body"],
+        at=document["at"],
+        began=document.get("began", 0.0),
+        seconds=document["duration_ms"] / 1000,
+        transport=document["transport"],
+        method=document["method"],
+        path=document["path"],
+        body=document["body"],
         request=request if isinstance(request, dict) else {},
-        status=told["status"],
-        error=told["error"] or {},
-        staged=bool(told["faults"]) or told["line"] is not None,
-        ended=told["ended"],
-        response_id=told["response_id"],
-        incomplete=(told["saw"] or {}).get("incomplete"),
+        status=document["status"],
+        error=document["error"] or {},
+        staged=bool(document["faults"]) or document["line"] is not None,
+        ended=document["ended"],
+        response_id=document["response_id"],
+        incomplete=(document["saw"] or {}).get("incomplete"),
         node=node,
     )
 
@@ -120,8 +120,8 @@ class History:
 
     def __init__(self, calls: Sequence[Call], node: Callable[[str], Node | None]) -> None:
         self.calls = calls
-        self.turns = [one for one in calls if one.asks]
-        self.of_response = {one.response_id: one for one in self.turns if one.response_id}
+        self.turns = [call for call in calls if call.asks]
+        self.of_response = {call.response_id: call for call in self.turns if call.response_id}
         self._node = node
         self._found: dict[str, Node | None] = {}
 
@@ -133,11 +133,11 @@ class History:
 
     def nodes_before(self, call: Call) -> list[Node]:
         """The nodes of the context that a turn continued, or tried to, oldest first."""
-        at = call.parent if call.node is None else call.node.parent
+        node_id = call.parent if call.node is None else call.node.parent
         steps: list[Node] = []
-        while at is not None and (node := self.node(at)) is not None:
+        while node_id is not None and (node := self.node(node_id)) is not None:
             steps.append(node)
-            at = node.parent
+            node_id = node.parent
         return steps[::-1]
 
     def context(self, call: Call) -> Iterator[Item]:
@@ -159,16 +159,16 @@ def texts_of(item: Item) -> tuple[str, ...]:
 
 def _part(part: Any) -> str:
     if isinstance(part, dict):
-        said = part.get("text", part.get("refusal"))
-        if isinstance(said, str):
-            return said
+        text = part.get("text", part.get("refusal"))
+        if isinstance(text, str):
+            return text
     return encode_compact(part).decode()
 
 
 def content_of(item: Item) -> Hashable:
     """The content of an item without its id and status: equal for the same thing said or done.
 
-    Calls and outputs are known by what pairs them, what has no content of its own by its id.
+    Calls and outputs are identified by their `call_id`, items without content by their id.
     """
     kind = item["type"]
     if kind == "message":

@@ -1,4 +1,4 @@
-"""Keys and passwords taken out of what the journal keeps: by where they stand, and by what they look like."""
+"""Redaction of keys and passwords in the journal: by their place, and by their form."""
 
 # How it works. Headers are judged by name. A body is searched for keys (`sk-…`), and parsed only if it may hold
 # a secret in a known place (`_SUSPECT`), for most bodies hold none. The secrets found are replaced in the text
@@ -79,16 +79,16 @@ _AUTHORIZATION = re.compile(r'("authorization"\s*:\s*")[^"]*')
 def secrets_in(value: Any) -> Iterator[str]:
     """Yield the secrets in known places: what is sent to MCP servers. Spec: F5."""
     if isinstance(value, list):
-        for one in value:
-            yield from secrets_in(one)
+        for member in value:
+            yield from secrets_in(member)
     elif isinstance(value, dict):
-        for key, one in value.items():
-            if key == "authorization" and isinstance(one, str):
-                yield one
-            elif key == "headers" and value.get("type") == "mcp" and isinstance(one, dict):
-                yield from (text for text in one.values() if isinstance(text, str))
+        for key, member in value.items():
+            if key == "authorization" and isinstance(member, str):
+                yield member
+            elif key == "headers" and value.get("type") == "mcp" and isinstance(member, dict):
+                yield from (text for text in member.values() if isinstance(text, str))
             else:
-                yield from secrets_in(one)
+                yield from secrets_in(member)
 
 
 def redact(value: Any) -> Any:
@@ -96,9 +96,9 @@ def redact(value: Any) -> Any:
     if isinstance(value, str):
         return _KEY.sub(REDACTED, value)
     if isinstance(value, list):
-        return [redact(one) for one in value]
+        return [redact(member) for member in value]
     if isinstance(value, dict):
-        return {key: _member(value, key, one) for key, one in value.items()}
+        return {key: _member(value, key, member) for key, member in value.items()}
     return value
 
 

@@ -47,6 +47,6 @@ def compacting(reply: Reply, shape: str, tokens: int) -> Reply:
     if reply.failed is not None or any(item["type"] == "compaction" for item in reply.output):
         return reply._replace(summary_tokens=tokens)
     output = _SHAPES[shape](reply.output)
-    behind = int(output[0]["type"] == "compaction")
-    cues = {str(int(index) + behind): cue for index, cue in reply.cues.items()}
+    offset = int(output[0]["type"] == "compaction")
+    cues = {str(int(index) + offset): cue for index, cue in reply.cues.items()}
     return reply._replace(output=output, cues=cues, summary_tokens=tokens)

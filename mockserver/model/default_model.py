@@ -5,7 +5,7 @@ Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 """
 
 # How it works. The prompt decides what kind of answer it is: a call when a tool is forced or its name fits what
-# the user said, an instance when a schema is asked for, else an echo. All that varies is drawn from the prompt's
+# the user said, an instance when the format has a schema, else an echo. All that varies is drawn from the prompt's
 # seed, which names the project, the call and the purpose; so the same run gives the same answers, and another
 # call another.
 #
@@ -151,24 +151,24 @@ Named = tuple[Tool, str | None]
 
 def _callable(tools: Iterable[Tool]) -> list[Named]:
     """The function and custom tools, those of namespaces with the namespace's name."""
-    found: list[Named] = []
+    callables: list[Named] = []
     for tool in tools:
         if tool.get("type") == "namespace":
-            found.extend((inner, tool.get("name")) for inner in tool.get("tools") or ())
+            callables.extend((inner, tool.get("name")) for inner in tool.get("tools") or ())
         elif tool.get("type") in ("function", "custom"):
-            found.append((tool, None))
-    return found
+            callables.append((tool, None))
+    return callables
 
 
 def _available_tools(prompt: Prompt) -> list[Named]:
     """The callable tools: the request's, then those that the newest part of the context brought."""
     tools = prompt.request.get("tools")
-    found = _callable(tools) if tools else []
+    available = _callable(tools) if tools else []
     for item in prompt.input:
         if item.get("type") in ("additional_tools", "tool_search_output"):
             loaded = _callable(item.get("tools") or ())
-            found.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
-    return found
+            available.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
+    return available
 
 
 def _choose_tool(prompt: Prompt) -> Named | None:
@@ -180,10 +180,16 @@ def _choose_tool(prompt: Prompt) -> Named | None:
     if isinstance(choice, Mapping):
         if choice.get("type") != "allowed_tools":
             return _tool_by_choice(choice, tools)
-        tools = [one for one in tools if any(_names(allowed, one) for allowed in choice.get("tools") or ())]
+        tools = [
+            candidate for candidate in tools if any(_names(allowed, candidate) for allowed in choice.get("tools") or ())
+        ]
         choice = choice.get("mode") or "auto"
     chooser = _CHOOSERS.get(str(choice))
-    return chooser(prompt, [one for one in tools if one[0].get("defer_loading") is not True]) if chooser else None
+    return (
+        chooser(prompt, [candidate for candidate in tools if candidate[0].get("defer_loading") is not True])
+        if chooser
+        else None
+    )
 
 
 def _names(choice: Mapping[str, Any], named: Named) -> bool:
@@ -195,19 +201,19 @@ def _names(choice: Mapping[str, Any], named: Named) -> bool:
 
 
 def _tool_by_choice(choice: Mapping[str, Any], tools: list[Named]) -> Named | None:
-    named = next((one for one in tools if _names(choice, one)), None)
+    named = next((candidate for candidate in tools if _names(choice, candidate)), None)
     return named or (({"type": choice.get("type")}, None) if choice.get("type") in _HOSTED else None)
 
 
 def _recent_call_names(prompt: Prompt) -> list[str]:
     """The names of tools called since the last user message, newest first."""
-    found = []
+    names = []
     for item in prompt.newest_first():
         if item.get("role") == "user":
             break
         if item.get("type") in ("function_call", "custom_tool_call"):
-            found.append(str(item.get("name")))
-    return found
+            names.append(str(item.get("name")))
+    return names
 
 
 def _next_tool(prompt: Prompt, tools: list[Named]) -> Named | None:
@@ -216,7 +222,7 @@ def _next_tool(prompt: Prompt, tools: list[Named]) -> Named | None:
     hosted = next((tool for tool in prompt.request.get("tools") or () if _builtin_type(tool)), None)
     if not tools:
         return ({"type": _builtin_type(hosted)}, None) if hosted else None
-    return next((one for one in tools if one[0].get("name") not in called), tools[-1])
+    return next((candidate for candidate in tools if candidate[0].get("name") not in called), tools[-1])
 
 
 def _builtin_type(tool: Tool) -> str | None:
@@ -225,11 +231,11 @@ def _builtin_type(tool: Tool) -> str | None:
 
 def _fitting(prompt: Prompt, tools: list[Named]) -> Named | None:
     """Take a tool that shares a word with the last user text and was not called since. Spec: R15.9."""
-    asked = _words(last_user_text(prompt)) if tools else frozenset()
-    called = _recent_call_names(prompt) if asked else []
+    words = _words(last_user_text(prompt)) if tools else frozenset()
+    called = _recent_call_names(prompt) if words else []
     for tool, namespace in tools:
         about = _words(f"{tool.get('name')} {tool.get('description') or ''}")
-        if asked & about and tool.get("name") not in called:
+        if words & about and tool.get("name") not in called:
             return tool, namespace
     return None
 
@@ -259,8 +265,8 @@ def _call(prompt: Prompt, tool: Tool, namespace: str | None) -> Item:
 
 def _custom_input(prompt: Prompt, tool: Tool) -> str:
     form = tool.get("format") or {}
-    made = matching(str(form.get("definition")), prompt.seed) if form.get("syntax") == "regex" else None
-    return made if made is not None else last_user_text(prompt)
+    text = matching(str(form.get("definition")), prompt.seed) if form.get("syntax") == "regex" else None
+    return text if text is not None else last_user_text(prompt)
 
 
 def _web_search(prompt: Prompt) -> Item:
@@ -291,8 +297,8 @@ def _image_generation(prompt: Prompt) -> Item:
 def _partial_images(prompt: Prompt, index: int) -> dict[str, dict[str, Any]]:
     """The cues for as many partial images as the tool requests. Spec: F12, S8."""
     tools = prompt.request.get("tools") or ()
-    asked = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
-    return {str(index): {"partial_images": [_TINY_PNG] * asked}} if asked else {}
+    number = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
+    return {str(index): {"partial_images": [_TINY_PNG] * number}} if number else {}
 
 
 _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
@@ -323,28 +329,28 @@ def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     if length <= most:
         return Reply._make((*reply[:3], length, *reply[4:]))  # as _replace does, in half the time
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
-    kept: list[Item] = []
+    fitting: list[Item] = []
     for item in reply.output:
-        if output_tokens((*kept, item), thoughts, prompt.request, prompt.model, count) <= most:
-            kept.append(item)
+        if output_tokens((*fitting, item), thoughts, prompt.request, prompt.model, count) <= most:
+            fitting.append(item)
             continue
-        shorter = _cut_message(kept, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
-        kept.extend([shorter] if shorter else [])
+        shorter = _cut_message(fitting, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
+        fitting.extend([shorter] if shorter else [])
         break
     return reply._replace(
-        output=tuple(kept), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
+        output=tuple(fitting), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
     )
 
 
 def _with_fewer_calls(reply: Reply, most: int) -> Reply:
     """Drop the hosted calls beyond the limit; calls that the client runs are not counted. Spec: R7.8."""
-    calls = [at for at, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
+    calls = [index for index, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
     if len(calls) <= most:
         return reply
     gone = frozenset(calls[most:])
-    kept = [at for at in range(len(reply.output)) if at not in gone]
-    cues = {str(new): reply.cues[str(old)] for new, old in enumerate(kept) if str(old) in reply.cues}
-    return reply._replace(output=tuple([reply.output[at] for at in kept]), cues=cues)
+    left = [index for index in range(len(reply.output)) if index not in gone]
+    cues = {str(new): reply.cues[str(old)] for new, old in enumerate(left) if str(old) in reply.cues}
+    return reply._replace(output=tuple([reply.output[index] for index in left]), cues=cues)
 
 
 _HOSTED_CALLS = frozenset(
@@ -355,14 +361,14 @@ _HOSTED_CALLS = frozenset(
 def _output_limit(prompt: Prompt) -> int:
     """The cap on output: the least of the request's, the model's, and the rest of the window. Spec: R7.1, R7.7."""
     model = prompt.model
-    asked = prompt.request.get("max_output_tokens") or model.max_output_tokens
-    return min(asked, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
+    limit = prompt.request.get("max_output_tokens") or model.max_output_tokens
+    return min(limit, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
 
 
-def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
+def _cut_message(before: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
     """The message with as much text as fits, None if not one token does."""
     bare = {**item, "status": "incomplete", "content": []}
-    room = most - output_tokens((*kept, bare), thoughts, prompt.request, prompt.model, count)
+    room = most - output_tokens((*before, bare), thoughts, prompt.request, prompt.model, count)
     content: list[Item] = []
     for part in item.get("content") or ():
         key = "refusal" if part.get("type") == "refusal" else "text"

@@ -1,4 +1,4 @@
-"""What the model is given and what it gives back: `respond(prompt) -> Reply`."""
+"""The interface of a model: `respond(prompt) -> Reply`."""
 
 # What must stay true: a model reads no more of a context than it asks for (`newest_first` is lazy), so an echo
 # costs the same at any depth; and it gets a seed, never a clock or chance, so that its reply depends on the
@@ -28,9 +28,9 @@ class Prompt:
 
     `request` is the judged body: what the caller sent, without explicit nulls; `input` is the list of this request's
     own items in stored form. `newest_first()` walks the resolved context (own input included) from its last item back
-    to its first and reads no more than is asked for. `item_count` counts that context, `turn` counts responses of this
+    to its first and is lazy. `item_count` counts that context, `turn` counts responses of this
     chain or conversation from 1, `seed` differs for every turn of a run and is the same in every run. `transport` is
-    http, sse or websocket; `input_tokens` is what reading it all costs.
+    http, sse or websocket; `input_tokens` is the cost of the whole input.
     """
 
     request: Mapping[str, Any]
@@ -47,12 +47,12 @@ class Prompt:
 class Reply(NamedTuple):
     """The model's reply: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
 
-    `reasoning_tokens` are the hidden tokens behind a reasoning item, `summary_tokens` those behind each compaction
-    item; `output_tokens` is the length of all but the latter, None when nobody has counted it yet. `usage` overrides
+    `reasoning_tokens` are the hidden tokens of reasoning items, `summary_tokens` those of each compaction item;
+    `output_tokens` counts everything except the latter, None if it is not counted yet. `usage` overrides
     counted figures, partly or whole. At most one of `error` (the request fails with it, nothing is stored), `failed`
     (`{code, message}`: the turn starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed
-    model name, `fields` are laid over the finished Response. `cues` is what the stream shows beyond the items, by
-    output index as text: see `delivery.item_events`.
+    model name, `fields` replace members of the finished Response. `cues` is what the stream shows beyond the items,
+    by output index as text: see `delivery.item_events`.
     """
 
     output: tuple[Item, ...] = ()

@@ -43,10 +43,10 @@ def _name_of(output: Item, prompt: Prompt) -> str | None:
     return next((item["name"] for item in calls if item.get("name")), None)
 
 
-def _tool_output(prompt: Prompt, asked: Mapping[str, str]) -> bool:
+def _tool_output(prompt: Prompt, wanted: Mapping[str, str]) -> bool:
     outputs = [item for item in _items_since_model(prompt) if str(item.get("type")).endswith("_output")]
     return any(
-        asked.get("contains", "") in item_text(item) and asked.get("name") in (None, _name_of(item, prompt))
+        wanted.get("contains", "") in item_text(item) and wanted.get("name") in (None, _name_of(item, prompt))
         for item in outputs
     )
 
@@ -63,17 +63,17 @@ def _has_tool(prompt: Prompt, name: str) -> bool:
 
 
 def _reference(key: str) -> Callable[[Prompt, Any], bool]:
-    def holds(prompt: Prompt, asked: bool | str) -> bool:
+    def holds(prompt: Prompt, wanted: bool | str) -> bool:
         value = prompt.request.get(key)
         identifier = value.get("id") if isinstance(value, Mapping) else value
-        return (identifier is not None) is asked if isinstance(asked, bool) else identifier == asked
+        return (identifier is not None) is wanted if isinstance(wanted, bool) else identifier == wanted
 
     return holds
 
 
-def _metadata(prompt: Prompt, asked: Mapping[str, Any]) -> bool:
-    given = prompt.request.get("metadata") or {}
-    return all(key in given and given[key] == value for key, value in asked.items())
+def _metadata(prompt: Prompt, wanted: Mapping[str, Any]) -> bool:
+    sent = prompt.request.get("metadata") or {}
+    return all(key in sent and sent[key] == value for key, value in wanted.items())
 
 
 def _last_type(prompt: Prompt) -> str | None:
@@ -113,7 +113,7 @@ def _contains(text: Callable[[Prompt], str]) -> Condition:
 
 
 def _equals(value: Callable[[Prompt], Any]) -> Condition:
-    return Condition(lambda prompt, asked: value(prompt) == asked, value)
+    return Condition(lambda prompt, wanted: value(prompt) == wanted, value)
 
 
 def _instructions(prompt: Prompt) -> str:
@@ -148,19 +148,19 @@ Tests = tuple[tuple[Callable[[Prompt, Any], bool], Any], ...]
 
 def compile_when(when: Mapping[str, Any]) -> Tests:
     """Compile a `when` object to functions with their arguments, in the author's order."""
-    return tuple((CONDITIONS[key].holds, asked) for key, asked in when.items())
+    return tuple((CONDITIONS[key].holds, wanted) for key, wanted in when.items())
 
 
 def hold(tests: Tests, prompt: Prompt) -> bool:
     """Whether all conditions hold."""
     # a loop, because the generator of all(…) costs more than most conditions
-    for holds, asked in tests:  # noqa: SIM110
-        if not holds(prompt, asked):
+    for holds, wanted in tests:  # noqa: SIM110
+        if not holds(prompt, wanted):
             return False
     return True
 
 
 def mismatches(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:
     """The keys that do not hold, each with the wanted value and the prompt's."""
-    rows = ((key, asked, CONDITIONS[key]) for key, asked in when.items())
-    return {key: (asked, row.found(prompt)) for key, asked, row in rows if not row.holds(prompt, asked)}
+    rows = ((key, wanted, CONDITIONS[key]) for key, wanted in when.items())
+    return {key: (wanted, row.found(prompt)) for key, wanted, row in rows if not row.holds(prompt, wanted)}

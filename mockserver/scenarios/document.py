@@ -18,7 +18,7 @@ from mockserver.scenarios.validation import Location
 
 
 class ScriptObject(BaseModel):
-    """An object that a test author writes: an unknown key is a mistake, and null does not stand for what is left out.
+    """An object that a test author writes: an unknown key is a mistake, and null does not mean left out.
 
     It is compiled when the first document is validated, so that a server without scenarios and faults pays nothing.
     """
@@ -69,7 +69,7 @@ FlagOrId = Annotated[Flag | Text, Accepts("true, false or an id")]
 def reject(mistakes: Iterable[tuple[Location, str]]) -> None:
     """Fail a pydantic validator with each `(location, what is wrong there)`, if there are any.
 
-    A validator that raises an error of its own can report one mistake at one place only.
+    An error raised in the validator itself could report only one mistake, at one place.
     """
     details = [
         InitErrorDetails(type=PydanticCustomError("rule", "{words}", {"words": words}), loc=location, input=None)

@@ -1,6 +1,6 @@
-"""What no real API sends, although every item of it has the right shape: rules between the items of one output.
+"""Rules between the items of one output: the real API sends no output that breaks them.
 
-A scripted turn that breaks one of these would teach a client something that never happens.
+Each item by itself has the right shape; a scripted turn that breaks a rule would show clients what never happens.
 """
 
 # Why rules of code beside the shapes: pydantic and JSON Schema judge one item at a time. Each rule here is a
@@ -52,9 +52,9 @@ def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Lo
     """Yield the mistakes between the members of a reply that has one form; `given` are their names."""
     if "error" in given:
         for key in sorted(given - {"error"}):
-            yield (key,), "can't stand beside an error, which has no response"
+            yield (key,), "can't be combined with error, which has no response"
     if {"failed", "usage"} <= given:  # Spec: S12.2
-        yield ("usage",), "can't stand beside failed: a failed response has no usage"
+        yield ("usage",), "can't be combined with failed: a failed response has no usage"
     if not given.isdisjoint(("failed", "incomplete")):
         return
     for number, item in enumerate(output):  # Spec: S8 g
@@ -98,7 +98,7 @@ def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
             calls[name] = kind
             continue
         if name not in calls and name in later:
-            yield number, key, f"stands before the call it answers: {format_value(name)}"
+            yield number, key, f"comes before the call it answers: {format_value(name)}"
         elif calls.get(name, _ANSWERS[kind]) != _ANSWERS[kind]:
             yield number, key, f"names a {calls[name]}, which has another type of answer"
         elif name in answered:
@@ -127,9 +127,9 @@ def _outcomes(items: Sequence[Item]) -> Iterator[ItemMistake]:
         failure, success = _OUTCOMES.get(kind, ("", ""))
         failed = bool(item.get(failure))
         if failed and item.get(success):
-            yield number, success, f"can't stand beside {failure}: it either failed or it did not"
+            yield number, success, f"can't be combined with {failure}: an item either failed or did not"
         if failed and item.get("status") not in (None, "failed"):
-            yield number, "status", f"must be failed, for there is an {failure}"
+            yield number, "status", f"must be failed, because there is an {failure}"
         if kind == "mcp_call" and not failed and item.get("status") == "failed":
             yield number, "status", "can't be failed without an error"
 

@@ -1,6 +1,4 @@
-"""The shapes of scripted output items: those of `wire.requests.items`, and what a script may leave out or write
-shorter.
-"""
+"""The shapes of scripted output items: those of `wire.requests.items`, with members to leave out and short forms."""
 
 # Why they are no models of their own: the service takes back every item that it gives out (Spec: F8.6), so an
 # output item has the members of an input item, and `wire.requests.items` has them as core schemas, which is
@@ -175,8 +173,8 @@ def _item(kind: str) -> Schema:
 
 
 def _field(schema: Schema, *, required: bool) -> Schema:
-    given = schema["schema"] if schema["type"] == "nullable" else schema
-    return {"type": "typed-dict-field", "schema": given if required else nullable(given), "required": required}
+    plain = schema["schema"] if schema["type"] == "nullable" else schema
+    return {"type": "typed-dict-field", "schema": plain if required else nullable(plain), "required": required}
 
 
 # --- From a shape of the wire to one of a script ---------------------------------------------------------------------

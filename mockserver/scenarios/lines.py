@@ -1,4 +1,4 @@
-"""Scripted lines: when they answer and what they reply."""
+"""Scripted lines: their conditions and their replies."""
 
 # How it works: a line is `{when, reply, pacing, times}` (`schema`). `parse_lines` and `parse_scenario` validate
 # what a test author sets; the document is stored as it was written, and a turn reads it back through
@@ -111,8 +111,8 @@ def find_mistakes(value: Any) -> list[PathMistake]:
     if _too_deep(value):
         return [PathMistake((), "", "A scenario can't be nested deeper than 200 levels.")]
     lines = value.get("lines") if isinstance(value, dict) else None
-    found = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
-    return in_order(found, value)
+    mistakes = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
+    return in_order(mistakes, value)
 
 
 def _too_deep(value: Any) -> bool:
@@ -165,7 +165,7 @@ def load_entry(doc: bytes) -> Line:
 def load_scenario(doc: bytes) -> Scenario:
     """Load a validated scenario from its JSON; cached by its bytes."""
     value = orjson.loads(doc)
-    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
 
 
 def _line(value: dict[str, Any]) -> Line:

@@ -129,7 +129,7 @@ class _Reading:
 
     def value(self, node: yaml.Node, path: str) -> Any:
         self.lines.setdefault(path, node.start_mark.line + 1)
-        if any(node is one for one in self._open):
+        if any(node is open_node for open_node in self._open):
             return self._wrong(node, path, "holds itself")
         self._open.append(node)
         try:
@@ -141,7 +141,7 @@ class _Reading:
         if node.tag not in (_LISTS, _MAPS):
             return self._wrong(node, path, f"has the tag {node.tag}; scenarios have none")
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(one, join_path(path, number)) for number, one in enumerate(node.value)]
+            return [self.value(child, join_path(path, number)) for number, child in enumerate(node.value)]
         return dict(self._members(node, path))
 
     def _members(self, node: yaml.Node, path: str) -> Iterator[tuple[str, Any]]:
@@ -153,7 +153,7 @@ class _Reading:
             name = _join_surrogates(key.value)
             place = join_path(path, name)
             if name in seen:
-                self._wrong(key, place, "stands here twice")
+                self._wrong(key, place, "is given twice")
             seen.add(name)
             self.lines[place] = key.start_mark.line + 1
             yield name, self.value(value, place)

@@ -210,8 +210,8 @@ class ReplyScript(ScriptObject):
         given = {"json" if name == "value" else name for name in self.model_fields_set}
         forms = [key for key in FORMS if key in given]
         if len(forms) != 1 and tuple(forms) not in TOGETHER:
-            found = f"has {' and '.join(forms)}" if forms else "has none"
-            reject([((), f"must have one of {', '.join(FORMS)}; it {found}")])
+            problem = f"has {' and '.join(forms)}" if forms else "has none"
+            reject([((), f"must have one of {', '.join(FORMS)}; it {problem}")])
         if self.output or not given.isdisjoint(("error", "failed")):  # a line of text, as most are, breaks no rule
             reject(reply_mistakes(given, self.output or []))
         return self

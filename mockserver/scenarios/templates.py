@@ -37,7 +37,7 @@ _OUTPUTS = (
 
 
 def _tool_output(prompt: Prompt) -> str:
-    # the newest one: after parallel calls an answer usually speaks of what came back last
+    # the newest one: after parallel calls an answer is usually about the last output
     return next((item_text(item) for item in prompt.newest_first() if item.get("type") in _OUTPUTS), "")
 
 
@@ -75,8 +75,8 @@ def fill(value: Any, prompt: Prompt) -> Any:
     if isinstance(value, str):
         return _FIELD.sub(lambda match: _lookup(match.group(1), prompt), value) if "{{" in value else value
     if isinstance(value, Mapping):
-        return {key: fill(one, prompt) for key, one in value.items()}
-    return [fill(one, prompt) for one in value] if isinstance(value, list) else value
+        return {key: fill(member, prompt) for key, member in value.items()}
+    return [fill(member, prompt) for member in value] if isinstance(value, list) else value
 
 
 def _lookup(name: str, prompt: Prompt) -> str:

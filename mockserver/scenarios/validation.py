@@ -28,7 +28,7 @@ from mockserver.wire.requests.schema import CrossFieldError, Schema
 Location = tuple[str | int, ...]
 T = TypeVar("T")
 
-# A sentence stays one line: up to so many choices are listed in it, or so many known words after it.
+# A sentence stays one line: at most MANY choices are listed in it, or FEW known words after it.
 MANY = 8
 FEW = 24
 _ANYTHING: Schema = {"type": "any"}

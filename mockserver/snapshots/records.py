@@ -1,6 +1,6 @@
-"""How each kind of record stands in a snapshot: readable JSON of a known shape, from which the same bytes come back.
+"""Each kind of record in a snapshot: readable JSON of a known shape, which gives the same bytes back.
 
-The shapes are those of the core's own records, without what the key says, and with JSON where they hold text of it.
+The shapes are those of the core's own records, without the id (it is the key), and with JSON in place of JSON text.
 """
 
 # Why shapes are made from the core's own records: a record that gets a field gets it in snapshots too, with its
@@ -39,7 +39,7 @@ def _shape(record: type, without: Iterable[str], **more: Any) -> type[BaseModel]
 def _defaults(record: Any) -> dict[str, Any]:
     if hasattr(record, "_field_defaults"):
         return dict(record._field_defaults)
-    return {one.name: one.default for one in fields(record) if one.default is not MISSING}
+    return {member.name: member.default for member in fields(record) if member.default is not MISSING}
 
 
 def _object(record: type, **instead: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A mock's clock as a test moves it."""
+"""The clock of a mock, for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a `Mock` stands on: an engine, its app, and a server in a thread from the moment that somebody asks for it."""
+"""The host of a `Mock`: an engine, its app, and a server in a thread from the first use of its address."""
 
 # How it works. A `Mock` of its own and the mocks of the pytest plugin share this class. `add_project` gives a
 # key its own project and makes it the project of everybody else too, so code under test that sends a key of its
@@ -63,7 +63,7 @@ class Host:
         self._closed = False
 
     def add_project(self, key: str) -> str:
-        """Give a key a project of its own, to which from now on also callers with unknown keys belong."""
+        """Give a key a project of its own, which callers with unknown keys share from now on; returns its name."""
         self._check()
         name = Engine.project(self.engine, f"Bearer {key}", None)
         self.engine.own.add(name)
@@ -114,8 +114,8 @@ class ScriptableModel:
 
     def respond(self, prompt: Prompt) -> Reply:
         """The model's reply; a text, an item, a list of items or a scripted reply is converted."""
-        said: Any = self._model.respond(prompt)
-        if isinstance(said, Reply):
-            return said
-        (line,) = parse_lines([line_of(said)])
+        reply: Any = self._model.respond(prompt)
+        if isinstance(reply, Reply):
+            return reply
+        (line,) = parse_lines([line_of(reply)])
         return truncate_to_limit(line.reply(prompt), prompt, tokenizer.count)

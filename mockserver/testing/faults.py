@@ -1,4 +1,4 @@
-"""The faults of a mock as a test sets them."""
+"""The faults of a mock, for tests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MockFaults:
     def add(self, do: Any, *, at: Mapping[str, Any] | None = None, times: int | None = None, **when: Any) -> None:
         """Add a fault: `do` is a word such as `"cut"`, or an object such as `{"delay": 0.5}`.
 
-        `at` says where in a stream, `times` how often (without end if None); all else are conditions, those of a
-        scenario's lines and `path`, `method`, `probability`. Raises MockError for what is no fault.
+        `at` is the place in a stream, `times` the number of uses (no limit if None); other keywords are conditions:
+        those of a scenario's lines, and `path`, `method`, `probability`. Raises MockError for an invalid fault.
         """
         given = {"when": when or None, "at": at, "do": do, "times": times}
         self.set([*self._specs(), {key: value for key, value in given.items() if value is not None}])
@@ -36,7 +36,7 @@ class MockFaults:
         return list(self._host.levers.faults(self._project)["faults"])
 
     def _specs(self) -> list[dict[str, Any]]:
-        return [{key: value for key, value in one.items() if key != "used"} for one in self._list()]
+        return [{key: value for key, value in fault.items() if key != "used"} for fault in self._list()]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._list())

@@ -1,4 +1,4 @@
-"""`Mock`: the whole mock inside a test, with a real server on a free port, or with none at all."""
+"""`Mock`: the whole mock inside a test, with a real server on a free port, or without any server."""
 
 # How it works. A `Mock` is a thin view on one project of a host. All that it does goes through the same
 # `ProjectControl` as the control API, so a test in Python and a test that uses HTTP can do the same things.
@@ -31,10 +31,10 @@ from mockserver.wire.errors.api import MockError
 class Mock:
     """A mock of the API; use it with `with`, `async with`, or call `close()`. Two mocks share nothing.
 
-    Whoever calls it belongs to one project, whatever their key. Options are those of the command line, as Python
-    values: `Mock(seed=7, clock="2026-11-20T12:00:00Z", pacing=(0.3, 60), set={"done_sentinel": "on"})`; the environment
-    has no say. `scenario` is a file or several, or what a file would hold; `model` is an object with `respond(prompt)`,
-    or a function of the prompt, that returns what `reply` takes.
+    All its clients share one project, whatever their API key. Options are those of the command line, as Python values:
+    `Mock(seed=7, clock="2026-11-20T12:00:00Z", pacing=(0.3, 60), set={"done_sentinel": "on"})`; environment variables
+    are ignored. `scenario` is a file, several files, or the contents of one; `model` is an object with
+    `respond(prompt)`, or a function of the prompt, and returns what `reply` takes.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Mock:
         view._have()
         return view
 
-    # --- reaching it -------------------------------------------------------------------------------------------
+    # --- addresses ---------------------------------------------------------------------------------------------
 
     @property
     def base_url(self) -> str:
@@ -80,12 +80,12 @@ class Mock:
         """Answer a request; a side effect for routers of respx and the like, whatever the request's host."""
         return self._host.inprocess(request)
 
-    # --- what it says ------------------------------------------------------------------------------------------
+    # --- replies -----------------------------------------------------------------------------------------------
 
     def reply(self, *replies: Any) -> None:
         """Queue one reply for each of the next turns: a text, an item, a list of items, or any other reply.
 
-        Raises MockError, and queues nothing, for what the API could not send.
+        Raises MockError, and queues nothing, for a reply that the API could not send.
         """
         self.script([line_of(reply) for reply in replies])
 
@@ -103,7 +103,7 @@ class Mock:
         """The queued lines that are not used up, in order, each with its `used` count."""
         return list(self._host.levers.scenario(self._project)["queue"])
 
-    # --- what it knows -----------------------------------------------------------------------------------------
+    # --- queries -----------------------------------------------------------------------------------------------
 
     def context(self, response_id: str) -> Context:
         """What the model saw for a stored response."""
@@ -112,8 +112,8 @@ class Mock:
     def verdict(self) -> list[Finding]:
         """The client's mistakes in terms of state, as far as the journal goes back; empty if there are none."""
         return [
-            Finding(one.rule, one.sentence, tuple(one.exchanges), tuple(one.items))
-            for one in self._host.levers.verdict(self._project)
+            Finding(finding.rule, finding.sentence, tuple(finding.exchanges), tuple(finding.items))
+            for finding in self._host.levers.verdict(self._project)
         ]
 
     def responses(
@@ -128,16 +128,16 @@ class Mock:
         return self._list_all(self._host.levers.list_conversations)
 
     def _list_all(self, list_page: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        listed: list[dict[str, Any]] = []
         after: str | None = None
         while True:
             page = list_page(self._project, limit=PAGE, after=after)
-            found += page["data"]
+            listed += page["data"]
             if not page["has_more"]:
-                return found
+                return listed
             after = page["last_id"]
 
-    # --- its whole state ---------------------------------------------------------------------------------------
+    # --- the whole state ---------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """The whole state as one JSON document; its `diff` compares it with another."""
@@ -148,9 +148,9 @@ class Mock:
         self._host.levers.restore(self._project, snapshot)
 
     def reset(self, *parts: str) -> None:
-        """Forget everything, or only `state`, `scenario` (the queue included), `faults`, `journal`, `clock`.
+        """Reset everything, or only the named parts: `state`, `scenario` (with queue), `faults`, `journal`, `clock`.
 
-        Ids start over with the state.
+        Resetting the state starts ids over, so the same requests get the same ids again.
         """
         self._host.levers.reset(self._project, parts or None)
         if not parts or "journal" in parts:
@@ -160,12 +160,12 @@ class Mock:
         """Call the control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
         return self._host.control(self._project, method, path, body)
 
-    # --- its life ----------------------------------------------------------------------------------------------
+    # --- lifetime ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Stop the server and drop all state; every later call raises MockError.
 
-        A view on a host that others use goes on: its host is closed by whoever made it.
+        A view made by `tenant` leaves its host open: the owner of the host closes it.
         """
         if not self._shared:
             self._host.close()

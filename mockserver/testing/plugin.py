@@ -1,6 +1,6 @@
-"""The pytest plugin: a mock in every test that asks for it, its environment, its script, its traffic when a test fails.
+"""The pytest plugin: a mock for each test that uses the fixture, its environment, its script, its traffic on failure.
 
-All of it is loaded by the first test that asks: a run without such a test pays for this file alone.
+The first such test loads the mock: a run without one pays for this file alone.
 """
 
 # How it works. One host (an engine and, from the first use of `base_url`, one server) serves the whole run;
@@ -32,9 +32,9 @@ MARKERS = (
 )
 RECORD = ("none", "once", "new_episodes", "all")
 NOT_BUILT = "cassettes are not built yet: neither --openai-record nor the marker openai_cassette does anything"
-MOST = 1000  # calls that are looked at
-SHOWN = 20  # calls of a failed test's traffic
-LONGEST = 500  # characters of a body in it
+MOST = 1000  # calls read from the journal
+SHOWN = 20  # calls shown of a failed test's traffic
+LONGEST = 500  # characters shown of a body
 
 MOCK = pytest.StashKey["Mock"]()
 
@@ -74,7 +74,7 @@ def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
 def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iterator[Mock]:
     """An empty `Mock`; OPENAI_BASE_URL and OPENAI_API_KEY point to it.
 
-    Lines that are queued and not used by the end of the test make it fail.
+    A queued line that is unused at the end of the test makes it fail.
     """
     from mockserver.testing.mock import Mock
 
@@ -131,7 +131,8 @@ def _complaint(unused: list[dict[str, Any]]) -> str:
         used, times = line.pop("used"), line.get("times", 1)
         often = f" (used {used} of {times} times)" if times > 1 else ""
         lines.append(f"  {_shorten(json_compact(line).decode())}{often}")
-    return f"{len(unused)} queued for openai_mock and never used:\n" + "\n".join(lines)
+    were = "1 line was" if len(unused) == 1 else f"{len(unused)} lines were"
+    return f"{were} queued for openai_mock and never used:\n" + "\n".join(lines)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -155,7 +156,7 @@ def traffic(mock: Mock) -> str:
         known = f" {call['response_id']}" if call["response_id"] else ""
         lines.append(f"{call['method']} {call['path']} -> {call['status']}{known}{_shorten(error)}")
         lines += [f"    {_shorten(call['body'])}"] if call["body"] else []
-    return "\n".join(lines) or "nothing was asked"
+    return "\n".join(lines) or "no calls"
 
 
 def _shorten(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A mock's whole state as a test holds it: a document that can be restored, kept, and compared."""
+"""Snapshots for tests: a mock's whole state as a document to store, compare and restore."""
 
 from __future__ import annotations
 

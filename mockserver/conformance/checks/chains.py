@@ -29,8 +29,8 @@ def _instructions_are_not_inherited(s: ServerUnderTest) -> None:
     third = s.chain(second, "three", instructions="Short.")
     s.check_equal("instructions of the third turn", third["instructions"], "Short.")
     if s.mock:
-        seen = s.driver.control("GET", f"/responses/{second['id']}/context")["instructions"]
-        s.check_equal("instructions that the model saw in the second turn", seen, None)
+        instructions = s.driver.control("GET", f"/responses/{second['id']}/context")["instructions"]
+        s.check_equal("instructions that the model saw in the second turn", instructions, None)
 
 
 _OWN = {
@@ -53,7 +53,7 @@ _OWN = {
 
 @rule("R1.22")
 def _nothing_else_is_inherited(s: ServerUnderTest) -> None:
-    own = {**_OWN, "service_tier": "flex"} if s.mock else _OWN  # elsewhere not every model is to be had so
+    own = {**_OWN, "service_tier": "flex"} if s.mock else _OWN  # elsewhere not every model has this tier
     first = s.create("json please", **own)
     plain, second = s.create(), s.chain(first)
     for name in own:
@@ -68,9 +68,9 @@ def _nothing_else_is_inherited(s: ServerUnderTest) -> None:
 def _a_parent_excludes_a_conversation(s: ServerUnderTest) -> None:
     both = expected_errors.parent_and_conversation()
     s.check_create_refused(both, previous_response_id=f"resp_{NOWHERE}", conversation=f"conv_{NOWHERE}")
-    made, talk = s.create(), s.conversation()
-    s.check_create_refused(both, previous_response_id=made["id"], conversation=talk["id"])
-    s.check_create_refused(both, previous_response_id=made["id"], conversation={"id": talk["id"]})
+    response, talk = s.create(), s.conversation()
+    s.check_create_refused(both, previous_response_id=response["id"], conversation=talk["id"])
+    s.check_create_refused(both, previous_response_id=response["id"], conversation={"id": talk["id"]})
     s.check_equal("items of the conversation", s.items(talk), [])
 
 
@@ -109,8 +109,8 @@ def _only_the_immediate_parent_is_echoed(s: ServerUnderTest) -> None:
     s.check_equal("parent of the second", second["previous_response_id"], first["id"])
     s.check_equal("parent of the third", third["previous_response_id"], second["id"])
     s.check_members("the first response", first, conversation={"id": talk["id"]})
-    for one in (second, third, s.get(third)):
-        s.check("a chained response has no key conversation", "conversation" not in one)
+    for response in (second, third, s.get(third)):
+        s.check("a chained response has no key conversation", "conversation" not in response)
 
 
 @rule("R1.27")
@@ -134,20 +134,20 @@ def _siblings_do_not_see_each_other(s: ServerUnderTest) -> None:
     s.check_context(right, "root", *root["output"], "right")
     s.check_context(deeper, "root", *root["output"], "right", *right["output"], "deeper")
     s.check_context(left, "root", *root["output"], "a rather long left question, longer than the other")
-    asked = "a rather long left question, longer than the other"
-    s.check_context(again, "root", *root["output"], asked, *left["output"], "again")
-    s.check_equal("parents", [one["previous_response_id"] for one in (left, right)], [root["id"]] * 2)
+    question = "a rather long left question, longer than the other"
+    s.check_context(again, "root", *root["output"], question, *left["output"], "again")
+    s.check_equal("parents", [sibling["previous_response_id"] for sibling in (left, right)], [root["id"]] * 2)
 
 
 @rule("R1.29")
 def _every_turn_pays_for_the_whole_chain(s: ServerUnderTest) -> None:
-    said = [user("one two three")]
-    turn = s.create(said[0]["content"])
-    s.check_equal("input tokens of turn 1", turn["usage"]["input_tokens"], s.count(input=said))
+    history = [user("one two three")]
+    turn = s.create(history[0]["content"])
+    s.check_equal("input tokens of turn 1", turn["usage"]["input_tokens"], s.count(input=history))
     for number in (2, 3):
-        said += [*turn["output"], user(f"turn {number}")]
+        history += [*turn["output"], user(f"turn {number}")]
         turn = s.chain(turn, f"turn {number}")
-        s.check_equal(f"input tokens of turn {number}", turn["usage"]["input_tokens"], s.count(input=said))
+        s.check_equal(f"input tokens of turn {number}", turn["usage"]["input_tokens"], s.count(input=history))
     total = turn["usage"]["input_tokens"] + turn["usage"]["output_tokens"]
     s.check_equal("total tokens", turn["usage"]["total_tokens"], total)
 

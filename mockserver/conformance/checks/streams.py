@@ -62,34 +62,34 @@ def _the_invariants_of_a_stream(s: ServerUnderTest) -> None:
         numbers = [event["sequence_number"] for event in events]
         s.check_equal("sequence numbers", numbers, list(range(len(events))))
         responses = [event["response"] for event in events if "response" in event]
-        s.check_equal("ids of the response", {one["id"] for one in responses}, {responses[0]["id"]})
+        s.check_equal("ids of the response", {end["id"] for end in responses}, {responses[0]["id"]})
         s.check_members("the response at first", responses[0], status="in_progress", output=[], usage=None)
         s.check_equal("in_progress repeats created", responses[1], responses[0])
         added = [event for event in events if event["type"] == "response.output_item.added"]
         done = [event for event in events if event["type"] == "response.output_item.done"]
         s.check_equal("indices of the items", [event["output_index"] for event in added], list(range(len(added))))
-        s.check_equal("ids of the items", [one["item"]["id"] for one in added], [one["item"]["id"] for one in done])
-        s.check_equal("the output is the items that were done", [one["item"] for one in done], responses[-1]["output"])
+        s.check_equal("ids of the items", [end["item"]["id"] for end in added], [end["item"]["id"] for end in done])
+        s.check_equal("the output is the items that were done", [end["item"] for end in done], responses[-1]["output"])
         s.check_equal(
             "terminal events", [event["type"] for event in events if event["type"] in ENDS], [events[-1]["type"]]
         )
         named = {event["item_id"] for event in events if "item_id" in event}
-        s.check_equal("items that the events name", named, {one["item"]["id"] for one in done})
+        s.check_equal("items that the events name", named, {end["item"]["id"] for end in done})
         _check_deltas(s, events)
 
 
 def _check_deltas(s: ServerUnderTest, events: list[Item]) -> None:
     whole = "".join(event["delta"] for event in events if event["type"].endswith(".delta"))
     ends = {"response.output_text.done": "text", "response.function_call_arguments.done": "arguments"}
-    said = "".join(event[ends[event["type"]]] for event in events if event["type"] in ends)
-    s.check_equal("the deltas together", whole, said)
+    texts = "".join(event[ends[event["type"]]] for event in events if event["type"] in ends)
+    s.check_equal("the deltas together", whole, texts)
 
 
 @rule("R9.4")
 def _the_last_event_is_what_is_stored(s: ServerUnderTest) -> None:
     final = s.stream("Say hello.")[-1]["response"]
-    kept = s.get(final)
-    s.check_equal("GET, but for billing", {key: value for key, value in kept.items() if key != "billing"}, final)
+    stored = s.get(final)
+    s.check_equal("GET, except billing", {key: value for key, value in stored.items() if key != "billing"}, final)
     s.check("billing is in no event", "billing" not in final)
 
 
@@ -156,6 +156,6 @@ def _errors_before_the_first_byte(s: ServerUnderTest) -> None:
 def _moderation_when_asked_for(s: ServerUnderTest) -> None:
     s.check_members("a plain response", s.create(), moderation=None)
     if s.mock:
-        made = s.create(moderation={"model": "omni-moderation-latest"})
+        response = s.create(moderation={"model": "omni-moderation-latest"})
         for side in ("input", "output"):
-            s.check_members(f"moderation.{side}", made["moderation"][side], type="moderation_result", flagged=False)
+            s.check_members(f"moderation.{side}", response["moderation"][side], type="moderation_result", flagged=False)

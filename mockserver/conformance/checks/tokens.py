@@ -44,7 +44,9 @@ def _the_count_is_what_is_billed(s: ServerUnderTest) -> None:
     counts = [s.count(**case) for case in cases]
     for case, count in zip(cases, counts, strict=True):
         s.check_equal(f"input tokens of {sorted(case)}", s.create(**case)["usage"]["input_tokens"], count)
-    s.check("instructions, tools, formats and history all count", all(one > counts[0] for one in counts[2:]), counts)
+    s.check(
+        "instructions, tools, formats and history all count", all(tokens > counts[0] for tokens in counts[2:]), counts
+    )
 
 
 @rule("R8.3")
@@ -131,9 +133,9 @@ def _the_shape_of_usage(s: ServerUnderTest) -> None:
             "reasoning is part of the output",
             0 < _reasoning_tokens(thought["usage"]) < thought["usage"]["output_tokens"],
         )
-        said = s.create()
-        length = s.count(model=CHAT, input=text_of(said["output"][0])) - 7
-        s.check_equal("output tokens of a text on gpt-4.1", said["usage"]["output_tokens"], length + 1)
+        response = s.create()
+        length = s.count(model=CHAT, input=text_of(response["output"][0])) - 7
+        s.check_equal("output tokens of a text on gpt-4.1", response["usage"]["output_tokens"], length + 1)
 
 
 def _reasoning_tokens(usage: Item) -> int:

@@ -1,4 +1,4 @@
-"""One program against one server: turns are asked for, judged by the reference, compared, and learnt from.
+"""One program against one server: each turn is predicted by the reference, sent, compared, and recorded.
 
 Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
@@ -44,7 +44,7 @@ _COUNTED = frozenset(
 
 
 class ProjectSet(NamedTuple):
-    """The projects of a server that programs play in: where they begin, where they may go on, who must not see them."""
+    """The projects of a server: one to begin in, one to continue in after a move, and one that must see nothing."""
 
     driver: Driver
     elsewhere: Driver
@@ -59,7 +59,7 @@ def stage_of(driver: Driver) -> ProjectSet:
 
 
 class CheckedClient:
-    """A server, and what it should remember."""
+    """A server, and the reference model of what it should store."""
 
     def __init__(self, stage: ProjectSet, model: str | None = None) -> None:
         self.driver, self.elsewhere, self.other = stage
@@ -129,7 +129,7 @@ class CheckedClient:
     ) -> str | None:
         """Take a turn, with `input` (as sent, and its items) in place of the case's own; returns the response's id.
 
-        A turn that is refused, as it has to be, returns None.
+        Returns None for a turn that is refused as predicted.
         """
         slow = slow and self.controls
         ask = ask._replace(transport="json") if slow else ask
@@ -160,20 +160,24 @@ class CheckedClient:
             self.check_tail(conversation)
             return None
         assert answer.status == 200, f"{body}: {answer.status} {answer.body}"
-        one = self.record_turn(body, own, answer, SLOW_S if slow else 0.0)
-        assert not self.controls or one.status == (outcome if one.events or not background else "queued"), one.status
+        response = self.record_turn(body, own, answer, SLOW_S if slow else 0.0)
+        assert not self.controls or response.status == (outcome if response.events or not background else "queued"), (
+            response.status
+        )
         if not slow:
-            self.finish(one, self.poll(one) if one.running else one.body)
-        if counted is not None and one.body.get("usage"):
-            assert one.body["usage"]["input_tokens"] == counted, f"counted {counted}, used {one.body['usage']} (R8.2)"
-        if calling and self.controls and one.body["status"] == "completed":
-            assert [item.type for item in one.output][-1] == "function_call", one.output
-        return one.id
+            self.finish(response, self.poll(response) if response.running else response.body)
+        if counted is not None and response.body.get("usage"):
+            assert response.body["usage"]["input_tokens"] == counted, (
+                f"counted {counted}, used {response.body['usage']} (R8.2)"
+            )
+        if calling and self.controls and response.body["status"] == "completed":
+            assert [item.type for item in response.output][-1] == "function_call", response.output
+        return response.id
 
     def count(self, body: Json) -> int:
         """Count the input tokens of a request. Spec: R8.1."""
-        asked = {key: value for key, value in body.items() if key in _COUNTED}
-        count: int = self.ok("POST", "/responses/input_tokens", asked)["input_tokens"]
+        counted = {key: value for key, value in body.items() if key in _COUNTED}
+        count: int = self.ok("POST", "/responses/input_tokens", counted)["input_tokens"]
         return count
 
     # --- learning
@@ -187,7 +191,7 @@ class CheckedClient:
         assert body["id"] not in known.responses, f"{body['id']} for the second time"
         assert body["id"].startswith("resp_"), body["id"]
         self.check_echo(body, request, parent, conversation)
-        one = Response(
+        response = Response(
             id=body["id"],
             parent=parent,
             conversation=conversation,
@@ -204,21 +208,21 @@ class CheckedClient:
             events=answer.events,
         )
         if self.controls:
-            assert one.created_at == int(known.now), f"created at {one.created_at}, now is {known.now}"
-            self.check_partition(one)
-        known.responses[one.id] = one
-        if one.running:
+            assert response.created_at == int(known.now), f"created at {response.created_at}, now is {known.now}"
+            self.check_partition(response)
+        known.responses[response.id] = response
+        if response.running:
             assert (body["output"], body["usage"]) == ([], None), "output before it was made (R6.1)"
             if conversation is not None:
-                known.conversations[conversation].running = one.id
-        return one
+                known.conversations[conversation].running = response.id
+        return response
 
     def check_echo(self, body: Json, request: Json, parent: str | None, conversation: str | None) -> None:
         """Check what a response repeats of its request. Spec: R1.1, R1.21, R1.22, R1.26, R1.54, R2.7, R15.1, W10."""
         assert body["object"] == "response"
         assert body["previous_response_id"] == parent, f"echoes {body['previous_response_id']} for {parent} (R1.26)"
-        said = body.get("conversation", "absent")
-        assert said == ({"id": conversation} if conversation else "absent"), f"conversation is {said} (R2.7, W10)"
+        echoed = body.get("conversation", "absent")
+        assert echoed == ({"id": conversation} if conversation else "absent"), f"conversation is {echoed} (R2.7, W10)"
         assert body["instructions"] == request.get("instructions"), f"instructions {body['instructions']!r} (R1.21)"
         assert body["metadata"] == request.get("metadata", {}), f"metadata {body['metadata']} (R15.1)"
         assert body["store"] is request.get("store", True), f"store is {body['store']} (R1.1)"
@@ -226,83 +230,95 @@ class CheckedClient:
         assert len(body["tools"]) == len(request.get("tools", ())), f"tools {body['tools']} (R1.22)"
         assert body["model"].startswith(request["model"]), f"model is {body['model']} (R1.22)"
 
-    def check_partition(self, one: Response) -> None:
+    def check_partition(self, response: Response) -> None:
         """Check that a chain's or conversation's ids share their key, and say if nothing is kept. Spec: R1.60, W1."""
-        key = one.id.removeprefix("resp_")[:18]
-        assert key[16:] == ("00" if one.stored else "01"), f"{one.id} is {'' if one.stored else 'not '}stored (W1)"
-        if one.parent is not None:
-            assert one.parent.removeprefix("resp_")[:16] == key[:16], f"{one.id} after {one.parent} (R1.60)"
-        if one.conversation is not None:
-            assert one.conversation.endswith(key[:16]), f"{one.id} in {one.conversation} (R1.60)"
+        key = response.id.removeprefix("resp_")[:18]
+        assert key[16:] == ("00" if response.stored else "01"), (
+            f"{response.id} is {'' if response.stored else 'not '}stored (W1)"
+        )
+        if response.parent is not None:
+            assert response.parent.removeprefix("resp_")[:16] == key[:16], (
+                f"{response.id} after {response.parent} (R1.60)"
+            )
+        if response.conversation is not None:
+            assert response.conversation.endswith(key[:16]), f"{response.id} in {response.conversation} (R1.60)"
 
-    def poll(self, one: Response) -> Json:
+    def poll(self, response: Response) -> Json:
         """Wait for a background response to end: the mock's has ended by now, a foreign server gets time."""
         deadline = monotonic() + PATIENCE_S
-        while (body := self.ok("GET", f"/responses/{one.id}"))["status"] in RUNNING:
-            assert not self.controls, f"{one.id} should have ended by now"
-            assert monotonic() < deadline, f"{one.id} is still {body['status']}"
+        while (body := self.ok("GET", f"/responses/{response.id}"))["status"] in RUNNING:
+            assert not self.controls, f"{response.id} should have ended by now"
+            assert monotonic() < deadline, f"{response.id} is still {body['status']}"
             sleep(1.0)
         final: Json = body
         return final
 
-    def finish(self, one: Response, body: Json) -> None:
+    def finish(self, response: Response, body: Json) -> None:
         """Record a turn's end, and check what was output and stored."""
-        one.status, one.body = body["status"], body
-        one.output = [item_of(item) for item in body["output"]]
-        self.check_end(one)
-        conversation = self.reference.conversations[one.conversation] if one.conversation else None
-        if one.stored:
-            listed = self.ok("GET", f"/responses/{one.id}/input_items", limit=str(min(len(one.own) + 2, MOST)))["data"]
-            self.name(one.own, [item_of(item) for item in reversed(listed[: len(one.own)])])
-            older = list(one.before[-(len(listed) - len(one.own)) :]) if len(listed) > len(one.own) else []
-            assert [item["id"] for item in reversed(listed[len(one.own) :])] == older, "history in input_items (R3.3)"
-            assert len(listed) == min(len(one.saw), len(one.own) + 2, MOST), "input_items are not the context (R3.3)"
+        response.status, response.body = body["status"], body
+        response.output = [item_of(item) for item in body["output"]]
+        self.check_end(response)
+        conversation = self.reference.conversations[response.conversation] if response.conversation else None
+        if response.stored:
+            listed = self.ok(
+                "GET", f"/responses/{response.id}/input_items", limit=str(min(len(response.own) + 2, MOST))
+            )["data"]
+            self.name(response.own, [item_of(item) for item in reversed(listed[: len(response.own)])])
+            older = (
+                list(response.before[-(len(listed) - len(response.own)) :]) if len(listed) > len(response.own) else []
+            )
+            assert [item["id"] for item in reversed(listed[len(response.own) :])] == older, (
+                "history in input_items (R3.3)"
+            )
+            assert len(listed) == min(len(response.saw), len(response.own) + 2, MOST), (
+                "input_items are not the context (R3.3)"
+            )
         if conversation is not None and conversation.deleted:
-            self.reference.unsure.update(item.id for item in (*one.own, *one.output))
-        elif conversation is not None and one.status in CHAINABLE and not one.stored:
-            new = len(one.own) + len(one.output)
+            self.reference.unsure.update(item.id for item in (*response.own, *response.output))
+        elif conversation is not None and response.status in CHAINABLE and not response.stored:
+            new = len(response.own) + len(response.output)
             tail = self.tail(conversation.id, new)
-            self.name(one.own, tail[: len(one.own)])
-        self.reference.finish(one)
-        self.check_tail(one.conversation, len(one.own) + len(one.output) + 1)
+            self.name(response.own, tail[: len(response.own)])
+        self.reference.finish(response)
+        self.check_tail(response.conversation, len(response.own) + len(response.output) + 1)
 
-    def check_end(self, one: Response) -> None:
+    def check_end(self, response: Response) -> None:
         """Check the final body of a turn by itself. Spec: O1, O2, R6.5, R8.6."""
-        body, usage = one.body, one.body["usage"]
-        assert one.status in (*CHAINABLE, "failed", "cancelled"), f"status {one.status}"
-        assert (usage is not None) or one.status not in CHAINABLE, "no usage (O2)"
+        body, usage = response.body, response.body["usage"]
+        assert response.status in (*CHAINABLE, "failed", "cancelled"), f"status {response.status}"
+        assert (usage is not None) or response.status not in CHAINABLE, "no usage (O2)"
         if usage is not None:
             assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"], f"usage {usage} (O2)"
             assert usage["output_tokens_details"]["reasoning_tokens"] <= usage["output_tokens"], f"usage {usage} (R8.6)"
-        if one.status == "cancelled":
+        if response.status == "cancelled":
             assert (body["output"], usage) == ([], None), "a cancelled response keeps nothing (R6.5)"
-        assert (body["error"] is not None) == (one.status == "failed"), body["error"]
-        assert (body["incomplete_details"] is not None) == (one.status == "incomplete"), body["incomplete_details"]
-        ids = [item.id for item in one.output]
-        assert len(set(ids)) == len(ids), f"{ids} for {one.id}"
+        assert (body["error"] is not None) == (response.status == "failed"), body["error"]
+        assert (body["incomplete_details"] is not None) == (response.status == "incomplete"), body["incomplete_details"]
+        ids = [item.id for item in response.output]
+        assert len(set(ids)) == len(ids), f"{ids} for {response.id}"
         assert not self.reference.items.keys() & set(ids), f"an id of {ids} for the second time"
-        if self.controls and one.status == "completed":
-            assert body["completed_at"] == int(one.ends_at), (
-                f"completed at {body['completed_at']}, not {one.ends_at} (O1)"
+        if self.controls and response.status == "completed":
+            assert body["completed_at"] == int(response.ends_at), (
+                f"completed at {body['completed_at']}, not {response.ends_at} (O1)"
             )
-        if self.controls and one.status == "completed" and one.output[-1].text.startswith(ECHO):
-            assert one.output[-1].text == self.echo_text(one), (
-                f"{one.output[-1].text!r}, not {self.echo_text(one)!r} (R1.20)"
+        if self.controls and response.status == "completed" and response.output[-1].text.startswith(ECHO):
+            assert response.output[-1].text == self.echo_text(response), (
+                f"{response.output[-1].text!r}, not {self.echo_text(response)!r} (R1.20)"
             )
 
-    def echo_text(self, one: Response) -> str:
+    def echo_text(self, response: Response) -> str:
         """The text that the default model answers with; it shows what the model saw."""
-        seen = [*map(self.reference.items.__getitem__, one.before), *one.own]
-        last = next((item.text for item in reversed(seen) if item.role == "user"), "")
-        return f"{ECHO}{last} [{len(seen)} items in context]"
+        context = [*map(self.reference.items.__getitem__, response.before), *response.own]
+        last = next((item.text for item in reversed(context) if item.role == "user"), "")
+        return f"{ECHO}{last} [{len(context)} items in context]"
 
     def name(self, expected: list[Item], listed: Sequence[Item]) -> None:
         """Check listed items against those that were sent, and learn the ids that they were given. Spec: R3.2, R3.6."""
         assert len(expected) == len(listed), f"{expected} is listed as {listed}"
-        for at, (mine, theirs) in enumerate(zip(expected, listed, strict=True)):
+        for index, (mine, theirs) in enumerate(zip(expected, listed, strict=True)):
             same = theirs._replace(id=mine.id or theirs.id, reference=mine.reference)
             assert mine._replace(id=theirs.id) == same, f"{mine} is listed as {theirs}"
-            expected[at] = mine._replace(id=theirs.id)
+            expected[index] = mine._replace(id=theirs.id)
 
     # --- looking
 
@@ -315,7 +331,7 @@ class CheckedClient:
         """Check that a conversation, if there is one, ends as it should. Spec: R2.8–R2.10."""
         conversation = self.reference.conversations[id] if id is not None else None
         if conversation is not None and not conversation.deleted:
-            wanted = [self.reference.items[one] for one in conversation.items[-max(1, min(length, MOST)) :]]
+            wanted = [self.reference.items[item_id] for item_id in conversation.items[-max(1, min(length, MOST)) :]]
             self.name(wanted, self.tail(conversation.id, length))
 
     def check_missing(self, id: str) -> None:
@@ -341,20 +357,22 @@ class CheckedClient:
 
     def check_response(self, id: str) -> None:
         """Check everything that can be read of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
-        one = self.reference.responses[id]
+        response = self.reference.responses[id]
         if not self.reference.alive(id):
             self.check_error(self.driver.call("GET", f"/responses/{id}"), PredictedError("E75", id))
             return
         body = self.ok("GET", f"/responses/{id}")
-        if one.running:
+        if response.running:
             assert body["status"] in RUNNING, f"{id} is {body['status']} before its time"
             assert body["usage"] is None
             return
-        assert without_billing(body) == without_billing(one.body), f"{id} reads otherwise than it was answered (S9)"
+        assert without_billing(body) == without_billing(response.body), (
+            f"{id} reads otherwise than it was answered (S9)"
+        )
         if self.controls:
             context = self.driver.control("GET", f"/responses/{id}/context")
-            assert [item["id"] for item in context["items"]] == list(one.saw), f"context of {id} (R1.20)"
-            assert context["instructions"] == one.instructions, f"instructions of {id} (R1.21)"
+            assert [item["id"] for item in context["items"]] == list(response.saw), f"context of {id} (R1.20)"
+            assert context["instructions"] == response.instructions, f"instructions of {id} (R1.21)"
             assert context["input_tokens"] == (body["usage"] or {}).get("input_tokens"), f"tokens of {id} (R1.29)"
 
     def check_conversation(self, id: str) -> None:
@@ -364,15 +382,15 @@ class CheckedClient:
             self.check_conversation_missing(id)
             return
         assert self.ok("GET", f"/conversations/{id}")["metadata"] == conversation.metadata, f"metadata of {id} (R2.4)"
-        found: list[str] = []
+        listed: list[str] = []
         query = {"order": "asc", "limit": str(MOST)}
         while True:
             page = self.ok("GET", f"/conversations/{id}/items", **query)
-            found += [item["id"] for item in page["data"]]
+            listed += [item["id"] for item in page["data"]]
             if not page["has_more"]:
                 break
             query["after"] = page["last_id"]
-        assert found == conversation.items, f"items of {id} (R2.8)"
+        assert listed == conversation.items, f"items of {id} (R2.8)"
 
     def audit(self) -> None:
         """Check everything that should be stored, and that nothing else is."""
@@ -382,9 +400,9 @@ class CheckedClient:
             self.check_conversation(id)
         if self.controls:
             known = self.reference
-            listed = [one["id"] for one in self.driver.control("GET", "/responses?limit=1000")["data"]]
-            ended = [id for id, one in known.responses.items() if known.alive(id) and not one.running]
-            running = {id for id, one in known.responses.items() if one.running}
+            listed = [response["id"] for response in self.driver.control("GET", "/responses?limit=1000")["data"]]
+            ended = [id for id, response in known.responses.items() if known.alive(id) and not response.running]
+            running = {id for id, response in known.responses.items() if response.running}
             assert [id for id in listed if id not in running] == ended[:-1001:-1], "stored responses"
 
     def close(self) -> None:
@@ -393,8 +411,8 @@ class CheckedClient:
             for project in (self.driver, self.elsewhere):
                 project.control("POST", "/reset", {})
             return
-        for id, one in self.reference.responses.items():
-            if self.reference.alive(id) and not one.running:
+        for id, response in self.reference.responses.items():
+            if self.reference.alive(id) and not response.running:
                 self.driver.call("DELETE", f"/responses/{id}")
         for id, conversation in self.reference.conversations.items():
             if not conversation.deleted:

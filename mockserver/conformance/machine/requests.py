@@ -1,7 +1,7 @@
-"""What the machine may ask: every request it makes is one of these values, the plainest first.
+"""The requests of the machine: every request it sends is one of these values, the plainest first.
 
 Few words and few models, so that programs collide: the same text and the same id come back in places that must not
-know of each other.
+affect each other.
 """
 
 # What must stay true: `ASKS` is sorted by complexity, so that index 0 is the plainest request and Hypothesis,
@@ -22,7 +22,7 @@ CHAT, ROUNDING, REASONING = "gpt-4.1", "gpt-5.2", "gpt-5.6-terra"
 MODELS = (CHAT, REASONING, ROUNDING)  # one that does not reason, and two that count their thoughts in two ways
 NO_REASONING = frozenset({CHAT})
 TEXTS = ("red", "green", "blue")
-TRANSPORTS = ("json", "sse", "websocket")  # how a turn is asked for and answered
+TRANSPORTS = ("json", "sse", "websocket")  # how a turn is requested and answered
 OUTCOMES = ("completed", "incomplete", "failed", "error")
 SLOW_S = 100.0  # how long a slow background turn takes
 
@@ -91,7 +91,7 @@ def _message(text: str) -> tuple[Any, list[Item]]:
 
 
 def _parts(text: str) -> tuple[Any, list[Item]]:
-    parts = [{"type": "input_text", "text": one} for one in (text, " and more")]
+    parts = [{"type": "input_text", "text": part_text} for part_text in (text, " and more")]
     return [{"type": "message", "role": "user", "content": parts}], [user(text + " and more")]
 
 
@@ -101,8 +101,8 @@ def _developer(text: str) -> tuple[Any, list[Item]]:
 
 
 def _history(text: str) -> tuple[Any, list[Item]]:
-    said = {"role": "assistant", "content": [{"type": "output_text", "text": "Said before."}]}
-    sent = [{"role": "user", "content": "Say it."}, said, {"role": "user", "content": text}]
+    answer = {"role": "assistant", "content": [{"type": "output_text", "text": "Said before."}]}
+    sent = [{"role": "user", "content": "Say it."}, answer, {"role": "user", "content": text}]
     return sent, [user("Say it."), Item("message", "Said before.", "assistant"), user(text)]
 
 
@@ -129,14 +129,16 @@ FORMS = {
 def _asks() -> tuple[RequestCase, ...]:
     """Every request that a rule may draw: all plain combinations, and a few that do not end well."""
     plain = product(TEXTS, FORMS, MODELS, (None, True, False), TRANSPORTS, (None, "Be kind."), (False, True))
-    made = [RequestCase(*values)._replace(counted=at % 5 == 1) for at, values in enumerate(plain)]
-    made = [ask for at, ask in enumerate(made) if ask.store is not False or at % 8 == 1]  # nothing follows from these
+    cases = [RequestCase(*values)._replace(counted=index % 5 == 1) for index, values in enumerate(plain)]
+    cases = [
+        ask for index, ask in enumerate(cases) if ask.store is not False or index % 8 == 1
+    ]  # nothing follows from these
     odd = product(OUTCOMES[1:], (CHAT, REASONING), (None, False), TRANSPORTS)
-    made += 4 * [
+    cases += 4 * [
         RequestCase(model=model, store=store, transport=transport, outcome=outcome)
         for outcome, model, store, transport in odd
     ]
-    return tuple(sorted(made, key=lambda ask: ask.complexity))
+    return tuple(sorted(cases, key=lambda ask: ask.complexity))
 
 
 ASKS = _asks()

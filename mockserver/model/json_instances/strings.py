@@ -95,13 +95,13 @@ def _compile(pattern: Any) -> re.Pattern[str] | None:
 
 def _candidates(schema: Mapping[str, Any], key: str, name: str, shortest: int, longest: int) -> list[str]:
     form, pattern = schema.get("format"), schema.get("pattern")
-    found = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
+    texts = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
     if isinstance(pattern, str):
-        made = matching(pattern, key, shortest, longest)
-        found += [] if made is None else [made]
+        text = matching(pattern, key, shortest, longest)
+        texts += [] if text is None else [text]
     if name.lower() in _BY_NAME:
-        found.append(choose(key, _BY_NAME[name.lower()]))
-    return [*found, choose(key, _WORDS)]
+        texts.append(choose(key, _BY_NAME[name.lower()]))
+    return [*texts, choose(key, _WORDS)]
 
 
 def _words(key: str, shortest: int, longest: int) -> str:
@@ -227,13 +227,13 @@ class _Maker:
     def _member(self, members: list[tuple[Any, Any]]) -> str:
         listed = [(str(operation), argument) for operation, argument in members]
         if listed[0][0] == "NEGATE":
-            allowed = [one for one in _PLAIN if not any(_in(one, member) for member in listed[1:])]
+            allowed = [character for character in _PLAIN if not any(_in(character, member) for member in listed[1:])]
             return allowed[self._draw(len(allowed))] if allowed else ""
         operation, argument = listed[self._draw(len(listed))]
         if operation == "RANGE":
             return chr(argument[0] + self._draw(argument[1] - argument[0] + 1))
         if operation == "CATEGORY":
-            allowed = [one for one in _PLAIN if _in(one, (operation, argument))]
+            allowed = [character for character in _PLAIN if _in(character, (operation, argument))]
             return allowed[self._draw(len(allowed))]
         return chr(argument)
 
@@ -247,11 +247,11 @@ _CATEGORIES: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def _in(one: str, member: tuple[str, Any]) -> bool:
+def _in(character: str, member: tuple[str, Any]) -> bool:
     operation, argument = member
     if operation == "RANGE":
-        return argument[0] <= ord(one) <= argument[1]
+        return argument[0] <= ord(character) <= argument[1]
     if operation == "CATEGORY":
         kind = str(argument).removeprefix("CATEGORY_")
-        return _CATEGORIES[kind.removeprefix("NOT_")](one) != kind.startswith("NOT_")
-    return ord(one) == argument
+        return _CATEGORIES[kind.removeprefix("NOT_")](character) != kind.startswith("NOT_")
+    return ord(character) == argument

@@ -80,11 +80,11 @@ class InstanceChecker:
         if word == "type":
             return [kind if kind in _TYPES else "string" for kind in ([value] if isinstance(value, str) else value)]
         if word == "properties":
-            return {name: self._tidy(one) for name, one in value.items()}
+            return {name: self._tidy(part) for name, part in value.items()}
         if word == "patternProperties":
-            return {_readable(pattern): self._tidy(one) for pattern, one in value.items()}
+            return {_readable(pattern): self._tidy(part) for pattern, part in value.items()}
         if word in _SEVERAL or (word == "items" and isinstance(value, list)):
-            return [self._tidy(one) for one in value]
+            return [self._tidy(part) for part in value]
         if word in _ONE or word == "items":
             return self._tidy(value)
         if word == "uniqueItems":
