@@ -216,6 +216,7 @@ def _each(given: Any) -> Iterable[Any]:
     """The single values of a repeatable option: Python may give one alone, several, or a mapping."""
     if isinstance(given, Mapping):
         return given.items()
+    # Texts are iterable too, so they are tested first.
     alone = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
     return (given,) if alone else given
 
@@ -367,6 +368,8 @@ def from_python(options: Mapping[str, Any]) -> Settings:
     """
     for name in options:
         if name not in MOCK_SETTINGS:
+            # `model` is an argument of Mock and no setting, but it should be suggested for a misspelt one
+            # too.
             known = sorted((*MOCK_SETTINGS, "model"))
             close = nearest(name, known)
             hint = f"did you mean {close!r}? It takes" if close else "it takes"

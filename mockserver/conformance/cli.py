@@ -97,6 +97,7 @@ def _conform(options: Options) -> int:
     if not base_url:
         raise Unusable("--base-url is needed, such as --base-url http://127.0.0.1:4010/v1")
     chosen = _choose((*options.only, *options.rules))
+    # Written before the run, so that a path which can't be written is reported now and not after all rules.
     if options.junit:
         _write(options.junit, b"")
     with closing(connect(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")) as driver:
@@ -177,6 +178,7 @@ def run_rules(
         if rule is None:
             yield _row(entry, NOT_OBSERVABLE, entry.why or "there is no check for it")
             continue
+        # Several ids may share one check; it runs once, and each id gets its verdict.
         if rule.id not in known:
             verdict = judge(rule, driver, model)
             known[rule.id] = (verdict.verdict, verdict.evidence, verdict.seconds)

@@ -203,6 +203,7 @@ class HTTPDriver:
     def __init__(self, base_url: str, api_key: str = "any", *, project: str = "", timeout_s: float = 60.0) -> None:
         self.base_url, self.api_key, self.project = base_url.rstrip("/"), api_key, project
         self._timeout_s = timeout_s
+        # No proxies of the environment: they would come between the kit and a server on this machine.
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
         self._borrowed = False  # whether the connections are another driver's
         self.controls = self._has_controls()

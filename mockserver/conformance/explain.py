@@ -4,6 +4,13 @@ Exit status 0, or 2 for an unknown name. It reads `rules.json` itself, because i
 longer than the whole look-up.
 """
 
+# How it works. Each name is reduced to a key (`_key`), and `_names` maps a key to the rules and sections that
+# it stands for: a rule with its parts, or the members of a family, section or page. The words of the command
+# line are joined as long as they make a known name, because names may have spaces (`S8 i`, `errors §3 step 6`).
+#
+# What must stay true: every name that a docstring or a page cites is found here, in any spelling that a reader
+# would type; an unknown one is answered with the nearest names.
+
 from __future__ import annotations
 
 import json

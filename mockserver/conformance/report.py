@@ -25,6 +25,7 @@ from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
 WIDTH = 160  # characters of evidence shown for what passed; what failed is shown whole
 UNLIMITED = 100_000  # columns of a file
 STYLES = {PASSED: "green", FAILED: "bold red", NOT_OBSERVABLE: "dim"}
+# The characters that XML 1.0 can't hold, not even escaped; a terminal must not get control characters either.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -65,6 +65,7 @@ def _run_rule(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
         return NOT_OBSERVABLE, str(reason)
     except AssertionError as error:
         return FAILED, str(error) or "an assertion without a message"
+    # Before Exception: the text of a KeyError is the bare member, which says nothing in a report.
     except KeyError as error:
         return FAILED, f"an answer lacks the member {error}"
     except Exception as error:  # any error is a verdict: the servers are not ours

@@ -117,6 +117,7 @@ class ServerUnderTest:
 
     def check_members(self, what: str, found: Item, **expected: Any) -> None:
         """Claim values of an object's members."""
+        # A marker of its own, because a member may be there and null.
         missing = object()
         for name, value in expected.items():
             got = found.get(name, missing)
@@ -191,6 +192,8 @@ class ServerUnderTest:
         """The input tokens that the server counts for a request; raises NotObservable if it can't count."""
         path = "/responses/input_tokens"
         answer = self.call("POST", path, {"model": self.model, **body})
+        # A 404 may also be the right answer to this very request, so a plain request decides whether the
+        # endpoint exists.
         lacking = answer.status in (404, 405, 501) and not self.mock
         if lacking and self.call("POST", path, {"model": self.model, "input": "x"}).status != 200:
             raise NotObservable(f"the server has no {path}")

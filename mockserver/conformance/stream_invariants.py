@@ -25,7 +25,7 @@ _CHANGING = frozenset(
 _WHOLE = ("text", "refusal", "arguments", "input", "code")
 
 
-def validated_final(events: list[Event]) -> dict[str, Any]:
+def check_stream(events: list[Event]) -> dict[str, Any]:
     """Check everything that must hold for a stream's events; returns its terminal response."""
     numbers = [event.get("sequence_number") for event in events]
     assert numbers == list(range(len(events))), f"sequence numbers {numbers} (S5)"

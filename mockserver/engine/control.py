@@ -54,7 +54,7 @@ class ProjectControl:
         """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
 
-    def _tell_clock_moved(self, project: str) -> None:
+    def _notify_clock_watchers(self, project: str) -> None:
         for notify in self._watchers:
             notify(project)
 
@@ -77,7 +77,7 @@ class ProjectControl:
             return None, [], Clock() if moment is None else at.clock.freeze_at(moment)
 
         self._calls.write(project, set_to)
-        self._tell_clock_moved(project)
+        self._notify_clock_watchers(project)
         return self.read_clock(project)
 
     def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class ProjectControl:
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)
-        self._tell_clock_moved(project)
+        self._notify_clock_watchers(project)
         return moved
 
     def enqueue(self, project: str, lines: Any) -> int:
@@ -194,7 +194,7 @@ class ProjectControl:
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
-            self._tell_clock_moved(project)
+            self._notify_clock_watchers(project)
 
     def snapshot(self, project: str) -> dict[str, Any]:
         """The project's whole state as one JSON document; the same state always gives the same document.
@@ -222,7 +222,7 @@ class ProjectControl:
         with store.transaction(project):
             store.clear(project)
             store.apply(project, [restored.project.put(), *restored.records])
-        self._tell_clock_moved(project)
+        self._notify_clock_watchers(project)
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
         """What the model saw for a response."""

@@ -96,6 +96,7 @@ class Host:
         if self._closed:
             return
         self._closed = True
+        # First, so that a call which arrives meanwhile gets an error instead of half an answer.
         self.inprocess.refuse(CLOSED)
         if self._served is not None:
             self._served.stop()

@@ -83,6 +83,7 @@ def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iter
     mock.reset()
     _play(request.node, mock)
     request.node.stash[MOCK] = mock
+    # A context of its own: a test that undoes the fixture `monkeypatch` must not lose the address of the mock.
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPENAI_BASE_URL", mock.base_url)
         environment.setenv("OPENAI_API_KEY", key)

@@ -189,7 +189,7 @@ def test_no_more_and_nothing(mock: Mock) -> None:
     mock.reset()
     mock.journal.assert_nothing_sent()
     ask(mock, "one")
-    assert failure(mock.journal.assert_no_more).startswith("1 call more")
+    assert failure(mock.journal.assert_no_more).startswith("1 call without an assertion")
 
 
 def test_long_lists_of_calls_are_cut(mock: Mock) -> None:

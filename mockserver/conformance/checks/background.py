@@ -9,6 +9,7 @@ from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, Item, NotObservable, ServerUnderTest
 
 ENDED = ("completed", "failed", "incomplete", "cancelled")
+# A foreign server takes as long as its model does; a slower one shows nothing of these rules, which is no failure.
 PATIENCE_S = 60.0
 
 
@@ -33,6 +34,7 @@ def _the_answer_comes_at_once(s: ServerUnderTest) -> None:
     s.check_equal("status in the end", _poll_to_end(s, response)["status"], "completed")
 
 
+# Needs a clock: between two polls of a foreign server a turn may pass through a status unseen.
 @rule("R6.2", needs=("clock", "script"))
 def _queued_in_progress_completed(s: ServerUnderTest) -> None:
     s.freeze()
@@ -59,6 +61,7 @@ def _queued_in_progress_completed(s: ServerUnderTest) -> None:
     s.check_equal("status of a failed one", s.get(s.create(background=True))["status"], "failed")
 
 
+# Needs a slow turn: on a foreign server the response may end before the request to cancel arrives.
 @rule("R6.3", needs=("clock", "script"))
 def _cancelling_twice_is_idempotent(s: ServerUnderTest) -> None:
     s.freeze()
@@ -88,6 +91,7 @@ def _what_cannot_be_cancelled(s: ServerUnderTest) -> None:
         s.check_error(expected_errors.not_cancellable("failed"), "POST", f"/responses/{failed['id']}/cancel")
 
 
+# The reasoning item is done when the cancel comes, so this also shows that finished items are dropped.
 @rule("R6.5", needs=("clock", "script"))
 def _a_cancelled_response_is_empty(s: ServerUnderTest) -> None:
     s.freeze()
@@ -125,6 +129,7 @@ def _streams_are_resumed(s: ServerUnderTest) -> None:
     s.check_equal("last event", types[-1], "response.completed")
     path = f"/responses/{events[0]['response']['id']}"
     s.check_equal("the stream again", s.call_ok("GET", path, stream="true"), events)
+    # The first event, an early one, and the last but one: the ends are where a cursor is off by one.
     for number in (0, 1, len(events) - 2):
         resumed = s.call_ok("GET", path, stream="true", starting_after=str(number))
         s.check_equal(f"events after number {number}", resumed, events[number + 1 :])
@@ -157,6 +162,7 @@ def _polled_for_thirty_days(s: ServerUnderTest) -> None:
     s.freeze()
     events = s.stream(background=True)
     id = events[0]["response"]["id"]
+    # Ten minutes, because shorter windows of 5 to 10 minutes were reported (R6.10); then the last second.
     for seconds in (600, 30 * DAY - 601):
         s.advance(seconds)
         s.check_equal("status", s.call_ok("GET", f"/responses/{id}")["status"], "completed")

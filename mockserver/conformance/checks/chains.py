@@ -24,6 +24,7 @@ def _instructions_are_not_inherited(s: ServerUnderTest) -> None:
     second = s.chain(first, "two")
     s.check_equal("instructions of the second turn", second["instructions"], None)
     s.check_context(second, ruled, "one", *first["output"], "two")
+    # Instructions leave no item, so only the token count shows on every server whether they were inherited.
     known = s.count(input=[ruled, user("one"), *first["output"], user("two")])
     s.check_equal("input tokens, the first turn's instructions not among them", second["usage"]["input_tokens"], known)
     third = s.chain(second, "three", instructions="Short.")
@@ -33,6 +34,7 @@ def _instructions_are_not_inherited(s: ServerUnderTest) -> None:
         s.check_equal("instructions that the model saw in the second turn", instructions, None)
 
 
+# Every member that a request can set, each with a value that is not its default: an inherited one would show.
 _OWN = {
     "tools": [TOOL],
     "tool_choice": "none",
@@ -113,6 +115,7 @@ def _only_the_immediate_parent_is_echoed(s: ServerUnderTest) -> None:
         s.check("a chained response has no key conversation", "conversation" not in response)
 
 
+# Nothing of the chain may reach the conversation, so its items are listed before and after.
 @rule("R1.27")
 def _chaining_out_of_a_conversation_adds_nothing_to_it(s: ServerUnderTest) -> None:
     talk = s.conversation(user("zero"))
@@ -129,6 +132,7 @@ def _siblings_do_not_see_each_other(s: ServerUnderTest) -> None:
     root = s.create("root")
     left = s.chain(root, "a rather long left question, longer than the other")
     right = s.chain(root, "right")
+    # Children of both branches too: a leak between siblings may only show one turn later.
     deeper = s.chain(right, "deeper")
     again = s.chain(left, "again")
     s.check_context(right, "root", *root["output"], "right")
@@ -168,9 +172,11 @@ def _the_model_may_change(s: ServerUnderTest) -> None:
         s.check_create_refused(error, previous_response_id=thought["id"], model="gpt-4.1")
         later = s.chain(thought, "two", model="gpt-5.2")
         s.check_equal("status with another model that reasons", later["status"], "completed")
+        # The reasoning is two turns away now; it is still in the context.
         s.check_create_refused(error, previous_response_id=later["id"], model="gpt-4.1")
 
 
+# The mock loses the ancestor by age, a foreign server by deletion: its clock can't be moved.
 @rule("R1.31")
 def _a_lost_ancestor_does_not_break_a_chain(s: ServerUnderTest) -> None:
     if s.mock:

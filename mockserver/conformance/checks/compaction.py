@@ -18,6 +18,7 @@ from mockserver.conformance.server_under_test import (
 )
 
 CHAT = "gpt-4.1"
+# Exact figures, because the threshold is exact (R5.2): 1,000 tokens do not compact, 1,001 do.
 _FRAME = 7  # what a request with one user message costs besides its text, on gpt-4.1
 _WINDOW = 128_000
 
@@ -68,6 +69,7 @@ def _what_sets_it_off(s: ServerUnderTest) -> None:
 def _the_same_response_goes_on(s: ServerUnderTest) -> None:
     if s.mock:
         s.script({"text": "one two three"})
+    # The same text twice, so that what compacting costs is the difference of two usages.
     plain = s.create(words(2000), model=CHAT)
     if s.mock:
         s.script({"text": "one two three"})
@@ -111,6 +113,8 @@ def _what_comes_before_is_neither_read_nor_billed(s: ServerUnderTest) -> None:
     if s.mock:
         s.script({"text": "one two three"})
     response = _create_over_threshold(s)
+    # Billing is what shows on every server that earlier items are ignored; contexts can be read on the mock
+    # alone.
     answer = response["output"]
     whole = s.count(model=CHAT, input=[user(words(2000)), *answer, user("next")])
     short = s.count(model=CHAT, input=[*_compactions(answer), user("next")])
@@ -126,6 +130,8 @@ def _what_comes_before_is_neither_read_nor_billed(s: ServerUnderTest) -> None:
     if s.mock:
         s.check_context(chained, *_compactions(answer), "next")
         s.script({"text": "{{ context_text }}"})
+        # A template prints the context that the model reads, so the claim is not about the mock's own
+        # records.
         read = texts_of(s.chain(response, "next", model=CHAT)["output"])[0]
         s.check(
             "the model reads no more than that", "next" in read and "word" not in read and "three" not in read, read
@@ -191,6 +197,7 @@ def _what_compacting_returns(s: ServerUnderTest) -> None:
     usage = done["usage"]
     s.check_equal("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
     s.check_equal("input tokens: the window, and 93", usage["input_tokens"], s.count(model=CHAT, input=window) + 93)
+    # 80 tokens are the item's own frame in later turns, 93 those of the pass over the window (T10).
     cost = s.count(model=CHAT, input=[last, user("next")]) - s.count(model=CHAT, input="next")
     s.check_equal("what the item costs later: the pass, and 80", cost, usage["output_tokens"] + 80)
     again = _compact(s, input=[*done["output"], user("four")])
@@ -237,6 +244,7 @@ def _its_content_is_verified(s: ServerUnderTest) -> None:
     blob = item["encrypted_content"]
     s.check("its content looks sealed", blob.startswith("gAAAAAB"), blob[:12])
     s.check_equal("status with the item", s.create([item, user("next")], model=CHAT)["status"], "completed")
+    # One character in the middle: a server that only checks the prefix accepts it.
     middle = len(blob) // 2
     for broken in (blob[:middle] + ("A" if blob[middle] != "A" else "B") + blob[middle + 1 :], "gAAAAABforeign"):
         error = expected_errors.unverifiable(f"for item {item['id']}")

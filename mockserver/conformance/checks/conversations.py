@@ -20,6 +20,7 @@ from mockserver.conformance.server_under_test import (
     words,
 )
 
+# Conversation ids are two characters shorter than those of responses.
 _UNKNOWN = f"conv_{NOWHERE[:48]}"
 
 
@@ -81,6 +82,7 @@ def _metadata_has_limits_and_is_replaced(s: ServerUnderTest) -> None:
     s.check_equal("metadata of 16 pairs", s.call_ok("POST", path, {"metadata": most})["metadata"], most)
     s.check_error(expected_errors.too_many_pairs(17), "POST", path, {"metadata": {**most, "more": "v"}})
     s.check_error(expected_errors.too_many_pairs(17), "POST", "/conversations", {"metadata": {**most, "more": "v"}})
+    # Exactly at the limits: a check that only goes beyond them would pass with any smaller limit.
     longest = {"k" * 64: "v" * 512}
     s.check_equal(
         "metadata of the longest key and value", s.call_ok("POST", path, {"metadata": longest})["metadata"], longest
@@ -158,6 +160,7 @@ def _lists_are_paged(s: ServerUnderTest) -> None:
     paging(s, path, ids)
 
 
+# 25 items and the default page of 20, so that a list has a full first page and a short last one.
 def paging(s: ServerUnderTest, path: str, oldest_first: list[str]) -> None:
     """Claim how a list of 25 items is paged."""
     newest = oldest_first[::-1]
@@ -216,6 +219,7 @@ def _one_item_read_and_deleted(s: ServerUnderTest) -> None:
 
 @rule("R2.16")
 def _half_a_pair_is_refused(s: ServerUnderTest) -> None:
+    # Half a pair is no error when it is deleted, only when the next turn would have to read it (R2.16).
     for dropped in ("function_call", "function_call_output"):
         talk = s.conversation()
         call = call_of(s.create("look it up", conversation=talk["id"], **FORCED))
@@ -262,5 +266,6 @@ def _no_largest_number_of_items(s: ServerUnderTest) -> None:
     response = s.create("next", conversation=talk["id"], model="gpt-4o-mini")
     s.check_equal("status of a turn on 120 items", response["status"], "completed")
     s.check_equal("the oldest item", text_of(s.items(talk)[0]), "0")
+    # Two items, each within the window of 128,000 tokens and together beyond it.
     s.add(talk, user(words(70_000)), user(words(70_000)))
     s.check_create_refused(expected_errors.context_too_long(), "next", conversation=talk["id"], model="gpt-4o-mini")

@@ -100,6 +100,8 @@ def _choices(number: int, length: int = 1) -> Item:
     return _object({"a": {"type": "string", "enum": [f"{value:0{length}}" for value in range(number)]}})
 
 
+# Each limit once just within and once just beyond; foreign servers get the small ones only, since each costs a
+# turn.
 _FITS: tuple[tuple[str, Item], ...] = (
     ("1000 enum values", _object({"a": {"type": "integer", "enum": list(range(1000))}})),
     ("5000 properties", _object({f"p{number}": _STRING for number in range(5000)})),
@@ -125,6 +127,7 @@ def _how_large_a_schema_may_be(s: ServerUnderTest) -> None:
         s.check_equal(f"status with {what}", answer.status, 200)
 
 
+# One schema with every keyword that strict mode allows: the answer itself has to obey each of them.
 _ALLOWED = _object(
     {
         "s": {"type": "string", "pattern": "^[a-c]{2}$"},

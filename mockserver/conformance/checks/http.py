@@ -7,6 +7,7 @@ from mockserver.conformance.drivers import Answer
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import ServerUnderTest, user
 
+# Codes of 2026 are among them: each is 429, and only the code tells whether waiting helps (R13.2).
 _LIMITS = (
     ("rate_limit_exceeded", 429),
     ("insufficient_quota", 429),
@@ -128,6 +129,7 @@ def _repeating_makes_another(s: ServerUnderTest) -> None:
 def _the_same_again(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.unknown_parameter("seed"), seed=7)
 
+    # From a reset on, so that nothing but the requests, the seed and the clock can make the bytes.
     def story() -> list[object]:
         s.driver.control("POST", "/reset", {})
         s.freeze()

@@ -43,6 +43,7 @@ def _input_items_are_typed(s: ServerUnderTest) -> None:
     s.check_equal("detail of an image", listed[0]["content"][1]["detail"], "auto")
 
 
+# The third turn is the first whose history holds a whole inherited turn, input and output.
 @rule("R3.3")
 def _history_then_own_input(s: ServerUnderTest) -> None:
     first = s.create("one")

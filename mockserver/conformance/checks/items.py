@@ -54,6 +54,7 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [stray], previous_response_id=plain["id"])
     s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [stray], conversation=talk["id"])
     s.check_equal("items of the conversation after the refusal", s.items(talk), [])
+    # In another order than their calls: outputs pair by call_id, not by place.
     calls = [_inline_call("call_a"), _inline_call("call_b")]
     outputs = [output_for({"call_id": "call_b"}), output_for({"call_id": "call_a"})]
     done = s.create([user("a"), *calls, *outputs])
@@ -62,6 +63,7 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
 
 @rule("R1.35")
 def _a_conversation_stays_stuck_on_a_call(s: ServerUnderTest) -> None:
+    # The two ways out of a stuck conversation; each needs a conversation of its own.
     for supplied in (True, False):
         talk = s.conversation()
         calling = s.create("look it up", conversation=talk["id"], **FORCED)
@@ -126,6 +128,7 @@ def _references_name_stored_items(s: ServerUnderTest) -> None:
         deleted, expired = s.create("two"), s.create("three")
         s.delete(deleted)
         s.advance(30 * DAY)
+        # An item is as lost by age as by deletion, and by reference as with its content.
         for gone in (deleted, expired):
             id = gone["output"][-1]["id"]
             s.check_create_refused(expected_errors.no_item(id), [{"type": "item_reference", "id": id}, user("a")])
@@ -171,6 +174,7 @@ def _reasoning_counts_behind_the_last_user_message_only(s: ServerUnderTest) -> N
     fresh = s.count(model=EXACT, input=[user("look it up"), *thought, *loop])
     dropped = s.count(model=EXACT, input=[user("look it up"), *loop])
     s.check_equal("what reasoning in a tool loop costs", fresh - dropped, tokens + 2)
+    # A user message ends the tool loop, so the same reasoning costs nothing from here on (R1.40).
     over = [user("and now?")]
     old = s.count(model=EXACT, input=[user("look it up"), *thought, *loop, *over])
     none = s.count(model=EXACT, input=[user("look it up"), *loop, *over])
@@ -205,6 +209,7 @@ def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
     thought = _thoughts(response)[0]
     rest = [item for item in response["output"] if item["type"] != "reasoning"]
     blob = thought["encrypted_content"]
+    # Near the start, in the middle and in the signature at the end.
     for index in (10, len(blob) // 2, len(blob) - 6):
         broken = {
             **thought,

@@ -63,6 +63,7 @@ def _summaries_are_opt_in(s: ServerUnderTest) -> None:
 
 @rule("R12.3", models=(PHASED, TERRA))
 def _which_reasoning_is_reread(s: ServerUnderTest) -> None:
+    # Two generations: the older one drops earlier reasoning, the newer one rereads it and bills it.
     for model, context in ((PHASED, "current_turn"), (TERRA, "all_turns")):
         response = s.create("one", model=model, reasoning={"effort": "medium"})
         s.check_members(f"reasoning of {model}", response["reasoning"], context=context, mode="standard")

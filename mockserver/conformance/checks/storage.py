@@ -8,9 +8,11 @@ from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import DAY, SLOW_S, Item, ServerUnderTest, user
 
+# W1: the partition key, then the mark 00 (stored) or 01 (nothing is kept), then what is the id's own.
 _NEW_ID = re.compile(r"[a-z]+_0[0-9a-f]{15}(0[01])[0-9a-f]{32}")
 
 
+# All ways to reach a response, because a server may forget it in one place and keep it in another.
 def _check_missing(s: ServerUnderTest, response: Item) -> None:
     id = response["id"]
     for method, path in (("GET", ""), ("GET", "/input_items"), ("DELETE", "")):

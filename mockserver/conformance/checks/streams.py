@@ -9,6 +9,7 @@ from mockserver.conformance.server_under_test import FORCED, NOWHERE, Item, Serv
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
+# How many deltas a text is cut into is nobody's promise, so a run of them counts as one event.
 def _collapse_deltas(events: list[Item]) -> list[str]:
     """The types of events, each run of deltas as one."""
     types: list[str] = []
@@ -98,6 +99,7 @@ _STREAM_OPTIONS = "The 'stream_options' parameter is only allowed when 'stream' 
 
 @rule("R9.5")
 def _deltas_are_padded(s: ServerUnderTest) -> None:
+    # Delta and padding together are a multiple of 16 characters, unless the caller declines (S6).
     deltas = [event for event in s.stream("Say hello.") if event["type"].endswith(".delta")]
     for event in deltas:
         s.check("a delta carries obfuscation", "obfuscation" in event, event)
@@ -137,6 +139,7 @@ def _the_failed_response(s: ServerUnderTest) -> None:
     s.check_members("the same on GET", s.get(failed), status="failed", error=failed["error"], usage=None)
 
 
+# One error of each stage: parent, conversation, validation, pairing. None may open a stream first (S3).
 @rule("R9.8")
 def _errors_before_the_first_byte(s: ServerUnderTest) -> None:
     id, conversation = f"resp_{NOWHERE}", f"conv_{NOWHERE[:48]}"

@@ -9,6 +9,7 @@ from mockserver.conformance.expected_errors import ExpectedError
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import TOOL, Item, ServerUnderTest, call_of, output_for, user
 
+# A second tool: with one alone, choosing it would prove nothing.
 _OTHER = {**TOOL, "name": "store", "description": "Stores something."}
 _CHOICES = "one of an object or 'none', 'auto', or 'required'"
 
@@ -44,6 +45,7 @@ def _choosing_a_tool(s: ServerUnderTest) -> None:
 
 @rule("R11.2")
 def _strictness_of_tools(s: ServerUnderTest) -> None:
+    # A schema that strict mode has to close: the echo then shows that it was made strict (R11.2).
     opened = {"type": "object", "properties": {"a": {"type": "string"}}}
     plain = {"type": "function", "name": "lookup", "parameters": opened}
     tool = s.create(tools=[plain], tool_choice="none")["tools"][0]
@@ -136,6 +138,7 @@ def _choosing_none_saves_nothing(s: ServerUnderTest) -> None:
 def _required_does_not_loop(s: ServerUnderTest) -> None:
     fields: dict[str, Any] = {"tools": [TOOL, _OTHER], "tool_choice": "required"}
     turn, called = s.create("Do something.", **fields), []
+    # One turn more than there are tools: what follows when all were called is the rule (R15.9).
     for _ in range(3):
         call = call_of(turn)
         called.append(call["name"])

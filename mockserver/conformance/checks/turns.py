@@ -31,6 +31,8 @@ def _input_then_output_behind_what_was_there(s: ServerUnderTest) -> None:
     )
 
 
+# Looked at while queued, while in progress and half a second before the end: nothing may show before all of it
+# does.
 @rule("R2.9", needs=("clock", "script"))
 def _the_append_is_atomic(s: ServerUnderTest) -> None:
     s.freeze()

@@ -186,6 +186,7 @@ _AS_SENT: Item = {
     "temperature": 0.5,
     "top_p": 0.25,
 }
+# What a response echoes for members that the request left out, or sent as null: both mean the default.
 _SILENT: Item = {
     "background": False,
     "max_tool_calls": None,
@@ -239,6 +240,7 @@ def _which_items_are_accepted(s: ServerUnderTest) -> None:
     s.check_equal("status with the common items", response["status"], "completed")
 
 
+# W1: the partition key comes first in ids of today, last in those of conversations.
 _NEW = re.compile(r"[a-z]+_(0[0-9a-f]{15})0[01][0-9a-f]{8}[0-9a-f]{4}8[0-9a-f]{3}[89ab][0-9a-f]{15}")
 _OLD = re.compile(r"conv_[0-9a-f]{8}[0-9a-f]{4}8[0-9a-f]{3}[89ab][0-9a-f]{15}(0[0-9a-f]{15})")
 

@@ -7,6 +7,7 @@ from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import Item, ServerUnderTest, text_of, texts_of, user, words
 from mockserver.delivery.events import fold
 
+# A small window, because these rules have to fill it, and a foreign server bills every token.
 MINI = "gpt-4o-mini"  # a window of 128,000 tokens, and no more than 16,384 of them output
 WINDOW = 128_000
 _FRAME = 7  # what a request with one user message costs besides its text
@@ -71,6 +72,7 @@ def _truncation_drops_from_the_beginning(s: ServerUnderTest) -> None:
     s.check_context(response, *history[1:])
     s.check_equal("input items that are kept", texts_of(s.inputs(response)), texts_of(history))
     if s.mock:
+        # To the token: dropping one item more or less than needed would show in input_tokens.
         exact = [user("old" + words(99)), user("a" + words(126_999)), user("b" + words(WINDOW - 127_000 - 12))]
         full = s.create(exact, model=MINI, truncation="auto")
         s.check_equal("input tokens when the rest fits exactly", full["usage"]["input_tokens"], WINDOW)
@@ -84,6 +86,7 @@ def _truncation_drops_from_the_beginning(s: ServerUnderTest) -> None:
 @rule("R7.5")
 def _output_is_capped(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.too_small("max_output_tokens", 16, 15), max_output_tokens=15)
+    # 16 is the smallest cap. A foreign model's answer is surely longer than that, but not surely longer than 40.
     for most in (16, 40):
         _long(s)
         response = s.create(_COUNTING, max_output_tokens=most)

@@ -32,7 +32,7 @@ from mockserver.conformance.machine.reference_model import (
     Response,
 )
 from mockserver.conformance.machine.requests import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, RequestCase
-from mockserver.conformance.stream_invariants import validated_final
+from mockserver.conformance.stream_invariants import check_stream
 
 Json = dict[str, Any]
 
@@ -150,6 +150,7 @@ class CheckedClient:
             self.check_tail(conversation)
             return None
         outcome = ask.outcome if self.controls and not (slow or calling) else "completed"
+        # Counted before the turn is sent, because a turn in a conversation changes what the next one costs.
         counted = self.count(body) if ask.counted else None
         if slow or outcome != "completed":
             line = SLOW_LINE if slow else {"reply": REPLIES[outcome]}
@@ -184,7 +185,7 @@ class CheckedClient:
 
     def record_turn(self, request: Json, own: list[Item], answer: Answer, seconds: float) -> Response:
         """Record a turn as it was answered: in progress in the background, or ended."""
-        body = answer.body if answer.events is None else validated_final(answer.events)
+        body = answer.body if answer.events is None else check_stream(answer.events)
         parent, conversation = request.get("previous_response_id"), request.get("conversation")
         conversation = conversation["id"] if isinstance(conversation, dict) else conversation
         known = self.reference
@@ -245,6 +246,7 @@ class CheckedClient:
 
     def poll(self, response: Response) -> Json:
         """Wait for a background response to end: the mock's has ended by now, a foreign server gets time."""
+        # Only foreign servers are waited for: where the mock's clock decides, the turn has ended by now.
         deadline = monotonic() + PATIENCE_S
         while (body := self.ok("GET", f"/responses/{response.id}"))["status"] in RUNNING:
             assert not self.controls, f"{response.id} should have ended by now"
@@ -264,6 +266,7 @@ class CheckedClient:
                 "GET", f"/responses/{response.id}/input_items", limit=str(min(len(response.own) + 2, MOST))
             )["data"]
             self.name(response.own, [item_of(item) for item in reversed(listed[: len(response.own)])])
+            # Two more items than the turn brought: they have to be the last ones of its history (R3.3).
             older = (
                 list(response.before[-(len(listed) - len(response.own)) :]) if len(listed) > len(response.own) else []
             )
@@ -273,6 +276,7 @@ class CheckedClient:
             assert len(listed) == min(len(response.saw), len(response.own) + 2, MOST), (
                 "input_items are not the context (R3.3)"
             )
+        # The conversation was deleted while the turn ran; the rules don't say whether its items can be found.
         if conversation is not None and conversation.deleted:
             self.reference.unsure.update(item.id for item in (*response.own, *response.output))
         elif conversation is not None and response.status in CHAINABLE and not response.stored:
@@ -296,6 +300,7 @@ class CheckedClient:
         assert (body["incomplete_details"] is not None) == (response.status == "incomplete"), body["incomplete_details"]
         ids = [item.id for item in response.output]
         assert len(set(ids)) == len(ids), f"{ids} for {response.id}"
+        # Ids are unique in the project, not only in the response.
         assert not self.reference.items.keys() & set(ids), f"an id of {ids} for the second time"
         if self.controls and response.status == "completed":
             assert body["completed_at"] == int(response.ends_at), (
@@ -403,6 +408,7 @@ class CheckedClient:
             listed = [response["id"] for response in self.driver.control("GET", "/responses?limit=1000")["data"]]
             ended = [id for id, response in known.responses.items() if known.alive(id) and not response.running]
             running = {id for id, response in known.responses.items() if response.running}
+            # The list is newest first and ends after 1,000 responses.
             assert [id for id in listed if id not in running] == ended[:-1001:-1], "stored responses"
 
     def close(self) -> None:

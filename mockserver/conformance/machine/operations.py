@@ -23,7 +23,7 @@ from typing import Any
 from mockserver.conformance.machine.checked_client import CheckedClient, item_of, without_billing
 from mockserver.conformance.machine.reference_model import RUNNING, THIRTY_DAYS, Conversation, Item, PredictedError
 from mockserver.conformance.machine.requests import CHAT, INVALID_REQUESTS, SLOW_S, RequestCase
-from mockserver.conformance.stream_invariants import validated_final
+from mockserver.conformance.stream_invariants import check_stream
 
 Json = dict[str, Any]
 
@@ -162,7 +162,7 @@ class Operations(CheckedClient):
         events = self.driver.call("GET", path, stream="true").events
         assert events is not None, f"{id} is not streamed"
         assert response.events is None or events == response.events, f"{id} is streamed otherwise than at first (S11)"
-        final = validated_final(events)
+        final = check_stream(events)
         assert without_billing(final) == without_billing(response.body), f"{id} ends otherwise when streamed (S9)"
         response.events = events
         rest = self.driver.call("GET", path, stream="true", starting_after=str(after)).events
@@ -235,6 +235,7 @@ class Operations(CheckedClient):
         """Count a continuation, and the same with its whole context sent again: both cost the same. Spec: T11, R8.2."""
         response, known = self.reference.responses[parent], self.reference
         known_all = all(known.findable(id) and id not in known.unsure for id in response.context_after)
+        # The replay names each item by reference, so all must be findable, and none may come twice (R1.36).
         if (
             not known_all
             or known.missing([], parent, None)
@@ -258,6 +259,7 @@ class Operations(CheckedClient):
         change, status, _ = INVALID_REQUESTS[bad]
         body = {"model": self.model or CHAT, "input": "red", "conversation": conversation, **change}
         answer = self.driver.call("POST", "/responses", body)
+        # A deleted conversation is a mistake too, and the server may report either of the two.
         assert answer.status in (status, 400, 404), f"{change}: {answer.status} {answer.body}"
         assert answer.error, answer
         self.check_tail(conversation)

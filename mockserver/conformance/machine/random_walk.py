@@ -133,6 +133,7 @@ def shrink(
     It stops after `PATIENCE_S` seconds with the shortest program found so far.
     """
     until = monotonic() + PATIENCE_S
+    # Large runs first: most steps of a random program have nothing to do with its failure.
     size = (len(program) + 1) // 2
     while size and monotonic() < until:
         index = 0
@@ -144,6 +145,7 @@ def shrink(
             else:
                 program, wrong = fewer, error
         size //= 2
+    # Arguments come last, when few steps are left: each try replays the whole program.
     for index, step in enumerate(program):
         for name, value in step.arguments.items():
             choices = _TABLE[step.verb].arguments[name]

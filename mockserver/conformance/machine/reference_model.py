@@ -269,6 +269,7 @@ class Reference:
         for item in own:
             if item.id and item.is_service_made and not self.findable(item.id):
                 return PredictedError("E69" if store is False else "E68", item.id)
+        # Tool outputs are exempt: they pair by call_id (R1.36).
         known = {id for id in before if self.items[id].type != "function_call_output"}
         for item in own:
             if item.id and item.type != "function_call_output":
