@@ -46,8 +46,8 @@ _LIFETIMES = (
     ),
     Mutation(
         "a response is still there at exactly 30 days",
-        "core/semantics.py",
-        'return left < 0 or self.expiry_boundary == "inclusive"',
+        "core/lineage.py",
+        'return left < 0 or rules.expiry_boundary == "inclusive"',
         "return left < 0",
     ),
     Mutation(
