@@ -25,7 +25,7 @@ Item = dict[str, Any]
 
 SHORT = 160  # characters of a value shown in evidence
 DAY = 86_400
-SLOW_S = 100.0  # how long a slow turn takes to its first token
+SLOW_S = 100.0  # seconds from a slow turn's start to its first token
 TOOL = {
     "type": "function",
     "name": "lookup",

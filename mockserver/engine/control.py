@@ -234,7 +234,7 @@ class ProjectControl:
         reading = self._calls.reading(project)
         wanted = {key: value for key, value in where.items() if value is not None}
         known = catalog.resolve(wanted.get("model", ""))
-        if known is not None:  # an alias finds what it stands for
+        if known is not None:  # an alias finds the responses of its model
             wanted["model"] = known.id
         matches = partial(_matches, wanted)
         return inspection.responses(

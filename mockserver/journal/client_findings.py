@@ -27,7 +27,7 @@ from mockserver.core.tool_pairing import OUTPUTS, needs_client_output
 from mockserver.journal.history import Call, History, by_user, content_of, texts_of
 from mockserver.wire.responses.ids import is_marked_unstored, partition_of
 
-BACKOFF_S = 0.5  # the least that a client waits before it asks for a locked conversation again
+BACKOFF_S = 0.5  # the shortest wait before a client may try a locked conversation again
 REFUSALS = frozenset((400, 401, 403, 404, 422))  # what the same request gets again; 408, 409, 429 and 5xx may pass
 BILLING = "insufficient_quota"  # type of the errors that waiting does not mend. Spec: R13.2
 LOCKED = "conversation_locked"

@@ -24,7 +24,7 @@ from mockserver.wire.responses.encoding import json_compact
 
 REDACTED = "<redacted>"
 LONGEST = 256 * 1024  # of a body that is kept, in characters
-SHORTEST = 8  # a shorter secret may be a word; it is taken out where it stands, but looked for nowhere else
+SHORTEST = 8  # a shorter secret may be a common word: it is redacted in its place, but not searched for elsewhere
 
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
 _SECRET_WORDS = ("api-key", "apikey", "secret", "token", "password")

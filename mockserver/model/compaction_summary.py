@@ -1,4 +1,4 @@
-"""The compaction pass: how long the hidden summary is, and where its item stands in an output. Spec: R5.3, T10."""
+"""The compaction pass: the length of the hidden summary, and the place of its item in an output. Spec: R5.3, T10."""
 
 # What must stay true:
 # * A compaction item is opaque and has no text, so the length of its hidden summary is all that is made up: 64

@@ -10,8 +10,8 @@ Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 # call another.
 #
 # What must stay true:
-# * Every answer fits: arguments and JSON are valid under their schemas, and no reply is longer than what was
-#   asked for.
+# * Every answer fits: arguments and JSON are valid under their schemas, and no reply is longer than the
+#   request's limit.
 # * Reasoning tokens of models that report multiples of 64 are multiples of 64, so that both ways of billing agree
 #   (T8).
 # * A cap cuts text at a token's end, and a call not at all: half of its arguments would be no JSON.

@@ -1,6 +1,6 @@
 """The interface of a model: `respond(prompt) -> Reply`."""
 
-# What must stay true: a model reads no more of a context than it asks for (`newest_first` is lazy), so an echo
+# What must stay true: a model reads only the part of a context that it needs (`newest_first` is lazy), so an echo
 # costs the same at any depth; and it gets a seed, never a clock or chance, so that its reply depends on the
 # prompt alone.
 
@@ -103,7 +103,7 @@ def _part_text(part: Item) -> str:
 
 
 def is_model_output(item: Item) -> bool:
-    """Whether an item is something that a model said or did."""
+    """Whether an item is an output of a model."""
     kind = item.get("type", "message")
     return item.get("role") == "assistant" if kind == "message" else kind.endswith("_call") or kind in _MADE_BY_MODEL
 

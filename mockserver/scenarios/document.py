@@ -32,7 +32,7 @@ def optional(description: str, *, alias: str | None = None) -> Any:
 
 
 class Accepts(NamedTuple):
-    """An annotation: whatever is wrong with a value, the sentence says that it must be `words`."""
+    """An annotation: the sentence about any wrong value says that it must be `words`."""
 
     words: str
 

@@ -184,7 +184,7 @@ def _pass_templates(value: Any, judge: Callable[[Any], Any]) -> Any:
     return value if has_template(value) else judge(value)
 
 
-# Long shapes that stand in several items: compiled once, and one definition of the JSON Schema.
+# Long shapes that several items use: each is compiled once, and is one definition of the JSON Schema.
 _SHARED: Fields = {"Tools": TOOL_LIST, "ToolContent": TOOL_CONTENT}
 
 

@@ -43,7 +43,7 @@ class _Generator(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def str_schema(self, schema: Any) -> JsonSchemaValue:
-        """Let a template stand for a text that has bounds."""
+        """Accept a template in place of a text that has bounds."""
         # A longer text than maxLength stays wrong: a template is short.
         json_schema = super().str_schema(schema)
         return {"anyOf": [json_schema, _TEMPLATE]} if {"minLength", "pattern"} & json_schema.keys() else json_schema
@@ -57,7 +57,7 @@ class _Generator(GenerateJsonSchema):
         metadata: Schema = schema.get("metadata", {})
         discriminator = schema["discriminator"]
         key = discriminator if isinstance(discriminator, str) else metadata.get("key")
-        if key is None:  # told apart by the kind of the value
+        if key is None:  # the branches differ by the kind of the value
             return {"anyOf": [self.generate_inner(branch) for branch in schema["choices"].values()]}
         # "oneOf", as pydantic writes it, makes an editor list what is wrong in every branch.
         branches = []

@@ -57,7 +57,7 @@ class Line:
         thoughts = script.get("reasoning")
         if thoughts is not None:
             output = [reasoning_item(thoughts), *output]
-            # cues are kept by the index of their item, and the reasoning item now stands before them all
+            # cues are stored by the index of their item, and the reasoning item now comes before all of them
             shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
         return Reply(
             output=tuple(output),

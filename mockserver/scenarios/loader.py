@@ -1,4 +1,4 @@
-"""Scenario files: YAML or JSON through one loader that remembers on which line everything stands."""
+"""Scenario files: YAML or JSON, read by one loader that remembers the line of every value."""
 
 # How it works: PyYAML parses a file to nodes, which have line numbers; one pass over the nodes makes the value,
 # notes the line of each path and what can't stand in JSON. The value is then validated like one from the

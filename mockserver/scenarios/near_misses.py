@@ -16,7 +16,7 @@ from mockserver.scenarios.conditions import mismatches
 from mockserver.scenarios.lines import Line
 from mockserver.wire.responses.encoding import json_compact
 
-# The sentence stands in an error message that a terminal shows on a few lines.
+# Limits of the sentence: a terminal shows it on a few lines.
 NEAREST = 3
 LONGEST = 60
 

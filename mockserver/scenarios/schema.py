@@ -169,7 +169,7 @@ def _check_output(items: list[Any]) -> list[Any]:
 Output = Annotated[list[OutputItem], Strict(), AfterValidator(_check_output)]
 
 FORMS = ("text", "output", "refusal", "json", "error", "failed", "incomplete")
-# forms that may stand together: an answer, or its beginning, cut short
+# forms that may be combined: an answer, or its beginning, that is cut short
 TOGETHER = tuple((before, cut) for before in ("text", "output") for cut in ("failed", "incomplete"))
 
 

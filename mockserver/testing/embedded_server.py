@@ -36,7 +36,7 @@ CLOSED = "This mock is closed: it was used after its `with` block or its close()
 
 
 class _SingleProjectEngine(Engine):
-    """An engine whose callers all belong to one project, whatever their key, unless the key was given its own."""
+    """An engine whose callers share one project, except those whose key was given a project of its own."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -77,7 +77,7 @@ class Mock:
         return self._host.inprocess
 
     def respx(self, request: Any) -> Any:
-        """Answer a request; a side effect for routers of respx and the like, whatever the request's host."""
+        """Answer a request to any host; use it as a side effect of routers such as respx."""
         return self._host.inprocess(request)
 
     # --- replies -----------------------------------------------------------------------------------------------

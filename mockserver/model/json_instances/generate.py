@@ -88,7 +88,7 @@ class _InstanceGenerator:
         return choose(key, fitting or plain["enum"])
 
     def _one_of(self, plain: Schema, union: str, key: str, name: str, room: int) -> Any:
-        """Take a branch that ends within the room, seldom null, and merge it with what stands beside the union."""
+        """Take a branch that ends within the room, seldom null, and merge it with the keywords beside the union."""
         rest = {word: value for word, value in plain.items() if word != union}
         heights = [self._schemas.height(branch, max(room, 1)) for branch in plain[union]]
         least = min(heights)

@@ -136,7 +136,7 @@ class Schemas:
         if known is None and self._depth >= _LONGEST_CHAIN:
             return {}
         if known is None:
-            # Whoever comes back here while this is being unfolded has gone in a circle, which asks for nothing more.
+            # A call that comes back here while this is being unfolded is in a circle, which requires nothing more.
             self._plain[id(schema)] = (schema, {})
             self._depth += 1
             known = self._plain[id(schema)] = (schema, self._unfold(sound(schema)))

@@ -23,7 +23,7 @@ from mockserver.model.seeded_random import choose, draw
 
 # The standard library's own parser is private, so it has no types; writing another one would be another dialect.
 _PARSER: Any = import_module("re._parser")
-# Their order is part of every answer: a word in between changes what earlier versions said.
+# Their order is part of every answer: a word inserted here changes the answers of earlier versions.
 _WORDS = (
     "amber",
     "birch",
@@ -64,7 +64,7 @@ _BY_NAME: Mapping[str, tuple[str, ...]] = {
     "date": ("2026-03-14", "2026-06-21", "2026-10-05"),
 }
 _TRIES = 64  # texts written for one pattern; most take one, lookaheads some
-_LONGEST = 20_000  # characters of a text, whatever a schema asks for
+_LONGEST = 20_000  # characters of a text, also if a schema requires more
 
 
 def text(schema: Mapping[str, Any], key: str, name: str) -> str:

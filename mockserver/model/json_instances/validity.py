@@ -94,7 +94,7 @@ class InstanceChecker:
     def _refers(self, value: Any, reference: str) -> bool:
         key = (reference, id(value))
         if key not in self._referred:
-            self._referred[key] = (value, True)  # a circle asks for nothing more
+            self._referred[key] = (value, True)  # a circle requires nothing more
             self._referred[key] = (value, self.valid(value, self._schemas.target(reference)))
         return self._referred[key][1]
 
