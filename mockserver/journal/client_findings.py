@@ -181,7 +181,7 @@ def find_retried_refusal(history: History) -> Iterator[Mistake]:
     for tries in retried:
         why = tries[0].error.get("code") or tries[0].error.get("type")
         yield Mistake(
-            f"The same request was sent again after {tries[0].status} {why}, which a retry can't mend.", tuple(tries)
+            f"The same request was sent again after {tries[0].status} {why}, which no retry mends.", tuple(tries)
         )
 
 
