@@ -215,7 +215,7 @@ class _Cause(NamedTuple):
     context: Mapping[str, Any]
 
 
-def _describe_accepted(schema: Schema) -> str:
+def _describe_schema(schema: Schema) -> str:
     """The words for what a schema accepts."""
     words = _ACCEPTED.get(schema["type"])
     return words(schema) if words else str(schema.get("metadata", {}).get("expected", "an object"))
@@ -250,7 +250,7 @@ def _say_accepted(failure: _Cause) -> str:
     hint = ""
     if failure.schema["type"] == "literal" and len(failure.schema["expected"]) > MANY:
         hint = suggest(failure.value, failure.schema["expected"])
-    return f"'{failure.path}' must be {_describe_accepted(failure.schema)}, not {format_value(failure.value)}.{hint}"
+    return f"'{failure.path}' must be {_describe_schema(failure.schema)}, not {format_value(failure.value)}.{hint}"
 
 
 def _say_unknown_key(failure: _Cause) -> str:

@@ -117,8 +117,8 @@ class Exchanges(Sequence[Exchange]):
     sent one; a list must have the same length.
     """
 
-    def __init__(self, found: Callable[[], Sequence[Exchange]], asserted: set[tuple[Any, ...]]) -> None:
-        self._found, self._asserted = found, asserted
+    def __init__(self, load: Callable[[], Sequence[Exchange]], asserted: set[tuple[Any, ...]]) -> None:
+        self._load, self._asserted = load, asserted
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -127,13 +127,13 @@ class Exchanges(Sequence[Exchange]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Exchange]: ...
     def __getitem__(self, index: int | slice) -> Exchange | Sequence[Exchange]:
-        return self._found()[index]
+        return self._load()[index]
 
     def __len__(self) -> int:
-        return len(self._found())
+        return len(self._load())
 
     def __iter__(self) -> Iterator[Exchange]:
-        return iter(self._found())
+        return iter(self._load())
 
     def __repr__(self) -> str:
         return repr(list(self))
@@ -141,7 +141,7 @@ class Exchanges(Sequence[Exchange]):
     @property
     def last(self) -> Exchange:
         """The latest call; raises AssertionError if there is none."""
-        calls = self._found()
+        calls = self._load()
         if not calls:
             raise AssertionError("no call was made")
         return calls[-1]
@@ -173,7 +173,7 @@ class Exchanges(Sequence[Exchange]):
         def select() -> list[Exchange]:
             return [
                 call
-                for call in self._found()
+                for call in self._load()
                 if (path is None or fnmatchcase(call.path, path))
                 and all(getattr(call, name) == value for name, value in wanted.items())
             ]
@@ -191,7 +191,7 @@ class Exchanges(Sequence[Exchange]):
         """
         __tracebackhide__ = True
         wanted = {**(body or {}), **conditions}
-        calls = self._found()
+        calls = self._load()
         matching = [call for call in calls if not differences(wanted, call)]
         if len(matching) != times if times is not None else not matching:
             raise AssertionError(_unlike(wanted, calls, matching, times))
@@ -201,7 +201,7 @@ class Exchanges(Sequence[Exchange]):
     def assert_sequence(self, *bodies: Mapping[str, Any]) -> list[Exchange]:
         """Assert that calls with these bodies were made in this order, with or without others between; returns them."""
         __tracebackhide__ = True
-        left = list(self._found())
+        left = list(self._load())
         matched: list[Exchange] = []
         for number, wanted in enumerate(bodies, start=1):
             index = next((place for place, call in enumerate(left) if not differences(wanted, call)), None)
@@ -216,14 +216,14 @@ class Exchanges(Sequence[Exchange]):
     def assert_no_more(self) -> None:
         """Assert that an assertion has met every call so far; calls that only read (GET) are exempt."""
         __tracebackhide__ = True
-        left = [call for call in self._found() if call.method != "GET" and call._mark not in self._asserted]
+        left = [call for call in self._load() if call.method != "GET" and call._mark not in self._asserted]
         if left:
             raise AssertionError(f"{_count_calls(left)} without an assertion:{_list_calls(left)}")
 
     def assert_nothing_sent(self) -> None:
         """Assert that no call was made."""
         __tracebackhide__ = True
-        calls = self._found()
+        calls = self._load()
         if calls:
             raise AssertionError(f"Expected no call, found {_count_calls(calls)}:{_list_calls(calls)}")
 
