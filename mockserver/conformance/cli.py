@@ -198,6 +198,7 @@ def _machine(driver: Driver, model: str, examples: int | None) -> Row:
         return row(verdict=NOT_OBSERVABLE, evidence="not run: --examples 0")
     if find_spec("hypothesis") is None:
         return row(verdict=NOT_OBSERVABLE, evidence="not run: Hypothesis is not installed (the extra `test` has it)")
+    # Imported here, because Hypothesis is an optional extra.
     from mockserver.conformance.machine.hypothesis_machine import run_machine
 
     started = time.perf_counter()

@@ -183,6 +183,7 @@ def _play(connection: WebSocketSession, outs: list[Out]) -> list[dict[str, Any]]
                 frames.append({"type": "unreadable", "data": truncate_json(orjson.dumps(step.event)).decode()})
             elif isinstance(step, Cut) or step == FOREVER:
                 return frames
+        # The end of a turn may let the next one of its lane begin.
         todo.extend(connection.on_turn_end(out))
     return frames
 

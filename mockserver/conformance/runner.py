@@ -55,6 +55,7 @@ def _run_rule(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
         for name in rule.models:
             if driver.call("GET", f"/models/{name}").status != 200:
                 return NOT_OBSERVABLE, f"the server does not offer {name}"
+        # What one rule leaves behind must not reach the next.
         own = driver.new_project(rule.id)
         subject = ServerUnderTest(own, model)
         opened = subject.others = [own]

@@ -27,6 +27,7 @@ _WHOLE = ("text", "refusal", "arguments", "input", "code")
 
 def check_stream(events: list[Event]) -> dict[str, Any]:
     """Check everything that must hold for a stream's events; returns its terminal response."""
+    # Numbers first: a gap means that events are missing, and every later complaint would follow from that.
     numbers = [event.get("sequence_number") for event in events]
     assert numbers == list(range(len(events))), f"sequence numbers {numbers} (S5)"
     types = [event["type"] for event in events]

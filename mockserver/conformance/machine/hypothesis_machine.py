@@ -110,6 +110,8 @@ def _rule(verb: Operation) -> Callable[..., Any]:
             return None
         ids = [result] if isinstance(result, str) else result or []
         for place, id in enumerate(ids):
+            # An operation may return an id that an earlier one produced; a replay needs the step that
+            # produced it.
             self.made.setdefault(id, Id(len(self.program) - 1, place))
         return result if isinstance(result, str) else multiple(*ids)
 
@@ -155,5 +157,6 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
         latest = machine.latest
         program, wrong = shrink(stage, latest.program if latest else [], error, model)
         raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}") from error
+    # Only the mock: a foreign server may bill each step.
     if driver.controls:
         walk(stage, 0, examples * steps, model=model)

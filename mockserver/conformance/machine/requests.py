@@ -37,6 +37,7 @@ TOOL: Json = {
         "additionalProperties": False,
     },
 }
+# No parallel calls, so that a forced turn has exactly one call to answer.
 CALLING: Json = {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False}
 
 # outcome → the reply of the scripted line that brings it about, where the server takes scripts
