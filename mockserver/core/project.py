@@ -59,6 +59,13 @@ class Project(NamedTuple):
         return Put(*PROJECT_KEY, doc.encode())
 
 
+class Restored(NamedTuple):
+    """What a snapshot becomes: what the project keeps of itself, and its records."""
+
+    project: Project
+    records: list[Put]
+
+
 @lru_cache(maxsize=4096)
 def _quote(name: str) -> str:
     return orjson.dumps(name).decode()

@@ -20,7 +20,6 @@ from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
 from mockserver.journal import client_findings as verdict
 from mockserver.scenarios.lines import parse_lines, parse_scenario
-from mockserver.snapshots import document as snapshot
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
@@ -191,12 +190,14 @@ class ProjectControl:
 
         Nothing is written, so a turn whose end no call has noticed yet is still under way.
         """
+        from mockserver.snapshots.document import document_of  # pydantic models, which most servers never need
+
         calls = self._calls
         with calls.store.transaction(project):
             own, records = calls.project(project, calls.view(project)), calls.store.records(project)
         if not own.scenario and self._scenarios.lines:  # another server may have other lines
             records.append(script_queue.scenario_put(self._scenarios.lines, None))
-        return snapshot.document_of(records, own, calls.seed)
+        return document_of(records, own, calls.seed)
 
     def restore(self, project: str, document: Any) -> None:
         """Put a snapshot's state in place of the project's, which may be another one than it was taken of: a fork.

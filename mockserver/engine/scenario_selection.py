@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.core.records import Change, State
@@ -22,10 +22,12 @@ from mockserver.engine import script_queue
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
-from mockserver.scenarios.loader import Document, load_file
 from mockserver.scenarios.near_misses import Candidate, explain
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
+
+if TYPE_CHECKING:
+    from mockserver.scenarios.loader import Document
 
 TRIGGER = "compaction_trigger"
 
@@ -111,6 +113,8 @@ def _is_spent(state: State, number: int, line: Line) -> bool:
 
 def _load_for_server(path: str) -> Document:
     """Return a scenario file of the server's; raises SettingError that names the first mistake."""
+    from mockserver.scenarios.loader import load_file  # with PyYAML 10 ms, which a server without scenarios saves
+
     try:
         document = load_file(path)
     except SettingError as error:

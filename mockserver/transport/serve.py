@@ -6,6 +6,7 @@ banner is printed, and workers inherit one socket.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import json
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -178,7 +179,7 @@ def server_config(
         workers=settings.workers,
         loop="auto",  # uvloop where it is installed, asyncio's own on Windows
         http="httptools",  # a parser in C; h11 is the other choice and pure Python
-        ws="websockets-sansio",  # which waits for a slow reader, and refuses in the app's own words, from 0.53 on
+        ws=cast("type[asyncio.Protocol]", open_websocket),  # uvicorn only calls it, for each upgrade
         ws_max_size=settings.max_body_bytes,  # a frame is a body: one limit for both
         lifespan="off" if guest else "on",
         log_config=None if guest else log_config(settings),
@@ -191,6 +192,16 @@ def server_config(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def open_websocket(**given: Any) -> asyncio.Protocol:
+    """Return the protocol of a WebSocket, whose modules are imported with the first one: they take 10 ms.
+
+    It is the one that waits for a slow reader, and refuses in the app's own words, from uvicorn 0.53 on.
+    """
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**given)
 
 
 class JsonLines(logging.Formatter):
