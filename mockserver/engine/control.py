@@ -19,7 +19,7 @@ from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
 from mockserver.journal import client_findings as verdict
-from mockserver.scenarios.lines import parse_lines, parse_scenario
+from mockserver.scenarios.lines import parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
@@ -86,10 +86,10 @@ class ProjectControl:
 
     def enqueue(self, project: str, lines: Any) -> int:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
-        parse_lines(lines)
+        entries = script_queue.validate(lines)
 
         def append(at: UnitOfWork) -> Written[int]:
-            return len(script_queue.waiting_lines(at.state)) + len(lines), script_queue.enqueue(at.state, lines)
+            return script_queue.enqueue(at.state, entries)
 
         return self._calls.write(project, append)
 
