@@ -20,7 +20,8 @@ from starlette.types import Message, Receive, Send
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait
 from mockserver.transport.abort import Abort
-from mockserver.websocket.session import Out, Playback, SendFrames, WebSocketSession
+from mockserver.websocket.playback import Out, Playback, SendFrames
+from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.events import Event
 
