@@ -111,7 +111,7 @@ class Delivery:
     def __iter__(self) -> Iterator[bytes]:
         while (chunk := self._next()) is not None:
             if isinstance(chunk, Wait):
-                time.sleep(self._bounded(chunk.seconds))
+                time.sleep(self._cap(chunk.seconds))
                 self._check(chunk.seconds)
             elif chunk.data:
                 yield chunk.data
@@ -119,7 +119,7 @@ class Delivery:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (chunk := self._next()) is not None:
             if isinstance(chunk, Wait):
-                await anyio.sleep(self._bounded(chunk.seconds))
+                await anyio.sleep(self._cap(chunk.seconds))
                 self._check(chunk.seconds)
             elif chunk.data:
                 yield chunk.data
@@ -131,12 +131,12 @@ class Delivery:
         except Abort:
             raise self._library.RemoteProtocolError(BROKEN_OFF, request=self._request) from None
 
-    def _bounded(self, seconds: float) -> float:
+    def _cap(self, seconds: float) -> float:
         return min(seconds, LONGEST_S if self._patience is None else self._patience)
 
     def _check(self, seconds: float) -> None:
         """Raise the client's own timeout when it would not have waited so long for the next bytes."""
-        if self._bounded(seconds) < seconds:
+        if self._cap(seconds) < seconds:
             self.close()
             raise self._library.ReadTimeout("The read operation timed out", request=self._request)
 

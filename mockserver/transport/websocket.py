@@ -138,7 +138,7 @@ class Socket:
             if isinstance(step, Emit):
                 await self._send_events(step.events)
             elif isinstance(step, Malformed):
-                await self._send_malformed(step.event)
+                await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
                 await self._break(step.code)
             elif isinstance(step, Wait) and wake is not None:
@@ -159,7 +159,7 @@ class Socket:
             for event in events:
                 await send({"type": "websocket.send", "text": frames.text(event)})
 
-    async def _send_malformed(self, event: Event) -> None:
+    async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
             await self._send({"type": "websocket.send", "text": truncate_json(frames.text(event).encode()).decode()})
 
