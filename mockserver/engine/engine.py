@@ -16,8 +16,6 @@ from hashlib import blake2b
 from threading import RLock
 from typing import Any, NamedTuple
 
-import orjson
-
 from mockserver.config.settings import Settings
 from mockserver.core import background, lifecycle, steering
 from mockserver.core.admission import resolve_model
@@ -35,7 +33,6 @@ from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
-from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
@@ -43,7 +40,6 @@ from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.store.view import Store, view_project
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
-from mockserver.wire.errors.scripted import MODEL
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
@@ -145,8 +141,7 @@ class Engine:
         recorder.project = project
         if refused is not None:
             raise refused
-        if not self.store.idle(project):
-            self.strike(recorder, partial(call_info, call))
+        self.strike(recorder)
         if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.find_endpoint(call.method, call.path)
@@ -163,9 +158,11 @@ class Engine:
             return Replay(result, parts["id"])
         return Answer(result if isinstance(result, bytes) else json_body(result))
 
-    def strike(self, recorder: ExchangeRecorder, call: Callable[[], CallInfo], named: str | None = None) -> None:
+    def strike(self, recorder: ExchangeRecorder, named: str | None = None) -> None:
         """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
-        struck = self.fault_injector.strike_call(recorder.project, call, named=named)
+        if "fault" not in self.store.pending(recorder.project):
+            return
+        struck = self.fault_injector.strike_call(recorder, recorder.project, named=named)
         if struck is not None:
             recorder.add_faults(struck)
             if struck.error is not None:
@@ -344,23 +341,6 @@ class TurnListener:
 
 
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
-
-
-def call_info(call: Call) -> CallInfo:
-    """Return a call as faults see it, by what its body says before anybody has judged it."""
-    body = _object(call.body)
-    model = body.get("model")
-    streamed = body.get("stream") is True if call.method == "POST" else ("stream", "true") in call.query
-    transport = "sse" if streamed else "http"
-    return CallInfo(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 @lru_cache(maxsize=4096)

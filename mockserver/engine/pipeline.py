@@ -88,7 +88,7 @@ class Pipeline:
         admission = admit(state, request, rules, at.id_generator, now, templated=templated)
         changes: list[Change] = []
         prompt = _prompt(at, state, admission)
-        struck = None if at.idle else self._faults.strike_turn(at, recorder.call, prompt)
+        struck = self._faults.strike_turn(at, prompt) if "fault" in at.pending else None
         if struck is not None:
             recorder.add_faults(struck)
             changes += struck.changes
@@ -118,7 +118,7 @@ class Pipeline:
         compacts, scenarios = admission.compacts, self._scenarios
         reply: Reply | None = None
         used: list[Change] = []
-        if not (at.idle and scenarios.silent) or at.scenario:
+        if "line" in at.pending or at.scenario or not scenarios.silent:
             reply, used = scenarios.answer(at, prompt, compacts)
         if reply is not None:
             reply = truncate_to_limit(reply, prompt, at.rules.count)

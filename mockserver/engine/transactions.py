@@ -20,7 +20,7 @@ from mockserver.core.records import PROJECT_KEY, Change, State
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
-from mockserver.faults.apply import FaultOutcome
+from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.journal.exchange import Call
 from mockserver.snapshots.document import Restored
 from mockserver.store.from_snapshot import Started
@@ -36,6 +36,7 @@ class Recorder(Protocol):
 
     call: Call
     effects: Sequence[Effect]
+    turn_faults: Sequence[ActiveFault] | None  # those that may act on its turn; None where nobody has looked
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
@@ -58,6 +59,7 @@ class NoRecorder:
 
     effects: Sequence[Effect] = ()
     call = Call()
+    turn_faults: Sequence[ActiveFault] | None = None
 
     def add_reads(self, now: float) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
@@ -73,8 +75,8 @@ class UnitOfWork(NamedTuple):
     """One call in progress: what it reads, when it is, and its place (`ordinal`) among the project's writes.
 
     `ended` are the turns that had come to their end by then, `rules` those of the caller's transport. `scenario` says
-    that the project has one of its own, `idle` that it has no faults, queued lines and turns in progress. `recorder` is
-    told what answers.
+    that the project has one of its own, `pending` names the kinds of what else is on its agenda: faults, queued lines,
+    turns in progress. `recorder` is told what answers.
     """
 
     state: State
@@ -86,7 +88,7 @@ class UnitOfWork(NamedTuple):
     rules: Semantics
     recorder: Recorder
     scenario: bool = False
-    idle: bool = False
+    pending: Collection[str] = ()
 
 
 # What a piece of work returns: its result, what it writes, and the clock where it moves that.
@@ -181,14 +183,14 @@ class Transactions:
         state = ProjectView(partial(store.get, project), partial(store.scan, project))
         with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
-            now, idle = clock.reading(self.wall()), store.idle(project)
+            now, pending = clock.reading(self.wall()), store.pending(project)
             ended: list[str] = []
-            if not idle:
+            if "running" in pending or "fleeting" in pending:
                 ended = self.settle(project, state, now)
                 self.forget(project, state, now)
             id_generator = self.id_generator(name, ordinal, now)
             operation = UnitOfWork(
-                state, clock, now, ordinal, id_generator, ended, self.rules_of[transport], recorder, scenario, idle
+                state, clock, now, ordinal, id_generator, ended, self.rules_of[transport], recorder, scenario, pending
             )
             try:
                 result, changes, *moved = work(operation, *args)
@@ -213,7 +215,8 @@ class Transactions:
         state = view_project(self.store, project)
         now = self.project(project, state).clock.reading(self.wall())
         recorder.add_reads(now)
-        if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
+        pending = self.store.pending(project)
+        if "running" in pending or "fleeting" in pending:
             with self.store.transaction(project):
                 self.settle(project, state, now)
                 self.forget(project, state, now)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -16,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
-from mockserver.engine.engine import Engine, call_info
+from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import StoreError
@@ -100,7 +99,7 @@ class MockApp:
         if engine.rules.websocket == "off":
             raise frames.switched_off()
         recorder.project = engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-        engine.strike(recorder, partial(call_info, call), named="GET")
+        engine.strike(recorder, named="GET")
         return WebSocketSession(engine, recorder.project, call.headers)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -22,12 +21,10 @@ from mockserver.delivery.schedule import FOREVER, Emit, Malformed, Step, duratio
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
-from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.websocket.lanes import Lanes, Start
 from mockserver.wire.errors.api import APIError, MockError
-from mockserver.wire.errors.scripted import MODEL
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.frames import Frame, Lane
 from mockserver.wire.responses import events, response_object
@@ -198,7 +195,7 @@ class WebSocketSession:
 
     def _begin(self, lane: Lane, asked: WaitingFrame) -> list[Out]:
         recorder = asked.recorder
-        self._engine.strike(recorder, partial(_call_info, asked))
+        self._engine.strike(recorder)
         request = self._engine.judge_frame(asked.frame)
         parent = request.get("previous_response_id")
         waiting_lane, steers = self._queued.get(parent or "", (None, []))
@@ -426,12 +423,6 @@ def _as_error(failure: Exception) -> APIError | MockError:
 def _steer_id(response_id: str, number: int) -> str:
     """Return the id of a submission. Spec: X6."""
     return "steer_" + blake2b(f"{response_id}/{number}".encode(), digest_size=16).hexdigest()
-
-
-def _call_info(asked: WaitingFrame) -> CallInfo:
-    """Return a frame as faults see it."""
-    model = asked.frame.get("model")
-    return CallInfo("POST", PATH, "websocket", asked.size, model if isinstance(model, str) else MODEL)
 
 
 def _first(steps: Sequence[Step], count: int) -> list[Step]:
