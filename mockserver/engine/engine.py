@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from mockserver.config.settings import Settings
 from mockserver.core import background, lifecycle, steering
 from mockserver.core.admission import resolve_model
-from mockserver.core.records import Change
+from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
-from mockserver.delivery.answer import SSE, Answer, error_answer
+from mockserver.delivery.answer import JSON, SSE, Answer, error_answer
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.delivery.schedule import Emit, Step, events_in
@@ -200,7 +200,8 @@ class Engine:
         if delivery.body is not None and not delivery.steps:
             recorder.exchange.ended = DELIVERED
             recorder.answer(200)
-            return Answer(delivery.body, model=model, lead_s=lead_s, buckets=buckets)
+            whole = (delivery.body, 200, JSON, (), False, None, b"", None, model, lead_s, buckets, None)
+            return _new(Answer, whole)  # as nearly every turn
         running = delivery.id if delivery.running else None
         answer = self._play(delivery.steps, delivery.body, running, recorder)
         return answer._replace(model=model, lead_s=lead_s, buckets=buckets)

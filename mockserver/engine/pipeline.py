@@ -18,7 +18,7 @@ from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
 from mockserver.core.prompt_cache import MIN_TOKENS as MIN_TOKENS
 from mockserver.core.prompt_cache import NOTHING, lookup
-from mockserver.core.records import Change, State
+from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
 from mockserver.core.turn import Turn, plan, public_events
@@ -218,7 +218,7 @@ def _lay_out(
         return Delivery(turn, steps, None, seconds), body
     if final["background"]:
         return Delivery(turn, [], json_body(background.queue_view(final)), seconds), body
-    return Delivery(turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds), body
+    return _new(Delivery, (turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds)), body
 
 
 def lay_faults(delivery: Delivery, effects: Sequence[Effect], transport: str) -> Delivery:

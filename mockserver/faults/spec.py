@@ -85,7 +85,7 @@ class Fault:
         for test in self.call_tests:
             if not test(call):
                 return False
-        return prompt is None or hold(self.turn_tests, prompt)
+        return prompt is None or not self.turn_tests or hold(self.turn_tests, prompt)
 
 
 def _path_test(pattern: str) -> CallTest:

@@ -14,6 +14,7 @@ from threading import RLock
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
+_new = tuple.__new__  # makes one as Record(...) does, without a call of Python's
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
 
 
@@ -66,7 +67,7 @@ class MemoryStore:
             else:
                 start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
                 chosen = places[start:] if limit is None else places[start : start + limit]
-            return [Record(id, mine.records[kind, id][0], order) for order, id in chosen]
+            return [_new(Record, (id, mine.records[kind, id][0], order)) for order, id in chosen]
 
     def pending(self, project: str) -> Collection[str]:
         """Return the kinds of what is on a project's agenda, which is empty for nearly every project."""

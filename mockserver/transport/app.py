@@ -150,17 +150,16 @@ class MockApp:
     def _headers(self, answer: Answer, size: int) -> Headers:
         """Return the headers of every answer of the public API; `size` is that of the request. Spec: W15, W16."""
         name = b"%b/%d" % (self._names, next(self._served))
-        headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
-        lead_ms = b"%d" % max(1, round(answer.lead_s * 1000)) if answer.lead_s else b"1"
-        headers.append((b"openai-processing-ms", lead_ms))
+        request_id = b"req_" + blake2b(name, digest_size=16).hexdigest().encode()
         error = answer.error
-        limited = (
-            rate_limit_headers.of_request(answer.model, size)
-            if error is None
-            else rate_limit_headers.of_error(error, size)
-        )
-        headers += rate_limit_headers.with_buckets(limited, answer.buckets.values()) if answer.buckets else limited
-        return headers
+        if error is None:
+            limited = rate_limit_headers.of_request(answer.model, size)
+        else:
+            limited = rate_limit_headers.of_error(error, size)
+        if answer.buckets:
+            limited = rate_limit_headers.with_buckets(limited, answer.buckets.values())
+        took = (b"openai-processing-ms", b"%d" % max(1, round(answer.lead_s * 1000))) if answer.lead_s else _AT_ONCE
+        return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
 
 
 def _failure(call: Call) -> MockError:
@@ -170,6 +169,7 @@ def _failure(call: Call) -> MockError:
 
 
 UNKNOWN = errors.UNKNOWN_REQUEST.encode()
+_AT_ONCE = (b"openai-processing-ms", b"1")
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
 
 
