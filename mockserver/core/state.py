@@ -226,10 +226,8 @@ HOLDERS = 32  # the places of one item that are remembered
 
 def item_pointers(node: Node) -> list[Change]:
     """Return the changes that let `item_reference` find a node's items, which no other node holds."""
-    id = node.id
-    return [
-        _new(Put, ("item", item["id"], f'[["{id}",{index}]]'.encode(), "", 0)) for index, item in enumerate(node.items)
-    ]
+    place = f'[["{node.id}",%d]]'.encode()
+    return [_new(Put, ("item", item["id"], place % index, "", 0)) for index, item in enumerate(node.items)]
 
 
 def shared_item_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:

@@ -37,7 +37,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
-from mockserver.store.view import Store, view_project
+from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
@@ -71,6 +71,7 @@ class Engine:
         self.pipeline = Pipeline(
             self.scenarios, self.model, self.fault_injector, self.settings.pacing, retains=self.rules.zdr == "off"
         )
+        self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
         self._table = Table(endpoints(self.pipeline.answer))
         self._lock = RLock()  # callers without a socket come on threads of their own
 
@@ -87,12 +88,8 @@ class Engine:
             raise errors.incorrect_api_key(key)
         return _project_name(key, openai_project or "")
 
-    def _project_of(self, call: Call) -> str:
-        headers = call.headers
-        key, name = headers.get(b"authorization"), headers.get(b"openai-project")
-        return self.project(
-            None if key is None else key.decode("latin-1"), None if name is None else name.decode("latin-1")
-        )
+    def _read_project(self, authorization: bytes, openai_project: bytes) -> str:
+        return self.project(authorization.decode("latin-1"), openai_project.decode("latin-1"))
 
     # --- calls over HTTP -----------------------------------------------------------------------------------------
 
@@ -137,7 +134,8 @@ class Engine:
         """Return what a call comes to; raises the error that answers it."""
         project = call.project
         if project is None:
-            project = self._project_of(call)
+            headers = call.headers
+            project = self._project_of(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
         recorder.project = project
         if refused is not None:
             raise refused
@@ -257,7 +255,7 @@ class Engine:
 
     def leave(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
         """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R6.9, R9.20."""
-        running = lifecycle.read_running(view_project(self.store, project), response_id)
+        running = lifecycle.read_running(self._calls.view(project), response_id)
         if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
             self._end(project, response_id, lifecycle.cancel, recorder)
 
@@ -289,7 +287,7 @@ class Engine:
     def _end(
         self, project: str, response_id: str, end: Callable[..., list[Change]], recorder: ExchangeRecorder | None
     ) -> None:
-        state = view_project(self.store, project)
+        state = self._calls.view(project)
         with self.store.transaction(project):
             running = lifecycle.read_running(state, response_id)
             if running is not None:
