@@ -22,7 +22,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -32,7 +31,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
-from mockserver.engine.engine import Engine, call_info
+from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import StoreError
@@ -116,7 +115,7 @@ class MockApp:
         if engine.rules.websocket == "off":
             raise frames.switched_off()
         recorder.project = engine.project(call.header(b"authorization"), call.header(b"openai-project"))
-        engine.strike(recorder, partial(call_info, call), named="GET")
+        engine.strike(recorder, named="GET")
         return WebSocketSession(engine, recorder.project, call.headers)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,17 +168,16 @@ class MockApp:
     def _headers(self, answer: Answer, size: int) -> Headers:
         """Return the headers of every answer of the public API; `size` is that of the request. Spec: W15, W16."""
         name = b"%b/%d" % (self._names, next(self._served))
-        headers = [(b"x-request-id", b"req_" + blake2b(name, digest_size=16).hexdigest().encode()), *_CONSTANT]
-        lead_ms = b"%d" % max(1, round(answer.lead_s * 1000)) if answer.lead_s else b"1"
-        headers.append((b"openai-processing-ms", lead_ms))
+        request_id = b"req_" + blake2b(name, digest_size=16).hexdigest().encode()
         error = answer.error
-        limited = (
-            rate_limit_headers.of_request(answer.model, size)
-            if error is None
-            else rate_limit_headers.of_error(error, size)
-        )
-        headers += rate_limit_headers.with_buckets(limited, answer.buckets.values()) if answer.buckets else limited
-        return headers
+        if error is None:
+            limited = rate_limit_headers.of_request(answer.model, size)
+        else:
+            limited = rate_limit_headers.of_error(error, size)
+        if answer.buckets:
+            limited = rate_limit_headers.with_buckets(limited, answer.buckets.values())
+        took = (b"openai-processing-ms", b"%d" % max(1, round(answer.lead_s * 1000))) if answer.lead_s else _AT_ONCE
+        return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
 
 
 def _failure(call: Call) -> MockError:
@@ -189,6 +187,7 @@ def _failure(call: Call) -> MockError:
 
 
 UNKNOWN = errors.UNKNOWN_REQUEST.encode()
+_AT_ONCE = (b"openai-processing-ms", b"1")
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
 
 

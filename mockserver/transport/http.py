@@ -86,7 +86,8 @@ def within(body: bytes, limit: int) -> bytes:
 def all_headers(answer: Answer, common: Headers) -> Headers:
     """Return the headers of an answer, those that all answers have included."""
     headers = [(b"content-type", answer.content_type), *common] if answer.content_type else common.copy()
-    headers += answer.headers
+    if answer.headers:
+        headers += answer.headers
     if not answer.streamed:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     return headers

@@ -24,9 +24,7 @@ from mockserver.delivery.player import DELIVERED, Player
 from mockserver.delivery.schedule import Emit, Step
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
-from mockserver.faults.spec import CallInfo
 from mockserver.wire.errors.api import APIError, MockError
-from mockserver.wire.errors.scripted import MODEL
 from mockserver.wire.requests.frames import Frame, Lane
 from mockserver.wire.responses.events import Event
 
@@ -120,11 +118,6 @@ class WaitingFrame(NamedTuple):
     frame: Frame
     size: int
     recorder: ExchangeRecorder
-
-    def call_info(self) -> CallInfo:
-        """Return the frame as faults see it: by what it says before anybody has judged it."""
-        model = self.frame.get("model")
-        return CallInfo("POST", PATH, "websocket", self.size, model if isinstance(model, str) else MODEL)
 
 
 class FinishedTurn(NamedTuple):

@@ -119,7 +119,7 @@ class WebSocketSession:
         return outs
 
     def _begin(self, lane: Lane, waiting: WaitingFrame) -> list[Out]:
-        self._engine.strike(waiting.recorder, waiting.call_info)
+        self._engine.strike(waiting.recorder)
         request = self._engine.judge_frame(waiting.frame)
         playback = self._answer(lane, self._steering.with_pending(lane, request), waiting.recorder)
         return [*self._steering.settle_lane(lane, request.get("previous_response_id")), playback]

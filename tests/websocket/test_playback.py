@@ -10,7 +10,7 @@ import pytest
 from mockserver.config.settings import Settings
 from mockserver.delivery.schedule import FOREVER, Emit, Step, Wait
 from mockserver.engine.engine import Engine
-from mockserver.websocket.playback import Playback, WaitingFrame, take_events, to_error
+from mockserver.websocket.playback import Playback, take_events, to_error
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import NOON
@@ -47,14 +47,6 @@ def test_an_error_of_the_api_answers_as_it_is_and_one_of_the_mock_is_logged(capl
     assert isinstance(fault, MockError)
     assert (fault.status, "deliberate" in fault.message) == (500, False)
     assert "deliberate" in caplog.text
-
-
-@pytest.mark.parametrize(("model", "seen"), [("gpt-5", "gpt-5"), (7, None), (None, None)])
-def test_faults_see_a_frame_before_it_is_judged(model: Any, seen: str | None) -> None:
-    recorder: Any = None
-    info = WaitingFrame({"type": "response.create", "model": model}, 99, recorder).call_info()
-    assert (info.method, info.path, info.transport, info.size) == ("POST", "/v1/responses", "websocket", 99)
-    assert isinstance(info.model, str) and seen in (info.model, None)
 
 
 class Owner:
