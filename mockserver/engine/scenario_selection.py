@@ -77,7 +77,7 @@ class Scenarios:
 
     def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """Return the line that answers, where it stands, and what using it changes."""
-        if not at.idle:
+        if "line" in at.pending:
             queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts))
             if queued is not None:
                 return "queue", queued, changes

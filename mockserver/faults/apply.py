@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.records import Change, Delete, Put, Record, State
 from mockserver.core.state import read_node
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults import rate_limits
 from mockserver.faults.rate_limits import Buckets
-from mockserver.faults.spec import MODEL_WORK, CallInfo, Fault, load_fault
+from mockserver.faults.spec import MODEL_WORK, CallHead, CallInfo, Fault, load_fault
 from mockserver.model.prompt import Prompt
 from mockserver.model.seeded_random import draw
 from mockserver.wire.errors import api as errors
@@ -79,9 +79,12 @@ class ActiveFault:
 
 def read_faults(state: State) -> list[ActiveFault]:
     """Return a project's faults in order; they are shared, so nobody may change them."""
-    return [
-        _read_cached(id, doc) if len(doc) <= _LONGEST_CACHED else _read(id, doc) for id, doc, _ in state.scan("fault")
-    ]
+    return [_read_record(record) for record in state.scan("fault")]
+
+
+def _read_record(record: Record) -> ActiveFault:
+    read = _read_cached if len(record.doc) <= _LONGEST_CACHED else _read
+    return read(record.id, record.doc)
 
 
 def _read(id: str, doc: bytes) -> ActiveFault:
@@ -91,6 +94,30 @@ def _read(id: str, doc: bytes) -> ActiveFault:
 
 
 _read_cached = lru_cache(maxsize=1024)(_read)
+
+
+class ReadyFaults(NamedTuple):
+    """The faults of a project that are not used up: those that act before a call is judged, those that act on turns."""
+
+    before_admission: tuple[ActiveFault, ...]
+    on_turns: tuple[ActiveFault, ...]
+
+
+def ready_faults(state: State) -> ReadyFaults:
+    """Return a project's faults that may still act, in order; they are shared, so nobody may change them."""
+    records = tuple(state.scan("fault"))
+    short = sum([len(record.doc) for record in records]) <= _LONGEST_CACHED
+    return _sort_cached(records) if short else _sort(records)
+
+
+def _sort(records: tuple[Record, ...]) -> ReadyFaults:
+    ready = [one for one in map(_read_record, records) if not one.spent]
+    early = tuple([one for one in ready if one.fault.before_admission])
+    return ReadyFaults(early, tuple([one for one in ready if not one.fault.before_admission]))
+
+
+# Faults that only wait are the same records on every call: they are found with one look.
+_sort_cached = lru_cache(maxsize=256)(_sort)
 
 
 def records(state: State) -> list[Put]:
@@ -134,8 +161,16 @@ def apply(
     return struck
 
 
+def may_act(ready: Iterable[ActiveFault], call: CallHead, prompt: Prompt | None = None) -> bool:
+    """Whether the conditions of one of these faults hold; where none holds, `apply` would change nothing."""
+    for one in ready:  # noqa: SIM110  # a loop, because the generator of any(…) costs more than most conditions
+        if one.fault.holds(call, prompt):
+            return True
+    return False
+
+
 def find_active(kept: Iterable[ActiveFault], call: CallInfo, prompt: Prompt | None = None) -> list[ActiveFault]:
-    """Return the faults whose conditions hold, rate limits first. Where there are none, `apply` changes nothing."""
+    """Return the faults whose conditions hold, rate limits first."""
     early = prompt is None
     active = [
         one for one in kept if one.fault.before_admission is early and not one.spent and one.fault.holds(call, prompt)
