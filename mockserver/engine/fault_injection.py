@@ -43,9 +43,9 @@ class FaultInjector:
         """
         calls, call = self._calls, recorder.call
         state = calls.view(project)
-        early, recorder.turn_faults = apply.ready_faults(state)
+        on_call, recorder.turn_faults = apply.ready_faults(state, call.method, call.path)
         # A transaction is opened, and the body read, only where a fault may act: most faults do not, on most calls.
-        if not apply.may_act(early, call):
+        if not on_call:
             return None
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())
@@ -58,8 +58,8 @@ class FaultInjector:
         """Let the other faults strike a turn that was admitted; None where none may act. Spec: R15.7."""
         call, ready = at.recorder.call, at.recorder.turn_faults
         if ready is None:  # a turn that no call of its own began
-            ready = apply.ready_faults(at.state).on_turns
-        if not apply.may_act(ready, call, prompt):
+            ready = apply.ready_faults(at.state, call.method, call.path).on_turn
+        if not apply.may_act_on_turn(ready, prompt):
             return None
         model = prompt.request.get("model") or prompt.model.id
         info = CallInfo("POST", call.path, prompt.transport, len(call.body), model)

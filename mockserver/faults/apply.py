@@ -29,9 +29,10 @@ from mockserver.core.state import read_node
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults import rate_limits
 from mockserver.faults.rate_limits import Buckets
-from mockserver.faults.spec import MODEL_WORK, CallHead, CallInfo, Fault, load_fault
+from mockserver.faults.spec import MODEL_WORK, CallInfo, Fault, load_fault
 from mockserver.model.prompt import Prompt
 from mockserver.model.seeded_random import draw
+from mockserver.scenarios.conditions import hold
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.errors.scripted import from_script
@@ -97,27 +98,28 @@ _read_cached = lru_cache(maxsize=1024)(_read)
 
 
 class ReadyFaults(NamedTuple):
-    """The faults of a project that are not used up: those that act before a call is judged, those that act on turns."""
+    """The faults of a project that may act on a call, and those that may act on its turn once that is admitted."""
 
-    before_admission: tuple[ActiveFault, ...]
-    on_turns: tuple[ActiveFault, ...]
+    on_call: tuple[ActiveFault, ...]
+    on_turn: tuple[ActiveFault, ...]
 
 
-def ready_faults(state: State) -> ReadyFaults:
-    """Return a project's faults that may still act, in order; they are shared, so nobody may change them."""
+def ready_faults(state: State, method: str, path: str) -> ReadyFaults:
+    """Return the faults that are not used up and have nothing against this method and path, for nobody to change."""
     records = tuple(state.scan("fault"))
     short = sum([len(record.doc) for record in records]) <= _LONGEST_CACHED
-    return _sort_cached(records) if short else _sort(records)
+    return (_choose_cached if short else _choose)(records, method, path)
 
 
-def _sort(records: tuple[Record, ...]) -> ReadyFaults:
-    ready = [one for one in map(_read_record, records) if not one.spent]
-    early = tuple([one for one in ready if one.fault.before_admission])
-    return ReadyFaults(early, tuple([one for one in ready if not one.fault.before_admission]))
+def _choose(records: tuple[Record, ...], method: str, path: str) -> ReadyFaults:
+    call = CallInfo(method, path)
+    ready = [one for one in map(_read_record, records) if not one.spent and one.fault.holds(call, None)]
+    on_call = tuple([one for one in ready if one.fault.before_admission])
+    return ReadyFaults(on_call, tuple([one for one in ready if not one.fault.before_admission]))
 
 
-# Faults that only wait are the same records on every call: they are found with one look.
-_sort_cached = lru_cache(maxsize=256)(_sort)
+# Faults that only wait are the same records on every call, and calls go to few paths: one look finds what may act.
+_choose_cached = lru_cache(maxsize=256)(_choose)
 
 
 def records(state: State) -> list[Put]:
@@ -161,10 +163,10 @@ def apply(
     return struck
 
 
-def may_act(ready: Iterable[ActiveFault], call: CallHead, prompt: Prompt | None = None) -> bool:
-    """Whether the conditions of one of these faults hold; where none holds, `apply` would change nothing."""
+def may_act_on_turn(ready: Iterable[ActiveFault], prompt: Prompt) -> bool:
+    """Whether the conditions on turns of one of these faults hold; where none holds, `apply` would change nothing."""
     for one in ready:  # noqa: SIM110  # a loop, because the generator of any(…) costs more than most conditions
-        if one.fault.holds(call, prompt):
+        if hold(one.fault.turn_tests, prompt):
             return True
     return False
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -53,16 +53,7 @@ class CallInfo:
         return self.transport != "http"
 
 
-class CallHead(Protocol):
-    """What is known of a call before its body is read: all that conditions on calls look at."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-
-
-CallTest = Callable[[CallHead], bool]
+CallTest = Callable[[CallInfo], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +71,12 @@ class Fault:
     call_tests: tuple[CallTest, ...]
     turn_tests: Tests
 
-    def holds(self, call: CallHead, prompt: Prompt | None) -> bool:
+    def holds(self, call: CallInfo, prompt: Prompt | None) -> bool:
         """Whether all its conditions hold, except its probability, which is drawn last."""
         for test in self.call_tests:
             if not test(call):
                 return False
-        return prompt is None or not self.turn_tests or hold(self.turn_tests, prompt)
+        return prompt is None or hold(self.turn_tests, prompt)
 
 
 def _path_test(pattern: str) -> CallTest:
