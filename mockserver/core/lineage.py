@@ -13,11 +13,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mockserver.core.records import Put, State
-from mockserver.core.semantics import DAY, Semantics
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import Conversation, Node, Summary, nodes_back, read_conversation, read_node
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.responses.ids import is_marked_unstored, partition_of_conversation
+
+DAY = 86_400
 
 
 class Lineage(NamedTuple):
@@ -103,18 +105,26 @@ def missing(state: State, id: str, rules: Semantics, now: float) -> errors.APIEr
     """Return the error for reading a response that is not there. Spec: E75, R1.12."""
     if rules.get_after_delete == "400":
         node = read_node(state, id)
-        if node is not None and node.deleted and not (is_marked_unstored(id) or rules.is_expired(node.created_at, now)):
+        if node is not None and node.deleted and not (is_marked_unstored(id) or has_lived(node.created_at, rules, now)):
             return errors.response_deleted(id)
     return errors.response_not_found(id)
 
 
 def is_expired(state: State, id: str, created_at: float, conversation: Any, rules: Semantics, now: float) -> bool:
     """Whether a response, in a conversation or not (None), is past its time. Spec: R1.2, R1.3, R1.9."""
-    if now - created_at < rules.response_ttl_days * DAY or not rules.is_expired(created_at, now):  # nearly always
+    if not has_lived(created_at, rules, now):
         return False
     if conversation is not None and rules.conversation_response_ttl == "keep":
         return False
-    return rules.ttl_from == "created_at" or rules.is_expired(last_use(state, id, created_at), now)
+    return rules.ttl_from == "created_at" or has_lived(last_use(state, id, created_at), rules, now)
+
+
+def has_lived(born: float, rules: Semantics, now: float) -> bool:
+    """Whether a life that counts from `born` is over: at the second itself as the switch says. Spec: R1.2."""
+    left = born + rules.response_ttl_days * DAY - now
+    if left > 0 or not rules.response_ttl_days:
+        return False
+    return left < 0 or rules.expiry_boundary == "inclusive"
 
 
 def last_use(state: State, id: str, created_at: float) -> float:

@@ -35,7 +35,7 @@ import orjson
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import CONTENT, extend, extend_all, only_text, opening, render_item, roll
 from mockserver.core.records import Change, Delete, Put, State
-from mockserver.core.semantics import DAY, Semantics
+from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, Item, Mark, items_up_to
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
@@ -52,7 +52,7 @@ _REFRESHED = 1.0  # seconds that a use must add to an entry's life to be noted
 
 # How long an entry lives, in seconds: since its last use, since it was written.
 _TTL = {"30m": (1800.0, float("inf")), "12h": (43_200.0, float("inf"))}
-_RETENTION = {"in_memory": (600.0, 3600.0), "24h": (float(DAY), float(DAY))}
+_RETENTION = {"in_memory": (600.0, 3600.0), "24h": (86_400.0, 86_400.0)}
 
 
 class CacheLookup(NamedTuple):

@@ -9,8 +9,6 @@ from typing import Any
 from mockserver.config.switches import Switches
 from mockserver.core.encrypted_content import count_hidden_tokens, decrypt
 
-DAY = 86_400
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Semantics(Switches):
@@ -27,10 +25,3 @@ class Semantics(Switches):
     def count_hidden_tokens(self, item: Mapping[str, Any]) -> int:
         """Return how many hidden tokens stand behind a reasoning or compaction item: its sealed content says."""
         return count_hidden_tokens(decrypt(item.get("encrypted_content") or "", self.key))
-
-    def is_expired(self, born: float, now: float) -> bool:
-        """Whether a response is gone whose life counts from `born`. Spec: R1.2."""
-        left = born + self.response_ttl_days * DAY - now
-        if left > 0 or not self.response_ttl_days:
-            return False
-        return left < 0 or self.expiry_boundary == "inclusive"

@@ -119,90 +119,96 @@ _RESPONSE, _CONVERSATION = "/v1/responses/{id}", "/v1/conversations/{id}"
 _ITEMS, _ITEM = _CONVERSATION + "/items", _CONVERSATION + "/items/{item}"
 
 
+# All but the turn, which is the engine's pipeline's business.
+_ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("POST", "/v1/responses/input_tokens", _body(bodies.count_input_tokens), _count_input_tokens),
+    Endpoint("POST", "/v1/responses/compact", _body(bodies.compact), _compact, writes=True),
+    Endpoint(
+        "GET",
+        _RESPONSE,
+        lambda call, parts, rules: query.retrieve_query(call.query),
+        lambda at, parts, asked: retrieval.retrieve_response(at.state, parts["id"], asked, at.rules, at.now),
+    ),
+    Endpoint(
+        "DELETE",
+        _RESPONSE,
+        _nothing,
+        lambda at, parts, _: lifecycle.delete_response(at.state, parts["id"], at.rules, at.now),
+        writes=True,
+    ),
+    Endpoint(
+        "POST",
+        _RESPONSE + "/cancel",
+        _nothing,
+        lambda at, parts, _: background.cancel(at.state, parts["id"], at.rules, at.now),
+        writes=True,
+    ),
+    Endpoint(
+        "GET",
+        _RESPONSE + "/input_items",
+        lambda call, parts, rules: query.list_query(call.query, default_order=rules.input_items_order),
+        lambda at, parts, asked: pagination.input_items(at.state, parts["id"], asked, at.rules, at.now),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/conversations",
+        _body(bodies.create_conversation),
+        lambda at, parts, body: conversations.create(at.state, body, at.id_generator, at.now, at.ordinal),
+        writes=True,
+    ),
+    Endpoint(
+        "GET",
+        _CONVERSATION,
+        _nothing,
+        lambda at, parts, _: conversations.retrieve(at.state, parts["id"]).object,
+    ),
+    Endpoint(
+        "POST",
+        _CONVERSATION,
+        _body(bodies.update_conversation),
+        lambda at, parts, body: conversations.update(at.state, parts["id"], body, at.rules),
+        writes=True,
+    ),
+    Endpoint(
+        "DELETE",
+        _CONVERSATION,
+        _nothing,
+        lambda at, parts, _: conversations.delete(at.state, parts["id"]),
+        writes=True,
+    ),
+    Endpoint(
+        "GET",
+        _ITEMS,
+        lambda call, parts, rules: query.list_query(call.query),
+        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked),
+    ),
+    Endpoint("POST", _ITEMS, _items_and_include, _create_items, writes=True),
+    Endpoint(
+        "GET",
+        _ITEM,
+        _include,
+        lambda at, parts, include: resources.present(
+            conversations.retrieve_item(at.state, parts["id"], parts["item"]), include
+        ),
+    ),
+    Endpoint(
+        "DELETE",
+        _ITEM,
+        _nothing,
+        lambda at, parts, _: conversations.delete_item(at.state, parts["id"], parts["item"]),
+        writes=True,
+    ),
+    Endpoint("GET", "/v1/models", _nothing, _list_models),
+    Endpoint("GET", "/v1/models/{id}", _model, lambda at, parts, model: resources.model(parts["id"], model)),
+    Endpoint("DELETE", "/v1/models/{id}", _deletes_models, lambda at, parts, _: None),
+)
+
+
 def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple[Endpoint, ...]:
-    """Return every endpoint; a turn is the engine's pipeline's business, everything else the core's."""
+    """Return every endpoint of the API; `create_response` answers a turn."""
     return (
         Endpoint("POST", "/v1/responses", _body(bodies.create_response), create_response, writes=True),
-        Endpoint("POST", "/v1/responses/input_tokens", _body(bodies.count_input_tokens), _count_input_tokens),
-        Endpoint("POST", "/v1/responses/compact", _body(bodies.compact), _compact, writes=True),
-        Endpoint(
-            "GET",
-            _RESPONSE,
-            lambda call, parts, rules: query.retrieve_query(call.query),
-            lambda at, parts, asked: retrieval.retrieve_response(at.state, parts["id"], asked, at.rules, at.now),
-        ),
-        Endpoint(
-            "DELETE",
-            _RESPONSE,
-            _nothing,
-            lambda at, parts, _: lifecycle.delete_response(at.state, parts["id"], at.rules, at.now),
-            writes=True,
-        ),
-        Endpoint(
-            "POST",
-            _RESPONSE + "/cancel",
-            _nothing,
-            lambda at, parts, _: background.cancel(at.state, parts["id"], at.rules, at.now),
-            writes=True,
-        ),
-        Endpoint(
-            "GET",
-            _RESPONSE + "/input_items",
-            lambda call, parts, rules: query.list_query(call.query, default_order=rules.input_items_order),
-            lambda at, parts, asked: pagination.input_items(at.state, parts["id"], asked, at.rules, at.now),
-        ),
-        Endpoint(
-            "POST",
-            "/v1/conversations",
-            _body(bodies.create_conversation),
-            lambda at, parts, body: conversations.create(at.state, body, at.id_generator, at.now, at.ordinal),
-            writes=True,
-        ),
-        Endpoint(
-            "GET",
-            _CONVERSATION,
-            _nothing,
-            lambda at, parts, _: conversations.retrieve(at.state, parts["id"]).object,
-        ),
-        Endpoint(
-            "POST",
-            _CONVERSATION,
-            _body(bodies.update_conversation),
-            lambda at, parts, body: conversations.update(at.state, parts["id"], body, at.rules),
-            writes=True,
-        ),
-        Endpoint(
-            "DELETE",
-            _CONVERSATION,
-            _nothing,
-            lambda at, parts, _: conversations.delete(at.state, parts["id"]),
-            writes=True,
-        ),
-        Endpoint(
-            "GET",
-            _ITEMS,
-            lambda call, parts, rules: query.list_query(call.query),
-            lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked),
-        ),
-        Endpoint("POST", _ITEMS, _items_and_include, _create_items, writes=True),
-        Endpoint(
-            "GET",
-            _ITEM,
-            _include,
-            lambda at, parts, include: resources.present(
-                conversations.retrieve_item(at.state, parts["id"], parts["item"]), include
-            ),
-        ),
-        Endpoint(
-            "DELETE",
-            _ITEM,
-            _nothing,
-            lambda at, parts, _: conversations.delete_item(at.state, parts["id"], parts["item"]),
-            writes=True,
-        ),
-        Endpoint("GET", "/v1/models", _nothing, _list_models),
-        Endpoint("GET", "/v1/models/{id}", _model, lambda at, parts, model: resources.model(parts["id"], model)),
-        Endpoint("DELETE", "/v1/models/{id}", _deletes_models, lambda at, parts, _: None),
+        *_ENDPOINTS,
     )
 
 

@@ -47,7 +47,7 @@ async def done(guide: Any, example: Any, kind: Any, mock: Mock) -> None:
     http = openai.DefaultHttpxClient if kind is openai.OpenAI else openai.DefaultAsyncHttpxClient
     client = kind(base_url=mock.base_url, api_key="any", max_retries=0, http_client=http(transport=transport))
     await example(client, guide.Control(mock.url, "any", exchanges))
-    await guide.settle(client.close())
+    await guide.settled(client.close())
 
 
 @pytest.mark.parametrize("more", [(), ("--compaction",)], ids=["conversations", "compaction"])

@@ -39,8 +39,6 @@ STATUS = {  # the pages show the mistakes, and the differences
     "understudy snapshot diff state.json later.json": 1,
 }
 HEAVY = {("mockserver/conformance/README.md", "understudy conform")}  # chapters that take long
-# Commands of the house that is being built: EMPTY THIS once they are there, and their blocks are run.
-NOT_YET = ("understudy explain",)
 # what only works in a clone of its own, or takes minutes; `.ci/run` does it
 _DEVELOPMENT = re.compile(r"python3 -m venv|\.venv/bin/|bash \.ci/run|python -m tests\.|pytest ")
 _SERVES = re.compile(r"understudy(?= --?(?!version)\w|$)")
@@ -70,7 +68,6 @@ def run_commands(example: Example) -> None:
         if is_development(command.line):
             check_targets(command.line)
     once = [one for one in found if not _SERVES.match(one.line) and not is_development(one.line)]
-    once = [one for one in once if not one.line.startswith(NOT_YET)]
     for command, (printed, status) in zip(once, run_shell(once, served, place, environment), strict=True):
         assert status == STATUS.get(command.line, 0), (command.line, printed)
         expected = _expected(command)

@@ -10,24 +10,6 @@ import pytest
 from tests.docs.pages import PAGES, anchors, blocks, section, title
 from tests.support.serving import ROOT
 
-# Places of the house that is being built: EMPTY THIS once they are there, and the test keeps the pages true.
-NOT_YET = {
-    "mockserver/conformance/machine/random_walk.py",
-    "mockserver/wire/requests/items.py",
-    "mockserver/delivery/item_events.py",
-    "mockserver/config/settings.py",
-    "mockserver/config/switches.py",
-    "mockserver/config/",
-    "mockserver/delivery/",
-    "mockserver/scenarios/",
-    "mockserver/faults/",
-    "mockserver/snapshots/",
-    "mockserver/journal/",
-    "mockserver/engine/",
-    "mockserver/websocket/",
-    "tests/README.md",
-    "tests/house.py",
-}
 READERS = {"tests/weather.yaml", ".github/workflows/test.yml"}  # of the reader's own repository
 NAMED = re.compile(r"(?<![\w/.-])((?:mockserver|proxy|tests|fixtures|\.github|\.ci)/[\w./-]*)")
 
@@ -39,8 +21,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         if "://" in path:
             continue
         target = (page.parent / path).resolve() if path else page
-        name = target.relative_to(ROOT).as_posix()
-        assert target.exists() or name in NOT_YET, f"{title(page)}: {link}"
+        assert target.exists(), f"{title(page)}: {link}"
         assert not anchor or anchor in anchors(target), f"{title(page)}: {link}"
 
 
@@ -49,14 +30,14 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = {path.rstrip(".") for span in re.findall(r"`+[^`]+`+", text) for path in NAMED.findall(span)}
     missing = {path for path in named if not (ROOT / path).exists()}
-    assert missing - NOT_YET - READERS == set()
+    assert missing - READERS == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_every_module_that_is_run_exists(page: Path) -> None:
     for module in re.findall(r"python -m (tests[\w.]*)", page.read_text(encoding="utf-8")):
         path = module.replace(".", "/") + ".py"
-        assert (ROOT / path).exists() or path in NOT_YET, path
+        assert (ROOT / path).exists(), path
 
 
 def test_the_rooms_of_the_house_exist() -> None:
@@ -64,5 +45,5 @@ def test_the_rooms_of_the_house_exist() -> None:
     rooms = re.findall(r"^  ([a-z]+/) ", house, re.M)
     assert len(rooms) > 10
     paths = {f"mockserver/{room}" for room in rooms}
-    assert {path for path in paths if not (ROOT / path).exists()} - NOT_YET == set()
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
     assert all((ROOT / top).exists() for top in re.findall(r"^([a-z]+)/", house, re.M))

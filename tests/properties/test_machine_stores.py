@@ -85,7 +85,7 @@ class Twins:
         status, found, events = self.ask(method, "/v1" + path, body, query)
         return Answer(status, None if events is not None or not found else orjson.loads(found), events)
 
-    def over_socket(self, body: Any) -> Answer:
+    def create_over_socket(self, body: Any) -> Answer:
         if self.moving:
             self.move()
         first, second = (EngineDriver(engine, self.project).create_over_socket(body) for engine in self.engines)
@@ -98,7 +98,7 @@ class Twins:
         assert status < 300, found
         return orjson.loads(found) if found else None
 
-    def fresh(self, name: str) -> Twins:
+    def new_project(self, name: str) -> Twins:
         other = Twins.__new__(Twins)
         other.engines, other.moving, other.project = self.engines, self.moving, f"{self.project}/{name}"
         return other

@@ -23,39 +23,37 @@ _INHERIT = """    lineage = resolve_lineage(state, request, rules, now, template
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = known_model(request, rules)
-    capability.check(request, model)
-    stored"""
+    model = resolve_model(request, rules)
+    if"""
 _ADMITTING = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = known_model(request, rules)
-    capability.check(request, model)
-    stored"""
+    model = resolve_model(request, rules)
+    if"""
 
 _LIFETIMES = (
     Mutation(
         "responses live a second too long",
-        "core/semantics.py",
-        "left = born + self.response_ttl_days * DAY - now",
-        "left = born + self.response_ttl_days * DAY + 1 - now",
+        "core/lineage.py",
+        "left = born + rules.response_ttl_days * DAY - now",
+        "left = born + rules.response_ttl_days * DAY + 1 - now",
     ),
     Mutation(
         "responses live a second too short",
-        "core/semantics.py",
-        "left = born + self.response_ttl_days * DAY - now",
-        "left = born + self.response_ttl_days * DAY - 1 - now",
+        "core/lineage.py",
+        "left = born + rules.response_ttl_days * DAY - now",
+        "left = born + rules.response_ttl_days * DAY - 1 - now",
     ),
     Mutation(
         "a response is still there at exactly 30 days",
-        "core/semantics.py",
-        'return left < 0 or self.expiry_boundary == "inclusive"',
+        "core/lineage.py",
+        'return left < 0 or rules.expiry_boundary == "inclusive"',
         "return left < 0",
     ),
     Mutation(
         "responses never expire",
         "core/lineage.py",
-        "    if not rules.expired(created_at, now):\n        return False",
+        "    if not has_lived(created_at, rules, now):\n        return False",
         "    if True:\n        return False",
     ),
     Mutation(
@@ -94,8 +92,8 @@ _CHAINS = (
     Mutation(
         "a deleted parent can be continued",
         "core/lineage.py",
-        "if node is None or node.deleted or outlived(",
-        "if node is None or outlived(",
+        "if node is None or node.deleted or is_expired(",
+        "if node is None or is_expired(",
     ),
     Mutation(
         "a failed parent can be continued",
@@ -112,7 +110,7 @@ _CHAINS = (
     Mutation(
         "a deleted ancestor breaks the chain",
         "core/lineage.py",
-        'if rules.deleted_ancestor == "break" and broken(',
+        'if rules.deleted_ancestor == "break" and is_broken(',
         "if broken(",
     ),
     Mutation(
@@ -137,8 +135,8 @@ _CHAINS = (
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        'changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]',
-        'changes += [Put("node", node.id, node.doc()), *more_pointers(state, node, again)]\n'
+        'changes += [Put("node", node.id, node.doc()), *shared_item_pointers(state, node, again)]',
+        'changes += [Put("node", node.id, node.doc()), *shared_item_pointers(state, node, again)]\n'
         "        if node.parent and node.parent.startswith('resp_'):\n"
         '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
     ),
@@ -148,14 +146,14 @@ _CHAINS = (
     Mutation(
         "each response of a chain has a partition of its own",
         "core/admission.py",
-        "mint.within(partition, stored=stored)",
-        "mint.within(None, stored=stored)",
+        "id_generator.in_partition(partition, stored=stored)",
+        "id_generator.in_partition(None, stored=stored)",
     ),
     Mutation(
         "unstored ids don't say so",
         "core/admission.py",
-        "mint.within(partition, stored=stored)",
-        "mint.within(partition)",
+        "id_generator.in_partition(partition, stored=stored)",
+        "id_generator.in_partition(partition)",
     ),
 )
 
@@ -264,9 +262,9 @@ _CONVERSATIONS = (
     Mutation(
         "deleting a conversation deletes its items",
         "core/conversations.py",
-        'return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id)]',
+        'return resources.deletion_marker(id, "conversation.deleted"), [Delete("conversation", id)]',
         'gone = [Delete("item", one.id.partition("/")[2]) for one in state.scan("entry", id)]\n'
-        '    return resources.deleted(id, "conversation.deleted"), [Delete("conversation", id), *gone]',
+        '    return resources.deletion_marker(id, "conversation.deleted"), [Delete("conversation", id), *gone]',
     ),
     Mutation(
         "a deleted conversation is still there",
@@ -369,19 +367,19 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        "return {**response_object.begun(final), ",
+        "return {**response_object.in_progress_view(final), ",
         "return {**final, ",
     ),
     Mutation(
         "cancelling twice is refused",
         "core/transitions.py",
-        '    At(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),\n',
+        '    TransitionKey(BACKGROUND, CANCELLED, "cancel"): (CANCELLED,),\n',
         "",
     ),
     Mutation(
         "cancelling a completed response is let pass",
         "core/transitions.py",
-        '**{At(BACKGROUND, status, "cancel"): _over for status in RUN}',
+        '**{TransitionKey(BACKGROUND, status, "cancel"): _already_over for status in RUN}',
         "**{}",
     ),
     Mutation(
@@ -393,13 +391,13 @@ _BACKGROUND = (
     Mutation(
         "synchronous responses are refused as if they were over",
         "core/transitions.py",
-        '**{At(FOREGROUND, status, "cancel"): _synchronous for status in ENDED}',
-        '**{At(FOREGROUND, status, "cancel"): _over for status in ENDED}',
+        '**{TransitionKey(FOREGROUND, status, "cancel"): _synchronous for status in ENDED}',
+        '**{TransitionKey(FOREGROUND, status, "cancel"): _already_over for status in ENDED}',
     ),
     Mutation(
         "a response in flight can be deleted",
         "core/lifecycle.py",
-        '        moved(WAYS[running.background], IN_PROGRESS, "delete", id=id)\n',
+        '        transition(MODES[running.background], IN_PROGRESS, "delete", id=id)\n',
         "        pass\n",
     ),
     Mutation(
@@ -465,16 +463,16 @@ _TURNS = (
     Mutation(
         "an exact cache entry ends a token late",
         "core/prompt_cache.py",
-        "lengths[len(places) - 1] = prompt.tokens - TAIL\n",
-        "lengths[len(places) - 1] = prompt.tokens - TAIL + 1\n",
+        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS\n",
+        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS + 1\n",
     ),
     Mutation("the prompt cache lives for an hour", "core/prompt_cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
-    Mutation("shorter prompts are cached too", "core/prompt_cache.py", "LEAST = 1024 ", "LEAST = 512 "),
+    Mutation("shorter prompts are cached too", "core/prompt_cache.py", "MIN_TOKENS = 1024 ", "MIN_TOKENS = 512 "),
     Mutation(
         "the window is twice as large",
         "core/admission.py",
-        "    if tokens > model.max_input_tokens:\n        return over_window",
-        "    if tokens > 2 * model.max_input_tokens:\n        return over_window",
+        "    if tokens > model.max_input_tokens:\n        return check_window",
+        "    if tokens > 2 * model.max_input_tokens:\n        return check_window",
     ),
     Mutation(
         "truncation drops the newest items",
@@ -543,8 +541,8 @@ _COMPACTION = (
     Mutation(
         "a compaction says that it was stored",
         "core/admission.py",
-        "mint.within(partition, stored=False)",
-        "mint.within(partition)",
+        "id_generator.in_partition(partition, stored=False)",
+        "id_generator.in_partition(partition)",
     ),
 )
 
