@@ -8,11 +8,11 @@ import pytest
 
 from mockserver.core.lineage import is_broken, is_expired, live_response, missing, note_use, resolve_lineage
 from mockserver.core.records import Put
-from mockserver.core.semantics import DAY
 from mockserver.core.state import Node, Summary
 from tests.support.driving import Driver, refused, summary
 from tests.support.records import Records, semantics
 
+DAY = 86_400
 MONTH = 30 * DAY
 
 
