@@ -439,8 +439,16 @@ def measure_walks(tree: Path) -> dict[str, Any]:
 
 # --- What libraries do now -------------------------------------------------------------------------------------------
 
-# what (library): our own lines before, and after
-REPLACED: dict[str, tuple[int, int]] = {}
+# what (library): lines of the files that did it at eda55ca, and of those that do it now. Where they grew, the library
+# brought what there was not: nearest names, types, descriptions in the schema, colours, files beside the pages.
+REPLACED: dict[str, tuple[int, int]] = {
+    "options and commands (click)": (842, 1167),
+    "scenario and fault documents, lines of code (pydantic)": (1013, 1121),
+    "JSON Schema of instances (jsonschema)": (145, 109),
+    "headers of images (imagesize)": (150, 127),
+    "table and progress of conform (rich)": (322, 369),
+    "blocks of the docs (sybil)": (759, 896),
+}
 
 # --- The table -------------------------------------------------------------------------------------------------------
 

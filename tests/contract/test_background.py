@@ -112,6 +112,7 @@ def test_a_process_finishes_what_another_began_that_was_killed(store: str, clien
 
 # --- a conversation that a turn of another process holds ------------------------------------------------------------
 
+HOUR_S = 3600  # longer than a test runs: the clock is moved past it
 LOCKED = {
     "message": "Another process is currently operating on this conversation. Please retry in a few seconds.",
     "type": "invalid_request_error",
@@ -132,7 +133,7 @@ def take(served: Served, conversation: str) -> tuple[int, Any]:
     return reply.status, reply.json["error"]
 
 
-def freed(served: Served, conversation: str, within_s: float) -> None:
+def freed(served: Served, conversation: str) -> None:
     """Wait until a conversation is free; until then it must be locked."""
     found: list[tuple[int, Any]] = []
 
@@ -160,12 +161,13 @@ def held(served: Served, conversation: str) -> list[str]:
 
 def test_a_turn_of_one_process_locks_its_conversation_for_the_other(one: Served, other: Served) -> None:
     """Spec: R2.12, E67."""
-    conversation, turn = hold(one, 0.6)
+    conversation, turn = hold(one, HOUR_S)
     with connect(one.port) as sock:
         sock.sendall(turn)
         read_on(sock, until=b"event: response.in_progress\n")
         assert take(other, conversation) == (400, LOCKED) == take(one, conversation)
         assert held(other, conversation) == []
+        other.control("POST", "/clock/advance", {"seconds": HOUR_S})
         read_on(sock, until=b"event: response.completed\n")
     assert take(other, conversation) == (200, None)
     assert held(one, conversation)[:2] == ["hold", "held"]
@@ -177,14 +179,15 @@ def test_the_lock_goes_when_the_turns_time_is_over_whatever_became_of_its_proces
 ) -> None:
     """Spec: R2.11, R9.20."""
     with serving("--seed", "7", "--store", store) as served:
-        conversation, turn = hold(served, 1.2)
+        conversation, turn = hold(served, HOUR_S)
         with connect(served.port) as sock:
             sock.sendall(turn)
             read_on(sock, until=b"event: response.in_progress\n")
             if how == "killed":
                 served.kill()
         assert take(other, conversation) == (400, LOCKED)
-        freed(other, conversation, within_s=5)
+        other.control("POST", "/clock/advance", {"seconds": HOUR_S})
+        assert take(other, conversation) == (200, None)
     assert held(other, conversation)[:2] == ["hold", "held"]
 
 
@@ -196,7 +199,7 @@ def test_a_disconnect_that_cancels_frees_the_conversation_for_the_other(store: s
             sock.sendall(turn)
             read_on(sock, until=b"event: response.in_progress\n")
             assert take(other, conversation) == (400, LOCKED)
-        freed(other, conversation, within_s=5)
+        freed(other, conversation)
     assert held(other, conversation)[0] == "x"
 
 
