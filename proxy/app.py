@@ -56,12 +56,11 @@ class ProxyApp:
         self._mock = CommonHeaders(mock, [SOURCE])
         self._guarded = Guard(self._route, settings, _refusal)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
         if scope["type"] == "lifespan":
-            await self._run_lifespan(scope, receive, send)
-        else:
-            await self._guarded(scope, receive, send)
+            return self._run_lifespan(scope, receive, send)
+        return self._guarded(scope, receive, send)
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

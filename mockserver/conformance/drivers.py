@@ -37,7 +37,8 @@ from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.transport.control_api import call_control
 from mockserver.transport.http import chunks, whole_body
-from mockserver.websocket.session import Out, SendFrames, WebSocketSession
+from mockserver.websocket.playback import Out, SendFrames
+from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors.api import MockError
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z, at which an engine's clock is frozen

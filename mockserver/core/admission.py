@@ -26,7 +26,7 @@ from mockserver.core import compaction, context, tool_pairing, truncation
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems
 from mockserver.core.item_resolution import resolve_items
 from mockserver.core.lineage import Lineage, resolve_lineage
-from mockserver.core.records import State
+from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Summary, items_back, items_up_to
 from mockserver.wire import catalog
@@ -138,21 +138,28 @@ def admit(
     configuration = context.apply_configuration(base.configuration, kept) if marked else base.configuration
     over = "context_management" in request and compaction.is_over_threshold(request, tokens, model)
     compacts = "trigger" if own.triggered else "threshold" if over else ""
-    admission = Admission(
-        request,
-        model,
-        lineage,
-        id_generator,
-        kept,
-        base,
-        tally,
-        tokens,
-        stored,
-        restart=compaction.start(kept) if marked else None,
-        configuration=configuration,
-        compacts=compacts,
-        again=frozenset([item["id"] for item in items if item.get("id")]),
-        opened=own.opened,
+    restart = compaction.start(kept) if marked else None
+    again = frozenset([item["id"] for item in items if item.get("id")])
+    admission = _new(
+        Admission,
+        (
+            request,
+            model,
+            lineage,
+            id_generator,
+            kept,
+            base,
+            tally,
+            tokens,
+            stored,
+            _NONE_DROPPED,
+            False,
+            restart,
+            compacts,
+            configuration,
+            again,
+            own.opened,
+        ),
     )
     if tokens > model.max_input_tokens:
         return check_window(state, admission, items, rules)
@@ -161,6 +168,7 @@ def admit(
     return admission
 
 
+_NONE_DROPPED: frozenset[int] = frozenset()
 _MARKS = frozenset({"compaction", compaction.TRIGGER, context.UPDATE, "reasoning"})
 
 
@@ -204,7 +212,7 @@ def admit_items(
         check_sealed(items, opened)
     if "text" in request and rules.json_word == "require":
         model_support.check_json_word(request, message_texts(items))
-    return OwnItems(items, marked, triggered, opened)
+    return _new(OwnItems, (items, marked, triggered, opened))
 
 
 def compact_window(

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any
 
 from mockserver.core import compaction, tool_pairing
-from mockserver.core.records import State
+from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, Item, Summary, items_up_to
 from mockserver.wire.catalog import Model
@@ -44,16 +44,11 @@ def extend_summary(
     if "compaction" in types:
         read = types[compaction.start(items) :]
         count, reasoned, orphaned = len(read), "reasoning" in read, None
-    return Summary(
-        count,
-        before.turn + turns,
-        before.pending if paired else tool_pairing.pending_after(before.pending, items),
-        reasoned,
-        apply_configuration(before.configuration, items) if UPDATE in types else before.configuration,
-        orphaned,
-        cost_class,
-        tally,
-        trail,
+    pending = before.pending if paired else tool_pairing.pending_after(before.pending, items)
+    configuration = apply_configuration(before.configuration, items) if UPDATE in types else before.configuration
+    return _new(
+        Summary,
+        (count, before.turn + turns, pending, reasoned, configuration, orphaned, cost_class, tally, trail),
     )
 
 

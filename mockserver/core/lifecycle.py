@@ -31,7 +31,7 @@ import orjson
 
 from mockserver.core import context
 from mockserver.core.lineage import live_response
-from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.records import Change, Delete, Put, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import (
     Conversation,
@@ -136,11 +136,11 @@ def commit(
         writes = False
     changes: list[Change] = []
     if body is not None:
-        changes.append(Put("response", node.id, body, "", order))
+        changes.append(_new(Put, ("response", node.id, body, "", order)))
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [Put("node", node.id, node.doc()), *shared_item_pointers(state, node, again)]
+        changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes

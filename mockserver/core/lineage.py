@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mockserver.core.records import Put, State
+from mockserver.core.records import Put, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Conversation, Node, Summary, nodes_back, read_conversation, read_node
 from mockserver.wire.errors import api as errors
@@ -80,7 +80,7 @@ def of_response(state: State, id: str, rules: Semantics, now: float) -> Lineage:
         raise errors.previous_response_not_found(id)
     if rules.deleted_ancestor == "break" and is_broken(state, node, rules, now):
         raise errors.previous_response_not_found(id)
-    return Lineage(node.id, node.summary, node.partition)
+    return _new(Lineage, (node.id, node.summary, node.partition, None))
 
 
 def is_broken(state: State, node: Node, rules: Semantics, now: float) -> bool:

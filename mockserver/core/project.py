@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import orjson
 
-from mockserver.core.records import PROJECT_KEY, Put
+from mockserver.core.records import PROJECT_KEY, Put, _new
 
 
 class Clock(NamedTuple):
@@ -52,16 +52,24 @@ class Project(NamedTuple):
 
     def put(self) -> Put:
         """Return the change that stores it."""
-        shift, frozen = self.clock
-        more = ',"scenario":true' if self.scenario else ""
-        still = "null" if frozen is None else repr(frozen)
-        doc = f'{{"ordinal":{self.calls},"shift":{shift!r},"frozen":{still},"mint":{_quote(self.id_namespace)}{more}}}'
-        return Put(*PROJECT_KEY, doc.encode())
+        lasting = _lasting_members(self.clock, self.id_namespace, self.scenario)
+        return _new(Put, (*PROJECT_KEY, b'{"ordinal":%d,%b' % (self.calls, lasting), "", 0))
+
+
+class Restored(NamedTuple):
+    """What a snapshot becomes: what the project keeps of itself, and its records."""
+
+    project: Project
+    records: list[Put]
 
 
 @lru_cache(maxsize=4096)
-def _quote(name: str) -> str:
-    return orjson.dumps(name).decode()
+def _lasting_members(clock: Clock, id_namespace: str, scenario: bool) -> bytes:
+    """Return the rest of a project's document, which is the same on nearly every call; a running clock has no time."""
+    still = "null" if clock.frozen is None else repr(clock.frozen)
+    more = ',"scenario":true' if scenario else ""
+    name = orjson.dumps(id_namespace).decode()
+    return f'"shift":{clock.shift!r},"frozen":{still},"mint":{name}{more}}}'.encode()
 
 
 def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:

@@ -136,8 +136,14 @@ def decode_node(doc: bytes | str) -> Node:
     if tally is not None:
         tally[3] = tuple([tuple(call) for call in tally[3]]) if tally[3] else ()
         known += (_new(Tally, tally), None if trail is None else ContextHash(*trail))
-    summary = Summary(*known)
+    # files of earlier versions know less of a summary and of a node: then the defaults of both stand in
+    summary = _new(Summary, known) if len(known) == _SUMMARY_LENGTH else Summary(*known)
+    if len(rest) == _NODE_LENGTH - 6:
+        return _new(Node, (id, parent, packed, own, created_at, summary, *rest))
     return Node(id, parent, packed, own, created_at, summary, *rest)
+
+
+_SUMMARY_LENGTH, _NODE_LENGTH = len(Summary._fields), len(Node._fields)
 
 
 def read_summary(state: State, id: str | None) -> Summary:
@@ -220,10 +226,8 @@ HOLDERS = 32  # the places of one item that are remembered
 
 def item_pointers(node: Node) -> list[Change]:
     """Return the changes that let `item_reference` find a node's items, which no other node holds."""
-    id = node.id
-    return [
-        _new(Put, ("item", item["id"], f'[["{id}",{index}]]'.encode(), "", 0)) for index, item in enumerate(node.items)
-    ]
+    place = f'[["{node.id}",%d]]'.encode()
+    return [_new(Put, ("item", item["id"], place % index, "", 0)) for index, item in enumerate(node.items)]
 
 
 def shared_item_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:

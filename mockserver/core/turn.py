@@ -31,7 +31,7 @@ from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
 from mockserver.core.prompt_cache import CacheLookup
-from mockserver.core.records import Change
+from mockserver.core.records import Change, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Node
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
@@ -124,23 +124,26 @@ def plan(
         turns=not warming,
         trail=trail,
     )
-    node = Node(
-        identifier,
-        admission.lineage.head,
-        [*own, *items],
-        len(own),
-        created,
-        summary,
-        admission.id_generator.partition,
-        outcome.status,
-        conversation,
-        False,
-        sorted(include),
-        dict(reply.cues) if reply.cues else {},
-        bool(request.get("stream")),
+    node = _new(
+        Node,
+        (
+            identifier,
+            admission.lineage.head,
+            [*own, *items],
+            len(own),
+            created,
+            summary,
+            admission.id_generator.partition,
+            outcome.status,
+            conversation,
+            False,
+            sorted(include) if include else [],
+            dict(reply.cues) if reply.cues else {},
+            bool(request.get("stream")),
+        ),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return Turn(final, node, admission.stored, conversation, learned)
+    return _new(Turn, (final, node, admission.stored, conversation, learned))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
@@ -188,7 +191,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
         _mark_incomplete(items)
     if "message.output_text.logprobs" in admission.request.get("include", ()):
         items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return Finished(items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator)
+    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
@@ -232,7 +235,7 @@ def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: Cach
     usage = _usage(admission, reply, items, recalled, rules)
     if reply.incomplete is not None:
         return Outcome("incomplete", None, reply.incomplete, usage)
-    return Outcome("completed", None, None, usage)
+    return _new(Outcome, ("completed", None, None, usage))
 
 
 def _usage(

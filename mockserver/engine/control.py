@@ -29,8 +29,7 @@ from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
 from mockserver.journal import client_findings as verdict
-from mockserver.scenarios.lines import parse_lines, parse_scenario
-from mockserver.snapshots import document as snapshot
+from mockserver.scenarios.lines import parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
@@ -97,10 +96,10 @@ class ProjectControl:
 
     def enqueue(self, project: str, lines: Any) -> int:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
-        parse_lines(lines)
+        entries = script_queue.validate(lines)
 
         def append(at: UnitOfWork) -> Written[int]:
-            return len(script_queue.waiting_lines(at.state)) + len(lines), script_queue.enqueue(at.state, lines)
+            return script_queue.enqueue(at.state, entries)
 
         return self._calls.write(project, append)
 
@@ -201,12 +200,14 @@ class ProjectControl:
 
         Nothing is written, so a turn whose end no call has noticed yet is still in progress.
         """
+        from mockserver.snapshots.document import document_of  # pydantic models, which most servers never need
+
         calls = self._calls
         with calls.store.transaction(project):
             own, records = calls.project(project, calls.view(project)), calls.store.records(project)
         if not own.scenario and self._scenarios.lines:  # another server may have other lines
             records.append(script_queue.scenario_put(self._scenarios.lines, None))
-        return snapshot.document_of(records, own, calls.seed)
+        return document_of(records, own, calls.seed)
 
     def restore(self, project: str, document: Any) -> None:
         """Replace the project's state by a snapshot's, which may come from another project: a fork.

@@ -16,14 +16,12 @@ from hashlib import blake2b
 from threading import RLock
 from typing import Any, NamedTuple
 
-import orjson
-
 from mockserver.config.settings import Settings
 from mockserver.core import background, lifecycle, steering
 from mockserver.core.admission import resolve_model
-from mockserver.core.records import Change
+from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
-from mockserver.delivery.answer import SSE, Answer, error_answer
+from mockserver.delivery.answer import JSON, SSE, Answer, error_answer
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.delivery.schedule import Emit, Step, events_in
@@ -35,15 +33,13 @@ from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
-from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
-from mockserver.store.view import Store, view_project
+from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
-from mockserver.wire.errors.scripted import MODEL
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
@@ -75,6 +71,7 @@ class Engine:
         self.pipeline = Pipeline(
             self.scenarios, self.model, self.fault_injector, self.settings.pacing, retains=self.rules.zdr == "off"
         )
+        self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
         self._table = Table(endpoints(self.pipeline.answer))
         self._lock = RLock()  # callers without a socket come on threads of their own
 
@@ -91,12 +88,8 @@ class Engine:
             raise errors.incorrect_api_key(key)
         return _project_name(key, openai_project or "")
 
-    def _project_of(self, call: Call) -> str:
-        headers = call.headers
-        key, name = headers.get(b"authorization"), headers.get(b"openai-project")
-        return self.project(
-            None if key is None else key.decode("latin-1"), None if name is None else name.decode("latin-1")
-        )
+    def _read_project(self, authorization: bytes, openai_project: bytes) -> str:
+        return self.project(authorization.decode("latin-1"), openai_project.decode("latin-1"))
 
     # --- calls over HTTP -----------------------------------------------------------------------------------------
 
@@ -141,12 +134,12 @@ class Engine:
         """Return what a call comes to; raises the error that answers it."""
         project = call.project
         if project is None:
-            project = self._project_of(call)
+            headers = call.headers
+            project = self._project_of(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
         recorder.project = project
         if refused is not None:
             raise refused
-        if not self.store.idle(project):
-            self.strike(recorder, partial(call_info, call))
+        self.strike(recorder)
         if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.find_endpoint(call.method, call.path)
@@ -163,9 +156,11 @@ class Engine:
             return Replay(result, parts["id"])
         return Answer(result if isinstance(result, bytes) else json_body(result))
 
-    def strike(self, recorder: ExchangeRecorder, call: Callable[[], CallInfo], named: str | None = None) -> None:
+    def strike(self, recorder: ExchangeRecorder, named: str | None = None) -> None:
         """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
-        struck = self.fault_injector.strike_call(recorder.project, call, named=named)
+        if "fault" not in self.store.pending(recorder.project):
+            return
+        struck = self.fault_injector.strike_call(recorder, recorder.project, named=named)
         if struck is not None:
             recorder.add_faults(struck)
             if struck.error is not None:
@@ -203,7 +198,8 @@ class Engine:
         if delivery.body is not None and not delivery.steps:
             recorder.exchange.ended = DELIVERED
             recorder.answer(200)
-            return Answer(delivery.body, model=model, lead_s=lead_s, buckets=buckets)
+            whole = (delivery.body, 200, JSON, (), False, None, b"", None, model, lead_s, buckets, None)
+            return _new(Answer, whole)  # as nearly every turn
         running = delivery.id if delivery.running else None
         answer = self._play(delivery.steps, delivery.body, running, recorder)
         return answer._replace(model=model, lead_s=lead_s, buckets=buckets)
@@ -259,7 +255,7 @@ class Engine:
 
     def leave(self, project: str, response_id: str, recorder: ExchangeRecorder | None = None) -> None:
         """Note that the client of a running turn went away: the turn goes on, or is cancelled. Spec: R6.9, R9.20."""
-        running = lifecycle.read_running(view_project(self.store, project), response_id)
+        running = lifecycle.read_running(self._calls.view(project), response_id)
         if self.rules.on_disconnect == "cancel" and running is not None and not running.background:
             self._end(project, response_id, lifecycle.cancel, recorder)
 
@@ -291,7 +287,7 @@ class Engine:
     def _end(
         self, project: str, response_id: str, end: Callable[..., list[Change]], recorder: ExchangeRecorder | None
     ) -> None:
-        state = view_project(self.store, project)
+        state = self._calls.view(project)
         with self.store.transaction(project):
             running = lifecycle.read_running(state, response_id)
             if running is not None:
@@ -344,23 +340,6 @@ class TurnListener:
 
 
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
-
-
-def call_info(call: Call) -> CallInfo:
-    """Return a call as faults see it, by what its body says before anybody has judged it."""
-    body = _object(call.body)
-    model = body.get("model")
-    streamed = body.get("stream") is True if call.method == "POST" else ("stream", "true") in call.query
-    transport = "sse" if streamed else "http"
-    return CallInfo(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 @lru_cache(maxsize=4096)

@@ -1,19 +1,21 @@
 """The faults of every project: set and listed by the test author, struck at the edge and on turns.
 
-An idle project costs one look into the store per call.
+A project without faults never gets here; faults that do not act cost one look into the store per call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from mockserver.engine.transactions import Transactions, UnitOfWork
+import orjson
+
+from mockserver.engine.transactions import Recorder, Transactions, UnitOfWork
 from mockserver.faults import apply, spec
 from mockserver.faults.apply import FaultOutcome
 from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Prompt
+from mockserver.wire.errors.scripted import MODEL
 
 
 class FaultInjector:
@@ -33,35 +35,55 @@ class FaultInjector:
         with store.transaction(project):
             store.apply(project, apply.replace_all(self._calls.view(project), parsed))
 
-    def strike_call(
-        self, project: str, call: Callable[[], CallInfo], *, named: str | None = None
-    ) -> FaultOutcome | None:
+    def strike_call(self, recorder: Recorder, project: str, *, named: str | None = None) -> FaultOutcome | None:
         """Let the faults of the edge strike a call before it is judged; None where nothing can strike.
 
-        With `named` only those do that name this method.
+        With `named` only those do that name this method. The faults of turns, found with the same look, are left with
+        the recorder.
         """
-        calls = self._calls
-        if calls.store.idle(project):
-            return None
+        calls, call = self._calls, recorder.call
         state = calls.view(project)
-        # A transaction is opened only where a fault may act: most faults do not, on most calls.
-        faults = apply.read_faults(state)
-        if not faults or not apply.find_active(faults, info := call()):
+        on_call, recorder.turn_faults = apply.ready_faults(state, call.method, call.path)
+        # A transaction is opened, and the body read, only where a fault may act: most faults do not, on most calls.
+        if not on_call:
             return None
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())
             kept = [one for one in apply.read_faults(state) if named in (None, one.fault.method)]
-            struck = apply.apply(kept, info, state, calls.seed, now)
+            struck = apply.apply(kept, call_info(call), state, calls.seed, now)
             calls.store.apply(project, struck.changes)
         return struck
 
-    def strike_turn(self, at: UnitOfWork, call: Call, prompt: Prompt) -> FaultOutcome | None:
+    def strike_turn(self, at: UnitOfWork, prompt: Prompt) -> FaultOutcome | None:
         """Let the other faults strike a turn that was admitted; None where none may act. Spec: R15.7."""
-        faults = [one for one in apply.read_faults(at.state) if not one.fault.before_admission]
-        if not faults:
+        call, ready = at.recorder.call, at.recorder.turn_faults
+        if ready is None:  # a turn that no call of its own began
+            ready = apply.ready_faults(at.state, call.method, call.path).on_turn
+        if not apply.may_act_on_turn(ready, prompt):
             return None
         model = prompt.request.get("model") or prompt.model.id
-        called = CallInfo("POST", call.path, prompt.transport, len(call.body), model)
-        if not apply.find_active(faults, called, prompt):
-            return None
-        return apply.apply(faults, called, at.state, self._calls.seed, at.now, prompt)
+        info = CallInfo("POST", call.path, prompt.transport, len(call.body), model)
+        # read again: another process may have used one since the call came in
+        return apply.apply(apply.read_faults(at.state), info, at.state, self._calls.seed, at.now, prompt)
+
+
+def call_info(call: Call) -> CallInfo:
+    """Return a call as faults see it, by what its body says before anybody has judged it."""
+    body = _object(call.body)
+    model = body.get("model")
+    transport = "http"
+    if call.method != "POST":
+        transport = "sse" if ("stream", "true") in call.query else "http"
+    elif call.transport == "websocket":
+        transport = "websocket"
+    elif body.get("stream") is True:
+        transport = "sse"
+    return CallInfo(call.method, call.path, transport, len(call.body), model if isinstance(model, str) else MODEL)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -38,7 +38,7 @@ from mockserver.core.state import Node, decode_node, read_node
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.transactions import Transactions
-from mockserver.faults.apply import FaultOutcome
+from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.exchange import KIND, Call, Exchange, document_of, to_public
 from mockserver.journal.history import History, call_of
@@ -207,7 +207,7 @@ class ExchangeRecorder:
     It travels with the call, so the same is recorded whichever process or thread answers.
     """
 
-    __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project")
+    __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project", "turn_faults")
 
     def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
@@ -215,6 +215,7 @@ class ExchangeRecorder:
         self.exchange = Exchange(call, call.transport, perf_counter())
         self.effects: Sequence[Effect] = ()
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
+        self.turn_faults: Sequence[ActiveFault] | None = None
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""

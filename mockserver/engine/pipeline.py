@@ -18,7 +18,7 @@ from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
 from mockserver.core.prompt_cache import MIN_TOKENS as MIN_TOKENS
 from mockserver.core.prompt_cache import NOTHING, lookup
-from mockserver.core.records import Change, State
+from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
 from mockserver.core.turn import Turn, plan, public_events
@@ -88,7 +88,7 @@ class Pipeline:
         admission = admit(state, request, rules, at.id_generator, now, templated=templated)
         changes: list[Change] = []
         prompt = _prompt(at, state, admission)
-        struck = None if at.idle else self._faults.strike_turn(at, recorder.call, prompt)
+        struck = self._faults.strike_turn(at, prompt) if "fault" in at.pending else None
         if struck is not None:
             recorder.add_faults(struck)
             changes += struck.changes
@@ -118,7 +118,7 @@ class Pipeline:
         compacts, scenarios = admission.compacts, self._scenarios
         reply: Reply | None = None
         used: list[Change] = []
-        if not (at.idle and scenarios.silent) or at.scenario:
+        if "line" in at.pending or at.scenario or not scenarios.silent:
             reply, used = scenarios.answer(at, prompt, compacts)
         if reply is not None:
             reply = truncate_to_limit(reply, prompt, at.rules.count)
@@ -168,16 +168,16 @@ def _prompt(at: UnitOfWork, state: State, admission: Admission) -> Prompt:
     transport = at.recorder.call.transport
     if transport == "http" and admission.request.get("stream"):
         transport = "sse"
-    return Prompt(
-        request=admission.effective_request,
-        model=admission.model,
-        input=admission.visible_items,
-        newest_first=newest_first,
-        item_count=admission.item_count,
-        turn=admission.before.turn + 1,
-        seed=at.id_generator.seed("reply"),
-        transport=transport,
-        input_tokens=admission.input_tokens,
+    return Prompt(  # by place, for so it costs half
+        admission.effective_request,
+        admission.model,
+        admission.visible_items,
+        newest_first,
+        admission.item_count,
+        admission.before.turn + 1,
+        at.id_generator.seed("reply"),
+        transport,
+        admission.input_tokens,
     )
 
 
@@ -218,7 +218,7 @@ def _lay_out(
         return Delivery(turn, steps, None, seconds), body
     if final["background"]:
         return Delivery(turn, [], json_body(background.queue_view(final)), seconds), body
-    return Delivery(turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds), body
+    return _new(Delivery, (turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds)), body
 
 
 def lay_faults(delivery: Delivery, effects: Sequence[Effect], transport: str) -> Delivery:

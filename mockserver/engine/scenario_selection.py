@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.core.records import Change, State
@@ -23,10 +23,12 @@ from mockserver.engine import script_queue
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
-from mockserver.scenarios.loader import Document, load_file
 from mockserver.scenarios.near_misses import Candidate, explain
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
+
+if TYPE_CHECKING:
+    from mockserver.scenarios.loader import Document
 
 TRIGGER = "compaction_trigger"
 
@@ -79,7 +81,7 @@ class Scenarios:
 
     def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """The line that answers, its place, and the changes that count the use."""
-        if not at.idle:
+        if "line" in at.pending:
             queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts))
             if queued is not None:
                 return "queue", queued, changes
@@ -115,6 +117,8 @@ def _is_spent(state: State, number: int, line: Line) -> bool:
 
 def _load_for_server(path: str) -> Document:
     """Load a scenario file of the server; raises SettingError that names the first mistake."""
+    from mockserver.scenarios.loader import load_file  # with PyYAML 10 ms, which a server without scenarios saves
+
     try:
         document = load_file(path)
     except SettingError as error:

@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import orjson
 
 from mockserver.core.records import Change, Delete, Put, State
+from mockserver.scenarios.lines import parse_lines, validate_entry
+from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
 
 T = TypeVar("T")
@@ -25,14 +27,32 @@ def waiting_lines(state: State) -> list[Any]:
     return [orjson.loads(record.doc) for record in state.scan("line")]
 
 
-def enqueue(state: State, lines: list[Any]) -> list[Change]:
-    """The changes that append lines to the queue."""
-    last = state.scan("line", limit=1, descending=True)
-    first = last[0].order + 1 if last else 0
-    return [
-        Put("line", f"{order:012d}", encode_compact({"line": line, "used": 0}), "", order)
-        for order, line in enumerate(lines, first)
-    ]
+def validate(lines: Any) -> list[bytes]:
+    """Validate lines and make them unused entries of the queue; raises MockError for the first mistake."""
+    if not isinstance(lines, list) or not all(map(_is_valid, lines)):
+        parse_lines(lines)  # which says where in the list the mistake is
+    return [_entry(line) for line in lines]
+
+
+def _is_valid(line: Any) -> bool:
+    """Whether a line is valid; most come again and again, and none is parsed twice."""
+    try:
+        # What JSON does not tell apart may still be a mistake, a tuple for instance: only the same line is as valid.
+        return validate_entry(_entry(line)).source == line
+    except (MockError, TypeError):
+        return False
+
+
+def _entry(line: Any) -> bytes:
+    return encode_compact({"line": line, "used": 0})
+
+
+def enqueue(state: State, entries: Sequence[bytes]) -> tuple[int, list[Change]]:
+    """Return how many lines wait with these entries at the end of the queue, and the changes that put them there."""
+    waiting = state.scan("line")
+    first = waiting[-1].order + 1 if waiting else 0
+    puts = [Put("line", f"{order:012d}", entry, "", order) for order, entry in enumerate(entries, first)]
+    return len(waiting) + len(puts), [*puts]
 
 
 def take(state: State, accept: Callable[[bytes], T | None]) -> tuple[T | None, list[Change]]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mockserver.config.settings import SettingError, Settings
-from mockserver.core.project import Clock
+from mockserver.core.project import Clock, Restored
 from mockserver.faults.spec import parse_fault
 from mockserver.scenarios.lines import parse_lines
-from mockserver.snapshots import document as snapshot_document
-from mockserver.snapshots.document import Document, Restored
 from mockserver.wire.errors.api import MockError
+
+if TYPE_CHECKING:
+    from mockserver.snapshots.document import Document
+
+# The format, which is made of pydantic models, is imported with the first snapshot: it takes 70 ms.
 
 
 class Unreadable(Exception):
@@ -27,11 +30,10 @@ class Unreadable(Exception):
 
 def read(path: str) -> Document:
     """Read a snapshot file and upgrade it to the current version; raises Unreadable."""
+    from mockserver.snapshots.document import MARK, VERSION, upgrade
+
     try:
-        return {
-            snapshot_document.MARK: snapshot_document.VERSION,
-            **snapshot_document.upgrade(orjson.loads(Path(path).read_bytes())),
-        }
+        return {MARK: VERSION, **upgrade(orjson.loads(Path(path).read_bytes()))}
     except OSError as error:
         raise Unreadable(f"{path} can't be read: {error.strerror or error}") from None
     except orjson.JSONDecodeError as error:
@@ -42,7 +44,9 @@ def read(path: str) -> Document:
 
 def validate(document: Any, seed: int) -> Restored:
     """Validate a document, its scripted lines and faults too; raises MockError for the first mistake."""
-    restored = snapshot_document.restore(document, seed)
+    from mockserver.snapshots.document import restore
+
+    restored = restore(document, seed)
     for put in restored.records:
         if put.kind == "line":
             parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")

@@ -8,27 +8,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import lifecycle
-from mockserver.core.project import Clock, Project, read_project
-from mockserver.core.records import PROJECT_KEY, Change, State
+from mockserver.core.project import Clock, Project, Restored, read_project
+from mockserver.core.records import PROJECT_KEY, Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
-from mockserver.faults.apply import FaultOutcome
+from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.journal.exchange import Call
-from mockserver.snapshots.document import Restored
 from mockserver.store.from_snapshot import Started
-from mockserver.store.view import ProjectView, Store, open_store, view_project
+from mockserver.store.view import Store, open_store, view_project
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.tokens import tokenizer
 
 T = TypeVar("T")
+
+MOST_VIEWS = 4096  # projects whose view is kept
 
 
 class Recorder(Protocol):
@@ -36,6 +37,7 @@ class Recorder(Protocol):
 
     call: Call
     effects: Sequence[Effect]
+    turn_faults: Sequence[ActiveFault] | None  # those that may act on its turn; None where nobody has looked
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
@@ -58,6 +60,7 @@ class NoRecorder:
 
     effects: Sequence[Effect] = ()
     call = Call()
+    turn_faults: Sequence[ActiveFault] | None = None
 
     def add_reads(self, now: float) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
@@ -73,8 +76,8 @@ class UnitOfWork(NamedTuple):
     """One call in progress: what it reads, when it is, and its place (`ordinal`) among the project's writes.
 
     `ended` are the turns that had come to their end by then, `rules` those of the caller's transport. `scenario` says
-    that the project has one of its own, `idle` that it has no faults, queued lines and turns in progress. `recorder` is
-    told what answers.
+    that the project has one of its own, `pending` names the kinds of what else is on its agenda: faults, queued lines,
+    turns in progress. `recorder` is told what answers.
     """
 
     state: State
@@ -86,7 +89,7 @@ class UnitOfWork(NamedTuple):
     rules: Semantics
     recorder: Recorder
     scenario: bool = False
-    idle: bool = False
+    pending: Collection[str] = ()
 
 
 # What a piece of work returns: its result, what it writes, and the clock where it moves that.
@@ -120,6 +123,8 @@ class Transactions:
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         if start is not None:
             self.store = Started(self.store, [start.project.put(), *start.records])
+        # a project's records, to be read: made once, for every call of the project looks through it
+        self.view = lru_cache(maxsize=MOST_VIEWS)(partial(view_project, self.store))
         self.seed = settings.seed or 0
         digest = blake2b(str(self.seed).encode(), digest_size=32, person=b"understudy").digest()
         self._cluster = f"19{digest[0] & 15:x}"
@@ -128,10 +133,6 @@ class Transactions:
         # a stream are nested there. Spec: R4.7, websocket §4.
         sockets = replace(self.rules, zdr="off", stream_error_shape="nested")
         self.rules_of = {"http": self.rules, "websocket": sockets}
-
-    def view(self, project: str) -> ProjectView:
-        """Return a project's records, to be read."""
-        return view_project(self.store, project)
 
     def project(self, name: str, state: State) -> Project:
         """Return what a project keeps of itself."""
@@ -178,17 +179,18 @@ class Transactions:
         Turns that have ended by now are written also then.
         """
         store = self.store
-        state = ProjectView(partial(store.get, project), partial(store.scan, project))
+        state = self.view(project)
         with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
-            now, idle = clock.reading(self.wall()), store.idle(project)
+            now, pending = clock.reading(self.wall()), store.pending(project)
             ended: list[str] = []
-            if not idle:
+            if "running" in pending or "fleeting" in pending:
                 ended = self.settle(project, state, now)
                 self.forget(project, state, now)
             id_generator = self.id_generator(name, ordinal, now)
-            operation = UnitOfWork(
-                state, clock, now, ordinal, id_generator, ended, self.rules_of[transport], recorder, scenario, idle
+            rules = self.rules_of[transport]
+            operation = _new(
+                UnitOfWork, (state, clock, now, ordinal, id_generator, ended, rules, recorder, scenario, pending)
             )
             try:
                 result, changes, *moved = work(operation, *args)
@@ -196,7 +198,7 @@ class Transactions:
                 recorder.add_reads(now)
                 raised = error
             else:
-                own = Project(moved[0] if moved else clock, ordinal + 1, name, scenario)
+                own = _new(Project, (moved[0] if moved else clock, ordinal + 1, name, scenario))
                 put = own.put()
                 changes = [*changes, put]
                 store.apply(project, changes)
@@ -210,10 +212,11 @@ class Transactions:
 
     def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:
         """Return what a call reads; turns that have ended by now are written first."""
-        state = view_project(self.store, project)
+        state = self.view(project)
         now = self.project(project, state).clock.reading(self.wall())
         recorder.add_reads(now)
-        if not self.store.idle(project) and (state.scan("running", limit=1) or state.scan("fleeting", limit=1)):
+        pending = self.store.pending(project)
+        if "running" in pending or "fleeting" in pending:
             with self.store.transaction(project):
                 self.settle(project, state, now)
                 self.forget(project, state, now)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.records import Change, Delete, Put, Record, State
 from mockserver.core.state import read_node
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults import rate_limits
@@ -32,6 +32,7 @@ from mockserver.faults.rate_limits import Buckets
 from mockserver.faults.spec import MODEL_WORK, CallInfo, Fault, load_fault
 from mockserver.model.prompt import Prompt
 from mockserver.model.seeded_random import draw
+from mockserver.scenarios.conditions import hold
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.errors.scripted import from_script
@@ -79,9 +80,12 @@ class ActiveFault:
 
 def read_faults(state: State) -> list[ActiveFault]:
     """Return a project's faults in order; they are shared, so nobody may change them."""
-    return [
-        _read_cached(id, doc) if len(doc) <= _LONGEST_CACHED else _read(id, doc) for id, doc, _ in state.scan("fault")
-    ]
+    return [_read_record(record) for record in state.scan("fault")]
+
+
+def _read_record(record: Record) -> ActiveFault:
+    read = _read_cached if len(record.doc) <= _LONGEST_CACHED else _read
+    return read(record.id, record.doc)
 
 
 def _read(id: str, doc: bytes) -> ActiveFault:
@@ -91,6 +95,31 @@ def _read(id: str, doc: bytes) -> ActiveFault:
 
 
 _read_cached = lru_cache(maxsize=1024)(_read)
+
+
+class ReadyFaults(NamedTuple):
+    """The faults of a project that may act on a call, and those that may act on its turn once that is admitted."""
+
+    on_call: tuple[ActiveFault, ...]
+    on_turn: tuple[ActiveFault, ...]
+
+
+def ready_faults(state: State, method: str, path: str) -> ReadyFaults:
+    """Return the faults that are not used up and have nothing against this method and path, for nobody to change."""
+    records = tuple(state.scan("fault"))
+    short = sum([len(record.doc) for record in records]) <= _LONGEST_CACHED
+    return (_choose_cached if short else _choose)(records, method, path)
+
+
+def _choose(records: tuple[Record, ...], method: str, path: str) -> ReadyFaults:
+    call = CallInfo(method, path)
+    ready = [one for one in map(_read_record, records) if not one.spent and one.fault.holds(call, None)]
+    on_call = tuple([one for one in ready if one.fault.before_admission])
+    return ReadyFaults(on_call, tuple([one for one in ready if not one.fault.before_admission]))
+
+
+# Faults that only wait are the same records on every call, and calls go to few paths: one look finds what may act.
+_choose_cached = lru_cache(maxsize=256)(_choose)
 
 
 def records(state: State) -> list[Put]:
@@ -134,8 +163,16 @@ def apply(
     return struck
 
 
+def may_act_on_turn(ready: Iterable[ActiveFault], prompt: Prompt) -> bool:
+    """Whether the conditions on turns of one of these faults hold; where none holds, `apply` would change nothing."""
+    for one in ready:  # noqa: SIM110  # a loop, because the generator of any(…) costs more than most conditions
+        if hold(one.fault.turn_tests, prompt):
+            return True
+    return False
+
+
 def find_active(kept: Iterable[ActiveFault], call: CallInfo, prompt: Prompt | None = None) -> list[ActiveFault]:
-    """Return the faults whose conditions hold, rate limits first. Where there are none, `apply` changes nothing."""
+    """Return the faults whose conditions hold, rate limits first."""
     early = prompt is None
     active = [
         one for one in kept if one.fault.before_admission is early and not one.spent and one.fault.holds(call, prompt)

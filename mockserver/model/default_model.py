@@ -43,6 +43,7 @@ _EFFORT_UNITS: Mapping[str, tuple[int, int]] = {
     "max": (16, 64),
 }
 _UNIT = 8
+_new = tuple.__new__  # makes one as Reply(...) does, without a call of Python's
 _STOP_TEXT = """
 about all also and any are but call calls can could did does for from function get give given has have her him
 his how into its just let like make may need not now off one our out over please result results return returns
@@ -327,7 +328,7 @@ def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
         reply = _with_fewer_calls(reply, calls)
     length = output_tokens(reply.output, reply.reasoning_tokens, prompt.request, prompt.model, count)
     if length <= most:
-        return Reply._make((*reply[:3], length, *reply[4:]))  # as _replace does, in half the time
+        return _new(Reply, (*reply[:3], length, *reply[4:]))  # as _replace does, in a third of the time
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
     fitting: list[Item] = []
     for item in reply.output:

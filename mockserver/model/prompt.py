@@ -121,7 +121,10 @@ def input_text(prompt: Prompt) -> str:
 
     So a request that replays its whole history has the same input text as one that is chained to it.
     """
-    fresh = takewhile(lambda item: not is_model_output(item), reversed(prompt.input))
+    own = prompt.input
+    if len(own) == 1 and own[0].get("role") == "user":  # as nearly always
+        return item_text(own[0])
+    fresh = takewhile(lambda item: not is_model_output(item), reversed(own))
     return "\n".join(reversed([item_text(item) for item in fresh if item.get("role") == "user"]))
 
 

@@ -161,6 +161,13 @@ def load_entry(doc: bytes) -> Line:
     return load_line(encode_compact(orjson.loads(doc)["line"]))
 
 
+@lru_cache(maxsize=1024)
+def validate_entry(doc: bytes) -> Line:
+    """Return the line of an entry, validated, from its JSON; raises MockError. The same entry is parsed once."""
+    parse_lines([orjson.loads(doc)["line"]])
+    return load_entry(doc)
+
+
 @lru_cache(maxsize=256)
 def load_scenario(doc: bytes) -> Scenario:
     """Load a validated scenario from its JSON; cached by its bytes."""

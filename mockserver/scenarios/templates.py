@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
@@ -65,6 +64,8 @@ def find_mistakes(value: Any, location: Location, where: str = "") -> Iterator[P
 
 
 def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, [*_NAMES, "metadata.KEY"], n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return f"Unknown template name '{name}'.{hint} Known names are: {', '.join(_NAMES)}, metadata.KEY."

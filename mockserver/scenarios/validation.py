@@ -16,14 +16,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.requests.schema import CrossFieldError, Schema
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Location = tuple[str | int, ...]
 T = TypeVar("T")
@@ -57,6 +59,8 @@ def join_path(where: str, key: Any) -> str:
 
 def suggest(word: Any, known: Iterable[str]) -> str:
     """A hint: the nearest known word, or all known words if they are few."""
+    from difflib import get_close_matches
+
     known = list(known)
     # difflib's ratio of 0.6 takes a dropped, doubled or swapped letter, and `input_contain` for `input_contains`
     matches = get_close_matches(str(word), known, n=1)
@@ -115,6 +119,8 @@ class DocumentValidator(Generic[T]):
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
+        from pydantic import TypeAdapter
+
         return TypeAdapter(self._load())
 
     def validate(self, value: Any, where: str = "") -> T:

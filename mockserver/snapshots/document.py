@@ -22,12 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import GenericAlias
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
-from mockserver.core.project import Clock, Project
+from mockserver.core.project import Clock, Project, Restored
 from mockserver.core.records import Put
 from mockserver.snapshots.records import SECTIONS, STRICT
 from mockserver.wire.errors.api import MockError
@@ -109,13 +109,6 @@ def _other(put: Put) -> Document:
     except orjson.JSONDecodeError:
         return {**where, "text": put.doc.decode()}
     return {**where, "doc": doc} if encode_compact(doc) == put.doc else {**where, "text": put.doc.decode()}
-
-
-class Restored(NamedTuple):
-    """The contents of a document: the project's own values, and its records."""
-
-    project: Project
-    records: list[Put]
 
 
 def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Restored:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from threading import RLock
 from typing import Any
 
@@ -54,9 +54,9 @@ class Started:
         """Return records of a kind below a parent by their order."""
         return self._of(project).scan(project, kind, parent, after=after, limit=limit, descending=descending)
 
-    def idle(self, project: str) -> bool:
-        """Whether a project has nothing on its agenda."""
-        return self._of(project).idle(project)
+    def pending(self, project: str) -> Collection[str]:
+        """Return the kinds of what is on a project's agenda."""
+        return self._of(project).pending(project)
 
     def records(self, project: str) -> list[Put]:
         """Return all records of a project."""

@@ -7,23 +7,24 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
+_new = tuple.__new__  # makes one as Record(...) does, without a call of Python's
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
 
 
 class _Project:
-    """One project's records: `(kind, id)` → what is kept, `(kind, parent)` → places in order; the agenda's length."""
+    """One project's records: `(kind, id)` → what is kept, `(kind, parent)` → places in order; its agenda by kind."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], _Kept] = {}
         self.places: dict[tuple[str, str], list[_Place]] = {}
-        self.agenda = 0
+        self.agenda: dict[str, int] = {}  # kind → how many of it; a kind of which there is none is not there
 
 
 class MemoryStore:
@@ -66,12 +67,12 @@ class MemoryStore:
             else:
                 start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
                 chosen = places[start:] if limit is None else places[start : start + limit]
-            return [Record(id, mine.records[kind, id][0], order) for order, id in chosen]
+            return [_new(Record, (id, mine.records[kind, id][0], order)) for order, id in chosen]
 
-    def idle(self, project: str) -> bool:
-        """Whether a project has nothing on its agenda."""
+    def pending(self, project: str) -> Collection[str]:
+        """Return the kinds of what is on a project's agenda, which is empty for nearly every project."""
         mine = self._projects.get(project)
-        return mine is None or not mine.agenda
+        return () if mine is None else mine.agenda
 
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
@@ -112,8 +113,15 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
     if old is None or old[1:] != (parent, order):
         if old is not None:
             _displace(mine, kind, id, old)
-        mine.agenda += kind in PENDING_KINDS
-        insort(mine.places.setdefault((kind, parent), []), (order, id))
+        if kind in PENDING_KINDS:
+            mine.agenda[kind] = mine.agenda.get(kind, 0) + 1
+        place, places = (order, id), mine.places.get((kind, parent))
+        if places is None:
+            mine.places[kind, parent] = [place]
+        elif not places or places[-1] < place:  # as nearly always: what is new comes last, and nothing is compared
+            places.append(place)
+        else:
+            insort(places, place)
 
 
 def _delete(mine: _Project, kind: str, id: str) -> None:
@@ -126,4 +134,7 @@ def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
     _, parent, order = old
     places = mine.places[kind, parent]
     del places[bisect_left(places, (order, id))]
-    mine.agenda -= kind in PENDING_KINDS
+    if kind in PENDING_KINDS:
+        mine.agenda[kind] -= 1
+        if not mine.agenda[kind]:
+            del mine.agenda[kind]

@@ -15,8 +15,8 @@ the file's consistency. Several processes may share one file. Files of an earlie
 # * Documents are appended by row number, and an index finds them: rows in the order of their ids would be
 #   inserted all over the file.
 # * A checkpoint only every 4000 pages, since the project's own record is rewritten by every call.
-# * Whether a project is idle is remembered until another process writes (`data_version`), for it is asked on
-#   every call.
+# * What kinds are on a project's agenda is remembered until another process writes (`data_version`), for it is
+#   asked on every call.
 #
 # What must stay true: one connection, one lock. Reads of other threads wait for a transaction's end, so that
 # nobody sees half of one. A file of an earlier version is rewritten in one transaction or not at all.
@@ -24,14 +24,14 @@ the file's consistency. Several processes may share one file. Files of an earlie
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
 VERSION = 2
-MOST_IDLE = 100_000  # projects that are remembered as idle
+MOST_AGENDAS = 100_000  # projects whose agenda is remembered
 CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
 
 
@@ -69,7 +69,11 @@ _PUT = (
 )
 _DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
 _SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
-_BUSY = f"SELECT 1 FROM records WHERE project = ? AND kind IN ({_names(PENDING_KINDS)}) AND {_LISTED} LIMIT 1"
+# one look for each kind, for there may be thousands of lines
+_PENDING = " UNION ALL ".join(
+    f"SELECT '{kind}' WHERE EXISTS (SELECT 1 FROM records WHERE project = ?1 AND kind = '{kind}' AND {_LISTED})"
+    for kind in sorted(PENDING_KINDS)
+)
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
 
 
@@ -88,7 +92,7 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._lock = RLock()
-        self._idle: set[str] = set()
+        self._agendas: dict[str, frozenset[str]] = {}
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
         try:
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -125,7 +129,7 @@ class SQLiteStore:
             try:
                 yield
             except BaseException:
-                self._idle.clear()
+                self._agendas.clear()
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
@@ -159,18 +163,18 @@ class SQLiteStore:
             rows = self._connection.execute(query, (*values, *bounds)).fetchall()
         return [Record(*row) for row in rows]
 
-    def idle(self, project: str) -> bool:
-        """Whether a project has nothing on its agenda, which is remembered while no other process writes."""
+    def pending(self, project: str) -> Collection[str]:
+        """Return the kinds of what is on a project's agenda, which is remembered while no other process writes."""
         with self._lock:
             (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
-            if seen != self._seen or len(self._idle) > MOST_IDLE:
+            if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
                 self._seen = seen
-                self._idle.clear()
-            if project not in self._idle:
-                if self._connection.execute(_BUSY, (project,)).fetchone():
-                    return False
-                self._idle.add(project)
-            return True
+                self._agendas.clear()
+            agenda = self._agendas.get(project)
+            if agenda is None:
+                agenda = frozenset([kind for (kind,) in self._connection.execute(_PENDING, (project,))])
+                self._agendas[project] = agenda
+            return agenda
 
     def records(self, project: str) -> list[Put]:
         """Return every record as the change that would write it, by kind, parent, order and id."""
@@ -183,10 +187,10 @@ class SQLiteStore:
         with self._lock:
             for change in changes:
                 place = prefix_last(change.id)
+                if change.kind in PENDING_KINDS:
+                    self._agendas.pop(project, None)
                 if isinstance(change, Put):
                     kind, id, doc, parent, order = change
-                    if kind in PENDING_KINDS:
-                        self._idle.discard(project)
                     run(_PUT, (project, place, kind, id, parent, order, doc))
                 else:
                     run(_DELETE, (project, place, change.kind))
@@ -194,6 +198,7 @@ class SQLiteStore:
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""
         with self._lock:
+            self._agendas.pop(project, None)
             self._connection.execute("DELETE FROM records WHERE project = ?", (project,))
 
     def close(self) -> None:

@@ -1,12 +1,12 @@
 """What every store does, which one a setting names, and one project of it as the core's `State`."""
 
 # What must stay true of every store: one test suite runs against all of them. `apply` inside a transaction is all
-# or nothing; `scan` is ordered by number, then by id, and never lists the unlisted kinds; `idle` may err in one
-# direction only, towards busy.
+# or nothing; `scan` is ordered by number, then by id, and never lists the unlisted kinds; `pending` may name a kind
+# too many, never one too few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -31,7 +31,7 @@ class Store(Protocol):
         descending: bool = False,
     ) -> list[Record]: ...
     def records(self, project: str) -> list[Put]: ...
-    def idle(self, project: str) -> bool: ...
+    def pending(self, project: str) -> Collection[str]: ...
     def apply(self, project: str, changes: Iterable[Change]) -> None: ...
     def clear(self, project: str) -> None: ...
     def close(self) -> None: ...

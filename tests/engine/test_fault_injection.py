@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.wire.errors.api import MockError
 from tests.support.caller import PROJECT, Caller
@@ -72,7 +71,8 @@ def test_E67_a_conversation_is_locked_by_the_clock() -> None:
 
 
 def _strikes(call: Caller, project: str) -> bool:
-    struck = call.app.engine.fault_injector.strike_call(project, CallInfo)
+    engine = call.app.engine
+    struck = engine.fault_injector.strike_call(engine.journal.record(Call()), project)
     return struck is not None and struck.error is not None
 
 

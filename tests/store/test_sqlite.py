@@ -51,15 +51,17 @@ def test_two_processes_see_each_other(tmp_path: Path) -> None:
 def test_what_was_absent_is_found_once_another_process_has_written_it(tmp_path: Path) -> None:
     one, two = SQLiteStore(str(tmp_path / "s.db")), SQLiteStore(str(tmp_path / "s.db"))
     assert one.scan("project", "line") == two.scan("project", "line") == []
-    assert one.idle("project") and two.idle("project")
+    assert not one.pending("project") and not two.pending("project")
     for number, (writer, reader) in enumerate(((one, two), (two, one), (one, two)), 1):
         write(writer, Put("line", f"{number}", b"", "", number))
         assert [record.order for record in writer.scan("project", "line")] == list(range(1, number + 1))
         assert reader.scan("project", "line") == writer.scan("project", "line")
-        assert not reader.idle("project") and not writer.idle("project") and reader.idle("other")
+        assert set(reader.pending("project")) == set(writer.pending("project")) == {"line"} and not reader.pending(
+            "other"
+        )
     write(one, *(Delete("line", f"{number}") for number in (1, 2, 3)))
     assert two.scan("project", "line") == one.scan("project", "line") == []
-    assert one.idle("project") and two.idle("project")
+    assert not one.pending("project") and not two.pending("project")
     one.close()
     two.close()
 
@@ -69,9 +71,9 @@ def test_what_a_failed_transaction_took_away_is_not_absent() -> None:
     write(opened, Put("line", "1", b"x", "", 1))
     with pytest.raises(RuntimeError), opened.transaction("project"):
         opened.apply("project", [Delete("line", "1")])
-        assert opened.scan("project", "line") == [] and opened.idle("project")
+        assert opened.scan("project", "line") == [] and not opened.pending("project")
         raise RuntimeError
-    assert opened.scan("project", "line") == [Record("1", b"x", 1)] and not opened.idle("project")
+    assert opened.scan("project", "line") == [Record("1", b"x", 1)] and set(opened.pending("project")) == {"line"}
     opened.close()
 
 

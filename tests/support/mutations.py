@@ -116,27 +116,27 @@ _CHAINS = (
     Mutation(
         "a chain skips its parent's turn",
         "core/lineage.py",
-        "return Lineage(node.id, node.summary, node.partition)",
+        "return _new(Lineage, (node.id, node.summary, node.partition, None))",
         "return Lineage(node.parent, node.summary, node.partition)",
     ),
     Mutation(
         "a chain forgets its context",
         "core/lineage.py",
-        "return Lineage(node.id, node.summary, node.partition)",
+        "return _new(Lineage, (node.id, node.summary, node.partition, None))",
         "return Lineage(None, Summary(), node.partition)",
     ),
     Mutation(
         "chaining onto a conversation's response writes to the conversation",
         "core/lineage.py",
-        "return Lineage(node.id, node.summary, node.partition)",
+        "return _new(Lineage, (node.id, node.summary, node.partition, None))",
         "return Lineage(node.id, node.summary, node.partition,"
         " read_conversation(state, node.conversation) if node.conversation else None)",
     ),
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        'changes += [Put("node", node.id, node.doc()), *shared_item_pointers(state, node, again)]',
-        'changes += [Put("node", node.id, node.doc()), *shared_item_pointers(state, node, again)]\n'
+        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]',
+        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]\n'
         "        if node.parent and node.parent.startswith('resp_'):\n"
         '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
     ),

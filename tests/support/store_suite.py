@@ -100,8 +100,8 @@ class StoreSuite:
                 else:
                     with suppress(RuntimeError), store.transaction(P):
                         raise RuntimeError
-                assert store.idle(P) == PENDING_KINDS.isdisjoint([kind for kind, _ in there])
-                assert store.idle("other")
+                assert set(store.pending(P)) == PENDING_KINDS.intersection([kind for kind, _ in there])
+                assert not store.pending("other")
             store.close()
 
         agrees()
