@@ -3,7 +3,7 @@
 Rooms, from the edge inwards: `testing`, `conformance` → `transport` → `websocket` → `engine` → `scenarios`, `faults`,
 `snapshots`, `journal`, `store` → `core` → `model`, `delivery` → `wire` → `config`. Start reading at
 `engine/engine.py`, then `core/admission.py` and `core/turn.py`. Tests import `Mock` and what it replies from here;
-each name is loaded when it is first asked for, so that the import itself costs nothing.
+each name is loaded on its first use, so that the import itself costs nothing.
 """
 
 from importlib import import_module

@@ -14,7 +14,7 @@ MAX_TOKENS_PER_S = 1e9
 class Pacing:
     """How fast a turn is delivered: seconds to the first token, tokens per second (0 means as fast as possible).
 
-    `instant` says that delivery takes no time at all; every turn looks at it, so it is not worked out again.
+    `instant` says that delivery takes no time at all; it is computed once, because every turn reads it.
     """
 
     first_token_s: float = 0.0
@@ -26,13 +26,13 @@ class Pacing:
 
 
 def parse_pacing(text: str) -> Pacing:
-    """Return the pacing for `FIRST_TOKEN_S[:TOKENS_PER_S]`; raises ValueError."""
+    """Parse `FIRST_TOKEN_S[:TOKENS_PER_S]`; raises ValueError."""
     first, _, rate = text.partition(":")
     return make_pacing((float(first), float(rate or 0)))
 
 
 def make_pacing(value: float | Sequence[float] | Pacing) -> Pacing:
-    """Return the pacing for seconds alone, or for a pair of seconds and tokens per second; raises ValueError."""
+    """Build a pacing from seconds alone, or from a pair of seconds and tokens per second; raises ValueError."""
     if isinstance(value, Pacing):
         numbers = (value.first_token_s, value.tokens_per_s)
     else:

@@ -1,14 +1,15 @@
-"""Every option of serving once: `Settings` is the table, each of its fields is a row, made by `option`.
+"""Every option of serving once: `Settings` is the table, each of its fields is a row, made by `option`."""
 
-The command line, the environment, the keyword arguments of `Mock` and the table of the docs are all read off these
-fields. Four lists of options would drift apart, and an option that one of them forgets does nothing there. A new option
-is one field here, and a line of `MockOptions` where a `Mock` takes it (a test compares the two).
-
-The option `max_body_bytes` is `--max-body-bytes` on the command line, `UNDERSTUDY_MAX_BODY_BYTES` in the environment,
-`max_body_bytes=` in Python. The command line wins over the environment; a `Mock` does not read the environment, so that
-a test means the same on every machine. All three go through one reader per option (`Kind.read`): a text is what
-somebody typed, anything else is a Python value. So a mistake gets the same message wherever it was made.
-"""
+# The command line, the environment, the keyword arguments of `Mock` and the table of the docs are all read off
+# these fields. Four lists of options would drift apart, and an option that one of them forgets does nothing
+# there. A new option is one field here, and a line of `MockOptions` where a `Mock` takes it (a test compares
+# the two).
+#
+# The option `max_body_bytes` is `--max-body-bytes` on the command line, `UNDERSTUDY_MAX_BODY_BYTES` in the
+# environment, `max_body_bytes=` in Python. The command line wins over the environment; a `Mock` does not read
+# the environment, so that a test means the same on every machine. All three go through one reader per option
+# (`Kind.read`): a text is what somebody typed, anything else is a Python value. So a mistake gets the same
+# message wherever it was made.
 
 from __future__ import annotations
 
@@ -101,7 +102,7 @@ def _read_store(given: Any) -> str:
 
 
 def parse_time(text: str) -> float:
-    """Return unix seconds for an ISO 8601 time (UTC when it names no zone); raises ValueError."""
+    """Parse an ISO 8601 time (UTC when it names no zone) to unix seconds; raises ValueError."""
     return _seconds_since_1970(datetime.fromisoformat(text))
 
 
@@ -127,7 +128,7 @@ def _read_pacing(given: Any) -> Pacing:
 
 
 def _read_assignment(given: Any) -> tuple[str, str]:
-    """Return the switch and its value as text, for `NAME=VALUE` or for a pair as a Python mapping has it."""
+    """Read `NAME=VALUE`, or a pair as a Python mapping has it, as the switch and its value as text."""
     return parse_assignment(given) if isinstance(given, str) else parse_value(*given)
 
 
@@ -166,9 +167,9 @@ def _split_assignments(text: str) -> list[str]:
 class Setting:
     """One row of the table.
 
-    `shown` is the default in words, None where there is nothing to say; `split` takes apart what a variable of the
-    environment holds for a repeatable option. A row with `scope` "process" is about a process that serves, one with
-    "proxy" about the proxy: a `Mock` takes neither, and `python -m mockserver` does not take the latter.
+    `shown` is the default in words, None if the docs show none; `split` splits the environment variable of a repeatable
+    option. `scope` "process" is for a serving process, "proxy" for the proxy: a `Mock` takes neither, and
+    `python -m mockserver` does not take "proxy" options.
     """
 
     name: str
@@ -197,9 +198,9 @@ class Setting:
         return self.kind is FLAG
 
     def read(self, given: Any, source: str) -> Any:
-        """Return the setting for a text or Python value, or for several; raises SettingError that names the source."""
+        """Read a text, a Python value, or several; raises SettingError that names the source."""
         if self.repeatable:
-            return tuple(self._read_one(one, source) for one in _each(given))
+            return tuple(self._read_one(value, source) for value in _each(given))
         return self._read_one(given, source)
 
     def _read_one(self, given: Any, source: str) -> Any:
@@ -212,9 +213,10 @@ class Setting:
 
 
 def _each(given: Any) -> Iterable[Any]:
-    """Return the single values of a repeatable option: Python may give one alone, several, or a mapping."""
+    """The single values of a repeatable option: Python may give one alone, several, or a mapping."""
     if isinstance(given, Mapping):
         return given.items()
+    # Texts are iterable too, so they are tested first.
     alone = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
     return (given,) if alone else given
 
@@ -230,7 +232,7 @@ def option(
     split: Callable[[str], list[str]] = _split_at_commas,
     scope: str = "mock",
 ) -> Any:
-    """Return the field of an option: what it takes, its default, and what the help and the docs say of it."""
+    """Declare the field of an option: what it takes, its default, and its texts in the help and the docs."""
     if shown is None and default not in (None, ()):
         shown = str(default)
     row = {"kind": kind, "default": default, "metavar": metavar, "help": help, "shown": shown}
@@ -239,7 +241,7 @@ def option(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a server or `Mock`, read.
+    """All settings of a server or `Mock`, parsed.
 
     `clock` is unix seconds, None for the system's; `seed` is None where the scenario may choose it.
     """
@@ -339,7 +341,7 @@ MOCK_SETTINGS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row
 
 
 def settings_of_program(*, proxy: bool) -> tuple[Setting, ...]:
-    """Return the rows that a program takes: all, or those that make sense without the proxy."""
+    """The rows that a program takes: all, or those that make sense without the proxy."""
     return tuple(row for row in SETTINGS if proxy or row.scope != "proxy")
 
 
@@ -347,7 +349,7 @@ def settings_of_program(*, proxy: bool) -> tuple[Setting, ...]:
 
 
 def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-    """Return the settings for options of the command line and variables; raises SettingError that names the culprit."""
+    """Read the settings from command line options and variables; raises SettingError that names the wrong one."""
     _check_variables(environment)
     values: dict[str, Any] = {}
     for row in SETTINGS:
@@ -360,12 +362,14 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
 
 
 def from_python(options: Mapping[str, Any]) -> Settings:
-    """Return the settings for the keyword arguments of a `Mock`; None is the default, the environment is not read.
+    """Read the settings from the keyword arguments of a `Mock`; None is the default.
 
     Raises TypeError for an unknown name, as Python does, and SettingError for a value that can't be used.
     """
     for name in options:
         if name not in MOCK_SETTINGS:
+            # `model` is an argument of Mock and no setting, but it should be suggested for a misspelt one
+            # too.
             known = sorted((*MOCK_SETTINGS, "model"))
             close = nearest(name, known)
             hint = f"did you mean {close!r}? It takes" if close else "it takes"
@@ -393,7 +397,7 @@ def _check(settings: Settings) -> Settings:
 
 
 def options_table() -> str:
-    """Return the Markdown table of options that stands in the docs."""
+    """The Markdown table of options in the docs."""
     rows = [f"| `{_cell(row.option)} {_cell(row.metavar)}` | {_default(row)} | {_cell(row.help)} |" for row in SETTINGS]
     return "\n".join(("| option | default | meaning |", "|---|---|---|", *rows))
 

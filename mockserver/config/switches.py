@@ -1,7 +1,14 @@
-"""Every named switch once: where sources disagree or nothing was observed, a switch chooses; the default comes first.
+"""Behaviour switches: where sources disagree or nothing was measured, a switch chooses the behaviour.
 
-`Switches` is the table and the values in one: each field is a row, made by `switch`.
+`Switches` is both the table and the values: each field is a row, declared by `switch`.
 """
+
+# How it works. A field's metadata is its row, so the table of the docs, `--set`, `Mock(set=…)` and the values
+# that the core reads come from one place and can't drift apart. Values are parsed once, at the start: the core
+# reads attributes.
+#
+# What must stay true: the first value is the default, and each switch names the rule whose behaviour it
+# chooses.
 
 from __future__ import annotations
 
@@ -17,7 +24,7 @@ _LONGEST_DAYS = 1_000_000
 
 
 class SwitchError(ValueError):
-    """A switch that can't be set so; the message is one line and names the switch."""
+    """A switch or its value is invalid; the message is one line and names the switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Row:
 
 
 def switch(default: str, *others: str, rule: str, meaning: str, kind: Any = None) -> Any:
-    """Return the field of a switch; without a `kind` of its own it takes exactly the values named."""
+    """Declare the field of a switch; without a `kind` of its own it takes exactly the named values."""
     values = (default, *others)
     parse = kind or _one_of(values)
     row = {"default": default, "values": values, "rule": rule, "meaning": meaning, "parse": parse}
@@ -53,7 +60,7 @@ def _one_of(values: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _statuses(text: str) -> tuple[str, ...]:
-    """Return the statuses of a comma-separated list; `all` is all of them."""
+    """Parse a comma-separated list of statuses; `all` means all of them."""
     names = STATUSES if text == "all" else tuple(part.strip() for part in text.split(","))
     for name in names:
         if name not in STATUSES:
@@ -244,14 +251,14 @@ SWITCHES: Mapping[str, Row] = {one.name: Row(name=one.name, **one.metadata) for 
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like a misspelt one, or None where none is near."""
+    """The known name that is nearest to a misspelt one, or None."""
     from difflib import get_close_matches  # 5 ms that only a mistake has to pay
 
     return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
-    """Return the (name, text of the value) that `NAME=VALUE` sets; raises SwitchError."""
+    """Parse `NAME=VALUE` to (name, text of the value); raises SwitchError."""
     name, equals, value = text.partition("=")
     name = name.strip()
     row = _row(name)
@@ -261,9 +268,9 @@ def parse_assignment(text: str) -> tuple[str, str]:
 
 
 def parse_value(name: str, value: Any) -> tuple[str, str]:
-    """Return the (name, text of the value) for a name and a text, a number or several texts; raises SwitchError.
+    """Check a name and its value (a text, a number or several texts); raises SwitchError.
 
-    A value is kept as text, since the server's description of itself shows it so.
+    The value stays text, because `/_mock/health` prints it as text.
     """
     row = _row(name)
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).strip()
@@ -284,10 +291,10 @@ def _row(name: str) -> Row:
 
 
 def values_of(assignments: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the parsed values of (name, text) pairs, by name; of one name the last counts."""
+    """The parsed values of (name, text) pairs, by name; if a name comes twice, the last one counts."""
     return {name: SWITCHES[name].parse(text) for name, text in assignments}
 
 
 def describe(assignments: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return every switch with its value as text, as the server's self-description prints it."""
+    """Every switch with its value as text, as `/_mock/health` prints it."""
     return {**{name: row.default for name, row in SWITCHES.items()}, **dict(assignments)}

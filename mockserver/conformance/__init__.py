@@ -1,4 +1,4 @@
-"""Is that server right? Rules that can be checked from outside, a state machine, and `conform`.
+"""The conformance kit: rules that any server can be checked against, a state machine, and `understudy conform`.
 
 May import: everything of `mockserver`. Start reading at `registry.py`, then `checks/` and `machine/`.
 """

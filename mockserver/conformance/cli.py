@@ -1,7 +1,10 @@
-"""The command `understudy conform`: any server that speaks the two APIs is judged by the fixed rules and the machine.
+"""The command `understudy conform`: it judges any server of the two APIs by the fixed rules and the state machine.
 
 Exit status 0 when nothing failed, 1 when something did, 2 when nothing could be judged.
 """
+
+# What must stay true: a server that is not there, refuses the key, or is given by a wrong base URL is reported
+# once, before any rule runs; otherwise each of the 210 rules would fail with the same evidence.
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is judged, by what, and where it is told."""
+    """The options of the command."""
 
     base_url: str | None
     api_key: str | None
@@ -94,6 +97,7 @@ def _conform(options: Options) -> int:
     if not base_url:
         raise Unusable("--base-url is needed, such as --base-url http://127.0.0.1:4010/v1")
     chosen = _choose((*options.only, *options.rules))
+    # Written before the run, so that a path which can't be written is reported now and not after all rules.
     if options.junit:
         _write(options.junit, b"")
     with closing(connect(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")) as driver:
@@ -110,7 +114,7 @@ def _conform(options: Options) -> int:
 
 
 def _choose(only: Sequence[str]) -> list[str]:
-    """Return the rules to judge, in the catalogue's order; raises Unusable for a name that is none."""
+    """Select the rules to judge, in the catalogue's order; raises Unusable for an unknown name."""
     known = [*catalogue(), MACHINE]
     if not only:
         return known
@@ -132,7 +136,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def connect(base_url: str, api_key: str) -> HTTPDriver:
-    """Return a driver for a server that answers; raises Unusable for one that doesn't."""
+    """Open a driver for a server; raises Unusable if it does not answer or refuses the key."""
     driver = HTTPDriver(base_url, api_key, project="conform")
     reason = _unusable(driver, base_url)
     if reason is not None:
@@ -159,9 +163,9 @@ def run_rules(
     examples: int | None = None,
     begin: Callable[[str], None] = lambda id: None,
 ) -> Iterator[Row]:
-    """Judge a server by the chosen rules, one after the other; whatever it does, there is a row for each.
+    """Judge a server by the chosen rules, one after the other; each rule gives a row, whatever the server does.
 
-    `begin` hears of each rule before it is judged.
+    `begin` is called with each rule's id before the rule is judged.
     """
     rules = {id: rule for rule in fixed_rules() for id in rule.ids}
     known: dict[str, tuple[str, str, float]] = {}
@@ -174,6 +178,7 @@ def run_rules(
         if rule is None:
             yield _row(entry, NOT_OBSERVABLE, entry.why or "there is no check for it")
             continue
+        # Several ids may share one check; it runs once, and each id gets its verdict.
         if rule.id not in known:
             verdict = judge(rule, driver, model)
             known[rule.id] = (verdict.verdict, verdict.evidence, verdict.seconds)
@@ -193,6 +198,7 @@ def _machine(driver: Driver, model: str, examples: int | None) -> Row:
         return row(verdict=NOT_OBSERVABLE, evidence="not run: --examples 0")
     if find_spec("hypothesis") is None:
         return row(verdict=NOT_OBSERVABLE, evidence="not run: Hypothesis is not installed (the extra `test` has it)")
+    # Imported here, because Hypothesis is an optional extra.
     from mockserver.conformance.machine.hypothesis_machine import run_machine
 
     started = time.perf_counter()
@@ -205,5 +211,5 @@ def _machine(driver: Driver, model: str, examples: int | None) -> Row:
     finally:
         if own is not driver and isinstance(own, HTTPDriver):
             own.close()
-    told = f"{programs} programs of up to {steps} steps"
-    return row(verdict=PASSED, evidence=told, seconds=time.perf_counter() - started)
+    summary_text = f"{programs} programs of up to {steps} steps"
+    return row(verdict=PASSED, evidence=summary_text, seconds=time.perf_counter() - started)

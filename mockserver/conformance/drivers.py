@@ -1,8 +1,19 @@
 """How the conformance kit reaches what it judges: an engine in this process, or any server by its base URL.
 
-Both take the API's own paths (`/responses`, below the base URL) and give back what a client sees; nothing raises for
-an error status. What only the mock has (clock, script) is reached by `control` and missing on foreign servers.
+Both take the API's own paths (`/responses`, below the base URL) and return what a client sees; an error status raises
+nothing. `control` reaches what only the mock has (clock, script); foreign servers lack it.
 """
+
+# How it works. `EngineDriver` hands a call to an engine in this process and plays its delivery without waiting;
+# `HTTPDriver` speaks to a URL. Both reduce what came back to an `Answer`, so that checks and machine can't tell
+# which of them they use.
+#
+# What must stay true:
+# * Nothing raises for an error status or a broken stream: a fault that cuts an answer gives the status 0 that a
+#   client would see as a connection error.
+# * Time is never waited for in this process: a `Wait` of the schedule is skipped, an endless one ends the
+#   answer.
+# * Projects are told apart by API key, which every client can send; only where keys are fixed by a header.
 
 from __future__ import annotations
 
@@ -26,15 +37,16 @@ from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.transport.control_api import call_control
 from mockserver.transport.http import chunks, whole_body
-from mockserver.websocket.session import Out, SendFrames, WebSocketSession
+from mockserver.websocket.playback import Out, SendFrames
+from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors.api import MockError
 
-NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z, where an engine's clock stands
-NO_ANSWER = 0  # the status of what is not an HTTP answer at all
+NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z, at which an engine's clock is frozen
+NO_ANSWER = 0  # the status if there was no HTTP answer at all
 
 
 class Answer(NamedTuple):
-    """What came back: the status (0: nothing did), the parsed body or its text, the events of a stream."""
+    """A server's answer: the status (0 if there was none), the parsed body or its text, the events of a stream."""
 
     status: int
     body: Any
@@ -71,16 +83,16 @@ class Driver(Protocol):
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the mock's control API below `/_mock`; returns its JSON, raises LookupError when it refuses.
 
-        A query stands in `path`, behind a question mark.
+        `path` includes the query, after a question mark.
         """
         ...
 
     def new_project(self, name: str) -> Driver:
-        """Return a driver for another project with nothing in it, where the server has projects; else this one."""
+        """A driver for another, empty project where the server has projects; else this one."""
         ...
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connections to the server."""
         ...
 
 
@@ -94,7 +106,7 @@ class EngineDriver:
         self.project = project
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Call the API. Errors of the engine are answers, its own failures are not caught."""
+        """Call the API. Errors of the API are answers; exceptions inside the engine are not caught."""
         sent = b"" if body is None else orjson.dumps(body)
         call = Call(method, f"/v1{path}", sent, self.project, list(query.items()), _HEADERS)
         return _receive(self.engine.handle(call))
@@ -114,7 +126,7 @@ class EngineDriver:
             raise LookupError(f"{method} {path}: {error.message}") from error
 
     def new_project(self, name: str) -> EngineDriver:
-        """Return a driver for another project of the same engine."""
+        """A driver for another project of the same engine."""
         return EngineDriver(self.engine, f"{self.project}/{name}")
 
     def close(self) -> None:
@@ -126,9 +138,9 @@ _HEADERS = {b"content-type": b"application/json"}
 
 
 def _receive(answer: Delivered) -> Answer:
-    """Return what a client sees of an answer once all of it was delivered, whatever time that takes.
+    """The whole answer as a client sees it, after delivery; waits are skipped.
 
-    One that a fault breaks off, or that never ends, is none: the client has an error of its own.
+    An answer that a fault cuts, or that never ends, has status 0: a client would raise an error of its own.
     """
     if answer.events is not None:
         return Answer(answer.status, None, [dict(event) for event in answer.events])
@@ -154,30 +166,31 @@ def _is_count(answer: Delivered, body: bytes) -> Answer:
 
 
 def _play(connection: WebSocketSession, outs: list[Out]) -> list[dict[str, Any]]:
-    """Return the frames of everything that is to be said and played, whatever time it takes.
+    """The frames of everything that is sent and played; waits are skipped.
 
-    A fault that closes the socket or lets it stall ends them; a broken frame is one that can't be read.
+    A fault that closes or stalls the socket ends the frames; a malformed frame becomes one of type `unreadable`.
     """
-    said: list[dict[str, Any]] = []
+    frames: list[dict[str, Any]] = []
     todo = deque(outs)
     while todo:
         out = todo.popleft()
         if isinstance(out, SendFrames):
-            said += map(dict, out.frames)
+            frames += map(dict, out.frames)
             continue
         while (step := connection.advance(out)) is not None:
             if isinstance(step, Emit):
-                said += map(dict, step.events)
+                frames += map(dict, step.events)
             elif isinstance(step, Malformed):
-                said.append({"type": "unreadable", "data": truncate_json(orjson.dumps(step.event)).decode()})
+                frames.append({"type": "unreadable", "data": truncate_json(orjson.dumps(step.event)).decode()})
             elif isinstance(step, Cut) or step == FOREVER:
-                return said
+                return frames
+        # The end of a turn may let the next one of its lane begin.
         todo.extend(connection.on_turn_end(out))
-    return said
+    return frames
 
 
 def _of_frames(frames: list[dict[str, Any]]) -> Answer:
-    """Return the answer that frames are: a stream, or an error if the first of them is one."""
+    """The answer that frames stand for: a stream, or an error if the first of them is one."""
     if frames and frames[0]["type"] == "error":
         return Answer(frames[0].get("status", NO_ANSWER), frames[0])
     return Answer(200, None, frames)
@@ -186,19 +199,20 @@ def _of_frames(frames: list[dict[str, Any]]) -> Answer:
 class HTTPDriver:
     """Any server that speaks the API, by its base URL (which ends in `/v1` as OPENAI_BASE_URL does).
 
-    `project` goes with every call as `OpenAI-Project`.
+    `project` is sent with every call as `OpenAI-Project`.
     """
 
     def __init__(self, base_url: str, api_key: str = "any", *, project: str = "", timeout_s: float = 60.0) -> None:
         self.base_url, self.api_key, self.project = base_url.rstrip("/"), api_key, project
         self._timeout_s = timeout_s
+        # No proxies of the environment: they would come between the kit and a server on this machine.
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
         self._borrowed = False  # whether the connections are another driver's
         self.controls = self._has_controls()
         self.sockets = self.controls
 
     def _has_controls(self) -> bool:
-        """Whether the mock itself answers: a proxy in front of something else has controls that move nothing there."""
+        """Whether the mock itself answers: the controls of a proxy do not move the server after it."""
         health = self._send("GET", self._control_url("/health"), None, {})
         return isinstance(health.body, dict) and health.body.get("mode") == "mock" and "switches" in health.body
 
@@ -206,7 +220,7 @@ class HTTPDriver:
         return f"{self.base_url.removesuffix('/v1')}/_mock{path}"
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Call the API; what can't be reached or read is an answer of status 0 that says why."""
+        """Call the API; a server that can't be reached or read gives an answer of status 0 whose body says why."""
         return self._send(method, self.base_url + path, body, query)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
@@ -248,17 +262,17 @@ class HTTPDriver:
         return Answer(answer.status_code, _parse(answer.content))
 
     def new_project(self, name: str) -> HTTPDriver:
-        """Return a driver for another project where the server is the mock, else this one.
+        """A driver for another project where the server is the mock, else this one.
 
-        Its key tells it apart, so that a client needs nothing else; where only given keys are let in, `OpenAI-Project`.
+        Projects differ by API key, which every client can send; if only known keys are accepted, by `OpenAI-Project`.
         """
         if not self.controls:
             return self
-        made = copy(self)
-        made.api_key, made._borrowed = f"{self.api_key}-{name}", True
-        if not made._has_controls():
-            made.api_key, made.project = self.api_key, f"{self.project} {name}".strip()
-        return made
+        driver = copy(self)
+        driver.api_key, driver._borrowed = f"{self.api_key}-{name}", True
+        if not driver._has_controls():
+            driver.api_key, driver.project = self.api_key, f"{self.project} {name}".strip()
+        return driver
 
     def close(self) -> None:
         """Close the connections, unless they are those of the driver that this one comes from."""
@@ -278,7 +292,7 @@ def _parse(content: bytes) -> Any:
 
 
 def _events(text: str) -> list[dict[str, Any]]:
-    """Return the events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
+    """The events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
     lines = [line.removeprefix("data:").strip() for line in text.split("\n") if line.startswith("data:")]
     parsed = [_parse(line.encode()) for line in lines if line != "[DONE]"]
-    return [one if isinstance(one, dict) else {"type": "unreadable", "data": one} for one in parsed]
+    return [value if isinstance(value, dict) else {"type": "unreadable", "data": value} for value in parsed]

@@ -1,7 +1,11 @@
 """The errors that the fixed rules expect, as the error table of the API has them (Spec: E1–E101).
 
-A row's `guessed` members are nobody's measurement: they are the mock's own, and asked of no other server.
+A row's `guessed` members were never measured: they are the mock's own, so other servers are not checked for them.
 """
+
+# Why not the mock's own constructors of errors: a check that builds its expectation with the code that it
+# judges would agree with any mistake in it. So each message stands here a second time, as the specification has
+# it.
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ def unknown_parameter(path: str, hint: str = "") -> ExpectedError:
 
 
 def missing(path: str) -> ExpectedError:
-    """A member that has to be there."""
+    """A required member that is missing."""
     return ExpectedError("E9", 400, "missing_required_parameter", path, f"Missing required parameter: '{path}'.")
 
 
@@ -44,14 +48,14 @@ def no_model(name: str) -> ExpectedError:
 
 
 def no_input() -> ExpectedError:
-    """Nothing to answer."""
+    """A request without input and without anything to continue."""
     message = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided."
     return ExpectedError("E13", 400, "missing_required_parameter", None, message)
 
 
 def not_one_of(path: str, value: str, values: Sequence[str]) -> ExpectedError:
     """A value outside an enumeration; `values` in the service's own order."""
-    quoted = [f"'{one}'" for one in values]
+    quoted = [f"'{word}'" for word in values]
     listed = " and ".join(quoted) if len(quoted) == 2 else ", ".join(quoted[:-1]) + f", and {quoted[-1]}"
     return ExpectedError(
         "E22", 400, "invalid_value", path, f"Invalid value: '{value}'. Supported values are: {listed}."
@@ -106,7 +110,7 @@ def wrong_prefix(path: str, value: str, prefix: str) -> ExpectedError:
 
 
 def parent_and_conversation() -> ExpectedError:
-    """Both ways to continue at once."""
+    """A request that names both a previous response and a conversation."""
     message = "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'."
     return ExpectedError("E37", 400, "mutually_exclusive_parameters", None, message)
 
@@ -118,7 +122,7 @@ def not_with_this_model(name: str) -> ExpectedError:
 
 
 def context_too_long() -> ExpectedError:
-    """More input than the model can take."""
+    """An input larger than the model's context window."""
     message = "Your input exceeds the context window of this model. Please adjust your input and try again."
     return ExpectedError("E54", 400, "context_length_exceeded", "input", message)
 
@@ -131,44 +135,44 @@ def unverifiable(what: str) -> ExpectedError:
 
 
 def no_parent(id: str) -> ExpectedError:
-    """A response that can't be continued."""
+    """A previous response that does not exist or can't be continued."""
     message = f"Previous response with id '{id}' not found."
     return ExpectedError("E60", 400, "previous_response_not_found", "previous_response_id", message)
 
 
 def no_conversation_to_continue(id: str) -> ExpectedError:
-    """A conversation that can't be continued."""
+    """A conversation of a create request that does not exist."""
     return ExpectedError("E63", 404, None, None, f"Conversation with id '{id}' not found.")
 
 
 def no_conversation(id: str) -> ExpectedError:
-    """A conversation that is not there."""
+    """A conversation that does not exist."""
     return ExpectedError("E64", 404, None, None, f"Conversation with id '{id}' not found.", ("code", "param"))
 
 
 def no_such_item(id: str) -> ExpectedError:
-    """An item that a conversation doesn't hold."""
+    """An item that is not in its conversation."""
     return ExpectedError("E65", 404, None, None, f"Item with id '{id}' not found in conversation.", ("code", "param"))
 
 
 def no_prompt(id: str) -> ExpectedError:
-    """A prompt template that is not there."""
+    """A prompt template that does not exist."""
     return ExpectedError("E66", 404, None, None, f"Prompt with id '{id}' not found.")
 
 
 def conversation_locked() -> ExpectedError:
-    """A conversation that another turn works on."""
+    """A conversation in which another turn is in progress."""
     message = "Another process is currently operating on this conversation. Please retry in a few seconds."
     return ExpectedError("E67", 400, "conversation_locked", "conversation", message)
 
 
 def no_item(id: str) -> ExpectedError:
-    """An input item that names nothing stored."""
+    """An input item that refers to nothing stored."""
     return ExpectedError("E68", 404, None, "input", f"Item with id '{id}' not found.")
 
 
 def no_item_without_store(id: str) -> ExpectedError:
-    """The same in a request that does not store."""
+    """A reference to an unknown item in a request with `store: false`."""
     hint = (
         "Items are not persisted when `store` is set to false. "
         "Try again with `store` set to true, or remove this item from your input."
@@ -177,7 +181,7 @@ def no_item_without_store(id: str) -> ExpectedError:
 
 
 def twice(id: str) -> ExpectedError:
-    """An item that is there already."""
+    """An item that the context holds already."""
     message = f"Duplicate item found with id {id}. Remove duplicate items from your input and try again."
     return ExpectedError("E70", 400, None, "input", message)
 
@@ -196,22 +200,22 @@ def no_tool_call(call_id: str) -> ExpectedError:
 
 
 def no_response(id: str) -> ExpectedError:
-    """A response that is not there."""
+    """A response that does not exist."""
     return ExpectedError("E75", 404, None, None, f"Response with id '{id}' not found.", GUESSED)
 
 
 def guess(row: str, status: int, code: str | None, param: str | None, message: str) -> ExpectedError:
-    """An error of which only the status is sure."""
+    """An error whose status alone is certain."""
     return ExpectedError(row, status, code, param, message, GUESSED)
 
 
 def not_cancellable(status: str) -> ExpectedError:
-    """A response that has come to its end, or that is `synchronous`."""
+    """A response that has ended, or that is `synchronous`."""
     row = "E76" if status == "synchronous" else "E77"
     return guess(row, 400, None, None, f"Cannot cancel a {status} response.")
 
 
 def invalid_url(method: str, path: str) -> ExpectedError:
-    """A path that there isn't."""
+    """A path that does not exist."""
     message = f"Invalid URL ({method} {path})"
     return ExpectedError("E99", 404, None, None, message, GUESSED)

@@ -1,8 +1,15 @@
-"""The command `understudy explain`: what a rule that code and documents cite says, who says so, and how sure it is.
+"""The command `understudy explain`: the sentence of a cited rule, its sources, and its confidence.
 
-Exit status 0, or 2 for a name that is no rule. It reads `rules.json` by itself, because a command that only looks
-something up must not wait for what the conformance kit imports.
+Exit status 0, or 2 for an unknown name. It reads `rules.json` itself, because importing the conformance kit would take
+longer than the whole look-up.
 """
+
+# How it works. Each name is reduced to a key (`_key`), and `_names` maps a key to the rules and sections that
+# it stands for: a rule with its parts, or the members of a family, section or page. The words of the command
+# line are joined as long as they make a known name, because names may have spaces (`S8 i`, `errors §3 step 6`).
+#
+# What must stay true: every name that a docstring or a page cites is found here, in any spelling that a reader
+# would type; an unknown one is answered with the nearest names.
 
 from __future__ import annotations
 
@@ -36,37 +43,37 @@ _RANGE = re.compile(r"(?P<first>[A-Z]+\d+(?:\.\d+)?b?) ?[-–] ?(?P<last>[A-Z]+\
 
 @cache
 def document() -> Mapping[str, Mapping[str, Any]]:
-    """Return the specification: its `sources`, `pages`, `sections` and `rules`."""
-    found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("rules.json").read_bytes())
-    return found
+    """The specification: its `sources`, `pages`, `sections` and `rules`."""
+    specification: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("rules.json").read_bytes())
+    return specification
 
 
 def _key(name: str) -> str:
-    """Return what a name is compared by: `S8 (i)` and `s8i` are one, and so are `errors.md §3` and `errors 3`."""
+    """The form in which names are compared: `S8 (i)` equals `s8i`, and `errors.md §3` equals `errors 3`."""
     return re.sub(r"\.md\b|[\s()§]", "", name).casefold()
 
 
 @cache
 def _names() -> Mapping[str, tuple[str, ...]]:
-    """Return what each comparable name stands for: the names of rules and sections."""
+    """Each comparable name, with the names of the rules and sections that it stands for."""
     rules, sections, pages = (document()[part] for part in ("rules", "sections", "pages"))
-    found: dict[str, list[str]] = {
-        _key(page): [one for one in sections if one.startswith(page + " ")] for page in pages
+    groups_by_key: dict[str, list[str]] = {
+        _key(page): [section for section in sections if section.startswith(page + " ")] for page in pages
     }
     for id in rules:
         # A rule belongs to its family (R), to its section (R1) and, being a part, to its rule (S8 of S8 i).
         family = re.match("[A-Z]+", id)
         groups = {family[0] if family else id, id.partition(".")[0], id.partition(" ")[0]}
         for group in groups:
-            found.setdefault(_key(group), []).append(id)
+            groups_by_key.setdefault(_key(group), []).append(id)
     for name in (*rules, *sections):
-        parts = [one for one in found.get(_key(name), ()) if one != name and name in rules]
-        found[_key(name)] = [name, *parts]
-    return {key: tuple(names) for key, names in found.items()}
+        parts = [section for section in groups_by_key.get(_key(name), ()) if section != name and name in rules]
+        groups_by_key[_key(name)] = [name, *parts]
+    return {key: tuple(names) for key, names in groups_by_key.items()}
 
 
 def resolve(name: str) -> tuple[str, ...]:
-    """Return the rules or sections that a name stands for, none for an unknown name.
+    """The rules or sections that a name stands for, none for an unknown name.
 
     A name is a rule (`R1.24`, `S8 i`), a group of rules (`R1`, `R4.*`, `E`), a range (`R1.20–R1.32`), a section of
     the specification (`errors §3 step 6`) or one of its pages (`errors.md`); capitals don't matter.
@@ -85,7 +92,7 @@ def main(words: Sequence[str]) -> int:
     if not words or any(word in ("-h", "--help") for word in words):
         print(USAGE, end="", file=sys.stdout if words else sys.stderr)
         return 0 if words else UNKNOWN
-    found: list[tuple[str, ...]] = []
+    resolved: list[tuple[str, ...]] = []
     rest = list(words)
     while rest:
         # A name may have spaces, so the longest that is one wins: `S8 i` before `S8`.
@@ -93,10 +100,10 @@ def main(words: Sequence[str]) -> int:
         if not size:
             print(f"understudy explain: error: there is no rule {rest[0]!r}{_hint(rest[0])}", file=sys.stderr)
             return UNKNOWN
-        found.append(resolve(" ".join(rest[:size])))
+        resolved.append(resolve(" ".join(rest[:size])))
         del rest[:size]
     width = max(40, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
-    for names in found:
+    for names in resolved:
         for line in _lines(names, width):
             print(line)
     return 0
@@ -111,7 +118,9 @@ def _hint(name: str) -> str:
 def _lines(names: Sequence[str], width: int) -> Iterable[str]:
     """Yield a rule with all that is known of it, or each of several with its sentence alone."""
     rules, sections = document()["rules"], document()["sections"]
-    whole = all(one.startswith((f"{names[0]} ", f"{names[0]}.")) for one in names[1:])  # one rule, maybe with its parts
+    whole = all(
+        part.startswith((f"{names[0]} ", f"{names[0]}.")) for part in names[1:]
+    )  # one rule, maybe with its parts
     for name in names:
         yield from _wrap(name, rules[name]["sentence"] if name in rules else sections[name], width)
         if whole and name == names[0] and name in rules:
@@ -122,8 +131,10 @@ def _lines(names: Sequence[str], width: int) -> Iterable[str]:
 def _facts(rule: Mapping[str, Any]) -> Iterable[str]:
     sources = [document()["sources"][key] for key in rule["source"]]
     kinds = " and ".join(dict.fromkeys(source["kind"] for source in sources))
-    told = "; ".join(f"{one['name']} <{one['url']}>" if one["url"] else one["name"] for one in sources)
-    yield f"source: {kinds} – {told}"
+    origins = "; ".join(
+        f"{origin['name']} <{origin['url']}>" if origin["url"] else origin["name"] for origin in sources
+    )
+    yield f"source: {kinds} – {origins}"
     yield f"confidence: {rule['confidence']}, {CONFIDENCE[rule['confidence']]}"
     if "switch" in rule:
         yield f"switch: {', '.join(rule['switch'])}"

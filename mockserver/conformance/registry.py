@@ -1,7 +1,11 @@
-"""The fixed rules: one check per rule of the catalogue that can be observed from outside, found by module.
+"""The fixed rules: one check per rule of the catalogue that can be observed from outside, collected from modules.
 
-A check takes a `ServerUnderTest` and raises AssertionError; what it needs besides the API is said where it is declared.
+A check takes a `ServerUnderTest` and raises AssertionError; its decorator says what it needs besides the API.
 """
+
+# Why a decorator and not a list: a check and its rule's ids stand together, and a test compares what is
+# registered with `rules.json`, where each rule either has a check or says why it has none. Modules are imported
+# on the first use, so that importing this file costs nothing.
 
 from __future__ import annotations
 
@@ -42,9 +46,9 @@ NEEDS = {
 
 
 class Rule(NamedTuple):
-    """A rule that can be checked: its ids (more than one where they say the same), its check, what that needs.
+    """A rule with a check: its ids (several where they say the same), the check, and what it needs.
 
-    `models` are those that have to be on offer by name.
+    `models` are the names of models that the server must offer.
     """
 
     ids: tuple[str, ...]
@@ -59,10 +63,10 @@ class Rule(NamedTuple):
 
 
 def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -> Callable[[Check], Check]:
-    """Declare a function to be the check of a rule."""
+    """Register a function as the check of a rule; raises ValueError for an unknown need."""
     for need in needs:
         if need not in NEEDS:
-            raise ValueError(f"{ids[0]}: there is no {need} to need")
+            raise ValueError(f"{ids[0]}: unknown need {need!r}; known are {', '.join(NEEDS)}")
 
     def register(check: Check) -> Check:
         vars(check)["rule"] = Rule(ids, check, needs, models)
@@ -72,20 +76,21 @@ def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -
 
 
 def rules_of(module: ModuleType) -> list[Rule]:
-    """Return the rules that a module declares, in its order."""
-    found = (
+    """The rules that a module declares, in its order."""
+    declared = (
         vars(value).get("rule") for value in vars(module).values() if callable(value) and hasattr(value, "__dict__")
     )
-    return [one for one in found if isinstance(one, Rule) and one.check.__module__ == module.__name__]
+    return [entry for entry in declared if isinstance(entry, Rule) and entry.check.__module__ == module.__name__]
 
 
 @cache
 def fixed_rules() -> tuple[Rule, ...]:
-    """Return every rule that can be checked; raises ValueError when two claim one id."""
+    """Every rule that has a check; raises ValueError when two claim one id."""
     modules = [import_module(f"mockserver.conformance.checks.{name}") for name in MODULES]
-    rules = [one for module in modules for one in rules_of(module)]
-    ids = [id for one in rules for id in one.ids]
+    rules = [entry for module in modules for entry in rules_of(module)]
+    ids = [id for entry in rules for id in entry.ids]
     for id in ids:
+        # Two checks of one id would give it two verdicts.
         if ids.count(id) > 1:
             raise ValueError(f"{id} is declared twice")
     return tuple(rules)

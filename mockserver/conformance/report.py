@@ -1,4 +1,7 @@
-"""What `understudy conform` writes: a table row by row with progress, one JSON document, a JUnit file."""
+"""The output of `understudy conform`: a table row by row with progress, one JSON document, a JUnit file."""
+
+# What must stay true: evidence comes from foreign servers, so everything printed is text without markup,
+# without control characters, and of bounded length unless the rule failed.
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
 WIDTH = 160  # characters of evidence shown for what passed; what failed is shown whole
 UNLIMITED = 100_000  # columns of a file
 STYLES = {PASSED: "green", FAILED: "bold red", NOT_OBSERVABLE: "dim"}
+# The characters that XML 1.0 can't hold, not even escaped; a terminal must not get control characters either.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -38,7 +42,7 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What was judged."""
+    """The server that was judged."""
 
     base_url: str
     model: str
@@ -46,20 +50,20 @@ class Target(NamedTuple):
 
 
 def table(row: Row) -> Table:
-    """Return a row of the table: rule, verdict, sentence, and below it the evidence."""
+    """A row of the table: rule, verdict, sentence, and the evidence below it."""
     cells = Table.grid(padding=(0, 1, 0, 0))
     cells.add_column(width=8)
     cells.add_column(width=15)
     cells.add_column(overflow="fold")
     evidence = row.evidence if row.verdict == FAILED else _shorten(row.evidence)
     # text, never markup: evidence is full of square brackets, and a strange server's may hold codes for terminals
-    told = Text(_printable(f"{row.sentence}\n{evidence}"))
-    cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), told)
+    text = Text(_printable(f"{row.sentence}\n{evidence}"))
+    cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), text)
     return cells
 
 
 def line(row: Row) -> str:
-    """Return a row of the table as plain lines."""
+    """A row of the table as plain lines."""
     console = Console(file=StringIO(), width=UNLIMITED, color_system=None, legacy_windows=False)
     with console.capture() as captured:
         console.print(table(row))
@@ -72,18 +76,17 @@ def _shorten(text: str) -> str:
 
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
-    """Return how many rules passed, failed, and could not be observed."""
-    found = Counter(row.verdict for row in rows)
-    return {verdict: found[verdict] for verdict in (PASSED, FAILED, NOT_OBSERVABLE)}
+    """The number of rules that passed, failed, and could not be observed."""
+    counter = Counter(row.verdict for row in rows)
+    return {verdict: counter[verdict] for verdict in (PASSED, FAILED, NOT_OBSERVABLE)}
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return the table's last line."""
     return ", ".join(f"{number} {verdict}" for verdict, number in counts(rows).items())
 
 
 def as_json(rows: Sequence[Row], target: Target) -> bytes:
-    """Return everything as one JSON document."""
+    """The whole report as one JSON document."""
     document: dict[str, Any] = {
         "version": 1,
         "base_url": target.base_url,
@@ -96,15 +99,15 @@ def as_json(rows: Sequence[Row], target: Target) -> bytes:
 
 
 def as_junit(rows: Sequence[Row], target: Target) -> bytes:
-    """Return everything as JUnit XML: a test case per rule, skipped where it could not be observed."""
-    found = counts(rows)
+    """The whole report as JUnit XML: a test case per rule, skipped where it could not be observed."""
+    numbers = counts(rows)
     suite = ElementTree.Element(
         "testsuite",
         name="understudy conform",
         tests=str(len(rows)),
-        failures=str(found[FAILED]),
+        failures=str(numbers[FAILED]),
         errors="0",
-        skipped=str(found[NOT_OBSERVABLE]),
+        skipped=str(numbers[NOT_OBSERVABLE]),
         time=f"{sum(row.seconds for row in rows):.3f}",
     )
     properties = ElementTree.SubElement(suite, "properties")
@@ -129,10 +132,10 @@ def _printable(text: str) -> str:
 
 
 class Report:
-    """The table on standard output, row by row, and the progress meanwhile; a context manager.
+    """The table on standard output, row by row, and a progress bar; a context manager.
 
-    A terminal gets colours, its own width, and a bar below the rows. Whatever else gets plain lines of any length, so
-    that `grep` finds a sentence whole; rows that go to a file leave the bar to standard error, if that is a terminal.
+    A terminal gets colours, its own width, and the bar below the rows. Files and pipes get plain lines of any length,
+    so that `grep` finds whole sentences; the bar then goes to standard error, if that is a terminal.
     """
 
     def __init__(self, total: int, *, rows_shown: bool = True) -> None:
@@ -163,11 +166,11 @@ class Report:
             self._progress.stop()
 
     def begin(self, what: str) -> None:
-        """Say what is judged now."""
+        """Show which rule is being judged."""
         self._progress.update(self._task, description=what)
 
     def add(self, row: Row) -> None:
-        """Write a row; what it is about is done."""
+        """Write a row, and advance the progress by one rule."""
         if self._styled:
             self._progress.console.print(table(row))
         elif self._rows_shown:

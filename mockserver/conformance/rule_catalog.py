@@ -1,7 +1,10 @@
-"""The rules of the API's behaviour that docstrings cite (`Spec: R1.24`): what each says, who says so, how sure it is.
+"""The rules of the API's behaviour that docstrings cite (`Spec: R1.24`): their sentences, sources and confidence.
 
-They are read once from `rules.json`; adding a rule is one entry in that file. `understudy explain` prints them.
+They are read once from `rules.json`; to add a rule, add an entry to that file. `understudy explain` prints them.
 """
+
+# What must stay true: `rules.json` is the only copy of the specification in the repository. Docstrings cite
+# ids, and a test resolves each of them here, so a rule can't be renamed without its citations.
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _JUDGED = re.compile(r"R\d+\.\d+b?|X\d+|WE\d+")
 
 
 class Source(NamedTuple):
-    """Who says so; `url` is None where nothing was published."""
+    """The origin of a rule; `url` is None where nothing was published."""
 
     name: str
     url: str | None
@@ -29,7 +32,7 @@ class Entry(NamedTuple):
 
     `why` says why no fixed rule checks it, None where one does. `kinds` are those of the sources (measured, documented,
     types, reported, imitation, guess, design), `switches` control the rule in the mock, and `differs` says where the
-    mock does something else than the API does today.
+    mock differs from today's API.
     """
 
     id: str
@@ -50,9 +53,9 @@ def _document() -> dict[str, Any]:
 
 @cache
 def specification() -> dict[str, Entry]:
-    """Return every rule of every family by its id, in the specification's order."""
-    told = _document()["sources"]
-    sources = {key: Source(source["name"], source["url"]) for key, source in told.items()}
+    """Every rule of every family by its id, in the specification's order."""
+    known = _document()["sources"]
+    sources = {key: Source(source["name"], source["url"]) for key, source in known.items()}
     return {
         id: Entry(
             id,
@@ -60,7 +63,7 @@ def specification() -> dict[str, Entry]:
             tuple(sources[key] for key in rule["source"]),
             rule["confidence"],
             rule.get("why"),
-            tuple(dict.fromkeys(told[key]["kind"] for key in rule["source"])),
+            tuple(dict.fromkeys(known[key]["kind"] for key in rule["source"])),
             tuple(rule.get("switch", ())),
             rule.get("mock"),
         )
@@ -70,17 +73,17 @@ def specification() -> dict[str, Entry]:
 
 @cache
 def catalogue() -> dict[str, Entry]:
-    """Return the rules that a server is judged by, by id, in the specification's order."""
+    """The rules that a server is judged by, by id, in the specification's order."""
     return {id: entry for id, entry in specification().items() if _JUDGED.fullmatch(id)}
 
 
 def sections() -> dict[str, str]:
-    """Return what the sections of the specification's pages say, by their names such as `errors §3 step 6`."""
-    found: dict[str, str] = _document()["sections"]
-    return found
+    """The sections of the specification's pages with their contents, by names such as `errors §3 step 6`."""
+    contents: dict[str, str] = _document()["sections"]
+    return contents
 
 
 def pages() -> dict[str, str]:
-    """Return the specification's pages with what each is about."""
-    found: dict[str, str] = _document()["pages"]
-    return found
+    """The specification's pages with their subjects."""
+    subjects: dict[str, str] = _document()["pages"]
+    return subjects

@@ -1,7 +1,15 @@
-"""The server under judgement as the fixed rules see it: calls that must succeed, refusals, claims with their evidence.
+"""The server under test as the fixed rules see it: calls that must succeed, expected errors, claims with evidence.
 
-A claim that doesn't hold raises AssertionError that says what was expected and found; one that holds is remembered.
+A false claim raises AssertionError with the expected and the found value; a true one is recorded.
 """
+
+# How it works. A check calls methods of this class in the order of a story; each method that claims something
+# appends a sentence to `claims`, and the claims of a rule that passed are its evidence in the report.
+#
+# What must stay true:
+# * A claim names what was expected and what was found, because its reader has the report and not the code.
+# * What only the mock can show (its context, its clock) has another way for foreign servers, or raises
+#   NotObservable: `check_context` counts tokens there instead of reading the context.
 
 from __future__ import annotations
 
@@ -17,7 +25,7 @@ Item = dict[str, Any]
 
 SHORT = 160  # characters of a value shown in evidence
 DAY = 86_400
-SLOW_S = 100.0  # how long a slow turn takes to its first token
+SLOW_S = 100.0  # seconds from a slow turn's start to its first token
 TOOL = {
     "type": "function",
     "name": "lookup",
@@ -31,25 +39,24 @@ TOOL = {
     "strict": True,
 }
 FORCED = {"tools": [TOOL], "tool_choice": {"type": "function", "name": "lookup"}}
-NOWHERE = "f" * 50  # what no id of any server has behind its prefix
+NOWHERE = "f" * 50  # after its prefix, no id of any server is this
 
 
 class NotObservable(Exception):
-    """What the rule speaks of can't be seen on this server; the message says why."""
+    """The rule can't be observed on this server; the message says why."""
 
 
 def user(text: str, **members: Any) -> Item:
-    """Return a user message."""
     return {"type": "message", "role": "user", "content": text, **members}
 
 
 def words(number: int) -> str:
-    """Return a text of so many tokens."""
+    """A text of the given number of tokens."""
     return " word" * number
 
 
 def call_of(response: Item) -> Item:
-    """Return the first function call of a response's output."""
+    """The first function call of a response's output; raises AssertionError without one."""
     for item in response["output"]:
         if item["type"] == "function_call":
             return item
@@ -57,12 +64,12 @@ def call_of(response: Item) -> Item:
 
 
 def output_for(call: Item, output: str = "found") -> Item:
-    """Return what answers a function call."""
+    """The output item that answers a function call."""
     return {"type": "function_call_output", "call_id": call["call_id"], "output": output}
 
 
 def text_of(item: Item) -> str:
-    """Return what an item says, its type when it says nothing."""
+    """The text of an item, its type if it has none."""
     if item["type"] == "message":
         content = item["content"]
         if isinstance(content, str):
@@ -72,12 +79,11 @@ def text_of(item: Item) -> str:
 
 
 def texts_of(items: Sequence[Item]) -> list[str]:
-    """Return what items say."""
     return [text_of(item) for item in items]
 
 
 def short(value: Any) -> str:
-    """Return a value in one line of bounded length."""
+    """The value in one line of at most `SHORT` characters."""
     text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
     return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
 
@@ -111,6 +117,7 @@ class ServerUnderTest:
 
     def check_members(self, what: str, found: Item, **expected: Any) -> None:
         """Claim values of an object's members."""
+        # A marker of its own, because a member may be there and null.
         missing = object()
         for name, value in expected.items():
             got = found.get(name, missing)
@@ -119,11 +126,11 @@ class ServerUnderTest:
     # --- calls -------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Call the API, whatever it answers."""
+        """Send a request; any answer is returned."""
         return self.driver.call(method, path, body, **query)
 
     def call_ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """Call the API, claiming 200; returns the body, or the events of a stream."""
+        """Send a request, claiming 200; returns the body, or the events of a stream."""
         answer = self.call(method, path, body, **query)
         if answer.status != 200:
             raise AssertionError(
@@ -132,7 +139,7 @@ class ServerUnderTest:
         return answer.body if answer.events is None else answer.events
 
     def check_error(self, error: ExpectedError, method: str, path: str, body: Any = None, **query: str) -> None:
-        """Claim that a call is refused with an error; of a foreign server what is a guess of ours is not asked."""
+        """Claim that a call fails with an error; guessed members are checked only on the mock."""
         answer = self.call(method, path, body, **query)
         name = _describe_call(method, path, body, query)
         if answer.status != error.status:
@@ -140,11 +147,11 @@ class ServerUnderTest:
         for member in ("code", "param", "message"):
             if member in error.guessed and not self.mock:
                 continue
-            found, expected = answer.error.get(member), getattr(error, member)
-            if found != expected:
+            actual, expected = answer.error.get(member), getattr(error, member)
+            if actual != expected:
                 where = _describe_answer(answer)
                 raise AssertionError(
-                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(found)!r} in {where}"
+                    f"{name}: {error.row} has {member} {short(expected)!r}, found {short(actual)!r} in {where}"
                 )
         self.claims.append(f"{name}: {error.status} {error.row}")
 
@@ -159,7 +166,7 @@ class ServerUnderTest:
         return self.call_ok("POST", "/responses", {"model": self.model, "input": input, **fields})
 
     def chain(self, parent: Item, input: Any = "and then?", **fields: Any) -> Any:
-        """Create a response behind another."""
+        """Create a response after another."""
         return self.create(input, previous_response_id=parent["id"], **fields)
 
     def stream(self, input: Any = "ping", **fields: Any) -> list[Item]:
@@ -170,7 +177,6 @@ class ServerUnderTest:
         return events
 
     def get(self, response: Item) -> Any:
-        """Return a response as it is stored."""
         return self.call_ok("GET", f"/responses/{response['id']}")
 
     def delete(self, response: Item) -> Any:
@@ -178,14 +184,16 @@ class ServerUnderTest:
         return self.call_ok("DELETE", f"/responses/{response['id']}")
 
     def inputs(self, response: Item, **query: str) -> list[Item]:
-        """Return the input items of a response, oldest first, all on one page."""
+        """The input items of a response, oldest first, all on one page."""
         path = f"/responses/{response['id']}/input_items"
         return list(self.call_ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
 
     def count(self, **body: Any) -> int:
-        """Return what the server counts a request's input at, in tokens."""
+        """The input tokens that the server counts for a request; raises NotObservable if it can't count."""
         path = "/responses/input_tokens"
         answer = self.call("POST", path, {"model": self.model, **body})
+        # A 404 may also be the right answer to this very request, so a plain request decides whether the
+        # endpoint exists.
         lacking = answer.status in (404, 405, 501) and not self.mock
         if lacking and self.call("POST", path, {"model": self.model, "input": "x"}).status != 200:
             raise NotObservable(f"the server has no {path}")
@@ -194,15 +202,15 @@ class ServerUnderTest:
         return int(answer.body["input_tokens"])
 
     def check_context(self, response: Item, *context: str | Item) -> None:
-        """Claim what the model saw: user texts and items, oldest first; on other servers their count has to tell."""
-        items = [user(one) if isinstance(one, str) else one for one in context]
+        """Claim what the model saw: user texts and items, oldest first; other servers show only its token count."""
+        items = [user(item) if isinstance(item, str) else item for item in context]
         expected = texts_of(items)
         if self.mock:
-            seen = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
-            self.check_equal("the context that the model saw", texts_of(seen), expected)
+            read = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
+            self.check_equal("the context that the model saw", texts_of(read), expected)
         else:
             # messages cost the same without their ids, which need not be known any more
-            known = self.count(input=[_anonymous(one) if one["type"] == "message" else one for one in items])
+            known = self.count(input=[_anonymous(item) if item["type"] == "message" else item for item in items])
             self.check_equal(
                 "usage.input_tokens against the same items replayed", response["usage"]["input_tokens"], known
             )
@@ -215,27 +223,27 @@ class ServerUnderTest:
         return dict(self.call_ok("POST", "/conversations", body))
 
     def items(self, conversation: Item, **query: str) -> list[Item]:
-        """Return the items of a conversation, oldest first, all on one page."""
+        """The items of a conversation, oldest first, all on one page."""
         path = f"/conversations/{conversation['id']}/items"
         return list(self.call_ok("GET", path, **{"order": "asc", "limit": "100", **query})["data"])
 
     def add(self, conversation: Item, *items: Item) -> list[Item]:
-        """Add items to a conversation by hand; returns them as they are kept."""
+        """Add items to a conversation by hand; returns them as stored."""
         return list(self.call_ok("POST", f"/conversations/{conversation['id']}/items", {"items": list(items)})["data"])
 
     def drop(self, conversation: Item, item: Item) -> Any:
-        """Delete an item of a conversation; returns what the server answers."""
+        """Delete an item of a conversation; returns the server's answer."""
         return self.call_ok("DELETE", f"/conversations/{conversation['id']}/items/{item['id']}")
 
-    # --- the mock's levers -------------------------------------------------------------------------------------
+    # --- the mock's controls -----------------------------------------------------------------------------------
 
     def in_other_project(self) -> ServerUnderTest:
-        """Return the same server, in another project."""
+        """The same server, in another project."""
         self.others.append(self.driver.new_project("elsewhere"))
         return ServerUnderTest(self.others[-1], self.model)
 
     def freeze(self) -> None:
-        """Let the clock stand still, on a whole second."""
+        """Stop the clock, on a whole second."""
         self.driver.control("PUT", "/clock", {"now": NOON})
 
     def advance(self, seconds: float) -> None:
@@ -255,7 +263,7 @@ class ServerUnderTest:
         return self.create(input, background=True, **fields)
 
     def finish(self) -> None:
-        """Let a slow turn come to its end."""
+        """Let a slow turn end."""
         self.advance(2 * SLOW_S)
 
 
@@ -264,9 +272,9 @@ def _anonymous(item: Item) -> Item:
 
 
 def _describe_call(method: str, path: str, body: Any, query: dict[str, str]) -> str:
-    asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
+    parameters = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
     sent = "" if body is None else f" {short(body)}"
-    return f"{method} {path}{asked}{sent}"
+    return f"{method} {path}{parameters}{sent}"
 
 
 def _describe_answer(answer: Answer) -> str:

@@ -56,6 +56,13 @@ class Project(NamedTuple):
         return _new(Put, (*PROJECT_KEY, b'{"ordinal":%d,%b' % (self.calls, lasting), "", 0))
 
 
+class Restored(NamedTuple):
+    """What a snapshot becomes: what the project keeps of itself, and its records."""
+
+    project: Project
+    records: list[Put]
+
+
 @lru_cache(maxsize=4096)
 def _lasting_members(clock: Clock, id_namespace: str, scenario: bool) -> bytes:
     """Return the rest of a project's document, which is the same on nearly every call; a running clock has no time."""

@@ -1,4 +1,14 @@
-"""The test author's levers over a whole project: its clock, its queue of scripted lines, its state, listings of it."""
+"""The control operations of a project for test authors: its clock, its scripted lines, its state, its lists."""
+
+# How it works. Each method is one call of the control API or of a `Mock`. What it changes goes through
+# `Transactions.write` or one store transaction; so a control call and a turn of the same project never
+# interleave.
+#
+# What must stay true:
+# * Everything is validated before the first write: a call that raises MockError has changed nothing.
+# * After `reset` the same requests get the same ids. So the count of calls and the namespace of the ids go back
+#   to what the project started with, which a snapshot given at the start may set.
+# * Watchers are notified after the transaction, because they read the clock that it has written.
 
 from __future__ import annotations
 
@@ -19,8 +29,7 @@ from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
 from mockserver.journal import client_findings as verdict
-from mockserver.scenarios.lines import parse_lines, parse_scenario
-from mockserver.snapshots import document as snapshot
+from mockserver.scenarios.lines import parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
@@ -31,7 +40,7 @@ RESETTABLE = ("state", "scenario", "faults", "journal", "clock")
 
 
 class ProjectControl:
-    """What only a test author can do to a project; none of it is part of the public API."""
+    """The control operations of a project, for test authors; none is part of the public API."""
 
     def __init__(
         self, transactions: Transactions, scenarios: Scenarios, logbook: JournalStore, hazards: FaultInjector
@@ -41,21 +50,21 @@ class ProjectControl:
         self._watchers: list[Callable[[str], None]] = []
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
-        """Have a function called with the project whenever its clock may say another time than before."""
+        """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
 
-    def _tell_clock_moved(self, project: str) -> None:
+    def _notify_clock_watchers(self, project: str) -> None:
         for notify in self._watchers:
             notify(project)
 
     def health(self) -> dict[str, Any]:
-        """Return how the server is and how it is set."""
+        """The server's status and settings."""
         settings = self._calls.settings
         shown = describe(settings.set)
         return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
 
     def read_clock(self, project: str) -> dict[str, Any]:
-        """Return the project's clock."""
+        """The project's clock: its time and mode."""
         clock = self._calls.project(project, self._calls.view(project)).clock
         return {"now": clock.reading(self._calls.wall()), "mode": clock.mode}
 
@@ -67,11 +76,11 @@ class ProjectControl:
             return None, [], Clock() if moment is None else at.clock.freeze_at(moment)
 
         self._calls.write(project, set_to)
-        self._tell_clock_moved(project)
+        self._notify_clock_watchers(project)
         return self.read_clock(project)
 
     def advance_clock(self, project: str, seconds: float) -> dict[str, Any]:
-        """Move the project's clock forward; says which responses expired and which turns came to their end."""
+        """Move the project's clock forward; returns which responses expired and which turns ended."""
         check_number(seconds, "seconds")
 
         def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
@@ -82,52 +91,52 @@ class ProjectControl:
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)
-        self._tell_clock_moved(project)
+        self._notify_clock_watchers(project)
         return moved
 
     def enqueue(self, project: str, lines: Any) -> int:
         """Append one-shot lines to the project's queue; returns how many wait. Raises MockError for a bad line."""
-        parse_lines(lines)
+        entries = script_queue.validate(lines)
 
         def append(at: UnitOfWork) -> Written[int]:
-            return len(script_queue.waiting_lines(at.state)) + len(lines), script_queue.enqueue(at.state, lines)
+            return script_queue.enqueue(at.state, entries)
 
         return self._calls.write(project, append)
 
     def scenario(self, project: str) -> dict[str, Any]:
-        """Return the project's scenario: lines with use counts, which were never used, and what waits in the queue."""
+        """The project's scenario: lines with use counts, the numbers of unused lines, and the queue."""
         state = self._calls.view(project)
         own = self._calls.project(project, state).scenario
-        found = self._scenarios.of(state, own=own)
-        counts = [script_queue.use_count(state, number) for number in range(len(found.lines))]
+        current = self._scenarios.of(state, own=own)
+        counts = [script_queue.use_count(state, number) for number in range(len(current.lines))]
         return {
-            "seed": self._calls.seed if found.seed is None else found.seed,
-            "lines": [{**line.to_json(), "used": used} for line, used in zip(found.lines, counts, strict=True)],
+            "seed": self._calls.seed if current.seed is None else current.seed,
+            "lines": [{**line.to_json(), "used": used} for line, used in zip(current.lines, counts, strict=True)],
             "unused": [number for number, used in enumerate(counts) if not used],
             "queue": [{**entry["line"], "used": entry["used"]} for entry in script_queue.waiting_lines(state)],
         }
 
     def set_scenario(self, project: str, document: Any) -> dict[str, Any]:
-        """Give the project a scenario of its own, its lines unused; a seed of its own makes the project draw other ids.
+        """Set the project's own scenario, its lines unused; a seed in it makes the project draw other ids.
 
-        Raises MockError, and changes nothing, for a document that is wrong. What is queued goes on waiting.
+        Raises MockError, and changes nothing, for an invalid document. Queued lines stay.
         """
         seed = parse_scenario(document).seed
         view, store = self._calls.view(project), self._calls.store
         with store.transaction(project):
-            kept = self._calls.project(project, view)
-            namespace = id_namespace(kept.id_namespace, None if seed == self._calls.seed else seed)
+            old = self._calls.project(project, view)
+            namespace = id_namespace(old.id_namespace, None if seed == self._calls.seed else seed)
             forgotten = [Delete(put.kind, put.id) for put in script_queue.records(view) if put.kind == "played"]
             put = script_queue.scenario_put(document["lines"], seed)
-            store.apply(project, [kept._replace(scenario=True, id_namespace=namespace).put(), put, *forgotten])
+            store.apply(project, [old._replace(scenario=True, id_namespace=namespace).put(), put, *forgotten])
         return self.scenario(project)
 
     def faults(self, project: str) -> dict[str, Any]:
-        """Return the project's faults with use counts."""
+        """The project's faults with use counts."""
         return {"faults": self._hazards.list_faults(project)}
 
     def set_faults(self, project: str, given: Any) -> dict[str, Any]:
-        """Put a list of faults in the place of all others; raises MockError, and changes nothing, for a wrong one."""
+        """Replace all faults; raises MockError, and changes nothing, for a wrong one."""
         self._hazards.replace(project, given)
         return self.faults(project)
 
@@ -141,16 +150,16 @@ class ProjectControl:
         response_id: str | None = None,
         context: bool = True,
     ) -> dict[str, Any]:
-        """Return a page of the project's exchanges, oldest first, behind the number `after`.
+        """A page of the project's exchanges, oldest first, after the number `after`.
 
-        Without `context` they don't say what the model saw, which takes time to find out.
+        Without `context` they lack what the model saw, which takes time to look up.
         """
         return self._logbook.read(
             project, limit=limit, after=after, path=path, response_id=response_id, context=context
         )
 
     def verdict(self, project: str) -> list[verdict.Finding]:
-        """Return what the journal shows that a client did wrong."""
+        """The client's mistakes that the journal shows."""
         return verdict.find_mistakes(self._logbook.history(project))
 
     def clear_journal(self, project: str) -> None:
@@ -164,70 +173,74 @@ class ProjectControl:
             raise MockError(f"only: takes a list of {', '.join(RESETTABLE)}.", param="only")
         view, store, first = self._calls.view(project), self._calls.store, self._calls.start(project)
         with store.transaction(project):
-            kept = self._calls.project(project, view)
+            record = self._calls.project(project, view)
             if "clock" in parts:
-                kept = kept._replace(clock=first.project.clock)
+                record = record._replace(clock=first.project.clock)
             if "scenario" in parts:
-                kept = kept._replace(
-                    scenario=first.project.scenario, id_namespace=_mint(kept.id_namespace, first.project.id_namespace)
+                record = record._replace(
+                    scenario=first.project.scenario, id_namespace=_mint(record.id_namespace, first.project.id_namespace)
                 )
             records = [*script_queue.records(view), *faults.records(view)]
             if "state" in parts:
                 store.clear(project)
-                kept = kept._replace(
-                    calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, kept.id_namespace)
+                record = record._replace(
+                    calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, record.id_namespace)
                 )
                 left: list[Change] = [put for put in records if _part(put) not in parts]
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
-            store.apply(project, [kept.put(), *left, *(put for put in first.records if _part(put) in parts)])
+            store.apply(project, [record.put(), *left, *(put for put in first.records if _part(put) in parts)])
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
-            self._tell_clock_moved(project)
+            self._notify_clock_watchers(project)
 
     def snapshot(self, project: str) -> dict[str, Any]:
-        """Return the project's whole state as one JSON document; the same state always gives the same document.
+        """The project's whole state as one JSON document; the same state always gives the same document.
 
-        Nothing is written, so a turn whose end no call has noticed yet is still under way.
+        Nothing is written, so a turn whose end no call has noticed yet is still in progress.
         """
+        from mockserver.snapshots.document import document_of  # pydantic models, which most servers never need
+
         calls = self._calls
         with calls.store.transaction(project):
             own, records = calls.project(project, calls.view(project)), calls.store.records(project)
         if not own.scenario and self._scenarios.lines:  # another server may have other lines
             records.append(script_queue.scenario_put(self._scenarios.lines, None))
-        return snapshot.document_of(records, own, calls.seed)
+        return document_of(records, own, calls.seed)
 
     def restore(self, project: str, document: Any) -> None:
-        """Put a snapshot's state in place of the project's, which may be another one than it was taken of: a fork.
+        """Replace the project's state by a snapshot's, which may come from another project: a fork.
 
-        What follows gives the bytes that it would have given there. Raises MockError, and changes nothing, for a
-        document that is wrong or of another seed.
+        Later calls give the same bytes as they would have there. Raises MockError, and changes nothing, for a document
+        that is invalid or of another seed.
         """
-        found = validate(document, self._calls.seed)
-        if not found.project.scenario and self._scenarios.lines:  # it was taken where there are none
-            own = found.project._replace(scenario=True)
-            found = found._replace(project=own, records=[*found.records, script_queue.scenario_put([], None)])
+        restored = validate(document, self._calls.seed)
+        if not restored.project.scenario and self._scenarios.lines:  # it was taken where there are none
+            own = restored.project._replace(scenario=True)
+            restored = restored._replace(project=own, records=[*restored.records, script_queue.scenario_put([], None)])
         store = self._calls.store
         with store.transaction(project):
             store.clear(project)
-            store.apply(project, [found.project.put(), *found.records])
-        self._tell_clock_moved(project)
+            store.apply(project, [restored.project.put(), *restored.records])
+        self._notify_clock_watchers(project)
 
     def context(self, project: str, response_id: str) -> dict[str, Any]:
-        """Return what the model saw for a response."""
+        """What the model saw for a response."""
         state = self._calls.reading(project).state
         return inspection.context_of(state, response_id, self._rules)
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""
-        at = self._calls.reading(project)
+        reading = self._calls.reading(project)
         wanted = {key: value for key, value in where.items() if value is not None}
         known = catalog.resolve(wanted.get("model", ""))
-        if known is not None:  # an alias finds what it stands for
+        if known is not None:  # an alias finds the responses of its model
             wanted["model"] = known.id
         matches = partial(_matches, wanted)
-        return inspection.responses(at.state, self._rules, limit=limit, after=after, matches=matches, now=at.now)
+        return inspection.responses(
+            reading.state, self._rules, limit=limit, after=after, matches=matches, now=reading.now
+        )
 
     def list_conversations(self, project: str, *, limit: int, after: str | None) -> dict[str, Any]:
         """List the project's conversations, newest first."""
@@ -236,9 +249,9 @@ class ProjectControl:
 
 
 def check_number(value: Any, name: str) -> float:
-    """Return a length or point of time as a number; raises MockError for anything else."""
+    """Check a length or point of time in seconds; raises MockError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_S:
-        raise MockError(f"{name}: takes a number from 0 to {LONGEST_S:g}.", param=name)
+        raise MockError(f"{name}: takes a number from 0 to {LONGEST_S:g}, not {value!r}.", param=name)
     return float(value)
 
 
@@ -252,12 +265,12 @@ def _time(value: float | str) -> float:
 
 
 def _part(put: Put) -> str:
-    """Return which part of a project a record belongs to, as `reset` names it."""
+    """The part of a project that a record belongs to, as `reset` names it."""
     return "scenario" if put.kind in script_queue.KINDS else "faults" if put.kind == "fault" else "state"
 
 
 def _mint(name: str, own: str) -> str:
-    """Return the source of ids of one name with the seed of its own that another has, or has not."""
+    """The id namespace of `name`, with the seed of `own` if that has one."""
     return id_namespace(name, None) + own.removeprefix(id_namespace(own, None))
 
 

@@ -1,9 +1,22 @@
 """The journal of every project, beside its records: a ring of exchanges, written in pages, read in order.
 
-What waits to be written is in this process; reading writes it first. With a store in memory all of it waits, and most
-of it is never written; where several processes share a store, each exchange is written at once, so that they find each
-other's.
+Exchanges wait in this process until they are written; reading writes them first. With a store in memory all of them
+wait, and most are never written. If several processes share a store, each exchange is written at once, so that each
+process finds those of the others.
 """
+
+# How it works. A project's journal has records of its own in the store, in the place `PROJECT/journal`, so that
+# a reset or a snapshot of the project leaves it alone. A record is a page: up to `BATCH` documents, one to a
+# line, under the number of its first. An exchange waits in this process until a page is full, or until somebody
+# reads; then the project's queue is written in one transaction.
+#
+# What must stay true:
+# * A number counts every call of the project: an exchange gets its number when it is written, and those that
+#   fell out of the ring before that are counted (`_skipped`) though they are not stored.
+# * Only whole pages are deleted, so up to a page more is stored than is shown; `_read_entries` cuts it off.
+# * An exchange that continues after it was written (a stream) is written again in its old place.
+# * A `Turn` is large: once an exchange has ended, only what its document will say is held (`release_turn`).
+# * Whoever reads writes first, so a reader never misses a call that this process has answered.
 
 from __future__ import annotations
 
@@ -55,7 +68,7 @@ class JournalStore:
         return ExchangeRecorder(self, call)
 
     def note(self, project: str, exchange: Exchange) -> None:
-        """Take an exchange in; one that is noted again, since it has gone on, is written again."""
+        """Add an exchange; one that is noted again, since it has gone on, is written again."""
         if self._most <= 0 or not project:
             return
         if exchange.at is None:  # nothing was read for it
@@ -88,7 +101,7 @@ class JournalStore:
             self._skipped[project] += 1
 
     def write(self, project: str) -> None:
-        """Write what waits of a project; the oldest beyond the limit are forgotten."""
+        """Write the waiting exchanges of a project; the oldest beyond the limit are deleted."""
         with self._lock:
             waiting = self._waiting.pop(project, deque())
             if not waiting:
@@ -101,32 +114,32 @@ class JournalStore:
                 number += self._skipped.pop(project, 0)
                 changes = self._rewrite(place, [one for one in waiting if one.number is not None])
                 fresh = [one for one in waiting if one.number is None]
-                for at in range(0, len(fresh), BATCH):
-                    changes.append(_page(number + at, [_document(one) for one in fresh[at : at + BATCH]]))
+                for index in range(0, len(fresh), BATCH):
+                    changes.append(_page(number + index, [_document(one) for one in fresh[index : index + BATCH]]))
                 store.apply(place, changes)
                 store.apply(place, self._surplus(place, number + len(fresh)))
             for exchange in waiting:
                 exchange.waits = False
-            for at, exchange in enumerate(fresh):
-                exchange.number = number + at
+            for index, exchange in enumerate(fresh):
+                exchange.number = number + index
 
     def _rewrite(self, place: str, known: list[Exchange]) -> list[Change]:
-        """Return the changes that write exchanges again which were written before they ended."""
+        """The changes that replace exchanges which were written before they ended."""
         pages: dict[int, list[bytes]] = {}
         for exchange in known:
             number = exchange.number or 0
-            found = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
-            if found:  # else it was forgotten meanwhile
-                lines = pages.setdefault(found[0].order, lines_of(found[0].doc))
-                lines[number - found[0].order] = _document(exchange)
+            records = self._calls.store.scan(place, KIND, after=number + 1, limit=1, descending=True)
+            if records:  # else it was forgotten meanwhile
+                lines = pages.setdefault(records[0].order, lines_of(records[0].doc))
+                lines[number - records[0].order] = _document(exchange)
         return [_page(first, lines) for first, lines in pages.items()]
 
     def _surplus(self, place: str, next_number: int) -> list[Change]:
-        """Return the changes that forget pages of which nothing is kept any more."""
+        """The changes that delete pages whose exchanges are all beyond the limit."""
         kept_from, scan = next_number - self._most, self._calls.store.scan
         if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
             return []
-        return [Delete(KIND, one.id) for one, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
+        return [Delete(KIND, record.id) for record, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
 
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
@@ -140,7 +153,7 @@ class JournalStore:
                 store.clear(place)
 
     def close(self) -> None:
-        """Write all that waits."""
+        """Write all waiting exchanges."""
         for project in list(self._waiting):
             self.write(project)
 
@@ -154,21 +167,23 @@ class JournalStore:
         response_id: str | None = None,
         context: bool = True,
     ) -> dict[str, Any]:
-        """Return exchanges behind the number `after`, oldest first; `path` may be a pattern."""
+        """A page of exchanges after the number `after`, oldest first; `path` may be a pattern."""
         self.write(project)
-        wanted = [one for one in self._read_entries(project, after or 0) if _matches(one, path, response_id)][
+        wanted = [entry for entry in self._read_entries(project, after or 0) if _matches(entry, path, response_id)][
             : limit + 1
         ]
         contexts = _Contexts(self._calls, project) if context else None
-        found = [self._to_public(one, contexts) for one in wanted[:limit]]
-        return page(found, has_more=len(wanted) > limit)
+        exchanges = [self._to_public(entry, contexts) for entry in wanted[:limit]]
+        return page(exchanges, has_more=len(wanted) > limit)
 
     def history(self, project: str) -> History:
-        """Return the journal as the history of a client."""
+        """The journal as the history of a client."""
         self.write(project)
         contexts = _Contexts(self._calls, project)
-        told = [(entry.number, orjson.loads(entry.doc)) for entry in self._read_entries(project, 0)]
-        return History([call_of(number, one, contexts.new_node(one)) for number, one in told], contexts.node)
+        entries = [(entry.number, orjson.loads(entry.doc)) for entry in self._read_entries(project, 0)]
+        return History(
+            [call_of(number, document, contexts.new_node(document)) for number, document in entries], contexts.node
+        )
 
     def _read_entries(self, project: str, after: int) -> Iterator[Entry]:
         store, place = self._calls.store, _place(project)
@@ -187,9 +202,9 @@ class JournalStore:
 
 
 class ExchangeRecorder:
-    """Fills in the journal's entry of one call, and collects what faults do to its answer.
+    """Fills in the journal entry of one call, and collects the effects of faults on its answer.
 
-    It is handed along with the call, so whoever answers it, and in whatever process or thread, the same is recorded.
+    It travels with the call, so the same is recorded whichever process or thread answers.
     """
 
     __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project", "turn_faults")
@@ -207,34 +222,34 @@ class ExchangeRecorder:
         self.exchange.at = now
 
     def add_line(self, line: dict[str, Any]) -> None:
-        """Note the line of a script that answers, and where it stands."""
+        """Note the scripted line that answers, and its place."""
         self.exchange.line = line
 
     def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
-        """Note what else the call changed, and when; an end of a delivery (None) is no time of its own."""
+        """Note what else the call changed, and when; the end of a delivery (None) sets no time."""
         exchange = self.exchange
         if now is not None:
             exchange.at = now
         exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
 
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
-        """Note the turn that answers, and the places of the items that its model did not see."""
+        """Note the turn that answers, and the places of items dropped from its context."""
         self.exchange.turn, self.exchange.dropped = turn, dropped
 
     def add_faults(self, struck: FaultOutcome) -> None:
-        """Note which faults strike, what they do to the answer, and the buckets that the call was counted in."""
+        """Note which faults apply, their effects on the answer, and the buckets that counted the call."""
         self.exchange.faults = [*self.exchange.faults, *struck.kinds]
         self.effects = [*self.effects, *struck.effects]
         self.buckets = {**self.buckets, **struck.buckets}
 
     def answer(self, status: int, error: APIError | MockError | None = None) -> None:
-        """Note what the answer is, which may still be on its way."""
+        """Note the status and error of the answer, which may still be in progress."""
         exchange = self.exchange
         exchange.seconds = perf_counter() - exchange.started
         exchange.status = status
         if isinstance(error, APIError):
-            told = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-            exchange.error = told
+            body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+            exchange.error = body
         elif error is not None:
             exchange.error = {"message": error.message, "type": "mock_error", "param": error.param, "code": None}
         self._logbook.note(self.project, exchange)
@@ -250,17 +265,17 @@ _NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})
 
 
 def release_turn(exchange: Exchange) -> None:
-    """Let go of the turn of an exchange, but for what its document will say of it."""
+    """Drop the turn of an exchange, except for what its document needs of it."""
     turn = exchange.turn
     if turn is not None:
         exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
 
 
 def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
-    """Return what is kept to tell later what the model saw; of a stored turn, what is lost when it is deleted."""
+    """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
     final = turn.final
     usage = final["usage"]
-    seen = {
+    data = {
         "model": final["model"],
         "instructions": final["instructions"],
         "tools": final["tools"],
@@ -268,7 +283,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
         "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
     }
-    return seen if turn.stored else {**seen, "node": turn.node}
+    return data if turn.stored else {**data, "node": turn.node}
 
 
 def _document(exchange: Exchange) -> bytes:
@@ -277,24 +292,23 @@ def _document(exchange: Exchange) -> bytes:
 
 
 def _place(project: str) -> str:
-    """Return where a project's journal is kept: apart, so that it is no part of the project's state."""
+    """The place of a project's journal in the store: apart, so that it is no part of the project's state."""
     return f"{project}/journal"
 
 
 class Entry(NamedTuple):
-    """One exchange as it is kept: its number and its document."""
+    """One stored exchange: its number and its document."""
 
     number: int
     doc: bytes
 
 
 def entries_of(record: Record) -> list[Entry]:
-    """Return the exchanges of a page: a document to a line, numbered from the page's first."""
-    return [Entry(record.order + at, line) for at, line in enumerate(lines_of(record.doc))]
+    """The exchanges of a page: one document per line, numbered from the page's first."""
+    return [Entry(record.order + index, line) for index, line in enumerate(lines_of(record.doc))]
 
 
 def lines_of(doc: bytes) -> list[bytes]:
-    """Return the documents of a page."""
     return doc.split(b"\n")
 
 
@@ -312,7 +326,7 @@ def _matches(entry: Entry, path: str | None, response_id: str | None) -> bool:
 
 
 class _Contexts:
-    """What models saw, found in the project's records and, for turns that are not stored, in the journal itself."""
+    """What models saw, read from the project's records and, for unstored turns, from the journal itself."""
 
     def __init__(self, transactions: Transactions, project: str) -> None:
         self._calls, self._project = transactions, project
@@ -320,20 +334,20 @@ class _Contexts:
         self._state = transactions.view(project)
 
     def of(self, response_id: str, saw: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the effective context of a turn, None when a part of it is lost."""
+        """The effective context of a turn, None if a part of it is lost."""
         node = self._step(response_id, saw)
         if node is None:
             return None
         nodes = list(self._back(node))
         if nodes[-1].parent is not None:
             return None
-        before = [item for one in reversed(nodes[1:]) for item in one.items]
+        before = [item for step in reversed(nodes[1:]) for item in step.items]
         whole = [*before, *node.items[: node.own]]
         return inspection.effective_context(whole, saw["dropped"], saw, self._calls.rules)
 
-    def new_node(self, told: dict[str, Any]) -> Node | None:
-        """Return what an exchange added to a context, None for what is no turn or is lost."""
-        return None if told["saw"] is None else self._step(told["response_id"], told["saw"])
+    def new_node(self, document: dict[str, Any]) -> Node | None:
+        """The node that an exchange added to a context, None if it is no turn or lost."""
+        return None if document["saw"] is None else self._step(document["response_id"], document["saw"])
 
     def _step(self, response_id: str, saw: dict[str, Any]) -> Node | None:
         return decode_node(saw["node"]) if "node" in saw else self._read_node(response_id)
@@ -349,10 +363,10 @@ class _Contexts:
             node = None if node.parent is None else self.node(node.parent)
 
     def node(self, id: str) -> Node | None:
-        """Return a step of a context, None where it is lost."""
-        found = read_node(self._state, id)
-        if found is not None:
-            return found
+        """The node of a context by its id, None if it is lost."""
+        node = read_node(self._state, id)
+        if node is not None:
+            return node
         if self._unstored is None:
             self._unstored = dict(self._read_documents())
         doc = self._unstored.get(id)
@@ -360,7 +374,7 @@ class _Contexts:
 
     def _read_documents(self) -> Iterator[tuple[str, bytes]]:
         pages = self._calls.store.scan(_place(self._project), KIND)
-        for entry in (one for record in pages for one in entries_of(record)):
+        for entry in (stored for record in pages for stored in entries_of(record)):
             exchange = orjson.loads(entry.doc)
             if exchange["saw"] is not None and "node" in exchange["saw"]:
                 yield exchange["response_id"], exchange["saw"]["node"].encode()

@@ -1,20 +1,21 @@
-"""Scenarios: the server's own, read from files at the start, a project's in its place, and which line answers a prompt.
+"""Scenarios: the server's own, read from files at the start, a project's own, and which line answers a prompt."""
 
-How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose `when`
-holds and which is not used up; then the model. A queued line whose `when` does not hold waits while the next is asked.
-
-What must stay true:
-* Which line answers depends on the records and the prompt alone; use counts are records, so workers share them.
-* A line is counted by the changes of the turn that it answers: a turn that fails later has used no line.
-* With `--strict` an unmatched request is loud. It says which lines came nearest and what did not hold, because a test
-  author's next question is why the line did not answer.
-"""
+# How it works: lines that a test queued answer first, in their order; then the first line of the scenario whose
+# `when` holds and which is not used up; then the model. A queued line whose `when` does not hold waits while
+# the next is asked.
+#
+# What must stay true:
+# * Which line answers depends on the records and the prompt alone; use counts are records, so workers share
+#   them.
+# * A line is counted by the changes of the turn that it answers: a turn that fails later has used no line.
+# * With `--strict` an unmatched request is loud. It says which lines came nearest and what did not hold,
+#   because a test author's next question is why the line did not answer.
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.core.records import Change, State
@@ -22,10 +23,12 @@ from mockserver.engine import script_queue
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
-from mockserver.scenarios.loader import Document, load_file
 from mockserver.scenarios.near_misses import Candidate, explain
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
+
+if TYPE_CHECKING:
+    from mockserver.scenarios.loader import Document
 
 TRIGGER = "compaction_trigger"
 
@@ -33,7 +36,7 @@ TRIGGER = "compaction_trigger"
 class Scenarios:
     """The server's scenario, and the rule that picks a line for a prompt.
 
-    `lines` is its JSON, `seed` that of the run: what the settings say, else what a file says, else 0.
+    `lines` is its JSON, `seed` the seed of the run: from the settings, else from a file, else 0.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,31 +53,34 @@ class Scenarios:
         self.silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
 
     def of(self, state: State, *, own: bool) -> Scenario:
-        """Return a project's scenario: its `own`, or the server's."""
+        """A project's scenario: its `own`, or the server's."""
         doc = script_queue.scenario_of(state) if own else None
         return self._own if doc is None else load_scenario(doc)
 
     def answer(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
-        """Return what a line says to a prompt, None when none answers, and what using the line changes.
+        """The scripted reply to a prompt, None if no line answers, and the changes that count the use.
 
-        With `--strict` a turn that no line answers is a MockError.
+        With `--strict`, raises MockError for a turn that no line answers.
         """
-        found = self._find(at, prompt, compacts)
-        if found is None:
+        match = self._find(at, prompt, compacts)
+        if match is None:
             if self._strict and compacts != "trigger":
                 why = explain(self._candidates(at), prompt)
                 raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
             return None, []
-        place, line, changes = found
+        place, line, changes = match
         at.recorder.add_line({"place": place, **line.to_json()})
         return line.reply(prompt), changes
 
     def has_template(self, at: UnitOfWork, id: str) -> bool:
-        """Whether there is a prompt template: some line that is not used up says what becomes of it. Spec: R15.4."""
-        return any(not one.spent and one.line.when.get("prompt") in (True, id) for one in self._candidates(at))
+        """Whether the prompt template exists: some line that is not used up names it. Spec: R15.4."""
+        return any(
+            not candidate.spent and candidate.line.when.get("prompt") in (True, id)
+            for candidate in self._candidates(at)
+        )
 
     def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
-        """Return the line that answers, where it stands, and what using it changes."""
+        """The line that answers, its place, and the changes that count the use."""
         if "line" in at.pending:
             queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts))
             if queued is not None:
@@ -110,7 +116,9 @@ def _is_spent(state: State, number: int, line: Line) -> bool:
 
 
 def _load_for_server(path: str) -> Document:
-    """Return a scenario file of the server's; raises SettingError that names the first mistake."""
+    """Load a scenario file of the server; raises SettingError that names the first mistake."""
+    from mockserver.scenarios.loader import load_file  # with PyYAML 10 ms, which a server without scenarios saves
+
     try:
         document = load_file(path)
     except SettingError as error:
@@ -123,7 +131,7 @@ def _load_for_server(path: str) -> Document:
 
 
 def _seed(files: list[tuple[str, Document]]) -> int:
-    given = {document.value["seed"]: path for path, document in files if "seed" in document.value}
-    if len(given) > 1:
-        raise SettingError(f"--scenario: {' and '.join(given.values())} have different seeds; choose one with --seed")
-    return next(iter(given), 0)
+    seeds = {document.value["seed"]: path for path, document in files if "seed" in document.value}
+    if len(seeds) > 1:
+        raise SettingError(f"--scenario: {' and '.join(seeds.values())} have different seeds; choose one with --seed")
+    return next(iter(seeds), 0)

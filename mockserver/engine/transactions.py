@@ -15,14 +15,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import lifecycle
-from mockserver.core.project import Clock, Project, read_project
+from mockserver.core.project import Clock, Project, Restored, read_project
 from mockserver.core.records import PROJECT_KEY, Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.journal.exchange import Call
-from mockserver.snapshots.document import Restored
 from mockserver.store.from_snapshot import Started
 from mockserver.store.view import Store, open_store, view_project
 from mockserver.wire.responses.ids import IdGenerator

@@ -1,8 +1,20 @@
-"""The verdict on a client: what it did wrong in terms of state, found in what the journal tells of its calls.
+"""The verdict on a client: its mistakes in terms of state, found in the journal of its calls.
 
-Each check is a row of `CHECKS` and yields findings; what two findings of a rule have in common items is told once. All
-of it is silent where a client may have been right.
+Each check is a row of `CHECKS` and yields mistakes; those of one rule about the same items become one finding.
 """
+
+# How it works. A check walks the calls of one project, oldest first, and yields each mistake that it can prove
+# from the journal alone: what was sent, what was answered, what the context held before.
+#
+# What must stay true:
+# * A check is silent where a client may have been right. A user may say the same words twice, a refused request
+#   may be mended on the server's side, an answer that was cut off may be requested again.
+# * The same mistake is one finding, however many calls repeat it: findings of a rule about the same items are
+#   merged.
+# * Texts are matched against the API's own error messages, so a message that changes there changes a pattern
+#   here.
+# * The order of `CHECKS` is the order of the findings; one walk per check keeps each of them readable by
+#   itself.
 
 from __future__ import annotations
 
@@ -15,12 +27,12 @@ from mockserver.core.tool_pairing import OUTPUTS, needs_client_output
 from mockserver.journal.history import Call, History, by_user, content_of, texts_of
 from mockserver.wire.responses.ids import is_marked_unstored, partition_of
 
-BACKOFF_S = 0.5  # the least that a client waits before it asks for a locked conversation again
+BACKOFF_S = 0.5  # the shortest wait before a client may try a locked conversation again
 REFUSALS = frozenset((400, 401, 403, 404, 422))  # what the same request gets again; 408, 409, 429 and 5xx may pass
 BILLING = "insufficient_quota"  # type of the errors that waiting does not mend. Spec: R13.2
 LOCKED = "conversation_locked"
 
-# what a client says that wants the rest of an answer that was cut short
+# words of a message that requests the rest of an answer that was cut off
 _CONTINUING = re.compile(
     r"\b(continu\w*|go(ing)? on|carry on|keep going|proceed|resume\w*|finish\w*|complete[ds]?|rest|remain\w*|"
     r"more|where you (left|stopped)|cut ?off|truncat\w*|incomplete|weiter\w*|fortsetz\w*|contin[uú]\w*|suite)\b",
@@ -32,7 +44,7 @@ _NO_ITEM = re.compile(r"Item with id '(\S+)' not found\.")
 
 
 class Finding(NamedTuple):
-    """One mistake: the rule, a sentence, the exchanges it shows in (oldest first), ids of the items it is about."""
+    """One mistake: the rule, a sentence, the exchanges that show it (oldest first), ids of the items involved."""
 
     rule: str
     sentence: str
@@ -41,7 +53,7 @@ class Finding(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """What a check found: a sentence, the calls it shows in, ids of the items it is about."""
+    """One mistake that a check found: a sentence, the calls that show it, the ids of the items involved."""
 
     sentence: str
     calls: tuple[Call, ...]
@@ -49,46 +61,46 @@ class Mistake(NamedTuple):
 
 
 def find_mistakes(history: History) -> list[Finding]:
-    """Return all that a client did wrong, by the rules' order; the same items under one rule once."""
-    found: dict[tuple[Any, ...], Finding] = {}
+    """Every mistake of a client, in the order of the rules; the same items under one rule count once."""
+    findings: dict[tuple[Any, ...], Finding] = {}
     for rule, check in CHECKS.items():
-        for told in check(history):
-            shown = tuple(call.id for call in told.calls)
-            key = (rule, told.items) if told.items else (rule, shown)
-            known = found.setdefault(key, Finding(rule, told.sentence, (), told.items))
-            found[key] = known._replace(exchanges=tuple(sorted({*known.exchanges, *shown})))
-    return list(found.values())
+        for mistake in check(history):
+            shown = tuple(call.id for call in mistake.calls)
+            key = (rule, mistake.items) if mistake.items else (rule, shown)
+            known = findings.setdefault(key, Finding(rule, mistake.sentence, (), mistake.items))
+            findings[key] = known._replace(exchanges=tuple(sorted({*known.exchanges, *shown})))
+    return list(findings.values())
 
 
-# --- what was sent though it was there ------------------------------------------------------------------------------
+# --- items sent a second time ---------------------------------------------------------------------------------------
 
 
 def find_resent_history(history: History) -> Iterator[Mistake]:
-    """Yield turns that continue something and send again what it holds. Spec: R1.20, R2.8.
+    """Yield turns that continue something and send its items again. Spec: R1.20, R2.8.
 
-    Something the model said or a tool gave is a repetition by itself; what a user says is one only if two or more
-    messages come again in order, with something new behind them, for a user may well say the same twice.
+    An output of the model or of a tool is a repetition by itself. A user's messages are one only if two or more come
+    again in order, with something new after them, because a user may say the same thing twice.
     """
     for call in history.turns:
         known = list(_history_items(history, call))
         if not known:
             continue
         places = _places(known)
-        repeated = [(item, at[0]) for item in call.items if (at := _positions(item, places))]
-        made = [at for item, at in repeated if not by_user(item)]
-        again = made or _repeats(call.items, places)
+        repeated = [(item, positions[0]) for item in call.items if (positions := _positions(item, places))]
+        outputs = [positions for item, positions in repeated if not by_user(item)]
+        again = outputs or _repeats(call.items, places)
         if again:
-            where = "the conversation" if call.conversation else "the chain behind previous_response_id"
-            ids = tuple(dict.fromkeys(_id(known[at]) for at in again))
+            where = "the conversation" if call.conversation else "the chain of previous_response_id"
+            ids = tuple(dict.fromkeys(_id(known[positions]) for positions in again))
             yield Mistake(
-                f"The input repeats {_count_noun(again, 'item')} that {where} already holds; only what is new is sent.",
+                f"The input repeats {_count_noun(again, 'item')} that {where} already holds; send only new items.",
                 (call,),
                 ids,
             )
 
 
 def _history_items(history: History, call: Call) -> Iterator[Item]:
-    """Yield what a turn need not send, except what an identical request of it left that may have been cut off."""
+    """Yield the items that a turn need not send, except those of an identical request that may have been cut off."""
     for node in history.nodes_before(call):
         origin = history.of_response.get(node.id)
         if origin is None or origin.body != call.body:
@@ -97,9 +109,9 @@ def _history_items(history: History, call: Call) -> Iterator[Item]:
 
 def _places(items: Iterable[Item]) -> dict[Hashable, list[int]]:
     places: dict[Hashable, list[int]] = {}
-    for at, item in enumerate(items):
-        places.setdefault(content_of(item), []).append(at)
-        places.setdefault(("id", item.get("id")), []).append(at)
+    for index, item in enumerate(items):
+        places.setdefault(content_of(item), []).append(index)
+        places.setdefault(("id", item.get("id")), []).append(index)
     return places
 
 
@@ -108,23 +120,23 @@ def _positions(item: Item, places: Mapping[Hashable, list[int]]) -> list[int]:
 
 
 def _repeats(items: list[Item], places: Mapping[Hashable, list[int]]) -> list[int]:
-    """Return where a user's messages stand that come again in order before something new, if there are two or more."""
+    """The places of a user's messages that come again in order before something new, if there are two or more."""
     again: list[int] = []
     new = False
     for item in items:
         if item["type"] != "message" or item.get("role") != "user":
             continue
         last = again[-1] if again else -1
-        at = next((place for place in _positions(item, places) if place > last), None)
-        if at is None:
+        position = next((place for place in _positions(item, places) if place > last), None)
+        if position is None:
             new = bool(again)
         else:
-            again.append(at)
+            again.append(position)
     return again if new and len(again) > 1 else []
 
 
 def find_reused_item_id(history: History) -> Iterator[Mistake]:
-    """Yield ids that stand twice in one context, or that a client gave to two different things. Spec: R1.36, R1.38."""
+    """Yield ids that occur twice in one context, or that a client gave to two items. Spec: R1.36, R1.38."""
     named: dict[str, tuple[Hashable, Call]] = {}
     for call in history.turns:
         duplicate = _DUPLICATE.match(call.error.get("message") or "")
@@ -140,19 +152,19 @@ def find_reused_item_id(history: History) -> Iterator[Mistake]:
 
 
 def _content_key(item: Item) -> Hashable:
-    """Return what an item says, outputs and arguments included."""
-    told = (item.get("output"), item.get("arguments"), item.get("input"))
-    return content_of(item), repr([one for one in told if one is not None])
+    """The content of an item, outputs and arguments included."""
+    values = (item.get("output"), item.get("arguments"), item.get("input"))
+    return content_of(item), repr([value for value in values if value is not None])
 
 
-# --- what was asked for again ---------------------------------------------------------------------------------------
+# --- requests sent again --------------------------------------------------------------------------------------------
 
 
 def find_retried_refusal(history: History) -> Iterator[Mistake]:
-    """Yield requests that were sent again, byte for byte, after an answer that says that they are wrong. Spec: C6.
+    """Yield requests that were sent again, byte for byte, after an error that retries can't mend. Spec: C6.
 
-    Where the second one is answered, what was wrong was the state, and the client has mended it meanwhile; unless the
-    refusal was a scripted one.
+    If the second one is answered, the state was wrong and the client has mended it; this does not apply to a scripted
+    refusal.
     """
     refused: dict[tuple[str, str], list[Call]] = {}
     retried: list[list[Call]] = []
@@ -180,7 +192,7 @@ def _final(call: Call) -> bool:
 
 
 def find_no_backoff(history: History) -> Iterator[Mistake]:
-    """Yield turns that asked for a locked conversation again at once, neither by the clock nor really. Spec: R2.12."""
+    """Yield turns that tried a locked conversation again at once, by the mock's clock and the real one. Spec: R2.12."""
     locked: dict[str, Call] = {}
     for call in history.turns:
         first = locked.pop(call.body, None)
@@ -188,7 +200,7 @@ def find_no_backoff(history: History) -> Iterator[Mistake]:
             waited = max(call.at - first.at, call.began - first.began - first.seconds)
             if 0 <= waited < BACKOFF_S:
                 yield Mistake(
-                    f"The locked conversation was asked for again after {waited:.3f} s; wait {BACKOFF_S} s or more.",
+                    f"The locked conversation was tried again after {waited:.3f} s; wait {BACKOFF_S} s or more.",
                     (first, call),
                     (call.conversation,),
                 )
@@ -196,18 +208,18 @@ def find_no_backoff(history: History) -> Iterator[Mistake]:
             locked[call.body] = call
 
 
-# --- what was left out ----------------------------------------------------------------------------------------------
+# --- missing items --------------------------------------------------------------------------------------------------
 
 
 def find_dropped_tool_output(history: History) -> Iterator[Mistake]:
-    """Yield calls of tools that a client left unanswered: it was told so, or replayed the history without them.
+    """Yield tool calls that a client left unanswered: an error said so, or it replayed the history without them.
 
-    A history is replayed by an input that begins with all that an earlier turn was given and goes on behind it. The
-    longest such turn counts; of the calls that it ended in, each must be among the items, or have been answered before
-    (then its history was edited, or compacted). Spec: R1.33, N8.
+    An input replays a history if it begins with the whole context of an earlier turn and continues after it. The
+    longest such turn counts: each call at its end must be among the items, or have been answered before (then the
+    history was edited, or compacted). Spec: R1.33, N8.
     """
     trie: dict[tuple[int, Hashable], int] = {}
-    seen: dict[int, list[Call]] = {}
+    turns_by_prefix: dict[int, list[Call]] = {}
     answered: set[str | None] = set()
     for call in history.calls:
         answered.update(item.get("call_id") for item in call.items if item["type"] in OUTPUTS)
@@ -217,24 +229,29 @@ def find_dropped_tool_output(history: History) -> Iterator[Mistake]:
         if unanswered:
             yield Mistake(f"The call {unanswered[1]} was left without its output.", (call,), (unanswered[1],))
         elif call.parent is None and call.conversation is None:
-            yield from _calls_without_output(call, trie, seen, answered)
+            yield from _calls_without_output(call, trie, turns_by_prefix, answered)
         if call.node is not None:
-            seen.setdefault(_prefix_numbers(trie, history.context(call))[-1], []).append(call)
+            turns_by_prefix.setdefault(_prefix_numbers(trie, history.context(call))[-1], []).append(call)
 
 
 def _calls_without_output(
-    call: Call, trie: dict[tuple[int, Hashable], int], seen: Mapping[int, list[Call]], answered: Container[str | None]
+    call: Call,
+    trie: dict[tuple[int, Hashable], int],
+    turns_by_prefix: Mapping[int, list[Call]],
+    answered: Container[str | None],
 ) -> Iterator[Mistake]:
     prefixes = _prefix_numbers(trie, call.items)[:-1]  # without the whole: that would be the same question once more
-    earlier: list[Call] = next((seen[at] for at in reversed(prefixes) if at and at in seen), [])
+    earlier: list[Call] = next(
+        (turns_by_prefix[number] for number in reversed(prefixes) if number and number in turns_by_prefix), []
+    )
     there = {item.get("call_id") for item in call.items}
     missing = [
         [
             id
-            for item in one.output
+            for item in turn.output
             if needs_client_output(item) and (id := item["call_id"]) not in there and id not in answered
         ]
-        for one in earlier
+        for turn in earlier
     ]
     if missing and all(missing):
         for id in missing[-1]:
@@ -242,40 +259,40 @@ def _calls_without_output(
 
 
 def _prefix_numbers(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]) -> list[int]:
-    """Return a number for each beginning of a list of items, reasoning apart, the same for the same beginning."""
-    at = [0]
+    """A number for each beginning of a list of items (without reasoning), the same for the same beginning."""
+    numbers = [0]
     for item in items:
         if item["type"] != "reasoning":
-            at.append(trie.setdefault((at[-1], content_of(item)), len(trie) + 1))
-    return at
+            numbers.append(trie.setdefault((numbers[-1], content_of(item)), len(trie) + 1))
+    return numbers
 
 
 def find_lost_phase(history: History) -> Iterator[Mistake]:
-    """Yield what the model said in a phase and a client replayed without it. Spec: R1.43, R12.4.
+    """Yield messages of the model that a client replayed without their phase. Spec: R1.43, R12.4.
 
-    A message without an id is one of the model's if all that it ever said in these words has a phase.
+    A message without an id counts as the model's if every message of the model with this text has a phase.
     """
-    said: dict[Hashable, list[Item]] = {}
+    messages: dict[Hashable, list[Item]] = {}
     for call in history.turns:
         for item in call.items:
             if item["type"] == "message" and item.get("role") == "assistant" and not item.get("phase"):
-                known = said.get(item.get("id")) or said.get(texts_of(item)) or []
-                if known and all(one.get("phase") for one in known):
+                known = messages.get(item.get("id")) or messages.get(texts_of(item)) or []
+                if known and all(message.get("phase") for message in known):
                     phase, id = known[-1]["phase"], _id(known[-1])
                     yield Mistake(f"The message {id} was replayed without its phase, {phase}.", (call,), (id,))
         for item in call.output:
             if item["type"] == "message" and any(texts_of(item)):
-                said.setdefault(item["id"], []).append(item)
-                said.setdefault(texts_of(item), []).append(item)
+                messages.setdefault(item["id"], []).append(item)
+                messages.setdefault(texts_of(item), []).append(item)
 
 
-# --- what was gone on from ------------------------------------------------------------------------------------------
+# --- wrong continuations --------------------------------------------------------------------------------------------
 
 
 def find_chained_on_unstored(history: History) -> Iterator[Mistake]:
     """Yield turns that continue a response which was not stored. Spec: R1.4, W1.
 
-    What was made over a WebSocket can be continued there as long as the socket remembers it, which no client can know.
+    A response of a WebSocket can be continued there while the socket remembers it, which no client can know.
     """
     for call in history.turns:
         parent, origin = call.parent, history.of_response.get(call.parent or "")
@@ -290,27 +307,27 @@ def find_chained_on_unstored(history: History) -> Iterator[Mistake]:
 def find_used_unstored_item(history: History) -> Iterator[Mistake]:
     """Yield turns that name an item which was not stored. Spec: R1.37, N10."""
     for call in history.turns:
-        found = _NO_ITEM.match(call.error.get("message") or "")
-        if found and is_marked_unstored(found[1]):
+        match = _NO_ITEM.match(call.error.get("message") or "")
+        if match and is_marked_unstored(match[1]):
             yield Mistake(
-                f"{found[1]} was not stored (store: false); its content has to be sent.", (call,), (found[1],)
+                f"{match[1]} was not stored (store: false); send its content instead of its id.", (call,), (match[1],)
             )
 
 
 def find_ignored_incomplete(history: History) -> Iterator[Mistake]:
-    """Yield turns that go on from a response that was cut off at max_output_tokens as if it were whole. Spec: R7.6.
+    """Yield turns that continue a response cut off at max_output_tokens as if it were whole. Spec: R7.6.
 
-    They chain on it, or replay its last message or call, and either answer a call that was cut off, or call the message
-    completed, or go on with a user's message that does not ask for the rest (`continue`, `go on`, …).
+    They chain on it, or replay its last message or call, and then answer a call that was cut off, send the message as
+    completed, or continue with a user's message that does not request the rest (`continue`, `go on`, …).
     """
     cut: list[Call] = []
     for call in history.turns:
         for first in list(cut):
-            behind = _items_after(first, call)
-            if behind is None:
+            following = _items_after(first, call)
+            if following is None:
                 continue
             cut.remove(first)
-            what = _as_if_whole(first, call, behind)
+            what = _as_if_whole(first, call, following)
             if what:
                 yield Mistake(
                     f"{first.response_id} is incomplete, but {what}.", (first, call), (first.response_id or "",)
@@ -320,29 +337,29 @@ def find_ignored_incomplete(history: History) -> Iterator[Mistake]:
 
 
 def _items_after(first: Call, call: Call) -> list[Item] | None:
-    """Return what a turn puts behind a response that it goes on from, None when it does not go on from it."""
+    """The items that a turn adds after a response that it continues, None if it does not continue it."""
     if call.parent == first.response_id or (call.conversation and call.node and call.node.parent == first.response_id):
         return call.items
     partial = [item for item in first.output if item.get("status") == "incomplete"]
-    at = [_positions(item, _places(partial)) and place for place, item in enumerate(call.items)]
-    replayed = [place for place in at if isinstance(place, int)]
+    places = [_positions(item, _places(partial)) and place for place, item in enumerate(call.items)]
+    replayed = [place for place in places if isinstance(place, int)]
     return call.items[replayed[-1] + 1 :] if replayed else None
 
 
-def _as_if_whole(first: Call, call: Call, behind: list[Item]) -> str | None:
+def _as_if_whole(first: Call, call: Call, following: list[Item]) -> str | None:
     partial = {item.get("call_id") for item in first.output if item.get("status") == "incomplete"} - {None}
-    if any(item["type"] in OUTPUTS and item.get("call_id") in partial for item in behind):
+    if any(item["type"] in OUTPUTS and item.get("call_id") in partial for item in following):
         return "its call, which was cut off, was answered"
     ids = {item["id"] for item in first.output if item.get("status") == "incomplete"}
     if any(item.get("id") in ids and item.get("status") == "completed" for item in call.items):
         return "its message was replayed as completed"
-    said: list[Item] = []
-    for item in behind:
+    messages: list[Item] = []
+    for item in following:
         if not by_user(item):
             break
-        said.append(item)
-    users = [item for item in said if item.get("role") == "user"]
-    words = [*(text for item in said for text in texts_of(item)), str(call.request.get("instructions") or "")]
+        messages.append(item)
+    users = [item for item in messages if item.get("role") == "user"]
+    words = [*(text for item in messages for text in texts_of(item)), str(call.request.get("instructions") or "")]
     return "the next message does not ask for the rest" if users and not any(map(_CONTINUING.search, words)) else None
 
 

@@ -1,9 +1,16 @@
-"""The journal: what was sent, which line answered, what the model saw, what changed, how it ended.
+"""An exchange of the journal: the request, the line that answered, what the model saw, what changed, how it ended.
 
-A `Call` is what came in and never changes. An `Exchange` is its entry in the journal: the engine's recorder fills it in
-while the call is in progress, and its document is made later, when it is written; most entries of a store in memory
-are never written at all. Keys and passwords never get into a document.
+A `Call` is the request and never changes. An `Exchange` is its entry in the journal: the engine's recorder fills it in
+while the call is in progress. Its document is made when it is written; most entries of a store in memory are never
+written at all. Keys and passwords never get into a document.
 """
+
+# How it works. An exchange moves through one process: the recorder fills it in, `document_of` makes its
+# document when it is written, and `to_public` adds what can be worked out again when somebody reads (the parsed
+# request). So an exchange that is never read costs little more than its fields.
+#
+# What must stay true: the members of a document are those of `Exchange` in the tests and of `/_mock/journal`,
+# in this order; a document that another process wrote has to be readable here.
 
 from __future__ import annotations
 
@@ -39,7 +46,7 @@ class Call(NamedTuple):
     transport: str = "http"
 
     def header(self, name: bytes) -> str | None:
-        """Return a header's value, None when it was not sent; `name` in lower case."""
+        """The value of a header, None if it was not sent; `name` in lower case."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -49,8 +56,8 @@ class Exchange:
     """A call's entry in the journal.
 
     `at` is the project's time (unix seconds), `started` and `seconds` are the process's own clock, `ended` is None
-    while it is in progress. `number` is its place in the journal, once it is written; of the turn of an exchange that
-    has ended only its id and what its model `saw` are left, for a turn is large. `waits`: it is still to be written.
+    while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
+    and what its model `saw` are stored, because a turn is large. `waits` is true until it is written.
     """
 
     call: Call
@@ -74,7 +81,7 @@ class Exchange:
 
 
 def document_of(exchange: Exchange) -> bytes:
-    """Return the document of an exchange as it stands."""
+    """The document of an exchange in its present state."""
     call = exchange.call
     text, secrets = redaction.body(call.body)
     key = (call.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
@@ -104,7 +111,7 @@ def document_of(exchange: Exchange) -> bytes:
 
 
 def _redact_input(saw: dict[str, Any]) -> dict[str, Any]:
-    """Return what a model saw as it is kept: without secrets, the node of an unstored turn in full."""
+    """What a model saw, without secrets; the node of an unstored turn is included in full."""
     node = {"node": saw["node"].doc().decode()} if "node" in saw else {}
     return {**saw, "tools": redaction.redact(saw["tools"]), **node}
 
@@ -114,22 +121,22 @@ _SHOWN = {"response": "response", "conversation": "conversation", "item": "item"
 
 
 def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
-    """Return what was put and deleted of what the API shows, each once."""
-    found: dict[tuple[str, str, str], None] = {}
+    """The objects of the API that were stored or deleted, each once."""
+    listed: dict[tuple[str, str, str], None] = {}
     for change in changes:
         kind = _SHOWN.get(change.kind)
         if kind is not None:
-            found["put" if isinstance(change, Put) else "delete", kind, change.id.rpartition("/")[2]] = None
-    return [{"change": change, "kind": kind, "id": id} for change, kind, id in found]
+            listed["put" if isinstance(change, Put) else "delete", kind, change.id.rpartition("/")[2]] = None
+    return [{"change": change, "kind": kind, "id": id} for change, kind, id in listed]
 
 
 def to_public(number: int, doc: bytes) -> dict[str, Any]:
-    """Return an exchange as it is read, without its context; its body is parsed where it is whole JSON."""
+    """The exchange as the control API shows it, without its context; a JSON body is parsed."""
     known = orjson.loads(doc)
     try:
         request = orjson.loads(known["body"])
     except orjson.JSONDecodeError:
         request = None
-    at = list(known).index("body") + 1
+    index = list(known).index("body") + 1
     members = [("id", number), *((name, value) for name, value in known.items() if name != "began")]
-    return dict([*members[: at + 1], ("request", request), *members[at + 1 :]])
+    return dict([*members[: index + 1], ("request", request), *members[index + 1 :]])

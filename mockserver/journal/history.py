@@ -1,5 +1,15 @@
 """A journal as the history of a client: its calls, the turns among them, what each turn's context held before it."""
 
+# How it works. The journal's documents become `Call`s, and each turn among them leads to its node in the
+# project's records (or, for an unstored turn, to the node in the journal itself). Walking the parents of a node
+# gives what the model saw before that turn.
+#
+# What must stay true:
+# * A part that is lost (deleted, expired, fallen out of the ring) ends the walk early; it never raises. So a
+#   check sees less than there was, and stays silent rather than wrong.
+# * `content_of` is equal for the same thing sent twice, with or without an id: clients strip ids when they
+#   replay.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -19,7 +29,7 @@ class Call:
     """One exchange of a journal.
 
     `at` is the project's time and `began` that of the process, both in seconds, as is `seconds`, how long it took.
-    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` says that a scripted line or
+    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` means that a scripted line or
     a fault made the answer.
     """
 
@@ -42,7 +52,7 @@ class Call:
 
     @property
     def asks(self) -> bool:
-        """Whether it asks for a response."""
+        """Whether it requests a response."""
         return self.method == "POST" and self.path == TURNS
 
     @property
@@ -60,47 +70,47 @@ class Call:
 
     @property
     def items(self) -> list[Item]:
-        """The items that it brings as they were sent, to a turn or a conversation, as far as they are items at all."""
+        """The items that it sends to a turn or a conversation, without values that are no items at all."""
         sent = self.request.get("input", self.request.get("items"))
         if isinstance(sent, str):
             return [{"type": "message", "role": "user", "content": sent}]
         items = sent if isinstance(sent, list) else []
-        return [{**one, "type": one.get("type") or "message"} for one in items if _is_item(one)]
+        return [{**item, "type": item.get("type") or "message"} for item in items if _is_item(item)]
 
     @property
     def output(self) -> list[Item]:
-        """The items that the model said."""
+        """The items that the model put out."""
         return [] if self.node is None else self.node.items[self.node.own :]
 
 
 def _is_item(value: Any) -> bool:
-    """Whether what was sent as an item, and may have been refused, can be told from others."""
+    """Whether a value has the shape of an item; it may have been refused, so it can be anything."""
     names = ("type", "id", "role", "call_id", "encrypted_content")
     return isinstance(value, dict) and all(isinstance(value.get(name, ""), str | None) for name in names)
 
 
-def call_of(id: int, told: Mapping[str, Any], node: Node | None) -> Call:
-    """Return the call that an exchange's document tells of; `node` is what it added to a context."""
+def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
+    """The call of an exchange's document; `node` is what it added to a context."""
     try:
-        request = orjson.loads(told["body"])
+        request = orjson.loads(document["body"])
     except orjson.JSONDecodeError:
         request = {}
     return Call(
         id=id,
-        at=told["at"],
-        began=told.get("began", 0.0),
-        seconds=told["duration_ms"] / 1000,
-        transport=told["transport"],
-        method=told["method"],
-        path=told["path"],
-        body=told["body"],
+        at=document["at"],
+        began=document.get("began", 0.0),
+        seconds=document["duration_ms"] / 1000,
+        transport=document["transport"],
+        method=document["method"],
+        path=document["path"],
+        body=document["body"],
         request=request if isinstance(request, dict) else {},
-        status=told["status"],
-        error=told["error"] or {},
-        staged=bool(told["faults"]) or told["line"] is not None,
-        ended=told["ended"],
-        response_id=told["response_id"],
-        incomplete=(told["saw"] or {}).get("incomplete"),
+        status=document["status"],
+        error=document["error"] or {},
+        staged=bool(document["faults"]) or document["line"] is not None,
+        ended=document["ended"],
+        response_id=document["response_id"],
+        incomplete=(document["saw"] or {}).get("incomplete"),
         node=node,
     )
 
@@ -110,28 +120,28 @@ class History:
 
     def __init__(self, calls: Sequence[Call], node: Callable[[str], Node | None]) -> None:
         self.calls = calls
-        self.turns = [one for one in calls if one.asks]
-        self.of_response = {one.response_id: one for one in self.turns if one.response_id}
+        self.turns = [call for call in calls if call.asks]
+        self.of_response = {call.response_id: call for call in self.turns if call.response_id}
         self._node = node
         self._found: dict[str, Node | None] = {}
 
     def node(self, id: str) -> Node | None:
-        """Return a step of a context, None where it is lost."""
+        """The node of a context by its id, None if it is lost."""
         if id not in self._found:
             self._found[id] = self._node(id)
         return self._found[id]
 
     def nodes_before(self, call: Call) -> list[Node]:
-        """Return the steps of the context that a turn went on from, or meant to, oldest first."""
-        at = call.parent if call.node is None else call.node.parent
+        """The nodes of the context that a turn continued, or tried to, oldest first."""
+        node_id = call.parent if call.node is None else call.node.parent
         steps: list[Node] = []
-        while at is not None and (node := self.node(at)) is not None:
+        while node_id is not None and (node := self.node(node_id)) is not None:
             steps.append(node)
-            at = node.parent
+            node_id = node.parent
         return steps[::-1]
 
     def context(self, call: Call) -> Iterator[Item]:
-        """Yield all that the model was given in a turn, as far as it is known."""
+        """Yield everything that the model saw in a turn, as far as it is known."""
         for node in self.nodes_before(call):
             yield from node.items
         if call.node is not None:
@@ -139,7 +149,7 @@ class History:
 
 
 def texts_of(item: Item) -> tuple[str, ...]:
-    """Return what a message says, part by part, whichever way its content is written."""
+    """The texts of a message, part by part, in any form of its content."""
     content = item.get("content")
     if isinstance(content, str):
         return (content,)
@@ -149,16 +159,16 @@ def texts_of(item: Item) -> tuple[str, ...]:
 
 def _part(part: Any) -> str:
     if isinstance(part, dict):
-        said = part.get("text", part.get("refusal"))
-        if isinstance(said, str):
-            return said
+        text = part.get("text", part.get("refusal"))
+        if isinstance(text, str):
+            return text
     return encode_compact(part).decode()
 
 
 def content_of(item: Item) -> Hashable:
-    """Return what an item is apart from its id and status: the same for the same thing said or done.
+    """The content of an item without its id and status: equal for the same thing said or done.
 
-    Calls and outputs are known by what pairs them, what has no content of its own by its id.
+    Calls and outputs are identified by their `call_id`, items without content by their id.
     """
     kind = item["type"]
     if kind == "message":
@@ -172,5 +182,5 @@ def content_of(item: Item) -> Hashable:
 
 
 def by_user(item: Item) -> bool:
-    """Whether an item is what a user or a developer says, which may well be said twice."""
+    """Whether an item is a message of a user or developer, who may say the same thing twice."""
     return item["type"] == "message" and item.get("role") != "assistant"

@@ -1,4 +1,14 @@
-"""Keys and passwords taken out of what the journal keeps: by where they stand, and by what they look like."""
+"""Redaction of keys and passwords in the journal: by their place, and by their form."""
+
+# How it works. Headers are judged by name. A body is searched for keys (`sk-…`), and parsed only if it may hold
+# a secret in a known place (`_SUSPECT`), for most bodies hold none. The secrets found are replaced in the text
+# itself, so that the journal shows the body as it was sent.
+#
+# What must stay true:
+# * No secret reaches a document, also where the model or an error repeats it: `scrub` removes the known ones
+#   from the whole document at the end.
+# * If a secret can't be replaced in the text (written with other escapes, or too short to search for), the body
+#   is written anew from the redacted value: a changed spelling is better than a leaked key.
 
 from __future__ import annotations
 
@@ -14,7 +24,7 @@ from mockserver.wire.responses.encoding import json_compact
 
 REDACTED = "<redacted>"
 LONGEST = 256 * 1024  # of a body that is kept, in characters
-SHORTEST = 8  # a shorter secret may be a word; it is taken out where it stands, but looked for nowhere else
+SHORTEST = 8  # a shorter secret may be a common word: it is redacted in its place, but not searched for elsewhere
 
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
 _SECRET_WORDS = ("api-key", "apikey", "secret", "token", "password")
@@ -24,7 +34,7 @@ _SUSPECT = re.compile(r'"authorization"|"headers"|\\u00')
 
 
 def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Return headers as text without those that hold secrets."""
+    """The headers as text, secrets redacted."""
     return dict([_header(name, value) for name, value in sent.items()])
 
 
@@ -36,7 +46,7 @@ def _header(name: bytes, value: bytes) -> tuple[str, str]:
 
 
 def body(sent: bytes) -> tuple[str, list[str]]:
-    """Return a body's text as it was sent but for its secrets, and those secrets; a long one is cut, with a mark."""
+    """The text of a body, secrets redacted, and those secrets; a long one is cut, with a mark."""
     text = sent.decode(errors="replace")
     secrets: list[str] = []
     if _SUSPECT.search(text):
@@ -67,28 +77,28 @@ _AUTHORIZATION = re.compile(r'("authorization"\s*:\s*")[^"]*')
 
 
 def secrets_in(value: Any) -> Iterator[str]:
-    """Yield the secrets that stand where secrets stand: what MCP servers are to be sent. Spec: F5."""
+    """Yield the secrets in known places: what is sent to MCP servers. Spec: F5."""
     if isinstance(value, list):
-        for one in value:
-            yield from secrets_in(one)
+        for member in value:
+            yield from secrets_in(member)
     elif isinstance(value, dict):
-        for key, one in value.items():
-            if key == "authorization" and isinstance(one, str):
-                yield one
-            elif key == "headers" and value.get("type") == "mcp" and isinstance(one, dict):
-                yield from (text for text in one.values() if isinstance(text, str))
+        for key, member in value.items():
+            if key == "authorization" and isinstance(member, str):
+                yield member
+            elif key == "headers" and value.get("type") == "mcp" and isinstance(member, dict):
+                yield from (text for text in member.values() if isinstance(text, str))
             else:
-                yield from secrets_in(one)
+                yield from secrets_in(member)
 
 
 def redact(value: Any) -> Any:
-    """Return a JSON value with its secrets taken out, those that look like keys too."""
+    """A JSON value with its secrets redacted, texts that look like keys too."""
     if isinstance(value, str):
         return _KEY.sub(REDACTED, value)
     if isinstance(value, list):
-        return [redact(one) for one in value]
+        return [redact(member) for member in value]
     if isinstance(value, dict):
-        return {key: _member(value, key, one) for key, one in value.items()}
+        return {key: _member(value, key, member) for key, member in value.items()}
     return value
 
 
@@ -101,7 +111,7 @@ def _member(whole: Mapping[str, Any], key: str, value: Any) -> Any:
 
 
 def scrub(document: bytes, secrets: Iterable[str]) -> bytes:
-    """Return an encoded document without known secrets and without all that looks like a key, wherever they stand."""
+    """Redact known secrets, and everything that looks like a key, anywhere in an encoded document."""
     for secret in secrets:
         document = document.replace(secret.encode(), REDACTED.encode())
     return _KEY_BYTES.sub(REDACTED.encode(), document) if b"sk-" in document else document

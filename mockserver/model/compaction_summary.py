@@ -1,4 +1,9 @@
-"""The compaction pass: how long the hidden summary is, and where its item stands in an output. Spec: R5.3, T10."""
+"""The compaction pass: the length of the hidden summary, and the place of its item in an output. Spec: R5.3, T10."""
+
+# What must stay true:
+# * A compaction item is opaque and has no text, so the length of its hidden summary is all that is made up: 64
+#   tokens and a quarter of the context, at most 448, and up to 63 more from the turn's seed.
+# * Cues of a reply are keyed by output index; an item that is put first moves them all by one.
 
 from __future__ import annotations
 
@@ -12,12 +17,12 @@ _QUARTER = 4
 
 
 def summary_tokens(seed: str, input_tokens: int) -> int:
-    """Return the length of the summary of a context, in tokens: longer for longer ones, below 512 for any."""
+    """The length of a context's hidden summary in tokens: longer for longer contexts, always below 512."""
     return min(_LEAST + input_tokens // _QUARTER, _MOST) + draw(f"{seed}/summary", _SPREAD)
 
 
 def compaction_item() -> Item:
-    """Return a compaction item that is yet to be sealed."""
+    """A compaction item that is not sealed yet."""
     return {"type": "compaction"}
 
 
@@ -38,10 +43,10 @@ _SHAPES: dict[str, Callable[[Sequence[Item]], tuple[Item, ...]]] = {
 
 
 def compacting(reply: Reply, shape: str, tokens: int) -> Reply:
-    """Return a reply of a turn that compacts; one that has compaction items already, or fails, keeps its output."""
+    """The reply of a turn that compacts; if it has compaction items already, or fails, its output stays."""
     if reply.failed is not None or any(item["type"] == "compaction" for item in reply.output):
         return reply._replace(summary_tokens=tokens)
     output = _SHAPES[shape](reply.output)
-    behind = int(output[0]["type"] == "compaction")
-    cues = {str(int(index) + behind): cue for index, cue in reply.cues.items()}
+    offset = int(output[0]["type"] == "compaction")
+    cues = {str(int(index) + offset): cue for index, cue in reply.cues.items()}
     return reply._replace(output=output, cues=cues, summary_tokens=tokens)

@@ -5,13 +5,13 @@ Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 """
 
 # How it works. The prompt decides what kind of answer it is: a call when a tool is forced or its name fits what
-# the user said, an instance when a schema is asked for, else an echo. All that varies is drawn from the prompt's
+# the user said, an instance when the format has a schema, else an echo. All that varies is drawn from the prompt's
 # seed, which names the project, the call and the purpose; so the same run gives the same answers, and another
 # call another.
 #
 # What must stay true:
-# * Every answer fits: arguments and JSON are valid under their schemas, and no reply is longer than what was
-#   asked for.
+# * Every answer fits: arguments and JSON are valid under their schemas, and no reply is longer than the
+#   request's limit.
 # * Reasoning tokens of models that report multiples of 64 are multiples of 64, so that both ways of billing agree
 #   (T8).
 # * A cap cuts text at a token's end, and a call not at all: half of its arguments would be no JSON.
@@ -57,10 +57,10 @@ _TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwA
 
 
 class SeededModel:
-    """The default model; it keeps nothing, all variation comes from the prompt's seed."""
+    """The default model; it stores nothing, all variation comes from the prompt's seed."""
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return the reply: a forced or fitting tool call, else an instance of the format, else an echo."""
+        """The reply: a forced or fitting tool call, else an instance of the format, else an echo."""
         tool = _choose_tool(prompt)
         answer = _call(prompt, *tool) if tool else _message(prompt)
         reply = _with_reasoning(prompt, answer)
@@ -70,12 +70,12 @@ class SeededModel:
 
 
 def default_text(prompt: Prompt) -> str:
-    """Return the text of an unscripted answer."""
+    """The text of an unscripted answer."""
     return f"Mock reply to: {last_user_text(prompt)} [{prompt.item_count} items in context]"
 
 
 def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item:
-    """Return an assistant message; models that mark phases mark it as the final answer. Spec: R12.4."""
+    """An assistant message; models that mark phases mark it as the final answer. Spec: R12.4."""
     item: Item = {"type": "message", "role": "assistant", "content": list(parts)}
     if phase or prompt.model.phase:
         item["phase"] = phase or "final_answer"
@@ -83,7 +83,6 @@ def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item
 
 
 def text_part(text: str) -> Item:
-    """Return an output_text part."""
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
@@ -121,7 +120,7 @@ def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
 
 
 def _draw_reasoning(prompt: Prompt, effort: str) -> int:
-    """Return the reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
+    """The reasoning tokens of this turn, 0 when the model does not reason. Spec: T8, R12.1."""
     if effort not in _EFFORT_UNITS:
         return 0
     least, most = _EFFORT_UNITS[effort]
@@ -130,7 +129,7 @@ def _draw_reasoning(prompt: Prompt, effort: str) -> int:
 
 
 def reasoning_item(summary: str | None) -> Item:
-    """Return a reasoning item, with one summary part when there is a summary. Spec: R12.2."""
+    """A reasoning item, with one summary part when there is a summary. Spec: R12.2."""
     parts = [{"type": "summary_text", "text": summary}] if summary is not None else []
     return {"type": "reasoning", "summary": parts}
 
@@ -141,7 +140,7 @@ def _thought(prompt: Prompt) -> str:
 
 
 def thinking_tokens(prompt: Prompt, text: str) -> int:
-    """Return the hidden tokens behind a scripted reasoning text, as the model would count them. Spec: T8."""
+    """The hidden tokens of a scripted reasoning text, as the model would count them. Spec: T8."""
     tokens = max(count(text), 1)
     return -(-tokens // ROUNDING) * ROUNDING if prompt.model.rounds_reasoning else tokens
 
@@ -152,29 +151,29 @@ Named = tuple[Tool, str | None]
 
 
 def _callable(tools: Iterable[Tool]) -> list[Named]:
-    """Return function and custom tools, those of namespaces with the namespace's name."""
-    found: list[Named] = []
+    """The function and custom tools, those of namespaces with the namespace's name."""
+    callables: list[Named] = []
     for tool in tools:
         if tool.get("type") == "namespace":
-            found.extend((inner, tool.get("name")) for inner in tool.get("tools") or ())
+            callables.extend((inner, tool.get("name")) for inner in tool.get("tools") or ())
         elif tool.get("type") in ("function", "custom"):
-            found.append((tool, None))
-    return found
+            callables.append((tool, None))
+    return callables
 
 
 def _available_tools(prompt: Prompt) -> list[Named]:
-    """Return what can be called: the request's tools, then tools that the newest part of the context brought."""
+    """The callable tools: the request's, then those that the newest part of the context brought."""
     tools = prompt.request.get("tools")
-    found = _callable(tools) if tools else []
+    available = _callable(tools) if tools else []
     for item in prompt.input:
         if item.get("type") in ("additional_tools", "tool_search_output"):
             loaded = _callable(item.get("tools") or ())
-            found.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
-    return found
+            available.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
+    return available
 
 
 def _choose_tool(prompt: Prompt) -> Named | None:
-    """Return the tool to call, None to answer with text. Spec: R11.1, R15.9."""
+    """The tool to call, None to answer with text. Spec: R11.1, R15.9."""
     choice = prompt.request.get("tool_choice") or "auto"
     tools = _available_tools(prompt)
     if not tools and choice == "auto":
@@ -182,10 +181,16 @@ def _choose_tool(prompt: Prompt) -> Named | None:
     if isinstance(choice, Mapping):
         if choice.get("type") != "allowed_tools":
             return _tool_by_choice(choice, tools)
-        tools = [one for one in tools if any(_names(allowed, one) for allowed in choice.get("tools") or ())]
+        tools = [
+            candidate for candidate in tools if any(_names(allowed, candidate) for allowed in choice.get("tools") or ())
+        ]
         choice = choice.get("mode") or "auto"
     chooser = _CHOOSERS.get(str(choice))
-    return chooser(prompt, [one for one in tools if one[0].get("defer_loading") is not True]) if chooser else None
+    return (
+        chooser(prompt, [candidate for candidate in tools if candidate[0].get("defer_loading") is not True])
+        if chooser
+        else None
+    )
 
 
 def _names(choice: Mapping[str, Any], named: Named) -> bool:
@@ -197,19 +202,19 @@ def _names(choice: Mapping[str, Any], named: Named) -> bool:
 
 
 def _tool_by_choice(choice: Mapping[str, Any], tools: list[Named]) -> Named | None:
-    named = next((one for one in tools if _names(choice, one)), None)
+    named = next((candidate for candidate in tools if _names(choice, candidate)), None)
     return named or (({"type": choice.get("type")}, None) if choice.get("type") in _HOSTED else None)
 
 
 def _recent_call_names(prompt: Prompt) -> list[str]:
-    """Return the names of tools called since the last user message, newest first."""
-    found = []
+    """The names of tools called since the last user message, newest first."""
+    names = []
     for item in prompt.newest_first():
         if item.get("role") == "user":
             break
         if item.get("type") in ("function_call", "custom_tool_call"):
-            found.append(str(item.get("name")))
-    return found
+            names.append(str(item.get("name")))
+    return names
 
 
 def _next_tool(prompt: Prompt, tools: list[Named]) -> Named | None:
@@ -218,7 +223,7 @@ def _next_tool(prompt: Prompt, tools: list[Named]) -> Named | None:
     hosted = next((tool for tool in prompt.request.get("tools") or () if _builtin_type(tool)), None)
     if not tools:
         return ({"type": _builtin_type(hosted)}, None) if hosted else None
-    return next((one for one in tools if one[0].get("name") not in called), tools[-1])
+    return next((candidate for candidate in tools if candidate[0].get("name") not in called), tools[-1])
 
 
 def _builtin_type(tool: Tool) -> str | None:
@@ -227,11 +232,11 @@ def _builtin_type(tool: Tool) -> str | None:
 
 def _fitting(prompt: Prompt, tools: list[Named]) -> Named | None:
     """Take a tool that shares a word with the last user text and was not called since. Spec: R15.9."""
-    asked = _words(last_user_text(prompt)) if tools else frozenset()
-    called = _recent_call_names(prompt) if asked else []
+    words = _words(last_user_text(prompt)) if tools else frozenset()
+    called = _recent_call_names(prompt) if words else []
     for tool, namespace in tools:
         about = _words(f"{tool.get('name')} {tool.get('description') or ''}")
-        if asked & about and tool.get("name") not in called:
+        if words & about and tool.get("name") not in called:
             return tool, namespace
     return None
 
@@ -261,8 +266,8 @@ def _call(prompt: Prompt, tool: Tool, namespace: str | None) -> Item:
 
 def _custom_input(prompt: Prompt, tool: Tool) -> str:
     form = tool.get("format") or {}
-    made = matching(str(form.get("definition")), prompt.seed) if form.get("syntax") == "regex" else None
-    return made if made is not None else last_user_text(prompt)
+    text = matching(str(form.get("definition")), prompt.seed) if form.get("syntax") == "regex" else None
+    return text if text is not None else last_user_text(prompt)
 
 
 def _web_search(prompt: Prompt) -> Item:
@@ -291,10 +296,10 @@ def _image_generation(prompt: Prompt) -> Item:
 
 
 def _partial_images(prompt: Prompt, index: int) -> dict[str, dict[str, Any]]:
-    """Return the cues by which a stream shows as many images on their way as the tool asks for. Spec: F12, S8."""
+    """The cues for as many partial images as the tool requests. Spec: F12, S8."""
     tools = prompt.request.get("tools") or ()
-    asked = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
-    return {str(index): {"partial_images": [_TINY_PNG] * asked}} if asked else {}
+    number = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
+    return {str(index): {"partial_images": [_TINY_PNG] * number}} if number else {}
 
 
 _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
@@ -311,7 +316,7 @@ _HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
 
 
 def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
-    """Return the reply cut to `max_output_tokens`: text at a token's end, a call not at all.
+    """Cut a reply to `max_output_tokens`: text at a token's end, a call not at all.
 
     Hosted calls beyond `max_tool_calls` are not made. Spec: R7.1, R7.5–R7.8.
     """
@@ -325,28 +330,28 @@ def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
     if length <= most:
         return _new(Reply, (*reply[:3], length, *reply[4:]))  # as _replace does, in a third of the time
     thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
-    kept: list[Item] = []
+    fitting: list[Item] = []
     for item in reply.output:
-        if output_tokens((*kept, item), thoughts, prompt.request, prompt.model, count) <= most:
-            kept.append(item)
+        if output_tokens((*fitting, item), thoughts, prompt.request, prompt.model, count) <= most:
+            fitting.append(item)
             continue
-        shorter = _cut_message(kept, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
-        kept.extend([shorter] if shorter else [])
+        shorter = _cut_message(fitting, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
+        fitting.extend([shorter] if shorter else [])
         break
     return reply._replace(
-        output=tuple(kept), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
+        output=tuple(fitting), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
     )
 
 
 def _with_fewer_calls(reply: Reply, most: int) -> Reply:
-    """Return a reply without the hosted calls that are too many; what the client runs is not counted. Spec: R7.8."""
-    calls = [at for at, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
+    """Drop the hosted calls beyond the limit; calls that the client runs are not counted. Spec: R7.8."""
+    calls = [index for index, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
     if len(calls) <= most:
         return reply
     gone = frozenset(calls[most:])
-    kept = [at for at in range(len(reply.output)) if at not in gone]
-    cues = {str(new): reply.cues[str(old)] for new, old in enumerate(kept) if str(old) in reply.cues}
-    return reply._replace(output=tuple([reply.output[at] for at in kept]), cues=cues)
+    left = [index for index in range(len(reply.output)) if index not in gone]
+    cues = {str(new): reply.cues[str(old)] for new, old in enumerate(left) if str(old) in reply.cues}
+    return reply._replace(output=tuple([reply.output[index] for index in left]), cues=cues)
 
 
 _HOSTED_CALLS = frozenset(
@@ -355,16 +360,16 @@ _HOSTED_CALLS = frozenset(
 
 
 def _output_limit(prompt: Prompt) -> int:
-    """Return the cap on output: what was asked for, what the model can, what its window leaves. Spec: R7.1, R7.7."""
+    """The cap on output: the least of the request's, the model's, and the rest of the window. Spec: R7.1, R7.7."""
     model = prompt.model
-    asked = prompt.request.get("max_output_tokens") or model.max_output_tokens
-    return min(asked, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
+    limit = prompt.request.get("max_output_tokens") or model.max_output_tokens
+    return min(limit, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
 
 
-def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
-    """Return the message with as much text as fits, None when not a token does."""
+def _cut_message(before: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
+    """The message with as much text as fits, None if not one token does."""
     bare = {**item, "status": "incomplete", "content": []}
-    room = most - output_tokens((*kept, bare), thoughts, prompt.request, prompt.model, count)
+    room = most - output_tokens((*before, bare), thoughts, prompt.request, prompt.model, count)
     content: list[Item] = []
     for part in item.get("content") or ():
         key = "refusal" if part.get("type") == "refusal" else "text"
@@ -378,7 +383,7 @@ def _cut_message(kept: list[Item], item: Item, thoughts: int, most: int, prompt:
 
 
 def _prefix(text: str, room: int, count: Count) -> str:
-    """Return the longest start of a text, cut between tokens, that is not more than `room` tokens."""
+    """The longest start of a text, cut between tokens, of at most `room` tokens."""
     parts = pieces(text)[: max(room, 0)]
     while parts and count("".join(parts)) > room:
         parts.pop()

@@ -1,6 +1,6 @@
-"""What the model is given and what it gives back: `respond(prompt) -> Reply`."""
+"""The interface of a model: `respond(prompt) -> Reply`."""
 
-# What must stay true: a model reads no more of a context than it asks for (`newest_first` is lazy), so an echo
+# What must stay true: a model reads only the part of a context that it needs (`newest_first` is lazy), so an echo
 # costs the same at any depth; and it gets a seed, never a clock or chance, so that its reply depends on the
 # prompt alone.
 
@@ -24,13 +24,13 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Prompt:
-    """All that a model may look at for one turn.
+    """All that a model may see for one turn.
 
     `request` is the judged body: what the caller sent, without explicit nulls; `input` is the list of this request's
     own items in stored form. `newest_first()` walks the resolved context (own input included) from its last item back
-    to its first and reads no more than is asked for. `item_count` counts that context, `turn` counts responses of this
+    to its first and is lazy. `item_count` counts that context, `turn` counts responses of this
     chain or conversation from 1, `seed` differs for every turn of a run and is the same in every run. `transport` is
-    http, sse or websocket; `input_tokens` is what reading it all costs.
+    http, sse or websocket; `input_tokens` is the cost of the whole input.
     """
 
     request: Mapping[str, Any]
@@ -45,14 +45,14 @@ class Prompt:
 
 
 class Reply(NamedTuple):
-    """What the model says: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
+    """The model's reply: items in the wire's own shape, whose `id`, `status` and `call_id` may be missing.
 
-    `reasoning_tokens` are the hidden tokens behind a reasoning item, `summary_tokens` those behind each compaction
-    item; `output_tokens` is the length of all but the latter, None when nobody has counted it yet. `usage` overrides
+    `reasoning_tokens` are the hidden tokens of reasoning items, `summary_tokens` those of each compaction item;
+    `output_tokens` counts everything except the latter, None if it is not counted yet. `usage` overrides
     counted figures, partly or whole. At most one of `error` (the request fails with it, nothing is stored), `failed`
     (`{code, message}`: the turn starts and fails) and `incomplete` (the reason) is set. `model` overrides the echoed
-    model name, `fields` are laid over the finished Response. `cues` is what the stream shows beyond the items, by
-    output index as text: see `delivery.item_events`.
+    model name, `fields` replace members of the finished Response. `cues` is what the stream shows beyond the items,
+    by output index as text: see `delivery.item_events`.
     """
 
     output: tuple[Item, ...] = ()
@@ -75,7 +75,7 @@ _TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "res
 
 
 def item_text(item: Item) -> str:
-    """Return the readable text of an item: what a message says, what a call passes, what a tool gave back."""
+    """The readable text of an item: a message's text, a call's arguments, a tool's output."""
     if item.get("type") == "message":
         content = item.get("content")
         if isinstance(content, list) and len(content) == 1 and isinstance(content[0].get("text"), str):  # as most are
@@ -103,13 +103,13 @@ def _part_text(part: Item) -> str:
 
 
 def is_model_output(item: Item) -> bool:
-    """Whether an item is something that a model said or did."""
+    """Whether an item is an output of a model."""
     kind = item.get("type", "message")
     return item.get("role") == "assistant" if kind == "message" else kind.endswith("_call") or kind in _MADE_BY_MODEL
 
 
 def last_user_text(prompt: Prompt) -> str:
-    """Return the text of the newest user message in the context, empty when there is none."""
+    """The text of the newest user message in the context, empty when there is none."""
     own = prompt.input
     if own and own[-1].get("role") == "user":  # as nearly always; the walk would have to be set up
         return item_text(own[-1])
@@ -117,7 +117,7 @@ def last_user_text(prompt: Prompt) -> str:
 
 
 def input_text(prompt: Prompt) -> str:
-    """Return the text of this request's user messages since the model last spoke in it, one line each.
+    """The text of this request's user messages since the model last spoke in it, one line each.
 
     So a request that replays its whole history has the same input text as one that is chained to it.
     """
@@ -129,7 +129,7 @@ def input_text(prompt: Prompt) -> str:
 
 
 def context_text(prompt: Prompt) -> str:
-    """Return the text of the whole context, oldest item first, one line each."""
+    """The text of the whole context, oldest item first, one line each."""
     return "\n".join(reversed([text for item in prompt.newest_first() if (text := item_text(item))]))
 
 
@@ -137,7 +137,7 @@ class Respondent(Protocol):
     """Any object with this method is a model."""
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return the reply to a prompt; the same prompt always gets the same reply."""
+        """The reply to a prompt; the same prompt always gets the same reply."""
         ...
 
 
@@ -151,10 +151,9 @@ class FunctionModel:
     function: Callable[[Prompt], Reply]
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return what the function says."""
         return self.function(prompt)
 
 
 def respondent(model: Answering) -> Respondent:
-    """Return a model: an object that responds is one, a plain function becomes one."""
+    """The model of a test: an object with `respond` is one already, a function is wrapped."""
     return model if hasattr(model, "respond") else FunctionModel(model)

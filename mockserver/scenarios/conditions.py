@@ -1,16 +1,16 @@
-"""Conditions on a prompt: what decides each key of a `when`. What a `when` may hold is in the model `When`.
+"""Conditions on a prompt: what decides each key of a `when`. What a `when` may hold is in the model `When`."""
 
-How it works: a line or a fault compiles its `when` once into pairs of a function and what is asked. A turn walks these
-pairs in the author's order and stops at the first that does not hold, so an author who has many lines puts what is
-cheap and rarely true first.
-
-What must stay true:
-* "Input" is what the user said since the model last spoke, "context" is everything the model sees except instructions.
-  So a client that replays its whole history meets the same line as one that chains its requests.
-* Conditions only look. Most lines do not answer most prompts, and asking them must leave no trace.
-* Each key of `When` has a row in `CONDITIONS`; a row also says what the prompt had instead, for the message of
-  `--strict`.
-"""
+# How it works: a line or a fault compiles its `when` once into pairs of a function and what is asked. A turn
+# walks these pairs in the author's order and stops at the first that does not hold, so an author who has many
+# lines puts what is cheap and rarely true first.
+#
+# What must stay true:
+# * "Input" is what the user said since the model last spoke, "context" is everything the model sees except
+#   instructions. So a client that replays its whole history meets the same line as one that chains its
+#   requests.
+# * Conditions only look. Most lines do not answer most prompts, and asking them must leave no trace.
+# * Each key of `When` has a row in `CONDITIONS`; a row also says what the prompt had instead, for the message
+#   of `--strict`.
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ def _model(prompt: Prompt, name: str) -> bool:
 
 
 def _items_since_model(prompt: Prompt) -> list[Item]:
-    """Return the items since the model last spoke, newest first."""
     return list(takewhile(lambda item: not is_model_output(item), prompt.newest_first()))
 
 
@@ -45,10 +44,10 @@ def _name_of(output: Item, prompt: Prompt) -> str | None:
     return next((item["name"] for item in calls if item.get("name")), None)
 
 
-def _tool_output(prompt: Prompt, asked: Mapping[str, str]) -> bool:
+def _tool_output(prompt: Prompt, wanted: Mapping[str, str]) -> bool:
     outputs = [item for item in _items_since_model(prompt) if str(item.get("type")).endswith("_output")]
     return any(
-        asked.get("contains", "") in item_text(item) and asked.get("name") in (None, _name_of(item, prompt))
+        wanted.get("contains", "") in item_text(item) and wanted.get("name") in (None, _name_of(item, prompt))
         for item in outputs
     )
 
@@ -65,17 +64,17 @@ def _has_tool(prompt: Prompt, name: str) -> bool:
 
 
 def _reference(key: str) -> Callable[[Prompt, Any], bool]:
-    def holds(prompt: Prompt, asked: bool | str) -> bool:
+    def holds(prompt: Prompt, wanted: bool | str) -> bool:
         value = prompt.request.get(key)
         identifier = value.get("id") if isinstance(value, Mapping) else value
-        return (identifier is not None) is asked if isinstance(asked, bool) else identifier == asked
+        return (identifier is not None) is wanted if isinstance(wanted, bool) else identifier == wanted
 
     return holds
 
 
-def _metadata(prompt: Prompt, asked: Mapping[str, Any]) -> bool:
-    given = prompt.request.get("metadata") or {}
-    return all(key in given and given[key] == value for key, value in asked.items())
+def _metadata(prompt: Prompt, wanted: Mapping[str, Any]) -> bool:
+    sent = prompt.request.get("metadata") or {}
+    return all(key in sent and sent[key] == value for key, value in wanted.items())
 
 
 def _last_type(prompt: Prompt) -> str | None:
@@ -104,7 +103,7 @@ def _format_of(prompt: Prompt) -> str:
 
 
 class Condition(NamedTuple):
-    """One key of a `when`: whether a prompt has what is asked, and what the prompt has there instead."""
+    """One key of a `when`: whether it holds for a prompt, and the prompt's value for messages."""
 
     holds: Callable[[Prompt, Any], bool]
     found: Callable[[Prompt], Any]
@@ -115,7 +114,7 @@ def _contains(text: Callable[[Prompt], str]) -> Condition:
 
 
 def _equals(value: Callable[[Prompt], Any]) -> Condition:
-    return Condition(lambda prompt, asked: value(prompt) == asked, value)
+    return Condition(lambda prompt, wanted: value(prompt) == wanted, value)
 
 
 def _instructions(prompt: Prompt) -> str:
@@ -149,20 +148,20 @@ Tests = tuple[tuple[Callable[[Prompt, Any], bool], Any], ...]
 
 
 def compile_when(when: Mapping[str, Any]) -> Tests:
-    """Return a `when` object as the functions that decide it, each with what is asked, in the author's order."""
-    return tuple((CONDITIONS[key].holds, asked) for key, asked in when.items())
+    """Compile a `when` object to functions with their arguments, in the author's order."""
+    return tuple((CONDITIONS[key].holds, wanted) for key, wanted in when.items())
 
 
 def hold(tests: Tests, prompt: Prompt) -> bool:
     """Whether all conditions hold."""
     # a loop, because the generator of all(…) costs more than most conditions
-    for holds, asked in tests:  # noqa: SIM110
-        if not holds(prompt, asked):
+    for holds, wanted in tests:  # noqa: SIM110
+        if not holds(prompt, wanted):
             return False
     return True
 
 
 def mismatches(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:
-    """Return the keys that do not hold, with what was asked and what the prompt has instead."""
-    rows = ((key, asked, CONDITIONS[key]) for key, asked in when.items())
-    return {key: (asked, row.found(prompt)) for key, asked, row in rows if not row.holds(prompt, asked)}
+    """The keys that do not hold, each with the wanted value and the prompt's."""
+    rows = ((key, wanted, CONDITIONS[key]) for key, wanted in when.items())
+    return {key: (wanted, row.found(prompt)) for key, wanted, row in rows if not row.holds(prompt, wanted)}

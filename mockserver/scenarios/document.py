@@ -1,11 +1,10 @@
-"""The building blocks of what a test author writes: `ScriptObject`, the types of its members, rules between them.
+"""The building blocks of what a test author writes: `ScriptObject`, the types of its members, rules between them."""
 
-What is `optional` may be left out but not null, unless its type says so: pydantic does not validate a default, and
-`model_fields_set` says what was given. So a null that stands for nothing by mistake is reported.
-
-Types are strict one by one. Pydantic's strict mode for a whole model would ask for instances of the models inside it,
-where a document has plain objects.
-"""
+# What is `optional` may be left out but not null, unless its type says so: pydantic does not validate a
+# default, and `model_fields_set` says what was given. So a null that stands for nothing by mistake is reported.
+#
+# Types are strict one by one. Pydantic's strict mode for a whole model would ask for instances of the models
+# inside it, where a document has plain objects.
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from mockserver.scenarios.validation import Location
 
 
 class ScriptObject(BaseModel):
-    """An object that a test author writes: an unknown key is a mistake, and null does not stand for what is left out.
+    """An object that a test author writes: an unknown key is a mistake, and null does not mean left out.
 
     It is compiled when the first document is validated, so that a server without scenarios and faults pays nothing.
     """
@@ -33,7 +32,7 @@ def optional(description: str, *, alias: str | None = None) -> Any:
 
 
 class Accepts(NamedTuple):
-    """An annotation: whatever is wrong with a value, the sentence says that it must be `words`."""
+    """An annotation: the sentence about any wrong value says that it must be `words`."""
 
     words: str
 
@@ -70,7 +69,7 @@ FlagOrId = Annotated[Flag | Text, Accepts("true, false or an id")]
 def reject(mistakes: Iterable[tuple[Location, str]]) -> None:
     """Fail a pydantic validator with each `(location, what is wrong there)`, if there are any.
 
-    A validator that raises an error of its own can report one mistake at one place only.
+    An error raised in the validator itself could report only one mistake, at one place.
     """
     details = [
         InitErrorDetails(type=PydanticCustomError("rule", "{words}", {"words": words}), loc=location, input=None)

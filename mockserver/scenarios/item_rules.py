@@ -1,7 +1,13 @@
-"""What no real API sends, although every item of it has the right shape: rules between the items of one output.
+"""Rules between the items of one output: the real API sends no output that breaks them.
 
-A scripted turn that breaks one of these would teach a client something that never happens.
+Each item by itself has the right shape; a scripted turn that breaks a rule would show clients what never happens.
 """
+
+# Why rules of code beside the shapes: pydantic and JSON Schema judge one item at a time. Each rule here is a
+# generator over all items of an output, so that a file with several mistakes gets all of them reported at once.
+#
+# What must stay true: an id that comes from a template (`{{ turn }}`) is unknown before the turn, so no rule
+# may complain about it; `_explicit_id` is the one place that decides that.
 
 from __future__ import annotations
 
@@ -36,19 +42,19 @@ _UNDER_WAY = ("in_progress", "searching", "interpreting", "calling")
 
 
 def output_mistakes(items: Sequence[Item]) -> Iterator[tuple[Location, str]]:
-    """Yield what is wrong between the items of an output, each of which has its right shape."""
+    """Yield the mistakes between the items of an output; each item by itself has the right shape."""
     for rule in (_same_ids, _answers, _statuses, _outcomes, _searches):
         for number, member, words in rule(items):
             yield (number, member), words
 
 
 def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Location, str]]:
-    """Yield what is wrong between the members of a reply that has one form; `given` are their names."""
+    """Yield the mistakes between the members of a reply that has one form; `given` are their names."""
     if "error" in given:
         for key in sorted(given - {"error"}):
-            yield (key,), "can't stand beside an error, which has no response"
+            yield (key,), "can't be combined with error, which has no response"
     if {"failed", "usage"} <= given:  # Spec: S12.2
-        yield ("usage",), "can't stand beside failed: a failed response has no usage"
+        yield ("usage",), "can't be combined with failed: a failed response has no usage"
     if not given.isdisjoint(("failed", "incomplete")):
         return
     for number, item in enumerate(output):  # Spec: S8 g
@@ -60,7 +66,7 @@ ItemMistake = tuple[int, str, str]  # the item's place, the member, what is wron
 
 
 def _explicit_id(item: Item, key: str) -> str | None:
-    """Return an id that the script gives itself, None when it is left out or comes from a template."""
+    """The id that a script writes out, None if it is left out or comes from a template."""
     value = item.get(key)
     return None if not value or has_template(value) else str(value)
 
@@ -76,7 +82,7 @@ def _same_ids(items: Sequence[Item]) -> Iterator[ItemMistake]:
 
 
 def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
-    """An answer stands behind the one call that it answers, and is of its type. Spec: R1.34, S9."""
+    """An answer comes after the one call that it answers, and has its type. Spec: R1.34, S9."""
     calls: dict[str, str] = {}
     answered: set[str] = set()
     later = _names(items)
@@ -92,7 +98,7 @@ def _answers(items: Sequence[Item]) -> Iterator[ItemMistake]:
             calls[name] = kind
             continue
         if name not in calls and name in later:
-            yield number, key, f"stands before the call it answers: {format_value(name)}"
+            yield number, key, f"comes before the call it answers: {format_value(name)}"
         elif calls.get(name, _ANSWERS[kind]) != _ANSWERS[kind]:
             yield number, key, f"names a {calls[name]}, which has another type of answer"
         elif name in answered:
@@ -115,15 +121,15 @@ def _statuses(items: Sequence[Item]) -> Iterator[ItemMistake]:
 
 
 def _outcomes(items: Sequence[Item]) -> Iterator[ItemMistake]:
-    """What failed has no result, and says that it failed."""
+    """A failed item has no result, and its status says that it failed."""
     for number, item in enumerate(items):
         kind = item.get("type", "message")
         failure, success = _OUTCOMES.get(kind, ("", ""))
         failed = bool(item.get(failure))
         if failed and item.get(success):
-            yield number, success, f"can't stand beside {failure}: it either failed or it did not"
+            yield number, success, f"can't be combined with {failure}: an item either failed or did not"
         if failed and item.get("status") not in (None, "failed"):
-            yield number, "status", f"must be failed, for there is an {failure}"
+            yield number, "status", f"must be failed, because there is an {failure}"
         if kind == "mcp_call" and not failed and item.get("status") == "failed":
             yield number, "status", "can't be failed without an error"
 

@@ -1,16 +1,17 @@
-"""The shapes of scripted output items: those of `wire.requests.items`, and what a script may leave out or write
-shorter.
+"""The shapes of scripted output items: those of `wire.requests.items`, with members to leave out and short forms."""
 
-Why they are no models of their own: the service takes back every item that it gives out (Spec: F8.6), so an output item
-has the members of an input item, and `wire.requests.items` has them as core schemas, which is what pydantic makes of a
-model. To write thirty models beside them would state each member, bound and id prefix twice. So a schema of the wire is
-adapted here, and the model of a reply uses it through the annotation `OutputItems`.
-
-What is adapted, and must stay so:
-* A list reports all its bad members, not only the first, and a union only what is wrong in the branch that was meant.
-* Members that the service always sends (ids, statuses, call ids) may be left out or null: the turn fills them in.
-* A text with a template in it passes whatever a pattern or a length asks.
-"""
+# Why they are no models of their own: the service takes back every item that it gives out (Spec: F8.6), so an
+# output item has the members of an input item, and `wire.requests.items` has them as core schemas, which is
+# what pydantic makes of a model. To write thirty models beside them would state each member, bound and id
+# prefix twice. So a schema of the wire is adapted here, and the model of a reply uses it through the annotation
+# `OutputItems`.
+#
+# What is adapted, and must stay so:
+# * A list reports all its bad members, not only the first, and a union only what is wrong in the branch that
+#   was meant.
+# * Members that the service always sends (ids, statuses, call ids) may be left out or null: the turn fills them
+#   in.
+# * A text with a template in it passes whatever a pattern or a length asks.
 
 from __future__ import annotations
 
@@ -127,7 +128,7 @@ def _inner(schema: Schema) -> Schema:
 
 
 def _part_of(kind: str, key: str) -> Schema:
-    """Return the shape of a part in a member of an item; there is only one type, so it may be left out."""
+    """The shape of a part in a member of an item; there is only one type, so it may be left out."""
     part = _inner(_inner(ITEMS[kind])["fields"][key]["schema"])["items_schema"]
     type_field = {**part["fields"]["type"], "required": False}
     return {**part, "fields": {**part["fields"], "type": type_field}}
@@ -157,7 +158,7 @@ def _check_content(item: Mapping[str, Any]) -> str | None:
 
 
 def _item(kind: str) -> Schema:
-    """Return what a script may say of an output item; null stands for what is left out."""
+    """The shape of a scripted output item; null means left out."""
     wire = ITEMS[kind] if kind != "message" else ITEMS[kind]["choices"]["assistant"]
     shape = _inner(wire)
     members = {key: field["schema"] for key, field in shape["fields"].items() if key != _NOT_OURS}
@@ -172,8 +173,8 @@ def _item(kind: str) -> Schema:
 
 
 def _field(schema: Schema, *, required: bool) -> Schema:
-    given = schema["schema"] if schema["type"] == "nullable" else schema
-    return {"type": "typed-dict-field", "schema": given if required else nullable(given), "required": required}
+    plain = schema["schema"] if schema["type"] == "nullable" else schema
+    return {"type": "typed-dict-field", "schema": plain if required else nullable(plain), "required": required}
 
 
 # --- From a shape of the wire to one of a script ---------------------------------------------------------------------
@@ -183,12 +184,12 @@ def _pass_templates(value: Any, judge: Callable[[Any], Any]) -> Any:
     return value if has_template(value) else judge(value)
 
 
-# Long shapes that stand in several items: compiled once, and one definition of the JSON Schema.
+# Long shapes that several items use: each is compiled once, and is one definition of the JSON Schema.
 _SHARED: Fields = {"Tools": TOOL_LIST, "ToolContent": TOOL_CONTENT}
 
 
 def _adapt(schema: Schema) -> Schema:
-    """Return a shape that reports every mistake and lets templates pass."""
+    """Adapt a shape of the wire so that it reports every mistake and lets templates pass."""
     for name, shared in _SHARED.items():
         if schema is shared:
             return {"type": "definition-ref", "schema_ref": name}
@@ -214,20 +215,20 @@ def _adapt_shape(schema: Schema) -> Schema:
 
 
 def _adapt_union(schema: Schema) -> Schema:
-    """Return a union of kinds of JSON as one that is told apart by the kind, so that one branch complains."""
+    """Adapt a union so that one branch, chosen by the kind of the JSON value, complains."""
     choices = {label: _adapt(branch) for branch, label in schema["choices"]}
     metadata = schema["metadata"]
     return {"type": "tagged-union", "discriminator": metadata["choose"], "choices": choices, "metadata": metadata}
 
 
 def _type_of(item: Any) -> str | None:
-    """Return the type that an item says it has; one that says none is a message."""
+    """The type of an item; one without a type is a message."""
     kind = item.get("type", "message") if isinstance(item, dict) else None
     return kind if isinstance(kind, str) else None
 
 
 def output_item() -> Schema:
-    """Return the core schema of one item of an output."""
+    """The core schema of one output item."""
     union = {
         "type": "tagged-union",
         "discriminator": _type_of,
@@ -239,7 +240,7 @@ def output_item() -> Schema:
 
 
 class OutputItem(dict[str, Any]):
-    """An output item, to a type checker an object; pydantic gets its shape from here."""
+    """An output item; a dict to type checkers, and pydantic gets its shape from here."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

@@ -1,8 +1,11 @@
-"""Scripted output items: what may be written shorter, and what is filled in. Shapes: `item_shapes`.
+"""Scripted output items: short forms are expanded, defaults are filled in. Shapes: `item_shapes`.
 
-Ids, statuses and call ids that a script leaves out are filled in later, with the turn. What an item's stream shows
-beyond the item is written beside its members (its cues) and never stored with it. Spec: I2.
+The turn fills in ids, statuses and call ids later. An item's cues (what its stream shows beyond the item) are written
+beside its members and never stored with it. Spec: I2.
 """
+
+# What must stay true: what is filled in here depends on the script and the prompt alone. Ids and statuses
+# depend on the turn, so they are filled in there.
 
 from __future__ import annotations
 
@@ -31,31 +34,31 @@ _ARGUMENTS = ("function_call", "mcp_call", "mcp_approval_request")
 
 
 def cues(items: Iterable[Item]) -> tuple[list[Item], dict[str, dict[str, Any]]]:
-    """Return items without their cues, and the cues by the item's index as text."""
-    plain, found = [], {}
+    """Separate the cues from the items; returns both, the cues by the item's index as text."""
+    plain, by_index = [], {}
     for index, item in enumerate(items):
         shown_only = {key: item[key] for key in CUES if item.get(key) is not None}
         if shown_only:
-            found[str(index)] = shown_only
+            by_index[str(index)] = shown_only
         if not item.keys().isdisjoint(CUES):
             item = {key: value for key, value in item.items() if key not in CUES}
         plain.append(item)
-    return plain, found
+    return plain, by_index
 
 
 def output_items(items: list[Item], prompt: Prompt, phase: str | None) -> list[Item]:
-    """Return checked items in the wire's shape: arguments as text, texts as parts, `phase` where the model has it."""
+    """Fill in checked items: arguments as text, texts as parts, `phase` where the model has phases."""
     return [_FILLED.get(item.get("type", "message"), _call)(item, prompt, phase) for item in items]
 
 
 def _message(item: Item, prompt: Prompt, phase: str | None) -> Item:
     content = item.get("text") if item.get("content") is None else item["content"]
     parts = [content] if isinstance(content, str) else content or []
-    made = {key: value for key, value in item.items() if key != "text"}
-    made |= {"type": "message", "role": "assistant", "content": [_part(part, "output_text") for part in parts]}
+    message = {key: value for key, value in item.items() if key != "text"}
+    message |= {"type": "message", "role": "assistant", "content": [_part(part, "output_text") for part in parts]}
     if "phase" not in item and (phase or prompt.model.phase):
-        made["phase"] = phase or "final_answer"
-    return made
+        message["phase"] = phase or "final_answer"
+    return message
 
 
 def _part(part: Any, kind: str) -> Item:
@@ -67,10 +70,10 @@ def _part(part: Any, kind: str) -> Item:
 def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
     summary = item.get("summary") or []
     parts = [summary] if isinstance(summary, str) else summary
-    made = {**item, "summary": [_part(part, "summary_text") for part in parts]}
+    reasoning = {**item, "summary": [_part(part, "summary_text") for part in parts]}
     if item.get("content"):
-        made["content"] = [_part(part, "reasoning_text") for part in item["content"]]
-    return made
+        reasoning["content"] = [_part(part, "reasoning_text") for part in item["content"]]
+    return reasoning
 
 
 def _call(item: Item, prompt: Prompt, phase: str | None) -> Item:

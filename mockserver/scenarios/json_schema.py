@@ -1,9 +1,9 @@
-"""The JSON Schema of scenario files, from the models that the loader itself validates with.
+"""The JSON Schema of scenario files, from the models that the loader itself validates with."""
 
-pydantic generates it; what is changed here is what editors make of it. A union is spelled as `if` a tag `then` its
-shape, so that an editor names only what is wrong in the branch that was meant, and a text with a pattern may be a
-template instead. Titles and defaults are left out: pydantic's titles repeat the key, and its null is no default here.
-"""
+# pydantic generates it; what is changed here is what editors make of it. A union is spelled as `if` a tag
+# `then` its shape, so that an editor names only what is wrong in the branch that was meant, and a text with a
+# pattern may be a template instead. Titles and defaults are left out: pydantic's titles repeat the key, and its
+# null is no default here.
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEMPLATE = {"type": "string", "pattern": r"\{\{"}
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the schema of a scenario file."""
+    """The JSON Schema of a scenario file."""
     schema = ScenarioFile.model_json_schema(schema_generator=_Generator)
     return {"$schema": DRAFT, **schema, "title": "understudy scenario"}
 
@@ -30,27 +30,26 @@ class _Generator(GenerateJsonSchema):
     """pydantic's generator, for editors."""
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
-        """Add what a shape of an item says about itself."""
+        """Add the description of an item's member."""
         json_schema = super().generate_inner(schema)
         about = schema.get("metadata", {}).get("about")
         return {"description": about, **json_schema} if about else json_schema
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Set no titles."""
         return False
 
     def default_schema(self, schema: Any) -> JsonSchemaValue:
-        """Say nothing of the null that stands for what is left out."""
+        """Leave out the null that means left out."""
         return self.generate_inner(schema["schema"])
 
     def str_schema(self, schema: Any) -> JsonSchemaValue:
-        """Let a template stand for a text that has bounds."""
+        """Accept a template in place of a text that has bounds."""
         # A longer text than maxLength stays wrong: a template is short.
         json_schema = super().str_schema(schema)
         return {"anyOf": [json_schema, _TEMPLATE]} if {"minLength", "pattern"} & json_schema.keys() else json_schema
 
     def function_after_schema(self, schema: Any) -> JsonSchemaValue:
-        """Add what JSON Schema can say of a rule."""
+        """Add the part of a rule that JSON Schema can express."""
         return {**super().function_after_schema(schema), **schema.get("metadata", {}).get("json", {})}
 
     def tagged_union_schema(self, schema: Any) -> JsonSchemaValue:
@@ -58,7 +57,7 @@ class _Generator(GenerateJsonSchema):
         metadata: Schema = schema.get("metadata", {})
         discriminator = schema["discriminator"]
         key = discriminator if isinstance(discriminator, str) else metadata.get("key")
-        if key is None:  # told apart by the kind of the value
+        if key is None:  # the branches differ by the kind of the value
             return {"anyOf": [self.generate_inner(branch) for branch in schema["choices"].values()]}
         # "oneOf", as pydantic writes it, makes an editor list what is wrong in every branch.
         branches = []

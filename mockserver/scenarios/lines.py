@@ -1,16 +1,17 @@
-"""Scripted lines: when they answer and what they reply.
+"""Scripted lines: their conditions and their replies."""
 
-How it works: a line is `{when, reply, pacing, times}` (`schema`). `parse_lines` and `parse_scenario` validate
-what a test author sets; the document is stored as it was written, and a turn reads it back through `load_line` and
-`load_scenario`, which parse each document once. A line that answers fills its templates and becomes a `Reply`.
-
-What must stay true:
-* Mistakes are found when a line is set, never when it answers: nothing on the way of a turn validates.
-* The caches have the document as their key and a bound. Several processes may share a store, so what one of them
-  remembers under a name could be out of date; a document can't be.
-* A `Line` is shared through the cache, so nobody changes its `source`; `fill` builds new objects.
-* The same prompt and line always give the same reply: a line has no state, its use counts are the project's records.
-"""
+# How it works: a line is `{when, reply, pacing, times}` (`schema`). `parse_lines` and `parse_scenario` validate
+# what a test author sets; the document is stored as it was written, and a turn reads it back through
+# `load_line` and `load_scenario`, which parse each document once. A line that answers fills its templates and
+# becomes a `Reply`.
+#
+# What must stay true:
+# * Mistakes are found when a line is set, never when it answers: nothing on the way of a turn validates.
+# * The caches have the document as their key and a bound. Several processes may share a store, so what one of
+#   them remembers under a name could be out of date; a document can't be.
+# * A `Line` is shared through the cache, so nobody changes its `source`; `fill` builds new objects.
+# * The same prompt and line always give the same reply: a line has no state, its use counts are the project's
+#   records.
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ from mockserver.wire.responses.encoding import encode_compact, json_compact
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scripted answer; `source` is what was written, `tests` decide its `when`, `times` None is no limit.
+    """One scripted answer; `source` is the author's JSON, `tests` is its compiled `when`, `times` None is no limit.
 
     `templated` says whether there may be a template in its reply.
     """
@@ -51,7 +52,7 @@ class Line:
         return conditions.hold(self.tests, prompt)
 
     def reply(self, prompt: Prompt) -> Reply:
-        """Return what the line says to this prompt, its templates filled."""
+        """The reply to a prompt, templates filled."""
         script = self.source["reply"]
         if self.templated:
             script = templates.fill(script, prompt)
@@ -62,7 +63,7 @@ class Line:
         thoughts = script.get("reasoning")
         if thoughts is not None:
             output = [reasoning_item(thoughts), *output]
-            # cues are kept by the index of their item, and the reasoning item now stands before them all
+            # cues are stored by the index of their item, and the reasoning item now comes before all of them
             shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
         return Reply(
             output=tuple(output),
@@ -77,7 +78,7 @@ class Line:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the line as its author wrote it."""
+        """The line as its author wrote it."""
         return dict(self.source)
 
 
@@ -105,23 +106,23 @@ _FAILURE = {"code": "server_error", "message": "The server had an error while pr
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Lines that stay, and the seed they ask for."""
+    """A scenario's lines, and the seed it sets."""
 
     lines: tuple[Line, ...] = ()
     seed: int | None = None
 
 
 def find_mistakes(value: Any) -> list[PathMistake]:
-    """Return every mistake in a scenario `{"seed": …, "lines": […]}`, in its order."""
+    """Every mistake in a scenario `{"seed": …, "lines": […]}`, in its order."""
     if _too_deep(value):
         return [PathMistake((), "", "A scenario can't be nested deeper than 200 levels.")]
     lines = value.get("lines") if isinstance(value, dict) else None
-    found = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
-    return in_order(found, value)
+    mistakes = [*_SCENARIO.find_mistakes(value), *_template_mistakes(lines, ("lines",))]
+    return in_order(mistakes, value)
 
 
 def _too_deep(value: Any) -> bool:
-    """Whether a value has more than 200 levels, so that it can't be stored with what is put around it."""
+    """Whether a value has more than 200 levels; deeper ones can't be stored inside other documents."""
     for _ in range(254 - DEEPEST):
         value = [value]
     try:
@@ -138,14 +139,14 @@ def _template_mistakes(lines: Any, location: Location, where: str = "") -> Itera
 
 
 def parse_scenario(value: Any) -> Scenario:
-    """Return a scenario; raises MockError whose `param` is the path of the first mistake."""
+    """Validate a scenario; raises MockError whose `param` is the path of the first mistake."""
     for mistake in find_mistakes(value):
         raise mistake.error()
     return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
 
 
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
-    """Return the lines of a JSON list; raises MockError whose `param` is the path of the first mistake."""
+    """Validate a JSON list of lines; raises MockError whose `param` is the path of the first mistake."""
     if _too_deep(value):
         raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
     _LINES.validate(value, where)
@@ -156,21 +157,28 @@ def parse_lines(value: Any, where: str = "lines") -> list[Line]:
 
 @lru_cache(maxsize=1024)
 def load_line(doc: bytes) -> Line:
-    """Return a line that was judged before, from its JSON; the same line is read once."""
+    """Load a validated line from its JSON; cached by its bytes."""
     return _line(orjson.loads(doc))
 
 
 @lru_cache(maxsize=1024)
 def load_entry(doc: bytes) -> Line:
-    """Return the line of an entry of the queue, from the entry's JSON; the same entry is read once."""
+    """Load the line of a queue entry from the entry's JSON; cached by its bytes."""
     return load_line(encode_compact(orjson.loads(doc)["line"]))
+
+
+@lru_cache(maxsize=1024)
+def validate_entry(doc: bytes) -> Line:
+    """Return the line of an entry, validated, from its JSON; raises MockError. The same entry is parsed once."""
+    parse_lines([orjson.loads(doc)["line"]])
+    return load_entry(doc)
 
 
 @lru_cache(maxsize=256)
 def load_scenario(doc: bytes) -> Scenario:
-    """Return a scenario that was judged before, from its JSON; the same scenario is read once."""
+    """Load a validated scenario from its JSON; cached by its bytes."""
     value = orjson.loads(doc)
-    return Scenario(tuple(_line(one) for one in value["lines"]), value.get("seed"))
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
 
 
 def _line(value: dict[str, Any]) -> Line:
@@ -203,11 +211,11 @@ def _reply_items(script: Mapping[str, Any], prompt: Prompt) -> list[Item]:
 
 
 def _unspoken(script: Mapping[str, Any]) -> bool:
-    """An answer that only says that it is cut short still has some text; a failure has none."""
+    """Whether a reply that is cut short has no text of its own: it gets the default text, a failure gets none."""
     return script.get("incomplete") == "max_output_tokens"
 
 
 def _thinking_tokens(output: list[Item], prompt: Prompt) -> int:
-    """Return the hidden tokens of all reasoning items, as long as their summaries. Spec: T8."""
+    """The hidden tokens of all reasoning items, as long as their summaries. Spec: T8."""
     thoughts = [item for item in output if item.get("type") == "reasoning"]
     return sum(thinking_tokens(prompt, "".join(part["text"] for part in item["summary"])) for item in thoughts)

@@ -1,18 +1,18 @@
-"""Scenario files: YAML or JSON through one loader that remembers on which line everything stands.
+"""Scenario files: YAML or JSON, read by one loader that remembers the line of every value."""
 
-How it works: PyYAML parses a file to nodes, which have line numbers; one pass over the nodes makes the value, notes the
-line of each path and what can't stand in JSON. The value is then validated like one from the control API, and each
-mistake gets the line of its path.
-
-Why a loader of our own: PyYAML's makes plain objects and forgets the lines, and its scalars are those of YAML 1.1,
-where `no` is false, `010` is eight, `12:30` a number and a date an object that JSON does not know. Here scalars are
-those of YAML 1.2's core and so of JSON: a text stays a text.
-
-What must stay true:
-* JSON is read by the same loader as YAML, so that both have lines and a file may change its format.
-* Every value is one that orjson can write: no tags, no infinite or huge numbers, no object that holds itself.
-* All mistakes of a file are reported together, in the order of its lines; what could not be read is not validated too.
-"""
+# How it works: PyYAML parses a file to nodes, which have line numbers; one pass over the nodes makes the value,
+# notes the line of each path and what can't stand in JSON. The value is then validated like one from the
+# control API, and each mistake gets the line of its path.
+#
+# Why a loader of our own: PyYAML's makes plain objects and forgets the lines, and its scalars are those of YAML
+# 1.1, where `no` is false, `010` is eight, `12:30` a number and a date an object that JSON does not know. Here
+# scalars are those of YAML 1.2's core and so of JSON: a text stays a text.
+#
+# What must stay true:
+# * JSON is read by the same loader as YAML, so that both have lines and a file may change its format.
+# * Every value is one that orjson can write: no tags, no infinite or huge numbers, no object that holds itself.
+# * All mistakes of a file are reported together, in the order of its lines; what could not be read is not
+#   validated too.
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mockserver.scenarios.validation import join_path
 
 
 class Mistake(NamedTuple):
-    """What is wrong in a file: the line, counted from 1, the path of the member, and a sentence."""
+    """One mistake in a file: the line, counted from 1, the path of the member, and a sentence."""
 
     line: int
     path: str
@@ -42,7 +42,7 @@ class Mistake(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What a file holds, on which line each path of it stands, and what is wrong with it, in the file's order."""
+    """The contents of a file, the line of each path in it, and its mistakes, in the file's order."""
 
     value: Any
     lines: Mapping[str, int]
@@ -76,7 +76,7 @@ _LISTS, _MAPS = "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
 
 
 def read(text: str) -> Document:
-    """Return what a scenario file says, judged as a whole."""
+    """Parse and validate the text of a scenario file."""
     reading = _Reading()
     try:
         root = yaml.compose(_expand_tabs(text), Loader=_Loader)
@@ -102,7 +102,7 @@ def read(text: str) -> Document:
 
 
 def _expand_tabs(text: str) -> str:
-    """Return JSON without tabs, which it may be indented by and YAML may not; inside its texts there are none."""
+    """Replace tabs in JSON by spaces: it may be indented by tabs, YAML may not."""
     if "\t" not in text:
         return text
     try:
@@ -113,7 +113,7 @@ def _expand_tabs(text: str) -> str:
 
 
 def line_of(path: str, lines: Mapping[str, int]) -> int:
-    """Return the line of a path, or of the nearest thing around it that is there."""
+    """The line of a path, or of its nearest ancestor that has one."""
     while path and path not in lines:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
     return lines.get(path, 1)
@@ -128,9 +128,8 @@ class _Reading:
         self._open: list[yaml.Node] = []
 
     def value(self, node: yaml.Node, path: str) -> Any:
-        """Return a node as JSON."""
         self.lines.setdefault(path, node.start_mark.line + 1)
-        if any(node is one for one in self._open):
+        if any(node is open_node for open_node in self._open):
             return self._wrong(node, path, "holds itself")
         self._open.append(node)
         try:
@@ -142,7 +141,7 @@ class _Reading:
         if node.tag not in (_LISTS, _MAPS):
             return self._wrong(node, path, f"has the tag {node.tag}; scenarios have none")
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(one, join_path(path, number)) for number, one in enumerate(node.value)]
+            return [self.value(child, join_path(path, number)) for number, child in enumerate(node.value)]
         return dict(self._members(node, path))
 
     def _members(self, node: yaml.Node, path: str) -> Iterator[tuple[str, Any]]:
@@ -154,7 +153,7 @@ class _Reading:
             name = _join_surrogates(key.value)
             place = join_path(path, name)
             if name in seen:
-                self._wrong(key, place, "stands here twice")
+                self._wrong(key, place, "is given twice")
             seen.add(name)
             self.lines[place] = key.start_mark.line + 1
             yield name, self.value(value, place)
@@ -174,12 +173,12 @@ class _Reading:
 
 
 def _join_surrogates(text: str) -> str:
-    """Return a text whose characters beyond U+FFFF are whole, for JSON may write them as two halves."""
+    """Join the two halves as which JSON may write a character beyond U+FFFF."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def load_file(path: str | PathLike[str]) -> Document:
-    """Return a scenario file with its mistakes; raises SettingError that says why it can't be read."""
+    """Read and validate a scenario file; raises SettingError if it can't be read."""
     try:
         return read(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:

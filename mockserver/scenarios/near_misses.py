@@ -1,4 +1,10 @@
-"""Why no line of a script answered: the lines that came nearest, and what of each did not hold."""
+"""Why no line of a script answered: the nearest lines, and the keys of each that did not hold."""
+
+# How it works. For each candidate line the keys of its `when` that do not hold are collected. A line whose keys
+# all hold but which is used up comes first. The others are sorted by how many keys held.
+#
+# What must stay true: this runs only when a request has already failed under `--strict`, so it may be slow; and
+# its sentence is short, because it stands in an error message that a terminal shows on a few lines.
 
 from __future__ import annotations
 
@@ -10,13 +16,13 @@ from mockserver.scenarios.conditions import mismatches
 from mockserver.scenarios.lines import Line
 from mockserver.wire.responses.encoding import json_compact
 
-# The sentence stands in an error message that a terminal shows on a few lines.
+# Limits of the sentence: a terminal shows it on a few lines.
 NEAREST = 3
 LONGEST = 60
 
 
 class Candidate(NamedTuple):
-    """A line that might have answered: where it stands, and whether it was used as often as it may be."""
+    """A line that might have answered: its place, and whether it is used up."""
 
     place: str
     line: Line
@@ -24,28 +30,28 @@ class Candidate(NamedTuple):
 
 
 def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
-    """Return a sentence about the nearest lines: those used up that hold, then those of which most keys held."""
-    judged = [(one, mismatches(one.line.when, prompt)) for one in candidates]
+    """A sentence about the nearest lines: used-up ones that hold, then those with the most keys that hold."""
+    judged = [(candidate, mismatches(candidate.line.when, prompt)) for candidate in candidates]
     if not judged:
         return "There are none: nothing is queued and the scenario is empty."
     judged.sort(key=lambda pair: (bool(pair[1]), len(pair[1]) - len(pair[0].line.when)))
-    nearest = "; ".join(_why(one, wrong) for one, wrong in judged[:NEAREST])
+    nearest = "; ".join(_why(candidate, wrong) for candidate, wrong in judged[:NEAREST])
     more = len(judged) - NEAREST
     return f"Nearest of {len(judged)}: {nearest}." if more > 0 else f"Nearest: {nearest}."
 
 
-def _why(one: Candidate, wrong: dict[str, tuple[Any, Any]]) -> str:
-    asked = len(one.line.when)
-    parts = [f"{key} wants {short(want)}, found {short(found)}" for key, (want, found) in wrong.items()]
-    if one.spent:
+def _why(candidate: Candidate, wrong: dict[str, tuple[Any, Any]]) -> str:
+    number = len(candidate.line.when)
+    parts = [f"{key} wants {short(want)}, found {short(actual)}" for key, (want, actual) in wrong.items()]
+    if candidate.spent:
         parts.append("it was used as often as `times` allows")
     if not parts:
         parts.append("it answers compaction triggers only where it names them")
-    held = f"{asked - len(wrong)} of {asked} keys hold" if asked else "no keys"
-    return f"{one.place} ({held}): {' and '.join(parts)}"
+    held = f"{number - len(wrong)} of {number} keys hold" if number else "no keys"
+    return f"{candidate.place} ({held}): {' and '.join(parts)}"
 
 
 def short(value: Any) -> str:
-    """Return a value as JSON, shortened."""
+    """The value as JSON of at most `LONGEST` characters."""
     text = json_compact(value).decode()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

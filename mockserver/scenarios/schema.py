@@ -1,15 +1,14 @@
-"""The documents of a scenario as pydantic models: a file, its lines, what a line replies.
+"""The documents of a scenario as pydantic models: a file, its lines, what a line replies."""
 
-The validator, the messages of `understudy scenario check` and the JSON Schema for editors all come from these models;
-the descriptions are what an editor shows. Items of an output are in `item_shapes`, rules between them in
-`item_rules`, conditions in `conditions`.
-
-They are imported when the first document is validated: to make these classes takes longer than all else that a server
-without scenarios does for them.
-
-A validated document is not kept: lines are stored and answered as the plain objects that the author wrote, so that a
-snapshot gives them back byte for byte.
-"""
+# The validator, the messages of `understudy scenario check` and the JSON Schema for editors all come from these
+# models; the descriptions are what an editor shows. Items of an output are in `item_shapes`, rules between them
+# in `item_rules`, conditions in `conditions`.
+#
+# They are imported when the first document is validated: to make these classes takes longer than all else that
+# a server without scenarios does for them.
+#
+# A validated document is not kept: lines are stored and answered as the plain objects that the author wrote, so
+# that a snapshot gives them back byte for byte.
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ def _check_pattern(pattern: str) -> str:
 
 
 class ToolOutput(ScriptObject):
-    """An output of a tool that the model has not answered yet."""
+    """A tool's output that the model has not answered yet."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -76,7 +75,7 @@ RegularExpression = Annotated[
 
 
 class When(ScriptObject):
-    """Conditions on a prompt; all that are given must hold."""
+    """Conditions on a prompt; all given ones must hold."""
 
     model: Text = optional("the model's name, or the name that it is an alias of")
     input_contains: Text = optional("a part of what the user said since the model last spoke")
@@ -104,7 +103,7 @@ _GIVEN: list[Any] = [{"required": [key], "properties": {key: {"not": {"type": "n
 
 
 class ErrorReply(ScriptObject):
-    """The HTTP error that a request fails with."""
+    """The HTTP error of a request that fails."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": _GIVEN})
 
@@ -143,7 +142,7 @@ class OutputDetails(ScriptObject):
 
 
 class Usage(ScriptObject):
-    """Figures that stand in place of those that are counted."""
+    """Figures in place of the counted ones."""
 
     input_tokens: Figure = optional("tokens of the input")
     input_tokens_details: InputDetails = optional("of the input's tokens")
@@ -153,7 +152,7 @@ class Usage(ScriptObject):
 
 
 class ResponseMembers(ScriptObject):
-    """What is laid over the finished Response: what only a real backend finds out. Spec: O1."""
+    """Members that replace those of the finished Response and that only a real backend knows. Spec: O1."""
 
     input_transformations: AnyList = optional("how the service changed the input")
     moderation: Object = optional("what moderation found")
@@ -170,7 +169,7 @@ def _check_output(items: list[Any]) -> list[Any]:
 Output = Annotated[list[OutputItem], Strict(), AfterValidator(_check_output)]
 
 FORMS = ("text", "output", "refusal", "json", "error", "failed", "incomplete")
-# forms that may stand together: an answer, or its beginning, cut short
+# forms that may be combined: an answer, or its beginning, that is cut short
 TOGETHER = tuple((before, cut) for before in ("text", "output") for cut in ("failed", "incomplete"))
 
 
@@ -188,7 +187,7 @@ _ONE_FORM: dict[str, Any] = {
 
 
 class ReplyScript(ScriptObject):
-    """What a line answers: one of text, output, refusal, json, error, failed, incomplete, and more about it."""
+    """A line's reply: one of text, output, refusal, json, error, failed, incomplete, and details about it."""
 
     model_config = ConfigDict(json_schema_extra=_ONE_FORM)
 
@@ -211,8 +210,8 @@ class ReplyScript(ScriptObject):
         given = {"json" if name == "value" else name for name in self.model_fields_set}
         forms = [key for key in FORMS if key in given]
         if len(forms) != 1 and tuple(forms) not in TOGETHER:
-            found = f"has {' and '.join(forms)}" if forms else "has none"
-            reject([((), f"must have one of {', '.join(FORMS)}; it {found}")])
+            problem = f"has {' and '.join(forms)}" if forms else "has none"
+            reject([((), f"must have one of {', '.join(FORMS)}; it {problem}")])
         if self.output or not given.isdisjoint(("error", "failed")):  # a line of text, as most are, breaks no rule
             reject(reply_mistakes(given, self.output or []))
         return self
@@ -244,7 +243,7 @@ Lines = Annotated[list[LineScript], Strict()]
 
 
 class ScenarioFile(ScriptObject):
-    """A scenario of understudy: scripted answers to requests."""
+    """A scenario file: scripted replies to requests."""
 
     lines: Lines = Field(description="the first line whose `when` holds answers")
     seed: Whole = optional("the run's seed, unless the server is given one")

@@ -1,23 +1,22 @@
-"""`{{ name }}` in the strings of a script: a handful of names, no code.
+"""`{{ name }}` in the strings of a script: a handful of names, no code."""
 
-How it works: `find_mistakes` reports unknown names when a line is set; `fill` replaces the others when it answers.
-Names: `input_text`, `context_text`, `turn`, `item_count`, `tool_output`, `metadata.KEY`.
-
-Why no template language: a scenario is read by people who did not write it, and stored in snapshots that must give the
-same bytes years later. An expression language would need a version, a sandbox and a manual. Who needs more than names
-writes the model as a Python function.
-
-What must stay true:
-* A template is replaced by text once. What is put in is not searched for templates, so a user's `{{ turn }}` stays.
-* A name that can have no value yet (a metadata key that the request lacks) is an empty text, never an error: the turn
-  was admitted, and an error here would be one that the API does not have.
-"""
+# How it works: `find_mistakes` reports unknown names when a line is set; `fill` replaces the others when it
+# answers. Names: `input_text`, `context_text`, `turn`, `item_count`, `tool_output`, `metadata.KEY`.
+#
+# Why no template language: a scenario is read by people who did not write it, and stored in snapshots that must
+# give the same bytes years later. An expression language would need a version, a sandbox and a manual. Who
+# needs more than names writes the model as a Python function.
+#
+# What must stay true:
+# * A template is replaced by text once. What is put in is not searched for templates, so a user's `{{ turn }}`
+#   stays.
+# * A name that can have no value yet (a metadata key that the request lacks) is an empty text, never an error:
+#   the turn was admitted, and an error here would be one that the API does not have.
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from mockserver.model.prompt import Prompt, context_text, input_text, item_text
@@ -37,7 +36,7 @@ _OUTPUTS = (
 
 
 def _tool_output(prompt: Prompt) -> str:
-    # the newest one: after parallel calls an answer usually speaks of what came back last
+    # the newest one: after parallel calls an answer is usually about the last output
     return next((item_text(item) for item in prompt.newest_first() if item.get("type") in _OUTPUTS), "")
 
 
@@ -65,18 +64,20 @@ def find_mistakes(value: Any, location: Location, where: str = "") -> Iterator[P
 
 
 def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(name, [*_NAMES, "metadata.KEY"], n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return f"Unknown template name '{name}'.{hint} Known names are: {', '.join(_NAMES)}, metadata.KEY."
 
 
 def fill(value: Any, prompt: Prompt) -> Any:
-    """Return a JSON value with every `{{ name }}` in its strings replaced; a missing metadata key is an empty text."""
+    """Replace every `{{ name }}` in the strings of a JSON value; a missing metadata key is an empty text."""
     if isinstance(value, str):
         return _FIELD.sub(lambda match: _lookup(match.group(1), prompt), value) if "{{" in value else value
     if isinstance(value, Mapping):
-        return {key: fill(one, prompt) for key, one in value.items()}
-    return [fill(one, prompt) for one in value] if isinstance(value, list) else value
+        return {key: fill(member, prompt) for key, member in value.items()}
+    return [fill(member, prompt) for member in value] if isinstance(value, list) else value
 
 
 def _lookup(name: str, prompt: Prompt) -> str:

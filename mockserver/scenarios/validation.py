@@ -1,34 +1,36 @@
-"""Validating what a test author writes (scenarios, faults) and saying every mistake in it in one sentence each.
+"""Validating what a test author writes (scenarios, faults) and saying every mistake in it in one sentence each."""
 
-How it works: the documents are pydantic models. Pydantic says which of a model's rules a value breaks and at which
-location; this module follows that location through the model's core schema, a tree of plain dictionaries, to learn the
-path in the document and what is accepted there, and writes the sentence. So a model says a fact once, and the
-validator, the sentence and the JSON Schema read it from there.
-
-What must stay true:
-* Every mistake is reported, in the document's order, each once: a wrong member says nothing about its neighbours.
-* A sentence names the path, the value and what is accepted, and the nearest match of a misspelt word.
-* A text with a template in it (`{{ turn }}`) may stand wherever a free text may, whatever its pattern or length says,
-  because nobody knows yet what it will be. It may not stand for one of a few words.
-* A model is compiled when the first document needs it: a server without scenarios and faults pays nothing.
-"""
+# How it works: the documents are pydantic models. Pydantic says which of a model's rules a value breaks and at
+# which location; this module follows that location through the model's core schema, a tree of plain
+# dictionaries, to learn the path in the document and what is accepted there, and writes the sentence. So a
+# model says a fact once, and the validator, the sentence and the JSON Schema read it from there.
+#
+# What must stay true:
+# * Every mistake is reported, in the document's order, each once: a wrong member says nothing about its
+#   neighbours.
+# * A sentence names the path, the value and what is accepted, and the nearest match of a misspelt word.
+# * A text with a template in it (`{{ turn }}`) may stand wherever a free text may, whatever its pattern or
+#   length says, because nobody knows yet what it will be. It may not stand for one of a few words.
+# * A model is compiled when the first document needs it: a server without scenarios and faults pays nothing.
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.requests.schema import CrossFieldError, Schema
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 Location = tuple[str | int, ...]
 T = TypeVar("T")
 
-# A sentence stays one line: up to so many choices are listed in it, or so many known words after it.
+# A sentence stays one line: at most MANY choices are listed in it, or FEW known words after it.
 MANY = 8
 FEW = 24
 _ANYTHING: Schema = {"type": "any"}
@@ -45,18 +47,20 @@ def has_template(value: Any) -> bool:
 
 
 def format_value(value: Any) -> str:
-    """Return a value as an error message shows it."""
+    """The value as an error message shows it."""
     kinds = {dict: "an object", list: "a list", bool: str(value).lower(), type(None): "null"}
     return kinds.get(type(value), repr(value)[:80])
 
 
 def join_path(where: str, key: Any) -> str:
-    """Return the path of a member of what stands at a path."""
+    """The path of a member below a path."""
     return f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}" if where else str(key)
 
 
 def suggest(word: Any, known: Iterable[str]) -> str:
-    """Return a hint at the known word that is meant, or the known words when they are few."""
+    """A hint: the nearest known word, or all known words if they are few."""
+    from difflib import get_close_matches
+
     known = list(known)
     # difflib's ratio of 0.6 takes a dropped, doubled or swapped letter, and `input_contain` for `input_contains`
     matches = get_close_matches(str(word), known, n=1)
@@ -76,12 +80,12 @@ class PathMistake(NamedTuple):
     message: str
 
     def error(self) -> MockError:
-        """Return the error that a control call answers with."""
+        """The error that a control call answers with."""
         return MockError(self.message, param=self.path)
 
 
 def path_of(location: Location, where: str = "") -> str:
-    """Return a location as a path that begins with `where`."""
+    """The location as a path that begins with `where`."""
     for step in location:
         where = join_path(where, step)
     return where
@@ -108,24 +112,26 @@ def in_order(mistakes: Iterable[PathMistake], value: Any) -> list[PathMistake]:
 
 
 class DocumentValidator(Generic[T]):
-    """One type of document; `load` returns it, is called when the first document comes, and may import it."""
+    """A validator for one type of document; `load` returns the type when the first document comes."""
 
     def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
+        from pydantic import TypeAdapter
+
         return TypeAdapter(self._load())
 
     def validate(self, value: Any, where: str = "") -> T:
-        """Return a document as its type; raises MockError for its first mistake, whose path begins with `where`."""
+        """Validate a document; raises MockError for its first mistake, whose path begins with `where`."""
         try:
             return self._adapter.validate_python(value)
         except ValidationError as failure:
             self._refuse(failure, value, where)
 
     def find_mistakes(self, value: Any, where: str = "") -> list[PathMistake]:
-        """Return every mistake of a document."""
+        """Every mistake of a document, in its order."""
         try:
             self._adapter.validate_python(value)
         except ValidationError as failure:
@@ -164,7 +170,7 @@ class _Tree:
         self._root = schema
 
     def follow(self, location: Location) -> tuple[Location, Schema]:
-        """Return the path to a location, without the tags of the unions on the way, and the schema there."""
+        """Follow a location; returns the path without the tags of unions, and the schema there."""
         steps: Location = ()
         schema = self._open(self._root)
         for step in location:
@@ -194,7 +200,7 @@ class _Tree:
 
 
 def _members(schema: Schema) -> dict[str, Schema]:
-    """Return the members of an object by the names that stand in the document."""
+    """The members of an object by their names in the document."""
     return {field.get("validation_alias", name): field for name, field in schema["fields"].items()}
 
 
@@ -202,7 +208,7 @@ def _members(schema: Schema) -> dict[str, Schema]:
 
 
 class _Cause(NamedTuple):
-    """What pydantic found at the path of a `key` in its `parent`: `schema` should stand there, `value` does.
+    """What pydantic found at the path of a `key` in its `parent`: the expected `schema` and the actual `value`.
 
     `context` is pydantic's own.
     """
@@ -215,8 +221,8 @@ class _Cause(NamedTuple):
     context: Mapping[str, Any]
 
 
-def _accepted(schema: Schema) -> str:
-    """Say what a schema takes."""
+def _describe_schema(schema: Schema) -> str:
+    """The words for what a schema accepts."""
     words = _ACCEPTED.get(schema["type"])
     return words(schema) if words else str(schema.get("metadata", {}).get("expected", "an object"))
 
@@ -250,7 +256,7 @@ def _say_accepted(failure: _Cause) -> str:
     hint = ""
     if failure.schema["type"] == "literal" and len(failure.schema["expected"]) > MANY:
         hint = suggest(failure.value, failure.schema["expected"])
-    return f"'{failure.path}' must be {_accepted(failure.schema)}, not {format_value(failure.value)}.{hint}"
+    return f"'{failure.path}' must be {_describe_schema(failure.schema)}, not {format_value(failure.value)}.{hint}"
 
 
 def _say_unknown_key(failure: _Cause) -> str:
@@ -274,7 +280,7 @@ def _say_tag(failure: _Cause) -> str:
 
 
 def _key_of(schema: Schema) -> str | None:
-    """Return the member that tells the branches of a union apart, None where the value itself does."""
+    """The member that tells the branches of a union apart, None if the kind of the value does."""
     discriminator = schema["discriminator"]
     key = discriminator if isinstance(discriminator, str) else schema.get("metadata", {}).get("key")
     return key if isinstance(key, str) else None

@@ -1,4 +1,11 @@
-"""What two snapshots differ in: by section and id, with JSON paths; pure, on documents as they are read."""
+"""The differences of two snapshots: by section and id, with JSON paths; pure functions of the documents."""
+
+# How it works. Both documents are walked together in the order of their keys, the older one first. Objects are
+# compared by key, lists by index, all else by type and value (True is not 1). A record that came or went is one
+# difference, however large it is; a record that changed gives one per place.
+#
+# What must stay true: no difference means equal documents, and the other way round; `others` have no keys of
+# their own, so they are compared by kind and id, not by their place in the list.
 
 from __future__ import annotations
 
@@ -16,9 +23,9 @@ _MISSING: Any = object()
 
 
 class Difference(NamedTuple):
-    """One place where two snapshots differ: its JSON path, and the value before and after (None where there is none).
+    """One place where two snapshots differ: its JSON path, and the value before and after (None if absent).
 
-    `section` is a member of the document, `id` the record's in it, "" for members that are no sections.
+    `section` is a member of the document, `id` that of the record in it ("" for members that are no sections).
     """
 
     how: How
@@ -36,38 +43,38 @@ class Difference(NamedTuple):
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Return what changed between two snapshots: records that came or went as wholes, others place by place."""
-    found: list[Difference] = []
+    """The differences of two snapshots: added or removed records as wholes, changed ones place by place."""
+    result: list[Difference] = []
     for name in dict.fromkeys((*before, *after)):
-        one, other = before.get(name, _MISSING), after.get(name, _MISSING)
-        if name == "others" and isinstance(one, list) and isinstance(other, list):
-            one, other = _by_name(one), _by_name(other)
-        if (name in SECTIONS or name == "others") and isinstance(one, dict) and isinstance(other, dict):
-            for id in dict.fromkeys((*one, *other)):
-                found += _compare(name, id, f"{name}.{id}", one.get(id, _MISSING), other.get(id, _MISSING))
+        old, new = before.get(name, _MISSING), after.get(name, _MISSING)
+        if name == "others" and isinstance(old, list) and isinstance(new, list):
+            old, new = _by_name(old), _by_name(new)
+        if (name in SECTIONS or name == "others") and isinstance(old, dict) and isinstance(new, dict):
+            for id in dict.fromkeys((*old, *new)):
+                result += _compare(name, id, f"{name}.{id}", old.get(id, _MISSING), new.get(id, _MISSING))
         else:
-            found += _compare(name, "", name, one, other)
-    return found
+            result += _compare(name, "", name, old, new)
+    return result
 
 
 def _by_name(records: list[Any]) -> dict[str, Any]:
-    """Return the records that have no section by what names them."""
-    return {f"{one.get('kind')}/{one.get('id')}": one for one in records if isinstance(one, dict)}
+    """The records without a section, by kind and id."""
+    return {f"{record.get('kind')}/{record.get('id')}": record for record in records if isinstance(record, dict)}
 
 
-def _compare(section: str, id: str, path: str, one: Any, other: Any) -> Iterator[Difference]:
-    if one is _MISSING or other is _MISSING:
-        how: How = "added" if one is _MISSING else "removed"
-        yield Difference(how, section, id, path, None if one is _MISSING else one, None if other is _MISSING else other)
-    elif isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys((*one, *other)):
-            yield from _compare(section, id, f"{path}.{key}", one.get(key, _MISSING), other.get(key, _MISSING))
-    elif isinstance(one, list) and isinstance(other, list):
-        for at in range(max(len(one), len(other))):
-            pair = (part[at] if at < len(part) else _MISSING for part in (one, other))
-            yield from _compare(section, id, f"{path}[{at}]", *pair)
-    elif type(one) is not type(other) or one != other:
-        yield Difference("changed", section, id, path, one, other)
+def _compare(section: str, id: str, path: str, old: Any, new: Any) -> Iterator[Difference]:
+    if old is _MISSING or new is _MISSING:
+        how: How = "added" if old is _MISSING else "removed"
+        yield Difference(how, section, id, path, None if old is _MISSING else old, None if new is _MISSING else new)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            yield from _compare(section, id, f"{path}.{key}", old.get(key, _MISSING), new.get(key, _MISSING))
+    elif isinstance(old, list) and isinstance(new, list):
+        for index in range(max(len(old), len(new))):
+            pair = (part[index] if index < len(part) else _MISSING for part in (old, new))
+            yield from _compare(section, id, f"{path}[{index}]", *pair)
+    elif type(old) is not type(new) or old != new:
+        yield Difference("changed", section, id, path, old, new)
 
 
 def _short(value: Any) -> str:
@@ -75,13 +82,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def format_differences(found: list[Difference]) -> str:
-    """Return differences as text: a line each below its section, and what there is of each kind in the end."""
+def format_differences(listed: list[Difference]) -> str:
+    """The differences as text: one line each under its section, and the counts at the end."""
     lines: list[str] = []
-    for at, one in enumerate(found):
-        if at == 0 or found[at - 1].section != one.section:
-            lines.append(one.section)
-        lines.append(f"  {one}")
-    counts = [(how, sum(one.how == how for one in found)) for how in _SIGNS]
+    for index, difference in enumerate(listed):
+        if index == 0 or listed[index - 1].section != difference.section:
+            lines.append(difference.section)
+        lines.append(f"  {difference}")
+    counts = [(how, sum(difference.how == how for difference in listed)) for how in _SIGNS]
     lines.append(", ".join(f"{count} {how}" for how, count in counts if count) or "no differences")
     return "\n".join(lines)

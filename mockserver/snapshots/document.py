@@ -1,21 +1,33 @@
 """A project's whole state as one JSON document, and back: the same records always give the same document.
 
-A section per kind of record holds them by id, in the store's order. A record whose bytes its readable form would not
-give back, and any kind that has no section, stands among the `others` as it is. A document is judged as a whole, shapes
-and references, before anything is written.
+A section per kind of record holds the records by id, in the store's order. A record whose readable form would not give
+the same bytes back, and any kind without a section, goes to `others` unchanged. A document is validated as a whole,
+shapes and references, before anything is written.
 """
+
+# How it works. `document_of` sorts the records into sections by their kind, each shown by its row of
+# `SECTIONS`. `restore` goes the other way in four steps, and nothing is written before the last has passed:
+# upgrade to the current version, shapes (pydantic), references between records (`_misfits`), records.
+#
+# What must stay true:
+# * Bytes in, bytes out: a record that its readable form would not give back goes to `others`, so restoring a
+#   snapshot continues with the same ids, tokens and bodies.
+# * Every mistake names the first wrong place as a path, because people edit these files by hand.
+# * `mint` is the document's name for the project's id namespace; a stored word stays when names in the code
+#   change.
+# * A new `VERSION` needs one function in `UPGRADES`, from the version before it to itself.
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import GenericAlias
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
-from mockserver.core.project import Clock, Project
+from mockserver.core.project import Clock, Project, Restored
 from mockserver.core.records import Put
 from mockserver.snapshots.records import SECTIONS, STRICT
 from mockserver.wire.errors.api import MockError
@@ -42,7 +54,7 @@ class Other(BaseModel):
     text: str | None = None
 
     def put(self) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         doc = encode_compact(self.doc) if self.text is None else self.text.encode()
         return Put(self.kind, self.id, doc, self.parent, self.order)
 
@@ -61,7 +73,7 @@ _Shape = create_model(
 
 
 def document_of(records: Iterable[Put], project: Project, seed: int) -> Document:
-    """Return the document of a project: all its records, and what it keeps of itself."""
+    """The document of a project: all its records, and the project's own values."""
     shown: Document = {name: {} for name in SECTIONS}
     others = []
     for put in records:
@@ -99,17 +111,10 @@ def _other(put: Put) -> Document:
     return {**where, "doc": doc} if encode_compact(doc) == put.doc else {**where, "text": put.doc.decode()}
 
 
-class Restored(NamedTuple):
-    """What a document becomes: what the project keeps of itself, and its records."""
-
-    project: Project
-    records: list[Put]
-
-
 def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Restored:
-    """Return what a document holds; raises MockError whose `param` is the first place where it is wrong.
+    """Read a document; raises MockError whose `param` is the first wrong place.
 
-    A document of a server with another seed is refused: other ids would follow, and what it sealed could not be read.
+    Refuses a document of a server with another seed: its ids would differ, and its sealed content could not be read.
     """
     current = upgrade(document, upgrades, version)
     try:
@@ -125,19 +130,19 @@ def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: in
         section.stored(id, value) for name, section in SECTIONS.items() for id, value in getattr(shape, name).items()
     ]
     own = Project(shape.clock, shape.calls, shape.mint, bool(shape.scenario))
-    return Restored(own, [*records, *(one.put() for one in shape.others)])
+    return Restored(own, [*records, *(record.put() for record in shape.others)])
 
 
 def upgrade(document: Any, upgrades: Upgrades = UPGRADES, version: int = VERSION) -> Document:
-    """Return a document of the current version, without its mark, from one of this or an earlier version."""
+    """Bring a document of this or an earlier version to the current one; the mark is removed."""
     if not isinstance(document, dict) or MARK not in document:
         raise _wrong(MARK, "a snapshot is a JSON object that says its version here")
-    found = document[MARK]
-    if isinstance(found, bool) or not isinstance(found, int) or not (found == version or found in upgrades):
-        raise _wrong(MARK, f"version {found!r} is unknown; this server reads versions up to {version}")
+    mark = document[MARK]
+    if isinstance(mark, bool) or not isinstance(mark, int) or not (mark == version or mark in upgrades):
+        raise _wrong(MARK, f"version {mark!r} is unknown; this server reads versions up to {version}")
     document = {key: value for key, value in document.items() if key != MARK}
-    while found != version:
-        document, found = upgrades[found](document), found + 1
+    while mark != version:
+        document, mark = upgrades[mark](document), mark + 1
     return document
 
 
@@ -154,7 +159,7 @@ def _path(location: Iterable[int | str]) -> str:
 
 # --- references: what names another record must find it ------------------------------------------------------------
 
-# what a stored body must have, for the mock reads it
+# members of a stored body that the mock reads, so each must be there
 _BODY = frozenset(
     "id created_at status background error incomplete_details instructions model output".split()
     + "service_tier tools usage".split()
@@ -162,28 +167,28 @@ _BODY = frozenset(
 
 
 def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
-    """Yield each place that does not fit the rest of its document, and what is wrong there."""
-    nodes = {**shape.nodes, **{one.id: None for one in shape.others if one.kind == "node"}}
+    """Yield each place that contradicts the rest of the document, and why."""
+    nodes = {**shape.nodes, **{record.id: None for record in shape.others if record.kind == "node"}}
     for id, node in shape.nodes.items():
         yield from _items(f"nodes.{id}", node)
-    for id, one in shape.running.items():
-        yield from _items(f"running.{id}.node", one.node)
-        if one.body is not None:  # what is not stored may go back to what only a socket remembers
-            yield from _check_reference(f"running.{id}.node.parent", one.node.parent, nodes)
-            yield from _body(f"running.{id}.body", id, one.body)
-    for id, one in shape.responses.items():
+    for id, record in shape.running.items():
+        yield from _items(f"running.{id}.node", record.node)
+        if record.body is not None:  # what is not stored may go back to what only a socket remembers
+            yield from _check_reference(f"running.{id}.node.parent", record.node.parent, nodes)
+            yield from _body(f"running.{id}.body", id, record.body)
+    for id, record in shape.responses.items():
         yield from _check_reference(f"responses.{id}", id, nodes)
-        yield from _body(f"responses.{id}.body", id, one.body)
-    for id, one in shape.conversations.items():
-        yield from _check_reference(f"conversations.{id}.head", one.head, nodes)
-        yield from _check_reference(f"conversations.{id}.running", one.running, shape.running)
-        if one.object.get("id") != id or {"object", "created_at", "metadata"} - one.object.keys():
-            yield f"conversations.{id}.object", "is not the conversation that it stands for"
-    for id, one in shape.entries.items():
-        yield from _check_item_place(f"entries.{id}", id, one, nodes)
+        yield from _body(f"responses.{id}.body", id, record.body)
+    for id, record in shape.conversations.items():
+        yield from _check_reference(f"conversations.{id}.head", record.head, nodes)
+        yield from _check_reference(f"conversations.{id}.running", record.running, shape.running)
+        if record.object.get("id") != id or {"object", "created_at", "metadata"} - record.object.keys():
+            yield f"conversations.{id}.object", "is not the object of this conversation"
+    for id, record in shape.entries.items():
+        yield from _check_item_place(f"entries.{id}", id, record, nodes)
     for id, pointers in shape.items.items():
-        for at, one in enumerate(pointers):
-            yield from _check_item_place(f"items.{id}[{at}]", id, one, nodes)
+        for index, record in enumerate(pointers):
+            yield from _check_item_place(f"items.{id}[{index}]", id, record, nodes)
     yield from _parents(shape.nodes, nodes)
 
 
@@ -195,9 +200,9 @@ def _check_reference(where: str, id: str | None, there: Mapping[str, Any]) -> It
 def _items(where: str, node: Any) -> Iterator[tuple[str, str]]:
     if not 0 <= node.own <= len(node.items):
         yield f"{where}.own", f"must be a number from 0 to {len(node.items)}"
-    for at, item in enumerate(node.items):
+    for index, item in enumerate(node.items):
         if not isinstance(item.get("id"), str) or not isinstance(item.get("type"), str):
-            yield f"{where}.items[{at}]", "an item has an id and a type"
+            yield f"{where}.items[{index}]", "an item has an id and a type"
 
 
 def _body(where: str, id: str, body: Document) -> Iterator[tuple[str, str]]:
@@ -207,24 +212,24 @@ def _body(where: str, id: str, body: Document) -> Iterator[tuple[str, str]]:
         yield f"{where}.id", f"must be '{id}'"
 
 
-def _check_item_place(where: str, id: str, one: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _check_reference(f"{where}.node", one.node, nodes)
-    node, item = nodes[one.node], id.rpartition("/")[2]
-    if node is not None and not (0 <= one.place < len(node.items) and node.items[one.place]["id"] == item):
+def _check_item_place(where: str, id: str, pointer: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _check_reference(f"{where}.node", pointer.node, nodes)
+    node, item = nodes[pointer.node], id.rpartition("/")[2]
+    if node is not None and not (0 <= pointer.place < len(node.items) and node.items[pointer.place]["id"] == item):
         yield f"{where}.place", f"item '{item}' is not there"
 
 
 def _parents(known: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield nodes whose ancestry leads nowhere, or back to themselves."""
+    """Yield nodes whose ancestry is broken or leads back to themselves."""
     sound: set[str] = set()
     for id, node in known.items():
         yield from _check_reference(f"nodes.{id}.parent", node.parent, nodes)
         trail: dict[str, None] = {}
-        at: str | None = id
-        while at is not None and at not in sound:
-            if at in trail:
+        current: str | None = id
+        while current is not None and current not in sound:
+            if current in trail:
                 yield f"nodes.{id}.parent", "a node can't be its own ancestor"
-            trail[at] = None
-            parent = nodes.get(at)
-            at = None if parent is None else parent.parent
+            trail[current] = None
+            parent = nodes.get(current)
+            current = None if parent is None else parent.parent
         sound.update(trail)

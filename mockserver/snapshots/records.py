@@ -1,6 +1,6 @@
-"""How each kind of record stands in a snapshot: readable JSON of a known shape, from which the same bytes come back.
+"""Each kind of record in a snapshot: readable JSON of a known shape, which gives the same bytes back.
 
-The shapes are those of the core's own records, without what the key says, and with JSON where they hold text of it.
+The shapes are those of the core's own records, without the id (it is the key), and with JSON in place of JSON text.
 """
 
 # Why shapes are made from the core's own records: a record that gets a field gets it in snapshots too, with its
@@ -27,7 +27,7 @@ Body = dict[str, Any]
 
 
 def _shape(record: type, without: Iterable[str], **more: Any) -> type[BaseModel]:
-    """Return the shape of a record of the core: its fields and their defaults, without some and with `more`."""
+    """The shape of a record of the core: its fields and their defaults, without some and with `more`."""
     hints, defaults = get_type_hints(record), _defaults(record)
     known: dict[str, Any] = {
         name: (kind, defaults.get(name, ...)) for name, kind in hints.items() if name not in without
@@ -39,11 +39,11 @@ def _shape(record: type, without: Iterable[str], **more: Any) -> type[BaseModel]
 def _defaults(record: Any) -> dict[str, Any]:
     if hasattr(record, "_field_defaults"):
         return dict(record._field_defaults)
-    return {one.name: one.default for one in fields(record) if one.default is not MISSING}
+    return {member.name: member.default for member in fields(record) if member.default is not MISSING}
 
 
 def _object(record: type, **instead: Any) -> Any:
-    """Return the shape of a tuple of the core as an object in JSON, some fields of another kind."""
+    """The shape of a tuple of the core as a JSON object, some fields of another type."""
     kinds, defaults = {**get_type_hints(record), **instead}, _defaults(record)
     rows = [
         (name, kind, _optional(defaults[name])) if name in defaults else (name, kind) for name, kind in kinds.items()
@@ -69,7 +69,7 @@ class ResponseShape(BaseModel):
 
 
 class LineShape(BaseModel):
-    """A line that waits in the queue, and how often it was used."""
+    """A line in the queue, and its use count."""
 
     model_config = STRICT
     line: dict[str, Any]
@@ -77,7 +77,7 @@ class LineShape(BaseModel):
 
 
 class ScenarioShape(BaseModel):
-    """A scenario of the project's own."""
+    """A project's own scenario."""
 
     model_config = STRICT
     seed: int | None
@@ -85,7 +85,7 @@ class ScenarioShape(BaseModel):
 
 
 class FaultShape(BaseModel):
-    """A fault in force, and what it remembers."""
+    """A fault in force, and its memory."""
 
     model_config = STRICT
     fault: dict[str, Any]
@@ -110,7 +110,7 @@ class Cached(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A kind of record in a document: the shape of one, how it is shown, and what stores it again under its id."""
+    """A kind of record in a document: its shape, how it is shown, and how it is stored again under its id."""
 
     kind: str
     shape: Any

@@ -1,7 +1,7 @@
 """What users import in their tests: `Mock`, items, clock, faults, journal, snapshots, the pytest plugin.
 
-May import: everything of `mockserver`. Start reading at `mock.py`, then `plugin.py`. Names are loaded when they
-are first asked for: the machine needs Hypothesis, and the pytest plugin must cost nothing.
+May import: everything of `mockserver`. Start reading at `mock.py`, then `plugin.py`. Names are loaded on
+the first use: the machine needs Hypothesis, and the pytest plugin must cost nothing.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A mock's clock as a test moves it."""
+"""The clock of a mock, for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
 
 class Moved(NamedTuple):
-    """What a move of the clock brought about: the time it is now, ids of responses that are gone or have ended."""
+    """The result of moving the clock: the new time, the ids of responses that expired and of those that completed."""
 
     now: float
     expired: list[str]
@@ -32,17 +32,17 @@ class MockClock:
 
     @property
     def frozen(self) -> bool:
-        """Whether the clock stands still."""
+        """Whether the clock is stopped."""
         return bool(self._host.levers.read_clock(self._project)["mode"] == "manual")
 
     def freeze(self, at: float | str | datetime | None = None) -> None:
-        """Let the clock stand still at a time: unix seconds, ISO text (UTC unless it says otherwise), now for None."""
+        """Stop the clock at a time: unix seconds, ISO text (UTC unless it says otherwise), or now for None."""
         if isinstance(at, datetime):
             at = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
         self._host.levers.set_clock(self._project, self.now if at is None else at)
 
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> Moved:
-        """Move the clock forward, whether it runs or stands still."""
+        """Move the clock forward, running or frozen."""
         total = days * DAY + hours * HOUR + minutes * MINUTE + seconds
         return Moved(**self._host.levers.advance_clock(self._project, total))
 

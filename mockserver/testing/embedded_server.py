@@ -1,4 +1,14 @@
-"""What a `Mock` stands on: an engine, its app, and a server in a thread from the moment that somebody asks for it."""
+"""The host of a `Mock`: an engine, its app, and a server in a thread from the first use of its address."""
+
+# How it works. A `Mock` of its own and the mocks of the pytest plugin share this class. `add_project` gives a
+# key its own project and makes it the project of everybody else too, so code under test that sends a key of its
+# own still reaches the test that runs.
+#
+# What must stay true:
+# * The server starts on the first use of `origin`, behind a lock: a test that uses the in-process transport
+#   needs no port.
+# * After `close` every call raises MockError instead of hanging: a client that outlives its `with` block is a
+#   frequent mistake in tests.
 
 from __future__ import annotations
 
@@ -26,7 +36,7 @@ CLOSED = "This mock is closed: it was used after its `with` block or its close()
 
 
 class _SingleProjectEngine(Engine):
-    """An engine whose callers all belong to one project, whatever their key, unless the key was given its own."""
+    """An engine whose callers share one project, except those whose key was given a project of its own."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -34,13 +44,13 @@ class _SingleProjectEngine(Engine):
         self.everyone = DEFAULT_PROJECT
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
-        """Return the project of a caller; keys are judged as ever."""
+        """The project of a caller; keys are checked as usual."""
         name = super().project(authorization, None)
         return name if name in self.own else self.everyone
 
 
 class Host:
-    """An engine in this process; two never meet."""
+    """An engine in this process, its app, and a server thread from the first use of `origin`."""
 
     def __init__(self, options: Mapping[str, object], model: Any = None) -> None:
         self.engine = _SingleProjectEngine(
@@ -53,7 +63,7 @@ class Host:
         self._closed = False
 
     def add_project(self, key: str) -> str:
-        """Give a key a project of its own, to which from now on also callers with unknown keys belong."""
+        """Give a key a project of its own, which callers with unknown keys share from now on; returns its name."""
         self._check()
         name = Engine.project(self.engine, f"Bearer {key}", None)
         self.engine.own.add(name)
@@ -62,7 +72,7 @@ class Host:
 
     @property
     def origin(self) -> str:
-        """Where the server is, which is started when it is not running yet."""
+        """The server's URL without a path; the first use starts the server."""
         self._check()
         with self._starting:
             if self._served is None:
@@ -86,6 +96,7 @@ class Host:
         if self._closed:
             return
         self._closed = True
+        # First, so that a call which arrives meanwhile gets an error instead of half an answer.
         self.inprocess.refuse(CLOSED)
         if self._served is not None:
             self._served.stop()
@@ -97,15 +108,15 @@ class Host:
 
 
 class ScriptableModel:
-    """A model of the test's own: an object with `respond`, or a function; it may say what a script can say."""
+    """A test's own model: an object with `respond`, or a function; it may return what a script may say."""
 
     def __init__(self, model: Any) -> None:
         self._model = respondent(model)
 
     def respond(self, prompt: Prompt) -> Reply:
-        """Return the model's reply; a text, an item, a list of items or a reply as in a scenario becomes one."""
-        said: Any = self._model.respond(prompt)
-        if isinstance(said, Reply):
-            return said
-        (line,) = parse_lines([line_of(said)])
+        """The model's reply; a text, an item, a list of items or a scripted reply is converted."""
+        reply: Any = self._model.respond(prompt)
+        if isinstance(reply, Reply):
+            return reply
+        (line,) = parse_lines([line_of(reply)])
         return truncate_to_limit(line.reply(prompt), prompt, tokenizer.count)

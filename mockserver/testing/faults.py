@@ -1,4 +1,4 @@
-"""The faults of a mock as a test sets them."""
+"""The faults of a mock, for tests."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ if TYPE_CHECKING:
 
 
 class MockFaults:
-    """The faults in force, in the order in which they strike; each as it was given, with how often it was `used`."""
+    """The faults in force, in the order in which they apply; each as it was given, with its `used` count."""
 
     def __init__(self, host: Host, project: str) -> None:
         self._host, self._project = host, project
 
     def add(self, do: Any, *, at: Mapping[str, Any] | None = None, times: int | None = None, **when: Any) -> None:
-        """Let one more fault strike: `do` is a word such as `"cut"`, or an object such as `{"delay": 0.5}`.
+        """Add a fault: `do` is a word such as `"cut"`, or an object such as `{"delay": 0.5}`.
 
-        `at` says where in a stream, `times` how often (without end if None); all else are conditions, those of a
-        scenario's lines and `path`, `method`, `probability`. Raises MockError for what is no fault.
+        `at` is the place in a stream, `times` the number of uses (no limit if None); other keywords are conditions:
+        those of a scenario's lines, and `path`, `method`, `probability`. Raises MockError for an invalid fault.
         """
         given = {"when": when or None, "at": at, "do": do, "times": times}
         self.set([*self._specs(), {key: value for key, value in given.items() if value is not None}])
 
     def set(self, faults: Any) -> None:
-        """Put a list of `{"when": …, "at": …, "do": …, "times": …}` in the place of all others."""
+        """Replace all faults by a list of `{"when": …, "at": …, "do": …, "times": …}`."""
         self._host.levers.set_faults(self._project, list(faults))
 
     def clear(self) -> None:
-        """Let nothing strike any more."""
+        """Remove all faults."""
         self._host.levers.set_faults(self._project, [])
 
     def _list(self) -> list[dict[str, Any]]:
         return list(self._host.levers.faults(self._project)["faults"])
 
     def _specs(self) -> list[dict[str, Any]]:
-        return [{key: value for key, value in one.items() if key != "used"} for one in self._list()]
+        return [{key: value for key, value in fault.items() if key != "used"} for fault in self._list()]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._list())

@@ -1,9 +1,12 @@
-"""What a scripted turn says, in the API's own names: output items, and replies that are no items.
+"""Builders for scripted replies, in the API's own names: output items, and replies that are no items.
 
-Every function returns plain JSON, as a scenario file would hold it; ids, statuses, call ids and whatever else is left
-out are filled in with the turn. `members` are further members of the item, under the API's names. Mistakes are found
-when the reply is queued.
+Every function returns plain JSON, as in a scenario file; the turn fills in ids, statuses, call ids and other members
+that are left out. `members` are further members of the item, under the API's names. Mistakes are found when the reply
+is queued.
 """
+
+# What must stay true: a function here adds no default that the mock would fill in itself; it only drops what
+# was left out. So a reply written in Python and the same reply in a scenario file give the same bytes.
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ Said = dict[str, Any]
 
 
 def _item(type: str, members: Mapping[str, Any], **given: Any) -> Item:
-    """Return an item of what was given; what was left out is filled in by the mock."""
     return {"type": type, **{key: value for key, value in given.items() if value is not None}, **members}
 
 
@@ -30,7 +32,7 @@ def message(text: str, *, phase: str | None = None, **members: Any) -> Item:
 
 
 def refusal(text: str, **members: Any) -> Item:
-    """A message in which the model declines."""
+    """A message with a refusal."""
     return _item("message", members, content=[{"type": "refusal", "refusal": text}])
 
 
@@ -60,8 +62,8 @@ def custom_tool_call(name: str, input: str = "", **members: Any) -> Item:
 
 def computer_call(*actions: Mapping[str, Any], **members: Any) -> Item:
     """Steps on a computer, such as `{"type": "click", "button": "left", "x": 1, "y": 2}`; one alone is the `action`."""
-    given = [dict(one) for one in actions]
-    return _item("computer_call", members, action=given[0]) if len(given) == 1 else _several(given, members)
+    steps = [dict(action) for action in actions]
+    return _item("computer_call", members, action=steps[0]) if len(steps) == 1 else _several(steps, members)
 
 
 def _several(actions: list[Item], members: Mapping[str, Any]) -> Item:
@@ -81,13 +83,15 @@ def local_shell_call(*command: str, env: Mapping[str, str] | None = None, **memb
 def apply_patch_call(operation: str, path: str, diff: str | None = None, **members: Any) -> Item:
     """A change of a file: create_file, update_file (both with a `diff`) or delete_file."""
     change = {"type": operation, "path": path, "diff": diff}
-    return _item("apply_patch_call", members, operation={key: one for key, one in change.items() if one is not None})
+    return _item(
+        "apply_patch_call", members, operation={key: value for key, value in change.items() if value is not None}
+    )
 
 
 def mcp_approval_request(
     name: str, arguments: Mapping[str, Any] | str = "{}", *, server_label: str | None = None, **members: Any
 ) -> Item:
-    """A question whether a tool of an MCP server may be called."""
+    """A request for approval to call a tool of an MCP server."""
     return _item("mcp_approval_request", members, name=name, arguments=_plain(arguments), server_label=server_label)
 
 
@@ -104,8 +108,8 @@ def web_search_call(*queries: str, sources: Sequence[str] = (), **members: Any) 
 
 def file_search_call(*queries: str, results: Sequence[Mapping[str, Any]] | None = None, **members: Any) -> Item:
     """A search of vector stores; `results` hold file_id, filename, score, text, attributes."""
-    found = None if results is None else [dict(one) for one in results]
-    return _item("file_search_call", members, queries=list(queries), results=found)
+    hits = None if results is None else [dict(result) for result in results]
+    return _item("file_search_call", members, queries=list(queries), results=hits)
 
 
 def code_interpreter_call(code: str, *, logs: str | None = None, **members: Any) -> Item:
@@ -115,7 +119,7 @@ def code_interpreter_call(code: str, *, logs: str | None = None, **members: Any)
 
 
 def image_generation_call(result: str | None = None, *, partial_images: Sequence[str] = (), **members: Any) -> Item:
-    """An image in base64, and those that its stream shows on the way."""
+    """An image in base64, and the partial images that its stream shows."""
     return _item("image_generation_call", members, result=result, partial_images=list(partial_images) or None)
 
 
@@ -129,17 +133,17 @@ def mcp_call(
     **members: Any,
 ) -> Item:
     """A call of an MCP server's tool, and its `output` or its `error`."""
-    given = {"output": output, "error": error, "server_label": server_label}
-    return _item("mcp_call", members, name=name, arguments=_plain(arguments), **given)
+    optional = {"output": output, "error": error, "server_label": server_label}
+    return _item("mcp_call", members, name=name, arguments=_plain(arguments), **optional)
 
 
 def mcp_list_tools(*tools: Mapping[str, Any], server_label: str | None = None, **members: Any) -> Item:
     """The tools of an MCP server, each with name, input_schema, description."""
-    return _item("mcp_list_tools", members, tools=[dict(one) for one in tools], server_label=server_label)
+    return _item("mcp_list_tools", members, tools=[dict(tool) for tool in tools], server_label=server_label)
 
 
 def tool_search_call(arguments: Mapping[str, Any] | None = None, **members: Any) -> Item:
-    """A search for tools that are loaded late."""
+    """A search for tools with deferred loading."""
     return _item("tool_search_call", members, arguments=dict(arguments or {}))
 
 
@@ -165,18 +169,18 @@ def error(
     headers: Mapping[str, str] | None = None,
 ) -> Said:
     """An HTTP error in place of a response: one of the API by its code, or written out. Nothing is stored."""
-    given = {"code": code, "status": status, "message": message, "type": type, "param": param}
-    told: Said = {key: value for key, value in given.items() if value is not None}
-    return {"error": told | ({"headers": dict(headers)} if headers else {})}
+    known = {"code": code, "status": status, "message": message, "type": type, "param": param}
+    body: Said = {key: value for key, value in known.items() if value is not None}
+    return {"error": body | ({"headers": dict(headers)} if headers else {})}
 
 
 def failed(code: str = "server_error", message: str | None = None) -> Said:
-    """A response that begins and fails."""
+    """A response that starts and fails."""
     return {"failed": {"code": code} | ({} if message is None else {"message": message})}
 
 
 def incomplete(reason: str = "max_output_tokens", text: str | None = None) -> Said:
-    """A response that is cut short, for max_output_tokens or by the content_filter; `text` is what was said before."""
+    """A response that is cut short, for max_output_tokens or by the content_filter; `text` is the text before."""
     return {"incomplete": reason} | ({} if text is None else {"text": text})
 
 
@@ -185,26 +189,26 @@ def structured(value: Any) -> Said:
     return {"json": value}
 
 
-# --- From what a test gives to a line ----------------------------------------------------------------------------
+# --- From a test's reply to a scripted line ------------------------------------------------------------------------
 
 
-def line_of(said: Any) -> dict[str, Any]:
-    """Return the scripted line of what a test gives for one turn.
+def line_of(reply: Any) -> dict[str, Any]:
+    """The scripted line for one turn.
 
-    That is a text, an item, a list of items and texts, a reply as in a scenario file, or a whole line with `when`.
-    Raises MockError for anything else.
+    Takes a text, an item, a list of items and texts, a reply as in a scenario file, or a whole line with `when`; raises
+    MockError for anything else.
     """
-    if isinstance(said, Mapping) and "reply" in said:
-        return dict(said)
-    return {"reply": _reply(said)}
+    if isinstance(reply, Mapping) and "reply" in reply:
+        return dict(reply)
+    return {"reply": _reply(reply)}
 
 
-def _reply(said: Any) -> dict[str, Any]:
-    if isinstance(said, str):
-        return {"text": said}
-    if isinstance(said, Mapping):
-        return {"output": [dict(said)]} if "type" in said else dict(said)
-    if isinstance(said, Sequence):
-        return {"output": [message(one) if isinstance(one, str) else one for one in said]}
-    kind = type(said).__name__
-    raise MockError(f"A turn is a text, an item, a list of items or a reply, not {kind}.")
+def _reply(reply: Any) -> dict[str, Any]:
+    if isinstance(reply, str):
+        return {"text": reply}
+    if isinstance(reply, Mapping):
+        return {"output": [dict(reply)]} if "type" in reply else dict(reply)
+    if isinstance(reply, Sequence):
+        return {"output": [message(item) if isinstance(item, str) else item for item in reply]}
+    kind = type(reply).__name__
+    raise MockError(f"A reply must be a string, an item, a list of items or a scripted reply, not {kind}.")

@@ -1,4 +1,15 @@
-"""What a test asks of the journal: which calls were made, and assertions that tell what was found instead."""
+"""The journal for tests: which calls were made, and assertions whose messages show what was sent instead."""
+
+# How it works. `Exchanges` is a lazy view: each use reads the journal again, so `mock.journal.turns` can be
+# kept in a variable and is never out of date. An assertion compares each call's body with the conditions
+# (`differences`); an empty list means that it matches, and the nearest call is the one with the fewest
+# differences.
+#
+# What must stay true:
+# * A failed assertion says what was sent instead; a bare "not found" sends its reader to a debugger.
+# * `assert_no_more` knows exchanges by number, time, path and body (`_mark`), because numbers begin again after
+#   a reset.
+# * Assertions hide their own frames (`__tracebackhide__`), so that pytest shows the line of the test.
 
 from __future__ import annotations
 
@@ -16,14 +27,14 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # what the control API lists at most
 LONGEST = 120  # characters of a value in a message
-MOST = 5  # differences that are told of a call, and calls of a list
+MOST = 5  # differences shown of a call, and calls shown of a list
 
 
 class Context:
     """What the model saw for a response: `items` with the `tokens` of each, `instructions`, `tools`.
 
-    `input_tokens` is what all of it cost (None for a response without usage), `dropped` the ids of items that did not
-    fit the window.
+    `input_tokens` is the cost of all of it (None for a response without usage), `dropped` are the ids of items that did
+    not fit the window.
     """
 
     def __init__(self, seen: Mapping[str, Any]) -> None:
@@ -41,53 +52,53 @@ class Context:
 
 
 class Sent(dict[str, Any]):
-    """A body that was sent, as a dict in which what was left out reads as None."""
+    """The body of a request, as a dict in which missing members read as None."""
 
     def __missing__(self, key: str) -> None:
         return None
 
 
 class Exchange:
-    """One call of the journal: what was asked, and what came of it.
+    """One call of the journal: the request, and what came of it.
 
-    `request` is the parsed body, in which members that were left out read as None (it is None itself where there is no
-    JSON), `body` its text, `error` the error that was answered, `line` the scripted line that answered a turn,
-    `transport` one of `http`, `sse`, `websocket`, `ended` one of `delivered`, `disconnected`, `cut`, `closed` (None
-    while it is under way), `at` the project's time in unix seconds, `seconds` how long it took.
+    `request` is the parsed body, in which missing members read as None (it is None itself if the body is no JSON),
+    `body` is its text, `error` the error of the answer, `line` the scripted line that answered a turn, `transport` one
+    of `http`, `sse`, `websocket`, `ended` one of `delivered`, `disconnected`, `cut`, `closed` (None while the call is
+    in progress), `at` the project's time in unix seconds, `seconds` its duration.
     """
 
-    def __init__(self, told: Mapping[str, Any], read: Callable[..., Any]) -> None:
-        self.told, self._read = told, read
-        self.id: int = told["id"]
-        self.at: float = told["at"]
-        self.transport: str = told["transport"]
-        self.method: str = told["method"]
-        self.path: str = told["path"]
-        self.query: str = told["query"]
-        self.headers: dict[str, str] = told["headers"]
-        self.body: str = told["body"]
-        self.request: Any = Sent(told["request"]) if isinstance(told["request"], dict) else told["request"]
-        self.status: int = told["status"]
-        self.error: dict[str, Any] | None = told["error"]
-        self.response_id: str | None = told["response_id"]
-        self.line: dict[str, Any] | None = told["line"]
-        self.faults: list[str] = told["faults"]
-        self.changes: list[dict[str, str]] = told["changes"]
-        self.events: int = told["events"]
-        self.ended: str | None = told["ended"]
-        self.seconds: float = told["duration_ms"] / 1000
+    def __init__(self, document: Mapping[str, Any], read: Callable[..., Any]) -> None:
+        self._read = read
+        self.id: int = document["id"]
+        self.at: float = document["at"]
+        self.transport: str = document["transport"]
+        self.method: str = document["method"]
+        self.path: str = document["path"]
+        self.query: str = document["query"]
+        self.headers: dict[str, str] = document["headers"]
+        self.body: str = document["body"]
+        self.request: Any = Sent(document["request"]) if isinstance(document["request"], dict) else document["request"]
+        self.status: int = document["status"]
+        self.error: dict[str, Any] | None = document["error"]
+        self.response_id: str | None = document["response_id"]
+        self.line: dict[str, Any] | None = document["line"]
+        self.faults: list[str] = document["faults"]
+        self.changes: list[dict[str, str]] = document["changes"]
+        self.events: int = document["events"]
+        self.ended: str | None = document["ended"]
+        self.seconds: float = document["duration_ms"] / 1000
 
     @property
     def context(self) -> Context | None:
-        """What the model saw, None for what is no turn or whose context is lost."""
-        for told in self._read(limit=1, after=self.id - 1)["data"]:
-            if told["id"] == self.id and told["context"] is not None:
-                return Context(told["context"])
+        """What the model saw, None if the call is no turn or its context is lost."""
+        for document in self._read(limit=1, after=self.id - 1)["data"]:
+            if document["id"] == self.id and document["context"] is not None:
+                return Context(document["context"])
         return None
 
     @property
     def model(self) -> str | None:
-        """The model that was asked for."""
+        """The requested model."""
         return self.request.get("model") if isinstance(self.request, dict) else None
 
     @property
@@ -99,15 +110,15 @@ class Exchange:
 
 
 class Exchanges(Sequence[Exchange]):
-    """Calls in the order in which they came, and what can be asserted of them.
+    """Calls in the order of their arrival, and assertions about them.
 
-    A condition on a member of a request's body is its value, or a pattern that occurs in it (`re.compile`), a function
-    that holds of it, a type, `...` for any value, None for null or absent; an object is a subset of what was sent, a
-    list has as many elements.
+    A condition on a member of a request's body is a value, a pattern that occurs in it (`re.compile`), a function that
+    is true for it, a type, `...` for any value, or None for null or absent. An object matches if it is a subset of the
+    sent one; a list must have the same length.
     """
 
-    def __init__(self, found: Callable[[], Sequence[Exchange]], asserted: set[tuple[Any, ...]]) -> None:
-        self._found, self._asserted = found, asserted
+    def __init__(self, load: Callable[[], Sequence[Exchange]], asserted: set[tuple[Any, ...]]) -> None:
+        self._load, self._asserted = load, asserted
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -116,33 +127,33 @@ class Exchanges(Sequence[Exchange]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Exchange]: ...
     def __getitem__(self, index: int | slice) -> Exchange | Sequence[Exchange]:
-        return self._found()[index]
+        return self._load()[index]
 
     def __len__(self) -> int:
-        return len(self._found())
+        return len(self._load())
 
     def __iter__(self) -> Iterator[Exchange]:
-        return iter(self._found())
+        return iter(self._load())
 
     def __repr__(self) -> str:
         return repr(list(self))
 
     @property
     def last(self) -> Exchange:
-        """The latest call; raises AssertionError where there is none."""
-        found = self._found()
-        if not found:
+        """The latest call; raises AssertionError if there is none."""
+        calls = self._load()
+        if not calls:
             raise AssertionError("no call was made")
-        return found[-1]
+        return calls[-1]
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The parsed body of each call that has one."""
-        return [one.request for one in self if isinstance(one.request, dict)]
+        return [call.request for call in self if isinstance(call.request, dict)]
 
     @property
     def turns(self) -> Exchanges:
-        """The calls that asked for a response, over whichever transport."""
+        """The calls that requested a response, over any transport."""
         return self.filter(method="POST", path="/v1/responses")
 
     def filter(
@@ -155,16 +166,16 @@ class Exchanges(Sequence[Exchange]):
         response_id: str | None = None,
         transport: str | None = None,
     ) -> Exchanges:
-        """Return the calls that are so; `path` may be a pattern such as `/v1/conversations*`."""
-        given = {"method": method, "status": status, "model": model, "response_id": response_id, "transport": transport}
-        wanted = {name: value for name, value in given.items() if value is not None}
+        """The calls that match; `path` may be a pattern such as `/v1/conversations*`."""
+        exact = {"method": method, "status": status, "model": model, "response_id": response_id, "transport": transport}
+        wanted = {name: value for name, value in exact.items() if value is not None}
 
         def select() -> list[Exchange]:
             return [
-                one
-                for one in self._found()
-                if (path is None or fnmatchcase(one.path, path))
-                and all(getattr(one, name) == value for name, value in wanted.items())
+                call
+                for call in self._load()
+                if (path is None or fnmatchcase(call.path, path))
+                and all(getattr(call, name) == value for name, value in wanted.items())
             ]
 
         return Exchanges(select, self._asserted)
@@ -174,51 +185,51 @@ class Exchanges(Sequence[Exchange]):
     def assert_sent(
         self, body: Mapping[str, Any] | None = None, /, *, times: int | None = None, **conditions: Any
     ) -> Exchange:
-        """Assert that a call was made whose body meets conditions, so many `times`; returns the last such call.
+        """Assert that a call was made whose body meets conditions (exactly `times` such calls); returns the last one.
 
-        Conditions are keywords, or an object for names that are none.
+        Conditions are keywords, or an object for names that can't be keywords.
         """
         __tracebackhide__ = True
         wanted = {**(body or {}), **conditions}
-        calls = self._found()
-        matching = [one for one in calls if not differences(wanted, one)]
+        calls = self._load()
+        matching = [call for call in calls if not differences(wanted, call)]
         if len(matching) != times if times is not None else not matching:
             raise AssertionError(_unlike(wanted, calls, matching, times))
-        self._asserted.update(one._mark for one in matching)
+        self._asserted.update(call._mark for call in matching)
         return matching[-1] if matching else self.last
 
     def assert_sequence(self, *bodies: Mapping[str, Any]) -> list[Exchange]:
-        """Assert that calls with such bodies were made in this order, others between them or not; returns them."""
+        """Assert that calls with these bodies were made in this order, with or without others between; returns them."""
         __tracebackhide__ = True
-        left = list(self._found())
-        found: list[Exchange] = []
+        left = list(self._load())
+        matched: list[Exchange] = []
         for number, wanted in enumerate(bodies, start=1):
-            at = next((place for place, one in enumerate(left) if not differences(wanted, one)), None)
-            if at is None:
-                behind = f" behind {found[-1]}" if found else ""
-                raise AssertionError(f"Step {number} of {len(bodies)}{behind}: {_unlike(wanted, left, [], None)}")
-            found.append(left[at])
-            left = left[at + 1 :]
-        self._asserted.update(one._mark for one in found)
-        return found
+            index = next((place for place, call in enumerate(left) if not differences(wanted, call)), None)
+            if index is None:
+                after = f" after {matched[-1]}" if matched else ""
+                raise AssertionError(f"Step {number} of {len(bodies)}{after}: {_unlike(wanted, left, [], None)}")
+            matched.append(left[index])
+            left = left[index + 1 :]
+        self._asserted.update(call._mark for call in matched)
+        return matched
 
     def assert_no_more(self) -> None:
-        """Assert that every call that was made is one that an assertion before has met; reading (GET) is free."""
+        """Assert that an assertion has met every call so far; calls that only read (GET) are exempt."""
         __tracebackhide__ = True
-        left = [one for one in self._found() if one.method != "GET" and one._mark not in self._asserted]
+        left = [call for call in self._load() if call.method != "GET" and call._mark not in self._asserted]
         if left:
-            raise AssertionError(f"{_count_calls(left)} more than was asserted:{_list_calls(left)}")
+            raise AssertionError(f"{_count_calls(left)} without an assertion:{_list_calls(left)}")
 
     def assert_nothing_sent(self) -> None:
-        """Assert that there was no call at all."""
+        """Assert that no call was made."""
         __tracebackhide__ = True
-        calls = self._found()
+        calls = self._load()
         if calls:
-            raise AssertionError(f"{_count_calls(calls)} though there should be none:{_list_calls(calls)}")
+            raise AssertionError(f"Expected no call, found {_count_calls(calls)}:{_list_calls(calls)}")
 
 
 class Journal(Exchanges):
-    """All calls of a mock's project, as they stand now; the oldest are forgotten beyond the journal's size."""
+    """All calls of a mock's project so far; the oldest are dropped beyond the journal's size."""
 
     def __init__(self, host: Host, project: str) -> None:
         super().__init__(self._read, set())
@@ -228,29 +239,29 @@ class Journal(Exchanges):
         return self._host.levers.journal(self._project, **how)
 
     def _read(self) -> list[Exchange]:
-        found: list[Exchange] = []
+        exchanges: list[Exchange] = []
         after: int | None = None
         while True:
             page = self._page(limit=PAGE, after=after, context=False)
-            found += [Exchange(one, self._page) for one in page["data"]]
+            exchanges += [Exchange(document, self._page) for document in page["data"]]
             if not page["has_more"]:
-                return found
+                return exchanges
             after = page["last_id"]
 
     def clear(self) -> None:
-        """Forget all calls, and what was asserted of them."""
+        """Delete all calls, and forget which of them assertions have met."""
         self._host.levers.clear_journal(self._project)
         self.forget_assertions()
 
     def forget_assertions(self) -> None:
-        """Begin anew with what `assert_no_more` knows."""
+        """Forget which calls assertions have met, so that `assert_no_more` starts over."""
         self._asserted.clear()
 
 
 class Finding(NamedTuple):
-    """What a client did wrong: the rule, a sentence, the ids of the calls it shows in, those of the items it is about.
+    """A client's mistake: the rule, a sentence, the ids of the calls that show it, the ids of the items involved.
 
-    The calls are the journal's, by their `id`.
+    The ids of calls are those of the journal's exchanges.
     """
 
     rule: str
@@ -268,39 +279,39 @@ class Finding(NamedTuple):
 _ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "nothing"})()
 
 
-def differences(wanted: Mapping[str, Any], one: Exchange) -> list[str]:
-    """Return in what a call's body is not as it should be, place by place; empty when it is."""
+def differences(wanted: Mapping[str, Any], call: Exchange) -> list[str]:
+    """The places where a call's body differs from what is wanted, one line each; empty if it matches."""
     if not wanted:
         return []
-    if not isinstance(one.request, dict):
-        return [f"the body: expected a JSON object, found {_short(one.body)}"]
-    return [line for key, value in wanted.items() for line in _unmet(key, value, one.request.get(key, _ABSENT))]
+    if not isinstance(call.request, dict):
+        return [f"the body: expected a JSON object, found {_short(call.body)}"]
+    return [line for key, value in wanted.items() for line in _unmet(key, value, call.request.get(key, _ABSENT))]
 
 
-def _unmet(path: str, wanted: Any, found: Any) -> Iterator[str]:
-    """Yield each place below a path where a value is not as it should be."""
-    if isinstance(wanted, Mapping) and isinstance(found, dict):
+def _unmet(path: str, wanted: Any, actual: Any) -> Iterator[str]:
+    """Yield each place below a path where a value differs from what is wanted."""
+    if isinstance(wanted, Mapping) and isinstance(actual, dict):
         for key, value in wanted.items():
-            yield from _unmet(f"{path}.{key}", value, found.get(key, _ABSENT))
-    elif isinstance(wanted, list | tuple) and isinstance(found, list) and len(wanted) == len(found):
-        for at, (value, there) in enumerate(zip(wanted, found, strict=True)):
-            yield from _unmet(f"{path}[{at}]", value, there)
-    elif not _holds(wanted, found):
-        yield f"{path}: expected {_format(wanted)}, found {_format(found)}"
+            yield from _unmet(f"{path}.{key}", value, actual.get(key, _ABSENT))
+    elif isinstance(wanted, list | tuple) and isinstance(actual, list) and len(wanted) == len(actual):
+        for index, (value, there) in enumerate(zip(wanted, actual, strict=True)):
+            yield from _unmet(f"{path}[{index}]", value, there)
+    elif not _holds(wanted, actual):
+        yield f"{path}: expected {_format(wanted)}, found {_format(actual)}"
 
 
-def _holds(wanted: Any, found: Any) -> bool:
-    if found is _ABSENT:
+def _holds(wanted: Any, actual: Any) -> bool:
+    if actual is _ABSENT:
         return wanted is None
     if wanted is ...:
         return True
     if isinstance(wanted, re.Pattern):
-        return isinstance(found, str) and wanted.search(found) is not None
+        return isinstance(actual, str) and wanted.search(actual) is not None
     if isinstance(wanted, type):
-        return isinstance(found, wanted)
+        return isinstance(actual, wanted)
     if callable(wanted):
-        return bool(wanted(found))
-    return wanted == found and (type(wanted) is type(found) or (_number(wanted) and _number(found)))
+        return bool(wanted(actual))
+    return wanted == actual and (type(wanted) is type(actual) or (_number(wanted) and _number(actual)))
 
 
 def _number(value: Any) -> bool:
@@ -308,7 +319,6 @@ def _number(value: Any) -> bool:
 
 
 def _format(value: Any) -> str:
-    """Return a condition or a value as a message shows it."""
     if value is _ABSENT:
         return "nothing"
     if value is ...:
@@ -335,16 +345,16 @@ def _json(value: Any) -> str:
 def _unlike(
     wanted: Mapping[str, Any], calls: Sequence[Exchange], matching: Sequence[Exchange], times: int | None
 ) -> str:
-    """Return what is said of calls of which none, or not as many as wanted, meet conditions."""
+    """The message for calls of which none, or not as many as wanted, meet the conditions."""
     conditions = ", ".join(f"{key}={_format(value)}" for key, value in wanted.items()) or "any body"
     if matching:
         return f"Expected {times} × {conditions}; {_count_calls(matching)}:{_list_calls(matching)}"
     first = f"No call was sent with {conditions}" if times is None else f"Expected {times} × {conditions}; no call"
     if not calls:
-        return f"{first}; there was no call at all."
-    nearest = min(reversed(calls), key=lambda one: len(differences(wanted, one)))
-    found = differences(wanted, nearest)
-    lines = [*found[:MOST], *([f"and {len(found) - MOST} more"] if len(found) > MOST else [])]
+        return f"{first}; no call was made."
+    nearest = min(reversed(calls), key=lambda call: len(differences(wanted, call)))
+    unmet = differences(wanted, nearest)
+    lines = [*unmet[:MOST], *([f"and {len(unmet) - MOST} more"] if len(unmet) > MOST else [])]
     return f"{first}. Nearest of {len(calls)}: {nearest!r}" + "".join(f"\n  {line}" for line in lines)
 
 
@@ -353,5 +363,5 @@ def _count_calls(calls: Sequence[Exchange]) -> str:
 
 
 def _list_calls(calls: Sequence[Exchange]) -> str:
-    lines = [f"\n  {one!r} {_short(one.body)}" for one in calls[:MOST]]
+    lines = [f"\n  {call!r} {_short(call.body)}" for call in calls[:MOST]]
     return "".join([*lines, f"\n  and {len(calls) - MOST} more" if len(calls) > MOST else ""])

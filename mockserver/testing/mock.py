@@ -1,4 +1,11 @@
-"""`Mock`: the whole mock inside a test, with a real server on a free port, or with none at all."""
+"""`Mock`: the whole mock inside a test, with a real server on a free port, or without any server."""
+
+# How it works. A `Mock` is a thin view on one project of a host. All that it does goes through the same
+# `ProjectControl` as the control API, so a test in Python and a test that uses HTTP can do the same things.
+#
+# What must stay true:
+# * Its settings come from its arguments alone, so that a test means the same on every machine.
+# * A view made by `tenant` shares its host with other tests, so closing it closes nothing.
 
 from __future__ import annotations
 
@@ -22,12 +29,12 @@ from mockserver.wire.errors.api import MockError
 
 
 class Mock:
-    """A mock of the API: usable with `with`, `async with`, or until `close()`; two never meet.
+    """A mock of the API; use it with `with`, `async with`, or call `close()`. Two mocks share nothing.
 
-    Whoever calls it belongs to one project, whatever their key. Options are those of the command line, as Python
-    values: `Mock(seed=7, clock="2026-11-20T12:00:00Z", pacing=(0.3, 60), set={"done_sentinel": "on"})`; the environment
-    has no say. `scenario` is a file or several, or what a file would hold; `model` is an object with `respond(prompt)`,
-    or a function of the prompt, that returns what `reply` takes.
+    All its clients share one project, whatever their API key. Options are those of the command line, as Python values:
+    `Mock(seed=7, clock="2026-11-20T12:00:00Z", pacing=(0.3, 60), set={"done_sentinel": "on"})`; environment variables
+    are ignored. `scenario` is a file, several files, or the contents of one; `model` is an object with
+    `respond(prompt)`, or a function of the prompt, and returns what `reply` takes.
     """
 
     def __init__(
@@ -47,38 +54,38 @@ class Mock:
 
     @classmethod
     def tenant(cls, host: Host, key: str) -> Mock:
-        """Return a view on the project of a key, among others on one host, which outlives it."""
+        """A view on the project of a key, on a host that others use too; closing the view leaves the host open."""
         view = cls.__new__(cls)
         view._host, view._project, view._shared = host, host.add_project(key), True
         view._have()
         return view
 
-    # --- reaching it -------------------------------------------------------------------------------------------
+    # --- addresses ---------------------------------------------------------------------------------------------
 
     @property
     def base_url(self) -> str:
-        """What a client is given as its base URL; asking for it starts the server."""
+        """The base URL for a client; the first use starts the server."""
         return f"{self.url}/v1"
 
     @property
     def url(self) -> str:
-        """Where the server is, control API included."""
+        """The server's URL, under which the control API is too."""
         return self._host.origin
 
     def transport(self) -> Any:
-        """Return a transport for a `Client` or `AsyncClient` of httpx or httpx2: no socket, streams in time."""
+        """A transport for a `Client` or `AsyncClient` of httpx or httpx2: no socket, streams arrive in time."""
         return self._host.inprocess
 
     def respx(self, request: Any) -> Any:
-        """Answer a request; a side effect for routers of respx and the like, whatever the request's host."""
+        """Answer a request to any host; use it as a side effect of routers such as respx."""
         return self._host.inprocess(request)
 
-    # --- what it says ------------------------------------------------------------------------------------------
+    # --- replies -----------------------------------------------------------------------------------------------
 
     def reply(self, *replies: Any) -> None:
-        """Queue what the next turns say, one reply each: a text, an item, a list of items, or any other reply.
+        """Queue one reply for each of the next turns: a text, an item, a list of items, or any other reply.
 
-        Raises MockError, and queues nothing, for what the API could not send.
+        Raises MockError, and queues nothing, for a reply that the API could not send.
         """
         self.script([line_of(reply) for reply in replies])
 
@@ -87,63 +94,63 @@ class Mock:
         self._host.levers.enqueue(self._project, list(lines))
 
     def play(self, scenario: Mapping[str, Any] | str | PathLike[str]) -> None:
-        """Let a scenario answer from now on what no queued line answers: a file, or what it would hold."""
+        """Set the scenario, a file or its contents; it answers when no queued line does."""
         document = dict(scenario) if isinstance(scenario, Mapping) else _load_scenario(scenario)
         self._host.levers.set_scenario(self._project, document)
 
     @property
     def queued(self) -> list[dict[str, Any]]:
-        """The queued lines that still wait, first one first, each with how often it was `used`."""
+        """The queued lines that are not used up, in order, each with its `used` count."""
         return list(self._host.levers.scenario(self._project)["queue"])
 
-    # --- what it knows -----------------------------------------------------------------------------------------
+    # --- queries -----------------------------------------------------------------------------------------------
 
     def context(self, response_id: str) -> Context:
-        """Return what the model saw for a stored response."""
+        """What the model saw for a stored response."""
         return Context(self._host.levers.context(self._project, response_id))
 
     def verdict(self) -> list[Finding]:
-        """Return what clients did wrong in terms of state, as far as the journal goes back; none for right ones."""
+        """The client's mistakes in terms of state, as far as the journal goes back; empty if there are none."""
         return [
-            Finding(one.rule, one.sentence, tuple(one.exchanges), tuple(one.items))
-            for one in self._host.levers.verdict(self._project)
+            Finding(finding.rule, finding.sentence, tuple(finding.exchanges), tuple(finding.items))
+            for finding in self._host.levers.verdict(self._project)
         ]
 
     def responses(
         self, *, model: str | None = None, status: str | None = None, conversation: str | None = None
     ) -> list[dict[str, Any]]:
-        """Return all stored responses, newest first, as the API shows them."""
+        """All stored responses, newest first, as the API shows them."""
         list_page = partial(self._host.levers.list_responses, model=model, status=status, conversation=conversation)
         return self._list_all(list_page)
 
     def conversations(self) -> list[dict[str, Any]]:
-        """Return all conversations, newest first."""
+        """All conversations, newest first."""
         return self._list_all(self._host.levers.list_conversations)
 
     def _list_all(self, list_page: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        listed: list[dict[str, Any]] = []
         after: str | None = None
         while True:
             page = list_page(self._project, limit=PAGE, after=after)
-            found += page["data"]
+            listed += page["data"]
             if not page["has_more"]:
-                return found
+                return listed
             after = page["last_id"]
 
-    # --- its whole state ---------------------------------------------------------------------------------------
+    # --- the whole state ---------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Return the whole state as one JSON document, which tells its `diff` to another."""
+        """The whole state as one JSON document; its `diff` compares it with another."""
         return Snapshot(self._host.levers.snapshot(self._project))
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put a snapshot's state in place of what there is."""
+        """Replace the whole state by a snapshot's."""
         self._host.levers.restore(self._project, snapshot)
 
     def reset(self, *parts: str) -> None:
-        """Forget everything, or only `state`, `scenario` (the queue included), `faults`, `journal`, `clock`.
+        """Reset everything, or only the named parts: `state`, `scenario` (with queue), `faults`, `journal`, `clock`.
 
-        Ids start over with the state.
+        Resetting the state starts ids over, so the same requests get the same ids again.
         """
         self._host.levers.reset(self._project, parts or None)
         if not parts or "journal" in parts:
@@ -153,12 +160,12 @@ class Mock:
         """Call the control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
         return self._host.control(self._project, method, path, body)
 
-    # --- its life ----------------------------------------------------------------------------------------------
+    # --- lifetime ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop the server and forget everything; whatever is asked afterwards raises MockError.
+        """Stop the server and drop all state; every later call raises MockError.
 
-        A view on a host that others use goes on: its host is closed by whoever made it.
+        A view made by `tenant` leaves its host open: the owner of the host closes it.
         """
         if not self._shared:
             self._host.close()
@@ -178,7 +185,7 @@ class Mock:
 
 
 def _load_scenario(path: str | PathLike[str]) -> Any:
-    """Return what a scenario file holds; raises MockError that names the first mistake and its line."""
+    """Load a scenario file; raises MockError that names the first mistake and its line."""
     try:
         document = load_file(path)
     except SettingError as error:

@@ -1,7 +1,7 @@
 """The options of `Mock(…)` for a type checker: a misspelt one is an error before the test runs.
 
-A type checker reads no table, so the rows of `mockserver.config.settings` that a `Mock` takes stand here once more; a
-test compares them. `scenario` is a parameter of its own, since it may also be what a file would hold.
+A type checker can't read the table in `mockserver.config.settings`, so the rows that a `Mock` takes are repeated here;
+a test compares them. `scenario` is a parameter of its own, since it may also be the contents of a file.
 """
 
 from __future__ import annotations

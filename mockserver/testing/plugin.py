@@ -1,7 +1,19 @@
-"""The pytest plugin: a mock in every test that asks for it, its environment, its script, its traffic when a test fails.
+"""The pytest plugin: a mock for each test that uses the fixture, its environment, its script, its traffic on failure.
 
-All of it is loaded by the first test that asks: a run without such a test pays for this file alone.
+The first such test loads the mock: a run without one pays for this file alone.
 """
+
+# How it works. One host (an engine and, from the first use of `base_url`, one server) serves the whole run;
+# each test gets a project of its own on it, by an API key made from the test's name. So a test costs a reset,
+# not a server, and tests run by several workers at once do not meet.
+#
+# What must stay true:
+# * This file imports nothing of the project at its top: pytest loads it in every run of a project that has the
+#   package installed, also in runs without a test that asks for a mock.
+# * The key depends on the test's name alone: ids derive from the project, so a test sees the same ids in every
+#   run.
+# * A line that is queued and never used fails the test, but only a test that would pass: a failing one has a
+#   better reason to show.
 
 from __future__ import annotations
 
@@ -20,21 +32,21 @@ MARKERS = (
 )
 RECORD = ("none", "once", "new_episodes", "all")
 NOT_BUILT = "cassettes are not built yet: neither --openai-record nor the marker openai_cassette does anything"
-MOST = 1000  # calls that are looked at
-SHOWN = 20  # calls of a failed test's traffic
-LONGEST = 500  # characters of a body in it
+MOST = 1000  # calls read from the journal
+SHOWN = 20  # calls shown of a failed test's traffic
+LONGEST = 500  # characters shown of a body
 
 MOCK = pytest.StashKey["Mock"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of recordings."""
+    """Add the option for recordings."""
     group = parser.getgroup("understudy")
     group.addoption("--openai-record", choices=RECORD, default=None, help="record real answers (not built yet)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; refuse what is not built."""
+    """Register the markers; reject options that are not built yet."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if config.getoption("--openai-record") is not None:
@@ -43,13 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def openai_mock_options() -> dict[str, Any]:
-    """The options of this run's mock, as `Mock` takes them; to be overridden in a conftest.py."""
+    """The options of this run's mock, as `Mock` takes them; override this fixture in a conftest.py."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
-    """The one server of this run, or of this worker of it; tests ask for `openai_mock`."""
+    """The one server of this run, or of one worker of it; tests use `openai_mock`."""
     from mockserver.testing.embedded_server import Host
 
     options = dict(openai_mock_options)
@@ -60,9 +72,9 @@ def _openai_mock_host(openai_mock_options: dict[str, Any]) -> Iterator[Host]:
 
 @pytest.fixture
 def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iterator[Mock]:
-    """A `Mock` with nothing in it; OPENAI_BASE_URL and OPENAI_API_KEY lead to it.
+    """An empty `Mock`; OPENAI_BASE_URL and OPENAI_API_KEY point to it.
 
-    Lines that are queued and not used by the end of the test make it fail.
+    A queued line that is unused at the end of the test makes it fail.
     """
     from mockserver.testing.mock import Mock
 
@@ -71,6 +83,7 @@ def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iter
     mock.reset()
     _play(request.node, mock)
     request.node.stash[MOCK] = mock
+    # A context of its own: a test that undoes the fixture `monkeypatch` must not lose the address of the mock.
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPENAI_BASE_URL", mock.base_url)
         environment.setenv("OPENAI_API_KEY", key)
@@ -80,7 +93,7 @@ def openai_mock(request: pytest.FixtureRequest, _openai_mock_host: Host) -> Iter
 
 
 def _key(name: str) -> str:
-    """Return a key for a test: the same in every run, so that the same ids come out of it."""
+    """The API key of a test: the same in every run, so that its ids are the same too."""
     from hashlib import blake2b
 
     return "sk-test-" + blake2b(name.encode(), digest_size=12).hexdigest()
@@ -104,7 +117,7 @@ def _play(item: pytest.Item, mock: Mock) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail a test that would pass and has queued what nobody asked for."""
+    """Fail a test that would pass but leaves queued lines unused."""
     yield
     mock = item.stash.get(MOCK, None)
     if mock is not None and (unused := mock.queued):
@@ -119,7 +132,8 @@ def _complaint(unused: list[dict[str, Any]]) -> str:
         used, times = line.pop("used"), line.get("times", 1)
         often = f" (used {used} of {times} times)" if times > 1 else ""
         lines.append(f"  {_shorten(json_compact(line).decode())}{often}")
-    return f"{len(unused)} queued for openai_mock and never used:\n" + "\n".join(lines)
+    were = "1 line was" if len(unused) == 1 else f"{len(unused)} lines were"
+    return f"{were} queued for openai_mock and never used:\n" + "\n".join(lines)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -135,7 +149,7 @@ def pytest_runtest_makereport(
 
 
 def traffic(mock: Mock) -> str:
-    """Return what a test asked for and what it got: the newest calls of the mock's journal."""
+    """The newest calls of the mock's journal, with their answers, as text."""
     calls = mock.control("GET", f"/journal?limit={MOST}")["data"]
     lines = [f"({len(calls) - SHOWN} earlier calls)"] if len(calls) > SHOWN else []
     for call in calls[-SHOWN:]:
@@ -143,7 +157,7 @@ def traffic(mock: Mock) -> str:
         known = f" {call['response_id']}" if call["response_id"] else ""
         lines.append(f"{call['method']} {call['path']} -> {call['status']}{known}{_shorten(error)}")
         lines += [f"    {_shorten(call['body'])}"] if call["body"] else []
-    return "\n".join(lines) or "nothing was asked"
+    return "\n".join(lines) or "no calls"
 
 
 def _shorten(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A mock's whole state as a test holds it: a document that can be restored, kept, and compared."""
+"""Snapshots for tests: a mock's whole state as a document to store, compare and restore."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from mockserver.snapshots.diff import Difference, differences, format_difference
 
 
 class Snapshot(dict[str, Any]):
-    """The JSON document of a state; what it looks like is what the control API says."""
+    """The JSON document of a state, as `/_mock/snapshot` returns it."""
 
     def diff(self, other: Mapping[str, Any]) -> Diff:
-        """Return what was added, removed and changed from this one to the other, empty when nothing was."""
+        """The differences from this snapshot to another; empty if they are equal."""
         return Diff(differences(self, other))
 
 
 class Diff(list[Difference]):
-    """Differences, oldest section first; as text a line each, with its JSON path."""
+    """A list of differences, in the order of sections; as text, one line each with its JSON path."""
 
     def __str__(self) -> str:
         return format_differences(self)

@@ -1,5 +1,10 @@
 """Headers that every answer made in this process carries: its date and where it came from."""
 
+# `Date` belongs in every answer of a server with a clock (RFC 9110 §6.6.1). uvicorn would add one to every response,
+# and a forwarded response would have two, the upstream's and ours. Therefore uvicorn's is off (`serve.py`), and this
+# app adds one where there is none. The date is the machine's and not the project's clock: it belongs to the connection,
+# and caches and clients compare it with their own.
+
 from __future__ import annotations
 
 import time
@@ -12,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # a busy server asks a thousand times for the same second
 def date(second: int) -> bytes:
     """Return the header's value for a time in unix seconds."""
     return formatdate(second, usegmt=True).encode()
@@ -26,7 +31,6 @@ class CommonHeaders:
         self._headers = list(headers)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one request or connection."""
         if scope["type"] == "lifespan":
             return self._app(scope, receive, send)
 

@@ -4,6 +4,20 @@ A browser names the page that sends a request (`Origin`, `Sec-Fetch-Site`), and 
 address is still in `Host`. No CORS header is ever sent.
 """
 
+# A process on this machine that holds a key of the user's is in reach of every web page the user opens. Three ways lead
+# here, and each is closed by what browsers send by themselves and pages can't forge:
+# * A page posts to http://127.0.0.1: its `Origin` is foreign (RFC 6454 §7), or `Sec-Fetch-Site` says cross-site where
+#   no Origin is sent. Without CORS headers it could not read the answer, but the money would be spent.
+# * A page's own name is bound to 127.0.0.1 after it was loaded (DNS rebinding). To the browser that is the same origin,
+#   so only `Host` shows it: it must be loopback, the bound name, or one that --allow-host lets in.
+# * A page opens a WebSocket. These know no same-origin policy and no CORS; checking the Origin is the server's business
+#   (RFC 6455 §10.2), and stricter than for requests, since the page reads all that comes.
+#
+# What must stay true:
+# * The guard stands before everything else, also before authentication and the proxy.
+# * A header that can't be read is refused, and of a header that is sent twice each is judged.
+# * Clients that are no browsers send no `Origin` and are let in, as long as they name the host.
+
 from __future__ import annotations
 
 import ipaddress
@@ -30,7 +44,7 @@ def host_allowlist(settings: Settings) -> frozenset[str]:
 
 def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
     """Return why a request with these headers is refused, or None; header names are lower case, as in ASGI."""
-    named = False
+    named = False  # a request of HTTP/1.0 may have no Host; one of HTTP/1.1 has one (RFC 9112 §3.2)
     for name, value in [header for header in headers if header[0] in _TELLING]:
         if name == b"host":
             named = True
@@ -69,6 +83,7 @@ def _is_allowed_origin(origin: str, hosts: frozenset[str]) -> bool:
     return bool(separator) and scheme.lower() in ("http", "https") and _is_allowed(host.encode("latin-1"), hosts)
 
 
+# The same few hosts come with every request; the limit is for those who send a new one each time.
 @lru_cache(maxsize=256)
 def _is_allowed(host: bytes, hosts: frozenset[str]) -> bool:
     name = _host_name(host.decode("latin-1").strip())
@@ -77,10 +92,11 @@ def _is_allowed(host: bytes, hosts: frozenset[str]) -> bool:
 
 def _host_name(host: str) -> str:
     """Return the name or address of `name:port`, lower case, without brackets; empty when it is malformed."""
-    if host.count(":") > 1 and not host.startswith("["):
+    if host.count(":") > 1 and not host.startswith("["):  # an IPv6 address as users write it
         host = f"[{host}]"
     try:
         parts = urlsplit("//" + host)
+        # urlsplit drops what follows a slash, drops tabs, and takes what stands before an @ for a user
         well_formed = parts.netloc == host and "@" not in host and (parts.port is None or parts.port >= 0)
     except ValueError:
         return ""
@@ -104,11 +120,11 @@ class ErrorApp:
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
         error = self._error
         kind = "http.response"
         if scope["type"] == "websocket":
             if "websocket.http.response" not in scope.get("extensions", {}):
+                # a close frame has room for 123 bytes of reason (RFC 6455 §5.5)
                 return await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
             kind = "websocket.http.response"
         body = error.body()
@@ -128,7 +144,6 @@ class Guard:
         self._pages = frozenset(_host_name(name) for name in settings.allow_host)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one request or connection."""
         error = None if scope["type"] == "lifespan" else refusal(scope["headers"], self._hosts)
         if error is None and scope["type"] == "websocket":
             error = page_refusal(scope["headers"], self._pages)

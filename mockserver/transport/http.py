@@ -1,5 +1,18 @@
 """HTTP in and out: a request read into a `Call`, an `Answer` written; the only code that waits on a socket for it."""
 
+# How it works. An answer that takes no time is two ASGI messages. One with a player is a row of chunks and waits
+# (`chunks`), which the in-process transport plays too, so bytes don't depend on the way they travel.
+#
+# What must stay true:
+# * A body that breaks off must not end properly: `Abort` leaves this module after the head was sent, never before it.
+#   Without a head there would be no torn body, only a connection that failed.
+# * The head leaves with the first chunk. A delay therefore holds back the status too, as a slow service does.
+# * A body is refused by its declared length before a byte of it is read, and by its size where none is declared or the
+#   declaration lies.
+# * A client that leaves is noticed while we wait, not only when we write: with a pace of seconds, whoever leaves would
+#   else hold a turn until its next event. Spec: R9.20.
+# * HEAD has the headers of GET and no body (RFC 9110 §9.3.2).
+
 from __future__ import annotations
 
 import asyncio
@@ -45,6 +58,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     if declared.isdigit() and int(declared) > limit:
         raise errors.body_too_large(limit)
     message = await receive()
+    # nearly every body comes in one message: no list, no join
     if message["type"] == "http.request" and not message.get("more_body"):
         body = message.get("body", b"")
         return body if len(body) <= limit else within(body, limit)
@@ -135,9 +149,9 @@ def chunks(answer: Answer) -> Iterator[Chunk | Wait]:
             yield step
             continue
         if isinstance(step, Cut):
-            yield Chunk(b"", more=True)
+            yield Chunk(b"", more=True)  # has the head sent, if nothing was before
             raise Abort
-        ended = player.ended
+        ended = player.ended  # known with the last step, so that its bytes and the end of the body are one message
         data = _ENCODE[type(step)](step)
         yield Chunk(data + answer.tail if ended else data, more=not ended)
     if not ended:  # a fault took the last events

@@ -4,6 +4,18 @@ A request is answered by the same call as one that came over a socket, with the 
 what belongs to a connection (`transfer-encoding`) is not there. The library is that of the request.
 """
 
+# How it works. A transport of httpx is an object with `handle_request` or `handle_async_request`; one of httpx2 is the
+# same with other classes. OpenAI's client uses httpx up to 2.x and httpx2 from 3.x on, so either may be missing, and
+# neither is imported here. The library of a request is found by its class; the class of bodies is built for it once.
+#
+# What must stay true:
+# * The same bytes as over a socket: the answer comes from `MockApp.answer`, the body from `chunks`. A test that passes
+#   in process must pass over HTTP.
+# * Errors are those of the client's own library, raised where a socket would raise them: for a torn body while it is
+#   read, for a timeout when the next bytes would come too late. The client's retries then work as over a socket.
+# * A body that is closed before its end is a client that left. Spec: R9.20.
+# * No event loop is asked for: a sync client sleeps, an async one sleeps with anyio, under asyncio or trio.
+
 from __future__ import annotations
 
 import sys
@@ -40,11 +52,9 @@ class InProcess:
         self._refusal = why
 
     def handle_request(self, request: Any) -> Any:
-        """Answer a request of a sync client."""
         return self._answer(request, request.read())
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Answer a request of an async client."""
         return self._answer(request, await request.aread())
 
     def __call__(self, request: Any) -> Any:
@@ -69,7 +79,7 @@ class InProcess:
         """Do nothing: the mock outlives its clients."""
 
     async def aclose(self) -> None:
-        """Do nothing: the mock outlives its clients."""
+        self.close()
 
     def __enter__(self) -> InProcess:
         return self
@@ -84,8 +94,9 @@ class InProcess:
         await self.aclose()
 
 
+# how h11 begins to say it, from which the libraries take their message over a socket
 BROKEN_OFF = "peer closed connection without sending complete message body"
-LONGEST_S = 1e6  # what nobody waits for
+LONGEST_S = 1e6  # a stall is an infinite wait, which sleep() does not take
 _EXTENSIONS = {"http_version": b"HTTP/1.1"}
 
 
@@ -100,7 +111,7 @@ class Delivery:
     def __iter__(self) -> Iterator[bytes]:
         while (chunk := self._next()) is not None:
             if isinstance(chunk, Wait):
-                time.sleep(self._bounded(chunk.seconds))
+                time.sleep(self._cap(chunk.seconds))
                 self._check(chunk.seconds)
             elif chunk.data:
                 yield chunk.data
@@ -108,7 +119,7 @@ class Delivery:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (chunk := self._next()) is not None:
             if isinstance(chunk, Wait):
-                await anyio.sleep(self._bounded(chunk.seconds))
+                await anyio.sleep(self._cap(chunk.seconds))
                 self._check(chunk.seconds)
             elif chunk.data:
                 yield chunk.data
@@ -120,12 +131,12 @@ class Delivery:
         except Abort:
             raise self._library.RemoteProtocolError(BROKEN_OFF, request=self._request) from None
 
-    def _bounded(self, seconds: float) -> float:
+    def _cap(self, seconds: float) -> float:
         return min(seconds, LONGEST_S if self._patience is None else self._patience)
 
     def _check(self, seconds: float) -> None:
         """Raise the client's own timeout when it would not have waited so long for the next bytes."""
-        if self._bounded(seconds) < seconds:
+        if self._cap(seconds) < seconds:
             self.close()
             raise self._library.ReadTimeout("The read operation timed out", request=self._request)
 
@@ -135,7 +146,6 @@ class Delivery:
             self._answer.player.leave()
 
     async def aclose(self) -> None:
-        """Leave, unless all of it has been read."""
         self.close()
 
 

@@ -5,6 +5,17 @@ one request, and when it is full again. So they are a function of the model and 
 run and in every process. A request is reckoned as four bytes to a token, as must who limits before reading.
 """
 
+# How it works. The six headers of W16 are a function of the model's limits and the size of the request. Limits that a
+# fault sets have real buckets, and their values stand in the place of these.
+#
+# What must stay true:
+# * No state and no clock without a fault: the same request gets the same headers in any order, on any worker.
+# * A 429 agrees with itself. Its sentence names the limit and the wait, so the headers are read from the sentence; for
+#   a scripted sentence without figures they are the default limit and one second.
+# * `retry-after` is in whole seconds (RFC 9110 §10.2.3), rounded up: a client that comes back early is refused again.
+#   `retry-after-ms` is what OpenAI's clients look at first (Spec: C6).
+# * Spans are written like the service's: `6ms`, `1s`, `6m0s`.
+
 from __future__ import annotations
 
 import re
@@ -62,14 +73,16 @@ def of_error(error: APIError | MockError, size: int) -> Headers:
         wait = _wait(error.message)
         headers = *_empty_bucket_headers(error.message, wait, size), (b"retry-after", b"%d" % -(-wait // 1))
         found = *headers, (b"retry-after-ms", b"%d" % round(wait * 1000))
+    # a name in both places would be sent twice, and clients join such values with a comma
     said = {name.lower().encode("latin-1") for name in error.headers}
     return tuple(header for header in found if header[0] not in said) if said else found
 
 
 def with_buckets(headers: Headers, buckets: Iterable[Mapping[str, Bucket]]) -> Headers:
     """Return headers that tell of buckets, where there are any; of two for the same unit the emptier one counts."""
-    fullest_last = sorted((pair for held in buckets for pair in held.items()), key=lambda pair: -_share(pair[1]))
-    told = {name: value for unit, bucket in fullest_last for name, value in _of_bucket(unit, bucket)}
+    # the last value of a name stands
+    emptiest_last = sorted((pair for held in buckets for pair in held.items()), key=lambda pair: -_share(pair[1]))
+    told = {name: value for unit, bucket in emptiest_last for name, value in _of_bucket(unit, bucket)}
     return tuple((name, told.get(name, value)) for name, value in headers) if told else headers
 
 

@@ -4,8 +4,19 @@ The socket is bound here and not by uvicorn: a port in use is one line that name
 banner is printed, and workers inherit one socket.
 """
 
+# The order in which a server starts, and why:
+# 1. The app is made: a mistake in a scenario or a store costs a line and no port.
+# 2. The port is bound: then its number is known, also where 0 was asked for.
+# 3. The server accepts. Only now the banner is printed: who reads it and connects is served.
+# 4. A signal ends it. Idle connections are closed, a turn in progress gets `GRACE_S`, then it is cut: a paced stream
+#    may go on for minutes, and whoever presses Ctrl-C means now.
+#
+# What must stay true: mistakes of the user are a `SettingError` of one line that names the option; standard output has
+# the banner and nothing else, for scripts read it; keys are never printed.
+
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import json
@@ -17,7 +28,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -54,19 +65,20 @@ def bind(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise SettingError(f"--host {host!r} is not an address of this machine") from None
-    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    # `localhost` is 127.0.0.1 and ::1; the banner and most clients mean the first
+    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)
     try:
         if REUSE:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # `::` means both families everywhere
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingError(_bind_complaint(error, host, port)) from None
-    listener.set_inheritable(True)
+    listener.set_inheritable(True)  # Python's sockets are not, and workers are new processes
     return listener
 
 
@@ -91,6 +103,7 @@ def banner(settings: Settings, port: int) -> str:
 
 
 def _key_to_export(settings: Settings) -> str:
+    # a placeholder where a real key is needed: terminals are recorded, and shells keep a history
     if settings.api_key:
         return "YOUR_UNDERSTUDY_API_KEY"
     return "YOUR_API_KEY" if settings.default_mode == "forward" and not settings.upstream_api_key else "any"
@@ -119,7 +132,6 @@ class Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept."""
         await super().startup(sockets=sockets)
         if self.started and not self.should_exit:
             spare_the_collector()
@@ -158,6 +170,7 @@ def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket) -> in
 def _serve_workers(factory: Callable[[], ASGIApp], settings: Settings, listener: socket.socket) -> int:
     from uvicorn.supervisors import Multiprocess  # with multiprocessing, which one process does not need
 
+    # announced before a worker is there: a connection waits in the backlog until the first one accepts
     config = server_config(factory, settings, factory=True)
     _announce(settings, listener)
     Multiprocess(config, sockets=[listener]).run()
@@ -178,7 +191,7 @@ def server_config(
         workers=settings.workers,
         loop="auto",  # uvloop where it is installed, asyncio's own on Windows
         http="httptools",  # a parser in C; h11 is the other choice and pure Python
-        ws="websockets-sansio",  # which waits for a slow reader, and refuses in the app's own words, from 0.53 on
+        ws=cast("type[asyncio.Protocol]", open_websocket),  # uvicorn only calls it, for each upgrade
         ws_max_size=settings.max_body_bytes,  # a frame is a body: one limit for both
         lifespan="off" if guest else "on",
         log_config=None if guest else log_config(settings),
@@ -193,11 +206,20 @@ def server_config(
     )
 
 
+def open_websocket(**given: Any) -> asyncio.Protocol:
+    """Return the protocol of a WebSocket, whose modules are imported with the first one: they take 10 ms.
+
+    It is the one that waits for a slow reader, and refuses in the app's own words, from uvicorn 0.53 on.
+    """
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**given)
+
+
 class JsonLines(logging.Formatter):
     """Formats each record as one JSON object: time, level, logger, message, and the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{stamp}.{int(record.msecs):03d}Z",

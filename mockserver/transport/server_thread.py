@@ -3,6 +3,15 @@
 It sets up no logging, handles no signals and leaves the garbage collector alone.
 """
 
+# How it works. uvicorn's `run()` is for a program: it ends by a signal, looks ten times a second whether it should, and
+# waits for open requests. Here the loop is ours: start up, tell the constructor, wait for `stop`, close.
+#
+# What must stay true:
+# * The constructor returns when connections are accepted, so the first request of a test can't come too early.
+# * `stop` waits for no stream. Connections are aborted like those of clients that leave, and the app's tasks are given
+#   the time to notice, for they write turns (Spec: R9.20); a thread that lives on would hold the port and the store.
+# * The listener is bound by the caller's thread, so a port that can't be had is an exception where it can be caught.
+
 from __future__ import annotations
 
 import asyncio
@@ -43,7 +52,7 @@ class ServerThread:
         server.lifespan = config.lifespan_class(config)
         await server.startup([self._listener])
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        self._ready.set()
+        self._ready.set()  # after `_loop` and `_stopped`, which `stop` uses from another thread
         await self._stopped.wait()
         await self._end()
 
@@ -55,7 +64,7 @@ class ServerThread:
         state = self._server.server_state
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # `connection_lost` is called in the next round of the loop, and tells the app's tasks
         if state.tasks:
             await asyncio.wait(list(state.tasks), timeout=PATIENCE_S / 2)
 

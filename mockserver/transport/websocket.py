@@ -1,9 +1,19 @@
-"""A WebSocket served: frames from the socket to the connection, turns played in time. Spec: R4.1 to R4.18.
+"""A WebSocket served: frames from the socket to the session, turns played in time. Spec: R4.1 to R4.18."""
 
-Turns that take no time are played where their frame was read; one that takes time is a task of its own, so that lanes
-go on beside each other. All frames leave under one lock, a row of events at a time, and wait while the client does not
-read: a slow reader stops the turns and the reading, and nothing piles up.
-"""
+# How it works. One task reads frames and plays what takes no time; a turn with waits in it has a task of its own, so
+# that lanes go on beside each other; one more task watches the connection's age. What a frame or a turn means is the
+# session's business: nothing here parses.
+#
+# What must stay true:
+# * The events of one step leave together, under one lock. `send` waits while the client does not read, and without the
+#   lock another lane would come in between.
+# * Nothing is queued between a turn and the socket. A slow reader stops `send`, that stops the turns, `is_congested`
+#   stops the reading, and TCP stops the client. (uvicorn before 0.53 wrote without waiting.)
+# * Every task is cancelled before the session is left, and the session is left once, however the socket ended:
+#   otherwise a turn could be written after its client was gone.
+# * A cut has no close frame: the client sees 1006 (RFC 6455 §7.1.5), like after a crash. `Abort` makes the server drop
+#   the connection. A close by a fault, or at the age limit, is a close frame with its code. Spec: R4.12, R4.19.
+# * Real time is only slept here. How long, and what the time is, say the turn and the project's clock.
 
 from __future__ import annotations
 
@@ -20,7 +30,8 @@ from starlette.types import Message, Receive, Send
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait
 from mockserver.transport.abort import Abort
-from mockserver.websocket.session import Out, Playback, SendFrames, WebSocketSession
+from mockserver.websocket.playback import Out, Playback, SendFrames
+from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.events import Event
 
@@ -34,7 +45,7 @@ class Socket:
     """One accepted WebSocket. `shared` says that other processes serve the same projects."""
 
     _main: asyncio.Task[Any] | None = None
-    _broken = _torn = False
+    _is_broken = _is_cut = False
 
     def __init__(self, connection: WebSocketSession, receive: Receive, send: Send, *, shared: bool = False) -> None:
         self._connection = connection
@@ -43,7 +54,7 @@ class Socket:
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
-        self._gone = False
+        self._is_gone = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes: dict[Playback, asyncio.Event] = {}
 
@@ -58,20 +69,20 @@ class Socket:
         self._keep(self._watch())
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
-                await self._do(self._connection.receive(_data(message)))
-                while self._connection.is_congested and not self._gone:
+                await self._perform(self._connection.receive(_data(message)))
+                while self._connection.is_congested and not self._is_gone:
                     self._room.clear()
                     await self._room.wait()
         except (OSError, Broken):
             pass  # the client went away while it was written to, or a fault struck
         except asyncio.CancelledError:
-            if not self._broken:
+            if not self._is_broken:  # else it was `_break` that cancelled this task, from the task of a turn
                 raise
         finally:
             for task in self._tasks:
                 task.cancel()
             self._connection.leave()
-        if self._torn:
+        if self._is_cut:
             raise Abort
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
@@ -83,7 +94,7 @@ class Socket:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
-            self._gone = True
+            self._is_gone = True  # a reader that waits for room would wait for ever
             if not isinstance(failure, OSError | Broken):  # an OSError is what a write raises once the client is gone
                 log.error("a fault of the mock: WebSocket", exc_info=failure)
         self._room.set()
@@ -93,20 +104,21 @@ class Socket:
         while (left := self._connection.remaining_seconds()) > 0:
             self._clock_moved.clear()
             with suppress(TimeoutError):
+                # a manual clock does not move by itself: whoever moves it wakes this, unless it is another process
                 await asyncio.wait_for(self._clock_moved.wait(), min(left, POLL_S) if self._shared else left)
-        for task in self._tasks - {asyncio.current_task()}:
+        for task in self._tasks - {asyncio.current_task()}:  # no event may follow the last frame
             task.cancel()
-        await self._say([frames.connection_limit_error()])
+        await self._send_events([frames.connection_limit_error()])
         await self._send({"type": "websocket.close", "code": NORMAL})
 
-    async def _do(self, outs: Iterable[Out]) -> None:
-        """Say what is to be said, play what is to be played; what takes time goes on by itself."""
+    async def _perform(self, outs: Iterable[Out]) -> None:
+        """Send the frames and play the turns, in order; a turn that takes time goes on by itself."""
         todo = deque(outs)
         while todo:
             out = todo.popleft()
             if isinstance(out, SendFrames):
-                await self._say(out.frames)
-                self._wake()
+                await self._send_events(out.frames)
+                self._wake()  # after the acceptance left: the turn's last event must follow it
             elif out.player.instant:
                 todo.extend(await self._play(out))
             else:
@@ -118,19 +130,19 @@ class Socket:
             outs = await self._play(playback, wake)
         finally:
             del self._wakes[playback]
-        await self._do(outs)
+        await self._perform(outs)
 
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
         connection = self._connection
         while (step := connection.advance(playback)) is not None:
             if isinstance(step, Emit):
-                await self._say(step.events)
+                await self._send_events(step.events)
             elif isinstance(step, Malformed):
-                await self._say_broken(step.event)
+                await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
                 await self._break(step.code)
             elif isinstance(step, Wait) and wake is not None:
-                await _rest(step.seconds, wake)
+                await _sleep(step.seconds, wake)
         self._room.set()
         return connection.on_turn_end(playback)
 
@@ -141,25 +153,25 @@ class Socket:
                 playback.woken = False
                 wake.set()
 
-    async def _say(self, events: list[Event]) -> None:
+    async def _send_events(self, events: list[Event]) -> None:
         send = self._send
         async with self._lock:
             for event in events:
                 await send({"type": "websocket.send", "text": frames.text(event)})
 
-    async def _say_broken(self, event: Event) -> None:
+    async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
             await self._send({"type": "websocket.send", "text": truncate_json(frames.text(event).encode()).decode()})
 
     async def _break(self, code: int | None) -> NoReturn:
         """End the connection here: with a close frame of this code, or by dropping it."""
-        self._broken, self._torn = True, code is None
-        mine = asyncio.current_task()
-        for task in self._tasks - {mine}:
+        self._is_broken, self._is_cut = True, code is None
+        current = asyncio.current_task()
+        for task in self._tasks - {current}:
             task.cancel()
         if code is not None:
             await self._send({"type": "websocket.close", "code": code})
-        if self._main is not None and self._main is not mine:
+        if self._main is not None and self._main is not current:
             self._main.cancel()
         raise Broken
 
@@ -174,7 +186,7 @@ def _data(message: Message) -> bytes:
     return message["bytes"] if text is None else text.encode()
 
 
-async def _rest(seconds: float, wake: asyncio.Event) -> None:
+async def _sleep(seconds: float, wake: asyncio.Event) -> None:
     """Wait, unless woken before."""
     wake.clear()
     with suppress(TimeoutError):

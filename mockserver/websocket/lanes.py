@@ -5,6 +5,18 @@ turns in flight, and what is over that waits for its turn in the order of arriva
 or what a frame means.
 """
 
+# How it works. Each lane has a queue and is idle or busy. A lane that is idle and has something to do stands in
+# `_ready`, a heap ordered by the arrival of its first frame, and starts when fewer than 16 turns are in flight. So
+# there are two events only, a frame that arrives and a lane that is released, and each returns what starts because
+# of it.
+#
+# What must stay true:
+# * A lane stands in the heap once at most, and never while it is busy: it is pushed when its first frame comes while
+#   it is idle, or when it is released with frames left, and nowhere else.
+# * Nothing is refused but a 33rd name. More than 16 in flight is no error, it waits. Spec: R4.9, WE3.
+# * A lane is never forgotten, also when it is empty: the limit counts the names of a connection's whole life.
+# * The order is total: frames are numbered as they arrive, so the same frames start in the same order on every run.
+
 from __future__ import annotations
 
 from collections import deque
@@ -44,13 +56,13 @@ class Lanes:
         """Take a frame in; returns what starts because of it. Raises WE3 for one distinct name too many."""
         queue = self._waiting.get(lane)
         if queue is None:
-            if len(self._waiting) > self._most_lanes:
+            if len(self._waiting) > self._most_lanes:  # `>`, for the default lane is among them and is not counted
                 raise frames.stream_limit_reached()
             queue = self._waiting[lane] = deque()
         self._arrived += 1
         queue.append((self._arrived, frame))
         self.waiting += 1
-        if lane not in self._busy and len(queue) == 1:
+        if lane not in self._busy and len(queue) == 1:  # with more in it, the lane stands in the heap already
             heappush(self._ready, (self._arrived, lane or "", lane))
         return self._start_ready()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from mockserver.conformance.drivers import Answer, Driver, EngineDriver, HTTPDriver
+from mockserver.conformance.drivers import NO_ANSWER, Answer, Driver, EngineDriver, HTTPDriver
 from tests.support.serving import FROZEN, serving
 
 ASK = {"model": "gpt-4.1", "input": "ping"}
@@ -90,3 +92,65 @@ def test_projects_where_only_given_keys_are_let_in() -> None:
         assert other.call("GET", f"/responses/{made}").status == 404
         assert other.create_over_socket({**ASK, "previous_response_id": made}).status == 400
         driver.close()
+
+
+# --- what takes time or breaks, in process ---------------------------------------------------------------------------
+
+SLOW = {"reply": {"text": "one two"}, "pacing": {"first_token": 3600, "tokens_per_second": 0.1}}
+
+
+def paced(line: dict[str, Any]) -> EngineDriver:
+    driver = EngineDriver()
+    driver.control("POST", "/script", {"lines": [line]})
+    return driver
+
+
+def test_an_answer_that_takes_an_hour_is_there_at_once_and_whole() -> None:
+    body = paced(SLOW).call("POST", "/responses", ASK).body
+    assert body["status"] == "completed"
+    stream = paced(SLOW).call("POST", "/responses", {**ASK, "stream": True})
+    assert stream.body is None and stream.events is not None
+    assert [event["sequence_number"] for event in stream.events] == list(range(len(stream.events)))
+    assert stream.events[-1]["response"]["output"][-1]["content"] == body["output"][-1]["content"]
+
+
+def faulty(do: Any, event: str | None = None) -> EngineDriver:
+    driver = EngineDriver()
+    place = {"at": {"event": event}} if event else {}
+    driver.control("PUT", "/faults", {"faults": [{"do": do, **place}]})
+    return driver
+
+
+@pytest.mark.parametrize(("do", "why"), [("stall", "the answer stalled"), ("cut", "the connection was broken off")])
+def test_an_answer_that_never_comes_is_none(do: str, why: str) -> None:
+    driver = faulty(do, "response.in_progress")
+    assert driver.call("POST", "/responses", {**ASK, "stream": True}) == Answer(NO_ANSWER, why)
+    [exchange] = driver.engine.control.journal("default")["data"]
+    assert exchange["ended"] != "delivered"
+
+
+@pytest.mark.parametrize("do", ["stall", "cut"])
+def test_frames_before_a_socket_breaks_are_what_a_client_has(do: str) -> None:
+    frames = faulty(do, "response.in_progress").create_over_socket(ASK).events or []
+    assert [frame["type"] for frame in frames] == ["response.created", "response.in_progress"]
+
+
+def test_what_can_not_be_read_is_an_event_that_says_so() -> None:
+    for answer in (
+        faulty("malformed", "response.in_progress").call("POST", "/responses", {**ASK, "stream": True}),
+        faulty("malformed", "response.in_progress").create_over_socket(ASK),
+    ):
+        assert answer.events is not None
+        assert [event["type"] for event in answer.events][:3] == [
+            "response.created",
+            "unreadable",
+            "response.output_item.added",
+        ]
+    assert isinstance(faulty("malformed").call("GET", "/models").body, str)
+
+
+def test_a_socket_to_nowhere_is_no_answer() -> None:
+    nowhere = HTTPDriver("http://127.0.0.1:9/v1", timeout_s=2)
+    answer = nowhere.create_over_socket(ASK)
+    assert (answer.status, "Connect" in answer.body) == (NO_ANSWER, True)
+    nowhere.close()

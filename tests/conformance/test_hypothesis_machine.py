@@ -38,7 +38,8 @@ def test_what_goes_wrong_is_a_program() -> None:
     program = said[said.index("state = ResponsesMachine()") :]
     assert program.endswith("state.teardown()")
     assert "instructions='Be kind.'" in program
-    assert len(program.splitlines()) <= 5
+    steps = [line for line in program.splitlines() if "state.wait(" not in line]
+    assert len(steps) <= 5, "what is found first may be a response in the background, which takes its seconds"
 
     class Bound(ResponsesMachine):
         driver = Inheriting()

@@ -133,7 +133,7 @@ def test_rules_that_need_the_mock_are_not_observable_elsewhere() -> None:
 
 
 def test_declaring_rules() -> None:
-    with pytest.raises(ValueError, match="no telepathy to need"):
+    with pytest.raises(ValueError, match="unknown need 'telepathy'; known are clock"):
         rule("R0.1", needs=("telepathy",))
 
     @rule("R0.1", "R0.2", models=("no-such-model",))

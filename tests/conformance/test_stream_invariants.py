@@ -10,7 +10,7 @@ import pytest
 
 from mockserver.conformance.drivers import EngineDriver
 from mockserver.conformance.machine.requests import CALLING
-from mockserver.conformance.stream_invariants import validated_final
+from mockserver.conformance.stream_invariants import check_stream
 
 Events = list[dict[str, Any]]
 
@@ -24,7 +24,7 @@ def stream(model: str = "gpt-5.6-terra", **fields: Any) -> Events:
 @pytest.mark.parametrize("fields", [{}, CALLING, {"background": True}, {"reasoning": {"summary": "auto"}}])
 def test_our_own_streams_hold(fields: dict[str, Any]) -> None:
     events = stream(**fields)
-    assert validated_final(events) == events[-1]["response"]
+    assert check_stream(events) == events[-1]["response"]
 
 
 def _renumbered(events: Events) -> None:
@@ -68,4 +68,4 @@ def test_changes_are_noticed(change: str) -> None:
     events = deepcopy(stream())
     CHANGES[change](events)
     with pytest.raises((AssertionError, KeyError)):
-        validated_final(events)
+        check_stream(events)

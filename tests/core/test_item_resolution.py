@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from mockserver.core.item_resolution import check_reasoning
+from mockserver.core.records import Put
+from mockserver.core.state import Node, Summary, item_pointers
 from tests.support.api import Api
 from tests.support.driving import Driver, refused, summary
+from tests.support.records import Records
 
 REASONING_MODEL = "gpt-5.6-terra"
 
@@ -111,6 +119,68 @@ def test_E55_reasoning_for_a_model_that_cannot_read_it() -> None:
         "Reasoning input items can only be provided to a reasoning or computer use model. "
         "Remove reasoning items from your input and try again."
     )
+
+
+def test_T9_a_replayed_reasoning_item_gets_back_its_hidden_content() -> None:
+    drive = Driver()
+    first = drive.create("u1", model=REASONING_MODEL)
+    reasoning, answer = first["output"]
+    assert "encrypted_content" not in reasoning
+    replayed = [{"role": "user", "content": "u1"}, reasoning, answer]
+    second = drive.create(replayed, model=REASONING_MODEL)
+    pairs = {"include[]": "reasoning.encrypted_content"}
+    listed = drive.input_items(second["id"], order="asc", **pairs)["data"]
+    assert listed[1]["encrypted_content"].startswith("gAAAAAB")
+
+
+def test_E68_reasoning_that_nobody_made() -> None:
+    thought = {"type": "reasoning", "id": "rs_123", "summary": []}
+    error = refused(Driver().create, [thought, message()], model=REASONING_MODEL)
+    assert summary(error) == (404, "Item with id 'rs_123' not found.", "input", None)
+
+
+THOUGHT: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
+CALL: dict[str, Any] = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"}
+USER: dict[str, Any] = {"type": "message", "id": "msg_u", "role": "user", "content": []}
+
+
+def stored_turn() -> Records:
+    """A stored response that thought and then called a function."""
+    node = Node("resp_1", None, [USER, THOUGHT, CALL], 1, 0, Summary(), status="completed")
+    pointers = [change for change in item_pointers(node) if isinstance(change, Put)]
+    return Records(Put("node", node.id, node.doc()), *pointers)
+
+
+@pytest.mark.parametrize(
+    "input",
+    [
+        [THOUGHT, CALL],
+        [THOUGHT, {**THOUGHT, "id": "rs_2"}, CALL],
+        [{**CALL, "id": "fc_unknown"}],
+        [USER],
+        [{"type": "message", "role": "user", "content": []}],
+    ],
+)
+def test_R1_39_pairs_that_are_whole(input: list[dict[str, Any]]) -> None:
+    check_reasoning(stored_turn(), input, None)
+
+
+@pytest.mark.parametrize("input", [[THOUGHT], [THOUGHT, USER], [THOUGHT, {**THOUGHT, "id": "rs_2"}]])
+def test_E73_reasoning_without_what_it_led_to(input: list[dict[str, Any]]) -> None:
+    error = refused(check_reasoning, stored_turn(), input, None)
+    text = "Item 'rs_1' of type 'reasoning' was provided without its required following item."
+    assert summary(error) == (400, text, "input", None)
+
+
+@pytest.mark.parametrize("input", [[CALL], [CALL, THOUGHT, CALL]])
+def test_E74_a_call_without_the_reasoning_it_came_from(input: list[dict[str, Any]]) -> None:
+    error = refused(check_reasoning, stored_turn(), input, None)
+    text = "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_1'."
+    assert summary(error) == (400, text, "input", None)
+
+
+def test_R1_39_reasoning_of_the_chain_counts() -> None:
+    check_reasoning(stored_turn(), [CALL], "resp_1")
 
 
 def test_E70_the_same_id_twice_in_one_input() -> None:

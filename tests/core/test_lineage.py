@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from mockserver.core.lineage import is_broken, is_expired, live_response, missing, note_use, resolve_lineage
+from mockserver.core.records import Put
+from mockserver.core.state import Node, Summary
 from tests.support.driving import Driver, refused, summary
+from tests.support.records import Records, semantics
+
+DAY = 86_400
+MONTH = 30 * DAY
 
 
 def unknown(id: str) -> tuple[int, str, str, str]:
@@ -152,3 +161,81 @@ def test_projects_never_see_each_other() -> None:
     first = one.create()
     assert refused(other.get, first["id"]).status == 404
     assert refused(other.create, previous_response_id=first["id"]).code == "previous_response_not_found"
+
+
+# --- switches, on records made by hand -----------------------------------------------------------------------------
+
+
+def response_node(id: str, parent: str | None = None, *, created_at: int = 0, **fields: Any) -> Node:
+    return Node(id, parent, [], 0, created_at, Summary(), **{"status": "completed", **fields})
+
+
+def records_of(*nodes: Node) -> Records:
+    return Records(*(Put("node", node.id, node.doc()) for node in nodes))
+
+
+@pytest.mark.parametrize(
+    ("grandparent", "broken"),
+    [
+        (response_node("resp_1", created_at=DAY), False),
+        (response_node("resp_1", created_at=DAY, deleted=True), True),
+        (response_node("resp_1", created_at=0), True),
+        (response_node("resp_1", created_at=0, conversation="conv_1"), False),
+        (response_node("by_hand", created_at=0, status=""), False),
+    ],
+    ids=["alive", "deleted", "expired", "in a conversation", "items added by hand"],
+)
+def test_R1_31_what_breaks_a_chain_where_ancestors_count(grandparent: Node, broken: bool) -> None:
+    parent = response_node("resp_2", grandparent.id, created_at=MONTH - 1)
+    child = response_node("resp_3", "resp_2", created_at=MONTH - 1)
+    records = records_of(grandparent, parent, child)
+    rules = semantics(deleted_ancestor="break")
+    assert is_broken(records, child, rules, MONTH) is broken
+    request = {"previous_response_id": "resp_3"}
+    if not broken:
+        assert resolve_lineage(records, request, rules, MONTH).head == "resp_3"
+        return
+    assert summary(refused(resolve_lineage, records, request, rules, MONTH)) == unknown("resp_3")
+    assert resolve_lineage(records, request, semantics(), MONTH).head == "resp_3", "the default keeps what is inherited"
+
+
+def test_E62_without_retention_nothing_can_be_continued() -> None:
+    request = {"previous_response_id": "resp_1"}
+    error = refused(resolve_lineage, records_of(response_node("resp_1")), request, semantics(zdr="on"), 0)
+    text = "Previous response cannot be used for this organization due to Zero Data Retention."
+    assert summary(error) == (400, text, "previous_response_id", "unsupported_parameter")
+
+
+def test_R1_12_reading_a_deleted_response_may_say_so_until_it_expires() -> None:
+    """Spec: R1.12, E75 (switch `get_after_delete`). What never was stored, or is not known, is not found."""
+    unstored = "resp_0123456789abcdef01" + "0" * 32  # W1: the two digits behind the partition say so
+    gone = [response_node(id, deleted=True) for id in ("resp_1", unstored)]
+    records = records_of(*gone, response_node("resp_alive"))
+    rules = semantics(get_after_delete="400")
+    deleted = missing(records, "resp_1", rules, MONTH - 1)
+    assert summary(deleted) == (400, "Response with id 'resp_1' has been deleted.", None, None)
+    for id, now in (("resp_1", MONTH), (unstored, 0), ("resp_alive", 0), ("resp_unknown", 0)):
+        assert summary(missing(records, id, rules, now)) == (404, f"Response with id '{id}' not found.", None, None)
+    assert missing(records, "resp_1", semantics(), 0).status == 404
+
+
+def test_R1_9_a_response_in_a_conversation_may_be_kept_for_ever() -> None:
+    records, keep = records_of(), semantics(conversation_response_ttl="keep")
+    assert is_expired(records, "resp_1", 0, "conv_1", semantics(), MONTH)
+    assert not is_expired(records, "resp_1", 0, "conv_1", keep, 100 * MONTH)
+    assert is_expired(records, "resp_1", 0, None, keep, MONTH), "only those of conversations"
+
+
+def test_R1_3_a_life_may_count_from_the_last_use() -> None:
+    rules = semantics(ttl_from="last_use")
+    [use] = note_use({"previous_response_id": "resp_1"}, 29 * DAY + 0.9)
+    records = Records(use)
+    assert not is_expired(records, "resp_1", 0, None, rules, 59 * DAY - 1)
+    assert is_expired(records, "resp_1", 0, None, rules, 59 * DAY)
+    assert is_expired(records, "resp_1", 0, None, semantics(), MONTH), "the default counts from created_at"
+    assert is_expired(records, "resp_unused", 0, None, rules, MONTH)
+    assert note_use({}, 0) == []
+
+
+def test_ids_of_other_kinds_are_no_responses() -> None:
+    assert live_response(records_of(response_node("msg_1")), "msg_1", semantics(), 0) is None

@@ -49,6 +49,25 @@ def test_paging_walks_every_item_once(filled: tuple[Driver, str], limit: int, or
     assert seen == (wanted if order == "asc" else wanted[::-1])
 
 
+def test_R3_1_items_of_a_conversation_before_a_cursor(filled: tuple[Driver, str]) -> None:
+    drive, id = filled
+    oldest = drive.items(id, order="asc", limit="5")["data"]
+    page = drive.items(id, order="asc", before=oldest[3]["id"])
+    assert ([text_of(item) for item in page["data"]], page["has_more"]) == (["0", "1", "2"], False)
+    between = drive.items(id, order="asc", after=oldest[0]["id"], before=oldest[3]["id"], limit="1")
+    assert ([text_of(item) for item in between["data"]], between["has_more"]) == (["1"], True)
+    newest = drive.items(id, limit="3")["data"]
+    assert [text_of(item) for item in drive.items(id, before=newest[2]["id"])["data"]] == ["24", "23"]
+    assert refused(drive.items, id, before="msg_x").status == 404
+
+
+def test_R3_1_an_unknown_cursor_of_input_items() -> None:
+    drive = Driver()
+    id = drive.create()["id"]
+    for cursor in ("after", "before"):
+        assert refused(drive.input_items, id, **{cursor: "msg_x"}).status == 404
+
+
 def test_unknown_cursor(filled: tuple[Driver, str]) -> None:
     drive, id = filled
     error = refused(drive.items, id, after="msg_x")

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from mockserver.core import records as records_module
 from mockserver.core import state
 from mockserver.core.records import Put
 from mockserver.core.state import Conversation, Entry, Node, Summary
-from mockserver.store.memory import MemoryStore
 from mockserver.wire.tokens.context import Tally
-
-
-class Records:
-    """A project's records for a test."""
-
-    def __init__(self, *puts: Put) -> None:
-        self.store = MemoryStore()
-        self.store.apply("p", puts)
-
-    def get(self, kind: str, id: str) -> bytes | None:
-        return self.store.get("p", kind, id)
-
-    def scan(self, kind: str, parent: str = "", **how: object) -> list[records_module.Record]:
-        return self.store.scan("p", kind, parent, **how)  # type: ignore[arg-type]
+from tests.support.records import Records
 
 
 def node(id: str, parent: str | None, *texts: str) -> Node:

@@ -1,4 +1,4 @@
-"""Turns: the reference stream, endings, folds, delivery in time. Spec: S5, S8, S9, S12, W17, W18, R7.6."""
+"""Turns: the reference stream, endings, folds. Spec: S5, S8, S9, S12, W17, W18, R7.6."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mockserver.config.pacing import Pacing
 from mockserver.core import encrypted_content, semantics
 from mockserver.core.state import ContextHash, Node, Summary, read_node
 from mockserver.core.turn import Turn
-from mockserver.delivery.events import complete_at, fold
-from mockserver.delivery.schedule import Emit, Wait, deliver, duration
+from mockserver.delivery.events import fold
+from mockserver.delivery.schedule import Emit
 from mockserver.model.prompt import Reply
 from mockserver.wire.responses.events import sse
 from mockserver.wire.tokens.context import Tally
@@ -224,26 +224,6 @@ def test_W1_ids_of_a_turn_share_a_partition_and_say_whether_they_are_stored() ->
     assert inside["id"].split("_")[1][:16] == conversation[-16:]
 
 
-def test_delivery_lays_tokens_out_in_time() -> None:
-    stream = Driver().stream("hello")
-    deltas = sum(event["type"].endswith(".delta") for event in stream)
-    steps = deliver(stream, 0.5, 10)
-    assert duration(steps) == pytest.approx(0.5 + deltas / 10)
-    assert [event for step in steps if isinstance(step, Emit) for event in step.events] == stream
-    assert steps[0] == Emit(stream[:2])
-    assert steps[1] == Wait(0.5)
-    assert deliver(stream, 0, 0) == [Emit(stream)]
-
-
-def test_a_fold_without_what_has_only_begun() -> None:
-    """Spec: R6.2: a poll finds the items that are done."""
-    stream = Driver().stream("hello")
-    begun = next(at for at, event in enumerate(stream) if event["type"] == "response.output_item.added") + 1
-    assert [item["status"] for item in fold(stream[:begun])["output"]] == ["in_progress"]
-    assert fold(stream[:begun], begun=False)["output"] == []
-    assert fold(stream, begun=False) == fold(stream) == stream[-1]["response"]
-
-
 def turn_of(**settings: Any) -> Turn:
     engine = Driver(**settings).engine
     return engine.create_response("p", b'{"model": "gpt-5.6", "input": "u"}').turn
@@ -272,18 +252,6 @@ def test_a_reply_with_no_figures_can_not_be_given_some_afterwards() -> None:
     for mapping in (Reply().usage, Reply().fields, Reply().cues):
         with pytest.raises(TypeError):
             mapping["a"] = 1  # type: ignore[index]
-
-
-def test_O1_a_turn_that_takes_time_is_another_turn_than_the_one_that_was_planned() -> None:
-    turn = turn_of()
-    stream = Driver().stream("hello")
-    before = (dict(turn.final), [dict(event) for event in stream])
-    steps = deliver(stream, 0.5, 10)
-    later, told = complete_at(1_795_176_007, turn.final, steps)
-    assert later["completed_at"] == 1_795_176_007
-    assert told[-1].events[-1]["response"]["completed_at"] == 1_795_176_007  # type: ignore[union-attr]
-    assert (turn.final, stream) == before, "what was made before stays as it was"
-    assert complete_at(before[0]["completed_at"], turn.final, steps) == (turn.final, steps)
 
 
 def test_O1_what_is_stored_and_sent_of_a_slow_turn_has_one_time() -> None:

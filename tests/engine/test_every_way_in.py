@@ -13,7 +13,8 @@ from mockserver.config.settings import Settings
 from mockserver.conformance.drivers import NO_ANSWER, EngineDriver
 from mockserver.delivery.schedule import Cut
 from mockserver.engine.engine import Engine
-from mockserver.websocket.session import Playback, WebSocketSession
+from mockserver.websocket.playback import Playback
+from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors.api import APIError
 from tests.support.driving import NOON
 

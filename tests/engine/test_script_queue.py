@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from mockserver.scenarios.lines import Line, parse_lines
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import Driver, refused, text_of
 
@@ -63,3 +65,25 @@ def test_a_script_is_cut_to_the_cap() -> None:
     drive = Driver()
     drive.script({"reply": {"text": "word " * 200}})
     assert drive.create("hello", max_output_tokens=16)["status"] == "incomplete"
+
+
+def test_the_same_line_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drive, parsed = Driver(), list[object]()
+
+    def count_parses(value: Any, where: str = "lines") -> list[Line]:
+        parsed.append(value)
+        return parse_lines(value, where)
+
+    monkeypatch.setattr("mockserver.scenarios.lines.parse_lines", count_parses)
+    line = {"reply": {"text": "only the queue's test says this"}}
+    for _ in range(3):
+        drive.script(line)
+    assert parsed == [[line]]
+    assert [said(drive) for _ in range(3)] == ["only the queue's test says this"] * 3
+
+
+def test_a_line_is_not_valid_because_one_with_the_same_json_is() -> None:
+    drive, items = Driver(), [{"type": "message", "text": "a"}]
+    drive.script({"reply": {"output": items}})
+    with pytest.raises(MockError, match=r"lines\[0\].reply.output' must be a list"):
+        drive.script({"reply": {"output": tuple(items)}})

@@ -252,17 +252,6 @@ def test_the_app_that_is_served_is_the_proxy_with_the_mock_in_it() -> None:
         cli.make_app(Settings(mode="record", upstream="http://up.test/v1"))
 
 
-def test_help_and_version_load_no_server(tmp_path: Path) -> None:
-    code = "import sys; from {} import main; main([{!r}]); print(*sys.modules, file=sys.stderr)"
-    heavy = {"uvicorn", "starlette", "pydantic", "orjson", "yaml", "tiktoken", "httpx", "rich", "asyncio", "websockets"}
-    for module in ("proxy.cli", "mockserver.__main__"):
-        for word in ("--version", "--help"):
-            done = subprocess.run(
-                [sys.executable, "-c", code.format(module, word)], capture_output=True, text=True, cwd=ROOT, check=True
-            )
-            assert not heavy & set(done.stderr.split()), (module, word)
-
-
 def test_mock_alone(tmp_path: Path) -> None:
     variables = {"UNDERSTUDY_UPSTREAM": "http://up.test", "UNDERSTUDY_MODE": "forward"}
     with running(tmp_path, "--port", "0", module="mockserver.__main__", **variables) as (_, banner, port):

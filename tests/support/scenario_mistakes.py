@@ -91,7 +91,7 @@ SHAPES = [
 ]
 SECOND = "lines[0].reply.output[1]"
 GRAMMAR = [
-    Wrong(reply(error={"status": 500}, reasoning="x"), "lines[0].reply.reasoning", "beside an error"),
+    Wrong(reply(error={"status": 500}, reasoning="x"), "lines[0].reply.reasoning", "combined with error"),
     Wrong(reply(failed={}, usage={}), "lines[0].reply.usage", "no usage"),
     Wrong(output({"text": "a", "status": "incomplete"}), f"{ITEM}.status", "only where the reply says", told=False),
     Wrong(output({"text": "a", "id": "msg_1"}, {"text": "b", "id": "msg_1"}), f"{SECOND}.id", "earlier", told=False),

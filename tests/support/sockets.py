@@ -18,7 +18,8 @@ from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from mockserver.transport.guard import Guard
 from mockserver.transport.serve import Server, bind, server_config
-from mockserver.websocket.session import Out, Playback, SendFrames, WebSocketSession
+from mockserver.websocket.playback import Out, Playback, SendFrames
+from mockserver.websocket.session import WebSocketSession
 from tests.support.driving import CHAT, NOON
 
 PATIENCE_S = 30.0

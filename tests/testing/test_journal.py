@@ -148,7 +148,7 @@ def test_a_failure_shows_the_nearest_call_and_what_differs(mock: Mock) -> None:
 
 
 def test_long_values_and_many_differences_are_shortened(mock: Mock) -> None:
-    assert failure(mock.journal.assert_sent, input="x").endswith("; there was no call at all.")
+    assert failure(mock.journal.assert_sent, input="x").endswith("; no call was made.")
     ask(mock, "long " * 100)
     told = failure(mock.journal.assert_sent, {f"key{n}": n for n in range(1, 9)}, input="short")
     assert told.endswith("\n  and 4 more") and len(told.splitlines()) == 7
@@ -179,17 +179,17 @@ def test_no_more_and_nothing(mock: Mock) -> None:
     client.responses.delete(response.id)
     mock.journal.assert_sent(input="one")
     told = failure(mock.journal.assert_no_more).splitlines()
-    assert told[0] == "2 calls more than was asserted:"
+    assert told[0] == "2 calls without an assertion:"
     assert told[1].startswith("  #3 POST /v1/responses → 200") and told[2].startswith("  #4 DELETE /v1/responses/resp_")
     mock.journal.turns.assert_sequence({"input": "one"}, {"input": "two"})
     mock.journal.turns.assert_no_more()
     mock.journal.filter(method="DELETE").assert_sent()
     mock.journal.assert_no_more()
-    assert failure(mock.journal.assert_nothing_sent).startswith("4 calls though there should be none:\n  #1 POST")
+    assert failure(mock.journal.assert_nothing_sent).startswith("Expected no call, found 4 calls:\n  #1 POST")
     mock.reset()
     mock.journal.assert_nothing_sent()
     ask(mock, "one")
-    assert failure(mock.journal.assert_no_more).startswith("1 call more")
+    assert failure(mock.journal.assert_no_more).startswith("1 call without an assertion")
 
 
 def test_long_lists_of_calls_are_cut(mock: Mock) -> None:
@@ -207,7 +207,7 @@ def test_sequences(mock: Mock) -> None:
     assert [one.id for one in found] == [1, 3]
     told = failure(mock.journal.assert_sequence, {"input": "between"}, {"input": "look!"})
     assert told.splitlines() == [
-        "Step 2 of 2 behind #2 POST /v1/responses → 200: No call was sent with input='look!'. "
+        "Step 2 of 2 after #2 POST /v1/responses → 200: No call was sent with input='look!'. "
         "Nearest of 1: #3 POST /v1/responses → 200",
         "  input: expected 'look!', found 'then'",
     ]

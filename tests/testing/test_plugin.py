@@ -116,7 +116,7 @@ def test_what_is_queued_must_be_used(run) -> None:
     found.assert_outcomes(passed=1, failed=2, skipped=1, xfailed=1)
     found.stdout.fnmatch_lines(
         [
-            "2 queued for openai_mock and never used:",
+            "2 lines were queued for openai_mock and never used:",
             '*{"reply":{"text":"left over"}}',
             '*"thrice"*used 0 of 3 times*',
             "*assert 1 == 2*",
@@ -136,7 +136,7 @@ def test_a_failed_test_shows_its_traffic(run) -> None:
         assert answer is None
     """)
     found.assert_outcomes(failed=2)
-    found.stdout.fnmatch_lines(["*openai_mock traffic*", "nothing was asked"])
+    found.stdout.fnmatch_lines(["*openai_mock traffic*", "no calls"])
     found.stdout.fnmatch_lines(
         [
             "*openai_mock traffic*",

@@ -15,13 +15,16 @@ from mockserver.transport.command_line import (
     INTERRUPTED,
     LazyCommand,
     LazyCommands,
+    Subcommands,
     complain,
     explicit_options,
     run,
     settings_options,
     spell_out_flags,
     start_server,
+    version_option,
 )
+from mockserver.version import __version__
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,44 @@ def test_a_command_is_imported_when_it_is_called(capsys: pytest.CaptureFixture[s
     with pytest.raises(ModuleNotFoundError):
         run(group, ["gone"], "prog")
     assert group.get_command(click.Context(group), "none") is None
+
+
+ran: list[str] = []
+
+
+@click.command()
+def lazily() -> None:
+    ran.append("lazily")
+
+
+def test_a_command_of_the_table_runs() -> None:
+    group = LazyCommands({"run": LazyCommand(f"{__name__}:lazily", "Run it.")})
+    assert run(group, ["run"], "prog") == 0
+    assert ran.pop() == "lazily"
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("checl", "there is no command 'checl'; did you mean check?"),
+        ("zzz", "there is no command 'zzz'; there are check, diff"),
+    ],
+)
+def test_an_unknown_command_gets_the_nearest_name(
+    capsys: pytest.CaptureFixture[str], word: str, complaint: str
+) -> None:
+    group = Subcommands(commands={name: click.Command(name) for name in ("check", "diff")})
+    assert run(group, [word], "prog") == 2
+    assert capsys.readouterr() == ("", f"prog: error: {complaint}\n")
+    assert run(group, ["check"], "prog") == 0
+    assert run(group, ["--help"], "prog") == 0
+    assert "[check | diff] ..." in capsys.readouterr().out
+
+
+def test_the_version_is_printed_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    command = click.Command("c", params=[version_option(), click.Option(["--x"], required=True)])
+    assert run(command, ["-V"], "prog") == 0
+    assert capsys.readouterr() == (f"understudy {__version__}\n", "")
 
 
 def test_the_collector_is_off_until_the_server_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,10 @@ import pytest
 from mockserver import __version__
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
+from mockserver.journal.client_findings import Finding
 from mockserver.transport.app import MockApp
+from mockserver.transport.control_api import call_control
+from mockserver.wire.errors.api import MockError
 from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
 
@@ -21,7 +24,7 @@ def app() -> MockApp:
 
 
 def control(app: MockApp, method: str, path: str, value: Any = None) -> tuple[int, Any]:
-    body = b"" if value is None else json.dumps(value).encode()
+    body = b"" if value is None else value if isinstance(value, bytes) else json.dumps(value).encode()
     status, _, answer = ask(app, method, f"/_mock/{path}", body)
     return status, json.loads(answer) if answer else None
 
@@ -99,12 +102,72 @@ def test_a_reset_fork_draws_ids_of_its_own_again(app: MockApp) -> None:
     assert create(app)["id"] == own
 
 
+def test_faults_as_a_list_or_in_an_object(app: MockApp) -> None:
+    faults = [{"do": {"error": 500}, "times": 1}]
+    for body in (faults, {"faults": faults}):
+        status, answer = control(app, "PUT", "faults", body)
+        assert (status, control(app, "GET", "faults")) == (200, (200, answer))
+        assert ask(app, "POST", "/v1/responses", PING)[0] == 500
+        assert ask(app, "POST", "/v1/responses", PING)[0] == 200
+    control(app, "PUT", "faults", faults)
+    assert control(app, "DELETE", "faults") == (204, None)
+    assert ask(app, "POST", "/v1/responses", PING)[0] == 200
+
+
+def test_a_scenario_of_the_projects_own(app: MockApp) -> None:
+    line = {"reply": {"text": "own"}}
+    assert control(app, "PUT", "scenario", {"lines": [line]})[0] == 200
+    assert control(app, "GET", "scenario")[1]["lines"][0]["reply"] == line["reply"]
+    assert create(app)["output"][0]["content"][0]["text"] == "own"
+    assert control(app, "DELETE", "scenario") == (204, None)
+    assert create(app)["output"][0]["content"][0]["text"].startswith("Mock reply")
+
+
+def test_the_journal_page_by_page(app: MockApp) -> None:
+    ids = [create(app)["id"] for _ in range(3)]
+    _, page = control(app, "GET", "journal?limit=2&context=false")
+    assert ([one["response_id"] for one in page["data"]], page["has_more"]) == (ids[:2], True)
+    assert "context" not in page["data"][0]
+    _, rest = control(app, "GET", f"journal?after={page['data'][-1]['id']}")
+    assert ([one["response_id"] for one in rest["data"]], rest["has_more"]) == (ids[2:], False)
+    assert "context" in rest["data"][0]
+    assert len(control(app, "GET", f"journal?response_id={ids[1]}&path=/v1/responses")[1]["data"]) == 1
+    assert control(app, "DELETE", "journal") == (204, None)
+    assert control(app, "GET", "journal")[1]["data"] == []
+
+
+def test_the_verdict_names_what_a_client_did_wrong(app: MockApp) -> None:
+    assert control(app, "GET", "verdict") == (200, {"findings": []})
+    call = {"type": "function_call", "name": "f", "call_id": "c1", "arguments": {}}
+    control(app, "POST", "script", {"lines": [{"reply": {"output": [call]}}]})
+    first = create(app, tools=[{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}])
+    assert "error" in create(app, previous_response_id=first["id"])
+    (finding,) = control(app, "GET", "verdict")[1]["findings"]
+    assert list(finding) == list(Finding._fields)
+    assert "c1" in finding["sentence"]
+
+
+def test_a_call_in_this_process_is_the_same_call(app: MockApp) -> None:
+    create(app)
+    for path in ("clock", "journal?limit=1", "responses?status=completed&limit=5"):
+        assert call_control(app.engine, "default", "GET", f"/{path}") == control(app, "GET", path)[1]
+    assert call_control(app.engine, "default", "POST", "/reset", {"only": ["state"]}) is None
+    assert call_control(app.engine, "default", "GET", "/responses")["data"] == []
+    with pytest.raises(MockError, match=r"^There is no /_mock/nope\.$"):
+        call_control(app.engine, "default", "GET", "/nope")
+
+
 WRONG: list[tuple[str, str, Any, str | None]] = [
     ("POST", "clock/advance", {}, "seconds"),
     ("POST", "clock/advance", {"seconds": -1}, "seconds"),
     ("POST", "clock/advance", {"days": "x"}, "days"),
     ("POST", "clock/advance", {"hours": 1}, "hours"),
     ("POST", "clock/advance", [1], None),
+    ("POST", "clock/advance", b"{", None),
+    ("PUT", "scenario", b"", None),
+    ("PUT", "faults", b"{", None),
+    ("PUT", "faults", {"rules": []}, "rules"),
+    ("POST", "reset", {"only": "state"}, "only"),
     ("PUT", "clock", {}, "mode"),
     ("PUT", "clock", {"now": "noon"}, "now"),
     ("PUT", "clock", {"mode": "backwards"}, "mode"),
@@ -120,6 +183,9 @@ WRONG: list[tuple[str, str, Any, str | None]] = [
     ("GET", "responses?colour=red", None, "colour"),
     ("GET", "responses?after=resp_x", None, "after"),
     ("GET", "conversations?model=x", None, "model"),
+    ("GET", "journal?context=maybe", None, "context"),
+    ("GET", "journal?colour=red", None, "colour"),
+    ("GET", "journal?after=resp_x", None, "after"),
 ]
 
 

@@ -16,6 +16,7 @@ from mockserver.transport.rate_limit_headers import limits_of, of_error, of_requ
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from tests.support.asgi import PING, ask
+from tests.support.driving import NOON
 
 NAMES = [f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")]
 
@@ -128,3 +129,24 @@ def test_E94_and_E95_by_message() -> None:
     )
     large = dict(of_error(validation_errors.request_too_large("gpt-4.1", limit=30_000, requested=40_000), 400))
     assert (large[b"x-ratelimit-limit-tokens"], large[b"retry-after"]) == (b"30000", b"1")
+
+
+def test_E94_buckets_of_a_fault_stand_in_the_place_of_full_ones() -> None:
+    """Spec: W16, E94."""
+    app = MockApp(Engine(Settings(clock=NOON)))
+    app.engine.control.set_faults(
+        "default",
+        [
+            {"do": {"rate_limit": {"requests_per_minute": 4}}},
+            {"do": {"rate_limit": {"requests_per_minute": 2, "tokens_per_minute": 6000}}},
+        ],
+    )
+    status, headers, _ = ask(app, "POST", "/v1/responses", PING)
+    assert status == 200
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("2", "1")
+    assert headers["x-ratelimit-reset-requests"] == "30s", "the emptier bucket counts"
+    assert headers["x-ratelimit-limit-tokens"] == "6000"
+    ask(app, "POST", "/v1/responses", PING)
+    status, headers, _ = ask(app, "POST", "/v1/responses", PING)
+    assert status == 429
+    assert (headers["x-ratelimit-remaining-requests"], headers["retry-after"]) == ("0", "30")

@@ -17,6 +17,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
+from mockserver.transport.abort import Abort
 from mockserver.transport.websocket import Socket
 from mockserver.websocket.session import WebSocketSession
 from tests.support import virtual_time
@@ -407,3 +408,150 @@ def test_sockets_leave_nothing_behind(place: Place) -> None:
 
     asyncio.run(many())
     assert until(lambda: not place.app._sockets)
+
+
+# --- Faults, and what goes wrong, on a socket that is called as a server calls it ------------------------------------
+
+CREATE = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x"})
+
+
+class Caller:
+    """The server's side of one socket: frames to be read, messages that were sent."""
+
+    def __init__(self, *faults: dict[str, Any], frames: int = 1, paced: bool = False, **settings: Any) -> None:
+        self.engine = Engine(Settings(clock=NOON, **settings))
+        self.engine.control.set_faults("p", list(faults))
+        if paced:
+            self.engine.control.enqueue("p", [{"reply": {"text": "one two"}, "pacing": {"first_token": 5}}] * frames)
+        self.unread = [{"type": "websocket.receive", "text": CREATE}] * frames
+        self.sent: list[Any] = []
+
+    def serve(self) -> None:
+        """Serve until the socket ends; a client that has read all it wanted waits for the close."""
+        virtual_time.run(Socket(WebSocketSession(self.engine, "p"), self._receive, self._send).serve())
+
+    async def _receive(self) -> Any:
+        return self.unread.pop() if self.unread else await asyncio.Event().wait()
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    @property
+    def ended(self) -> list[str | None]:
+        """How the journal says that the turns ended."""
+        return [one["ended"] for one in self.engine.control.journal("p")["data"]]
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_asgi_a_fault_closes_the_socket_with_its_code(paced: bool) -> None:
+    fault = {"do": {"close_socket": 4001}, "at": {"event": "response.in_progress"}}
+    caller = Caller(fault, paced=paced)
+    caller.serve()
+    kinds = [json.loads(one["text"])["type"] for one in caller.sent if "text" in one]
+    assert kinds == ["response.created", "response.in_progress"]
+    assert caller.sent[-1] == {"type": "websocket.close", "code": 4001}
+    assert caller.ended == ["closed"]
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_asgi_a_fault_drops_the_connection_without_a_close(paced: bool) -> None:
+    caller = Caller({"do": "cut", "at": {"event": "response.created"}}, paced=paced)
+    with pytest.raises(Abort):
+        caller.serve()
+    assert [one["type"] for one in caller.sent] == ["websocket.accept", "websocket.send"]
+    assert caller.ended == ["cut"]
+
+
+def test_asgi_a_turn_that_is_cut_ends_those_beside_it() -> None:
+    caller = Caller({"do": "cut", "at": {"event": "response.completed"}, "times": 1}, paced=True)
+    beside = json.dumps({**json.loads(CREATE), "stream_id": "b"})
+    caller.engine.control.enqueue("p", [{"reply": {"text": "later"}, "pacing": {"first_token": 1000}}])
+    caller.unread.insert(0, {"type": "websocket.receive", "text": beside})
+    with pytest.raises(Abort):
+        caller.serve()
+    assert sorted(map(str, caller.ended)) == ["cut", "disconnected"]
+
+
+def test_asgi_a_malformed_event_is_a_frame_of_broken_json() -> None:
+    caller = Caller(
+        {"do": "malformed", "at": {"event": "response.created"}},
+        {"do": {"close_socket": 1011}, "at": {"event": "response.completed"}},
+    )
+    caller.serve()
+    broken, after = caller.sent[1]["text"], caller.sent[2]["text"]
+    assert broken.startswith('{"type":"response.created"')
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(broken)
+    assert json.loads(after)["type"] == "response.in_progress"
+
+
+def test_asgi_a_server_that_is_cancelled_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    caller = Caller(paced=True)
+
+    async def run() -> None:
+        serving = asyncio.ensure_future(
+            Socket(WebSocketSession(caller.engine, "p"), caller._receive, caller._send).serve()
+        )
+        await virtual_time.until_idle()
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+    virtual_time.run(run())
+    assert caller.ended == ["disconnected"]
+    assert not caplog.records
+
+
+def test_asgi_a_fault_of_the_mock_in_a_paced_turn_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller = Caller(paced=True)
+    monkeypatch.setattr(WebSocketSession, "commit", lambda *_: 1 / 0)
+
+    async def run() -> None:
+        serving = asyncio.ensure_future(
+            Socket(WebSocketSession(caller.engine, "p"), caller._receive, caller._send).serve()
+        )
+        await virtual_time.sleep(100)
+        serving.cancel()
+        await asyncio.wait([serving])
+
+    virtual_time.run(run())
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_asgi_a_steered_turn_that_waits_stops_at_once_and_others_wait_on() -> None:
+    """Spec: R4.16 A."""
+    engine = Engine(Settings(clock=NOON))
+    line = {"reply": {"output": [{"type": "message", "text": "one"}]}, **STUCK}
+    engine.control.enqueue("p", [line, line])
+    sent: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+        async def receive() -> Any:
+            frame = await inbox.get()
+            return (
+                {"type": "websocket.receive", "text": json.dumps(frame)} if frame else {"type": "websocket.disconnect"}
+            )
+
+        async def send(message: Any) -> None:
+            if "text" in message:
+                sent.append(json.loads(message["text"]))
+
+        serving = asyncio.ensure_future(Socket(WebSocketSession(engine, "p"), receive, send).serve())
+        for lane in "ab":
+            inbox.put_nowait({**json.loads(CREATE), "model": "gpt-6-astra", "stream_id": lane})
+        await virtual_time.until_idle()
+        id = next(one["response"]["id"] for one in sent if one["stream_id"] == "a")
+        inbox.put_nowait({"type": "response.steer", "previous_response_id": id, "input": "instead"})
+        await virtual_time.until_idle()
+        inbox.put_nowait({})
+        await serving
+
+    virtual_time.run(run())
+    kinds = {lane: [one["type"] for one in sent if one["stream_id"] == lane] for lane in "ab"}
+    assert kinds["a"][2:5] == ["response.steer.accepted", "response.incomplete", "response.created"]
+    assert kinds["a"][-1] == "response.completed"
+    assert kinds["b"] == ["response.created", "response.in_progress"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockserver.delivery.schedule import Cut, Malformed, Step
-from mockserver.websocket.session import Playback
+from mockserver.websocket.playback import Playback
 from tests.support.sockets import Frames
 
 

@@ -123,7 +123,6 @@ ROWS: list[tuple[str, APIError, int, str, str | None, str | None, str]] = [
         None,
         "Item with id 'msg_1' not found in conversation.",
     ),
-    ("cursor", errors.item_not_in_list("msg_1"), 404, INVALID, None, None, "Item with id 'msg_1' not found."),
     ("E66", errors.prompt_not_found("pmpt_1"), 404, INVALID, None, None, "Prompt with id 'pmpt_1' not found."),
     (
         "E67",

@@ -78,6 +78,13 @@ def test_WE2_names(name: str | None) -> None:
     assert frames.lane_of({}) is None
 
 
+@pytest.mark.parametrize("name", ["", "x" * 257, "a b", "é", "a/b", "a\n", 7, ["a"]])
+def test_WE2_names_that_are_none(name: Any) -> None:
+    with pytest.raises(APIError) as caught:
+        frames.lane_of({"stream_id": name})
+    assert (caught.value.status, caught.value.code, caught.value.param) == (400, "invalid_stream_id", "stream_id")
+
+
 def create(**frame: Any) -> dict[str, Any]:
     body = {"type": "response.create", "model": "gpt-4.1", "input": "x", **frame}
     return frames.create(body, unknown_keys="refuse", stream_field="ignore")
@@ -108,6 +115,76 @@ def test_R4_2_what_a_create_may_not_say(frame: dict[str, Any], code: str, param:
     with pytest.raises(APIError) as caught:
         create(**frame)
     assert (caught.value.code, caught.value.param, caught.value.status) == (code, param, 400)
+
+
+@pytest.mark.parametrize("field", ["stream", "stream_options", "verbosity"])
+def test_R4_2_fields_of_streams_may_be_refused(field: str) -> None:
+    frame = {"type": "response.create", "model": "m", "input": "x", field: None}
+    with pytest.raises(APIError) as caught:
+        frames.create(frame, unknown_keys="ignore", stream_field="refuse")
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", field)
+
+
+STEER = {"type": "response.steer", "previous_response_id": "resp_1", "input": "x"}
+USER = {"role": "user", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    "input", ["x", [USER], [{**USER, "type": "message"}], [{**USER, "content": [{"type": "input_text", "text": "x"}]}]]
+)
+def test_R4_16_what_a_submission_may_be(input: Any) -> None:
+    frames.check_steer({**STEER, "input": input})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": ""},
+        {"input": []},
+        {"input": [{**USER, "role": "assistant"}]},
+        {"input": [{**USER, "content": [{"type": "output_text", "text": "x"}]}]},
+        {"previous_response_id": 7},
+        {"stream_id": "a"},
+    ],
+)
+def test_R4_16_what_it_may_not_be(change: dict[str, Any]) -> None:
+    with pytest.raises(APIError) as caught:
+        frames.check_steer({**STEER, **change})
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "param"),
+    [
+        ({"input": "x"}, "missing_required_parameter", "response_id"),
+        ({"response_id": "resp_1"}, "missing_required_parameter", "input"),
+        ({"response_id": 7, "input": "x"}, "invalid_type", "response_id"),
+    ],
+)
+def test_a_frame_that_has_no_target_gets_an_error(frame: dict[str, Any], code: str, param: str) -> None:
+    with pytest.raises(APIError) as caught:
+        frames.check_addressed(frame, "response_id")
+    assert (caught.value.code, caught.value.param) == (code, param)
+    frames.check_addressed({"response_id": "resp_1", "input": "x"}, "response_id")
+
+
+def test_X7_a_refused_injection_to_the_byte() -> None:
+    frame = {"type": "response.inject", "response_id": "resp_123", "input": [{"role": "user"}]}
+    assert frames.text(frames.inject_failure(frame, 9, ended=True)) == (
+        '{"type":"response.inject.failed","response_id":"resp_123","input":[{"role":"user"}],"error":{"code":'
+        '"response_already_completed","message":"Response \'resp_123\' has already completed."},"sequence_number":9}'
+    )
+    assert frames.inject_failure(frame, 0, ended=False)["error"]["code"] == "response_not_found"
+
+
+def test_headers_of_an_error_stand_in_its_frame() -> None:
+    error = APIError("slow down", status=429, code="slow_down", headers={"retry-after": "1"})
+    assert frames.error_frame(error)["error"]["headers"] == {"retry-after": "1"}
+    assert "headers" not in frames.error_frame(errors.duplicate_item("msg_1"))["error"]
+
+
+def test_R4_1_sockets_that_are_switched_off_send_clients_to_http() -> None:
+    assert frames.switched_off().status == 426
 
 
 def test_R4_16_submissions_as_messages() -> None:

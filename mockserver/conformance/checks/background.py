@@ -9,6 +9,7 @@ from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, Item, NotObservable, ServerUnderTest
 
 ENDED = ("completed", "failed", "incomplete", "cancelled")
+# A foreign server takes as long as its model does; a slower one shows nothing of these rules, which is no failure.
 PATIENCE_S = 60.0
 
 
@@ -24,51 +25,53 @@ def _poll_to_end(s: ServerUnderTest, response: Item) -> Item:
 
 @rule("R6.1")
 def _the_answer_comes_at_once(s: ServerUnderTest) -> None:
-    made = s.create(background=True)
-    s.check_members("response", made, status="queued", output=[], usage=None, background=True)
-    s.check("completed_at is not set", made.get("completed_at") is None)
+    response = s.create(background=True)
+    s.check_members("response", response, status="queued", output=[], usage=None, background=True)
+    s.check("completed_at is not set", response.get("completed_at") is None)
     if s.mock:
-        s.check_members("response", made, service_tier="auto", error=None, store=True)
-        s.check("billing comes with the end", "billing" not in made)
-    s.check_equal("status in the end", _poll_to_end(s, made)["status"], "completed")
+        s.check_members("response", response, service_tier="auto", error=None, store=True)
+        s.check("billing comes with the end", "billing" not in response)
+    s.check_equal("status in the end", _poll_to_end(s, response)["status"], "completed")
 
 
+# Needs a clock: between two polls of a foreign server a turn may pass through a status unseen.
 @rule("R6.2", needs=("clock", "script"))
 def _queued_in_progress_completed(s: ServerUnderTest) -> None:
     s.freeze()
-    made = s.slow()
-    s.check_members("response", s.get(made), status="queued", output=[], usage=None)
+    response = s.slow()
+    s.check_members("response", s.get(response), status="queued", output=[], usage=None)
     s.advance(SLOW_S - 1)
-    s.check_members("response", s.get(made), status="queued", output=[], usage=None)
+    s.check_members("response", s.get(response), status="queued", output=[], usage=None)
     s.advance(1)
-    s.check_members("response", s.get(made), status="in_progress", output=[], usage=None, completed_at=None)
+    s.check_members("response", s.get(response), status="in_progress", output=[], usage=None, completed_at=None)
     s.finish()
-    done = s.get(made)
+    done = s.get(response)
     s.check_members("response", done, status="completed", error=None, incomplete_details=None)
     s.check("usage and completed_at are set", done["usage"] and done["completed_at"])
-    s.check_equal("what GET returns from then on", s.get(made), done)
+    s.check_equal("what GET returns from then on", s.get(response), done)
     s.script({"text": "said at once"}, pacing={"first_token": SLOW_S})
-    made = s.create(background=True)
+    response = s.create(background=True)
     s.advance(SLOW_S - 0.5)
-    s.check_equal("status half a second before the end", s.get(made)["status"], "queued")
+    s.check_equal("status half a second before the end", s.get(response)["status"], "queued")
     s.advance(0.5)
-    s.check_equal("status at the end", s.get(made)["status"], "completed")
+    s.check_equal("status at the end", s.get(response)["status"], "completed")
     s.script({"text": "cut", "incomplete": "max_output_tokens"})
     s.check_equal("status of an incomplete one", s.get(s.create(background=True))["status"], "incomplete")
     s.script({"failed": {"code": "server_error", "message": "no"}})
     s.check_equal("status of a failed one", s.get(s.create(background=True))["status"], "failed")
 
 
+# Needs a slow turn: on a foreign server the response may end before the request to cancel arrives.
 @rule("R6.3", needs=("clock", "script"))
 def _cancelling_twice_is_idempotent(s: ServerUnderTest) -> None:
     s.freeze()
-    made = s.slow()
-    first = s.call_ok("POST", f"/responses/{made['id']}/cancel")
-    s.check_members("response", first, id=made["id"], status="cancelled")
-    s.check_equal("cancelled again", s.call_ok("POST", f"/responses/{made['id']}/cancel"), first)
+    response = s.slow()
+    first = s.call_ok("POST", f"/responses/{response['id']}/cancel")
+    s.check_members("response", first, id=response["id"], status="cancelled")
+    s.check_equal("cancelled again", s.call_ok("POST", f"/responses/{response['id']}/cancel"), first)
     s.finish()
-    s.check_equal("cancelled again later", s.call_ok("POST", f"/responses/{made['id']}/cancel"), first)
-    s.check_equal("GET", s.get(made), first)
+    s.check_equal("cancelled again later", s.call_ok("POST", f"/responses/{response['id']}/cancel"), first)
+    s.check_equal("GET", s.get(response), first)
 
 
 @rule("R6.4")
@@ -88,16 +91,17 @@ def _what_cannot_be_cancelled(s: ServerUnderTest) -> None:
         s.check_error(expected_errors.not_cancellable("failed"), "POST", f"/responses/{failed['id']}/cancel")
 
 
+# The reasoning item is done when the cancel comes, so this also shows that finished items are dropped.
 @rule("R6.5", needs=("clock", "script"))
 def _a_cancelled_response_is_empty(s: ServerUnderTest) -> None:
     s.freeze()
-    made = s.slow(stops={"reasoning": "hm"}, model="gpt-5.2")
+    response = s.slow(stops={"reasoning": "hm"}, model="gpt-5.2")
     s.advance(SLOW_S + 1.5)
-    s.check_equal("items done before", [item["type"] for item in s.get(made)["output"]], ["reasoning"])
-    dropped = s.call_ok("POST", f"/responses/{made['id']}/cancel")
+    s.check_equal("items done before", [item["type"] for item in s.get(response)["output"]], ["reasoning"])
+    dropped = s.call_ok("POST", f"/responses/{response['id']}/cancel")
     s.check_members("response", dropped, status="cancelled", output=[], usage=None, completed_at=None, error=None)
     s.finish()
-    s.check_members("response", s.get(made), status="cancelled", output=[], usage=None)
+    s.check_members("response", s.get(response), status="cancelled", output=[], usage=None)
 
 
 @rule("R6.6")
@@ -125,12 +129,13 @@ def _streams_are_resumed(s: ServerUnderTest) -> None:
     s.check_equal("last event", types[-1], "response.completed")
     path = f"/responses/{events[0]['response']['id']}"
     s.check_equal("the stream again", s.call_ok("GET", path, stream="true"), events)
+    # The first event, an early one, and the last but one: the ends are where a cursor is off by one.
     for number in (0, 1, len(events) - 2):
         resumed = s.call_ok("GET", path, stream="true", starting_after=str(number))
-        s.check_equal(f"events behind number {number}", resumed, events[number + 1 :])
+        s.check_equal(f"events after number {number}", resumed, events[number + 1 :])
     s.check_equal("sequence numbers", _numbers(events), list(range(len(events))))
     s.check_equal(
-        "events behind the last", s.call_ok("GET", path, stream="true", starting_after=str(len(events) - 1)), []
+        "events after the last", s.call_ok("GET", path, stream="true", starting_after=str(len(events) - 1)), []
     )
     s.check("background streams are not padded", not any("obfuscation" in event for event in events))
 
@@ -138,12 +143,12 @@ def _streams_are_resumed(s: ServerUnderTest) -> None:
 @rule("R6.8", needs=("clock", "script"))
 def _what_can_be_streamed(s: ServerUnderTest) -> None:
     s.freeze()
-    made = s.slow()
+    response = s.slow()
     message = "This response cannot be streamed because it was not created with stream=true."
     refused = expected_errors.guess("E80", 400, None, "stream", message)
-    s.check_error(refused, "GET", f"/responses/{made['id']}", stream="true")
+    s.check_error(refused, "GET", f"/responses/{response['id']}", stream="true")
     s.finish()
-    again = s.call_ok("GET", f"/responses/{made['id']}", stream="true")
+    again = s.call_ok("GET", f"/responses/{response['id']}", stream="true")
     s.check_equal(
         "events of a finished one", [again[0]["type"], again[-1]["type"]], ["response.created", "response.completed"]
     )
@@ -157,6 +162,7 @@ def _polled_for_thirty_days(s: ServerUnderTest) -> None:
     s.freeze()
     events = s.stream(background=True)
     id = events[0]["response"]["id"]
+    # Ten minutes, because shorter windows of 5 to 10 minutes were reported (R6.10); then the last second.
     for seconds in (600, 30 * DAY - 601):
         s.advance(seconds)
         s.check_equal("status", s.call_ok("GET", f"/responses/{id}")["status"], "completed")

@@ -24,15 +24,17 @@ def _instructions_are_not_inherited(s: ServerUnderTest) -> None:
     second = s.chain(first, "two")
     s.check_equal("instructions of the second turn", second["instructions"], None)
     s.check_context(second, ruled, "one", *first["output"], "two")
+    # Instructions leave no item, so only the token count shows on every server whether they were inherited.
     known = s.count(input=[ruled, user("one"), *first["output"], user("two")])
     s.check_equal("input tokens, the first turn's instructions not among them", second["usage"]["input_tokens"], known)
     third = s.chain(second, "three", instructions="Short.")
     s.check_equal("instructions of the third turn", third["instructions"], "Short.")
     if s.mock:
-        seen = s.driver.control("GET", f"/responses/{second['id']}/context")["instructions"]
-        s.check_equal("instructions that the model saw in the second turn", seen, None)
+        instructions = s.driver.control("GET", f"/responses/{second['id']}/context")["instructions"]
+        s.check_equal("instructions that the model saw in the second turn", instructions, None)
 
 
+# Every member that a request can set, each with a value that is not its default: an inherited one would show.
 _OWN = {
     "tools": [TOOL],
     "tool_choice": "none",
@@ -53,7 +55,7 @@ _OWN = {
 
 @rule("R1.22")
 def _nothing_else_is_inherited(s: ServerUnderTest) -> None:
-    own = {**_OWN, "service_tier": "flex"} if s.mock else _OWN  # elsewhere not every model is to be had so
+    own = {**_OWN, "service_tier": "flex"} if s.mock else _OWN  # elsewhere not every model has this tier
     first = s.create("json please", **own)
     plain, second = s.create(), s.chain(first)
     for name in own:
@@ -68,9 +70,9 @@ def _nothing_else_is_inherited(s: ServerUnderTest) -> None:
 def _a_parent_excludes_a_conversation(s: ServerUnderTest) -> None:
     both = expected_errors.parent_and_conversation()
     s.check_create_refused(both, previous_response_id=f"resp_{NOWHERE}", conversation=f"conv_{NOWHERE}")
-    made, talk = s.create(), s.conversation()
-    s.check_create_refused(both, previous_response_id=made["id"], conversation=talk["id"])
-    s.check_create_refused(both, previous_response_id=made["id"], conversation={"id": talk["id"]})
+    response, talk = s.create(), s.conversation()
+    s.check_create_refused(both, previous_response_id=response["id"], conversation=talk["id"])
+    s.check_create_refused(both, previous_response_id=response["id"], conversation={"id": talk["id"]})
     s.check_equal("items of the conversation", s.items(talk), [])
 
 
@@ -109,10 +111,11 @@ def _only_the_immediate_parent_is_echoed(s: ServerUnderTest) -> None:
     s.check_equal("parent of the second", second["previous_response_id"], first["id"])
     s.check_equal("parent of the third", third["previous_response_id"], second["id"])
     s.check_members("the first response", first, conversation={"id": talk["id"]})
-    for one in (second, third, s.get(third)):
-        s.check("a chained response has no key conversation", "conversation" not in one)
+    for response in (second, third, s.get(third)):
+        s.check("a chained response has no key conversation", "conversation" not in response)
 
 
+# Nothing of the chain may reach the conversation, so its items are listed before and after.
 @rule("R1.27")
 def _chaining_out_of_a_conversation_adds_nothing_to_it(s: ServerUnderTest) -> None:
     talk = s.conversation(user("zero"))
@@ -129,25 +132,26 @@ def _siblings_do_not_see_each_other(s: ServerUnderTest) -> None:
     root = s.create("root")
     left = s.chain(root, "a rather long left question, longer than the other")
     right = s.chain(root, "right")
+    # Children of both branches too: a leak between siblings may only show one turn later.
     deeper = s.chain(right, "deeper")
     again = s.chain(left, "again")
     s.check_context(right, "root", *root["output"], "right")
     s.check_context(deeper, "root", *root["output"], "right", *right["output"], "deeper")
     s.check_context(left, "root", *root["output"], "a rather long left question, longer than the other")
-    asked = "a rather long left question, longer than the other"
-    s.check_context(again, "root", *root["output"], asked, *left["output"], "again")
-    s.check_equal("parents", [one["previous_response_id"] for one in (left, right)], [root["id"]] * 2)
+    question = "a rather long left question, longer than the other"
+    s.check_context(again, "root", *root["output"], question, *left["output"], "again")
+    s.check_equal("parents", [sibling["previous_response_id"] for sibling in (left, right)], [root["id"]] * 2)
 
 
 @rule("R1.29")
 def _every_turn_pays_for_the_whole_chain(s: ServerUnderTest) -> None:
-    said = [user("one two three")]
-    turn = s.create(said[0]["content"])
-    s.check_equal("input tokens of turn 1", turn["usage"]["input_tokens"], s.count(input=said))
+    history = [user("one two three")]
+    turn = s.create(history[0]["content"])
+    s.check_equal("input tokens of turn 1", turn["usage"]["input_tokens"], s.count(input=history))
     for number in (2, 3):
-        said += [*turn["output"], user(f"turn {number}")]
+        history += [*turn["output"], user(f"turn {number}")]
         turn = s.chain(turn, f"turn {number}")
-        s.check_equal(f"input tokens of turn {number}", turn["usage"]["input_tokens"], s.count(input=said))
+        s.check_equal(f"input tokens of turn {number}", turn["usage"]["input_tokens"], s.count(input=history))
     total = turn["usage"]["input_tokens"] + turn["usage"]["output_tokens"]
     s.check_equal("total tokens", turn["usage"]["total_tokens"], total)
 
@@ -168,9 +172,11 @@ def _the_model_may_change(s: ServerUnderTest) -> None:
         s.check_create_refused(error, previous_response_id=thought["id"], model="gpt-4.1")
         later = s.chain(thought, "two", model="gpt-5.2")
         s.check_equal("status with another model that reasons", later["status"], "completed")
+        # The reasoning is two turns away now; it is still in the context.
         s.check_create_refused(error, previous_response_id=later["id"], model="gpt-4.1")
 
 
+# The mock loses the ancestor by age, a foreign server by deletion: its clock can't be moved.
 @rule("R1.31")
 def _a_lost_ancestor_does_not_break_a_chain(s: ServerUnderTest) -> None:
     if s.mock:

@@ -18,6 +18,7 @@ from mockserver.conformance.server_under_test import (
 )
 
 CHAT = "gpt-4.1"
+# Exact figures, because the threshold is exact (R5.2): 1,000 tokens do not compact, 1,001 do.
 _FRAME = 7  # what a request with one user message costs besides its text, on gpt-4.1
 _WINDOW = 128_000
 
@@ -31,10 +32,10 @@ def _compactions(output: list[Item]) -> list[Item]:
 
 
 def _create_over_threshold(s: ServerUnderTest, **fields: Any) -> Item:
-    """Return a response whose context was compacted, on a question of 2,000 tokens."""
-    made = dict(s.create(words(2000), **_over(1000), **fields))
-    s.check_equal("compaction items", len(_compactions(made["output"])), 1)
-    return made
+    """Create a response whose context is compacted, from an input of 2,000 tokens."""
+    response = dict(s.create(words(2000), **_over(1000), **fields))
+    s.check_equal("compaction items", len(_compactions(response["output"])), 1)
+    return response
 
 
 @rule("R5.1")
@@ -44,10 +45,10 @@ def _the_shape_of_context_management(s: ServerUnderTest) -> None:
     s.check_create_refused(
         expected_errors.wrong_type("context_management", "an array of objects", "an object"), context_management={}
     )
-    made = s.create(**_over(1000))
-    s.check_equal("status below the threshold", made["status"], "completed")
-    s.check_equal("compaction items", _compactions(made["output"]), [])
-    s.check("context_management is not echoed", "context_management" not in made)
+    response = s.create(**_over(1000))
+    s.check_equal("status below the threshold", response["status"], "completed")
+    s.check_equal("compaction items", _compactions(response["output"]), [])
+    s.check("context_management is not echoed", "context_management" not in response)
 
 
 @rule("R5.2", models=(CHAT,))
@@ -56,9 +57,9 @@ def _what_sets_it_off(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.too_small(path, 1000, 1), **_over(1))
     s.check_create_refused(expected_errors.too_small(path, 1000, 999), **_over(999))
     for tokens, expected in ((1000, 0), (1001, 1), (1500, 1)):
-        made = s.create(words(tokens - _FRAME), **_over(1000))
-        s.check_equal("input tokens", made["usage"]["input_tokens"], tokens)
-        s.check_equal(f"compaction items at {tokens} of 1000 tokens", len(_compactions(made["output"])), expected)
+        response = s.create(words(tokens - _FRAME), **_over(1000))
+        s.check_equal("input tokens", response["usage"]["input_tokens"], tokens)
+        s.check_equal(f"compaction items at {tokens} of 1000 tokens", len(_compactions(response["output"])), expected)
     first = s.create(words(900), model=CHAT)
     chained = s.chain(first, words(900), **_over(1000))
     s.check_equal("compaction items of a chain over it", len(_compactions(chained["output"])), 1)
@@ -68,18 +69,21 @@ def _what_sets_it_off(s: ServerUnderTest) -> None:
 def _the_same_response_goes_on(s: ServerUnderTest) -> None:
     if s.mock:
         s.script({"text": "one two three"})
+    # The same text twice, so that what compacting costs is the difference of two usages.
     plain = s.create(words(2000), model=CHAT)
     if s.mock:
         s.script({"text": "one two three"})
-    made = s.create(words(2000), **_over(1000))
-    types = [item["type"] for item in made["output"]]
-    s.check_equal("status", made["status"], "completed")
+    response = s.create(words(2000), **_over(1000))
+    types = [item["type"] for item in response["output"]]
+    s.check_equal("status", response["status"], "completed")
     s.check_equal("output", sorted(types), ["compaction", "message"])
-    s.check_equal("input tokens, uncompacted", made["usage"]["input_tokens"], plain["usage"]["input_tokens"])
+    s.check_equal("input tokens, uncompacted", response["usage"]["input_tokens"], plain["usage"]["input_tokens"])
     s.check(
-        "the pass is billed as output", made["usage"]["output_tokens"] > plain["usage"]["output_tokens"], made["usage"]
+        "the pass is billed as output",
+        response["usage"]["output_tokens"] > plain["usage"]["output_tokens"],
+        response["usage"],
     )
-    item = _compactions(made["output"])[0]
+    item = _compactions(response["output"])[0]
     s.check_equal("members of the item", sorted(item), ["encrypted_content", "id", "type"])
     s.check("its id begins with cmp_", item["id"].startswith("cmp_"), item["id"])
     if s.mock:
@@ -108,13 +112,15 @@ def _stream(s: ServerUnderTest) -> None:
 def _what_comes_before_is_neither_read_nor_billed(s: ServerUnderTest) -> None:
     if s.mock:
         s.script({"text": "one two three"})
-    made = _create_over_threshold(s)
-    answer = made["output"]
+    response = _create_over_threshold(s)
+    # Billing is what shows on every server that earlier items are ignored; contexts can be read on the mock
+    # alone.
+    answer = response["output"]
     whole = s.count(model=CHAT, input=[user(words(2000)), *answer, user("next")])
     short = s.count(model=CHAT, input=[*_compactions(answer), user("next")])
     s.check_equal("cost with all that came before", whole, short)
     s.check("less than what was compacted", short < 2000, short)
-    chained = s.chain(made, "next", model=CHAT)
+    chained = s.chain(response, "next", model=CHAT)
     s.check_equal("input tokens of the chained turn", chained["usage"]["input_tokens"], short)
     replayed = s.create([user(words(2000)), *answer, user("next")], model=CHAT, store=False)
     s.check_equal("input tokens of the replayed turn", replayed["usage"]["input_tokens"], short)
@@ -124,22 +130,24 @@ def _what_comes_before_is_neither_read_nor_billed(s: ServerUnderTest) -> None:
     if s.mock:
         s.check_context(chained, *_compactions(answer), "next")
         s.script({"text": "{{ context_text }}"})
-        read = texts_of(s.chain(made, "next", model=CHAT)["output"])[0]
+        # A template prints the context that the model reads, so the claim is not about the mock's own
+        # records.
+        read = texts_of(s.chain(response, "next", model=CHAT)["output"])[0]
         s.check(
             "the model reads no more than that", "next" in read and "word" not in read and "three" not in read, read
         )
         s.check_context(later, *_compactions(answer), "next", *chained["output"], "and next")
-        hidden = made["usage"]["output_tokens"] - 4
+        hidden = response["usage"]["output_tokens"] - 4
         s.check_equal("cost of the item: the pass, and 80", short - s.count(model=CHAT, input="next"), hidden + 80)
 
 
 @rule("R5.5", models=(CHAT,))
 def _compaction_without_storage(s: ServerUnderTest) -> None:
-    made = _create_over_threshold(s, store=False)
-    s.check_error(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
-    s.check_create_refused(expected_errors.no_parent(made["id"]), previous_response_id=made["id"], model=CHAT)
-    replayed = s.create([*_compactions(made["output"]), user("next")], model=CHAT, store=False)
-    s.check_equal("status of what goes on from the item", replayed["status"], "completed")
+    response = _create_over_threshold(s, store=False)
+    s.check_error(expected_errors.no_response(response["id"]), "GET", f"/responses/{response['id']}")
+    s.check_create_refused(expected_errors.no_parent(response["id"]), previous_response_id=response["id"], model=CHAT)
+    replayed = s.create([*_compactions(response["output"]), user("next")], model=CHAT, store=False)
+    s.check_equal("status of a turn that continues from the item", replayed["status"], "completed")
 
 
 def _compact(s: ServerUnderTest, **body: Any) -> Item:
@@ -172,23 +180,24 @@ def _what_compacting_returns(s: ServerUnderTest) -> None:
     done = _compact(s, input="three", previous_response_id=first["id"])
     s.check_members("result", done, object="response.compaction")
     s.check_equal("members", sorted(done), ["created_at", "id", "object", "output", "usage"])
-    *kept, last = done["output"]
-    s.check_equal("user messages, in order", texts_of(kept), ["one", "two", "three"])
-    s.check_equal("roles", {item["role"] for item in kept}, {"user"})
+    *messages, last = done["output"]
+    s.check_equal("user messages, in order", texts_of(messages), ["one", "two", "three"])
+    s.check_equal("roles", {item["role"] for item in messages}, {"user"})
     s.check_equal(
         "types, the compaction last", [item["type"] for item in done["output"]], ["message"] * 3 + ["compaction"]
     )
     if s.mock:
-        ids = [done["id"], last["id"], kept[2]["id"]]
+        ids = [done["id"], last["id"], messages[2]["id"]]
         s.check_equal(
             "marks of ids that are new, for nothing is stored", [id.partition("_")[2][16:18] for id in ids], ["01"] * 3
         )
     s.check_equal(
-        "ids of what was stored", [item["id"] for item in kept[:2]], [item["id"] for item in s.inputs(first)[::2]]
+        "ids of what was stored", [item["id"] for item in messages[:2]], [item["id"] for item in s.inputs(first)[::2]]
     )
     usage = done["usage"]
     s.check_equal("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
     s.check_equal("input tokens: the window, and 93", usage["input_tokens"], s.count(model=CHAT, input=window) + 93)
+    # 80 tokens are the item's own frame in later turns, 93 those of the pass over the window (T10).
     cost = s.count(model=CHAT, input=[last, user("next")]) - s.count(model=CHAT, input="next")
     s.check_equal("what the item costs later: the pass, and 80", cost, usage["output_tokens"] + 80)
     again = _compact(s, input=[*done["output"], user("four")])
@@ -196,7 +205,7 @@ def _what_compacting_returns(s: ServerUnderTest) -> None:
     s.check_equal("compaction items", len(_compactions(again["output"])), 1)
     following = s.create([*done["output"], user("next")], model=CHAT)
     s.check_equal(
-        "input tokens behind it", following["usage"]["input_tokens"], s.count(model=CHAT, input=[last, user("next")])
+        "input tokens after it", following["usage"]["input_tokens"], s.count(model=CHAT, input=[last, user("next")])
     )
 
 
@@ -211,13 +220,13 @@ def _the_result_is_no_response(s: ServerUnderTest) -> None:
 @rule("R5.9", models=(CHAT,))
 def _a_trigger_forces_it(s: ServerUnderTest) -> None:
     trigger = {"type": "compaction_trigger"}
-    made = s.create([user("one"), trigger], model=CHAT)
-    s.check_equal("compaction items", len(_compactions(made["output"])), 1)
-    s.check_equal("input items, the trigger not among them", texts_of(s.inputs(made)), ["one"])
+    response = s.create([user("one"), trigger], model=CHAT)
+    s.check_equal("compaction items", len(_compactions(response["output"])), 1)
+    s.check_equal("input items, the trigger not among them", texts_of(s.inputs(response)), ["one"])
     chained = s.chain(s.create("one", model=CHAT), [user("two"), trigger], model=CHAT)
     s.check_equal("compaction items of a chain", len(_compactions(chained["output"])), 1)
     if s.mock:
-        s.check_equal("the whole output", [item["type"] for item in made["output"]], ["compaction"])
+        s.check_equal("the whole output", [item["type"] for item in response["output"]], ["compaction"])
     early = s.call("POST", "/responses", {"model": CHAT, "input": [trigger, user("one")]})
     s.check_equal("status of a trigger that is not last", early.status, 400)
     if s.mock:
@@ -235,6 +244,7 @@ def _its_content_is_verified(s: ServerUnderTest) -> None:
     blob = item["encrypted_content"]
     s.check("its content looks sealed", blob.startswith("gAAAAAB"), blob[:12])
     s.check_equal("status with the item", s.create([item, user("next")], model=CHAT)["status"], "completed")
+    # One character in the middle: a server that only checks the prefix accepts it.
     middle = len(blob) // 2
     for broken in (blob[:middle] + ("A" if blob[middle] != "A" else "B") + blob[middle + 1 :], "gAAAAABforeign"):
         error = expected_errors.unverifiable(f"for item {item['id']}")
@@ -246,11 +256,11 @@ def _its_content_is_verified(s: ServerUnderTest) -> None:
 @rule("R2.21", models=(CHAT,))
 def _in_a_conversation_it_is_an_item(s: ServerUnderTest) -> None:
     talk = s.conversation()
-    made = _create_over_threshold(s, conversation=talk["id"])
+    response = _create_over_threshold(s, conversation=talk["id"])
     ids = [item["id"] for item in s.items(talk)]
-    s.check_equal("items of the conversation", ids[1:], [item["id"] for item in made["output"]])
+    s.check_equal("items of the conversation", ids[1:], [item["id"] for item in response["output"]])
     later = s.create("next", conversation=talk["id"], model=CHAT)
-    known = s.count(model=CHAT, input=[*_compactions(made["output"]), user("next")])
+    known = s.count(model=CHAT, input=[*_compactions(response["output"]), user("next")])
     s.check_equal("input tokens of the next turn", later["usage"]["input_tokens"], known)
 
 

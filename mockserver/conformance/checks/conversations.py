@@ -20,6 +20,7 @@ from mockserver.conformance.server_under_test import (
     words,
 )
 
+# Conversation ids are two characters shorter than those of responses.
 _UNKNOWN = f"conv_{NOWHERE[:48]}"
 
 
@@ -29,10 +30,10 @@ def _the_endpoints(s: ServerUnderTest) -> None:
     path = f"/conversations/{talk['id']}"
     s.check_equal("GET of the conversation", s.call_ok("GET", path), talk)
     s.check_equal("id after POST of metadata", s.call_ok("POST", path, {"metadata": {"k": "v"}})["id"], talk["id"])
-    kept = s.call_ok("POST", f"{path}/items", {"items": [user("a")]})["data"][0]
-    s.check_equal("id on the list", s.call_ok("GET", f"{path}/items")["data"][0]["id"], kept["id"])
-    s.check_equal("GET of the item", s.call_ok("GET", f"{path}/items/{kept['id']}"), kept)
-    s.call_ok("DELETE", f"{path}/items/{kept['id']}")
+    item = s.call_ok("POST", f"{path}/items", {"items": [user("a")]})["data"][0]
+    s.check_equal("id on the list", s.call_ok("GET", f"{path}/items")["data"][0]["id"], item["id"])
+    s.check_equal("GET of the item", s.call_ok("GET", f"{path}/items/{item['id']}"), item)
+    s.call_ok("DELETE", f"{path}/items/{item['id']}")
     s.check_error(expected_errors.invalid_url("POST", f"/v1{path}/messages"), "POST", f"{path}/messages", {"items": []})
     s.check("nothing lists conversations", s.call("GET", "/conversations").status in (404, 405))
     marker = s.call_ok("DELETE", path)
@@ -81,6 +82,7 @@ def _metadata_has_limits_and_is_replaced(s: ServerUnderTest) -> None:
     s.check_equal("metadata of 16 pairs", s.call_ok("POST", path, {"metadata": most})["metadata"], most)
     s.check_error(expected_errors.too_many_pairs(17), "POST", path, {"metadata": {**most, "more": "v"}})
     s.check_error(expected_errors.too_many_pairs(17), "POST", "/conversations", {"metadata": {**most, "more": "v"}})
+    # Exactly at the limits: a check that only goes beyond them would pass with any smaller limit.
     longest = {"k" * 64: "v" * 512}
     s.check_equal(
         "metadata of the longest key and value", s.call_ok("POST", path, {"metadata": longest})["metadata"], longest
@@ -100,13 +102,13 @@ def _metadata_has_limits_and_is_replaced(s: ServerUnderTest) -> None:
 @rule("R2.5")
 def _deleting_a_conversation_leaves_its_items(s: ServerUnderTest) -> None:
     talk = s.conversation(user("by hand"))
-    made = s.create("asked", conversation=talk["id"])
+    response = s.create("asked", conversation=talk["id"])
     by_hand, _, answer = s.items(talk)
     s.call_ok("DELETE", f"/conversations/{talk['id']}")
     for path in ("", "/items", f"/items/{answer['id']}"):
         s.check_error(expected_errors.no_conversation(talk["id"]), "GET", f"/conversations/{talk['id']}{path}")
-    s.get(made)
-    s.check_context(s.chain(made, "more"), "by hand", "asked", *made["output"], "more")
+    s.get(response)
+    s.check_context(s.chain(response, "more"), "by hand", "asked", *response["output"], "more")
     for item in (by_hand, answer):
         s.check_context(s.create([{"type": "item_reference", "id": item["id"]}, user("a")]), item, "a")
 
@@ -134,8 +136,8 @@ def _unknown_conversations(s: ServerUnderTest) -> None:
 def _naming_a_conversation(s: ServerUnderTest) -> None:
     talk = s.conversation()
     for name in (talk["id"], {"id": talk["id"]}):
-        made = s.create(conversation=name)
-        s.check_members("response", made, conversation={"id": talk["id"]}, previous_response_id=None)
+        response = s.create(conversation=name)
+        s.check_members("response", response, conversation={"id": talk["id"]}, previous_response_id=None)
     s.check_equal("number of items", len(s.items(talk)), 4)
     s.call_ok("DELETE", f"/conversations/{talk['id']}")
     for id in (_UNKNOWN, talk["id"]):
@@ -158,6 +160,7 @@ def _lists_are_paged(s: ServerUnderTest) -> None:
     paging(s, path, ids)
 
 
+# 25 items and the default page of 20, so that a list has a full first page and a short last one.
 def paging(s: ServerUnderTest, path: str, oldest_first: list[str]) -> None:
     """Claim how a list of 25 items is paged."""
     newest = oldest_first[::-1]
@@ -206,16 +209,17 @@ def _one_item_read_and_deleted(s: ServerUnderTest) -> None:
     s.drop(talk, answer)
     s.check_context(s.create("last", conversation=talk["id"]), "keep", "next", "last")
     if s.mock:
-        seen = s.conversation(user("keep"), user("drop"))
-        made = s.create("ask", conversation=seen["id"])
-        s.drop(seen, s.items(seen)[1])
-        s.check_context(made, "keep", "drop", "ask")
-        s.check_equal("what it was made from stays listed", texts_of(s.inputs(made)), ["keep", "drop", "ask"])
-        s.check_context(s.chain(made, "more"), "keep", "drop", "ask", *made["output"], "more")
+        read = s.conversation(user("keep"), user("drop"))
+        response = s.create("ask", conversation=read["id"])
+        s.drop(read, s.items(read)[1])
+        s.check_context(response, "keep", "drop", "ask")
+        s.check_equal("what it was made from stays listed", texts_of(s.inputs(response)), ["keep", "drop", "ask"])
+        s.check_context(s.chain(response, "more"), "keep", "drop", "ask", *response["output"], "more")
 
 
 @rule("R2.16")
 def _half_a_pair_is_refused(s: ServerUnderTest) -> None:
+    # Half a pair is no error when it is deleted, only when the next turn would have to read it (R2.16).
     for dropped in ("function_call", "function_call_output"):
         talk = s.conversation()
         call = call_of(s.create("look it up", conversation=talk["id"], **FORCED))
@@ -237,14 +241,14 @@ _BY_HAND = (
 @rule("R2.17")
 def _items_by_hand(s: ServerUnderTest) -> None:
     talk = s.conversation()
-    kept = s.add(talk, *[item for item, _ in _BY_HAND])
-    for item, (_, prefix) in zip(kept, _BY_HAND, strict=True):
+    added = s.add(talk, *[item for item, _ in _BY_HAND])
+    for item, (_, prefix) in zip(added, _BY_HAND, strict=True):
         s.check(f"id of a {item['type']} begins with {prefix}", re.match(prefix, item["id"]), item["id"])
         s.check_equal(f"status of a {item['type']}", item["status"], "completed")
-    s.check_equal("content, typed", kept[0]["content"][0], {"type": "input_text", "text": "a"})
-    s.check_equal("what is listed", s.items(talk), kept)
+    s.check_equal("content, typed", added[0]["content"][0], {"type": "input_text", "text": "a"})
+    s.check_equal("what is listed", s.items(talk), added)
     answer = s.create("next", conversation=talk["id"])
-    s.check_context(answer, "a", "b", "c", kept[3], kept[4], "next")
+    s.check_context(answer, "a", "b", "c", added[3], added[4], "next")
     content = [{"type": "input_text", "text": "look"}, {"type": "input_image", "detail": "auto"}]
     message = (
         "Missing mutually exclusive parameters: 'items[0].content[1]'. "
@@ -259,8 +263,9 @@ def _no_largest_number_of_items(s: ServerUnderTest) -> None:
     talk = s.conversation()
     for first in range(0, 120, 20):
         s.add(talk, *[user(str(number)) for number in range(first, first + 20)])
-    made = s.create("next", conversation=talk["id"], model="gpt-4o-mini")
-    s.check_equal("status of a turn on 120 items", made["status"], "completed")
+    response = s.create("next", conversation=talk["id"], model="gpt-4o-mini")
+    s.check_equal("status of a turn on 120 items", response["status"], "completed")
     s.check_equal("the oldest item", text_of(s.items(talk)[0]), "0")
+    # Two items, each within the window of 128,000 tokens and together beyond it.
     s.add(talk, user(words(70_000)), user(words(70_000)))
     s.check_create_refused(expected_errors.context_too_long(), "next", conversation=talk["id"], model="gpt-4o-mini")

@@ -62,13 +62,13 @@ def _what_strict_means(s: ServerUnderTest) -> None:
     s.check_create_refused(_bad_schema(_NOT_ALL), **_format({**_object(both), "required": ["a"]}))
     for root in ({"type": "string"}, {"anyOf": [_object(both)]}, {"type": "array", "items": _STRING}):
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(root)})
-        found = (answer.status, answer.error.get("code"))
-        s.check_equal(f"a root that is {next(iter(root.values()))}", found, (400, "invalid_json_schema"))
+        status_and_code = (answer.status, answer.error.get("code"))
+        s.check_equal(f"a root that is {next(iter(root.values()))}", status_and_code, (400, "invalid_json_schema"))
     inner = {"type": "object", "properties": {"c": _STRING}, "required": ["c"]}
     answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(_object({"a": inner}))})
     s.check_equal("an inner object that is open", answer.error.get("code"), "invalid_json_schema")
-    said = json.loads(text_of(s.create("Make something up.", **_format(_object(both)))["output"][-1]))
-    s.check_equal("keys of the answer", sorted(said), ["a", "b"])
+    value = json.loads(text_of(s.create("Make something up.", **_format(_object(both)))["output"][-1]))
+    s.check_equal("keys of the answer", sorted(value), ["a", "b"])
     loose = s.create(**_format({"type": "object", "properties": both}, strict=False))
     s.check_equal("status of an open schema that is not strict", loose["status"], "completed")
 
@@ -97,9 +97,11 @@ def _nest(levels: int) -> Item:
 
 
 def _choices(number: int, length: int = 1) -> Item:
-    return _object({"a": {"type": "string", "enum": [f"{one:0{length}}" for one in range(number)]}})
+    return _object({"a": {"type": "string", "enum": [f"{value:0{length}}" for value in range(number)]}})
 
 
+# Each limit once just within and once just beyond; foreign servers get the small ones only, since each costs a
+# turn.
 _FITS: tuple[tuple[str, Item], ...] = (
     ("1000 enum values", _object({"a": {"type": "integer", "enum": list(range(1000))}})),
     ("5000 properties", _object({f"p{number}": _STRING for number in range(5000)})),
@@ -125,6 +127,7 @@ def _how_large_a_schema_may_be(s: ServerUnderTest) -> None:
         s.check_equal(f"status with {what}", answer.status, 200)
 
 
+# One schema with every keyword that strict mode allows: the answer itself has to obey each of them.
 _ALLOWED = _object(
     {
         "s": {"type": "string", "pattern": "^[a-c]{2}$"},
@@ -150,32 +153,32 @@ _BANNED = (
 
 @rule("R10.5")
 def _which_keywords_there_are(s: ServerUnderTest) -> None:
-    said = json.loads(text_of(s.create("Make something up.", **_format(_ALLOWED))["output"][-1]))
-    s.check_equal("keys of the answer", sorted(said), sorted(_ALLOWED["properties"]))
-    s.check("a number within bounds", 1 <= said["n"] <= 5, said)
-    s.check("a multiple of three", said["i"] % 3 == 0, said)
-    s.check("one of the values", said["e"] in ("x", "y"), said)
-    s.check("one or two entries", 1 <= len(said["l"]) <= 2, said)
+    value = json.loads(text_of(s.create("Make something up.", **_format(_ALLOWED))["output"][-1]))
+    s.check_equal("keys of the answer", sorted(value), sorted(_ALLOWED["properties"]))
+    s.check("a number within bounds", 1 <= value["n"] <= 5, value)
+    s.check("a multiple of three", value["i"] % 3 == 0, value)
+    s.check("one of the values", value["e"] in ("x", "y"), value)
+    s.check("one or two entries", 1 <= len(value["l"]) <= 2, value)
     for banned in _BANNED:
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", **_format(_object({"x": banned}))})
-        found = (answer.status, answer.error.get("code"))
-        s.check_equal(f"strict with {', '.join(banned)}", found, (400, "invalid_json_schema"))
+        status_and_code = (answer.status, answer.error.get("code"))
+        s.check_equal(f"strict with {', '.join(banned)}", status_and_code, (400, "invalid_json_schema"))
 
 
 @rule("R10.6")
 def _keys_come_in_the_schemas_order(s: ServerUnderTest) -> None:
     names = ["zeta", "alpha", "mid", "beta"]
-    made = s.create("Make something up.", **_format(_object(dict.fromkeys(names, _STRING))))
-    s.check_equal("keys of the answer", list(json.loads(text_of(made["output"][-1]))), names)
+    response = s.create("Make something up.", **_format(_object(dict.fromkeys(names, _STRING))))
+    s.check_equal("keys of the answer", list(json.loads(text_of(response["output"][-1]))), names)
 
 
 @rule("R10.7", needs=("script",))
 def _refusals_are_parts(s: ServerUnderTest) -> None:
     s.script({"refusal": "I can't help with that."})
-    made = s.create(**_format(_object({"a": _STRING})))
-    s.check_equal("status", made["status"], "completed")
+    response = s.create(**_format(_object({"a": _STRING})))
+    s.check_equal("status", response["status"], "completed")
     part = {"type": "refusal", "refusal": "I can't help with that."}
-    s.check_equal("content", made["output"][-1]["content"], [part])
+    s.check_equal("content", response["output"][-1]["content"], [part])
     s.script({"refusal": "No."})
     events = s.stream()
     types = [event["type"] for event in events if "refusal" in event["type"]]
@@ -194,5 +197,5 @@ def _json_mode_needs_its_word(s: ServerUnderTest) -> None:
     s.check_create_refused(error, "an object, please", **mode)
     s.check_create_refused(error, "an object, please", instructions="Answer in JSON.", **mode)
     for text in ("as json", "as JSON", "some jsonish thing"):
-        made = s.create([user(text)], **mode)
-        s.check(f"{text!r} gets an object", isinstance(json.loads(text_of(made["output"][-1])), dict))
+        response = s.create([user(text)], **mode)
+        s.check(f"{text!r} gets an object", isinstance(json.loads(text_of(response["output"][-1])), dict))

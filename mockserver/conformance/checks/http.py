@@ -7,6 +7,7 @@ from mockserver.conformance.drivers import Answer
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import ServerUnderTest, user
 
+# Codes of 2026 are among them: each is 429, and only the code tells whether waiting helps (R13.2).
 _LIMITS = (
     ("rate_limit_exceeded", 429),
     ("insufficient_quota", 429),
@@ -67,10 +68,10 @@ def _unknown_models_and_routes(s: ServerUnderTest) -> None:
 @rule("R15.1")
 def _metadata_of_responses(s: ServerUnderTest) -> None:
     metadata = {"zeta": "1", "alpha": "ä\n", "": "", "k" * 64: "v" * 512}
-    made = s.create(metadata=metadata)
-    s.check_equal("metadata", made["metadata"], metadata)
-    s.check_equal("its order", list(made["metadata"]), list(metadata))
-    s.check_equal("metadata on GET", s.get(made)["metadata"], metadata)
+    response = s.create(metadata=metadata)
+    s.check_equal("metadata", response["metadata"], metadata)
+    s.check_equal("its order", list(response["metadata"]), list(metadata))
+    s.check_equal("metadata on GET", s.get(response)["metadata"], metadata)
     most = {f"k{number}": "v" for number in range(16)}
     s.check_equal("16 pairs", s.create(metadata=most)["metadata"], most)
     s.check_create_refused(expected_errors.too_many_pairs(17), metadata={**most, "more": "v"})
@@ -78,7 +79,7 @@ def _metadata_of_responses(s: ServerUnderTest) -> None:
     answer = s.call("POST", "/responses", {"model": s.model, "input": "x", "metadata": {"k" * 65: "v"}})
     expected = (400, "property_name_above_max_length", "metadata." + "k" * 65)
     s.check_equal("a key of 65", (answer.status, answer.error.get("code"), answer.error.get("param")), expected)
-    updated = s.call("POST", f"/responses/{made['id']}", {"metadata": {}})
+    updated = s.call("POST", f"/responses/{response['id']}", {"metadata": {}})
     s.check("no endpoint changes it", updated.status in (404, 405), updated.status)
 
 
@@ -128,6 +129,7 @@ def _repeating_makes_another(s: ServerUnderTest) -> None:
 def _the_same_again(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.unknown_parameter("seed"), seed=7)
 
+    # From a reset on, so that nothing but the requests, the seed and the clock can make the bytes.
     def story() -> list[object]:
         s.driver.control("POST", "/reset", {})
         s.freeze()
@@ -155,9 +157,9 @@ def _levers(s: ServerUnderTest) -> None:
     s.check_equal("a scripted call", s.create()["output"][0]["type"], "function_call")
     s.script({"failed": {"code": "server_error", "message": "no"}})
     s.check_equal("a scripted failure", s.create()["status"], "failed")
-    made = s.create("kept")
+    response = s.create("kept")
     control("POST", "/reset", {})
-    s.check_error(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
+    s.check_error(expected_errors.no_response(response["id"]), "GET", f"/responses/{response['id']}")
     s.check("one switch per disputed rule", control("GET", "/health")["switches"]["expiry_boundary"])
 
 

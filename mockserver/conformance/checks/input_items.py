@@ -16,19 +16,19 @@ def _path(response: Item) -> str:
 
 @rule("R3.1")
 def _input_items_are_paged(s: ServerUnderTest) -> None:
-    made = s.create([user(str(number)) for number in range(25)])
-    oldest_first = s.inputs(made)
+    response = s.create([user(str(number)) for number in range(25)])
+    oldest_first = s.inputs(response)
     s.check_equal("items, oldest first", texts_of(oldest_first), [str(number) for number in range(25)])
     ids = [item["id"] for item in oldest_first]
-    paging(s, _path(made), ids)
+    paging(s, _path(response), ids)
 
 
 @rule("R3.2")
 def _input_items_are_typed(s: ServerUnderTest) -> None:
-    said = {"role": "assistant", "content": "hm"}
+    assistant = {"role": "assistant", "content": "hm"}
     image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
-    made = s.create([{"role": "user", "content": "a"}, {"role": "system", "content": "b"}, said])
-    page = s.call_ok("GET", _path(made), order="asc")
+    response = s.create([{"role": "user", "content": "a"}, {"role": "system", "content": "b"}, assistant])
+    page = s.call_ok("GET", _path(response), order="asc")
     ids = [item["id"] for item in page["data"]]
     s.check_members("list", page, object="list", first_id=ids[0], last_id=ids[-1], has_more=False)
     parts = [item["content"][0] for item in page["data"]]
@@ -39,10 +39,11 @@ def _input_items_are_typed(s: ServerUnderTest) -> None:
     s.check("ids begin with msg_", all(re.match("msg_", id) for id in ids), ids)
     plain = s.inputs(s.create("just text"))
     s.check_equal("a string as input", plain[0]["content"], [{"type": "input_text", "text": "just text"}])
-    seen = s.inputs(s.create([{"role": "user", "content": [{"type": "input_text", "text": "x"}, image]}]))
-    s.check_equal("detail of an image", seen[0]["content"][1]["detail"], "auto")
+    listed = s.inputs(s.create([{"role": "user", "content": [{"type": "input_text", "text": "x"}, image]}]))
+    s.check_equal("detail of an image", listed[0]["content"][1]["detail"], "auto")
 
 
+# The third turn is the first whose history holds a whole inherited turn, input and output.
 @rule("R3.3")
 def _history_then_own_input(s: ServerUnderTest) -> None:
     first = s.create("one")
@@ -63,23 +64,23 @@ def _history_then_own_input(s: ServerUnderTest) -> None:
 
 @rule("R3.4")
 def _instructions_are_not_listed(s: ServerUnderTest) -> None:
-    made = s.create("one", instructions="Be brief.")
-    s.check_equal("input items", texts_of(s.inputs(made)), ["one"])
-    s.check_equal("input items of the next", len(s.inputs(s.chain(made, "two", instructions="Be kind."))), 3)
+    response = s.create("one", instructions="Be brief.")
+    s.check_equal("input items", texts_of(s.inputs(response)), ["one"])
+    s.check_equal("input items of the next", len(s.inputs(s.chain(response, "two", instructions="Be kind."))), 3)
 
 
 @rule("R3.5")
 def _whose_input_items_cannot_be_listed(s: ServerUnderTest) -> None:
-    made, deleted, unstored = s.create(), s.create(), s.create(store=False)
+    response, deleted, unstored = s.create(), s.create(), s.create(store=False)
     s.delete(deleted)
     for id in (f"resp_{NOWHERE}", deleted["id"], unstored["id"]):
         s.check_error(expected_errors.no_response(id), "GET", f"/responses/{id}/input_items")
-    s.check_error(expected_errors.too_big("limit", 100, 1000), "GET", _path(made), limit="1000")
+    s.check_error(expected_errors.too_big("limit", 100, 1000), "GET", _path(response), limit="1000")
     s.check_error(
-        expected_errors.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", _path(made), limit="0"
+        expected_errors.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", _path(response), limit="0"
     )
     wrong = expected_errors.not_one_of("order", "random", ("asc", "desc"))
-    s.check_error(wrong._replace(guessed=expected_errors.GUESSED), "GET", _path(made), order="random")
+    s.check_error(wrong._replace(guessed=expected_errors.GUESSED), "GET", _path(response), order="random")
 
 
 @rule("R3.6")

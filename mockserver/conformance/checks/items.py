@@ -30,19 +30,19 @@ def _inline_call(call_id: str, kind: str = "function_call") -> Item:
 
 @rule("R1.33")
 def _a_call_has_to_be_answered(s: ServerUnderTest) -> None:
-    asked = s.create("look it up", **FORCED)
-    call = call_of(asked)
-    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "well?", previous_response_id=asked["id"])
-    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), [user("a"), *asked["output"], user("b")])
+    calling = s.create("look it up", **FORCED)
+    call = call_of(calling)
+    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "well?", previous_response_id=calling["id"])
+    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), [user("a"), *calling["output"], user("b")])
     s.check_create_refused(expected_errors.no_tool_output("call_x"), [user("a"), _inline_call("call_x")])
     s.check_create_refused(
         expected_errors.no_tool_output("call_y"), [user("a"), _inline_call("call_y", "custom_tool_call")]
     )
     both = [_inline_call("call_a"), _inline_call("call_b"), output_for({"call_id": "call_a"})]
     s.check_create_refused(expected_errors.no_tool_output("call_b"), [user("a"), *both])
-    answered = s.chain(asked, [output_for(call)])
+    answered = s.chain(calling, [output_for(call)])
     s.check_equal("status with the output", answered["status"], "completed")
-    s.check_context(answered, "look it up", *asked["output"], output_for(call))
+    s.check_context(answered, "look it up", *calling["output"], output_for(call))
     s.check_equal("status of a plain turn afterwards", s.chain(answered, "thanks")["status"], "completed")
 
 
@@ -54,6 +54,7 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [stray], previous_response_id=plain["id"])
     s.check_create_refused(expected_errors.no_tool_call("call_nobody"), [stray], conversation=talk["id"])
     s.check_equal("items of the conversation after the refusal", s.items(talk), [])
+    # In another order than their calls: outputs pair by call_id, not by place.
     calls = [_inline_call("call_a"), _inline_call("call_b")]
     outputs = [output_for({"call_id": "call_b"}), output_for({"call_id": "call_a"})]
     done = s.create([user("a"), *calls, *outputs])
@@ -62,10 +63,11 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
 
 @rule("R1.35")
 def _a_conversation_stays_stuck_on_a_call(s: ServerUnderTest) -> None:
+    # The two ways out of a stuck conversation; each needs a conversation of its own.
     for supplied in (True, False):
         talk = s.conversation()
-        asked = s.create("look it up", conversation=talk["id"], **FORCED)
-        call = call_of(asked)
+        calling = s.create("look it up", conversation=talk["id"], **FORCED)
+        call = call_of(calling)
         before = s.items(talk)
         for _ in range(2):
             s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "well?", conversation=talk["id"])
@@ -80,14 +82,16 @@ def _a_conversation_stays_stuck_on_a_call(s: ServerUnderTest) -> None:
 
 @rule("R1.36")
 def _no_item_stands_twice(s: ServerUnderTest) -> None:
-    made = s.create("one")
-    message = made["output"][-1]
+    response = s.create("one")
+    message = response["output"][-1]
     reference = {"type": "item_reference", "id": message["id"]}
     s.check_create_refused(expected_errors.twice(message["id"]), [reference, reference, user("a")])
     s.check_create_refused(
-        expected_errors.twice(message["id"]), [reference, user("a")], previous_response_id=made["id"]
+        expected_errors.twice(message["id"]), [reference, user("a")], previous_response_id=response["id"]
     )
-    s.check_create_refused(expected_errors.twice(message["id"]), [message, user("a")], previous_response_id=made["id"])
+    s.check_create_refused(
+        expected_errors.twice(message["id"]), [message, user("a")], previous_response_id=response["id"]
+    )
     s.check_create_refused(expected_errors.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
     talk = s.conversation(user("a", id="msg_own"))
     s.check_create_refused(expected_errors.twice("msg_own"), [user("b", id="msg_own")], conversation=talk["id"])
@@ -108,8 +112,8 @@ def _no_item_stands_twice(s: ServerUnderTest) -> None:
 
 @rule("R1.37")
 def _references_name_stored_items(s: ServerUnderTest) -> None:
-    made, unstored = s.create("one"), s.create("one", store=False)
-    message = made["output"][-1]
+    response, unstored = s.create("one"), s.create("one", store=False)
+    message = response["output"][-1]
     reference = {"type": "item_reference", "id": message["id"]}
     s.check_context(s.create([reference, user("a")]), message, "a")
     s.check_context(s.create([{"id": message["id"]}, user("a")]), message, "a")
@@ -124,6 +128,7 @@ def _references_name_stored_items(s: ServerUnderTest) -> None:
         deleted, expired = s.create("two"), s.create("three")
         s.delete(deleted)
         s.advance(30 * DAY)
+        # An item is as lost by age as by deletion, and by reference as with its content.
         for gone in (deleted, expired):
             id = gone["output"][-1]["id"]
             s.check_create_refused(expected_errors.no_item(id), [{"type": "item_reference", "id": id}, user("a")])
@@ -140,18 +145,18 @@ def _what_ids_clients_may_give(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.wrong_prefix("input[0].id", "msg_own", "fc"), [call, output_for(call)])
     s.check_create_refused(expected_errors.bad_id("input[0].id", "msg_ä b"), [user("a", id="msg_ä b")])
     longest = "msg_" + "a" * 60
-    kept = s.inputs(s.create([user("a", id=longest)]))
-    s.check_equal("an id of 64 characters is kept", kept[0]["id"], longest)
+    listed = s.inputs(s.create([user("a", id=longest)]))
+    s.check_equal("an id of 64 characters is kept", listed[0]["id"], longest)
     s.check_create_refused(expected_errors.too_long("input[0].id", 64, 65), [user("a", id=longest + "a")])
     s.check_create_refused(expected_errors.twice("msg_own"), [user("a", id="msg_own"), user("b", id="msg_own")])
 
 
 @rule("R1.39", models=(EXACT,))
 def _reasoning_may_stand_where_it_likes(s: ServerUnderTest) -> None:
-    asked = s.create("look it up", model=EXACT, reasoning={"effort": "medium"}, **FORCED, **_SEALED)
-    thought = [item for item in asked["output"] if item["type"] == "reasoning"]
-    s.check("the model reasons first", thought, asked["output"])
-    call = call_of(asked)
+    calling = s.create("look it up", model=EXACT, reasoning={"effort": "medium"}, **FORCED, **_SEALED)
+    thought = [item for item in calling["output"] if item["type"] == "reasoning"]
+    s.check("the model reasons first", thought, calling["output"])
+    call = call_of(calling)
     alone = s.create([user("a"), *thought, user("b")], model=EXACT)
     s.check_equal("status of a history with stray reasoning", alone["status"], "completed")
     without = s.create([user("a"), call, output_for(call)], model=EXACT)
@@ -160,20 +165,21 @@ def _reasoning_may_stand_where_it_likes(s: ServerUnderTest) -> None:
 
 @rule("R1.40", "R11.5", models=(EXACT,))
 def _reasoning_counts_behind_the_last_user_message_only(s: ServerUnderTest) -> None:
-    asked = s.create("look it up", model=EXACT, reasoning={"effort": "medium"}, **FORCED, **_SEALED)
-    thought = [item for item in asked["output"] if item["type"] == "reasoning"]
-    tokens = asked["usage"]["output_tokens_details"]["reasoning_tokens"]
-    s.check("the model reasons first", thought and tokens, asked["output"])
-    call = call_of(asked)
+    calling = s.create("look it up", model=EXACT, reasoning={"effort": "medium"}, **FORCED, **_SEALED)
+    thought = [item for item in calling["output"] if item["type"] == "reasoning"]
+    tokens = calling["usage"]["output_tokens_details"]["reasoning_tokens"]
+    s.check("the model reasons first", thought and tokens, calling["output"])
+    call = call_of(calling)
     loop = [call, output_for(call)]
     fresh = s.count(model=EXACT, input=[user("look it up"), *thought, *loop])
     dropped = s.count(model=EXACT, input=[user("look it up"), *loop])
     s.check_equal("what reasoning in a tool loop costs", fresh - dropped, tokens + 2)
+    # A user message ends the tool loop, so the same reasoning costs nothing from here on (R1.40).
     over = [user("and now?")]
     old = s.count(model=EXACT, input=[user("look it up"), *thought, *loop, *over])
     none = s.count(model=EXACT, input=[user("look it up"), *loop, *over])
     s.check_equal("what reasoning before the last user message costs", old - none, 0)
-    chained = s.chain(asked, [output_for(call)], model=EXACT)
+    chained = s.chain(calling, [output_for(call)], model=EXACT)
     s.check_equal("input tokens of the chained loop", chained["usage"]["input_tokens"], fresh)
 
 
@@ -185,26 +191,30 @@ def _thoughts(response: Item) -> list[Item]:
 def _when_reasoning_is_sealed(s: ServerUnderTest) -> None:
     thinking: dict[str, Any] = {"model": "gpt-5.4", "reasoning": {"effort": "medium"}}
     stateless, plain = s.create(store=False, **thinking), s.create(**thinking)
-    asked = s.create(**thinking, **_SEALED)
-    s.check("the model reasons", all(map(_thoughts, (stateless, plain, asked))))
+    included = s.create(**thinking, **_SEALED)
+    s.check("the model reasons", all(map(_thoughts, (stateless, plain, included))))
     s.check(
-        "encrypted_content when nothing is stored", all(one.get("encrypted_content") for one in _thoughts(stateless))
+        "encrypted_content when nothing is stored", all(item.get("encrypted_content") for item in _thoughts(stateless))
     )
-    s.check("encrypted_content when asked for", all(one.get("encrypted_content") for one in _thoughts(asked)))
+    s.check("encrypted_content when included", all(item.get("encrypted_content") for item in _thoughts(included)))
     if s.mock:
-        s.check("none otherwise", not any(one.get("encrypted_content") for one in _thoughts(plain)))
-        s.check("none on GET", not any(one.get("encrypted_content") for one in _thoughts(s.get(plain))))
+        s.check("none otherwise", not any(item.get("encrypted_content") for item in _thoughts(plain)))
+        s.check("none on GET", not any(item.get("encrypted_content") for item in _thoughts(s.get(plain))))
 
 
 @rule("R1.42", models=("gpt-5.4",))
 def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
     thinking: dict[str, Any] = {"model": "gpt-5.4", "reasoning": {"effort": "medium"}}
-    made = s.create("one", store=False, **thinking, **_SEALED)
-    thought = _thoughts(made)[0]
-    rest = [item for item in made["output"] if item["type"] != "reasoning"]
+    response = s.create("one", store=False, **thinking, **_SEALED)
+    thought = _thoughts(response)[0]
+    rest = [item for item in response["output"] if item["type"] != "reasoning"]
     blob = thought["encrypted_content"]
-    for at in (10, len(blob) // 2, len(blob) - 6):
-        broken = {**thought, "encrypted_content": blob[:at] + ("A" if blob[at] != "A" else "B") + blob[at + 1 :]}
+    # Near the start, in the middle and in the signature at the end.
+    for index in (10, len(blob) // 2, len(blob) - 6):
+        broken = {
+            **thought,
+            "encrypted_content": blob[:index] + ("A" if blob[index] != "A" else "B") + blob[index + 1 :],
+        }
         error = expected_errors.unverifiable(f"for item {thought['id']}")
         s.check_create_refused(error, [user("one"), broken, *rest, user("two")], store=False, **thinking)
     foreign = {**thought, "encrypted_content": "gAAAAABnothing"}
@@ -220,17 +230,19 @@ def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
 
 @rule("R1.43")
 def _replaying_by_hand_equals_chaining(s: ServerUnderTest) -> None:
-    said: list[Item] = [user("one")]
+    history: list[Item] = [user("one")]
     turn = s.create("one")
     for text in ("two", "three"):
-        said += [*turn["output"], user(text)]
+        history += [*turn["output"], user(text)]
         turn = s.chain(turn, text)
-    replayed = s.create(said, store=False)
+    replayed = s.create(history, store=False)
     s.check_equal("input tokens", replayed["usage"]["input_tokens"], turn["usage"]["input_tokens"])
-    kept = s.create(said)
+    stored = s.create(history)
     if s.mock:
-        seen = [s.driver.control("GET", f"/responses/{one['id']}/context")["items"] for one in (kept, turn)]
-        stories = [[(item["type"], item.get("role"), item.get("content")) for item in items] for items in seen]
+        contexts = [
+            s.driver.control("GET", f"/responses/{response['id']}/context")["items"] for response in (stored, turn)
+        ]
+        stories = [[(item["type"], item.get("role"), item.get("content")) for item in items] for items in contexts]
         s.check_equal("what the model saw", stories[0], stories[1])
 
 
@@ -248,6 +260,6 @@ def _which_parts_a_role_may_have(s: ServerUnderTest) -> None:
         part = {"type": kind, "refusal" if kind == "refusal" else "text": "x"}
         item = {"type": "message", "role": role, "content": [part]}
         s.check_create_refused(expected_errors.not_one_of("input[0].content[0]", kind, allowed), [item])
-    said = [{"type": "output_text", "text": "x"}, {"type": "refusal", "refusal": "no"}]
-    made = s.create([{"type": "message", "role": "assistant", "content": said}, user("a")])
-    s.check_equal("status with output_text and refusal of the assistant", made["status"], "completed")
+    parts = [{"type": "output_text", "text": "x"}, {"type": "refusal", "refusal": "no"}]
+    response = s.create([{"type": "message", "role": "assistant", "content": parts}, user("a")])
+    s.check_equal("status with output_text and refusal of the assistant", response["status"], "completed")

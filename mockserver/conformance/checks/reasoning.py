@@ -46,10 +46,14 @@ def _summaries_are_opt_in(s: ServerUnderTest) -> None:
     plain = s.create(model=PHASED, reasoning={"effort": "medium"})
     s.check_equal("summaries", [item["summary"] for item in _thoughts(plain)], [[]] * len(_thoughts(plain)))
     s.check_equal("summary, echoed", plain["reasoning"]["summary"], None)
-    asked = s.create(model=PHASED, reasoning={"effort": "medium", "summary": "auto"})
-    s.check_equal("summary auto, echoed", asked["reasoning"]["summary"], "detailed")
+    summarized = s.create(model=PHASED, reasoning={"effort": "medium", "summary": "auto"})
+    s.check_equal("summary auto, echoed", summarized["reasoning"]["summary"], "detailed")
     if s.mock:
-        s.check("a summary", all(item["summary"] for item in _thoughts(asked)) and _thoughts(asked), asked["output"])
+        s.check(
+            "a summary",
+            all(item["summary"] for item in _thoughts(summarized)) and _thoughts(summarized),
+            summarized["output"],
+        )
     s.check_create_refused(
         expected_errors.unknown_parameter("reasoning.generate_summary"),
         model=PHASED,
@@ -59,12 +63,13 @@ def _summaries_are_opt_in(s: ServerUnderTest) -> None:
 
 @rule("R12.3", models=(PHASED, TERRA))
 def _which_reasoning_is_reread(s: ServerUnderTest) -> None:
+    # Two generations: the older one drops earlier reasoning, the newer one rereads it and bills it.
     for model, context in ((PHASED, "current_turn"), (TERRA, "all_turns")):
-        made = s.create("one", model=model, reasoning={"effort": "medium"})
-        s.check_members(f"reasoning of {model}", made["reasoning"], context=context, mode="standard")
-        hidden = made["usage"]["output_tokens_details"]["reasoning_tokens"]
-        s.check(f"{model} reasons", hidden > 0, made["usage"])
-        history = [user("one"), *made["output"], user("two")]
+        response = s.create("one", model=model, reasoning={"effort": "medium"})
+        s.check_members(f"reasoning of {model}", response["reasoning"], context=context, mode="standard")
+        hidden = response["usage"]["output_tokens_details"]["reasoning_tokens"]
+        s.check(f"{model} reasons", hidden > 0, response["usage"])
+        history = [user("one"), *response["output"], user("two")]
         bare = [item for item in history if item["type"] != "reasoning"]
         cost = s.count(model=model, input=history) - s.count(model=model, input=bare)
         if s.mock or context == "current_turn":
@@ -73,10 +78,10 @@ def _which_reasoning_is_reread(s: ServerUnderTest) -> None:
 
 @rule("R12.4", models=(PHASED, "gpt-4.1"))
 def _phases(s: ServerUnderTest) -> None:
-    made = s.create("one", model=PHASED, store=True)
-    message = made["output"][-1]
+    response = s.create("one", model=PHASED, store=True)
+    message = response["output"][-1]
     s.check_equal("phase of the answer", message.get("phase"), "final_answer")
-    chained = s.chain(made, "two", model=PHASED)
+    chained = s.chain(response, "two", model=PHASED)
     s.check_equal("phase in the history of a chain", s.inputs(chained)[-2].get("phase"), "final_answer")
     draft = {"type": "message", "role": "assistant", "phase": "commentary", "content": "let me see"}
     replayed = s.create([user("one"), draft, user("two")], model=PHASED)
@@ -94,23 +99,23 @@ def _phases(s: ServerUnderTest) -> None:
 @rule("R12.5", models=(ASTRA,))
 def _changing_the_configuration(s: ServerUnderTest) -> None:
     update = {"type": "configuration_update", "reasoning": {"effort": "high"}}
-    made = s.create([user("one"), update], model=ASTRA, reasoning={"effort": "low"})
-    s.check_equal("status", made["status"], "completed")
-    s.check_equal("effort of the request, echoed", made["reasoning"]["effort"], "low")
-    listed = s.inputs(made)[-1]
+    response = s.create([user("one"), update], model=ASTRA, reasoning={"effort": "low"})
+    s.check_equal("status", response["status"], "completed")
+    s.check_equal("effort of the request, echoed", response["reasoning"]["effort"], "low")
+    listed = s.inputs(response)[-1]
     s.check_members("the update on the list", listed, type="configuration_update")
-    s.check_equal("status of the next turn", s.chain(made, "two", model=ASTRA)["status"], "completed")
+    s.check_equal("status of the next turn", s.chain(response, "two", model=ASTRA)["status"], "completed")
     answer = s.call("POST", "/responses", {"model": ASTRA, "input": [user("one"), update, update]})
     s.check_equal("status of two adjacent updates", answer.status, 400)
 
 
 @rule("R12.6", models=(EXACT,))
 def _reasoning_counts_as_output(s: ServerUnderTest) -> None:
-    made = s.create("one", model=EXACT, reasoning={"effort": "medium"})
-    usage = made["usage"]
+    response = s.create("one", model=EXACT, reasoning={"effort": "medium"})
+    usage = response["usage"]
     hidden = usage["output_tokens_details"]["reasoning_tokens"]
-    s.check("the model reasons", hidden > 0 and _thoughts(made), usage)
-    text = text_of(made["output"][-1])
+    s.check("the model reasons", hidden > 0 and _thoughts(response), usage)
+    text = text_of(response["output"][-1])
     length = s.count(model=EXACT, input=text) - 6
     s.check_equal("output tokens: text, reasoning and 6", usage["output_tokens"], length + hidden + 6)
     s.check_equal("total", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])

@@ -9,8 +9,9 @@ from mockserver.conformance.server_under_test import FORCED, NOWHERE, Item, Serv
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
+# How many deltas a text is cut into is nobody's promise, so a run of them counts as one event.
 def _collapse_deltas(events: list[Item]) -> list[str]:
-    """Return the types of events, runs of deltas as one."""
+    """The types of events, each run of deltas as one."""
     types: list[str] = []
     for event in events:
         if not (event["type"].endswith(".delta") and types and types[-1] == event["type"]):
@@ -62,34 +63,34 @@ def _the_invariants_of_a_stream(s: ServerUnderTest) -> None:
         numbers = [event["sequence_number"] for event in events]
         s.check_equal("sequence numbers", numbers, list(range(len(events))))
         responses = [event["response"] for event in events if "response" in event]
-        s.check_equal("ids of the response", {one["id"] for one in responses}, {responses[0]["id"]})
+        s.check_equal("ids of the response", {end["id"] for end in responses}, {responses[0]["id"]})
         s.check_members("the response at first", responses[0], status="in_progress", output=[], usage=None)
         s.check_equal("in_progress repeats created", responses[1], responses[0])
         added = [event for event in events if event["type"] == "response.output_item.added"]
         done = [event for event in events if event["type"] == "response.output_item.done"]
         s.check_equal("indices of the items", [event["output_index"] for event in added], list(range(len(added))))
-        s.check_equal("ids of the items", [one["item"]["id"] for one in added], [one["item"]["id"] for one in done])
-        s.check_equal("the output is the items that were done", [one["item"] for one in done], responses[-1]["output"])
+        s.check_equal("ids of the items", [end["item"]["id"] for end in added], [end["item"]["id"] for end in done])
+        s.check_equal("the output is the items that were done", [end["item"] for end in done], responses[-1]["output"])
         s.check_equal(
             "terminal events", [event["type"] for event in events if event["type"] in ENDS], [events[-1]["type"]]
         )
         named = {event["item_id"] for event in events if "item_id" in event}
-        s.check_equal("items that the events name", named, {one["item"]["id"] for one in done})
+        s.check_equal("items that the events name", named, {end["item"]["id"] for end in done})
         _check_deltas(s, events)
 
 
 def _check_deltas(s: ServerUnderTest, events: list[Item]) -> None:
     whole = "".join(event["delta"] for event in events if event["type"].endswith(".delta"))
     ends = {"response.output_text.done": "text", "response.function_call_arguments.done": "arguments"}
-    said = "".join(event[ends[event["type"]]] for event in events if event["type"] in ends)
-    s.check_equal("the deltas together", whole, said)
+    texts = "".join(event[ends[event["type"]]] for event in events if event["type"] in ends)
+    s.check_equal("the deltas together", whole, texts)
 
 
 @rule("R9.4")
 def _the_last_event_is_what_is_stored(s: ServerUnderTest) -> None:
     final = s.stream("Say hello.")[-1]["response"]
-    kept = s.get(final)
-    s.check_equal("GET, but for billing", {key: value for key, value in kept.items() if key != "billing"}, final)
+    stored = s.get(final)
+    s.check_equal("GET, except billing", {key: value for key, value in stored.items() if key != "billing"}, final)
     s.check("billing is in no event", "billing" not in final)
 
 
@@ -98,6 +99,7 @@ _STREAM_OPTIONS = "The 'stream_options' parameter is only allowed when 'stream' 
 
 @rule("R9.5")
 def _deltas_are_padded(s: ServerUnderTest) -> None:
+    # Delta and padding together are a multiple of 16 characters, unless the caller declines (S6).
     deltas = [event for event in s.stream("Say hello.") if event["type"].endswith(".delta")]
     for event in deltas:
         s.check("a delta carries obfuscation", "obfuscation" in event, event)
@@ -137,6 +139,7 @@ def _the_failed_response(s: ServerUnderTest) -> None:
     s.check_members("the same on GET", s.get(failed), status="failed", error=failed["error"], usage=None)
 
 
+# One error of each stage: parent, conversation, validation, pairing. None may open a stream first (S3).
 @rule("R9.8")
 def _errors_before_the_first_byte(s: ServerUnderTest) -> None:
     id, conversation = f"resp_{NOWHERE}", f"conv_{NOWHERE[:48]}"
@@ -156,6 +159,6 @@ def _errors_before_the_first_byte(s: ServerUnderTest) -> None:
 def _moderation_when_asked_for(s: ServerUnderTest) -> None:
     s.check_members("a plain response", s.create(), moderation=None)
     if s.mock:
-        made = s.create(moderation={"model": "omni-moderation-latest"})
+        response = s.create(moderation={"model": "omni-moderation-latest"})
         for side in ("input", "output"):
-            s.check_members(f"moderation.{side}", made["moderation"][side], type="moderation_result", flagged=False)
+            s.check_members(f"moderation.{side}", response["moderation"][side], type="moderation_result", flagged=False)

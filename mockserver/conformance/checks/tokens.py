@@ -44,7 +44,9 @@ def _the_count_is_what_is_billed(s: ServerUnderTest) -> None:
     counts = [s.count(**case) for case in cases]
     for case, count in zip(cases, counts, strict=True):
         s.check_equal(f"input tokens of {sorted(case)}", s.create(**case)["usage"]["input_tokens"], count)
-    s.check("instructions, tools, formats and history all count", all(one > counts[0] for one in counts[2:]), counts)
+    s.check(
+        "instructions, tools, formats and history all count", all(tokens > counts[0] for tokens in counts[2:]), counts
+    )
 
 
 @rule("R8.3")
@@ -67,6 +69,7 @@ def _function(name: str, description: str = "", **properties: str) -> Item:
 
 
 # model, tools, what they cost together
+# Figures, not formulas: the mock's own formula must not be what it is checked against (R8.4, T3 to T7).
 _TOOL_COSTS: tuple[tuple[str, tuple[Item, ...], int], ...] = (
     ("gpt-5.4", (_function("dummy"),), 22),
     ("gpt-5.4", (_function("get_file"),), 23),
@@ -131,9 +134,9 @@ def _the_shape_of_usage(s: ServerUnderTest) -> None:
             "reasoning is part of the output",
             0 < _reasoning_tokens(thought["usage"]) < thought["usage"]["output_tokens"],
         )
-        said = s.create()
-        length = s.count(model=CHAT, input=text_of(said["output"][0])) - 7
-        s.check_equal("output tokens of a text on gpt-4.1", said["usage"]["output_tokens"], length + 1)
+        response = s.create()
+        length = s.count(model=CHAT, input=text_of(response["output"][0])) - 7
+        s.check_equal("output tokens of a text on gpt-4.1", response["usage"]["output_tokens"], length + 1)
 
 
 def _reasoning_tokens(usage: Item) -> int:
@@ -148,11 +151,13 @@ def _cache(s: ServerUnderTest, input: Any, **fields: Any) -> tuple[int, int]:
 @rule("R8.7", needs=("clock",), models=(CHAT, EXACT))
 def _what_is_cached(s: ServerUnderTest) -> None:
     s.freeze()
+    # Below and at 1,024, and around the next step of 128: the older models round down (T13).
     for tokens, cached in ((1023, 0), (1024, 1024), (1151, 1024), (1152, 1152)):
         text, key = words(tokens - 7), f"p{tokens}"
         s.check_equal(f"{tokens} tokens on {CHAT}", _cache(s, text, model=CHAT, prompt_cache_key=key), (0, 0))
         again = _cache(s, text, model=CHAT, prompt_cache_key=key)
         s.check_equal(f"{tokens} tokens on {CHAT}, again", again, (cached, 0))
+    # Newer models cache all but the last 3 tokens, and report what they write (T13).
     for tokens, covered in ((1023, 0), (1024, 1021), (1645, 1642)):
         text, key = words(tokens - 6), f"q{tokens}"
         first = _cache(s, text, model=EXACT, prompt_cache_key=key)
@@ -170,6 +175,8 @@ def _what_the_cache_goes_by(s: ServerUnderTest) -> None:
     text = words(2000)
     plain: Item = {"model": EXACT}
     s.check_equal("first", _cache(s, text, **plain), (0, 2003))
+    # Members that are part of the rendered prefix, so that each of them misses the cache; below those that are
+    # not.
     changes: list[Item] = [
         {"tools": [TOOL], "tool_choice": "none"},
         {"text": {"verbosity": "low"}},

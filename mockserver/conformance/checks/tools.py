@@ -9,6 +9,7 @@ from mockserver.conformance.expected_errors import ExpectedError
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import TOOL, Item, ServerUnderTest, call_of, output_for, user
 
+# A second tool: with one alone, choosing it would prove nothing.
 _OTHER = {**TOOL, "name": "store", "description": "Stores something."}
 _CHOICES = "one of an object or 'none', 'auto', or 'required'"
 
@@ -33,9 +34,9 @@ def _choosing_a_tool(s: ServerUnderTest) -> None:
     s.check_create_refused(absent, tools=tools, tool_choice={"type": "function", "name": "nobody"})
     for name in ("lookup", "store"):
         choice = {"type": "function", "name": name}
-        made = s.create("Do it.", tools=tools, tool_choice=choice)
-        s.check_equal(f"calls when {name} is forced", set(_calls(made)), {name})
-        s.check_equal("tool_choice, echoed", made["tool_choice"], choice)
+        response = s.create("Do it.", tools=tools, tool_choice=choice)
+        s.check_equal(f"calls when {name} is forced", set(_calls(response)), {name})
+        s.check_equal("tool_choice, echoed", response["tool_choice"], choice)
     s.check("required calls a tool", _calls(s.create("Do it.", tools=tools, tool_choice="required")))
     s.check_equal("calls with none", _calls(s.create("lookup store", tools=tools, tool_choice="none")), [])
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "store"}]}
@@ -44,12 +45,13 @@ def _choosing_a_tool(s: ServerUnderTest) -> None:
 
 @rule("R11.2")
 def _strictness_of_tools(s: ServerUnderTest) -> None:
+    # A schema that strict mode has to close: the echo then shows that it was made strict (R11.2).
     opened = {"type": "object", "properties": {"a": {"type": "string"}}}
     plain = {"type": "function", "name": "lookup", "parameters": opened}
-    made = s.create(tools=[plain], tool_choice="none")["tools"][0]
-    s.check_members("a tool without strict", made, strict=True, description=None)
-    s.check_equal("its schema", made["parameters"], {**opened, "additionalProperties": False, "required": ["a"]})
-    s.check_equal("the order of its schema", list(made["parameters"])[:2], ["type", "properties"])
+    tool = s.create(tools=[plain], tool_choice="none")["tools"][0]
+    s.check_members("a tool without strict", tool, strict=True, description=None)
+    s.check_equal("its schema", tool["parameters"], {**opened, "additionalProperties": False, "required": ["a"]})
+    s.check_equal("the order of its schema", list(tool["parameters"])[:2], ["type", "properties"])
     loose = s.create(tools=[{**plain, "strict": False}], tool_choice="none")["tools"][0]
     s.check_members("a tool that is not strict", loose, strict=False, parameters=opened)
     what = "In context=(), 'additionalProperties' is required to be supplied and to be false."
@@ -60,9 +62,9 @@ def _strictness_of_tools(s: ServerUnderTest) -> None:
 
 @rule("R11.3")
 def _one_call_at_a_time(s: ServerUnderTest) -> None:
-    made = s.create("Look up a and b.", tools=[TOOL, _OTHER], tool_choice="required", parallel_tool_calls=False)
-    s.check_equal("number of calls", len(_calls(made)), 1)
-    s.check_equal("parallel_tool_calls", made["parallel_tool_calls"], False)
+    response = s.create("Look up a and b.", tools=[TOOL, _OTHER], tool_choice="required", parallel_tool_calls=False)
+    s.check_equal("number of calls", len(_calls(response)), 1)
+    s.check_equal("parallel_tool_calls", response["parallel_tool_calls"], False)
 
 
 _GRAMMAR = {"type": "grammar", "syntax": "regex", "definition": "[a-c]{3}"}
@@ -72,13 +74,13 @@ _GRAMMAR = {"type": "grammar", "syntax": "regex", "definition": "[a-c]{3}"}
 def _custom_tools_take_text(s: ServerUnderTest) -> None:
     tool: Item = {"type": "custom", "name": "shout", "description": "Shouts."}
     choice = {"type": "custom", "name": "shout"}
-    made = s.create("Shout.", tools=[tool], tool_choice=choice)
-    call = next(item for item in made["output"] if item["type"] == "custom_tool_call")
+    response = s.create("Shout.", tools=[tool], tool_choice=choice)
+    call = next(item for item in response["output"] if item["type"] == "custom_tool_call")
     s.check_members("call", call, name="shout")
     s.check("its input is text", isinstance(call["input"], str) and call["call_id"], call)
-    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "next", previous_response_id=made["id"])
+    s.check_create_refused(expected_errors.no_tool_output(call["call_id"]), "next", previous_response_id=response["id"])
     output = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "LOUD"}
-    s.check_context(s.chain(made, [output]), "Shout.", *made["output"], output)
+    s.check_context(s.chain(response, [output]), "Shout.", *response["output"], output)
     shaped = s.create("Shout.", tools=[{**tool, "format": _GRAMMAR}], tool_choice=choice)
     s.check_equal("format, echoed", shaped["tools"][0]["format"], _GRAMMAR)
 
@@ -88,21 +90,21 @@ def _calls_carry_their_namespace(s: ServerUnderTest) -> None:
     inner = {key: value for key, value in TOOL.items() if key != "strict"}
     space = {"type": "namespace", "name": "crm", "description": "d", "tools": [{**inner, "defer_loading": True}]}
     s.script({"output": [{"type": "function_call", "namespace": "crm", "name": "lookup", "arguments": {"key": "x"}}]})
-    made = s.create("look it up", model="gpt-5.4", tools=[space, {"type": "tool_search"}])
-    call = call_of(made)
+    response = s.create("look it up", model="gpt-5.4", tools=[space, {"type": "tool_search"}])
+    call = call_of(response)
     s.check_members("call", call, namespace="crm", name="lookup", arguments='{"key":"x"}')
-    inside = made["tools"][0]["tools"][0]
+    inside = response["tools"][0]["tools"][0]
     s.check_members("the tool inside", inside, name="lookup", strict=True)
-    later = s.chain(made, [output_for(call)], model="gpt-5.4")
+    later = s.chain(response, [output_for(call)], model="gpt-5.4")
     s.check_members("the call in the history", s.inputs(later)[1], namespace="crm", call_id=call["call_id"])
 
 
 @rule("R11.8", needs=("script",))
 def _tools_that_are_searched_for(s: ServerUnderTest) -> None:
-    found = {"type": "tool_search_output", "execution": "server", "call_id": None, "tools": [TOOL]}
+    output = {"type": "tool_search_output", "execution": "server", "call_id": None, "tools": [TOOL]}
     search = {"type": "tool_search_call", "execution": "server", "call_id": None, "arguments": {"paths": ["lookup"]}}
     call = {"type": "function_call", "name": "lookup", "arguments": {"key": "x"}}
-    s.script({"output": [search, found, call]})
+    s.script({"output": [search, output, call]})
     tools = [{**TOOL, "defer_loading": True}, {"type": "tool_search"}]
     hosted = s.create("look it up", model="gpt-5.4", tools=tools)
     types = [item["type"] for item in hosted["output"]]
@@ -113,12 +115,12 @@ def _tools_that_are_searched_for(s: ServerUnderTest) -> None:
     done = s.chain(hosted, [output_for(call_of(hosted))], model="gpt-5.4")
     s.check_equal("status, for the search owes nothing", done["status"], "completed")
     s.script({"output": [{"type": "tool_search_call", "execution": "client", "arguments": {"goal": "x"}}]})
-    asked = s.create("look it up", model="gpt-5.4", tools=[{"type": "tool_search", "execution": "client"}])
-    mine = asked["output"][-1]
+    searching = s.create("look it up", model="gpt-5.4", tools=[{"type": "tool_search", "execution": "client"}])
+    mine = searching["output"][-1]
     s.check_members("search by the client", mine, type="tool_search_call", execution="client", arguments={"goal": "x"})
     s.check("it has a call_id", str(mine["call_id"]).startswith("call_"), mine)
     answer = {"type": "tool_search_output", "call_id": mine["call_id"], "execution": "client", "tools": [TOOL]}
-    s.check_equal("status with its output", s.chain(asked, [answer], model="gpt-5.4")["status"], "completed")
+    s.check_equal("status with its output", s.chain(searching, [answer], model="gpt-5.4")["status"], "completed")
 
 
 @rule("R11.10")
@@ -127,15 +129,16 @@ def _choosing_none_saves_nothing(s: ServerUnderTest) -> None:
     auto = s.count(input="x", tools=[TOOL])
     s.check("tools cost tokens", auto > plain, (plain, auto))
     s.check_equal("tokens with tool_choice none", s.count(input="x", tools=[TOOL], tool_choice="none"), auto)
-    made = s.create("x", tools=[TOOL], tool_choice="none")
-    s.check_equal("input tokens with tool_choice none", made["usage"]["input_tokens"], auto)
-    s.check_equal("names of the tools", [tool["name"] for tool in made["tools"]], ["lookup"])
+    response = s.create("x", tools=[TOOL], tool_choice="none")
+    s.check_equal("input tokens with tool_choice none", response["usage"]["input_tokens"], auto)
+    s.check_equal("names of the tools", [tool["name"] for tool in response["tools"]], ["lookup"])
 
 
 @rule("R15.9", needs=("mock",))
 def _required_does_not_loop(s: ServerUnderTest) -> None:
     fields: dict[str, Any] = {"tools": [TOOL, _OTHER], "tool_choice": "required"}
     turn, called = s.create("Do something.", **fields), []
+    # One turn more than there are tools: what follows when all were called is the rule (R15.9).
     for _ in range(3):
         call = call_of(turn)
         called.append(call["name"])

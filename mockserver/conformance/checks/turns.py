@@ -31,21 +31,23 @@ def _input_then_output_behind_what_was_there(s: ServerUnderTest) -> None:
     )
 
 
+# Looked at while queued, while in progress and half a second before the end: nothing may show before all of it
+# does.
 @rule("R2.9", needs=("clock", "script"))
 def _the_append_is_atomic(s: ServerUnderTest) -> None:
     s.freeze()
     talk = s.conversation(user("old"))
     before = s.items(talk)
-    made = s.slow("asked", conversation=talk["id"])
+    response = s.slow("asked", conversation=talk["id"])
     for seconds, status in ((0, "queued"), (SLOW_S + 0.5, "in_progress"), (1, "in_progress")):
         s.advance(seconds)
-        s.check_equal("status", s.get(made)["status"], status)
+        s.check_equal("status", s.get(response)["status"], status)
         s.check_equal(f"items while {status}", s.items(talk), before)
     s.finish()
     items = s.items(talk)
     s.check_equal("items afterwards", texts_of(items), ["old", "asked", "one two three"])
     s.check_equal("statuses", [item["status"] for item in items], ["completed"] * 3)
-    s.check_equal("status of the response", s.get(made)["status"], "completed")
+    s.check_equal("status of the response", s.get(response)["status"], "completed")
     s.script({"text": "said at once"}, pacing={"first_token": SLOW_S})
     s.create("more", background=True, conversation=talk["id"])
     s.advance(SLOW_S - 0.5)
@@ -117,11 +119,11 @@ def _cancelling_releases_the_lock(s: ServerUnderTest) -> None:
 @rule("R2.18")
 def _unstored_turns_write_their_items(s: ServerUnderTest) -> None:
     talk = s.conversation(user("old"))
-    made = s.create("asked", conversation=talk["id"], store=False)
-    s.check_members("response", made, store=False, conversation={"id": talk["id"]})
-    s.check_error(expected_errors.no_response(made["id"]), "GET", f"/responses/{made['id']}")
-    s.check_create_refused(expected_errors.no_parent(made["id"]), previous_response_id=made["id"])
+    response = s.create("asked", conversation=talk["id"], store=False)
+    s.check_members("response", response, store=False, conversation={"id": talk["id"]})
+    s.check_error(expected_errors.no_response(response["id"]), "GET", f"/responses/{response['id']}")
+    s.check_create_refused(expected_errors.no_parent(response["id"]), previous_response_id=response["id"])
     items = s.items(talk)
-    s.check_equal("items", texts_of(items), ["old", "asked", *texts_of(made["output"])])
-    s.check_equal("ids of the output", _ids(items)[2:], _ids(made["output"]))
-    s.check_context(s.create("next", conversation=talk["id"]), "old", "asked", *made["output"], "next")
+    s.check_equal("items", texts_of(items), ["old", "asked", *texts_of(response["output"])])
+    s.check_equal("ids of the output", _ids(items)[2:], _ids(response["output"]))
+    s.check_context(s.create("next", conversation=talk["id"]), "old", "asked", *response["output"], "next")

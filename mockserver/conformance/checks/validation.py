@@ -23,7 +23,7 @@ _PROMPT = {"id": "pmpt_" + "f" * 40}
 _PARENT = f"resp_{NOWHERE}"
 _CONVERSATION = f"conv_{NOWHERE[:48]}"
 
-# bodies with two faults, and which of them is told
+# bodies with two mistakes, and the one that is reported
 _ORDER: tuple[tuple[Item, ExpectedError], ...] = (
     ({"input": "x", "bogus": 1}, expected_errors.missing("model")),
     ({"model": "gpt-4.1", "zzzzz": 1}, expected_errors.missing("input")),
@@ -166,8 +166,8 @@ def _keys_of_chat_completions(s: ServerUnderTest) -> None:
     for key, value in (("n", 1), ("stop", "x"), ("seed", 7), ("logprobs", True), ("max_tokens", 100)):
         answer = s.call("POST", "/responses", {"model": s.model, "input": "x", key: value})
         s.check_equal(f"status of {key}", answer.status, 400)
-        found = (answer.error.get("code"), answer.error.get("param"))
-        s.check_equal(f"code and param of {key}", found, ("unknown_parameter", key))
+        code_and_param = (answer.error.get("code"), answer.error.get("param"))
+        s.check_equal(f"code and param of {key}", code_and_param, ("unknown_parameter", key))
         says = f"Unknown parameter: '{key}'."
         s.check(f"the sentence of {key}", answer.error.get("message", "").startswith(says), answer.error)
 
@@ -186,6 +186,7 @@ _AS_SENT: Item = {
     "temperature": 0.5,
     "top_p": 0.25,
 }
+# What a response echoes for members that the request left out, or sent as null: both mean the default.
 _SILENT: Item = {
     "background": False,
     "max_tool_calls": None,
@@ -235,10 +236,11 @@ def _which_items_are_accepted(s: ServerUnderTest) -> None:
     s.check_create_refused(error, [{"type": "bogus"}])
     s.check_create_refused(error._replace(message=error.message.replace("'bogus'", "''")), [{"type": 5}])
     call = {"type": "function_call", "call_id": "call_x", "name": "lookup", "arguments": "{}"}
-    made = s.create([user("a"), {"role": "system", "content": "b"}, call, output_for(call)])
-    s.check_equal("status with the common items", made["status"], "completed")
+    response = s.create([user("a"), {"role": "system", "content": "b"}, call, output_for(call)])
+    s.check_equal("status with the common items", response["status"], "completed")
 
 
+# W1: the partition key comes first in ids of today, last in those of conversations.
 _NEW = re.compile(r"[a-z]+_(0[0-9a-f]{15})0[01][0-9a-f]{8}[0-9a-f]{4}8[0-9a-f]{3}[89ab][0-9a-f]{15}")
 _OLD = re.compile(r"conv_[0-9a-f]{8}[0-9a-f]{4}8[0-9a-f]{3}[89ab][0-9a-f]{15}(0[0-9a-f]{15})")
 
@@ -256,8 +258,8 @@ def _one_partition_key(s: ServerUnderTest) -> None:
     ids = [first["id"], second["id"], second["output"][-1]["id"], *(item["id"] for item in s.inputs(second))]
     s.check_equal("partition keys of a chain", {_key(s, id) for id in ids}, {_key(s, first["id"])})
     talk = s.conversation(user("zero"))
-    made = s.create("one", conversation=talk["id"])
-    ids = [made["id"], *(item["id"] for item in s.items(talk))]
+    response = s.create("one", conversation=talk["id"])
+    ids = [response["id"], *(item["id"] for item in s.items(talk))]
     s.check_equal("partition keys of a conversation", {_key(s, id) for id in ids}, {_key(s, talk["id"], _OLD)})
     replay = s.create([*first["output"], user("two")])
     s.check_equal("partition key of a response that replays items", _key(s, replay["id"]), _key(s, first["id"]))

@@ -7,6 +7,7 @@ from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import Item, ServerUnderTest, text_of, texts_of, user, words
 from mockserver.delivery.events import fold
 
+# A small window, because these rules have to fill it, and a foreign server bills every token.
 MINI = "gpt-4o-mini"  # a window of 128,000 tokens, and no more than 16,384 of them output
 WINDOW = 128_000
 _FRAME = 7  # what a request with one user message costs besides its text
@@ -14,7 +15,7 @@ _COUNTING = "Count from 1 to 300 in words, and don't stop before the end."
 
 
 def _long(s: ServerUnderTest) -> None:
-    """Let the next answer be long; other servers are asked for a long one."""
+    """Make the next answer long; the prompt asks other servers for a long one."""
     if s.mock:
         s.script({"text": words(400)})
 
@@ -22,19 +23,19 @@ def _long(s: ServerUnderTest) -> None:
 @rule("R7.1", needs=("script",), models=(MINI,))
 def _input_and_output_share_the_window(s: ServerUnderTest) -> None:
     s.script({"text": words(400)})
-    made = s.create(words(WINDOW - 100 - _FRAME), model=MINI)
-    s.check_equal("input tokens", made["usage"]["input_tokens"], WINDOW - 100)
-    s.check_members("response", made, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
-    s.check("input and output fit into the window", made["usage"]["total_tokens"] <= WINDOW, made["usage"])
+    response = s.create(words(WINDOW - 100 - _FRAME), model=MINI)
+    s.check_equal("input tokens", response["usage"]["input_tokens"], WINDOW - 100)
+    s.check_members("response", response, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    s.check("input and output fit into the window", response["usage"]["total_tokens"] <= WINDOW, response["usage"])
 
 
 @rule("R7.2", models=(MINI,))
 def _more_than_the_window_is_refused(s: ServerUnderTest) -> None:
     for fields in ({}, {"truncation": "disabled"}, {"background": True}):
         s.check_create_refused(expected_errors.context_too_long(), words(WINDOW + 200), model=MINI, **fields)
-    made = s.create(words(WINDOW // 2), model=MINI)
+    response = s.create(words(WINDOW // 2), model=MINI)
     s.check_create_refused(
-        expected_errors.context_too_long(), words(WINDOW // 2), model=MINI, previous_response_id=made["id"]
+        expected_errors.context_too_long(), words(WINDOW // 2), model=MINI, previous_response_id=response["id"]
     )
     if s.mock:
         s.check_create_refused(expected_errors.context_too_long(), words(WINDOW + 1 - _FRAME), model=MINI)
@@ -59,37 +60,44 @@ def _a_stream_over_the_window_fails(s: ServerUnderTest) -> None:
 
 @rule("R7.4", models=(MINI,))
 def _truncation_drops_from_the_beginning(s: ServerUnderTest) -> None:
-    said = [user("oldest" + words(60_000)), user("older" + words(50_000)), user("old" + words(40_000)), user("newest")]
-    made = s.create(said, model=MINI, truncation="auto")
-    s.check_equal("status", made["status"], "completed")
-    s.check("input fits the window", made["usage"]["input_tokens"] <= WINDOW, made["usage"])
-    s.check_context(made, *said[1:])
-    s.check_equal("input items that are kept", texts_of(s.inputs(made)), texts_of(said))
+    history = [
+        user("oldest" + words(60_000)),
+        user("older" + words(50_000)),
+        user("old" + words(40_000)),
+        user("newest"),
+    ]
+    response = s.create(history, model=MINI, truncation="auto")
+    s.check_equal("status", response["status"], "completed")
+    s.check("input fits the window", response["usage"]["input_tokens"] <= WINDOW, response["usage"])
+    s.check_context(response, *history[1:])
+    s.check_equal("input items that are kept", texts_of(s.inputs(response)), texts_of(history))
     if s.mock:
+        # To the token: dropping one item more or less than needed would show in input_tokens.
         exact = [user("old" + words(99)), user("a" + words(126_999)), user("b" + words(WINDOW - 127_000 - 12))]
         full = s.create(exact, model=MINI, truncation="auto")
         s.check_equal("input tokens when the rest fits exactly", full["usage"]["input_tokens"], WINDOW)
         s.check_context(full, *exact[1:])
-    chained = s.chain(made, "next", model=MINI, truncation="auto")
-    s.check_context(chained, *said[1:], *made["output"], "next")
+    chained = s.chain(response, "next", model=MINI, truncation="auto")
+    s.check_context(chained, *history[1:], *response["output"], "next")
     s.check_equal("input items of the next", len(s.inputs(chained)), 6)
-    s.check_create_refused(expected_errors.context_too_long(), "next", model=MINI, previous_response_id=made["id"])
+    s.check_create_refused(expected_errors.context_too_long(), "next", model=MINI, previous_response_id=response["id"])
 
 
 @rule("R7.5")
 def _output_is_capped(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.too_small("max_output_tokens", 16, 15), max_output_tokens=15)
+    # 16 is the smallest cap. A foreign model's answer is surely longer than that, but not surely longer than 40.
     for most in (16, 40):
         _long(s)
-        made = s.create(_COUNTING, max_output_tokens=most)
-        s.check(f"at most {most} output tokens", made["usage"]["output_tokens"] <= most, made["usage"])
-        s.check_equal("max_output_tokens", made["max_output_tokens"], most)
+        response = s.create(_COUNTING, max_output_tokens=most)
+        s.check(f"at most {most} output tokens", response["usage"]["output_tokens"] <= most, response["usage"])
+        s.check_equal("max_output_tokens", response["max_output_tokens"], most)
         if s.mock or most == 16:
-            s.check_equal(f"status of an answer longer than {most} tokens", made["status"], "incomplete")
+            s.check_equal(f"status of an answer longer than {most} tokens", response["status"], "incomplete")
     if s.mock:
         s.script({"text": words(400)})
-        made = s.create("think", model="gpt-5.2", reasoning={"effort": "medium"}, max_output_tokens=600)
-        s.check("reasoning counts", made["usage"]["output_tokens"] <= 600, made["usage"])
+        response = s.create("think", model="gpt-5.2", reasoning={"effort": "medium"}, max_output_tokens=600)
+        s.check("reasoning counts", response["usage"]["output_tokens"] <= 600, response["usage"])
         s.script({"text": words(39)})
         s.check_equal("status within the cap", s.create(max_output_tokens=40)["status"], "completed")
 
@@ -97,15 +105,17 @@ def _output_is_capped(s: ServerUnderTest) -> None:
 @rule("R7.6")
 def _reaching_the_cap_is_incomplete(s: ServerUnderTest) -> None:
     _long(s)
-    made = s.create(_COUNTING, max_output_tokens=16)
+    response = s.create(_COUNTING, max_output_tokens=16)
     s.check_members(
-        "response", made, status="incomplete", incomplete_details={"reason": "max_output_tokens"}, error=None
+        "response", response, status="incomplete", incomplete_details={"reason": "max_output_tokens"}, error=None
     )
-    s.check("completed_at is not set", made.get("completed_at") is None)
-    s.check("usage is set", made["usage"])
-    messages = [item for item in made["output"] if item["type"] == "message"]
-    s.check("the last message is incomplete", all(one["status"] == "incomplete" for one in messages[-1:]), messages)
-    s.check_equal("status on GET", s.get(made)["status"], "incomplete")
+    s.check("completed_at is not set", response.get("completed_at") is None)
+    s.check("usage is set", response["usage"])
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    s.check(
+        "the last message is incomplete", all(message["status"] == "incomplete" for message in messages[-1:]), messages
+    )
+    s.check_equal("status on GET", s.get(response)["status"], "incomplete")
     _long(s)
     events = s.stream(_COUNTING, max_output_tokens=16)
     types = [event["type"] for event in events]
@@ -122,9 +132,9 @@ def _reaching_the_cap_is_incomplete(s: ServerUnderTest) -> None:
 
 @rule("R7.7")
 def _a_cap_above_the_models_own(s: ServerUnderTest) -> None:
-    made = s.create(max_output_tokens=10_000_000)
-    s.check_equal("status", made["status"], "completed")
-    s.check("there is an answer", made["output"])
+    response = s.create(max_output_tokens=10_000_000)
+    s.check_equal("status", response["status"], "completed")
+    s.check("there is an answer", response["output"])
 
 
 def _searches(response: Item) -> int:
@@ -136,7 +146,7 @@ def _built_in_calls_are_limited(s: ServerUnderTest) -> None:
     search = {"type": "web_search_call", "action": {"type": "search", "query": "x"}}
     if s.mock:
         s.script({"output": [search, search, search, {"type": "message", "text": "found"}]})
-    asked = "Search the web for five different things, one search each, then answer."
-    made = s.create(asked, tools=[{"type": "web_search"}], max_tool_calls=1)
-    s.check_equal("max_tool_calls", made["max_tool_calls"], 1)
-    s.check("at most one search", _searches(made) <= 1, made["output"])
+    prompt = "Search the web for five different things, one search each, then answer."
+    response = s.create(prompt, tools=[{"type": "web_search"}], max_tool_calls=1)
+    s.check_equal("max_tool_calls", response["max_tool_calls"], 1)
+    s.check("at most one search", _searches(response) <= 1, response["output"])

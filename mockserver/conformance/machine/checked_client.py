@@ -1,7 +1,19 @@
-"""One program against one server: turns are asked for, judged by the reference, compared, and learnt from.
+"""One program against one server: each turn is predicted by the reference, sent, compared, and recorded.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. `turn` is the core: the reference judges the request first, then the server answers, then both
+# are compared. A refused turn has to be refused with that very error; an answered one is checked against its
+# request (`check_echo`), at its end (`check_end`), and in what was stored (`finish`), and the ids that the
+# server chose are learnt.
+#
+# What must stay true:
+# * Messages of other servers are not compared, only status and code: nobody promises their wording.
+# * Scripted outcomes and clocks need the control API (`controls`); without it a turn is expected to be
+#   completed.
+# * A conversation's tail is read after each turn. To read it whole each time would make a program's cost
+#   quadratic; `audit` reads everything once at the end.
 
 from __future__ import annotations
 
@@ -20,7 +32,7 @@ from mockserver.conformance.machine.reference_model import (
     Response,
 )
 from mockserver.conformance.machine.requests import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, RequestCase
-from mockserver.conformance.stream_invariants import validated_final
+from mockserver.conformance.stream_invariants import check_stream
 
 Json = dict[str, Any]
 
@@ -31,10 +43,8 @@ _COUNTED = frozenset(
 )  # of a request, what the input tokens depend on
 
 
-# What the mock is known to get wrong, by rule: the machine keeps away from it there, and only there. Each has a test
-# that fails as soon as it is right, so that its line here goes.
 class ProjectSet(NamedTuple):
-    """The projects of a server that programs play in: where they begin, where they may go on, who must not see them."""
+    """The projects of a server: one to begin in, one to continue in after a move, and one that must see nothing."""
 
     driver: Driver
     elsewhere: Driver
@@ -42,14 +52,14 @@ class ProjectSet(NamedTuple):
 
 
 def stage_of(driver: Driver) -> ProjectSet:
-    """Return projects for programs on a server; all the same one where there are no projects."""
+    """The projects for programs on a server; all are the same one where the server has no projects."""
     if not driver.controls:
         return ProjectSet(driver, driver, driver)
     return ProjectSet(driver.new_project("machine"), driver.new_project("moved"), driver.new_project("other"))
 
 
 class CheckedClient:
-    """A server, and what it should remember."""
+    """A server, and the reference model of what it should store."""
 
     def __init__(self, stage: ProjectSet, model: str | None = None) -> None:
         self.driver, self.elsewhere, self.other = stage
@@ -70,7 +80,7 @@ class CheckedClient:
         return answer.body
 
     def check_error(self, answer: Answer, refusal: PredictedError) -> None:
-        """Check that an answer is the refusal that it has to be: to the letter where the server is the mock."""
+        """Check that an answer is the predicted error; its message only where the server is the mock."""
         assert answer.status == refusal.status, f"{refusal}: not {answer.status} {answer.body}"
         if self.controls:
             assert answer.error == refusal.error, f"{refusal}: {answer.error}"
@@ -78,11 +88,11 @@ class CheckedClient:
             assert answer.error.get("code") == refusal.code, f"{refusal}: {answer.error}"
 
     def reads_reasoning(self, ask: RequestCase) -> bool:
-        """Whether the model that is asked takes reasoning items."""
+        """Whether the requested model takes reasoning items."""
         return (self.model or ask.model) not in NO_REASONING
 
     def request(self, ask: RequestCase, sent: Any, parent: str | None, conversation: str | None) -> Json:
-        """Return the body of a turn's request."""
+        """The body of a turn's request."""
         body: Json = {"model": self.model or ask.model}
         if sent is not None:
             body["input"] = sent
@@ -101,7 +111,7 @@ class CheckedClient:
         return body
 
     def send(self, ask: RequestCase, body: Json) -> Answer:
-        """Ask for a turn over its transport; sockets know no background (R6.12)."""
+        """Send a turn's request over its transport; sockets have no background turns (R6.12)."""
         if ask.transport == "websocket" and self.driver.sockets and not body.get("background"):
             return self.driver.create_over_socket(body)
         return self.driver.call("POST", "/responses", body)
@@ -117,9 +127,9 @@ class CheckedClient:
         background: bool = False,
         slow: bool = False,
     ) -> str | None:
-        """Ask for a turn, with `input` (as sent, and its items) in place of the ask's own; returns the response's id.
+        """Take a turn, with `input` (as sent, and its items) in place of the case's own; returns the response's id.
 
-        A turn that is refused, as it has to be, returns None.
+        Returns None for a turn that is refused as predicted.
         """
         slow = slow and self.controls
         ask = ask._replace(transport="json") if slow else ask
@@ -140,6 +150,7 @@ class CheckedClient:
             self.check_tail(conversation)
             return None
         outcome = ask.outcome if self.controls and not (slow or calling) else "completed"
+        # Counted before the turn is sent, because a turn in a conversation changes what the next one costs.
         counted = self.count(body) if ask.counted else None
         if slow or outcome != "completed":
             line = SLOW_LINE if slow else {"reply": REPLIES[outcome]}
@@ -150,34 +161,38 @@ class CheckedClient:
             self.check_tail(conversation)
             return None
         assert answer.status == 200, f"{body}: {answer.status} {answer.body}"
-        one = self.record_turn(body, own, answer, SLOW_S if slow else 0.0)
-        assert not self.controls or one.status == (outcome if one.events or not background else "queued"), one.status
+        response = self.record_turn(body, own, answer, SLOW_S if slow else 0.0)
+        assert not self.controls or response.status == (outcome if response.events or not background else "queued"), (
+            response.status
+        )
         if not slow:
-            self.finish(one, self.poll(one) if one.running else one.body)
-        if counted is not None and one.body.get("usage"):
-            assert one.body["usage"]["input_tokens"] == counted, f"counted {counted}, used {one.body['usage']} (R8.2)"
-        if calling and self.controls and one.body["status"] == "completed":
-            assert [item.type for item in one.output][-1] == "function_call", one.output
-        return one.id
+            self.finish(response, self.poll(response) if response.running else response.body)
+        if counted is not None and response.body.get("usage"):
+            assert response.body["usage"]["input_tokens"] == counted, (
+                f"counted {counted}, used {response.body['usage']} (R8.2)"
+            )
+        if calling and self.controls and response.body["status"] == "completed":
+            assert [item.type for item in response.output][-1] == "function_call", response.output
+        return response.id
 
     def count(self, body: Json) -> int:
         """Count the input tokens of a request. Spec: R8.1."""
-        asked = {key: value for key, value in body.items() if key in _COUNTED}
-        count: int = self.ok("POST", "/responses/input_tokens", asked)["input_tokens"]
+        counted = {key: value for key, value in body.items() if key in _COUNTED}
+        count: int = self.ok("POST", "/responses/input_tokens", counted)["input_tokens"]
         return count
 
     # --- learning
 
     def record_turn(self, request: Json, own: list[Item], answer: Answer, seconds: float) -> Response:
-        """Note a turn as it was answered: under way in the background, or at its end."""
-        body = answer.body if answer.events is None else validated_final(answer.events)
+        """Record a turn as it was answered: in progress in the background, or ended."""
+        body = answer.body if answer.events is None else check_stream(answer.events)
         parent, conversation = request.get("previous_response_id"), request.get("conversation")
         conversation = conversation["id"] if isinstance(conversation, dict) else conversation
         known = self.reference
         assert body["id"] not in known.responses, f"{body['id']} for the second time"
         assert body["id"].startswith("resp_"), body["id"]
         self.check_echo(body, request, parent, conversation)
-        one = Response(
+        response = Response(
             id=body["id"],
             parent=parent,
             conversation=conversation,
@@ -194,21 +209,21 @@ class CheckedClient:
             events=answer.events,
         )
         if self.controls:
-            assert one.created_at == int(known.now), f"created at {one.created_at}, now is {known.now}"
-            self.check_partition(one)
-        known.responses[one.id] = one
-        if one.running:
+            assert response.created_at == int(known.now), f"created at {response.created_at}, now is {known.now}"
+            self.check_partition(response)
+        known.responses[response.id] = response
+        if response.running:
             assert (body["output"], body["usage"]) == ([], None), "output before it was made (R6.1)"
             if conversation is not None:
-                known.conversations[conversation].running = one.id
-        return one
+                known.conversations[conversation].running = response.id
+        return response
 
     def check_echo(self, body: Json, request: Json, parent: str | None, conversation: str | None) -> None:
-        """Check what a response says of its request. Spec: R1.1, R1.21, R1.22, R1.26, R1.54, R2.7, R15.1, W10."""
+        """Check what a response repeats of its request. Spec: R1.1, R1.21, R1.22, R1.26, R1.54, R2.7, R15.1, W10."""
         assert body["object"] == "response"
         assert body["previous_response_id"] == parent, f"echoes {body['previous_response_id']} for {parent} (R1.26)"
-        said = body.get("conversation", "absent")
-        assert said == ({"id": conversation} if conversation else "absent"), f"conversation is {said} (R2.7, W10)"
+        echoed = body.get("conversation", "absent")
+        assert echoed == ({"id": conversation} if conversation else "absent"), f"conversation is {echoed} (R2.7, W10)"
         assert body["instructions"] == request.get("instructions"), f"instructions {body['instructions']!r} (R1.21)"
         assert body["metadata"] == request.get("metadata", {}), f"metadata {body['metadata']} (R15.1)"
         assert body["store"] is request.get("store", True), f"store is {body['store']} (R1.1)"
@@ -216,88 +231,104 @@ class CheckedClient:
         assert len(body["tools"]) == len(request.get("tools", ())), f"tools {body['tools']} (R1.22)"
         assert body["model"].startswith(request["model"]), f"model is {body['model']} (R1.22)"
 
-    def check_partition(self, one: Response) -> None:
+    def check_partition(self, response: Response) -> None:
         """Check that a chain's or conversation's ids share their key, and say if nothing is kept. Spec: R1.60, W1."""
-        key = one.id.removeprefix("resp_")[:18]
-        assert key[16:] == ("00" if one.stored else "01"), f"{one.id} is {'' if one.stored else 'not '}stored (W1)"
-        if one.parent is not None:
-            assert one.parent.removeprefix("resp_")[:16] == key[:16], f"{one.id} after {one.parent} (R1.60)"
-        if one.conversation is not None:
-            assert one.conversation.endswith(key[:16]), f"{one.id} in {one.conversation} (R1.60)"
+        key = response.id.removeprefix("resp_")[:18]
+        assert key[16:] == ("00" if response.stored else "01"), (
+            f"{response.id} is {'' if response.stored else 'not '}stored (W1)"
+        )
+        if response.parent is not None:
+            assert response.parent.removeprefix("resp_")[:16] == key[:16], (
+                f"{response.id} after {response.parent} (R1.60)"
+            )
+        if response.conversation is not None:
+            assert response.conversation.endswith(key[:16]), f"{response.id} in {response.conversation} (R1.60)"
 
-    def poll(self, one: Response) -> Json:
-        """Return a background response at its end: at once where time is ours, else after some patience."""
+    def poll(self, response: Response) -> Json:
+        """Wait for a background response to end: the mock's has ended by now, a foreign server gets time."""
+        # Only foreign servers are waited for: where the mock's clock decides, the turn has ended by now.
         deadline = monotonic() + PATIENCE_S
-        while (body := self.ok("GET", f"/responses/{one.id}"))["status"] in RUNNING:
-            assert not self.controls, f"{one.id} should have ended by now"
-            assert monotonic() < deadline, f"{one.id} is still {body['status']}"
+        while (body := self.ok("GET", f"/responses/{response.id}"))["status"] in RUNNING:
+            assert not self.controls, f"{response.id} should have ended by now"
+            assert monotonic() < deadline, f"{response.id} is still {body['status']}"
             sleep(1.0)
         final: Json = body
         return final
 
-    def finish(self, one: Response, body: Json) -> None:
-        """Note a turn's end, and check what was made and written of it."""
-        one.status, one.body = body["status"], body
-        one.output = [item_of(item) for item in body["output"]]
-        self.check_end(one)
-        conversation = self.reference.conversations[one.conversation] if one.conversation else None
-        if one.stored:
-            listed = self.ok("GET", f"/responses/{one.id}/input_items", limit=str(min(len(one.own) + 2, MOST)))["data"]
-            self.name(one.own, [item_of(item) for item in reversed(listed[: len(one.own)])])
-            older = list(one.before[-(len(listed) - len(one.own)) :]) if len(listed) > len(one.own) else []
-            assert [item["id"] for item in reversed(listed[len(one.own) :])] == older, "history in input_items (R3.3)"
-            assert len(listed) == min(len(one.saw), len(one.own) + 2, MOST), "input_items are not the context (R3.3)"
+    def finish(self, response: Response, body: Json) -> None:
+        """Record a turn's end, and check what was output and stored."""
+        response.status, response.body = body["status"], body
+        response.output = [item_of(item) for item in body["output"]]
+        self.check_end(response)
+        conversation = self.reference.conversations[response.conversation] if response.conversation else None
+        if response.stored:
+            listed = self.ok(
+                "GET", f"/responses/{response.id}/input_items", limit=str(min(len(response.own) + 2, MOST))
+            )["data"]
+            self.name(response.own, [item_of(item) for item in reversed(listed[: len(response.own)])])
+            # Two more items than the turn brought: they have to be the last ones of its history (R3.3).
+            older = (
+                list(response.before[-(len(listed) - len(response.own)) :]) if len(listed) > len(response.own) else []
+            )
+            assert [item["id"] for item in reversed(listed[len(response.own) :])] == older, (
+                "history in input_items (R3.3)"
+            )
+            assert len(listed) == min(len(response.saw), len(response.own) + 2, MOST), (
+                "input_items are not the context (R3.3)"
+            )
+        # The conversation was deleted while the turn ran; the rules don't say whether its items can be found.
         if conversation is not None and conversation.deleted:
-            self.reference.unsure.update(item.id for item in (*one.own, *one.output))
-        elif conversation is not None and one.status in CHAINABLE and not one.stored:
-            new = len(one.own) + len(one.output)
+            self.reference.unsure.update(item.id for item in (*response.own, *response.output))
+        elif conversation is not None and response.status in CHAINABLE and not response.stored:
+            new = len(response.own) + len(response.output)
             tail = self.tail(conversation.id, new)
-            self.name(one.own, tail[: len(one.own)])
-        self.reference.finish(one)
-        self.check_tail(one.conversation, len(one.own) + len(one.output) + 1)
+            self.name(response.own, tail[: len(response.own)])
+        self.reference.finish(response)
+        self.check_tail(response.conversation, len(response.own) + len(response.output) + 1)
 
-    def check_end(self, one: Response) -> None:
-        """Check a turn that has ended in itself. Spec: O1, O2, R6.5, R8.6."""
-        body, usage = one.body, one.body["usage"]
-        assert one.status in (*CHAINABLE, "failed", "cancelled"), f"status {one.status}"
-        assert (usage is not None) or one.status not in CHAINABLE, "no usage (O2)"
+    def check_end(self, response: Response) -> None:
+        """Check the final body of a turn by itself. Spec: O1, O2, R6.5, R8.6."""
+        body, usage = response.body, response.body["usage"]
+        assert response.status in (*CHAINABLE, "failed", "cancelled"), f"status {response.status}"
+        assert (usage is not None) or response.status not in CHAINABLE, "no usage (O2)"
         if usage is not None:
             assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"], f"usage {usage} (O2)"
             assert usage["output_tokens_details"]["reasoning_tokens"] <= usage["output_tokens"], f"usage {usage} (R8.6)"
-        if one.status == "cancelled":
+        if response.status == "cancelled":
             assert (body["output"], usage) == ([], None), "a cancelled response keeps nothing (R6.5)"
-        assert (body["error"] is not None) == (one.status == "failed"), body["error"]
-        assert (body["incomplete_details"] is not None) == (one.status == "incomplete"), body["incomplete_details"]
-        ids = [item.id for item in one.output]
-        assert len(set(ids)) == len(ids), f"{ids} for {one.id}"
+        assert (body["error"] is not None) == (response.status == "failed"), body["error"]
+        assert (body["incomplete_details"] is not None) == (response.status == "incomplete"), body["incomplete_details"]
+        ids = [item.id for item in response.output]
+        assert len(set(ids)) == len(ids), f"{ids} for {response.id}"
+        # Ids are unique in the project, not only in the response.
         assert not self.reference.items.keys() & set(ids), f"an id of {ids} for the second time"
-        if self.controls and one.status == "completed":
-            assert body["completed_at"] == int(one.ends_at), (
-                f"completed at {body['completed_at']}, not {one.ends_at} (O1)"
+        if self.controls and response.status == "completed":
+            assert body["completed_at"] == int(response.ends_at), (
+                f"completed at {body['completed_at']}, not {response.ends_at} (O1)"
             )
-        if self.controls and one.status == "completed" and one.output[-1].text.startswith(ECHO):
-            assert one.output[-1].text == self.echo_text(one), (
-                f"{one.output[-1].text!r}, not {self.echo_text(one)!r} (R1.20)"
+        if self.controls and response.status == "completed" and response.output[-1].text.startswith(ECHO):
+            assert response.output[-1].text == self.echo_text(response), (
+                f"{response.output[-1].text!r}, not {self.echo_text(response)!r} (R1.20)"
             )
 
-    def echo_text(self, one: Response) -> str:
-        """Return what the default model answers: it says what it saw."""
-        seen = [*map(self.reference.items.__getitem__, one.before), *one.own]
-        last = next((item.text for item in reversed(seen) if item.role == "user"), "")
-        return f"{ECHO}{last} [{len(seen)} items in context]"
+    def echo_text(self, response: Response) -> str:
+        """The text that the default model answers with; it shows what the model saw."""
+        context = [*map(self.reference.items.__getitem__, response.before), *response.own]
+        last = next((item.text for item in reversed(context) if item.role == "user"), "")
+        return f"{ECHO}{last} [{len(context)} items in context]"
 
     def name(self, expected: list[Item], listed: Sequence[Item]) -> None:
         """Check listed items against those that were sent, and learn the ids that they were given. Spec: R3.2, R3.6."""
         assert len(expected) == len(listed), f"{expected} is listed as {listed}"
-        for at, (mine, theirs) in enumerate(zip(expected, listed, strict=True)):
+        for index, (mine, theirs) in enumerate(zip(expected, listed, strict=True)):
             same = theirs._replace(id=mine.id or theirs.id, reference=mine.reference)
             assert mine._replace(id=theirs.id) == same, f"{mine} is listed as {theirs}"
-            expected[at] = mine._replace(id=theirs.id)
+            expected[index] = mine._replace(id=theirs.id)
 
     # --- looking
 
     def tail(self, id: str, length: int) -> list[Item]:
-        """Return the last items of a conversation, oldest first."""
+        """The last items of a conversation, oldest first."""
         listed = self.ok("GET", f"/conversations/{id}/items", limit=str(max(1, min(length, MOST))))["data"]
         return [item_of(item) for item in reversed(listed)]
 
@@ -305,18 +336,18 @@ class CheckedClient:
         """Check that a conversation, if there is one, ends as it should. Spec: R2.8–R2.10."""
         conversation = self.reference.conversations[id] if id is not None else None
         if conversation is not None and not conversation.deleted:
-            wanted = [self.reference.items[one] for one in conversation.items[-max(1, min(length, MOST)) :]]
+            wanted = [self.reference.items[item_id] for item_id in conversation.items[-max(1, min(length, MOST)) :]]
             self.name(wanted, self.tail(conversation.id, length))
 
     def check_missing(self, id: str) -> None:
-        """Check that a response can't be had or continued any more. Spec: R1.4, R1.12, R1.14, R1.24, R3.5."""
+        """Check that a response can't be read or continued. Spec: R1.4, R1.12, R1.14, R1.24, R3.5."""
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")):
             self.check_error(self.driver.call(method, f"/responses/{id}{path}"), PredictedError("E75", id))
         body = {"model": self.model or CHAT, "input": "red", "previous_response_id": id}
         self.check_error(self.driver.call("POST", "/responses", body), PredictedError("E60", id))
 
     def check_conversation_missing(self, id: str) -> None:
-        """Check that a conversation can't be had any more. Spec: R2.5, R2.6, R2.7."""
+        """Check that a conversation can't be read or continued. Spec: R2.5, R2.6, R2.7."""
         calls: tuple[tuple[str, str, Json | None], ...] = (
             ("GET", "", None),
             ("POST", "", {"metadata": {}}),
@@ -330,21 +361,23 @@ class CheckedClient:
         self.check_error(self.driver.call("POST", "/responses", body), PredictedError("E63", id))
 
     def check_response(self, id: str) -> None:
-        """Check all that is to be seen of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
-        one = self.reference.responses[id]
+        """Check everything that can be read of a response. Spec: R1.2, R1.20, R1.21, R6.2, S9."""
+        response = self.reference.responses[id]
         if not self.reference.alive(id):
             self.check_error(self.driver.call("GET", f"/responses/{id}"), PredictedError("E75", id))
             return
         body = self.ok("GET", f"/responses/{id}")
-        if one.running:
+        if response.running:
             assert body["status"] in RUNNING, f"{id} is {body['status']} before its time"
             assert body["usage"] is None
             return
-        assert without_billing(body) == without_billing(one.body), f"{id} reads otherwise than it was answered (S9)"
+        assert without_billing(body) == without_billing(response.body), (
+            f"{id} reads otherwise than it was answered (S9)"
+        )
         if self.controls:
             context = self.driver.control("GET", f"/responses/{id}/context")
-            assert [item["id"] for item in context["items"]] == list(one.saw), f"context of {id} (R1.20)"
-            assert context["instructions"] == one.instructions, f"instructions of {id} (R1.21)"
+            assert [item["id"] for item in context["items"]] == list(response.saw), f"context of {id} (R1.20)"
+            assert context["instructions"] == response.instructions, f"instructions of {id} (R1.21)"
             assert context["input_tokens"] == (body["usage"] or {}).get("input_tokens"), f"tokens of {id} (R1.29)"
 
     def check_conversation(self, id: str) -> None:
@@ -354,37 +387,38 @@ class CheckedClient:
             self.check_conversation_missing(id)
             return
         assert self.ok("GET", f"/conversations/{id}")["metadata"] == conversation.metadata, f"metadata of {id} (R2.4)"
-        found: list[str] = []
+        listed: list[str] = []
         query = {"order": "asc", "limit": str(MOST)}
         while True:
             page = self.ok("GET", f"/conversations/{id}/items", **query)
-            found += [item["id"] for item in page["data"]]
+            listed += [item["id"] for item in page["data"]]
             if not page["has_more"]:
                 break
             query["after"] = page["last_id"]
-        assert found == conversation.items, f"items of {id} (R2.8)"
+        assert listed == conversation.items, f"items of {id} (R2.8)"
 
     def audit(self) -> None:
-        """Check everything that there should be, and that there is nothing else."""
+        """Check everything that should be stored, and that nothing else is."""
         for id in self.reference.responses:
             self.check_response(id)
         for id in self.reference.conversations:
             self.check_conversation(id)
         if self.controls:
             known = self.reference
-            listed = [one["id"] for one in self.driver.control("GET", "/responses?limit=1000")["data"]]
-            ended = [id for id, one in known.responses.items() if known.alive(id) and not one.running]
-            running = {id for id, one in known.responses.items() if one.running}
+            listed = [response["id"] for response in self.driver.control("GET", "/responses?limit=1000")["data"]]
+            ended = [id for id, response in known.responses.items() if known.alive(id) and not response.running]
+            running = {id for id, response in known.responses.items() if response.running}
+            # The list is newest first and ends after 1,000 responses.
             assert [id for id in listed if id not in running] == ended[:-1001:-1], "stored responses"
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Delete everything that the program created."""
         if self.controls:
             for project in (self.driver, self.elsewhere):
                 project.control("POST", "/reset", {})
             return
-        for id, one in self.reference.responses.items():
-            if self.reference.alive(id) and not one.running:
+        for id, response in self.reference.responses.items():
+            if self.reference.alive(id) and not response.running:
                 self.driver.call("DELETE", f"/responses/{id}")
         for id, conversation in self.reference.conversations.items():
             if not conversation.deleted:
@@ -393,7 +427,7 @@ class CheckedClient:
     # --- conversations, as other rooms of the machine need them
 
     def record_items(self, conversation: Conversation, items: Iterable[Item], listed: Sequence[Json]) -> list[str]:
-        """Note items that were added by hand."""
+        """Record items that were added by hand."""
         new = list(items)
         self.name(new, [item_of(item) for item in listed])
         self.reference.append(conversation, new)
@@ -404,7 +438,7 @@ ECHO = "Mock reply to: "
 
 
 def item_of(item: Json) -> Item:
-    """Return what matters of an item as the server shows it."""
+    """The part of an item that the reference compares."""
     match item["type"]:
         case "message":
             text = "".join([part.get("text") or part.get("refusal") or "" for part in item["content"]])
@@ -418,5 +452,5 @@ def item_of(item: Json) -> Item:
 
 
 def without_billing(body: Json) -> Json:
-    """Return a response without the member that only JSON bodies have. Spec: W9."""
+    """The response without `billing`, which only JSON bodies have. Spec: W9."""
     return {key: value for key, value in body.items() if key != "billing"}

@@ -1,4 +1,4 @@
-"""The state machine: Hypothesis looks for a program of API calls after which a server is not as the rules say.
+"""The state machine: Hypothesis searches for a program of API calls after which a server breaks the rules.
 
 Users point `ResponsesMachine` at their server, or subclass it and add rules for what talks to that server::
 
@@ -13,8 +13,16 @@ Users point `ResponsesMachine` at their server, or subclass it and add rules for
 
 Needs Hypothesis, which is in the `test` extra.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. Each row of `OPERATIONS` becomes a rule, whose arguments are drawn from bundles or choices.
+# Beside running, a rule appends its step to `program`, with ids named by the step that made them; so a failure
+# of Hypothesis is shrunk and printed by the random walk. Hypothesis's own shrinking is off in `run_machine`:
+# the walk shrinks the same program in far less time.
+#
+# What must stay true: `derandomize` and no database, so that the same server gets the same programs in every
+# run, in CI too.
 
 from __future__ import annotations
 
@@ -42,14 +50,14 @@ from mockserver.conformance.machine.operations import Operations
 from mockserver.conformance.machine.random_walk import Id, Step, shrink, to_python, walk
 
 EXAMPLES, STEPS = 100, 40
-ELSEWHERE = Id(-1, 0)  # where an id comes from that a user's rule made
+ELSEWHERE = Id(-1, 0)  # stands for the id of a user's own rule
 
 
 class ResponsesMachine(RuleBasedStateMachine):
     """Programs over one project of a server; after each, all of it is compared with the reference.
 
-    Its rules are the table `OPERATIONS`; `verbs` does them, `verbs.reference` is what should be there. `driver` is the
-    server, an engine of its own when None; `model` the only model to ask for, the mock's when None.
+    Its rules are the rows of `OPERATIONS`; `verbs` performs them, `verbs.reference` is the expected state. `driver` is
+    the server, a new engine if None; `model` is the only model to request, the mock's models if None.
     """
 
     driver: ClassVar[Driver | None] = None
@@ -72,14 +80,14 @@ class ResponsesMachine(RuleBasedStateMachine):
 
     @classmethod
     def _stage(cls) -> ProjectSet:
-        """Return the server's projects, which all programs of a machine play in, one after the other."""
+        """The server's projects, which all programs of a machine use, one after the other."""
         if cls.stage is None and cls.driver is not None:
             cls.stage = stage_of(cls.driver)
         assert cls.stage is not None, "a machine needs a driver"
         return cls.stage
 
     def teardown(self) -> None:
-        """Compare everything, unless something is wrong already, and leave nothing behind."""
+        """Compare everything, unless the program has failed already, and delete what it created."""
         try:
             if sys.exc_info()[0] is None:
                 self.verbs.audit()
@@ -90,28 +98,30 @@ class ResponsesMachine(RuleBasedStateMachine):
 
 
 def _rule(verb: Operation) -> Callable[..., Any]:
-    """Return a verb as a rule of the machine."""
+    """Make a row of the table a rule of the machine."""
     bundles = vars(ResponsesMachine)
 
     def run(self: ResponsesMachine, **arguments: Any) -> Any:
-        drawn = {name for name, one in verb.arguments.items() if isinstance(one, IdFrom)}
-        named = {name: self.made.get(one, ELSEWHERE) if name in drawn else one for name, one in arguments.items()}
+        drawn = {name for name, value in verb.arguments.items() if isinstance(value, IdFrom)}
+        named = {name: self.made.get(value, ELSEWHERE) if name in drawn else value for name, value in arguments.items()}
         self.program.append(Step(len(self.program), verb.name, named))
-        made = getattr(self.verbs, verb.name)(**arguments)
+        result = getattr(self.verbs, verb.name)(**arguments)
         if not verb.into:
             return None
-        ids = [made] if isinstance(made, str) else made or []
+        ids = [result] if isinstance(result, str) else result or []
         for place, id in enumerate(ids):
+            # An operation may return an id that an earlier one produced; a replay needs the step that
+            # produced it.
             self.made.setdefault(id, Id(len(self.program) - 1, place))
-        return made if isinstance(made, str) else multiple(*ids)
+        return result if isinstance(result, str) else multiple(*ids)
 
     run.__name__, run.__doc__ = verb.name, getattr(Operations, verb.name).__doc__
     strategies: dict[str, Any] = {
-        name: _ids(one, bundles[one.bundle]) if isinstance(one, IdFrom) else st.sampled_from(one)
-        for name, one in verb.arguments.items()
+        name: _ids(choices, bundles[choices.bundle]) if isinstance(choices, IdFrom) else st.sampled_from(choices)
+        for name, choices in verb.arguments.items()
     }
-    made = rule(targets=[bundles[name] for name in verb.into], **strategies)(run)
-    return precondition(lambda self: self.verbs.controls)(made) if verb.needs_controls else made
+    built = rule(targets=[bundles[name] for name in verb.into], **strategies)(run)
+    return precondition(lambda self: self.verbs.controls)(built) if verb.needs_controls else built
 
 
 def _ids(of: IdFrom, bundle: Bundle[str]) -> Any:
@@ -123,10 +133,10 @@ for _verb in OPERATIONS:
 
 
 def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS, model: str | None = None) -> None:
-    """Run the machine against a server, the same programs every time; raises AssertionError with the shortest program
-    found that goes wrong, which is Python.
+    """Run the machine against a server, the same programs every time; raises AssertionError with the shortest
+    failing program found, as Python.
 
-    Hypothesis looks first; then, where it costs nothing, as many steps are walked, which is quicker and gets deeper.
+    Hypothesis searches first; then, on the mock, a random walk takes as many steps: it is faster and gets deeper.
     """
     stage = stage_of(driver)
     machine: Any = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model, "stage": stage})
@@ -136,7 +146,7 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
         deadline=None,
         derandomize=True,
         database=None,
-        phases=[Phase.generate],  # what goes wrong is shortened by the walker, which is done in no time
+        phases=[Phase.generate],  # the random walk shrinks a failure, and is done in no time
         print_blob=False,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
@@ -147,5 +157,6 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
         latest = machine.latest
         program, wrong = shrink(stage, latest.program if latest else [], error, model)
         raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}") from error
+    # Only the mock: a foreign server may bill each step.
     if driver.controls:
         walk(stage, 0, examples * steps, model=model)

@@ -1,7 +1,14 @@
-"""The table of verbs: what each may be called with, what it leaves for others to go on with.
+"""The table of operations: the arguments of each, and the ids that it produces for later ones.
 
-The state machine and the walker are two readers of it.
+The state machine and the random walk both read it.
 """
+
+# Why a table: Hypothesis needs bundles and strategies, the random walk needs plain choices and ids. Both read
+# the same rows, so a new operation is one row here and one method of `Operations`, and a failing program of
+# either can be shrunk and printed by the other.
+#
+# What must stay true: the first choice of each argument is the plainest, because shrinking replaces arguments
+# by it.
 
 from __future__ import annotations
 
@@ -14,16 +21,16 @@ Json = dict[str, Any]
 
 
 class IdFrom(NamedTuple):
-    """An argument that is one of the ids which verbs left behind; it may be used up by that."""
+    """An argument that is an id which an earlier operation produced; `consumed` ids can't be drawn again."""
 
     bundle: str
     consumed: bool = False
 
 
 class Operation(NamedTuple):
-    """A verb of the table: its arguments (choices, or ids), which bundles its result goes into, if it needs a clock.
+    """One operation: its arguments (choices, or ids), the bundles that its result goes into, if it needs a clock.
 
-    `several` verbs return a list of ids.
+    If `several`, it returns a list of ids.
     """
 
     name: str
@@ -33,7 +40,7 @@ class Operation(NamedTuple):
 
     @property
     def several(self) -> bool:
-        """Whether the verb returns a list of ids."""
+        """Whether the operation returns a list of ids."""
         return self.name == "fork" or "items" in self.into
 
 

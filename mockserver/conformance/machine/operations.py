@@ -1,9 +1,19 @@
-"""The API's verbs: each does one thing to a server as a client would, and checks all that comes of it.
+"""The operations of the machine: each does one thing to a server as a client would, and checks everything it changed.
 
-What each may be called with is in `operation_table.py`. Spec: P1–P16.
+Their arguments are in `operation_table.py`. Spec: P1–P16.
 
-What fails here is told in its own words and nobody else's: PYTEST_DONT_REWRITE.
+Assertion rewriting is off, so failures show only the messages written here: PYTEST_DONT_REWRITE.
 """
+
+# How it works. An operation sends its requests through `CheckedClient`, which asks the reference what has to
+# come, and then looks at everything that the request can have changed. It returns ids for the bundles of
+# `operation_table`.
+#
+# What must stay true:
+# * An operation is legal in every state. If its precondition fails, it checks the error that has to come, or
+#   does nothing.
+# * An id whose fate the rules leave open (`reference.unsure`) is not used.
+# * On servers without the control API nothing needs a clock or a script; the table says which operations do.
 
 from __future__ import annotations
 
@@ -13,13 +23,13 @@ from typing import Any
 from mockserver.conformance.machine.checked_client import CheckedClient, item_of, without_billing
 from mockserver.conformance.machine.reference_model import RUNNING, THIRTY_DAYS, Conversation, Item, PredictedError
 from mockserver.conformance.machine.requests import CHAT, INVALID_REQUESTS, SLOW_S, RequestCase
-from mockserver.conformance.stream_invariants import validated_final
+from mockserver.conformance.stream_invariants import check_stream
 
 Json = dict[str, Any]
 
 
 class Operations(CheckedClient):
-    """A server, and what can be done to it. A verb returns the ids that others may go on with."""
+    """A server, and the operations on it. An operation returns ids for later operations."""
 
     # --- turns
 
@@ -64,17 +74,17 @@ class Operations(CheckedClient):
         return self.turn(ask, conversation=conversation, input=self.outputs(call, ask))
 
     def answer_nothing(self, ask: RequestCase) -> str | None:
-        """Send an output that no call asked for. Spec: R1.34."""
+        """Send an output without a call. Spec: R1.34."""
         output = Item("function_call_output", ask.text, call_id="call_nobody")
         return self.turn(ask, input=([output_json(output)], [output]))
 
     def outputs(self, call: str, ask: RequestCase) -> tuple[list[Json], list[Item]]:
-        """Return the outputs of a response's calls as an input; some requests say more behind it."""
+        """The outputs of a response's calls as an input; some requests add more after them."""
         calls = [item.call_id for item in self.reference.responses[call].output if item.type == "function_call"]
         own = [Item("function_call_output", ask.text, call_id=id) for id in calls]
         sent = [output_json(item) for item in own]
-        more, said = ask.input_and_items() if ask.form in ("message", "developer") else ([], [])
-        return [*sent, *more], [*own, *said]
+        more, extra = ask.input_and_items() if ask.form in ("message", "developer") else ([], [])
+        return [*sent, *more], [*own, *extra]
 
     def refer(self, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item. Spec: R1.37."""
@@ -88,8 +98,8 @@ class Operations(CheckedClient):
 
     def refer_in(self, conversation: str, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item in a conversation, which may hold it already. Spec: R1.36."""
-        kept = self.reference.items[item].type == "function_call_output"
-        if item in self.reference.unsure or kept:  # whether a conversation holds one output twice, no rule says
+        is_output = self.reference.items[item].type == "function_call_output"
+        if item in self.reference.unsure or is_output:  # whether a conversation holds one output twice, no rule says
             return None
         return self.turn(ask, conversation=conversation, input=self.referring(item, ask))
 
@@ -99,7 +109,7 @@ class Operations(CheckedClient):
         return self.turn(ask, input=(sent, [Item("message", id="msg_unknown", reference=True)]))
 
     def referring(self, id: str, ask: RequestCase) -> tuple[list[Json], list[Item]]:
-        """Return an input that brings a known item: by reference, or a message written out with its id."""
+        """An input with a known item: by reference, or a message written out with its id."""
         item = self.reference.items[id]
         if ask.form == "parts" and item.type == "message":
             part = {"type": "output_text" if item.role == "assistant" else "input_text", "text": item.text}
@@ -118,7 +128,7 @@ class Operations(CheckedClient):
     def background_in(self, conversation: str, ask: RequestCase, slow: bool) -> str | None:
         """Take a turn of a conversation in the background; as long as it runs, no other may. Spec: R2.9, R2.12.
 
-        Items may be added by hand meanwhile: they stand before those of the turn.
+        Items may be added by hand meanwhile: they come before those of the turn.
         """
         id = self.turn(ask, conversation=conversation, background=True, slow=slow)
         if id is not None and self.reference.responses[id].running:
@@ -132,51 +142,53 @@ class Operations(CheckedClient):
     def retrieve(self, id: str) -> list[str]:
         """Read a response; returns items that it made."""
         self.check_response(id)
-        one = self.reference.responses[id]
-        return [item.id for item in one.output[-2:]] if one.stored else []
+        response = self.reference.responses[id]
+        return [item.id for item in response.output[-2:]] if response.stored else []
 
     def lose(self, id: str) -> None:
-        """Try all that can't be done with a response that is gone."""
+        """Try everything that must fail for a response that is gone."""
         if not self.reference.alive(id):
             self.check_missing(id)
 
     def replay(self, id: str, after: int) -> None:
-        """Stream a response again, from the start and from behind an event. Spec: R6.8, S11."""
-        path, one = f"/responses/{id}", self.reference.responses[id]
-        if not self.reference.alive(id) or one.running:
-            refusal = PredictedError("E80") if one.running and self.reference.alive(id) else PredictedError("E75", id)
+        """Stream a response again, from the start and from after an event. Spec: R6.8, S11."""
+        path, response = f"/responses/{id}", self.reference.responses[id]
+        if not self.reference.alive(id) or response.running:
+            refusal = (
+                PredictedError("E80") if response.running and self.reference.alive(id) else PredictedError("E75", id)
+            )
             self.check_error(self.driver.call("GET", path, stream="true"), refusal)
             return
         events = self.driver.call("GET", path, stream="true").events
         assert events is not None, f"{id} is not streamed"
-        assert one.events is None or events == one.events, f"{id} is streamed otherwise than at first (S11)"
-        final = validated_final(events)
-        assert without_billing(final) == without_billing(one.body), f"{id} ends otherwise when streamed (S9)"
-        one.events = events
+        assert response.events is None or events == response.events, f"{id} is streamed otherwise than at first (S11)"
+        final = check_stream(events)
+        assert without_billing(final) == without_billing(response.body), f"{id} ends otherwise when streamed (S9)"
+        response.events = events
         rest = self.driver.call("GET", path, stream="true", starting_after=str(after)).events
         assert rest == events[after + 1 :], f"{id} after {after} is streamed from elsewhere (S11.1)"
 
     def list_input_items(self, id: str, limit: int | None, order: str | None) -> list[str]:
-        """List what a response was made from; returns items of it. Spec: R3.1–R3.6."""
-        one = self.reference.responses[id]
+        """List the input items of a response; returns some of them. Spec: R3.1–R3.6."""
+        response = self.reference.responses[id]
         if not self.reference.alive(id):
             self.check_error(self.driver.call("GET", f"/responses/{id}/input_items"), PredictedError("E75", id))
-        if not self.reference.alive(id) or one.running:
+        if not self.reference.alive(id) or response.running:
             return []
-        return self.page(f"/responses/{id}/input_items", one.saw, limit, order)
+        return self.page(f"/responses/{id}/input_items", response.saw, limit, order)
 
     def page_input_items(self, id: str, item: str, limit: int | None, order: str | None) -> None:
-        """List what a response was made from, behind an item."""
-        one = self.reference.responses[id]
-        if self.reference.alive(id) and not one.running:
-            self.page(f"/responses/{id}/input_items", one.saw, limit, order, item)
+        """List the input items of a response after one of them."""
+        response = self.reference.responses[id]
+        if self.reference.alive(id) and not response.running:
+            self.page(f"/responses/{id}/input_items", response.saw, limit, order, item)
 
     def page(
         self, path: str, ids: Sequence[str], limit: int | None, order: str | None, after: str | None = None
     ) -> list[str]:
         """Check a page of a list against what the list holds; returns some of it. Spec: P25, R2.14, R3.1."""
-        asked = {"limit": None if limit is None else str(limit), "order": order, "after": after}
-        query = {key: value for key, value in asked.items() if value is not None}
+        parameters = {"limit": None if limit is None else str(limit), "order": order, "after": after}
+        query = {key: value for key, value in parameters.items() if value is not None}
         if after is not None and after not in ids:
             assert self.driver.call("GET", path, **query).status == 404, f"{path} after {after}, which it doesn't hold"
             return []
@@ -193,61 +205,67 @@ class Operations(CheckedClient):
 
     def delete(self, id: str) -> None:
         """Delete a response; a second time, or while it runs, it can't be. Spec: R1.11–R1.14."""
-        one, answer = self.reference.responses[id], self.driver.call("DELETE", f"/responses/{id}")
-        if not self.reference.alive(id) or one.running:
+        response, answer = self.reference.responses[id], self.driver.call("DELETE", f"/responses/{id}")
+        if not self.reference.alive(id) or response.running:
             self.check_error(answer, PredictedError("E81") if self.reference.alive(id) else PredictedError("E75", id))
             return
         assert answer.status == 200, answer
         assert not self.controls or answer.body == {"id": id, "object": "response", "deleted": True}, answer
-        one.deleted = True
+        response.deleted = True
         self.check_missing(id)
 
     def cancel(self, id: str) -> None:
         """Cancel a response: one that runs in the background ends, and is free to be cancelled again. Spec: R6.3–5."""
-        one, answer = self.reference.responses[id], self.driver.call("POST", f"/responses/{id}/cancel")
+        response, answer = self.reference.responses[id], self.driver.call("POST", f"/responses/{id}/cancel")
         if not self.reference.alive(id):
             self.check_error(answer, PredictedError("E75", id))
-        elif one.running:
+        elif response.running:
             assert (answer.status, answer.body.get("status")) == (200, "cancelled"), answer
-            self.finish(one, answer.body)
+            self.finish(response, answer.body)
             again = self.driver.call("POST", f"/responses/{id}/cancel")
-            assert (again.status, again.body) == (200, one.body), f"cancelled again: {again} (E78)"
-        elif not one.background:
+            assert (again.status, again.body) == (200, response.body), f"cancelled again: {again} (E78)"
+        elif not response.background:
             self.check_error(answer, PredictedError("E76"))
-        elif one.status == "cancelled":
-            assert (answer.status, answer.body) == (200, one.body), f"cancelled again: {answer} (E78)"
+        elif response.status == "cancelled":
+            assert (answer.status, answer.body) == (200, response.body), f"cancelled again: {answer} (E78)"
         else:
-            self.check_error(answer, PredictedError("E77", one.status))
+            self.check_error(answer, PredictedError("E77", response.status))
 
     def recount(self, parent: str, model: str) -> None:
-        """Count a continuation, and the same with its whole context sent again: they cost the same. Spec: T11, R8.2."""
-        one, known = self.reference.responses[parent], self.reference
-        known_all = all(known.findable(id) and id not in known.unsure for id in one.context_after)
-        if not known_all or known.missing([], parent, None) or len(set(one.context_after)) < len(one.context_after):
+        """Count a continuation, and the same with its whole context sent again: both cost the same. Spec: T11, R8.2."""
+        response, known = self.reference.responses[parent], self.reference
+        known_all = all(known.findable(id) and id not in known.unsure for id in response.context_after)
+        # The replay names each item by reference, so all must be findable, and none may come twice (R1.36).
+        if (
+            not known_all
+            or known.missing([], parent, None)
+            or len(set(response.context_after)) < len(response.context_after)
+        ):
             return
         more = [{"role": "user", "content": "And then?"}]
-        again = [{"type": "item_reference", "id": id} for id in one.context_after]
+        again = [{"type": "item_reference", "id": id} for id in response.context_after]
         chained = self.count({"model": self.model or model, "previous_response_id": parent, "input": more})
         replayed = self.count({"model": self.model or model, "input": [*again, *more]})
         assert chained == replayed, f"{chained} tokens chained to {parent}, {replayed} replayed (T11)"
 
     def refuse(self, bad: int) -> None:
-        """Ask for what is refused whatever there is."""
+        """Send a request that is always refused."""
         change, status, code = INVALID_REQUESTS[bad]
         answer = self.driver.call("POST", "/responses", {"model": self.model or CHAT, "input": "red", **change})
         assert (answer.status, answer.error.get("code")) == (status, code), f"{change}: {answer.status} {answer.body}"
 
     def refuse_in(self, conversation: str, bad: int) -> None:
-        """Ask for what is refused in a conversation, which stays as it was."""
+        """Send a request that is always refused to a conversation, which must not change."""
         change, status, _ = INVALID_REQUESTS[bad]
         body = {"model": self.model or CHAT, "input": "red", "conversation": conversation, **change}
         answer = self.driver.call("POST", "/responses", body)
+        # A deleted conversation is a mistake too, and the server may report either of the two.
         assert answer.status in (status, 400, 404), f"{change}: {answer.status} {answer.body}"
         assert answer.error, answer
         self.check_tail(conversation)
 
     def take_both(self, parent: str, conversation: str, ask: RequestCase) -> None:
-        """Ask for a turn that continues two things at once. Spec: R1.23."""
+        """Send a turn that continues two things at once. Spec: R1.23."""
         self.turn(ask, parent=parent, conversation=conversation)
 
     def trespass(self, id: str) -> None:
@@ -270,11 +288,11 @@ class Operations(CheckedClient):
         body = self.ok("POST", "/conversations", {"items": [item_json(item) for item in new], "metadata": metadata})
         assert (body["object"], body["metadata"]) == ("conversation", metadata), body
         assert body["id"] not in self.reference.conversations, f"{body['id']} for the second time"
-        made = self.reference.conversations[body["id"]] = Conversation(body["id"], metadata=metadata)
+        created = self.reference.conversations[body["id"]] = Conversation(body["id"], metadata=metadata)
         if new:
-            listed = self.ok("GET", f"/conversations/{made.id}/items", order="asc", limit="100")["data"]
-            self.record_items(made, new, listed)
-        return made.id
+            listed = self.ok("GET", f"/conversations/{created.id}/items", order="asc", limit="100")["data"]
+            self.record_items(created, new, listed)
+        return created.id
 
     def retrieve_conversation(self, conversation: str) -> None:
         """Read a conversation and all of its items."""
@@ -296,7 +314,7 @@ class Operations(CheckedClient):
             self.check_conversation_missing(conversation)
 
     def check_deleted(self, id: str, answer: Any) -> bool:
-        """Whether a conversation is deleted, which the answer has to say then."""
+        """Whether a conversation is deleted; then the answer must be that error."""
         if self.reference.conversations[id].deleted:
             self.check_error(answer, PredictedError("E64", id))
             return True
@@ -304,12 +322,12 @@ class Operations(CheckedClient):
         return False
 
     def new_items(self, kinds: Sequence[str]) -> list[Item]:
-        """Return new items to be added by hand; a call that none of them answers waits for its output."""
-        made: list[Item] = []
+        """New items for adding by hand; a call that none of them answers waits for its output."""
+        new: list[Item] = []
         for kind in kinds:
-            number = len(self.reference.items) + len(made)
+            number = len(self.reference.items) + len(new)
             call_id = f"call_own_{number}" if kind == "call" else f"call_own_{number - 1}"
-            made.append(
+            new.append(
                 {
                     "user": Item("message", f"said {number}", "user"),
                     "assistant": Item("message", f"answered {number}", "assistant"),
@@ -317,7 +335,7 @@ class Operations(CheckedClient):
                     "output": Item("function_call_output", f"result {number}", call_id=call_id),
                 }[kind]
             )
-        return made
+        return new
 
     def add(self, conversation: str, items: tuple[str, ...]) -> list[str]:
         """Add items to a conversation by hand, whatever runs there. Spec: R2.3, R2.12, R2.17."""
@@ -347,7 +365,7 @@ class Operations(CheckedClient):
         return self.page_items(conversation, None, limit, order)
 
     def page_items(self, conversation: str, item: str | None, limit: int | None, order: str | None) -> list[str]:
-        """List a conversation's items, behind one of them."""
+        """List a conversation's items after one of them."""
         path, mine = f"/conversations/{conversation}/items", self.reference.conversations[conversation]
         if mine.deleted:
             self.check_error(self.driver.call("GET", path), PredictedError("E64", conversation))
@@ -370,7 +388,7 @@ class Operations(CheckedClient):
             self.check_tail(conversation)
 
     def check_item(self, id: str, item: str, answer: Any) -> bool:
-        """Whether a conversation holds an item; else the answer has to say so."""
+        """Whether a conversation holds an item; if not, the answer must be that error."""
         if not self.reference.conversations[id].deleted and item not in self.reference.conversations[id].items:
             self.check_error(answer, PredictedError("E65", item))
             return False
@@ -384,32 +402,34 @@ class Operations(CheckedClient):
         if seconds > SLOW_S and known.ending(SLOW_S):
             self.wait(SLOW_S)  # so that what ended can still be looked at
         expired, ending = known.expiring(seconds), known.ending(seconds)
-        said = self.driver.control("POST", "/clock/advance", {"seconds": seconds})
+        moved = self.driver.control("POST", "/clock/advance", {"seconds": seconds})
         known.now += seconds
-        assert said["now"] == known.now, said
-        assert said["expired"] == expired, f"{said['expired']} expired, not {expired} (R1.2)"
-        assert said["completed"] == [one.id for one in ending], f"{said['completed']} ended, not {ending} (R6.2)"
-        for one in ending:
-            self.finish(one, self.poll(one))
+        assert moved["now"] == known.now, moved
+        assert moved["expired"] == expired, f"{moved['expired']} expired, not {expired} (R1.2)"
+        assert moved["completed"] == [response.id for response in ending], (
+            f"{moved['completed']} ended, not {ending} (R6.2)"
+        )
+        for response in ending:
+            self.finish(response, self.poll(response))
 
     def outlive(self, id: str, seconds: int) -> None:
-        """Wait until a response has so many seconds left, and look at it then. Spec: R1.2."""
+        """Wait until a response has `seconds` left, and check it then. Spec: R1.2."""
         left = self.reference.responses[id].created_at + THIRTY_DAYS - seconds - self.reference.now
         if left > 0:
             self.wait(left)
             self.check_response(id)
 
     def move(self) -> None:
-        """Take a snapshot, restore it into another project in place of what is there, and go on there."""
+        """Take a snapshot, restore it into another project, replacing its state, and continue there."""
         self.elsewhere.control("PUT", "/snapshot", self.driver.control("GET", "/snapshot"))
         self.driver, self.elsewhere = self.elsewhere, self.driver
 
     # --- what others did
 
     def adopt(self, id: str) -> str:
-        """Take note of a response that something else made on this server, such as an agent under test.
+        """Record a response that something else created on this server, such as an agent under test.
 
-        What it continued has to be known, what it saw has to be that and its own input.
+        The reference must know what it continued; its context must be that and its own input.
         """
         body, known = self.ok("GET", f"/responses/{id}"), self.reference
         assert body["status"] not in RUNNING, f"{id} still runs"
@@ -417,21 +437,21 @@ class Operations(CheckedClient):
         before = known.context(body["previous_response_id"], conversation)
         listed = self.ok("GET", f"/responses/{id}/input_items", limit="100")["data"]
         own = [item_of(item) for item in reversed(listed)][min(len(before), 100) :]
-        asked = {"model": body["model"], "tools": body["tools"], "background": body["background"]}
-        asked |= {"previous_response_id": body["previous_response_id"], "conversation": conversation}
-        asked |= {key: body[key] for key in ("instructions", "metadata", "store")}
-        one = self.record_turn(asked, own, self.driver.call("GET", f"/responses/{id}"), 0.0)
-        self.finish(one, body)
+        request = {"model": body["model"], "tools": body["tools"], "background": body["background"]}
+        request |= {"previous_response_id": body["previous_response_id"], "conversation": conversation}
+        request |= {key: body[key] for key in ("instructions", "metadata", "store")}
+        response = self.record_turn(request, own, self.driver.call("GET", f"/responses/{id}"), 0.0)
+        self.finish(response, body)
         return id
 
 
 def output_json(item: Item) -> Json:
-    """Return an output as it is sent."""
+    """The output as the request sends it."""
     return {"type": "function_call_output", "call_id": item.call_id, "output": item.text}
 
 
 def item_json(item: Item) -> Json:
-    """Return an item as it is sent, with its id if it has one."""
+    """The item as the request sends it, with its id if it has one."""
     if item.type == "function_call_output":
         return output_json(item)
     if item.type == "function_call":

@@ -1,8 +1,19 @@
-"""The documented semantics of state, written as plainly as can be: the oracle of the state machine.
+"""The documented semantics of state, written as simply as possible: the oracle of the state machine.
 
-It copies contexts instead of sharing them, never thinks of speed, and imports nothing of what it judges. A context is
-a tuple of item ids. Spec: R1.1–R1.37, R2.1–R2.18, R3.3, R6.1–R6.6.
+It copies contexts instead of sharing them, ignores speed, and imports nothing of the mock. A context is a tuple of
+item ids. Spec: R1.1–R1.37, R2.1–R2.18, R3.3, R6.1–R6.6.
 """
+
+# How it works. The checked client asks the reference before each request (`judge`) and reports to it what the
+# server answered (`finish`, `append`). So the reference never predicts ids or texts: it learns them, and
+# predicts which errors come, which context a turn sees, and what can still be read.
+#
+# What must stay true:
+# * Nothing of the mock's own core is imported or copied: an oracle that shares a mistake with what it judges is
+#   blind.
+# * The first error counts, so the checks in `judge` stand in the order of the API (errors §3).
+# * Where the rules are silent (may a deleted item still be referred to?), the item goes to `unsure`, and no
+#   operation uses it any more.
 
 from __future__ import annotations
 
@@ -13,7 +24,6 @@ from typing import Any, NamedTuple
 THIRTY_DAYS = 30 * 86_400
 CHAINABLE = ("completed", "incomplete")
 RUNNING = ("queued", "in_progress")
-ENDLESS = float("inf")
 
 # rule → status, message with the id it names as {}, param, code. Spec: errors §4–6.
 REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
@@ -82,7 +92,7 @@ REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
 
 
 class PredictedError(NamedTuple):
-    """An error that has to come: its row of the error table and what it names."""
+    """An error that must come: its row of the error table and the id that it names."""
 
     rule: str
     names: str = ""
@@ -99,7 +109,7 @@ class PredictedError(NamedTuple):
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error object, whole."""
+        """The whole error object."""
         _, message, param, code = REFUSALS[self.rule]
         return {"message": message.format(self.names), "type": "invalid_request_error", "param": param, "code": code}
 
@@ -122,7 +132,7 @@ class Item(NamedTuple):
 
 @dataclass
 class Response:
-    """A response: what it was asked and from where, what the model saw, what came of it, whether it can be had."""
+    """A response: its request, its parent, what the model saw, its output, whether it can be read."""
 
     id: str
     parent: str | None
@@ -148,12 +158,12 @@ class Response:
 
     @property
     def context_after(self) -> tuple[str, ...]:
-        """The context of what is chained to it. Spec: R1.20."""
+        """The context of a turn that continues it. Spec: R1.20."""
         return (*self.saw, *(item.id for item in self.output))
 
     @property
     def running(self) -> bool:
-        """Whether it goes on in the background."""
+        """Whether it is still in progress in the background."""
         return self.status in RUNNING
 
 
@@ -170,43 +180,51 @@ class Conversation:
 
 @dataclass
 class Reference:
-    """All that a project should remember."""
+    """Everything that a project should store."""
 
     now: float = 0.0
     responses: dict[str, Response] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     holders: dict[str, list[str]] = field(default_factory=dict)  # item → responses that brought it, "" for ever
-    unsure: set[str] = field(default_factory=set)  # items of which the rules don't say whether they can be had
+    unsure: set[str] = field(default_factory=set)  # items whose fate the rules leave open
 
-    # --- what there is
+    # --- queries
 
     def alive(self, id: str) -> bool:
         """Whether a response can be retrieved. Spec: R1.2, R1.4, R1.12, R9.21."""
-        one = self.responses[id]
-        return one.stored and not one.deleted and self.now < one.created_at + THIRTY_DAYS
+        response = self.responses[id]
+        return response.stored and not response.deleted and self.now < response.created_at + THIRTY_DAYS
 
     def findable(self, id: str) -> bool:
         """Whether an item can be referred to: in a conversation for ever, else with its response. Spec: R1.37, R2.5."""
         return any(holder == "" or self.alive(holder) for holder in self.holders.get(id, ()))
 
     def expiring(self, seconds: float) -> list[str]:
-        """Which stored responses are gone once so much time has passed, oldest first. Spec: R1.2, R1.3."""
+        """The ids of stored responses that expire within `seconds`, oldest first. Spec: R1.2, R1.3."""
         later = self.now + seconds
-        return [id for id, one in self.responses.items() if self.alive(id) and later >= one.created_at + THIRTY_DAYS]
+        return [
+            id
+            for id, response in self.responses.items()
+            if self.alive(id) and later >= response.created_at + THIRTY_DAYS
+        ]
 
     def ending(self, seconds: float) -> list[Response]:
-        """Which turns come to their end once so much time has passed, in the order of their ends."""
-        ends = [one for one in self.responses.values() if one.running and one.ends_at <= self.now + seconds]
-        return sorted(ends, key=lambda one: one.ends_at)
+        """The turns that end within `seconds`, in the order of their ends."""
+        ends = [
+            response
+            for response in self.responses.values()
+            if response.running and response.ends_at <= self.now + seconds
+        ]
+        return sorted(ends, key=lambda response: response.ends_at)
 
     def context(self, parent: str | None, conversation: str | None) -> tuple[str, ...]:
-        """What a next turn sees before its own input. Spec: R1.20, R2.8."""
+        """The context that the next turn sees before its own input. Spec: R1.20, R2.8."""
         if parent is not None:
             return self.responses[parent].context_after
         return tuple(self.conversations[conversation].items) if conversation is not None else ()
 
-    # --- what is refused
+    # --- errors
 
     def judge(
         self,
@@ -218,7 +236,7 @@ class Reference:
         background: bool = False,
         reasons: bool = True,
     ) -> PredictedError | None:
-        """Return the first thing that is wrong with a turn, None when it has to be answered. Spec: errors §3."""
+        """Predict the first error of a turn, None if it must be answered. Spec: errors §3."""
         missing = self.missing(own, parent, conversation)
         if missing is not None:
             return missing
@@ -235,7 +253,7 @@ class Reference:
         return None
 
     def missing(self, own: list[Item], parent: str | None, conversation: str | None) -> PredictedError | None:
-        """Return what a turn lacks to start from. Spec: E9, E37, E63, E60, R1.23, R1.24, R1.32, R2.7."""
+        """Predict the error of a turn that lacks a start. Spec: E9, E37, E63, E60, R1.23, R1.24, R1.32, R2.7."""
         if not own and parent is None and conversation is None:
             return PredictedError("E9")
         if parent is not None and conversation is not None:
@@ -251,12 +269,13 @@ class Reference:
         for item in own:
             if item.id and item.is_service_made and not self.findable(item.id):
                 return PredictedError("E69" if store is False else "E68", item.id)
-        seen = {id for id in before if self.items[id].type != "function_call_output"}
+        # Tool outputs are exempt: they pair by call_id (R1.36).
+        known = {id for id in before if self.items[id].type != "function_call_output"}
         for item in own:
             if item.id and item.type != "function_call_output":
-                if item.id in seen:
+                if item.id in known:
                     return PredictedError("E70", item.id)
-                seen.add(item.id)
+                known.add(item.id)
         return None
 
     def pairing(self, own: list[Item], before: Iterable[str]) -> PredictedError | None:
@@ -273,28 +292,28 @@ class Reference:
                 owed.pop(item.call_id, None)
         return PredictedError("E71", next(iter(owed))) if owed else None
 
-    # --- what is learnt
+    # --- recording
 
     def know(self, item: Item, holder: str) -> None:
-        """Note an item and who holds it: a response, or a conversation (the empty string)."""
+        """Record an item and its holder: a response, or a conversation (the empty string)."""
         self.items[item.id] = item._replace(reference=False)
         self.holders.setdefault(item.id, []).append(holder)
 
-    def finish(self, one: Response) -> None:
+    def finish(self, response: Response) -> None:
         """Note a turn that has ended: its items, also in its conversation, which is free again. Spec: R2.8–R2.13."""
-        if one.stored:
-            for item in (*one.own, *one.output):
-                self.know(item, one.id)
-        conversation = self.conversations[one.conversation] if one.conversation else None
+        if response.stored:
+            for item in (*response.own, *response.output):
+                self.know(item, response.id)
+        conversation = self.conversations[response.conversation] if response.conversation else None
         if conversation is None:
             return
-        if conversation.running == one.id:
+        if conversation.running == response.id:
             conversation.running = None
-        if one.status in CHAINABLE and not conversation.deleted:
-            self.append(conversation, [*one.own, *one.output])
+        if response.status in CHAINABLE and not conversation.deleted:
+            self.append(conversation, [*response.own, *response.output])
 
     def append(self, conversation: Conversation, items: list[Item]) -> None:
-        """Note items at the end of a conversation."""
+        """Record items at the end of a conversation."""
         for item in items:
             self.know(item, "")
             conversation.items.append(item.id)

@@ -1,8 +1,12 @@
-"""What the machine may ask: every request it makes is one of these values, the plainest first.
+"""The requests of the machine: every request it sends is one of these values, the plainest first.
 
 Few words and few models, so that programs collide: the same text and the same id come back in places that must not
-know of each other.
+affect each other.
 """
+
+# What must stay true: `ASKS` is sorted by complexity, so that index 0 is the plainest request and Hypothesis,
+# whose `sampled_from` shrinks towards the start, ends there. Its length and order are part of every seeded
+# walk: another request in between changes all programs of a seed.
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ CHAT, ROUNDING, REASONING = "gpt-4.1", "gpt-5.2", "gpt-5.6-terra"
 MODELS = (CHAT, REASONING, ROUNDING)  # one that does not reason, and two that count their thoughts in two ways
 NO_REASONING = frozenset({CHAT})
 TEXTS = ("red", "green", "blue")
-TRANSPORTS = ("json", "sse", "websocket")  # how a turn is asked for and answered
+TRANSPORTS = ("json", "sse", "websocket")  # how a turn is requested and answered
 OUTCOMES = ("completed", "incomplete", "failed", "error")
 SLOW_S = 100.0  # how long a slow background turn takes
 
@@ -33,6 +37,7 @@ TOOL: Json = {
         "additionalProperties": False,
     },
 }
+# No parallel calls, so that a forced turn has exactly one call to answer.
 CALLING: Json = {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False}
 
 # outcome → the reply of the scripted line that brings it about, where the server takes scripts
@@ -67,7 +72,7 @@ class RequestCase(NamedTuple):
         return sum(value != plain for value, plain in zip(self, _PLAIN, strict=True))
 
     def input_and_items(self) -> tuple[Any, list[Item]]:
-        """Return the request's `input` (None: left out) and the items that it is made of."""
+        """The request's `input` (None: left out) and the items that it stands for."""
         return FORMS[self.form](self.text)
 
 
@@ -75,7 +80,6 @@ _PLAIN = tuple(RequestCase._field_defaults.values())
 
 
 def user(text: str, id: str = "") -> Item:
-    """Return a user message."""
     return Item("message", text, "user", id=id)
 
 
@@ -88,7 +92,7 @@ def _message(text: str) -> tuple[Any, list[Item]]:
 
 
 def _parts(text: str) -> tuple[Any, list[Item]]:
-    parts = [{"type": "input_text", "text": one} for one in (text, " and more")]
+    parts = [{"type": "input_text", "text": part_text} for part_text in (text, " and more")]
     return [{"type": "message", "role": "user", "content": parts}], [user(text + " and more")]
 
 
@@ -98,8 +102,8 @@ def _developer(text: str) -> tuple[Any, list[Item]]:
 
 
 def _history(text: str) -> tuple[Any, list[Item]]:
-    said = {"role": "assistant", "content": [{"type": "output_text", "text": "Said before."}]}
-    sent = [{"role": "user", "content": "Say it."}, said, {"role": "user", "content": text}]
+    answer = {"role": "assistant", "content": [{"type": "output_text", "text": "Said before."}]}
+    sent = [{"role": "user", "content": "Say it."}, answer, {"role": "user", "content": text}]
     return sent, [user("Say it."), Item("message", "Said before.", "assistant"), user(text)]
 
 
@@ -124,16 +128,18 @@ FORMS = {
 
 
 def _asks() -> tuple[RequestCase, ...]:
-    """Return every request a rule may draw: all plain combinations, and a few that do not end well."""
+    """Every request that a rule may draw: all plain combinations, and a few that do not end well."""
     plain = product(TEXTS, FORMS, MODELS, (None, True, False), TRANSPORTS, (None, "Be kind."), (False, True))
-    made = [RequestCase(*values)._replace(counted=at % 5 == 1) for at, values in enumerate(plain)]
-    made = [ask for at, ask in enumerate(made) if ask.store is not False or at % 8 == 1]  # nothing follows from these
+    cases = [RequestCase(*values)._replace(counted=index % 5 == 1) for index, values in enumerate(plain)]
+    cases = [
+        ask for index, ask in enumerate(cases) if ask.store is not False or index % 8 == 1
+    ]  # nothing follows from these
     odd = product(OUTCOMES[1:], (CHAT, REASONING), (None, False), TRANSPORTS)
-    made += 4 * [
+    cases += 4 * [
         RequestCase(model=model, store=store, transport=transport, outcome=outcome)
         for outcome, model, store, transport in odd
     ]
-    return tuple(sorted(made, key=lambda ask: ask.complexity))
+    return tuple(sorted(cases, key=lambda ask: ask.complexity))
 
 
 ASKS = _asks()

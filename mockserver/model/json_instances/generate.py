@@ -1,16 +1,17 @@
-"""Deterministic instances of a JSON Schema: the same schema and seed always give the same value.
+"""Deterministic instances of a JSON Schema: the same schema and seed always give the same value."""
 
-Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5), keys in
-schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by `validity`.
-
-How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed and its
-own path, so a change at one place leaves the others as they were. References and `allOf` are merged before
-(`Schemas.plain`), so the walk never has to obey two schemas at once. What a walk can't foresee (`not`, `if`, a pattern
-beside a length) is left to chance: the whole value is judged, and other seeds are tried.
-
-It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left, at first
-what the schema needs and a little more, unions take only branches that fit into it, and `values` bounds the width.
-"""
+# Values are readable rather than random. Everything structured outputs allow comes out valid (Spec: R10.5),
+# keys in schema order (Spec: R10.6); of the rest of JSON Schema as much as a few tries can do, judged by
+# `validity`.
+#
+# How it works: an `_InstanceGenerator` walks the schema once and makes a value. Each place draws from the seed
+# and its own path, so a change at one place leaves the others as they were. References and `allOf` are merged
+# before (`Schemas.plain`), so the walk never has to obey two schemas at once. What a walk can't foresee (`not`,
+# `if`, a pattern beside a length) is left to chance: the whole value is judged, and other seeds are tried.
+#
+# It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left,
+# at first what the schema needs and a little more, unions take only branches that fit into it, and `values`
+# bounds the width.
 
 from __future__ import annotations
 
@@ -32,11 +33,11 @@ _SLACK = 3  # levels beyond those, so that what may be left out, such as the chi
 _MOST_ITEMS = 1000
 _MANY_VALUES = 2000  # from here on nothing is added that need not be
 _MOST_VALUES = 20_000
-_SPREAD = 20  # numbers stay this many steps near their bound, and a unique item has so many tries
+_SPREAD = 20  # numbers stay within this many steps of their bound; a unique item has as many tries
 
 
 def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
-    """Return a value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
+    """A value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
     schemas = Schemas(schema)
     judge = InstanceChecker(schemas)
     height = schemas.height(schema, _DEEPEST)
@@ -45,16 +46,16 @@ def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     for number in range(_TRIES):
         maker = _InstanceGenerator(schemas, judge, every_property=every_property)
         value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
-        # A schema that asks for too much would ask for it twelve times.
+        # A schema that fills the limit once would fill it twelve times.
         if judge.valid(value, schema) or maker.values > _MOST_VALUES:
             break
     return value
 
 
 class _InstanceGenerator:
-    """Makes one value; `key` is the seed of a place, `name` the property it stands under, `room` the levels left.
+    """Makes one value; `key` is the seed of a place, `name` its property, `room` the number of levels left.
 
-    `values` counts what was made: schemas that hold themselves several times ask for more than anyone wants.
+    `values` counts the values made: a schema that contains itself several times grows exponentially.
     """
 
     def __init__(self, schemas: Schemas, judge: InstanceChecker, *, every_property: bool) -> None:
@@ -83,11 +84,11 @@ class _InstanceGenerator:
         return _scalar(kind, plain, key, name)
 
     def _pick_enum(self, plain: Schema, key: str) -> Any:
-        fitting = [one for one in plain["enum"] if self._judge.valid(one, plain)]
+        fitting = [value for value in plain["enum"] if self._judge.valid(value, plain)]
         return choose(key, fitting or plain["enum"])
 
     def _one_of(self, plain: Schema, union: str, key: str, name: str, room: int) -> Any:
-        """Take a branch that ends within the room, seldom null, and merge it with what stands beside the union."""
+        """Take a branch that ends within the room, seldom null, and merge it with the keywords beside the union."""
         rest = {word: value for word, value in plain.items() if word != union}
         heights = [self._schemas.height(branch, max(room, 1)) for branch in plain[union]]
         least = min(heights)
@@ -105,7 +106,7 @@ class _InstanceGenerator:
     def _kind(self, plain: Schema, key: str) -> str:
         kind = plain.get("type")
         if isinstance(kind, list) and kind:
-            full = [one for one in kind if one != "null"]
+            full = [variant for variant in kind if variant != "null"]
             return str(choose(key, kind if not full or draw(key + "?", 5) == 0 else full))
         if isinstance(kind, str):
             return kind
@@ -114,38 +115,38 @@ class _InstanceGenerator:
     def _object(self, plain: Schema, key: str, room: int) -> dict[str, Any]:
         properties = _mapping(plain.get("properties"))
         names = self._choose_properties(plain, properties, room)
-        schemas = {one: properties[one] for one in properties if one in names}
-        for one in names:
-            schemas.setdefault(one, self._schemas.other_property(plain, one))
-        made = {one: self.value(schema, f"{key}/{one}", one, room - 1) for one, schema in schemas.items()}
-        self._fill(made, plain, key, room)
-        return made
+        schemas = {name: properties[name] for name in properties if name in names}
+        for name in names:
+            schemas.setdefault(name, self._schemas.other_property(plain, name))
+        members = {name: self.value(schema, f"{key}/{name}", name, room - 1) for name, schema in schemas.items()}
+        self._fill(members, plain, key, room)
+        return members
 
     def _choose_properties(self, plain: Schema, properties: Schema, room: int) -> dict[str, None]:
-        chosen = {one: None for one in plain.get("required") or () if isinstance(one, str)}
+        chosen = {name: None for name in plain.get("required") or () if isinstance(name, str)}
         wanted = max(_natural(plain.get("minProperties"), 0), len(properties) if self._every_property else 0)
         most = _natural(plain.get("maxProperties"), len(properties) + wanted)
-        for one, schema in properties.items():
+        for name, schema in properties.items():
             fits = self.values < _MANY_VALUES and self._schemas.height(schema, max(room, 1)) < room
-            if one not in chosen and len(chosen) < min(wanted, most) and fits:
-                chosen[one] = None
+            if name not in chosen and len(chosen) < min(wanted, most) and fits:
+                chosen[name] = None
         depends, waiting = _mapping(plain.get("dependentRequired")), list(chosen)
-        for one in waiting:
-            more = dict.fromkeys(also for also in depends.get(one, ()) if also not in chosen)
+        for name in waiting:
+            more = dict.fromkeys(also for also in depends.get(name, ()) if also not in chosen)
             chosen.update(more)
             waiting.extend(more)
         return chosen
 
-    def _fill(self, made: dict[str, Any], plain: Schema, key: str, room: int) -> None:
+    def _fill(self, members: dict[str, Any], plain: Schema, key: str, room: int) -> None:
         """Make up properties until there are `minProperties`."""
         least = min(_natural(plain.get("minProperties"), 0), _MOST_ITEMS)
         naming = {"type": "string", **_mapping(plain.get("propertyNames"))}
         for number in range(least * 8):
-            if len(made) >= least:
+            if len(members) >= least:
                 return
-            one = text(naming, f"{key}+{number}", "") if number % 8 else f"property_{number // 8 + 1}"
-            if one not in made and self._judge.valid(one, naming):
-                made[one] = self.value(self._schemas.other_property(plain, one), f"{key}/{one}", one, room - 1)
+            name = text(naming, f"{key}+{number}", "") if number % 8 else f"property_{number // 8 + 1}"
+            if name not in members and self._judge.valid(name, naming):
+                members[name] = self.value(self._schemas.other_property(plain, name), f"{key}/{name}", name, room - 1)
 
     def _array(self, plain: Schema, key: str, name: str, room: int) -> list[Any]:
         first = plain.get("prefixItems")
@@ -156,21 +157,21 @@ class _InstanceGenerator:
         open_end = rest is not False and self.values < _MANY_VALUES and self._schemas.height(rest, max(room, 1)) < room
         wanted = max(least, len(first) + (1 + draw(key + "#", 2) if open_end and room > 1 else 0))
         wanted = min(wanted, _natural(plain.get("maxItems"), _MOST_ITEMS))
-        made: list[Any] = []
+        items: list[Any] = []
         for number in range(wanted):
             schema = first[number] if number < len(first) else self._item(plain, rest, number - len(first))
-            self._append(made, schema, f"{key}/{number}", name, room, plain.get("uniqueItems") is True)
-        return made
+            self._append(items, schema, f"{key}/{number}", name, room, plain.get("uniqueItems") is True)
+        return items
 
     def _item(self, plain: Schema, rest: Any, number: int) -> Any:
         contained = number < _natural(plain.get("minContains"), 1) and isinstance(plain.get("contains"), Mapping)
         return self._schemas.merge([rest, plain["contains"]]) if contained else rest
 
-    def _append(self, made: list[Any], schema: Any, key: str, name: str, room: int, unique: bool) -> None:
+    def _append(self, items: list[Any], schema: Any, key: str, name: str, room: int, unique: bool) -> None:
         for number in range(_SPREAD if unique else 1):
             value = self.value(schema, f"{key}~{number}" if number else key, name.removesuffix("s"), room - 1)
-            if not unique or not self._judge.contains(value, made):
-                made.append(value)
+            if not unique or not self._judge.contains(value, items):
+                items.append(value)
                 return
 
 
@@ -200,17 +201,17 @@ def _scalar(kind: str, plain: Schema, key: str, name: str) -> Any:
 
 
 def _number(plain: Schema, key: str, kind: str) -> int | float:
-    """Return a small number within the bounds, a multiple of what is asked; whole numbers come first."""
+    """A small number within the bounds, a multiple of `multipleOf`; whole numbers come first."""
     low, high = _limit(plain, "minimum", "exclusiveMinimum", max), _limit(plain, "maximum", "exclusiveMaximum", min)
-    asked = plain.get("multipleOf")
-    multiple = Fraction(str(asked)) if isinstance(asked, int | float) and asked > 0 else None
+    divisor = plain.get("multipleOf")
+    multiple = Fraction(str(divisor)) if isinstance(divisor, int | float) and divisor > 0 else None
     steps = [multiple] if multiple and kind == "number" else []
     # Fractions, because 0.1 + 0.2 is no multiple of 0.1 in floats.
     whole = Fraction(multiple.numerator if multiple else 1)
     for step in (*_shuffle(steps, whole, key), Fraction(1, 10), Fraction(1, 1000), Fraction(1, 10**9)):
-        found = _on_grid(plain, low, high, step, key)
-        if found is not None and (found.denominator == 1 or kind == "number"):
-            return int(found) if found.denominator == 1 else float(found)
+        number = _on_grid(plain, low, high, step, key)
+        if number is not None and (number.denominator == 1 or kind == "number"):
+            return int(number) if number.denominator == 1 else float(number)
     return float(low if low is not None else high or 0)
 
 
@@ -219,27 +220,29 @@ def _shuffle(steps: list[Fraction], whole: Fraction, key: str) -> Iterable[Fract
 
 
 def _limit(plain: Schema, word: str, exclusive: str, tighter: Any) -> Fraction | None:
-    found = [plain.get(word), plain.get(exclusive)]
-    numbers = [Fraction(str(one)) for one in found if isinstance(one, int | float) and not isinstance(one, bool)]
+    bounds = [plain.get(word), plain.get(exclusive)]
+    numbers = [
+        Fraction(str(bound)) for bound in bounds if isinstance(bound, int | float) and not isinstance(bound, bool)
+    ]
     return tighter(numbers) if numbers else None
 
 
 def _on_grid(plain: Schema, low: Fraction | None, high: Fraction | None, step: Fraction, key: str) -> Fraction | None:
-    """Return a multiple of `step` between the bounds, near the lower one or near zero; None when there is none."""
+    """A multiple of `step` between the bounds, near the lower one or near zero; None when there is none."""
     first = (
         ceil(low / step) if low is not None else (1 if high is None or high >= step else floor(high / step) - _SPREAD)
     )
     last = floor(high / step) if high is not None else first + _SPREAD
-    if low is not None and first * step == low and _excludes(plain, "exclusiveMinimum", "minimum", low):
+    if low is not None and first * step == low and _excludes(plain, "exclusiveMinimum", low):
         first += 1
-    if high is not None and last * step == high and _excludes(plain, "exclusiveMaximum", "maximum", high):
+    if high is not None and last * step == high and _excludes(plain, "exclusiveMaximum", high):
         last -= 1
     if first > last:
         return None
     return (first + draw(key, min(last - first, _SPREAD) + 1)) * step
 
 
-def _excludes(plain: Schema, exclusive: str, inclusive: str, bound: Fraction) -> bool:
+def _excludes(plain: Schema, exclusive: str, bound: Fraction) -> bool:
     value = plain.get(exclusive)
     if isinstance(value, bool):
         return value

@@ -1,10 +1,10 @@
-"""A JSON Schema made plain for making instances: references looked up, `allOf` merged, heights measured.
+"""A JSON Schema made plain for making instances: references looked up, `allOf` merged, heights measured."""
 
-The height of a schema is the fewest levels that a valid value needs: 1 for a string, 2 for an object that requires a
-string, `NEVER` where every way leads back to itself. Making an instance asks for it at every union and optional
-property, so answers are kept, by the identity of the (never changed) schema: hashing it would cost as much as the
-answer. While an answer is worked out a place holder stands in its entry, so that a circle ends where it began.
-"""
+# The height of a schema is the fewest levels that a valid value needs: 1 for a string, 2 for an object that
+# requires a string, `NEVER` where every way leads back to itself. Making an instance asks for it at every union
+# and optional property, so answers are kept, by the identity of the (never changed) schema: hashing it would
+# cost as much as the answer. While an answer is worked out a place holder stands in its entry, so that a circle
+# ends where it began.
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ Schema = Mapping[str, Any]
 
 NEVER = 1_000_000
 _LARGEST = 10**30  # of a bound; beyond it no float is near enough to be a multiple of anything
-_LONGEST_CHAIN = 64  # of references and unions that lead to each other; what lies behind asks for nothing
+_LONGEST_CHAIN = 64  # of references and unions that lead to each other; a longer one ends in a schema without rules
 
 
-def _join(one: Any, other: Any) -> list[Any]:
-    return [*one, *(name for name in other if name not in one)]
+def _join(left: Any, right: Any) -> list[Any]:
+    return [*left, *(name for name in right if name not in left)]
 
 
 def _kinds(kinds: Any) -> list[str]:
-    """Return the types a schema names; whoever takes numbers takes integers."""
+    """The types that a schema names; a schema that takes numbers takes integers too."""
     listed = [kinds] if isinstance(kinds, str) else list(kinds or ())
     return [*listed, "integer"] if "number" in listed and "integer" not in listed else listed
 
 
-def _both_types(one: Any, other: Any) -> Any:
-    if one == other:
-        return one
-    both = [kind for kind in _kinds(one) if kind in _kinds(other)]
-    return (both[0] if len(both) == 1 else both) or one
+def _both_types(left: Any, right: Any) -> Any:
+    if left == right:
+        return left
+    both = [kind for kind in _kinds(left) if kind in _kinds(right)]
+    return (both[0] if len(both) == 1 else both) or left
 
 
-def _both_values(one: Any, other: Any) -> Any:
-    return [value for value in one if value in other] or other
+def _both_values(left: Any, right: Any) -> Any:
+    return [value for value in left if value in right] or right
 
 
-def _common_multiple(one: Any, other: Any) -> Any:
-    ours, theirs = Fraction(str(one)), Fraction(str(other))
+def _common_multiple(left: Any, right: Any) -> Any:
+    ours, theirs = Fraction(str(left)), Fraction(str(right))
     step = ours
     while (step / theirs).denominator != 1 and step < ours * 10_000:
         step += ours
@@ -72,7 +72,7 @@ def _length(value: Any) -> bool:
 
 
 def _names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _object(value: Any) -> bool:
@@ -105,7 +105,7 @@ _SOUND: Mapping[str, Callable[[Any], bool]] = {
 
 
 def sound(schema: Schema) -> Schema:
-    """Return a schema without the keywords whose values make no sense."""
+    """The schema without the keywords whose values make no sense."""
     bad = {word for word, value in schema.items() if word in _SOUND and not _SOUND[word](value)}
     return {word: value for word, value in schema.items() if word not in bad} if bad else schema
 
@@ -129,14 +129,14 @@ class Schemas:
         self._depth = 0
 
     def plain(self, schema: Any) -> Schema:
-        """Return a schema without `$ref` and `allOf`: both merged with what stands beside them."""
+        """The schema without `$ref` and `allOf`: both are merged with the keywords beside them."""
         if not isinstance(schema, Mapping):
             return {}
         known = self._plain.get(id(schema))
         if known is None and self._depth >= _LONGEST_CHAIN:
             return {}
         if known is None:
-            # Whoever comes back here while this is being unfolded has gone in a circle, which asks for nothing more.
+            # A call that comes back here while this is being unfolded is in a circle, which requires nothing more.
             self._plain[id(schema)] = (schema, {})
             self._depth += 1
             known = self._plain[id(schema)] = (schema, self._unfold(sound(schema)))
@@ -152,37 +152,37 @@ class Schemas:
         return self.merge([*parts, *schema.get("allOf", ())])
 
     def target(self, reference: str) -> Any:
-        """Return the schema a local `$ref` names, an empty one when there is none."""
-        found = self._root
+        """The schema that a local `$ref` names, an empty one if there is none."""
+        schema = self._root
         for step in unquote(reference).removeprefix("#").split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and step.isdigit() and int(step) < len(found):
-                found = found[int(step)]
+            if isinstance(schema, list) and step.isdigit() and int(step) < len(schema):
+                schema = schema[int(step)]
             else:
-                found = found.get(step, {}) if isinstance(found, Mapping) else {}
-        return found
+                schema = schema.get(step, {}) if isinstance(schema, Mapping) else {}
+        return schema
 
     def merge(self, parts: Iterable[Any]) -> Schema:
-        """Return one schema that asks for what all parts ask for, as far as that can be said in one."""
+        """Merge schemas into one that requires what all of them require, as far as one schema can say it."""
         result: dict[str, Any] = {}
         for part in parts:
             for word, value in self.plain(part).items():
                 result[word] = self._merge_word(word, result[word], value) if word in result else value
         return result
 
-    def _merge_word(self, word: str, one: Any, other: Any) -> Any:
+    def _merge_word(self, word: str, left: Any, right: Any) -> Any:
         if word in _TIGHTER:
-            return _TIGHTER[word](one, other)
-        if word in _BY_MEMBER and isinstance(one, Mapping) and isinstance(other, Mapping):
-            return {**one, **{key: self._merge_member(word, one, key, value) for key, value in other.items()}}
-        if word in _SUBSCHEMAS and isinstance(one, Mapping) and isinstance(other, Mapping):
-            return {"allOf": [one, other]}
-        return False if one is False or other is False else other
+            return _TIGHTER[word](left, right)
+        if word in _BY_MEMBER and isinstance(left, Mapping) and isinstance(right, Mapping):
+            return {**left, **{key: self._merge_member(word, left, key, value) for key, value in right.items()}}
+        if word in _SUBSCHEMAS and isinstance(left, Mapping) and isinstance(right, Mapping):
+            return {"allOf": [left, right]}
+        return False if left is False or right is False else right
 
-    def _merge_member(self, word: str, one: Schema, key: str, value: Any) -> Any:
-        if key not in one or one[key] == value or word == "dependentRequired":
+    def _merge_member(self, word: str, left: Schema, key: str, value: Any) -> Any:
+        if key not in left or left[key] == value or word == "dependentRequired":
             return value
-        return {"allOf": [one[key], value]}
+        return {"allOf": [left[key], value]}
 
     def conflicts(self, schema: Schema, branch: Any) -> bool:
         """Whether a union's branch can't hold beside the rest, as far as its types and constants tell."""
@@ -193,15 +193,15 @@ class Schemas:
         return bool(ours and theirs) and not any(kind in _kinds(theirs) for kind in _kinds(ours))
 
     def other_property(self, plain: Schema, name: str) -> Any:
-        """Return the schema of a property that `properties` does not list."""
+        """The schema of a property that `properties` does not list."""
         for pattern, schema in (plain.get("patternProperties") or {}).items():
             if matches(pattern, name):
                 return schema
-        other = plain.get("additionalProperties")
-        return other if isinstance(other, Mapping) else {"type": "string"}
+        additional = plain.get("additionalProperties")
+        return additional if isinstance(additional, Mapping) else {"type": "string"}
 
     def height(self, schema: Any, room: int) -> int:
-        """Return the fewest levels an instance needs, `NEVER` when it needs more than `room`."""
+        """The fewest levels an instance needs, `NEVER` when it needs more than `room`."""
         return next((levels for levels in range(1, room + 1) if self._fits_in(schema, levels)), NEVER)
 
     def _fits_in(self, schema: Any, levels: int) -> bool:
@@ -222,23 +222,23 @@ class Schemas:
             return True
         for union in ("anyOf", "oneOf"):
             branches = plain.get(union)
-            if isinstance(branches, list) and branches and not any(self._fits_in(one, levels) for one in branches):
+            if isinstance(branches, list) and branches and not any(self._fits_in(part, levels) for part in branches):
                 return False
         kinds = plain.get("type")
         if isinstance(kinds, list) and {"string", "number", "integer", "boolean", "null"} & set(kinds):
             return True
-        return all(self._fits_in(one, levels - 1) for one in _must_have(plain))
+        return all(self._fits_in(part, levels - 1) for part in _must_have(plain))
 
 
 def _must_have(plain: Schema) -> list[Any]:
-    """Return the schemas of which every instance holds at least one."""
+    """The schemas of which every instance contains at least one."""
     properties = plain.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
-    found = [known[name] for name in plain.get("required") or () if isinstance(name, str) and name in known]
+    parts = [known[name] for name in plain.get("required") or () if isinstance(name, str) and name in known]
     least = plain.get("minItems")
     if isinstance(least, int) and least > 0:
         first = plain.get("prefixItems")
-        found.extend(first[:least] if isinstance(first, list) else [])
+        parts.extend(first[:least] if isinstance(first, list) else [])
         if least > (len(first) if isinstance(first, list) else 0):
-            found.append(plain.get("items", {}))
-    return found
+            parts.append(plain.get("items", {}))
+    return parts

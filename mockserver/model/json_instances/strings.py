@@ -1,8 +1,15 @@
-"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length.
+"""Strings for instances: by format, by pattern, by the property's name, else a few words of the right length."""
 
-A pattern is answered by walking its parse tree and writing something at each node. The tree says nothing of what a
-lookahead or a word boundary forbids, so each text is matched against the pattern, and other draws are tried.
-"""
+# A pattern is answered by walking its parse tree and writing something at each node. The tree says nothing of
+# what a lookahead or a word boundary forbids, so each text is matched against the pattern, and other draws are
+# tried.
+#
+# What must stay true:
+# * The same schema and key always give the same text; words and names keep their order, since each is chosen by
+#   index.
+# * Every loop is bounded (`_TRIES`, `_LONGEST`), because patterns come from requests: `(a*)*` or `x{1000000}`
+#   must end.
+# * A format counts before a pattern, a pattern before a name; the first candidate that fits wins.
 
 from __future__ import annotations
 
@@ -16,7 +23,7 @@ from mockserver.model.seeded_random import choose, draw
 
 # The standard library's own parser is private, so it has no types; writing another one would be another dialect.
 _PARSER: Any = import_module("re._parser")
-# Their order is part of every answer: a word in between changes what earlier versions said.
+# Their order is part of every answer: a word inserted here changes the answers of earlier versions.
 _WORDS = (
     "amber",
     "birch",
@@ -57,11 +64,11 @@ _BY_NAME: Mapping[str, tuple[str, ...]] = {
     "date": ("2026-03-14", "2026-06-21", "2026-10-05"),
 }
 _TRIES = 64  # texts written for one pattern; most take one, lookaheads some
-_LONGEST = 20_000  # characters of a text, whatever a schema asks for
+_LONGEST = 20_000  # characters of a text, also if a schema requires more
 
 
 def text(schema: Mapping[str, Any], key: str, name: str) -> str:
-    """Return a string for a schema of type string; `name` is the property it stands under.
+    """A string for a schema of type string; `name` is the name of its property.
 
     The first candidate within the schema's lengths and pattern counts: format, pattern, name, plain words.
     """
@@ -88,13 +95,13 @@ def _compile(pattern: Any) -> re.Pattern[str] | None:
 
 def _candidates(schema: Mapping[str, Any], key: str, name: str, shortest: int, longest: int) -> list[str]:
     form, pattern = schema.get("format"), schema.get("pattern")
-    found = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
+    texts = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
     if isinstance(pattern, str):
-        made = matching(pattern, key, shortest, longest)
-        found += [] if made is None else [made]
+        text = matching(pattern, key, shortest, longest)
+        texts += [] if text is None else [text]
     if name.lower() in _BY_NAME:
-        found.append(choose(key, _BY_NAME[name.lower()]))
-    return [*found, choose(key, _WORDS)]
+        texts.append(choose(key, _BY_NAME[name.lower()]))
+    return [*texts, choose(key, _WORDS)]
 
 
 def _words(key: str, shortest: int, longest: int) -> str:
@@ -147,7 +154,7 @@ _FORMATS: Mapping[str, Callable[[str], str]] = {
 
 
 def matching(pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST) -> str | None:
-    """Return a text that matches a regular expression, None when this simple maker can't find one. Spec: R11.6."""
+    """A text that matches a regular expression, None if this simple generator can't find one. Spec: R11.6."""
     compiled = _compile(pattern)
     if compiled is None:
         return None
@@ -220,13 +227,13 @@ class _Maker:
     def _member(self, members: list[tuple[Any, Any]]) -> str:
         listed = [(str(operation), argument) for operation, argument in members]
         if listed[0][0] == "NEGATE":
-            allowed = [one for one in _PLAIN if not any(_in(one, member) for member in listed[1:])]
+            allowed = [character for character in _PLAIN if not any(_in(character, member) for member in listed[1:])]
             return allowed[self._draw(len(allowed))] if allowed else ""
         operation, argument = listed[self._draw(len(listed))]
         if operation == "RANGE":
             return chr(argument[0] + self._draw(argument[1] - argument[0] + 1))
         if operation == "CATEGORY":
-            allowed = [one for one in _PLAIN if _in(one, (operation, argument))]
+            allowed = [character for character in _PLAIN if _in(character, (operation, argument))]
             return allowed[self._draw(len(allowed))]
         return chr(argument)
 
@@ -240,11 +247,11 @@ _CATEGORIES: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def _in(one: str, member: tuple[str, Any]) -> bool:
+def _in(character: str, member: tuple[str, Any]) -> bool:
     operation, argument = member
     if operation == "RANGE":
-        return argument[0] <= ord(one) <= argument[1]
+        return argument[0] <= ord(character) <= argument[1]
     if operation == "CATEGORY":
         kind = str(argument).removeprefix("CATEGORY_")
-        return _CATEGORIES[kind.removeprefix("NOT_")](one) != kind.startswith("NOT_")
-    return ord(one) == argument
+        return _CATEGORIES[kind.removeprefix("NOT_")](character) != kind.startswith("NOT_")
+    return ord(character) == argument

@@ -1,11 +1,10 @@
-"""Whether a value is valid for a JSON Schema, as jsonschema judges it: enough to throw away an instance that missed.
+"""Whether a value is valid for a JSON Schema, as jsonschema judges it: enough to throw away an instance that missed."""
 
-A format that is not strict may hold any schema, and the library expects a correct one. On others it raises (an unknown
-type, a pattern of another dialect, `items` as a list), fetches (a remote `$ref`), never ends (references doubled thirty
-times) or changes to another draft (a part with `$schema`). So it only sees tidy schemas: known keywords, sound values,
-the forms of 2020-12, and references that are looked up here, once per value. It is loaded with the first schema, for
-that takes 40 ms.
-"""
+# A format that is not strict may hold any schema, and the library expects a correct one. On others it raises
+# (an unknown type, a pattern of another dialect, `items` as a list), fetches (a remote `$ref`), never ends
+# (references doubled thirty times) or changes to another draft (a part with `$schema`). So it only sees tidy
+# schemas: known keywords, sound values, the forms of 2020-12, and references that are looked up here, once per
+# value. It is loaded with the first schema, for that takes 40 ms.
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ def _validator() -> Any:
 
 
 class InstanceChecker:
-    """Judges values against the schemas of one root."""
+    """Validates values against the schemas of one root."""
 
     def __init__(self, schemas: Schemas) -> None:
         self._schemas = schemas
@@ -81,11 +80,11 @@ class InstanceChecker:
         if word == "type":
             return [kind if kind in _TYPES else "string" for kind in ([value] if isinstance(value, str) else value)]
         if word == "properties":
-            return {name: self._tidy(one) for name, one in value.items()}
+            return {name: self._tidy(part) for name, part in value.items()}
         if word == "patternProperties":
-            return {_readable(pattern): self._tidy(one) for pattern, one in value.items()}
+            return {_readable(pattern): self._tidy(part) for pattern, part in value.items()}
         if word in _SEVERAL or (word == "items" and isinstance(value, list)):
-            return [self._tidy(one) for one in value]
+            return [self._tidy(part) for part in value]
         if word in _ONE or word == "items":
             return self._tidy(value)
         if word == "uniqueItems":
@@ -95,13 +94,13 @@ class InstanceChecker:
     def _refers(self, value: Any, reference: str) -> bool:
         key = (reference, id(value))
         if key not in self._referred:
-            self._referred[key] = (value, True)  # a circle asks for nothing more
+            self._referred[key] = (value, True)  # a circle requires nothing more
             self._referred[key] = (value, self.valid(value, self._schemas.target(reference)))
         return self._referred[key][1]
 
 
 def _readable(pattern: str) -> str:
-    """Return a pattern; one of another dialect matches everything."""
+    """The pattern, or one that matches everything if it is of another dialect."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError):

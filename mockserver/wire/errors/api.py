@@ -246,11 +246,6 @@ def item_not_found(item_id: str, status: int = 404) -> APIError:
     return APIError(f"Item with id '{item_id}' not found.", status=status, param="input")
 
 
-def item_not_in_list(item_id: str) -> APIError:
-    """A list is to go on after an item it doesn't have; the service's text is unknown, this is E68's. Spec: E68."""
-    return APIError(f"Item with id '{item_id}' not found.", status=404)
-
-
 def item_not_stored(item_id: str, status: int = 404) -> APIError:
     """An item of the input names no stored item and the request stores nothing. Spec: E69."""
     return APIError(

@@ -258,11 +258,6 @@ def _tool_usage(searches: int) -> dict[str, Any]:
     return {"image_gen": _NO_IMAGES, "web_search": {"num_requests": searches}}
 
 
-def effective_effort(request: Request, model: Model) -> str | None:
-    """Return the reasoning effort that applies: the one asked for, else the model's default. Spec: F4, W12."""
-    return (request.get("reasoning") or {}).get("effort") or model.default_effort
-
-
 _MODERATED = (
     "harassment",
     "harassment/threatening",

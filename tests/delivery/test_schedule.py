@@ -1,0 +1,71 @@
+"""How a turn's events are laid out in time. Spec: S5, O1."""
+
+from __future__ import annotations
+
+import pytest
+
+from mockserver.delivery.events import complete_at
+from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait, deliver, duration, events_in
+from mockserver.wire.responses.events import Event
+from tests.support.driving import Driver
+
+
+def events(*types: str) -> list[Event]:
+    return [{"type": f"response.{type}", "sequence_number": number} for number, type in enumerate(types)]
+
+
+def test_delivery_lays_tokens_out_in_time() -> None:
+    stream = Driver().stream("hello")
+    deltas = sum(event["type"].endswith(".delta") for event in stream)
+    steps = deliver(stream, 0.5, 10)
+    assert duration(steps) == pytest.approx(0.5 + deltas / 10)
+    assert [event for step in steps if isinstance(step, Emit) for event in step.events] == stream
+    assert steps[0] == Emit(stream[:2])
+    assert steps[1] == Wait(0.5)
+    assert deliver(stream, 0, 0) == [Emit(stream)]
+
+
+def test_tokens_come_one_at_a_time_and_the_rest_with_the_token_before() -> None:
+    stream = events("created", "in_progress", "output_item.added", "x.delta", "x.delta", "x.done", "completed")
+    second = Wait(0.25)
+    assert deliver(stream, 2, 4) == [
+        Emit(stream[:2]),
+        Wait(2),
+        Emit(stream[2:3]),
+        second,
+        Emit(stream[3:4]),
+        second,
+        Emit(stream[4:]),
+    ]
+    at_once = events("created", "in_progress", "x.delta", "completed")
+    assert deliver(at_once, 2, 4) == [Emit(at_once[:2]), Wait(2), second, Emit(at_once[2:])]
+
+
+def test_only_the_first_token_may_take_its_time() -> None:
+    stream = events("created", "in_progress", "x.delta", "x.delta", "completed")
+    assert deliver(stream, 2, 0) == [Emit(stream[:2]), Wait(2), Emit(stream[2:])]
+
+
+def test_a_queued_response_shows_nothing_more_until_it_begins() -> None:
+    """Spec: S8 i: in the background, `in_progress` comes when the model starts."""
+    stream = events("created", "queued", "in_progress", "x.delta", "completed")
+    assert deliver(stream, 2, 0) == [Emit(stream[:1]), Wait(2), Emit(stream[1:])]
+
+
+def test_events_in_a_delivery_are_those_that_arrive_whole() -> None:
+    stream = events("created", "in_progress", "x.delta")
+    steps = [Emit(stream[:1]), Wait(1.5), Malformed(stream[1]), Emit(stream[2:]), Wait(2), Cut()]
+    assert events_in(steps) == [stream[0], stream[2]]
+    assert duration(steps) == 3.5
+
+
+def test_O1_a_turn_that_takes_time_is_another_turn_than_the_one_that_was_planned() -> None:
+    stream = Driver().stream("hello")
+    final = stream[-1]["response"]
+    before = (dict(final), [dict(event) for event in stream])
+    steps = deliver(stream, 0.5, 10)
+    later, told = complete_at(1_795_176_007, final, steps)
+    assert later["completed_at"] == 1_795_176_007
+    assert told[-1].events[-1]["response"]["completed_at"] == 1_795_176_007  # type: ignore[union-attr]
+    assert (final, stream) == before, "what was made before stays as it was"
+    assert complete_at(before[0]["completed_at"], final, steps) == (final, steps)
