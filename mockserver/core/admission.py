@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from mockserver.core import compaction, context, tool_pairing, truncation
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems
 from mockserver.core.item_resolution import resolve_items
-from mockserver.core.lineage import Lineage, resolve_lineage
+from mockserver.core.lineage import CONTINUING, FRESH, Lineage, resolve_lineage
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Summary, items_back, items_up_to
@@ -118,7 +118,8 @@ def admit(
 
     `templated` says that there is the prompt template that it names, which may stand in for `input`. Spec: R15.4.
     """
-    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+    continues = not CONTINUING.isdisjoint(request)
+    lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
     model = resolve_model(request, rules)

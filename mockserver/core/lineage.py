@@ -36,7 +36,9 @@ class Lineage(NamedTuple):
         return self.head is None and self.conversation is None
 
 
-_NOTHING = Lineage()
+FRESH = Lineage()
+# Who sends none of these continues nothing: nothing has to be resolved.
+CONTINUING = frozenset({"previous_response_id", "conversation", "prompt"})
 
 
 def resolve_lineage(
@@ -55,7 +57,7 @@ def resolve_lineage(
         raise errors.prompt_not_found(request["prompt"]["id"])
     if parent_id is not None:
         return of_response(state, parent_id, rules, now)
-    return conversation or _NOTHING
+    return conversation or FRESH
 
 
 def of_conversation(state: State, id: str) -> Lineage:

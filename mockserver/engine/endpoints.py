@@ -18,7 +18,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.compaction_summary import summary_tokens
 from mockserver.wire import catalog
 from mockserver.wire.errors import api as errors
-from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.errors.api import MockError
 from mockserver.wire.requests import bodies, query
 from mockserver.wire.responses import resources
 
@@ -45,21 +45,11 @@ class Endpoint(NamedTuple):
 # --- Readers ---------------------------------------------------------------------------------------------------------
 
 
-def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Semantics) -> dict[str, Any]:
-    """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
-    try:
-        return read(body, unknown_keys=rules.unknown_body_key)
-    except APIError as error:
-        if error.code_switch is not None:
-            error.code = getattr(rules, error.code_switch)
-        raise
-
-
 def _body(read: Callable[..., dict[str, Any]]) -> Read:
     def read_body(call: Call, parts: Parts, rules: Semantics) -> dict[str, Any]:
         if call.headers.get(b"content-type", JSON) != JSON:  # nearly every client sends just this
             bodies.check_content_type(call.header(b"content-type"))
-        return judge(read, call.body, rules)
+        return bodies.judge(read, call.body, rules)
 
     return read_body
 

@@ -26,7 +26,7 @@ from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.delivery.schedule import Emit, Step, events_in
 from mockserver.engine.control import ProjectControl
-from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, judge
+from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
@@ -40,7 +40,7 @@ from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
-from mockserver.wire.requests import frames
+from mockserver.wire.requests import bodies, frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
 
@@ -187,7 +187,7 @@ class Engine:
 
     def judge_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
         """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
-        return judge(partial(frames.create, stream_field=self.rules.ws_stream_field), frame, self.rules)
+        return bodies.judge(partial(frames.create, stream_field=self.rules.ws_stream_field), frame, self.rules)
 
     # --- answers ---------------------------------------------------------------------------------------------------
 

@@ -107,8 +107,10 @@ class ReadyFaults(NamedTuple):
 def ready_faults(state: State, method: str, path: str) -> ReadyFaults:
     """Return the faults that are not used up and have nothing against this method and path, for nobody to change."""
     records = tuple(state.scan("fault"))
-    short = sum([len(record.doc) for record in records]) <= _LONGEST_CACHED
-    return (_choose_cached if short else _choose)(records, method, path)
+    for _, doc, _ in records:
+        if len(doc) > _LONGEST_CACHED:
+            return _choose(records, method, path)
+    return _choose_cached(records, method, path)
 
 
 def _choose(records: tuple[Record, ...], method: str, path: str) -> ReadyFaults:

@@ -29,7 +29,8 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _model(prompt: Prompt, name: str) -> bool:
-    return name in (prompt.request.get("model"), prompt.model.id, *prompt.model.aliases)
+    model = prompt.model
+    return name == prompt.request.get("model") or name == model.id or name in model.aliases
 
 
 def _items_since_model(prompt: Prompt) -> list[Item]:

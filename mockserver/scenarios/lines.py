@@ -35,13 +35,17 @@ from mockserver.wire.responses.encoding import encode_compact, json_compact
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scripted answer; `source` is the author's JSON, `tests` is its compiled `when`, `times` None is no limit."""
+    """One scripted answer; `source` is the author's JSON, `tests` is its compiled `when`, `times` None is no limit.
+
+    `templated` says whether there may be a template in its reply.
+    """
 
     source: Mapping[str, Any]
     when: Mapping[str, Any]
     times: int | None
     pacing: Pacing | None
     tests: conditions.Tests
+    templated: bool
 
     def holds(self, prompt: Prompt) -> bool:
         """Whether the line answers this prompt; a line without `when` answers all."""
@@ -49,7 +53,9 @@ class Line:
 
     def reply(self, prompt: Prompt) -> Reply:
         """The reply to a prompt, templates filled."""
-        script = templates.fill(self.source["reply"], prompt)
+        script = self.source["reply"]
+        if self.templated:
+            script = templates.fill(script, prompt)
         if "error" in script:
             model = prompt.request.get("model") or prompt.model.id
             return Reply(error=from_script(script["error"], model), pacing=self.pacing)
@@ -178,7 +184,8 @@ def load_scenario(doc: bytes) -> Scenario:
 def _line(value: dict[str, Any]) -> Line:
     when = value.get("when") or {}
     tests = conditions.compile_when(when) if when else ()
-    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests)
+    templated = "{{" in json_compact(value.get("reply")).decode()
+    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests, templated)
 
 
 def _pacing(value: Mapping[str, float] | None) -> Pacing | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mockserver.config.settings import Settings
+from mockserver.core.records import Record
+from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
+from mockserver.store.memory import MemoryStore
 from mockserver.wire.errors.api import MockError
 from tests.support.caller import PROJECT, Caller
-from tests.support.driving import Driver, refused, summary
+from tests.support.driving import NOON, Driver, refused, summary
 
 
 def test_a_list_is_set_whole_or_not_at_all() -> None:
@@ -123,3 +128,41 @@ def test_W16_headers_tell_of_the_buckets() -> None:
     assert (said["remaining-requests"], said["reset-requests"]) == ("0", "1m0s")
     call.levers.advance_clock(PROJECT, 30)
     assert limits("POST", "/v1/responses", body)[0] == 200
+
+
+class CountingStore(MemoryStore):
+    """A store that notes what was listed and how often somebody wanted to write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scans: list[str] = []
+        self.transactions = 0
+
+    def scan(self, project: str, kind: str, *args: Any, **options: Any) -> list[Record]:
+        self.scans.append(kind)
+        return super().scan(project, kind, *args, **options)
+
+    def transaction(self, project: str) -> Any:
+        self.transactions += 1
+        return super().transaction(project)
+
+
+def test_faults_that_do_not_act_cost_one_look_and_no_transaction() -> None:
+    store, calm = CountingStore(), Driver()
+    drive = Driver(Engine(Settings(clock=NOON), store=store))
+    whens = [{"path": "/v1/models*"}, {"method": "DELETE"}, {"has_tool": "search"}, {"input_contains": "bad"}]
+    drive.engine.control.set_faults("p", [{"when": when, "do": {"error": 500}} for when in whens])
+    store.scans.clear()
+    store.transactions = 0
+    assert drive.create() == calm.create()
+    assert (store.scans, store.transactions) == (["fault"], 1)
+    assert [one["used"] for one in drive.engine.control.faults("p")["faults"]] == [0, 0, 0, 0]
+
+
+def test_a_fault_that_another_process_used_up_does_not_strike_again(tmp_path: Path) -> None:
+    where = f"sqlite:///{tmp_path / 's.db'}"
+    one, two = Driver(store=where), Driver(store=where)
+    one.engine.control.set_faults("p", [{"when": {"input_contains": "bad"}, "do": {"error": 503}, "times": 1}])
+    assert two.create("good")["status"] == "completed"
+    assert refused(one.create, "bad").status == 503
+    assert two.create("bad")["status"] == "completed"

@@ -17,7 +17,8 @@ class Mutation(NamedTuple):
     new: str
 
 
-_INHERIT = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+_INHERIT = """    continues = not CONTINUING.isdisjoint(request)
+    lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if lineage.head and {name!r} not in request and state.get("response", lineage.head):
         import orjson
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
@@ -25,7 +26,8 @@ _INHERIT = """    lineage = resolve_lineage(state, request, rules, now, template
         raise errors.input_missing()
     model = resolve_model(request, rules)
     if"""
-_ADMITTING = """    lineage = resolve_lineage(state, request, rules, now, templated=templated)
+_ADMITTING = """    continues = not CONTINUING.isdisjoint(request)
+    lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
     model = resolve_model(request, rules)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests import bodies
+from mockserver.wire.requests.validation import Validator
 from tests.support.examples import examples
 from tests.support.request_examples import FULL_REQUEST, MINIMAL
 
@@ -595,3 +596,20 @@ def mutations(draw: st.DrawFn) -> Any:
 def test_any_mutation_is_read_or_refused(body: Any) -> None:
     for read in READERS:
         refuses_politely(read, body)
+
+
+_CANDIDATES: tuple[Any, ...] = (
+    *("", "x", "é", "resp", "resp_1", "resp_" + "a" * 59, "resp_" + "a" * 60, "resp_1\n", "resp 1", "respé", "msg_1"),
+    *(True, False, 0, 1, 1.0, {}),
+)
+
+
+@pytest.mark.parametrize("key", bodies._PLAIN)
+def test_what_is_plain_is_what_pydantic_lets_pass(key: str) -> None:
+    judge = Validator(bodies._flat({}, {**bodies._MODEL, **bodies._CREATE})).validate
+    for value in _CANDIDATES:
+        if bodies._PLAIN[key](value):
+            judge({key: value})
+        else:
+            with pytest.raises(APIError):
+                judge({key: value})

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import orjson
 
+from mockserver.config.switches import Switches
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.errors.api import APIError
@@ -214,7 +215,7 @@ class Endpoint:
         self, body: dict[str, Any], *, ignored: Iterable[str] = (), unknown_keys: UnknownKeys = "refuse"
     ) -> dict[str, Any]:
         """Return the request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
-        if not self._required and self._is_plain(body):
+        if not (self._required or ignored) and self._is_plain(body):
             return body
         request = body
         if unknown_keys == "ignore":
@@ -231,7 +232,8 @@ class Endpoint:
                 raise errors.missing_parameter(key)
         if not request.keys() <= self.known:
             raise self._unknown(request)
-        self._validator.validate(request)
+        if request is body or not self._is_plain(request):
+            self._validator.validate(request)
         return request
 
     def _is_plain(self, body: dict[str, Any]) -> bool:
@@ -266,6 +268,16 @@ _COMPACT_RESPONSE = Endpoint(_MODEL, _COMPACT)
 _CREATE_CONVERSATION = Endpoint({}, {"items": _ITEMS, "metadata": METADATA})
 _UPDATE_CONVERSATION = Endpoint({}, {"metadata": METADATA})
 _CREATE_ITEMS = Endpoint({"items": _ITEMS}, {})
+
+
+def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Switches) -> dict[str, Any]:
+    """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
+    try:
+        return read(body, unknown_keys=rules.unknown_body_key)
+    except APIError as error:
+        if error.code_switch is not None:
+            error.code = getattr(rules, error.code_switch)
+        raise
 
 
 def check_content_type(value: str | None) -> None:
