@@ -89,7 +89,7 @@ class ProxyApp:
         return decide(scope.get("method", "GET"), scope["path"], mode, self._settings)
 
     def _check_key(self, scope: Scope) -> MockError | None:
-        """Return the error of a caller without one of the `--api-key`s: the upstream is not everybody's to use."""
+        """The error of a caller without one of the `--api-key`s: the upstream is not everybody's to use."""
         given = first(scope["headers"], b"authorization") or b""
         # compare_digest: the time that `==` takes tells how much of a key was right
         if not self._keys or any(hmac.compare_digest(given, key) for key in self._keys):
@@ -100,7 +100,7 @@ class ProxyApp:
 def _connect(
     settings: Settings, transport: httpx.AsyncBaseTransport | None
 ) -> tuple[httpx.AsyncBaseTransport, Mapping[str, Relay | WebSocketRelay]]:
-    """Return the way to the upstream and the relays over it.
+    """The way to the upstream and the relays over it.
 
     They are imported now: httpx and the client of websockets are a sixth of the start of a server without upstream.
     """

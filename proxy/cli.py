@@ -49,7 +49,7 @@ COMMANDS = {
 
 
 def make_app(settings: Settings) -> ProxyApp:
-    """Return the proxy with the mock in it; raises SettingError for a mode that is not built yet."""
+    """The proxy with the mock in it; raises SettingError for a mode that is not built yet."""
     from mockserver.transport.app import create_app
     from proxy.app import ProxyApp
     from proxy.routing import refuse_unbuilt

@@ -40,7 +40,7 @@ CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 def for_upstream(headers: Iterable[tuple[bytes, bytes]], host: bytes, authorization: bytes | None) -> Headers:
-    """Return the request's headers for the upstream, in order, with its `Host` and, if given, its `Authorization`.
+    """The request's headers for the upstream, in order, with its `Host` and, if given, its `Authorization`.
 
     A body that came in chunks leaves in chunks; everything else is kept as sent.
     """
@@ -64,7 +64,7 @@ def for_upstream(headers: Iterable[tuple[bytes, bytes]], host: bytes, authorizat
 
 
 def for_client(headers: Iterable[tuple[bytes, bytes]], status: int) -> Headers:
-    """Return the response's headers for the client, in order; its framing is the server's own.
+    """The response's headers for the client, in order; its framing is the server's own.
 
     A 204 or 304 has no body, so the length that some servers send with it is dropped too.
     """
@@ -77,7 +77,7 @@ def for_client(headers: Iterable[tuple[bytes, bytes]], status: int) -> Headers:
 
 
 def first(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
-    """Return the value of the first header of that (lower case) name."""
+    """The value of the first header of that (lower case) name."""
     return next((value for name, value in headers if name.lower() == wanted), None)
 
 

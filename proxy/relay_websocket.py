@@ -52,7 +52,7 @@ class Connect(connect):
     """An opening handshake whose answer is passed on, whatever it is: a redirect is the client's to follow."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Return the answer as it is; the library would follow it, or complain that our socket can't be used twice."""
+        """The answer as it is; the library would follow it, or complain that our socket can't be used twice."""
         return exc
 
 
@@ -100,7 +100,7 @@ class WebSocketRelay:
         return None
 
     async def _open_unless_left(self, scope: Scope, client: Client) -> ClientConnection | None:
-        """Return the upstream's side, or None when the client left before it was there."""
+        """The upstream's side, or None when the client left before it was there."""
         opening = asyncio.ensure_future(self._open(scope))
         try:
             await asyncio.wait((opening, client.first), return_when=asyncio.FIRST_COMPLETED)
@@ -254,7 +254,7 @@ def _raw_headers(response: Response) -> headers.Headers:
 
 
 def _handshake_headers(scope: Scope, target: Target) -> list[tuple[str, str]]:
-    """Return the headers for the upstream's handshake without those that the library writes itself."""
+    """The headers for the upstream's handshake without those that the library writes itself."""
     return [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in headers.for_upstream(scope["headers"], target.host, target.authorization)

@@ -40,7 +40,7 @@ class Target:
         self._prefix = self.base.raw_path.rstrip(b"/")
 
     def request_target(self, scope: Scope) -> bytes:
-        """Return the request's target as it came, `/v1` replaced by the path of the upstream's URL."""
+        """The request's target as it came, `/v1` replaced by the path of the upstream's URL."""
         path, query = scope["raw_path"], scope["query_string"]
         if path == API or path.startswith(API + b"/"):
             path = self._prefix + path[len(API) :] or b"/"
@@ -57,7 +57,7 @@ class Target:
 
 
 def describe_request(scope: Scope) -> str:
-    """Return a request in one line of a log: without its query, which may hold secrets."""
+    """A request in one line of a log: without its query, which may hold secrets."""
     method = scope.get("method", "WebSocket")
     return f"{method} {scope['raw_path'].decode('latin-1')}"
 

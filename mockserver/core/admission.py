@@ -189,7 +189,7 @@ class OwnItems(NamedTuple):
 def admit_items(
     state: State, request: Request, lineage: Lineage, model: Model, rules: Semantics, now: float
 ) -> OwnItems:
-    """Return a request's own items if they may stand behind its lineage; raises the first complaint if they may not."""
+    """A request's own items if they may follow its lineage; raises the first complaint if they may not."""
     own, triggered, opened = request.get("input"), False, NOTHING_OPENED
     # a text refers to nothing, and most requests are one
     items = input_items(own) if isinstance(own, str) else resolve_items(state, request, lineage, rules, now)
@@ -279,7 +279,7 @@ def fit_window(
 
 
 def measure(state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float) -> int:
-    """Return the input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
+    """The input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
     lineage = resolve_lineage(state, request, rules, now)
     model = resolve_model({"model": catalog.NEWEST, **request}, rules)
     items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
@@ -293,7 +293,7 @@ def measure(state: State, request: Request, rules: Semantics, id_generator: IdGe
 
 
 def resolve_model(request: Request, rules: Semantics) -> Model:
-    """Return the catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11.
+    """The catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11.
 
     What model a prompt template has is not known: without another one it is the newest. Spec: R15.4.
     """
@@ -307,7 +307,7 @@ def resolve_model(request: Request, rules: Semantics) -> Model:
 
 
 def partition_of_items(items: list[Item]) -> str | None:
-    """Return the partition key of replayed items: a response that replays items shares theirs. Spec: W1."""
+    """The partition key of replayed items: a response that replays items shares theirs. Spec: W1."""
     for item in items:
         key = partition_of(item["id"]) if "id" in item else None
         if key:
@@ -334,14 +334,14 @@ def check_updates(state: State, items: list[Item], lineage: Lineage) -> None:
 
 
 def reasoning_read(items: list[Item], before: Summary) -> bool:
-    """Whether there is reasoning in what a model reads of a context with `items` behind it."""
+    """Whether there is reasoning in what a model reads of a context with `items` after it."""
     restart = compaction.start(items)
     inherited = before.reasoned and restart is None
     return inherited or any(item["type"] == "reasoning" for item in items[restart or 0 :])
 
 
 def message_texts(items: list[Item]) -> Iterator[str]:
-    """Return the texts of the messages among a request's own items."""
+    """The texts of the messages among a request's own items."""
     for item in items:
         if item["type"] == "message":
             content = item["content"]

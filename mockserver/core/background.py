@@ -1,4 +1,4 @@
-"""Background responses: what a poll, a stream or a cancel finds of a turn under way. Spec: R6.1–R6.10, S8 i, S11.
+"""Background responses: what a poll, a stream or a cancel finds of a turn in progress. Spec: R6.1–R6.10, S8 i, S11.
 
 Progress is a function of the clock: the turn's delivery is split at the time that has passed, nothing runs meanwhile.
 """
@@ -38,7 +38,7 @@ from mockserver.wire.responses.events import Event
 
 
 def steps_of(running: Running, rules: Semantics) -> list[TimedStep]:
-    """Return the delivery of a turn under way, from its beginning."""
+    """The delivery of a turn in progress, from its beginning."""
     final = orjson.loads(running.body or "{}")
     return deliver(public_events(final, decode_node(running.node).cues, rules), *running.pacing)
 
@@ -52,12 +52,12 @@ def refuse_replay(final: dict[str, Any], node: Node) -> None:
 
 
 def queue_view(final: dict[str, Any]) -> dict[str, Any]:
-    """Return the Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
+    """The Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
     return {**response_object.in_progress_view(final), "status": transition(BACKGROUND, ABSENT, "create")}
 
 
 def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:
-    """Return the events that have happened after so many seconds, and the steps that are left."""
+    """The events that have happened after so many seconds, and the steps that are left."""
     past: list[Event] = []
     for at, step in enumerate(steps):
         if isinstance(step, Emit):
@@ -70,12 +70,12 @@ def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[Tim
 
 
 def partial_view(past: list[Event]) -> dict[str, Any]:
-    """Return the Response as a poll finds it: the last status, and the items that are done. Spec: R6.2, O1."""
+    """The Response as a poll finds it: the last status, and the items that are done. Spec: R6.2, O1."""
     return fold(past, begun=False)
 
 
 def drop_until(steps: list[TimedStep], number: int) -> list[TimedStep]:
-    """Return a delivery without the events up to a sequence number. Spec: S11.1."""
+    """A delivery without the events up to a sequence number. Spec: S11.1."""
     return [
         Emit([event for event in step.events if event["sequence_number"] > number]) if isinstance(step, Emit) else step
         for step in steps
@@ -101,7 +101,7 @@ def read_running_turn(
 
 
 def running_now(state: State, rules: Semantics, now: float) -> list[tuple[int, dict[str, Any]]]:
-    """Return the background responses under way as a poll finds them, each with its place among the project's turns."""
+    """The background responses in progress as a poll finds them, each with its place among the project's turns."""
     found = [Running(**orjson.loads(record.doc)) for record in state.scan("running")]
     return [
         (one.order, partial_view(split(steps_of(one, rules), now - one.started_at)[0]))
@@ -111,7 +111,7 @@ def running_now(state: State, rules: Semantics, now: float) -> list[tuple[int, d
 
 
 def visible_node(state: State, id: str, rules: Semantics, now: float) -> Node | None:
-    """Return the node of a response that can be retrieved, be it stored or under way in the background; else None."""
+    """The node of a response that can be retrieved, be it stored or in progress in the background; else None."""
     node = live_response(state, id, rules, now)
     if node is not None and state.get("response", id) is not None:
         return node

@@ -42,7 +42,7 @@ def read_back(newest_first: Iterable[Item]) -> Iterator[Item]:
 
 
 def start(items: Sequence[Item]) -> int | None:
-    """Return the position of the last compaction item, None when there is none."""
+    """The position of the last compaction item, None when there is none."""
     for at in range(len(items) - 1, -1, -1):
         if items[at]["type"] == "compaction":
             return at
@@ -50,7 +50,7 @@ def start(items: Sequence[Item]) -> int | None:
 
 
 def read_of(items: Sequence[Item]) -> list[Item]:
-    """Return the items of a whole context that a model reads."""
+    """The items of a whole context that a model reads."""
     return list(items[start(items) or 0 :])
 
 
@@ -58,7 +58,7 @@ def read_of(items: Sequence[Item]) -> list[Item]:
 
 
 def without_trigger(items: list[Item]) -> tuple[list[Item], bool]:
-    """Return a request's own items without the `compaction_trigger` that ends them, and whether there was one.
+    """A request's own items without the `compaction_trigger` that ends them, and whether there was one.
 
     It is consumed and never stored; one that does not stand last is refused. Spec: R5.9, I4, F8.10.
     """
@@ -92,7 +92,7 @@ def payload(id: str, tokens: int, pending: Mapping[str, str]) -> dict[str, Any]:
 
 
 def pending_outputs(items: Iterable[Item], opened: DecryptedItems) -> dict[str, str]:
-    """Return the outputs that compaction items among `items` say are owed for calls which they stand for. Spec: R5.4"""
+    """The outputs that compaction items among `items` say are owed for calls which they stand for. Spec: R5.4"""
     pending: dict[str, str] = {}
     for item in items:
         if item["type"] == "compaction":
@@ -115,7 +115,7 @@ class Window(NamedTuple):
 def compaction_object(
     request: Request, window: Window, summary_tokens: int, rules: Semantics, now: float
 ) -> dict[str, Any]:
-    """Return the compacted window: every user message as it was, then one compaction item. Spec: R5.7, O7, T10."""
+    """The compacted window: every user message as it was, then one compaction item. Spec: R5.7, O7, T10."""
     identifier = window.id_generator.new("resp")
     id = window.id_generator.item("compaction", 1)
     blob = encrypt(payload(id, summary_tokens, {}), rules.key, id, now)

@@ -37,7 +37,7 @@ def extend_summary(
     tally: context_tokens.Tally | None = None,
     trail: ContextHash | None = None,
 ) -> Summary:
-    """Return the summary of a context once `items` stand behind it; without a tally, it is counted when needed."""
+    """The summary of a context after `items`; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
     paired = not before.pending and tool_pairing.PAIRED.isdisjoint(types)
     count, reasoned, orphaned = before.count + len(items), before.reasoned or "reasoning" in types, before.orphaned
@@ -56,7 +56,7 @@ UPDATE = "configuration_update"
 
 
 def apply_configuration(configuration: dict[str, Any] | None, items: Iterable[Item]) -> dict[str, Any] | None:
-    """Return what `configuration_update` items have set with `items` behind them; the last counts. Spec: R12.5."""
+    """Return what `configuration_update` items have set with `items` after them; the last counts. Spec: R12.5."""
     for item in items:
         if item["type"] == UPDATE:
             changed = {key: item[key] for key in ("reasoning", "text") if item.get(key)}
@@ -77,7 +77,7 @@ def add_turn(
     turns: int = 1,
     trail: ContextHash | None = None,
 ) -> Summary:
-    """Return the summary of a context once a turn stands behind it; `tally` counts it up to the turn's input."""
+    """The summary of a context after a turn; `tally` counts it up to the turn's input."""
     tally = context_tokens.add(tally, output, model, rules.count, hidden or rules.count_hidden_tokens)
     return extend_summary(
         before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail
@@ -85,7 +85,7 @@ def add_turn(
 
 
 def with_token_count(state: State, summary: Summary, head: str | None, model: Model, rules: Semantics) -> Summary:
-    """Return a context's summary with its tally under this model's costs; it is read again only if those differ."""
+    """A context's summary with its tally under this model's costs; it is read again only if those differ."""
     cost_class = context_tokens.cost_class(model)
     if summary.cost_class == cost_class:
         return summary
@@ -105,7 +105,7 @@ def _nothing(cost_class: str) -> Summary:
 def input_tokens(
     request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
 ) -> int:
-    """Return the input tokens of a request behind a context.
+    """The input tokens of a request after a context.
 
     `sent` are the request's items as sent, `kept` the same in stored form.
     """
@@ -122,7 +122,7 @@ def count_request(
     rules: Semantics,
     hidden: context_tokens.Hidden,
 ) -> tuple[context_tokens.Tally, int]:
-    """Return the tally of a context with a request's own items behind it, and the request's input tokens."""
+    """The tally of a context with a request's own items after it, and the request's input tokens."""
     tally = _tally(before, kept, model, rules, hidden)
     anonymous = [item for item in sent if item["type"] in _CALLS and not item.get("id")]
     priced = _tally(before, billable_items(sent, kept), model, rules, hidden) if anonymous else tally
@@ -130,7 +130,7 @@ def count_request(
 
 
 def billable_items(sent: list[Item], kept: list[Item]) -> list[Item]:
-    """Return a request's own items in stored form as they are paid: calls sent without an id have none. Spec: T7."""
+    """A request's own items in stored form as they are paid: calls sent without an id have none. Spec: T7."""
     return [
         _without_id(item) if raw["type"] in _CALLS and not raw.get("id") else item
         for raw, item in zip(sent, kept, strict=True)

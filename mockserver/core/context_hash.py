@@ -43,14 +43,14 @@ _OPENINGS = {(role, aside): f"{role} {aside}\n".encode() for role in _ROLES for 
 
 
 def extend_all(trail: ContextHash, items: Iterable[Item]) -> ContextHash:
-    """Return the trail of a context that goes on with items."""
+    """The trail of a context that goes on with items."""
     for item in items:
         trail = extend(trail, item)
     return trail
 
 
 def extend(trail: ContextHash, item: Item) -> ContextHash:
-    """Return the trail of a context that goes on with an item. Spec: T9."""
+    """The trail of a context that goes on with an item. Spec: T9."""
     reads, now, marks, lasting, lasting_marks = trail
     read, kind = render_item(item), item["type"]
     if kind == "compaction":  # nothing before it is read any more (Spec: R5.4)
@@ -67,7 +67,7 @@ def extend(trail: ContextHash, item: Item) -> ContextHash:
 
 
 def roll(before: str, read: bytes) -> str:
-    """Return the hash of a context that goes on with what is read."""
+    """The hash of a context that goes on with what is read."""
     return blake2b(before.encode() + read, digest_size=16).hexdigest()
 
 
@@ -97,7 +97,7 @@ def opening(item: Item) -> bytes:
 
 
 def only_text(item: Item) -> str | None:
-    """Return the text of a message that holds nothing else, else None."""
+    """The text of a message that holds nothing else, else None."""
     if item["type"] != "message":
         return None
     texts = [part.get("text") for part in item["content"]]

@@ -3,8 +3,8 @@
 # What must stay true:
 # * A conversation is a chain of nodes like any other, plus one entry per item that says where it is. Nodes are
 #   never rewritten, since responses that were made from them still show the context that they saw.
-# * So deleting an item rebuilds the nodes behind it under other names, up to the head; the old ones stay for
-#   their responses. That costs as much as the conversation is long behind the item, which is fine for what nobody
+# * So deleting an item rebuilds the nodes after it under other names, up to the head; the old ones stay for
+#   their responses. That costs as much as the conversation is long after the item, which is fine for what nobody
 #   does often.
 # * An item's deletion may leave an output without its call. The next turn then fails as with the service (R2.16),
 #   and the summary has to say so, because nobody reads the items again.
@@ -59,7 +59,7 @@ def create(state: State, request: Body, id_generator: IdGenerator, now: float, o
 
 
 def retrieve(state: State, id: str) -> Conversation:
-    """Return a conversation; raises E64."""
+    """A conversation; raises E64."""
     conversation = read_conversation(state, id)
     if conversation is None:
         raise errors.conversation_not_found(id)
@@ -126,7 +126,7 @@ def _unambiguous(
 
 
 def item_at(state: State, entry: Entry) -> Item:
-    """Return the item that a conversation keeps in a place."""
+    """The item that a conversation keeps in a place."""
     node = read_node(state, entry.node)
     if node is None:
         raise LookupError(f"node {entry.node} of a conversation's item is missing")
@@ -134,7 +134,7 @@ def item_at(state: State, entry: Entry) -> Item:
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:
-    """Return one item of a conversation; raises E64 or E65."""
+    """One item of a conversation; raises E64 or E65."""
     retrieve(state, id)
     entry = read_entry(state, id, item_id)
     if entry is None:
@@ -157,7 +157,7 @@ def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]
 
 
 def _edit_summary(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:
-    """Return the summary of a context that was edited by hand, where an output may have lost its call. Spec: R2.16."""
+    """The summary of a context that was edited by hand, where an output may have lost its call. Spec: R2.16."""
     summary = context.extend_summary(before, items, turns=turns)
     stray = next(iter(tool_pairing.strays(before.pending, items, history)), None)
     if stray is not None and summary.orphaned is None and compaction.start(items) is None:
@@ -166,7 +166,7 @@ def _edit_summary(before: Summary, items: list[Item], history: Iterable[Item], *
 
 
 def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, list[Node]]:
-    """Return the head of a context that lacks an item, and the nodes to write for it: those from the item on, anew.
+    """The head of a context that lacks an item, and the nodes to write for it: those from the item on, anew.
 
     The nodes themselves stay as they are, for responses keep the context that they saw.
     """

@@ -39,7 +39,7 @@ def _xor(left: bytes, right: bytes) -> bytes:
 
 
 def encrypt(payload: Any, key: bytes, nonce_seed: str, now: float, size: int = 160) -> str:
-    """Return a blob that holds a JSON value; at least `size` bytes long so that lengths tell nothing."""
+    """A blob that holds a JSON value; at least `size` bytes long so that lengths tell nothing."""
     plain = orjson.dumps(payload)
     plain += b" " * (max(size, -(-len(plain) // 16) * 16) - len(plain))
     nonce = blake2b(nonce_seed.encode(), digest_size=16).digest()
@@ -48,7 +48,7 @@ def encrypt(payload: Any, key: bytes, nonce_seed: str, now: float, size: int = 1
 
 
 def decrypt(blob: str, key: bytes) -> Any | None:
-    """Return the value inside a blob, None when it was tampered with or comes from elsewhere. Spec: E57."""
+    """The value inside a blob, None when it was tampered with or comes from elsewhere. Spec: E57."""
     try:
         raw = urlsafe_b64decode(blob.encode("ascii"))
     except ValueError:
@@ -76,7 +76,7 @@ class DecryptedItems(NamedTuple):
         return cls({blob: decrypt(blob, key) for blob in blobs if blob is not None})
 
     def token_counter(self, otherwise: Callable[[Mapping[str, Any]], int]) -> Callable[[Mapping[str, Any]], int]:
-        """Return the function that says an item's hidden tokens; `otherwise` says those of items that came before."""
+        """The function that says an item's hidden tokens; `otherwise` says those of items that came before."""
         if not self.payloads:
             return otherwise
 
@@ -92,6 +92,6 @@ NOTHING_OPENED = DecryptedItems({})
 
 
 def count_hidden_tokens(payload: Any) -> int:
-    """Return the hidden tokens that a blob's payload tells of, 0 when it is none of the mock's."""
+    """The hidden tokens that a blob's payload tells of, 0 when it is none of the mock's."""
     tokens: int = payload.get("tokens", 0) if isinstance(payload, dict) else 0
     return tokens

@@ -20,7 +20,7 @@ from mockserver.wire.tokens import context as context_tokens
 
 
 def context_of(state: State, id: str, rules: Semantics) -> dict[str, Any]:
-    """Return the effective context of a response: what the model was given for it, with each item's tokens.
+    """The effective context of a response: what the model was given for it, with each item's tokens.
 
     A response whose time is over can't be retrieved any more, but what its model saw can still be looked at.
     """
@@ -39,7 +39,7 @@ def context_of(state: State, id: str, rules: Semantics) -> dict[str, Any]:
 def effective_context(
     whole: list[Item], unseen: Iterable[int], seen: Mapping[str, Any], rules: Semantics
 ) -> dict[str, Any]:
-    """Return what a model was given of a whole context, without the positions `unseen` behind the last compaction.
+    """Return what a model was given of a whole context, without the positions `unseen` after the last compaction.
 
     `seen` has the turn's `model`, `instructions`, `tools` and `input_tokens`.
     """
@@ -76,7 +76,7 @@ def responses(
     matches: Callable[[dict[str, Any]], bool],
     now: float,
 ) -> dict[str, Any]:
-    """List responses, newest first: stored ones that have not expired, and those under way in the background."""
+    """List responses, newest first: stored ones that have not expired, and those in progress in the background."""
     stored = [(record.order, orjson.loads(record.doc)) for record in state.scan("response")]
     alive = [one for one in stored if not _is_expired(state, one[1], rules, now)]
     known = sorted([*alive, *background.running_now(state, rules, now)], key=lambda one: -one[0])
@@ -98,7 +98,7 @@ def _page(found: list[dict[str, Any]], limit: int, after: str | None) -> dict[st
 
 
 def expiries_between(state: State, rules: Semantics, before: float, now: float) -> list[str]:
-    """Return the ids of responses that a move of the clock has made unreachable, oldest first."""
+    """The ids of responses that a move of the clock has made unreachable, oldest first."""
     if not rules.response_ttl_days:
         return []
     gone = []

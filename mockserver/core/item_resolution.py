@@ -25,7 +25,7 @@ from mockserver.wire.responses.resources import input_items
 
 
 def resolve_items(state: State, request: dict[str, Any], lineage: Lineage, rules: Semantics, now: float) -> list[Item]:
-    """Return the items a request brings, as sent, references replaced by what they name; raises E68, E69, E70.
+    """The items a request brings, as sent, references replaced by what they name; raises E68, E69, E70.
 
     Where reasoning is paired strictly, also E73 and E74.
     """
@@ -106,7 +106,7 @@ def _is_self_contained(item: Item) -> bool:
 
 
 def find_item(state: State, id: str, rules: Semantics, now: float) -> Item | None:
-    """Return a stored item that still lives: in a conversation for ever, else as long as its response. Spec: R2.5."""
+    """A stored item that still lives: in a conversation for ever, else as long as its response. Spec: R2.5."""
     for node_id, place in reversed(nodes_holding(state, id)):
         node = read_node(state, node_id)
         if node is not None and _alive(state, node, rules, now):
@@ -154,7 +154,7 @@ def check_reasoning(state: State, items: list[Item], head: str | None) -> None:
 
 
 def _origin(state: State, id: str) -> str | None:
-    """Return the id of the reasoning that a stored item directly follows, None when there is none."""
+    """The id of the reasoning that a stored item directly follows, None when there is none."""
     node_id, index = next(iter(nodes_holding(state, id)), ("", 0))
     node = read_node(state, node_id) if index else None
     if node is None or node.items[index - 1]["type"] != "reasoning":

@@ -64,7 +64,7 @@ class Pacing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A turn under way: what it will write, when it ends (unix seconds), and its place among the project's turns.
+    """A turn in progress: what it will write, when it ends (unix seconds), and its place among the project's turns.
 
     `node` is the node's document, `body` the response's, None when it is not stored. A turn in the background can be
     seen while it runs: it began at `started_at` and goes at `pacing` (seconds to the first token, tokens per second).
@@ -80,12 +80,12 @@ class Running:
     pacing: tuple[float, float] = (0.0, 0.0)
 
     def put(self) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         return Put("running", self.id, encode_compact(self), "", self.order)
 
 
 def encode_body(turn: Turn, *, scripted: bool = True) -> bytes:
-    """Return the JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9.
+    """The JSON body of a finished response, which is also what a later GET answers. Spec: S9, W9.
 
     `scripted` says that a script laid more over it than items.
     """
@@ -95,7 +95,7 @@ def encode_body(turn: Turn, *, scripted: bool = True) -> bytes:
 def begin(
     state: State, turn: Turn, body: bytes, now: float, seconds: float, order: int, *, pacing: Pacing
 ) -> list[Change]:
-    """Return the changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
+    """The changes that start a turn which takes time: it runs, and its conversation is locked. Spec: R2.12."""
     way = MODES[turn.final["background"]]
     if transition(way, ABSENT, "create") != IN_PROGRESS:
         transition(way, QUEUED, "start", to=IN_PROGRESS)  # with its first event after `response.queued`
@@ -123,7 +123,7 @@ def commit(
     rules: Semantics,
     again: Collection[str] | None = None,
 ) -> list[Change]:
-    """Return the changes of a finished turn: the response, its context, and the conversation's new items, all at once.
+    """The changes of a finished turn: the response, its context, and the conversation's new items, all at once.
 
     `body` is None for a response that is not stored, `again` are the ids of items that others may hold too (None: any
     of its own). Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
@@ -147,7 +147,7 @@ def commit(
 
 
 def append(state: State, conversation: Conversation, node: Node) -> list[Change]:
-    """Return the changes that put a stored node's items at the end of a conversation. Spec: R2.8.
+    """The changes that put a stored node's items at the end of a conversation. Spec: R2.8.
 
     If items were added by hand while the turn ran, the conversation goes on from those, and the response keeps the
     context that it saw.
@@ -164,13 +164,13 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
 
 
 def rebase(state: State, node: Node, parent: str | None) -> Node:
-    """Return a copy of a node's items behind another node; its tokens are left to be counted when they are needed."""
+    """A copy of a node's items after another node; its tokens are left to be counted when they are needed."""
     summary = context.extend_summary(read_summary(state, parent), node.items, turns=bool(node.status))
     return node._replace(id=f"{node.id}+{parent}", parent=parent, summary=summary)
 
 
 def settle(state: State, now: float, rules: Semantics) -> tuple[str, list[Change]] | None:
-    """Return the first turn that has ended by now with what it writes, None when all others still run. Spec: R9.20."""
+    """The first turn that has ended by now with what it writes, None when all others still run. Spec: R9.20."""
     records = state.scan("running")
     if not records:
         return None
@@ -181,13 +181,13 @@ def settle(state: State, now: float, rules: Semantics) -> tuple[str, list[Change
 
 
 def read_running(state: State, id: str) -> Running | None:
-    """Return a turn under way, None when no such turn runs."""
+    """A turn in progress, None when no such turn runs."""
     doc = state.get("running", id)
     return None if doc is None else Running(**orjson.loads(doc))
 
 
 def finish(state: State, running: Running, rules: Semantics) -> list[Change]:
-    """Return the changes that end a running turn. Spec: O6."""
+    """The changes that end a running turn. Spec: O6."""
     node = decode_node(running.node)
     transition(MODES[running.background], IN_PROGRESS, "end", to=node.status)
     body = None if running.body is None else running.body.encode()
@@ -203,7 +203,7 @@ def _end(state: State, running: Running, node: Node, body: bytes | None, rules: 
 
 
 def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
-    """Return the first unstored response that has been there to be polled for long enough, with what that changes.
+    """The first unstored response that has been there to be polled for long enough, with what that changes.
 
     None when there is none. Spec: R1.7, R6.10.
     """
@@ -219,7 +219,7 @@ def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
 
 
 def cancel(state: State, running: Running, rules: Semantics, kept: Collection[str] = ()) -> list[Change]:
-    """Return the changes that end a running turn early: its conversation is free; of its output only `kept` stays.
+    """The changes that end a running turn early: its conversation is free; of its output only `kept` stays.
 
     Spec: O6, R2.13, R6.5, R9.20.
     """

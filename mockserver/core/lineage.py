@@ -96,7 +96,7 @@ def is_broken(state: State, node: Node, rules: Semantics, now: float) -> bool:
 
 
 def live_response(state: State, id: str, rules: Semantics, now: float) -> Node | None:
-    """Return the node of a response that can still be retrieved, None when it can't. Spec: R1.2, R1.12."""
+    """The node of a response that can still be retrieved, None when it can't. Spec: R1.2, R1.12."""
     node = read_node(state, id) if id.startswith("resp_") else None
     if node is None or node.deleted or is_expired(state, id, node.created_at, node.conversation, rules, now):
         return None
@@ -104,7 +104,7 @@ def live_response(state: State, id: str, rules: Semantics, now: float) -> Node |
 
 
 def missing(state: State, id: str, rules: Semantics, now: float) -> errors.APIError:
-    """Return the error for reading a response that is not there. Spec: E75, R1.12."""
+    """The error for reading a response that is not there. Spec: E75, R1.12."""
     if rules.get_after_delete == "400":
         node = read_node(state, id)
         if node is not None and node.deleted and not (is_marked_unstored(id) or has_lived(node.created_at, rules, now)):

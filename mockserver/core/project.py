@@ -25,17 +25,17 @@ class Clock(NamedTuple):
         return "system" if self.frozen is None else "manual"
 
     def reading(self, wall: float) -> float:
-        """Return the time, in unix seconds, when the system's clock says `wall`."""
+        """The time, in unix seconds, when the system's clock says `wall`."""
         return wall + self.shift if self.frozen is None else self.frozen
 
     def advance(self, seconds: float) -> Clock:
-        """Return the clock moved forward; it goes on running or standing still as before."""
+        """The clock moved forward; it goes on running or standing still as before."""
         if self.frozen is None:
             return self._replace(shift=self.shift + seconds)
         return self._replace(frozen=self.frozen + seconds)
 
     def freeze_at(self, now: float) -> Clock:
-        """Return the clock standing still at a time."""
+        """The clock standing still at a time."""
         return Clock(frozen=now)
 
 
@@ -51,7 +51,7 @@ class Project(NamedTuple):
     scenario: bool = False
 
     def put(self) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         lasting = _lasting_members(self.clock, self.id_namespace, self.scenario)
         return _new(Put, (*PROJECT_KEY, b'{"ordinal":%d,%b' % (self.calls, lasting), "", 0))
 
@@ -65,7 +65,7 @@ class Restored(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _lasting_members(clock: Clock, id_namespace: str, scenario: bool) -> bytes:
-    """Return the rest of a project's document, which is the same on nearly every call; a running clock has no time."""
+    """The rest of a project's document, which is the same on nearly every call; a running clock has no time."""
     still = "null" if clock.frozen is None else repr(clock.frozen)
     more = ',"scenario":true' if scenario else ""
     name = orjson.dumps(id_namespace).decode()
@@ -73,7 +73,7 @@ def _lasting_members(clock: Clock, id_namespace: str, scenario: bool) -> bytes:
 
 
 def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
-    """Return a project's own record; a new one (None) has its own name and the settings' clock (`frozen` or not)."""
+    """A project's own record; a new one (None) has its own name and the settings' clock (`frozen` or not)."""
     if doc is None:
         return Project(Clock(frozen=frozen), 0, name)
     values = orjson.loads(doc)
@@ -82,6 +82,6 @@ def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
 
 
 def id_namespace(name: str, seed: int | None) -> str:
-    """Return the name of a source of ids, with a seed of the project's own or without one."""
+    """The name of a source of ids, with a seed of the project's own or without one."""
     own = name.partition("#")[0]
     return own if seed is None else f"{own}#{seed}"

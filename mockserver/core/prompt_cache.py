@@ -6,9 +6,9 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 """
 
 # How it works. A prompt is its head (all that stands before the items) and its items. The items are hashed on and
-# on, item by item, and the hash behind an item is a place where an entry may end. To look a prompt up, the places
+# on, item by item, and the hash after an item is a place where an entry may end. To look a prompt up, the places
 # are tried from the last to the first; the first that has an entry says how many tokens are known. Whatever then
-# lies behind it is written as new entries.
+# lies after it is written as new entries.
 #
 # Two kinds of models (T13): before gpt-5.6 what is cached is rounded down to 128 tokens, so entries also end
 # inside long texts, at every multiple of 128; from gpt-5.6 on an entry ends where a prompt ended, three tokens
@@ -43,7 +43,7 @@ from mockserver.wire.tokens import context as context_tokens
 
 MIN_TOKENS = 1024  # tokens of a prompt that is cached at all
 BLOCK = 128  # what models without exact boundaries round down to
-TRAILER_TOKENS = 3  # tokens behind the last content of a prompt: its end mark and the priming of the answer
+TRAILER_TOKENS = 3  # tokens after the last content of a prompt: its end mark and the priming of the answer
 OPENING = 3  # tokens before the text of a message
 _MARKS = 3  # so many entries of earlier turns does a context remember
 _SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
@@ -77,7 +77,7 @@ def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> 
 
 
 def head_of(request: Mapping[str, Any], model: Model) -> str:
-    """Return the hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
+    """The hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
     if _SHAPING.isdisjoint(request):
         return _plain_head(model, request.get("instructions"), request.get("prompt_cache_key"))
     return _head(request, model)
@@ -114,10 +114,10 @@ def _head(request: Mapping[str, Any], model: Model) -> str:
 
 
 class _Prompt(NamedTuple):
-    """A request's prompt: `items` behind a context of cost `tally` whose `trail` is known; `end` is the cost of both.
+    """A request's prompt: `items` after a context of cost `tally` whose `trail` is known; `end` is the cost of both.
 
     `last_user` is the position of the last user message among the items, -1 for none; `remembered` says whether the
-    next turn will see this context; `priming` are the tokens behind the last item.
+    next turn will see this context; `priming` are the tokens after the last item.
     """
 
     request: Mapping[str, Any]
@@ -147,12 +147,12 @@ class _Prompt(NamedTuple):
         return tally.total + (tally.reasoning_now if at >= self.last_user else 0)
 
     def extend(self, tally: context_tokens.Tally, items: list[Item]) -> context_tokens.Tally:
-        """Return a tally with more items."""
+        """A tally with more items."""
         return context_tokens.add(tally, items, self.model, self.rules.count, self.hidden)
 
 
 class _Breakpoint(NamedTuple):
-    """A place in a prompt: behind the own item `at` or behind `part` of its parts.
+    """A place in a prompt: after the own item `at` or after `part` of its parts.
 
     `at` is -1 where the own items begin, and -2 for an entry before that, which is `tokens` into the context. `lasts`
     says that the next user message leaves the prompt up to here as it is; `asked` that the caller wants an entry here.
@@ -185,7 +185,7 @@ def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
 
 
 def _places(prompt: _Prompt) -> tuple[list[_Breakpoint], ContextHash]:
-    """Return the places of a prompt, first to last, and the trail at its end."""
+    """The places of a prompt, first to last, and the trail at its end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None
     known = trail.lasting_marks if outlasts else trail.marks
@@ -208,7 +208,7 @@ def _places(prompt: _Prompt) -> tuple[list[_Breakpoint], ContextHash]:
 
 
 def _breakpoint_parts(item: Item) -> tuple[list[Any], list[int]]:
-    """Return an item's parts, and the numbers (from 1) of those behind which the caller asked for an entry."""
+    """An item's parts, and the numbers (from 1) of those after which the caller asked for an entry."""
     parts = item.get(CONTENT.get(item["type"], ""))
     if not isinstance(parts, list):
         return [], []
@@ -216,7 +216,7 @@ def _breakpoint_parts(item: Item) -> tuple[list[Any], list[int]]:
 
 
 def _final_hash(trail: ContextHash, entries: list[Mark], lasting: list[Mark]) -> ContextHash:
-    """Return the trail at a prompt's end, with its own entries added, and those that last beyond a user message."""
+    """The trail at a prompt's end, with its own entries added, and those that last beyond a user message."""
     kept = trail.lasting_marks if trail.lasting is None else _newest(trail.lasting_marks, lasting)
     return trail._replace(marks=_newest(trail.marks, entries), lasting_marks=kept)
 
@@ -270,7 +270,7 @@ class _Records:
         return int(length)
 
     def last(self, hashes: list[str]) -> tuple[int, int]:
-        """Return the number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""
+        """The number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""
         for number in range(len(hashes) - 1, -1, -1):
             length = self.find(hashes[number])
             if length is not None:
@@ -328,7 +328,7 @@ def _exact(prompt: _Prompt, records: _Records) -> CacheLookup:
 
 
 def _breakpoint_lengths(prompt: _Prompt, places: list[_Breakpoint]) -> dict[int, int]:
-    """Return the number of each place where the caller asked for an entry, and how far into the prompt it is."""
+    """The number of each place where the caller asked for an entry, and how far into the prompt it is."""
     asked = [(number, place) for number, place in enumerate(places) if place.asked]
     last = max((place.at for _, place in asked), default=-1)
     ends, tally = [], prompt.tally
@@ -342,7 +342,7 @@ def _breakpoint_lengths(prompt: _Prompt, places: list[_Breakpoint]) -> dict[int,
 
 
 def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
-    """Return the tokens of an item behind a place in its content: those of later parts, and the item's end mark."""
+    """The tokens of an item after a place in its content: those of later parts, and the item's end mark."""
     if place.part is None:
         return 1
     item = prompt.items[place.at]
@@ -361,7 +361,7 @@ def _lookup_blocks(prompt: _Prompt, records: _Records) -> CacheLookup:
         return _hit(prompt, records, trail, hashes[-1], reached + prompt.priming)
     if found >= 0:
         matched = reached + prompt.priming if _collect(prompt, found) else reached
-    else:  # then an earlier turn's end, behind which an answer stands
+    else:  # then an earlier turn's end, after which an answer stands
         mark, reached = records.last([hash for hash, _ in marks])
         matched = reached + prompt.priming if mark >= 0 else 0
     looking = found >= 0 or not matched
@@ -387,7 +387,7 @@ def _hit(prompt: _Prompt, records: _Records, trail: ContextHash, end: str, match
 
 
 def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark], ContextHash]:
-    """Return the hashes behind the context and each own item, the entries known before, and the trail at the end."""
+    """The hashes after the context and each own item, the entries known before, and the trail at the end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None
     marks = trail.lasting_marks if outlasts else trail.marks
@@ -405,7 +405,7 @@ def _collect(prompt: _Prompt, boundary: int) -> bool:
 
 
 def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, int]]:
-    """Return each boundary behind the one that was found, with where the item before it starts and ends."""
+    """Each boundary after the one that was found, with where the item before it starts and ends."""
     tally, last = prompt.tally, len(prompt.items)
     origin, spans = prompt.origin, []
     if found > 0:
@@ -429,7 +429,7 @@ def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, in
 
 
 def _block_ends_in_text(prompt: _Prompt, before: str, at: int, start: int, end: int) -> list[tuple[str, int]]:
-    """Return the hash and the end of each whole block that ends inside the text of an item."""
+    """The hash and the end of each whole block that ends inside the text of an item."""
     item, text_start = prompt.items[at], start + OPENING
     text = only_text(item) if end // BLOCK > text_start // BLOCK else None
     if text is None:

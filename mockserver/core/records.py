@@ -54,7 +54,7 @@ class State(Protocol):
     """The records of one project, to be read."""
 
     def get(self, kind: str, id: str) -> bytes | None:
-        """Return a record's document, None when there is none."""
+        """A record's document, None when there is none."""
         ...
 
     def scan(
@@ -66,5 +66,5 @@ class State(Protocol):
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]:
-        """Return records of a kind below a parent by their order, strictly behind `after` in that direction."""
+        """Return records of a kind below a parent by their order, strictly after `after` in that direction."""
         ...

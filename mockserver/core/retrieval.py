@@ -19,7 +19,7 @@ from mockserver.wire.responses.encoding import json_body
 def retrieve_response(
     state: State, id: str, query: RetrieveQuery, rules: Semantics, now: float
 ) -> bytes | list[TimedStep]:
-    """Return a stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
+    """A stored response as a JSON body, or the delivery of its events. Spec: P2, R6.2, S11."""
     node, body = live_response(state, id, rules, now), state.get("response", id)
     if node is None or body is None:
         found = background.read_running_turn(state, id, rules, query, now)

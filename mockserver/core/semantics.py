@@ -23,5 +23,5 @@ class Semantics(Switches):
     key: bytes
 
     def count_hidden_tokens(self, item: Mapping[str, Any]) -> int:
-        """Return how many hidden tokens stand behind a reasoning or compaction item: its sealed content says."""
+        """Return how many hidden tokens belong to a reasoning or compaction item: its sealed content says."""
         return count_hidden_tokens(decrypt(item.get("encrypted_content") or "", self.key))

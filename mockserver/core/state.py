@@ -83,7 +83,7 @@ class Summary(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One step of a context: the items of one turn (the first `own` are its input) behind those of `parent`.
+    """One step of a context: the items of one turn (the first `own` are its input) after those of `parent`.
 
     A node of a response bears the response's id and status; a node of items added by hand has no status. `include` is
     what the response was created with, `streamed` whether as a stream, `cues` what a stream shows beyond its items. The
@@ -111,7 +111,7 @@ class Node(NamedTuple):
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
     def doc(self) -> bytes:
-        """Return the stored form: a line of everything but the items, a line of the items.
+        """The stored form: a line of everything but the items, a line of the items.
 
         Whoever goes on from a node reads its first line only, which does not grow with what was said.
         """
@@ -124,13 +124,13 @@ class Node(NamedTuple):
 
 
 def read_node(state: State, id: str) -> Node | None:
-    """Return a context node, None when there is none."""
+    """A context node, None when there is none."""
     doc = state.get("node", id)
     return None if doc is None else decode_node(doc)
 
 
 def decode_node(doc: bytes | str) -> Node:
-    """Return the node that a document holds."""
+    """The node that a document holds."""
     head, _, packed = (doc if isinstance(doc, bytes) else doc.encode()).partition(b"\n")
     id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
     if tally is not None:
@@ -147,7 +147,7 @@ _SUMMARY_LENGTH, _NODE_LENGTH = len(Summary._fields), len(Node._fields)
 
 
 def read_summary(state: State, id: str | None) -> Summary:
-    """Return the summary of the context that ends in a node; the empty one for no node."""
+    """The summary of the context that ends in a node; the empty one for no node."""
     node = read_node(state, id) if id else None
     return node.summary if node else Summary()
 
@@ -169,7 +169,7 @@ def items_back(state: State, id: str | None) -> Iterator[Item]:
 
 
 def items_up_to(state: State, id: str | None) -> list[Item]:
-    """Return the items of a context, oldest first. Spec: R1.20."""
+    """The items of a context, oldest first. Spec: R1.20."""
     nodes = list(nodes_back(state, id))
     return [item for node in reversed(nodes) for item in node.items]
 
@@ -192,12 +192,12 @@ class Conversation:
         return self.object["id"]
 
     def put(self) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         return Put("conversation", self.id, encode_compact(self), "", self.order)
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:
-    """Return a conversation, None when there is none."""
+    """A conversation, None when there is none."""
     doc = state.get("conversation", id)
     return None if doc is None else Conversation(**orjson.loads(doc))
 
@@ -210,7 +210,7 @@ class Entry(NamedTuple):
     order: int
 
     def put(self, conversation_id: str, item_id: str) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         doc = f'["{self.node}",{self.place},{self.order}]'.encode()
         return Put("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order)
 
@@ -225,13 +225,13 @@ HOLDERS = 32  # the places of one item that are remembered
 
 
 def item_pointers(node: Node) -> list[Change]:
-    """Return the changes that let `item_reference` find a node's items, which no other node holds."""
+    """The changes that let `item_reference` find a node's items, which no other node holds."""
     place = f'[["{node.id}",%d]]'.encode()
     return [_new(Put, ("item", item["id"], place % index, "", 0)) for index, item in enumerate(node.items)]
 
 
 def shared_item_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:
-    """Return the same where items with an id of `again` (None: any) may stand in other nodes too. Spec: R1.37."""
+    """The same where items with an id of `again` (None: any) may stand in other nodes too. Spec: R1.37."""
     pointers = item_pointers(node)
     if again is not None and not again:
         return pointers
@@ -244,6 +244,6 @@ def shared_item_pointers(state: State, node: Node, again: Collection[str] | None
 
 
 def nodes_holding(state: State, item_id: str) -> list[tuple[str, int]]:
-    """Return the nodes that hold an item, and its place in each, oldest first."""
+    """The nodes that hold an item, and its place in each, oldest first."""
     doc = state.get("item", item_id)
     return [] if doc is None else [(node, place) for node, place in orjson.loads(doc)]

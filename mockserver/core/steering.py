@@ -1,4 +1,4 @@
-"""Steering: where a turn under way stops for new input, what it ends as, and what is still owed before it goes on.
+"""Steering: where a turn in progress stops for new input, what it ends as, and what is still owed before it goes on.
 
 Spec: R4.16. A safe boundary is the end of an output item, or the time before the first one, as long as the output owes
 no answer of the client's: whoever called a tool is first given the result.
@@ -7,7 +7,7 @@ no answer of the client's: whoever called a tool is first given the result.
 # What must stay true:
 # * A turn stops only where its output is a valid answer: before the first item or between two, and not while a
 #   call in it waits for the client, which would lose the call (R4.16 C).
-# * What was not said is not paid for: the tokens of the items that fell away come off the bill, and hidden
+# * Tokens that were not emitted are not billed: the tokens of the items that fell away come off the bill, and hidden
 #   reasoning with them once its item is gone. What was said before the stop stays as billed.
 # * The old turn and its successor are two responses. The first ends incomplete, the second continues it like any
 #   chain.
@@ -54,7 +54,7 @@ def refusal_reason(request: Mapping[str, Any], model: Model) -> str | None:
 
 
 def input_stubs(output: Iterable[Item]) -> list[dict[str, Any]]:
-    """Return a stub for each answer that the client owes a turn's output. Spec: R4.16 C."""
+    """A stub for each answer that the client owes a turn's output. Spec: R4.16 C."""
     return [stub(item) for item in output if needs_client_output(item) or item["type"] == "mcp_approval_request"]
 
 
@@ -100,7 +100,7 @@ def _owing(event: Event) -> bool:
 
 
 def stop_response(final: dict[str, Any], kept: list[Item], usage: dict[str, Any]) -> dict[str, Any]:
-    """Return the terminal Response of a turn that stopped with the output `kept`. Spec: R4.16 A."""
+    """The terminal Response of a turn that stopped with the output `kept`. Spec: R4.16 A."""
     status = transition(MODES[final["background"]], IN_PROGRESS, "steer")
     stopped = {"status": status, "completed_at": None, "incomplete_details": {"reason": "steered"}}
     return {**final, **stopped, "output": kept, "tool_usage": response_object.tool_usage(kept), "usage": usage}
@@ -109,7 +109,7 @@ def stop_response(final: dict[str, Any], kept: list[Item], usage: dict[str, Any]
 def usage_until(
     final: dict[str, Any], kept: list[Item], request: dict[str, Any], model: Model, rules: Semantics
 ) -> Any:
-    """Return the usage of a turn that stopped early: what it did not say is not paid for."""
+    """The usage of a turn that stopped early: tokens that were not emitted are not billed."""
     usage = final["usage"]
     if usage is None:
         return None
@@ -133,14 +133,14 @@ def _count_output_tokens(items: list[Item], request: dict[str, Any], model: Mode
 
 
 def truncate_output(state: State, node: Node, kept: int) -> Node:
-    """Return a turn's step in the context with only the first `kept` items of its output."""
+    """A turn's step in the context with only the first `kept` items of its output."""
     items = node.items[: node.own + kept]
     summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
     return node._replace(packed=items, summary=summary, status=INCOMPLETE, cues={})
 
 
 def reschedule(state: State, turn: Turn, ends_at: float) -> list[Change]:
-    """Return the changes by which a turn under way will end as this one, at another time. Spec: R4.16."""
+    """The changes by which a turn in progress will end as this one, at another time. Spec: R4.16."""
     running = read_running(state, turn.id)
     if running is None:
         return []
@@ -149,17 +149,17 @@ def reschedule(state: State, turn: Turn, ends_at: float) -> list[Change]:
 
 
 def successor(request: Mapping[str, Any], response_id: str, steers: Iterable[Steer]) -> dict[str, Any]:
-    """Return the request that goes on with queued submissions: the old one's settings, their input. Spec: R4.16 B."""
+    """The request that goes on with queued submissions: the old one's settings, their input. Spec: R4.16 B."""
     return {**request, "previous_response_id": response_id, "input": steer_messages(steers)}
 
 
 def steer_messages(steers: Iterable[Steer]) -> list[dict[str, Any]]:
-    """Return the messages of submissions in the order in which they came."""
+    """The messages of submissions in the order in which they came."""
     return [message for one in steers for message in frames.steering_input(one.frame["input"])]
 
 
 def with_steers(request: Mapping[str, Any], steers: Sequence[Steer]) -> dict[str, Any]:
-    """Return an explicit continuation with the queued submissions before its own input. Spec: R4.16 C."""
+    """An explicit continuation with the queued submissions before its own input. Spec: R4.16 C."""
     own = request.get("input", [])
     rest = frames.steering_input(own) if isinstance(own, str) else own
     return {**request, "input": [*steer_messages(steers), *rest]}

@@ -44,7 +44,7 @@ def needs_client_output(item: Item) -> bool:
 
 
 def pending_after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:
-    """Return the outputs still owed once `items` stand behind a context that owes `pending`."""
+    """The outputs still owed after `items` follow a context that owes `pending`."""
     left = dict(pending)
     for item in items:
         if needs_client_output(item):
@@ -55,7 +55,7 @@ def pending_after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, s
 
 
 def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
-    """Return the outputs among `items` that answer neither a pending call nor one that stands before them."""
+    """The outputs among `items` that answer neither a pending call nor one that stands before them."""
     calls = dict(pending)
     found = []
     for item in items:
@@ -68,7 +68,7 @@ def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
 
 
 def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> list[Item]:
-    """Return the outputs among `items` that answer no call, be it pending or one that `history` holds."""
+    """The outputs among `items` that answer no call, be it pending or one that `history` holds."""
     found = orphans(pending, items)
     if found:
         answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
@@ -77,7 +77,7 @@ def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) 
 
 
 def check(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> dict[str, str]:
-    """Return the outputs owed after `items`; raises E72 for an orphan output and E71 for an unanswered call.
+    """The outputs owed after `items`; raises E72 for an orphan output and E71 for an unanswered call.
 
     `history` walks the context before `items`; it is read only when an output's call is not among the pending ones.
     """

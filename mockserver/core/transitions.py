@@ -84,7 +84,7 @@ REFUSALS: Mapping[tuple[str, str, str], Refusal] = {
 
 @lru_cache(maxsize=256)  # every turn asks, and there are few answers
 def transition(way: str, status: str, by: str, *, id: str = "", to: str | None = None) -> str:
-    """Return the status to which something moves a response, the one that `to` says where there are several.
+    """The status to which something moves a response, the one that `to` says where there are several.
 
     Raises the refusal of a call that the table refuses, and LookupError for what it does not know.
     """

@@ -65,12 +65,12 @@ def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Sem
 
 
 def drop_record(response_id: str, dropped: frozenset[int]) -> Put:
-    """Return the change that remembers what a response's model did not see."""
+    """The change that remembers what a response's model did not see."""
     return Put("dropped", response_id, orjson.dumps(sorted(dropped)))
 
 
 def read_dropped(state: State, response_id: str) -> frozenset[int]:
-    """Return the positions of the items that a response's model did not see."""
+    """The positions of the items that a response's model did not see."""
     doc = state.get("dropped", response_id)
     return frozenset() if doc is None else frozenset(orjson.loads(doc))
 
@@ -91,13 +91,13 @@ DROPPED_FIRST: dict[str, Callable[[list[Unit], int], list[Unit]]] = {
 
 
 def _droppable(items: Sequence[Item]) -> list[Unit]:
-    """Return the units that may go: all but that of the last user message and the newest one."""
+    """The units that may go: all but that of the last user message and the newest one."""
     last_user = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=-1)
     return [unit for unit in units_of(items) if last_user not in unit and len(items) - 1 not in unit]
 
 
 def units_of(items: Iterable[Item]) -> list[Unit]:
-    """Return the positions that go or stay together: a call with its output, reasoning with what it led to."""
+    """The positions that go or stay together: a call with its output, reasoning with what it led to."""
     units: list[Unit] = []
     of_call: dict[str, Unit] = {}
     open_reasoning: Unit = []

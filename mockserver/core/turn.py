@@ -170,7 +170,7 @@ class Finished(NamedTuple):
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
-    """Return the output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
+    """The output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
     items, id_generator = output_items(reply.output, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
@@ -218,7 +218,7 @@ def _part_with_logprobs(part: dict[str, Any], top: int, rules: Semantics) -> dic
 
 
 def _logprob(token: str, top: int) -> dict[str, Any]:
-    """Return one token's log probability: made up, but always the same for the same token. Spec: W7."""
+    """One token's log probability: made up, but always the same for the same token. Spec: W7."""
     drawn = blake2b(token.encode(), digest_size=2).digest()
     likely = -round(int.from_bytes(drawn) / 65536, 6)
     one, *others = [_candidate(token + "'" * k, likely - k) for k in range(max(top, 1))]
@@ -241,7 +241,7 @@ def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: Cach
 def _usage(
     admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics
 ) -> dict[str, Any]:
-    """Return the usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8, T13."""
+    """The usage of a turn, counted by the formulas, figures of a script put over them. Spec: O2, T8, T13."""
     model, asked = admission.model, reply.usage
     output = reply.output_tokens
     if output is None:
@@ -268,7 +268,7 @@ def _passes(reply: Any) -> int:
 
 
 def public_events(final: dict[str, Any], cues: Cues, rules: Semantics, *, padded: bool | None = None) -> list[Event]:
-    """Return a turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
+    """A turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
     return events_of(
         final,
         rules.pieces,

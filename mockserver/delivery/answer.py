@@ -37,6 +37,6 @@ class Answer(NamedTuple):
 
 
 def error_answer(error: APIError | MockError) -> Answer:
-    """Return the answer that an error is."""
+    """The answer that an error is."""
     headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items())
     return Answer(error.body(), error.status, headers=headers, error=error)

@@ -21,7 +21,7 @@ def events_of(
     error_shape: str = "nested",
     overflow: str = "error_then_failed",
 ) -> list[Event]:
-    """Return every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
+    """Every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
 
     The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response
     in the background is queued first, and its deltas are not padded. Spec: S6, S8 i. `error_shape` and `overflow` are
@@ -51,7 +51,7 @@ def events_of(
 
 
 def complete_at(time: int, final: dict[str, Any], steps: list[TimedStep]) -> tuple[dict[str, Any], list[TimedStep]]:
-    """Return the Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
+    """The Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
 
     How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
     """

@@ -106,7 +106,7 @@ def _join(steps: Iterable[Step]) -> list[Step]:
 
 
 def _index_of(steps: Sequence[Step], at: At) -> int | None:
-    """Return the index of the event that a place names, None when there is none."""
+    """The index of the event that a place names, None when there is none."""
     left = at.count or 1
     for index, step in enumerate(steps):
         if isinstance(step, Emit) and at.event in (None, step.events[0]["type"]):

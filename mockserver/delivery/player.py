@@ -46,7 +46,7 @@ class Listener(Protocol):
         """The delivery has ended: `delivered`, or the client left (`disconnected`), or a fault broke it off."""
 
     def interruption(self, number: int) -> list[Event] | None:
-        """Return the events that end the stream early, none where it only need not wait; None: it goes on."""
+        """The events that end the stream early, none where it only need not wait; None: it goes on."""
 
 
 class Player:
@@ -96,7 +96,7 @@ class Player:
         self._end(DISCONNECTED)
 
     def replace_rest(self, steps: Sequence[Step], *, at_once: bool = False) -> None:
-        """Go on with other steps; `at_once` gives up the wait that is under way."""
+        """Go on with other steps; `at_once` gives up the wait that is in progress."""
         self.steps[self.position :] = steps
         if at_once:
             self._left_s = 0.0

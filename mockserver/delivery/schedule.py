@@ -82,5 +82,5 @@ def duration(steps: Iterable[Step]) -> float:
 
 
 def events_in(steps: Iterable[Step]) -> list[Event]:
-    """Return the events of a delivery that arrive whole."""
+    """The events of a delivery that arrive whole."""
     return [event for step in steps if isinstance(step, Emit) for event in step.events]

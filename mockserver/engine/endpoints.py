@@ -195,7 +195,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple[Endpoint, ...]:
-    """Return every endpoint of the API; `create_response` answers a turn."""
+    """Every endpoint of the API; `create_response` answers a turn."""
     return (
         Endpoint("POST", "/v1/responses", _body(bodies.create_response), create_response, writes=True),
         *_ENDPOINTS,
@@ -221,7 +221,7 @@ class Table:
         self._patterns = [(_pattern(path), methods) for path, methods in by_path.items() if "{" in path]
 
     def find(self, path: str) -> tuple[Mapping[str, Any], Parts] | None:
-        """Return the rows of a path by method, and its named parts; None when there is no such path."""
+        """The rows of a path by method, and its named parts; None when there is no such path."""
         methods = self._literal.get(path)
         if methods is not None:
             return methods, NO_PARTS
@@ -231,7 +231,7 @@ class Table:
         return None
 
     def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, Parts]:
-        """Return the endpoint of a call to the public API; raises E99 and E101."""
+        """The endpoint of a call to the public API; raises E99 and E101."""
         found = (self._literal[path], NO_PARTS) if path in self._literal else self.find(path)
         if found is None:
             raise errors.invalid_url(method, path)

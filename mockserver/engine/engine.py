@@ -76,7 +76,7 @@ class Engine:
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
-        """Return the project of a caller: the key and `OpenAI-Project`, hashed, for keys are never written down.
+        """The project of a caller: the key and `OpenAI-Project`, hashed, for keys are never written down.
 
         Raises E90 and E91 when only given keys are let in, E90 when any is needed.
         """
@@ -186,7 +186,7 @@ class Engine:
         return outcome
 
     def judge_frame(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Return the judged request of a `response.create` frame. Spec: R4.1, R4.2."""
+        """The judged request of a `response.create` frame. Spec: R4.1, R4.2."""
         return bodies.judge(partial(frames.create, stream_field=self.rules.ws_stream_field), frame, self.rules)
 
     # --- answers ---------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ class Engine:
         return answer._replace(model=model, lead_s=lead_s, buckets=buckets)
 
     def _replay(self, replay: Replay, recorder: ExchangeRecorder) -> Answer:
-        """Return the answer that streams a stored response; of one that still runs there are several steps."""
+        """The answer that streams a stored response; of one that still runs there are several steps."""
         steps = replay.steps
         running = replay.id if len(steps) > 1 else None
         if recorder.effects:
@@ -228,7 +228,7 @@ class Engine:
     def _play(
         self, steps: Sequence[Step], body: bytes | None, running: str | None, recorder: ExchangeRecorder
     ) -> Answer:
-        """Return the answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
+        """The answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
         rules, exchange = self.rules, recorder.exchange
         streamed = body is None
         if streamed:
@@ -344,7 +344,7 @@ NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-option
 
 @lru_cache(maxsize=4096)
 def _project_name(key: str, openai_project: str) -> str:
-    """Return a project's name; a key is never written down."""
+    """A project's name; a key is never written down."""
     if not key and not openai_project:
         return DEFAULT_PROJECT
     return blake2b(f"{key}\n{openai_project}".encode(), digest_size=12).hexdigest()

@@ -25,7 +25,7 @@ class FaultInjector:
         self._calls = transactions
 
     def list_faults(self, project: str) -> list[dict[str, Any]]:
-        """Return a project's faults, and how often each has struck."""
+        """A project's faults, and how often each has struck."""
         return [one.to_json() for one in apply.read_faults(self._calls.view(project))]
 
     def replace(self, project: str, given: Any) -> None:
@@ -68,7 +68,7 @@ class FaultInjector:
 
 
 def call_info(call: Call) -> CallInfo:
-    """Return a call as faults see it, by what its body says before anybody has judged it."""
+    """A call as faults see it, by what its body says before anybody has judged it."""
     body = _object(call.body)
     model = body.get("model")
     transport = "http"

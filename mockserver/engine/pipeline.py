@@ -108,7 +108,7 @@ class Pipeline:
         turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
         delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
-        changes += self._written(at, state, delivery, body, admission, near, pacing)
+        changes += self._changes_of(at, state, delivery, body, admission, near, pacing)
         recorder.add_turn(delivery.turn, admission.dropped)
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
@@ -132,7 +132,7 @@ class Pipeline:
             return compacting(reply, shape, tokens), used
         return reply, used
 
-    def _written(
+    def _changes_of(
         self,
         at: UnitOfWork,
         state: State,
@@ -199,7 +199,7 @@ def _warms(request: Mapping[str, Any]) -> bool:
 def _lay_out(
     turn: Turn, request: Mapping[str, Any], reply: Reply, pacing: Pacing, rules: Semantics, now: float
 ) -> tuple[Delivery, bytes]:
-    """Return a turn's delivery and the body that is kept of it."""
+    """A turn's delivery and the body that is kept of it."""
     final, streamed = turn.final, bool(request.get("stream"))
     steps: list[TimedStep] = []
     seconds = 0.0
@@ -222,7 +222,7 @@ def _lay_out(
 
 
 def lay_faults(delivery: Delivery, effects: Sequence[Effect], transport: str) -> Delivery:
-    """Return a delivery with faults laid over it."""
+    """A delivery with faults laid over it."""
     if delivery.body is None:
         return delivery._replace(steps=apply_to_steps(delivery.steps, effects, ENCODERS[transport]))
     waits = [step for step in delivery.steps if isinstance(step, Wait)]
@@ -231,12 +231,12 @@ def lay_faults(delivery: Delivery, effects: Sequence[Effect], transport: str) ->
 
 
 def encode_sse(event: Event) -> bytes:
-    """Return one event as a stream of events carries it."""
+    """One event as a stream of events carries it."""
     return sse([event])
 
 
 def encode_frame(event: Event) -> bytes:
-    """Return one event as a text frame of a socket carries it."""
+    """One event as a text frame of a socket carries it."""
     return frames.text(event).encode()
 
 

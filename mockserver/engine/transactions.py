@@ -147,7 +147,7 @@ class Transactions:
         return self._start or Restored(Project(Clock(frozen=self.settings.clock), 0, name), [])
 
     def id_generator(self, name: str, ordinal: int, now: float) -> IdGenerator:
-        """Return the source of ids for one call, by the name under which a project's ids are drawn."""
+        """The source of ids for one call, by the name under which a project's ids are drawn."""
         return IdGenerator.at(f"{self.seed}/{name}/{ordinal}", now, self._cluster)
 
     def settle(self, project: str, state: State, now: float) -> list[str]:

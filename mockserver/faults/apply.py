@@ -64,22 +64,22 @@ class ActiveFault:
         return times is not None and self.used >= times and self.fault.kind != "lock_conversation"
 
     def copy(self) -> ActiveFault:
-        """Return a copy that may be changed."""
+        """A copy that may be changed."""
         return ActiveFault(self.id, self.fault, self.used, self.held, dict(self.notes))
 
     def put(self) -> Put:
-        """Return the change that stores it."""
+        """The change that stores it."""
         source = {key: value for key, value in self.fault.source.items() if key != "used"}
         doc = encode_compact({"fault": source, "used": self.used, "held": self.held, "notes": self.notes})
         return Put("fault", self.id, doc, "", int(self.id))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fault as it was given, and how often it struck."""
+        """The fault as it was given, and how often it struck."""
         return {**deepcopy(dict(self.fault.source)), "used": self.used}
 
 
 def read_faults(state: State) -> list[ActiveFault]:
-    """Return a project's faults in order; they are shared, so nobody may change them."""
+    """A project's faults in order; they are shared, so nobody may change them."""
     return [_read_record(record) for record in state.scan("fault")]
 
 
@@ -105,7 +105,7 @@ class ReadyFaults(NamedTuple):
 
 
 def ready_faults(state: State, method: str, path: str) -> ReadyFaults:
-    """Return the faults that are not used up and have nothing against this method and path, for nobody to change."""
+    """The faults that are not used up and have nothing against this method and path, for nobody to change."""
     records = tuple(state.scan("fault"))
     for _, doc, _ in records:
         if len(doc) > _LONGEST_CACHED:
@@ -125,12 +125,12 @@ _choose_cached = lru_cache(maxsize=256)(_choose)
 
 
 def records(state: State) -> list[Put]:
-    """Return all that a project keeps of faults."""
+    """All that a project keeps of faults."""
     return [Put("fault", record.id, record.doc, "", record.order) for record in state.scan("fault")]
 
 
 def replace_all(state: State, faults: Iterable[Fault]) -> list[Change]:
-    """Return the changes that put these faults in the place of all others."""
+    """The changes that put these faults in the place of all others."""
     gone = [Delete("fault", record.id) for record in state.scan("fault")]
     kept = [ActiveFault(f"{place:06d}", fault, used=fault.source.get("used", 0)) for place, fault in enumerate(faults)]
     return [*gone, *(one.put() for one in kept)]
@@ -174,7 +174,7 @@ def may_act_on_turn(ready: Iterable[ActiveFault], prompt: Prompt) -> bool:
 
 
 def find_active(kept: Iterable[ActiveFault], call: CallInfo, prompt: Prompt | None = None) -> list[ActiveFault]:
-    """Return the faults whose conditions hold, rate limits first."""
+    """The faults whose conditions hold, rate limits first."""
     early = prompt is None
     active = [
         one for one in kept if one.fault.before_admission is early and not one.spent and one.fault.holds(call, prompt)

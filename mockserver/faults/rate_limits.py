@@ -36,12 +36,12 @@ class Bucket(NamedTuple):
     at: float
 
     def refill(self, now: float) -> Bucket:
-        """Return the bucket as it is by now."""
+        """The bucket as it is by now."""
         gained = max(0.0, now - self.at) * self.capacity / MINUTE_S
         return Bucket(self.capacity, min(float(self.capacity), self.level + gained), now)
 
     def without(self, amount: int) -> Bucket:
-        """Return the bucket after so much was taken; it is never less than empty."""
+        """The bucket after so much was taken; it is never less than empty."""
         return self._replace(level=max(0.0, self.level - amount))
 
     def holds(self, amount: int) -> bool:
@@ -63,7 +63,7 @@ Buckets = Mapping[str, Bucket]  # by unit
 
 
 def load_buckets(limits: Mapping[str, int], kept: Mapping[str, Any], now: float) -> dict[str, Bucket]:
-    """Return the buckets of the given limits by now: new ones are full, `kept` is what `to_document` gave before."""
+    """The buckets of the given limits by now: new ones are full, `kept` is what `to_document` gave before."""
     found = {}
     for unit, capacity in limits.items():
         level, at = kept.get(unit, (float(capacity), now))
@@ -77,7 +77,7 @@ def to_document(buckets: Buckets) -> dict[str, list[float]]:
 
 
 def tokens_of(size: int) -> int:
-    """Return the tokens that a body of so many bytes is reckoned at."""
+    """The tokens that a body of so many bytes is reckoned at."""
     return -(-size // BYTES_PER_TOKEN)
 
 
@@ -108,7 +108,7 @@ def _refusal(bucket: Bucket, unit: str, wanted: int, model: str) -> APIError:
 
 
 def span(seconds: float) -> str:
-    """Return a length of time as the service writes it, to the millisecond: 120ms, 1s, 6m0s, 23h55m16.126s."""
+    """A length of time as the service writes it, to the millisecond: 120ms, 1s, 6m0s, 23h55m16.126s."""
     milliseconds = round(seconds * 1000)
     if 0 < milliseconds < 1000:
         return f"{milliseconds}ms"

@@ -73,7 +73,7 @@ def _default_code(code: Any) -> Any:
 
 
 def _spell_error(error: Any) -> Any:
-    """Return an error that is written as its code or status as the object that it stands for."""
+    """An error that is written as its code or status as the object that it stands for."""
     if isinstance(error, str):
         return {"code": error}
     return {"status": error} if isinstance(error, int) and not isinstance(error, bool) and error >= 0 else error

@@ -113,7 +113,7 @@ _FAULTS: DocumentValidator[list[FaultDocument]] = DocumentValidator(_load_faults
 
 
 def parse_faults(value: Any, where: str = "faults") -> list[Fault]:
-    """Return the faults of a JSON list; raises MockError whose `param` is the path of the first mistake."""
+    """The faults of a JSON list; raises MockError whose `param` is the path of the first mistake."""
     if not isinstance(value, list):
         raise MockError(f"'{where}' must be a list of faults, not {format_value(value)}.", param=where)
     documents = _FAULTS.validate(value, where)
@@ -121,13 +121,13 @@ def parse_faults(value: Any, where: str = "faults") -> list[Fault]:
 
 
 def parse_fault(value: Any, where: str) -> Fault:
-    """Return one fault of a list; raises MockError."""
+    """One fault of a list; raises MockError."""
     return _fault(value, _FAULT.validate(value, where))
 
 
 @lru_cache(maxsize=1024)
 def load_fault(doc: bytes) -> Fault:
-    """Return a fault that was validated before, from its JSON; the same fault is parsed once."""
+    """A fault that was validated before, from its JSON; the same fault is parsed once."""
     return parse_fault(orjson.loads(doc), "fault")
 
 

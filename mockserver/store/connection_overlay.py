@@ -8,8 +8,8 @@ Each lane's latest response can be continued; what it goes back to is kept as lo
 # where a node came from.
 #
 # What must stay true:
-# * Counting holders keeps memory bounded: a node is needed by the lane whose latest it is, by a turn under way
-#   that goes on from it, and by nodes behind it. When the last need ends it is dropped, and so on back through
+# * Counting holders keeps memory bounded: a node is needed by the lane whose latest it is, by a turn in progress
+#   that goes on from it, and by nodes after it. When the last need ends it is dropped, and so on back through
 #   its ancestors.
 # * Once a stored response is built on an unstored one, the ancestors are written too, marked deleted: the
 #   response must be continued after the socket is gone, its ancestors must not be.
@@ -32,11 +32,11 @@ class ConnectionRecords:
     def __init__(self) -> None:
         self._records: dict[tuple[str, str], bytes] = {}
         self._latest: dict[Hashable, str] = {}
-        self._holders: Counter[str] = Counter()  # node id → how many lanes, turns under way and children need it
+        self._holders: Counter[str] = Counter()  # node id → how many lanes, turns in progress and children need it
         self.last_ordinal = -1  # the number of the project's call that last got through
 
     def get(self, kind: str, id: str) -> bytes | None:
-        """Return a record's document, None when it is not one of the connection's."""
+        """A record's document, None when it is not one of the connection's."""
         return self._records.get((kind, id))
 
     def reset_if_restarted(self, ordinal: int) -> None:
@@ -50,7 +50,7 @@ class ConnectionRecords:
         return len(self._records)
 
     def latest(self, lane: Hashable) -> str | None:
-        """Return the id of the lane's latest response, None when it has none or it was evicted."""
+        """The id of the lane's latest response, None when it has none or it was evicted."""
         return self._latest.get(lane)
 
     def remember(self, lane: Hashable, id: str, node: Node | None) -> None:
@@ -73,7 +73,7 @@ class ConnectionRecords:
             self.release(node.id)
 
     def retain(self, id: str | None) -> None:
-        """Keep a node although its lane may move on: a turn that continues it is under way. Spec: R4.11."""
+        """Keep a node although its lane may move on: a turn that continues it is in progress. Spec: R4.11."""
         if id is not None and ("node", id) in self._records:
             self._holders[id] += 1
 
@@ -112,7 +112,7 @@ class Layered:
     far: State
 
     def get(self, kind: str, id: str) -> bytes | None:
-        """Return a record's document, the connection's own first."""
+        """A record's document, the connection's own first."""
         return self.near.get(kind, id) or self.far.get(kind, id)
 
     def scan(
@@ -124,5 +124,5 @@ class Layered:
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]:
-        """Return the project's records in order; what is the connection's own is never listed."""
+        """The project's records in order; what is the connection's own is never listed."""
         return self.far.scan(kind, parent, after=after, limit=limit, descending=descending)

@@ -38,7 +38,7 @@ class Started:
         return self._of(project).transaction(project)
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
-        """Return a record's document, None when there is none."""
+        """A record's document, None when there is none."""
         return self._of(project).get(project, kind, id)
 
     def scan(
@@ -55,11 +55,11 @@ class Started:
         return self._of(project).scan(project, kind, parent, after=after, limit=limit, descending=descending)
 
     def pending(self, project: str) -> Collection[str]:
-        """Return the kinds of what is on a project's agenda."""
+        """The kinds of what is on a project's agenda."""
         return self._of(project).pending(project)
 
     def records(self, project: str) -> list[Put]:
-        """Return all records of a project."""
+        """All records of a project."""
         return self._of(project).records(project)
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:

@@ -39,7 +39,7 @@ class MemoryStore:
         return self._lock
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
-        """Return a record's document, None when there is none."""
+        """A record's document, None when there is none."""
         mine = self._projects.get(project)
         kept = mine.records.get((kind, id)) if mine else None
         return kept[0] if kept else None
@@ -54,7 +54,7 @@ class MemoryStore:
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]:
-        """Return records of a kind below a parent by their order, strictly behind `after` in that direction."""
+        """Return records of a kind below a parent by their order, strictly after `after` in that direction."""
         mine = self._projects.get(project)
         places = mine.places.get((kind, parent)) if mine else None
         if not mine or not places:
@@ -70,12 +70,12 @@ class MemoryStore:
             return [_new(Record, (id, mine.records[kind, id][0], order)) for order, id in chosen]
 
     def pending(self, project: str) -> Collection[str]:
-        """Return the kinds of what is on a project's agenda, which is empty for nearly every project."""
+        """The kinds of what is on a project's agenda, which is empty for nearly every project."""
         mine = self._projects.get(project)
         return () if mine is None else mine.agenda
 
     def records(self, project: str) -> list[Put]:
-        """Return every record as the change that would write it, by kind, parent, order and id."""
+        """Every record as the change that would write it, by kind, parent, order and id."""
         mine = self._projects.get(project)
         kept = {} if mine is None else mine.records
         puts = [Put(kind, id, doc, parent, order) for (kind, id), (doc, parent, order) in kept.items()]

@@ -41,7 +41,7 @@ def _names(kinds: Iterable[str]) -> str:
 
 _LISTED = f"kind NOT IN ({_names(UNORDERED_KINDS)})"
 # Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
-# prefix behind it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
+# prefix after it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
 _SCHEMA = (
     """CREATE TABLE records (
   number INTEGER PRIMARY KEY, project TEXT NOT NULL, place TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
@@ -78,7 +78,7 @@ _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ?
 
 
 def prefix_last(id: str) -> str:
-    """Return an id with its prefix behind the rest; no two ids become the same."""
+    """An id with its prefix after the rest; no two ids become the same."""
     prefix, mark, rest = id.partition("_")
     return f"{rest}_{prefix}" if mark else id
 
@@ -135,7 +135,7 @@ class SQLiteStore:
             self._connection.execute("COMMIT")
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
-        """Return a record's document, None when there is none."""
+        """A record's document, None when there is none."""
         with self._lock:
             row = self._connection.execute(_GET, (project, prefix_last(id), kind)).fetchone()
         return row[0] if row else None
@@ -150,7 +150,7 @@ class SQLiteStore:
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]:
-        """Return records of a kind below a parent by their order, strictly behind `after` in that direction."""
+        """Return records of a kind below a parent by their order, strictly after `after` in that direction."""
         sign, direction = ("<", "DESC") if descending else (">", "ASC")
         query, values = _SCAN, [project, kind, parent]
         bounds: list[int] = []
@@ -164,7 +164,7 @@ class SQLiteStore:
         return [Record(*row) for row in rows]
 
     def pending(self, project: str) -> Collection[str]:
-        """Return the kinds of what is on a project's agenda, which is remembered while no other process writes."""
+        """The kinds of what is on a project's agenda, which is remembered while no other process writes."""
         with self._lock:
             (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
             if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
@@ -177,7 +177,7 @@ class SQLiteStore:
             return agenda
 
     def records(self, project: str) -> list[Put]:
-        """Return every record as the change that would write it, by kind, parent, order and id."""
+        """Every record as the change that would write it, by kind, parent, order and id."""
         with self._lock:
             return [Put(*row) for row in self._connection.execute(_RECORDS, (project,)).fetchall()]
 

@@ -53,5 +53,5 @@ class ProjectView(NamedTuple):
 
 
 def view_project(store: Store, project: str) -> ProjectView:
-    """Return a project's records, to be read."""
+    """A project's records, to be read."""
     return ProjectView(partial(store.get, project), partial(store.scan, project))

@@ -108,7 +108,7 @@ class MockApp:
                 self._sockets.pop(recorder.project, None)
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
-        """Return the session of a socket that is let in; raises what the upgrade is refused with."""
+        """The session of a socket that is let in; raises what the upgrade is refused with."""
         engine = self.engine
         if call.path != SOCKETS:
             raise errors.invalid_url(call.method, call.path)
@@ -131,7 +131,7 @@ class MockApp:
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
 
     def answer(self, call: Call, refused: APIError | MockError | None = None) -> tuple[Answer, Headers]:
-        """Return the answer to a call, or to one that was refused before it was read, and all headers of it.
+        """The answer to a call, or to one that was refused before it was read, and all headers of it.
 
         Nothing raises: what goes wrong is an answer. Any thread may call this.
         """
@@ -166,7 +166,7 @@ class MockApp:
             self._loop.call_soon_threadsafe(socket.recheck_clock)
 
     def _headers(self, answer: Answer, size: int) -> Headers:
-        """Return the headers of every answer of the public API; `size` is that of the request. Spec: W15, W16."""
+        """The headers of every answer of the public API; `size` is that of the request. Spec: W15, W16."""
         name = b"%b/%d" % (self._names, next(self._served))
         request_id = b"req_" + blake2b(name, digest_size=16).hexdigest().encode()
         error = answer.error
@@ -192,7 +192,7 @@ _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"unde
 
 
 def create_app(settings: Settings) -> MockApp:
-    """Return the mock as an ASGI app; raises SettingError when the store can't be opened."""
+    """The mock as an ASGI app; raises SettingError when the store can't be opened."""
     try:
         return MockApp(Engine(settings))
     except StoreError as error:

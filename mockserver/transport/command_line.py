@@ -86,7 +86,7 @@ def start_server(settings: Settings, make_app: Callable[[Settings], ASGIApp]) ->
 
 
 def settings_options(*, proxy: bool) -> list[click.Parameter]:
-    """Return an option of click for each setting of a program; its value is text, or None where it was not given."""
+    """An option of click for each setting of a program; its value is text, or None where it was not given."""
     return [
         click.Option(
             [row.option, row.name], metavar=row.metavar, help=_help(row), multiple=row.repeatable, default=None
@@ -113,7 +113,7 @@ def _help(row: Setting) -> str:
 
 
 def explicit_options(*parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that were given, of several sets of parameters; later ones win, or add to repeatable ones."""
+    """The settings that were given, of several sets of parameters; later ones win, or add to repeatable ones."""
     given: dict[str, Any] = {}
     for row in SETTINGS:
         for values in parameters:
@@ -124,7 +124,7 @@ def explicit_options(*parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spell_out_flags(words: Sequence[str]) -> list[str]:
-    """Return the words with a value for each bare flag: `--strict` alone means true, `--strict off` is known too.
+    """The words with a value for each bare flag: `--strict` alone means true, `--strict off` is known too.
 
     click can do that, but would take the `serve` of `--strict serve` for the value.
     """
@@ -155,17 +155,17 @@ class Subcommands(click.Group):
         self.options_metavar = None
 
     def names(self) -> Sequence[str]:
-        """Return the names of the commands, in the order of the help."""
+        """The names of the commands, in the order of the help."""
         return list(self.commands)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order of the help."""
+        """The names of the commands, in the order of the help."""
         return list(self.names())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the words name; raises UsageError with the nearest name for an unknown one."""
+        """The command that the words name; raises UsageError with the nearest name for an unknown one."""
         if args[0] not in self.names():
             ctx.fail(unknown_command(args[0], self.names()))
         return super().resolve_command(ctx, args)
@@ -189,11 +189,11 @@ class LazyCommands(Subcommands):
         return super().parse_args(ctx, spell_out_flags(args))
 
     def names(self) -> Sequence[str]:
-        """Return the names of all commands, also of those that are not built yet."""
+        """The names of all commands, also of those that are not built yet."""
         return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, imported now; None for an unknown name."""
+        """A command, imported now; None for an unknown name."""
         row = self._table.get(cmd_name)
         if row is None:
             return None
@@ -210,7 +210,7 @@ class LazyCommands(Subcommands):
 
 
 def unknown_command(name: str, known: Sequence[str]) -> str:
-    """Return the complaint about a command that does not exist."""
+    """The complaint about a command that does not exist."""
     close = nearest(name, known)
     return f"there is no command {name!r}; " + (f"did you mean {close}?" if close else f"there are {', '.join(known)}")
 

@@ -19,7 +19,7 @@ STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
 
 @lru_cache(maxsize=1)  # a busy server asks a thousand times for the same second
 def date(second: int) -> bytes:
-    """Return the header's value for a time in unix seconds."""
+    """The header's value for a time in unix seconds."""
     return formatdate(second, usegmt=True).encode()
 
 

@@ -36,7 +36,7 @@ from mockserver.wire.responses.encoding import json_body
 
 
 def _value(call: Call) -> Any:
-    """Return the JSON of a call's body; raises MockError for anything else."""
+    """The JSON of a call's body; raises MockError for anything else."""
     try:
         return orjson.loads(call.body)
     except orjson.JSONDecodeError as error:
@@ -44,7 +44,7 @@ def _value(call: Call) -> Any:
 
 
 def _object(call: Call, *allowed: str) -> dict[str, Any]:
-    """Return the JSON object of a call's body, empty for no body; raises MockError for anything else."""
+    """The JSON object of a call's body, empty for no body; raises MockError for anything else."""
     value = _value(call) if call.body.strip() else {}  # `curl -X POST` sends no body
     if not isinstance(value, dict):
         raise MockError("The body must be a JSON object.")
@@ -166,7 +166,7 @@ def _find(control: ProjectControl, project: str) -> Any:
 
 
 def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
-    """Return a call that answers 204 whatever its method returns."""
+    """A call that answers 204 whatever its method returns."""
 
     def answer(control: ProjectControl, project: str, *arguments: Any) -> None:
         run(control, project, *arguments)
@@ -210,7 +210,7 @@ CONTROL = Table(
 
 
 def control_answer(engine: Engine, project: str, call: Call) -> Answer:
-    """Return the answer to a control call for a project; raises MockError, 404 and 405 among them."""
+    """The answer to a control call for a project; raises MockError, 404 and 405 among them."""
     found = CONTROL.find(call.path)
     if found is None:
         raise MockError(f"There is no {call.path}.", status=404)

@@ -37,7 +37,7 @@ JSON = (b"content-type", b"application/json")
 
 
 def host_allowlist(settings: Settings) -> frozenset[str]:
-    """Return the host names let in besides loopback: the bound host and those of `--allow-host`, lower case."""
+    """The host names let in besides loopback: the bound host and those of `--allow-host`, lower case."""
     names = [_host_name(name) for name in settings.allow_host]
     return frozenset(name for name in (*names, _host_name(settings.host)) if name and name not in WILDCARDS)
 
@@ -91,7 +91,7 @@ def _is_allowed(host: bytes, hosts: frozenset[str]) -> bool:
 
 
 def _host_name(host: str) -> str:
-    """Return the name or address of `name:port`, lower case, without brackets; empty when it is malformed."""
+    """The name or address of `name:port`, lower case, without brackets; empty when it is malformed."""
     if host.count(":") > 1 and not host.startswith("["):  # an IPv6 address as users write it
         host = f"[{host}]"
     try:

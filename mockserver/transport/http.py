@@ -42,18 +42,18 @@ class Disconnected(Exception):
 
 
 def read_call(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Call:
-    """Return a request whose body was read."""
+    """A request whose body was read."""
     query = scope["query_string"]
     return Call(scope["method"], scope["path"], body, None, query_pairs(query) if query else (), headers)
 
 
 def query_pairs(query: bytes) -> list[tuple[str, str]]:
-    """Return the parameters of a query string."""
+    """The parameters of a query string."""
     return parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Return a request's body; raises APIError 413 beyond `limit` bytes, before reading more than that."""
+    """A request's body; raises APIError 413 beyond `limit` bytes, before reading more than that."""
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise errors.body_too_large(limit)
@@ -77,14 +77,14 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
 
 
 def within(body: bytes, limit: int) -> bytes:
-    """Return a body that was read at once; raises APIError 413 beyond `limit` bytes."""
+    """A body that was read at once; raises APIError 413 beyond `limit` bytes."""
     if len(body) > limit:
         raise errors.body_too_large(limit)
     return body
 
 
 def all_headers(answer: Answer, common: Headers) -> Headers:
-    """Return the headers of an answer, those that all answers have included."""
+    """The headers of an answer, those that all answers have included."""
     headers = [(b"content-type", answer.content_type), *common] if answer.content_type else common.copy()
     if answer.headers:
         headers += answer.headers
@@ -94,7 +94,7 @@ def all_headers(answer: Answer, common: Headers) -> Headers:
 
 
 def whole_body(answer: Answer) -> bytes:
-    """Return the body of an answer that leaves at once."""
+    """The body of an answer that leaves at once."""
     return answer.body if answer.events is None else sse(answer.events) + answer.tail
 
 

@@ -166,7 +166,7 @@ def _kind(request: object) -> type:
 
 @lru_cache(maxsize=64)
 def _library(kind: type) -> ModuleType:
-    """Return the library that a class of requests belongs to; a class derived from its own counts as well."""
+    """The library that a class of requests belongs to; a class derived from its own counts as well."""
     roots = (sys.modules[one.__module__.partition(".")[0]] for one in kind.__mro__)
     found = next((root for root in roots if hasattr(root, "SyncByteStream")), None)
     if found is None:
@@ -176,5 +176,5 @@ def _library(kind: type) -> ModuleType:
 
 @lru_cache(maxsize=4)
 def _stream_class(library: ModuleType) -> type:
-    """Return the class of bodies that a library takes from its transports."""
+    """The class of bodies that a library takes from its transports."""
     return type("Delivery", (Delivery, library.SyncByteStream, library.AsyncByteStream), {})

@@ -49,20 +49,20 @@ _WAIT = re.compile(r"Please try again in (\d+(?:\.\d+)?)(ms|s)\.")
 
 
 def limits_of(model: str) -> Limits:
-    """Return the limits of a model."""
+    """The limits of a model."""
     return next((limits for part, limits in _LIMITS if part in model), DEFAULT)
 
 
 @lru_cache(maxsize=4096)
 def of_request(model: str, size: int) -> Headers:
-    """Return the headers of an answer to a body of so many bytes; `model` is empty where there is none."""
+    """The headers of an answer to a body of so many bytes; `model` is empty where there is none."""
     limits, tokens = limits_of(model), max(1, size // BYTES_PER_TOKEN)
     left = Limits(limits.requests - 1, max(0, limits.tokens - tokens))
     return _headers(limits, left, 60 / limits.requests, 60 * tokens / limits.tokens)
 
 
 def of_error(error: APIError | MockError, size: int) -> Headers:
-    """Return the headers of a refusal; one for its rate says of the bucket in its message that nothing is left.
+    """The headers of a refusal; one for its rate says of the bucket in its message that nothing is left.
 
     What a script says in headers of its own stands; a `rate_limit_exceeded` says when to come back.
     """
@@ -79,7 +79,7 @@ def of_error(error: APIError | MockError, size: int) -> Headers:
 
 
 def with_buckets(headers: Headers, buckets: Iterable[Mapping[str, Bucket]]) -> Headers:
-    """Return headers that tell of buckets, where there are any; of two for the same unit the emptier one counts."""
+    """Headers that tell of buckets, where there are any; of two for the same unit the emptier one counts."""
     # the last value of a name stands
     emptiest_last = sorted((pair for held in buckets for pair in held.items()), key=lambda pair: -_share(pair[1]))
     told = {name: value for unit, bucket in emptiest_last for name, value in _of_bucket(unit, bucket)}

@@ -60,7 +60,7 @@ def serve(settings: Settings, make_app: Callable[[Settings], ASGIApp]) -> int:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a bound TCP socket; raises SettingError that names the option to change."""
+    """A bound TCP socket; raises SettingError that names the option to change."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
@@ -180,7 +180,7 @@ def _serve_workers(factory: Callable[[], ASGIApp], settings: Settings, listener:
 def server_config(
     app: ASGIApp | Callable[[], ASGIApp], settings: Settings, *, factory: bool = False, guest: bool = False
 ) -> uvicorn.Config:
-    """Return the server's configuration; with `factory` the app is what a function without arguments returns.
+    """The server's configuration; with `factory` the app is what a function without arguments returns.
 
     A guest in somebody else's process sets up no logging, and the app's life is not the server's.
     """
@@ -207,7 +207,7 @@ def server_config(
 
 
 def open_websocket(**given: Any) -> asyncio.Protocol:
-    """Return the protocol of a WebSocket, whose modules are imported with the first one: they take 10 ms.
+    """The protocol of a WebSocket, whose modules are imported with the first one: they take 10 ms.
 
     It is the one that waits for a slow reader, and refuses in the app's own words, from uvicorn 0.53 on.
     """
@@ -233,7 +233,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
-    """Return the configuration of `logging`: one handler on standard error; the server's chatter shows keys."""
+    """The configuration of `logging`: one handler on standard error; the server's chatter shows keys."""
     level = settings.log_level.upper()
     server_level = level if settings.log_level in ("error", "critical") else "WARNING"
     return {

@@ -84,5 +84,5 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def ready_value(value: T) -> T:
-    """Return a value, for what must be awaited and takes no time."""
+    """A value, for what must be awaited and takes no time."""
     return value

@@ -181,7 +181,7 @@ class Broken(Exception):
 
 
 def _data(message: Message) -> bytes:
-    """Return a frame's bytes, text or binary."""
+    """A frame's bytes, text or binary."""
     text = message.get("text")
     return message["bytes"] if text is None else text.encode()
 

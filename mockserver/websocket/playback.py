@@ -77,12 +77,12 @@ class Playback:
         return self.player.number + self.steering_events
 
     def take_number(self) -> int:
-        """Return the number of an event about steering, and count that event."""
+        """The number of an event about steering, and count that event."""
         self.steering_events += 1
         return self.number - 1
 
     def stop_early(self, turn: Turn, rest: Sequence[Step], *, at_once: bool) -> None:
-        """End as another turn, after these steps; `at_once` gives up the wait under way. Spec: R4.16 A."""
+        """End as another turn, after these steps; `at_once` gives up the wait in progress. Spec: R4.16 A."""
         self.turn, self.woken = turn, at_once
         self.player.replace_rest(rest, at_once=at_once)
 
@@ -129,7 +129,7 @@ class FinishedTurn(NamedTuple):
 
 
 def to_error(failure: Exception) -> APIError | MockError:
-    """Return the error that answers a failure; one of the mock's own is logged.
+    """The error that answers a failure; one of the mock's own is logged.
 
     Nothing is let through: an exception that left the session would end the socket with all its lanes.
     """
@@ -140,7 +140,7 @@ def to_error(failure: Exception) -> APIError | MockError:
 
 
 def take_events(steps: Sequence[Step], count: int) -> list[Step]:
-    """Return the beginning of a delivery: so many events, and the waits between them."""
+    """The beginning of a delivery: so many events, and the waits between them."""
     beginning: list[Step] = []
     for step in steps:
         if count == 0:

@@ -118,7 +118,7 @@ class Steering:
         turn = self._engine.stop_early(playback.turn, playback.request, kept, self._near, seconds, playback.recorder)
         final = response_object.without_billing(turn.final)
         terminal = events.lifecycle("response.incomplete", final, len(past) + stop)
-        # nothing is left to be said before the stop: a wait under way is for an item that won't come
+        # nothing is left to be said before the stop: a wait in progress is for an item that won't come
         playback.stop_early(turn, [*rest, Emit([terminal])], at_once=stop == 0)
 
     # --- What follows a turn -----------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Steering:
             return _give_back(steers, error.message, lane)
 
     def with_pending(self, lane: Lane, request: dict[str, Any]) -> dict[str, Any]:
-        """Return a request with the submissions that wait for it before its own input. Spec: R4.16 C."""
+        """A request with the submissions that wait for it before its own input. Spec: R4.16 C."""
         pending = self._pending.get(request.get("previous_response_id") or "")
         if pending is None or pending.lane != lane:
             return request
@@ -169,5 +169,5 @@ def _give_back(steers: Iterable[Steer], message: str, lane: Lane) -> SendFrames:
 
 
 def steer_id(response_id: str, number: int) -> str:
-    """Return the id of the connection's submission of this number, the same on every run. Spec: X6."""
+    """The id of the connection's submission of this number, the same on every run. Spec: X6."""
     return "steer_" + blake2b(f"{response_id}/{number}".encode(), digest_size=16).hexdigest()

@@ -20,7 +20,7 @@ class Model:
 
     `id` is the resolved name; `family` the prompt markup (C chat, H harmony, Spec: T2); token counts in tokens;
     `created` in unix seconds; `efforts` in the service's order, empty for models that don't reason;
-    `steering` whether a turn under way takes new input (Spec: R4.16).
+    `steering` whether a turn in progress takes new input (Spec: R4.16).
     """
 
     id: str
@@ -68,7 +68,7 @@ def _by_name() -> dict[str, Model]:
 
 @lru_cache(maxsize=1024)
 def resolve(name: str) -> Model | None:
-    """Return the model behind a name or alias, None when no such model exists. Spec: W14."""
+    """The model behind a name or alias, None when no such model exists. Spec: W14."""
     return _by_name().get(name)
 
 
@@ -78,10 +78,10 @@ NEWEST = "gpt-5.6"
 
 @cache
 def stand_in(name: str) -> Model:
-    """Return a model with a name nobody knows and all else of the newest family (switch `unknown_models`)."""
+    """A model with a name nobody knows and all else of the newest family (switch `unknown_models`)."""
     return replace(_by_name()[NEWEST], id=name, aliases=())
 
 
 def names() -> list[tuple[str, Model]]:
-    """Return every public name, aliases before the snapshot they stand for, in catalogue order."""
+    """Every public name, aliases before the snapshot they stand for, in catalogue order."""
     return [(name, model) for model in _entries() for name in (*model.aliases, model.id)]

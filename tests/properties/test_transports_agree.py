@@ -42,7 +42,7 @@ PROGRAM = st.lists(TURN, min_size=1, max_size=6)
 
 
 class Run:
-    """A program under way over one transport, in an engine of its own."""
+    """A program in progress over one transport, in an engine of its own."""
 
     def __init__(self) -> None:
         self.drive = Driver(Engine(Settings(clock=NOON)))

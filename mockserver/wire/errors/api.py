@@ -51,7 +51,7 @@ class APIError(Exception):
         self.headers = headers or {}
 
     def body(self) -> bytes:
-        """Return the envelope's bytes."""
+        """The envelope's bytes."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return json_body({"error": error})
 
@@ -70,12 +70,12 @@ class MockError(Exception):
         self.headers = {"x-should-retry": "false"}
 
     def body(self) -> bytes:
-        """Return the envelope's bytes."""
+        """The envelope's bytes."""
         return mock_error_body(self.message, self.param)
 
 
 def mock_error_body(message: str, param: str | None = None, code: str | None = None) -> bytes:
-    """Return the bytes of a `mock_error` envelope, shaped like an error of the API."""
+    """The bytes of a `mock_error` envelope, shaped like an error of the API."""
     return json_body({"error": {"message": message, "type": "mock_error", "param": param, "code": code}})
 
 

@@ -66,7 +66,7 @@ def format_path(path: Path) -> str:
 
 
 def distance(left: str, right: str) -> int:
-    """Return the Levenshtein distance of two names."""
+    """The Levenshtein distance of two names."""
     row = list(range(len(right) + 1))
     for i, a in enumerate(left, 1):
         above, row[0] = row[0], i

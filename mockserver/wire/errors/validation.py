@@ -261,7 +261,7 @@ def stream_options_without_stream() -> APIError:
 
 
 def trigger_not_last(index: int) -> APIError:
-    """A `compaction_trigger` with items behind it; the sentence is the mock's own. Spec: I4, R5.9."""
+    """A `compaction_trigger` with items after it; the sentence is the mock's own. Spec: I4, R5.9."""
     return APIError(
         "A 'compaction_trigger' item must be the last input item.", param=f"input[{index}]", code="invalid_value"
     )

@@ -214,7 +214,7 @@ class Endpoint:
     def read(
         self, body: dict[str, Any], *, ignored: Iterable[str] = (), unknown_keys: UnknownKeys = "refuse"
     ) -> dict[str, Any]:
-        """Return the request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
+        """The request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
         if not (self._required or ignored) and self._is_plain(body):
             return body
         request = body
@@ -246,7 +246,7 @@ class Endpoint:
         return True
 
     def _unknown(self, request: dict[str, Any]) -> APIError:
-        """Return the complaint about the first unknown top-level key. Spec: E5-E7."""
+        """The complaint about the first unknown top-level key. Spec: E5-E7."""
         key = next(key for key in request if key not in self.known)
         if key in self._moved:
             return errors.moved_parameter(key, self._moved[key])
@@ -271,7 +271,7 @@ _CREATE_ITEMS = Endpoint({"items": _ITEMS}, {})
 
 
 def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Switches) -> dict[str, Any]:
-    """Return a body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
+    """A body as it was judged. Spec: E5 (switch `unknown_body_key`), E34 (switch `id_prefix_code`)."""
     try:
         return read(body, unknown_keys=rules.unknown_body_key)
     except APIError as error:
@@ -287,7 +287,7 @@ def check_content_type(value: str | None) -> None:
 
 
 def read_json(body: bytes) -> Any:
-    """Return the value of a JSON body nested at most 200 levels deep. Spec: E1, E3."""
+    """The value of a JSON body nested at most 200 levels deep. Spec: E1, E3."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -317,7 +317,7 @@ def _too_deep(value: Any) -> bool:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the object of a JSON body. Spec: E1, E3; other JSON has a template of E10."""
+    """The object of a JSON body. Spec: E1, E3; other JSON has a template of E10."""
     value = read_json(body)
     if not isinstance(value, dict):
         raise validation_errors.body_not_object(value)

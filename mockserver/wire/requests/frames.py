@@ -36,7 +36,7 @@ STREAM_FIELDS = ("stream", "stream_options", "verbosity")
 
 
 def read(data: bytes) -> Frame:
-    """Return the object of a frame whose type is known; raises APIError. Spec: R4.18, WE8."""
+    """The object of a frame whose type is known; raises APIError. Spec: R4.18, WE8."""
     frame = bodies.read_object(data)
     if "type" not in frame:
         raise errors.missing_parameter("type")
@@ -49,7 +49,7 @@ def read(data: bytes) -> Frame:
 
 
 def lane_of(frame: Frame) -> Lane:
-    """Return the lane that a `response.create` names, None for the default lane; raises WE2. Spec: R4.9."""
+    """The lane that a `response.create` names, None for the default lane; raises WE2. Spec: R4.9."""
     lane = frame.get("stream_id")
     if lane is None or (isinstance(lane, str) and _LANE.fullmatch(lane)):
         return lane
@@ -57,7 +57,7 @@ def lane_of(frame: Frame) -> Lane:
 
 
 def create(frame: Frame, *, unknown_keys: UnknownKeys, stream_field: str) -> dict[str, Any]:
-    """Return the judged request of a `response.create`: a POST body that is always streamed, and `generate`.
+    """The judged request of a `response.create`: a POST body that is always streamed, and `generate`.
 
     Spec: R4.1, R4.2 (switch `ws_stream_field`), R6.12, X4.
     """
@@ -102,7 +102,7 @@ def check_steer(frame: Frame) -> None:
 
 
 def steering_input(submitted: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the messages that a steering submission stands for."""
+    """The messages that a steering submission stands for."""
     if isinstance(submitted, str):
         return [{"type": "message", "role": "user", "content": submitted}]
     return [{**message, "type": "message"} for message in submitted]
@@ -112,12 +112,12 @@ def steering_input(submitted: str | list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def text(event: Mapping[str, Any]) -> str:
-    """Return the text of a frame: one line of compact JSON, raw UTF-8. Spec: R4.3, S1."""
+    """The text of a frame: one line of compact JSON, raw UTF-8. Spec: R4.3, S1."""
     return json_compact(event).decode()
 
 
 def with_lane(event: Event, lane: Lane) -> Event:
-    """Return an event as its lane's frame carries it; those of the default lane never have `stream_id`. Spec: R4.9."""
+    """An event as its lane's frame carries it; those of the default lane never have `stream_id`. Spec: R4.9."""
     if lane is None:
         return event
     tail = [key for key in event if key > "stream_id" and key != "type"]
@@ -128,7 +128,7 @@ def with_lane(event: Event, lane: Lane) -> Event:
 
 
 def error_frame(error: APIError | MockError, lane: Lane = None, *, null_members: str = "keep") -> Event:
-    """Return the frame of an error, request-scoped when it names a lane. Spec: R4.13, WE1 to WE6, WE8.
+    """The frame of an error, request-scoped when it names a lane. Spec: R4.13, WE1 to WE6, WE8.
 
     `null_members` is the value of switch `ws_null_members`.
     """
@@ -142,7 +142,7 @@ def error_frame(error: APIError | MockError, lane: Lane = None, *, null_members:
 
 
 def members(error: dict[str, Any], null_members: str) -> dict[str, Any]:
-    """Return the members of an error as the switch `ws_null_members` has them. Spec: websocket §4."""
+    """The members of an error as the switch `ws_null_members` has them. Spec: websocket §4."""
     if null_members == "keep":
         return error
     return {key: value for key, value in error.items() if value is not None}
@@ -178,7 +178,7 @@ def background_unsupported() -> APIError:
 
 
 def connection_limit_error() -> Event:
-    """Return the last frame of a connection that has reached its age. Spec: WE4."""
+    """The last frame of a connection that has reached its age. Spec: WE4."""
     return {
         "type": "error",
         "error": {

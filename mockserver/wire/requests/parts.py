@@ -101,7 +101,7 @@ def _one_file(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mime(data: str) -> str | None:
-    """Return the MIME type of a data URL, None for bare base64."""
+    """The MIME type of a data URL, None for bare base64."""
     if not data.startswith("data:"):
         return None
     return data[5 : 5 + 200].partition(",")[0].partition(";")[0]

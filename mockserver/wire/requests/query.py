@@ -41,7 +41,7 @@ class RetrieveQuery(NamedTuple):
 
 
 def include(pairs: Pairs) -> tuple[str, ...]:
-    """Return the values of `include`, in order. Spec: P22, E22."""
+    """The values of `include`, in order. Spec: P22, E22."""
     values = tuple(value for key, value in pairs if key.partition("[")[0] == "include")
     for index, value in enumerate(values):
         if value not in INCLUDE_VALUES:

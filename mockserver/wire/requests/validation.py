@@ -76,7 +76,7 @@ class Violation(NamedTuple):
 
 
 def first_complaint(schema: Schema, value: Any, failure: ValidationError) -> APIError:
-    """Return the error the service would have answered with."""
+    """The error the service would have answered with."""
     findings = failure.errors(include_url=False, include_input=False)
     faults = [fault for place, finding in enumerate(findings) if (fault := trace(schema, value, finding, place))]
     fault = min(faults, key=lambda fault: fault.rank)
@@ -119,7 +119,7 @@ def trace(schema: Schema, value: Any, finding: Any, place: int) -> Violation | N
 
 
 def _rank(schema: Schema, value: Any, step: str | int, place: int) -> tuple[int, int]:
-    """Return the place of one step among its siblings: the urgency of the finding, then the order of judgement."""
+    """The place of one step among its siblings: the urgency of the finding, then the order of judgement."""
     if isinstance(step, int):
         return _WRONG, step
     fields = schema.get("fields")

@@ -120,7 +120,7 @@ class Padding:
         return self.fill([delta])[0]
 
     def fill(self, deltas: list[str]) -> list[str]:
-        """Return the padding of each of a row of deltas."""
+        """The padding of each of a row of deltas."""
         fillers = []
         pool, used = self._pool, self._used
         for delta in deltas:

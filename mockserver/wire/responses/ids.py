@@ -76,7 +76,7 @@ def draw(key: str, size: int) -> str:
 
 
 def partition_of(identifier: str) -> str | None:
-    """Return the partition key inside a new-form id, None for any other id. Spec: W1."""
+    """The partition key inside a new-form id, None for any other id. Spec: W1."""
     match = _NEW_FORM.fullmatch(identifier)
     return match.group(1) if match else None
 
@@ -88,13 +88,13 @@ def is_marked_unstored(identifier: str) -> bool:
 
 
 def partition_of_conversation(conversation_id: str) -> str:
-    """Return the partition key that a conversation's responses share: the id's last 16 hex. Spec: W1."""
+    """The partition key that a conversation's responses share: the id's last 16 hex. Spec: W1."""
     return conversation_id[-16:]
 
 
 @lru_cache(maxsize=256)
 def _digits(key: str, block: int) -> str:
-    """Return the 128 hex digits that the numbers from eight times `block` on are taken from."""
+    """The 128 hex digits that the numbers from eight times `block` on are taken from."""
     return blake2b(f"{key}/{block * 8}".encode()).hexdigest()
 
 
@@ -116,21 +116,21 @@ class IdGenerator(NamedTuple):
 
     @classmethod
     def at(cls, key: str, now: float, cluster: str = "191") -> IdGenerator:
-        """Return the source of an operation at a time in unix seconds."""
+        """The source of an operation at a time in unix seconds."""
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
         time = f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}"
         return _new(cls, (key, time, "", "00", 0))
 
     def in_partition(self, partition: str | None, *, stored: bool = True) -> IdGenerator:
-        """Return the source of ids in a partition, of what is stored or not; without one, the first number makes it."""
+        """The source of ids in a partition, of what is stored or not; without one, the first number makes it."""
         mark = "00" if stored else "01"
         if partition:
             return _new(IdGenerator, (self.key, self.time, partition, mark, self.first))
         return _new(IdGenerator, (self.key, self.time, self.new_partition(), mark, self.first + 1))
 
     def skip(self, count: int) -> IdGenerator:
-        """Return the source behind so many numbers."""
+        """The source after so many numbers."""
         key, time, partition, mark, first = self
         return _new(IdGenerator, (key, time, partition, mark, first + count))
 
@@ -140,7 +140,7 @@ class IdGenerator(NamedTuple):
         return _digits(self.key, number // 8)[at : at + 16]
 
     def new_partition(self, number: int = 0) -> str:
-        """Return a partition key."""
+        """A partition key."""
         return "0" + self._hex(number)[1:]
 
     def _uuid(self, number: int) -> str:
@@ -148,7 +148,7 @@ class IdGenerator(NamedTuple):
         return f"{self.time}{_VARIANTS[random[0]]}{random[1:]}"
 
     def new(self, prefix: str, number: int = 0) -> str:
-        """Return a new-form id in this source's partition."""
+        """A new-form id in this source's partition."""
         key, time, partition, mark, first = self
         number += first
         at = number % 8 * 16
@@ -156,25 +156,25 @@ class IdGenerator(NamedTuple):
         return f"{prefix}_{partition}{mark}{time}{_VARIANTS[random[0]]}{random[1:]}"
 
     def item(self, type: str, number: int = 0) -> str:
-        """Return the id of an item."""
+        """The id of an item."""
         return self.new(PREFIXES[type], number)
 
     def conversation(self) -> str:
-        """Return an old-form id, as conversations still have; it takes two numbers."""
+        """An old-form id, as conversations still have; it takes two numbers."""
         return f"conv_{self._uuid(0)}{self.new_partition(1)}"
 
     def container(self, number: int = 0) -> str:
-        """Return an old-form id of a code interpreter's container."""
+        """An old-form id of a code interpreter's container."""
         return f"cntr_{self._uuid(number)}{self.partition}"
 
     def call(self, number: int = 0) -> str:
-        """Return a tool call id."""
+        """A tool call id."""
         return "call_" + draw(f"{self.key}/call/{self._hex(number)}", 24)
 
     def node(self) -> str:
-        """Return the name of a context node; it never leaves the mock, and takes two numbers."""
+        """The name of a context node; it never leaves the mock, and takes two numbers."""
         return "node_" + self._hex(0) + self._hex(1)
 
     def seed(self, purpose: str) -> str:
-        """Return a seed for something else that this operation decides."""
+        """A seed for something else that this operation decides."""
         return f"{self.key}/{purpose}"

@@ -56,7 +56,7 @@ _HEAD = ("id", "type", "status")
 
 
 def order_keys(item: Item) -> Item:
-    """Return an item in the wire's key order."""
+    """An item in the wire's key order."""
     keys = [key for key in _HEAD if key in item]
     keys += sorted(key for key in item if key not in _HEAD)
     return {key: item[key] for key in keys}
@@ -69,7 +69,7 @@ def _order_part(part: Any) -> Any:
 
 
 def _alphabetical(value: Any) -> Any:
-    """Return an object, or each object of a list, in the wire's key order; what lies deeper stays as it is."""
+    """An object, or each object of a list, in the wire's key order; what lies deeper stays as it is."""
     return [_order_part(one) for one in value] if isinstance(value, list) else _order_part(value)
 
 
@@ -90,7 +90,7 @@ def _tool_content(output: Any) -> Any:
 
 
 def _tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tools that an item brings: without secrets, functions with the keys that are never left out."""
+    """The tools that an item brings: without secrets, functions with the keys that are never left out."""
     return [_tool(tool) for tool in tools]
 
 
@@ -129,7 +129,7 @@ _MEMBERS: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 
 def text_part(text: str) -> dict[str, Any]:
-    """Return an output_text part as the wire spells it out."""
+    """An output_text part as the wire spells it out."""
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
@@ -166,14 +166,14 @@ def _output_text(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_type(item: Item) -> Item:
-    """Return an input item with its `type` written out. Spec: F8.2."""
+    """An input item with its `type` written out. Spec: F8.2."""
     if item.get("type"):
         return item
     return {**item, "type": "message" if "role" in item else "item_reference"}
 
 
 def input_items(value: str | Iterable[Item]) -> list[Item]:
-    """Return the items of an `input`; text is one user message. Spec: F8.1."""
+    """The items of an `input`; text is one user message. Spec: F8.1."""
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": value}]
     return [with_type(item) for item in value]
@@ -183,7 +183,7 @@ _NO_MEMBERS: dict[str, Callable[[Any], Any]] = {}
 
 
 def fill_items(items: Iterable[Item], id_generator: IdGenerator) -> tuple[list[Item], IdGenerator]:
-    """Return items as they are stored, and the source of the ids after theirs: only what brings no id gets one."""
+    """Items as they are stored, and the source of the ids after theirs: only what brings no id gets one."""
     kept: list[Item] = []
     number = 0
     for item in items:
@@ -194,7 +194,7 @@ def fill_items(items: Iterable[Item], id_generator: IdGenerator) -> tuple[list[I
 
 
 def fill_item(item: Item, id_generator: IdGenerator, number: int = 0) -> Item:
-    """Return an item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2.
+    """An item as it is stored and listed: id, status and typed parts filled in. Spec: F8, R2.17, R3.2.
 
     An item without an id gets the source's id of that number.
     """
@@ -228,7 +228,7 @@ def _fill_message(item: Item, id_generator: IdGenerator, number: int) -> Item:
 
 
 def output_items(drafts: Iterable[Item], id_generator: IdGenerator) -> tuple[list[Item], IdGenerator]:
-    """Return a model's drafts as the items of `Response.output`, and the source of the ids after theirs.
+    """A model's drafts as the items of `Response.output`, and the source of the ids after theirs.
 
     Outputs answer the call that stands before them.
     """
@@ -258,7 +258,7 @@ def _last_call(items: Sequence[Item], kind: str) -> str | None:
 def output_item(
     draft: Item, id_generator: IdGenerator, number: int = 0, before: Sequence[Item] = ()
 ) -> tuple[Item, int]:
-    """Return a model's draft as an item of `Response.output`: ids, call ids and status filled in when absent.
+    """A model's draft as an item of `Response.output`: ids, call ids and status filled in when absent.
 
     It takes ids from `number` on, in this order: its call's, its container's, its own; returned is the number after
     those. `before` is the output so far.
@@ -354,7 +354,7 @@ _FILTERS: dict[str, tuple[tuple[str, Callable[[Item], Item]], ...]] = {
 
 
 def present(item: Item, include: Collection[str]) -> Item:
-    """Return an item as a caller sees it who asked for `include`. Spec: F3."""
+    """An item as a caller sees it who asked for `include`. Spec: F3."""
     if item["type"] == "message" and len(item["content"]) == 1 and _is_bare(item["content"][0]):  # as nearly all
         return item
     for name, strip in _FILTERS.get(item["type"], ()):
@@ -369,21 +369,21 @@ def _is_bare(part: dict[str, Any]) -> bool:
 
 
 def conversation(identifier: str, created_at: int, metadata: dict[str, str]) -> dict[str, Any]:
-    """Return a Conversation object. Spec: W7, endpoints §4."""
+    """A Conversation object. Spec: W7, endpoints §4."""
     return {"id": identifier, "object": "conversation", "created_at": created_at, "metadata": metadata}
 
 
 def deletion_marker(identifier: str, kind: str) -> dict[str, Any]:
-    """Return a delete marker. Spec: P3, P12."""
+    """A delete marker. Spec: P3, P12."""
     return {"id": identifier, "object": kind, "deleted": True}
 
 
 def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
-    """Return a list envelope. Spec: P25."""
+    """A list envelope. Spec: P25."""
     first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
     return {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more}
 
 
 def model(name: str, entry: Model) -> dict[str, Any]:
-    """Return a Model object. Spec: P18."""
+    """A Model object. Spec: P18."""
     return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}

@@ -89,7 +89,7 @@ _NOT_ECHOED = {
 def response_object(
     request: Request, model: Model, *, identifier: str, created_at: int, stored: bool, conversation: str | None
 ) -> dict[str, Any]:
-    """Return a Response without output and usage, with the keys of a JSON body in the wire's order. Spec: W9, W12."""
+    """A Response without output and usage, with the keys of a JSON body in the wire's order. Spec: W9, W12."""
     response = _silent(model).copy()
     response["id"], response["created_at"], response["store"] = identifier, created_at, stored
     for name, value in request.items():
@@ -108,7 +108,7 @@ def response_object(
 
 @cache
 def _silent(model: Model) -> dict[str, Any]:
-    """Return the Response to a request that says nothing, to be copied; nobody changes what it holds. Spec: W12."""
+    """The Response to a request that says nothing, to be copied; nobody changes what it holds. Spec: W12."""
     return {
         "id": "",
         "object": "response",
@@ -156,7 +156,7 @@ _NEWEST = frozenset({"access_programs", "image", "prompt", "prompt_cache_options
 
 
 def _newest(request: Request) -> dict[str, Any]:
-    """Return the keys that a Response has only because of what the newest clients may send.
+    """The keys that a Response has only because of what the newest clients may send.
 
     The mock compresses no context, so `auto` comes out as disabled; it keeps no cache that two prompts could be
     compared by, so the answer to a `comparison_response_id` is that the comparison is unavailable.
@@ -174,7 +174,7 @@ def _newest(request: Request) -> dict[str, Any]:
 
 
 def image_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options for images as they are in effect: nothing is compressed unless that is required."""
+    """The options for images as they are in effect: nothing is compressed unless that is required."""
     asked = options.get("context_compression")
     return {"context_compression": "disabled" if asked in (None, "auto") else asked}
 
@@ -198,7 +198,7 @@ with_numbers = itemgetter(
 
 
 def with_fields(response: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a Response with these fields, new ones in alphabetical position. Spec: W7."""
+    """A Response with these fields, new ones in alphabetical position. Spec: W7."""
     entries: list[tuple[str, Any]] = list({**response, **fields}.items())
     head, tail = [one for one in entries if one[0] in _HEAD], [one for one in entries if one[0] in _TAIL]
     body = [one for one in entries if one[0] not in _HEAD and one[0] not in _TAIL]
@@ -210,14 +210,14 @@ _TAIL = ("user", "metadata")
 
 
 def without_billing(response: dict[str, Any]) -> dict[str, Any]:
-    """Return the form that events carry: only the body of a terminal response names who pays. Spec: W9."""
+    """The form that events carry: only the body of a terminal response names who pays. Spec: W9."""
     bare = response.copy()
     bare.pop("billing", None)
     return bare
 
 
 def in_progress_view(response: dict[str, Any]) -> dict[str, Any]:
-    """Return the Response as its own `response.created` event showed it. Spec: W18."""
+    """The Response as its own `response.created` event showed it. Spec: W18."""
     tier = response["service_tier"]
     known_later = {key: None for key in _KNOWN_LATER if response.get(key) is not None}
     return (
@@ -241,12 +241,12 @@ _KNOWN_LATER = ("input_transformations", "moderation", "prompt_cache_diagnostics
 
 
 def final_tier(asked: str | None) -> str:
-    """Return the service tier of a completed response. Spec: F1, R1.54."""
+    """The service tier of a completed response. Spec: F1, R1.54."""
     return _TIERS.get(asked or "auto", asked or "default")
 
 
 def tool_usage(output: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the counts of hosted tool use; `num_requests` counts searches. Spec: W12."""
+    """The counts of hosted tool use; `num_requests` counts searches. Spec: W12."""
     searches = 0
     for item in output:  # a loop, for most turns have one item
         searches += item["type"] == "web_search_call"
@@ -276,7 +276,7 @@ _MODERATED = (
 
 
 def _moderation(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the verdicts on input and output: the mock flags nothing, so nothing is ever blocked. Spec: O5."""
+    """The verdicts on input and output: the mock flags nothing, so nothing is ever blocked. Spec: O5."""
     verdict = {
         "type": "moderation_result",
         "categories": dict.fromkeys(_MODERATED, False),
@@ -321,7 +321,7 @@ def _text(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def echo_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool as `Response.tools` shows it. Spec: F7, W8."""
+    """A tool as `Response.tools` shows it. Spec: F7, W8."""
     kind = tool["type"]
     if kind == "function":
         return _function(tool)
@@ -378,7 +378,7 @@ _NOT_STRICT = frozenset({"allOf", "not", "if", "then", "else", "dependentRequire
 
 
 def strict_form(schema: Any) -> Any:
-    """Return the strict form of a function's schema, None when it has none. Spec: F7, R11.2.
+    """The strict form of a function's schema, None when it has none. Spec: F7, R11.2.
 
     Objects gain `additionalProperties: false` and a `required` that lists every property, at their end.
     """
@@ -399,7 +399,7 @@ def strict_form(schema: Any) -> Any:
 
 
 def _strict_member(key: str, value: Any) -> Any:
-    """Return the strict form of a keyword's value; keywords that hold no schema keep theirs."""
+    """The strict form of a keyword's value; keywords that hold no schema keep theirs."""
     if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
         members = {name: strict_form(one) for name, one in value.items()}
         return None if None in members.values() else members

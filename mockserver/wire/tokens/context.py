@@ -113,14 +113,14 @@ class Tally(NamedTuple):
 
 @cache
 def cost_class(model: Model) -> str:
-    """Return a name for all that tallies depend on: models of one class have equal tallies. Spec: T2, T3, T7, T12."""
+    """A name for all that tallies depend on: models of one class have equal tallies. Spec: T2, T3, T7, T12."""
     rule = rule_of(model)
     image = f"{rule.base}.{rule.tile}.{rule.factor}.{rule.item}"
     return f"{model.family}/{model.phase:d}/{_call_without_id(model)}/{_additional_tools(model)}/{image}"
 
 
 def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden: Hidden = no_hidden_tokens) -> Tally:
-    """Return the tally of a context that goes on with these items.
+    """The tally of a context that goes on with these items.
 
     A call without the key `id` is one the server does not know. `hidden` gives the tokens that an item does not show:
     the length of a reasoning item's thoughts, of a compaction item's summary. Spec: T3, T7, T9, T10.
@@ -256,7 +256,7 @@ def _additional_tools(model: Model) -> int:
 
 
 def _call_text_tokens(item: Item, count: Count) -> int:
-    """Return the tokens of a call's name and arguments, whether written now or read later. Spec: T7."""
+    """The tokens of a call's name and arguments, whether written now or read later. Spec: T7."""
     name, namespace = item.get("name"), item.get("namespace")
     arguments = item.get(_CALLS[item["type"]])
     text = arguments if isinstance(arguments, str) else json_compact(arguments).decode()
@@ -358,7 +358,7 @@ def output_tokens(
 
 
 def _answer(request: Mapping[str, Any], model: Model) -> int:
-    """Return the frame of the message that ends a turn."""
+    """The frame of the message that ends a turn."""
     if model.id.startswith("o3-mini"):
         return ANSWER_O3_MINI
     text_format = (request.get("text") or {}).get("format") or {}

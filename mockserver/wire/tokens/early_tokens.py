@@ -42,7 +42,7 @@ class EarlyTokens:
         self._known: dict[bytes, int | None] = {}
 
     def encode(self, text: str) -> list[bytes]:
-        """Return the tokens of an ASCII text, as bytes."""
+        """The tokens of an ASCII text, as bytes."""
         return [token for piece in _PATTERN.findall(text) for token in self._merge(piece.encode())]
 
     def _merge(self, piece: bytes) -> list[bytes]:

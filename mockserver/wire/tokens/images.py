@@ -58,13 +58,13 @@ _OTHERS = ImageRule(factor=1.2, item=5)
 
 @cache
 def rule_of(model: Model) -> ImageRule:
-    """Return the model's image rule."""
+    """The model's image rule."""
     prefixes = [prefix for prefix in _RULES if model.id.startswith(prefix)]
     return _RULES[max(prefixes, key=len)] if prefixes else _OTHERS
 
 
 def images_tokens(images: Iterable[Mapping[str, Any]], model: Model) -> int:
-    """Return the cost of all images of one item. Spec: T12."""
+    """The cost of all images of one item. Spec: T12."""
     parts = list(images)
     if not parts:
         return 0
@@ -115,7 +115,7 @@ def _head(url: str) -> bytes:
 
 
 def file_text(part: Mapping[str, Any]) -> str | None:
-    """Return the text of a file part when its data URL says text/*, else None (it costs `FILE_TOKENS`). Spec: T12."""
+    """The text of a file part when its data URL says text/*, else None (it costs `FILE_TOKENS`). Spec: T12."""
     url = part.get("file_data")
     if not isinstance(url, str) or not url.startswith("data:text/"):
         return None

@@ -66,7 +66,7 @@ def prepare() -> None:
 
 @cache
 def load() -> Encoding:
-    """Return the encoding, reading and checking its ranks the first time; raises RanksError. Spec: T1."""
+    """The encoding, reading and checking its ranks the first time; raises RanksError. Spec: T1."""
     global _early
     from tiktoken import Encoding  # with `regex` 25 ms, which the first answers need not wait for
 
@@ -79,7 +79,7 @@ def load() -> Encoding:
 
 
 def _find_early(text: str) -> list[bytes] | None:
-    """Return the tokens of a text that need not wait for the encoding, None where there is no need or no way."""
+    """The tokens of a text that need not wait for the encoding, None where there is no need or no way."""
     early = _early  # another thread may be setting it to None
     return early.encode(text) if early is not None and len(text) <= LONGEST and text.isascii() else None
 
@@ -100,7 +100,7 @@ def _rank_file() -> bytes:
 
 
 def count(text: str) -> int:
-    """Return the number of tokens of a text; the text of special tokens is ordinary text. Spec: T1."""
+    """The number of tokens of a text; the text of special tokens is ordinary text. Spec: T1."""
     return _count_short(text) if len(text) <= _SHORT else len(_encode(text))
 
 
@@ -120,7 +120,7 @@ def _encode(text: str) -> list[int]:
 
 
 def pieces(text: str) -> list[str]:
-    """Return a text as the model's tokens, in order and complete; tokens inside one character are joined. Spec: S6.1.
+    """A text as the model's tokens, in order and complete; tokens inside one character are joined. Spec: S6.1.
 
     A lone surrogate, which has no token, comes out in a piece of its own.
     """

@@ -88,7 +88,7 @@ def _namespace_tokens(tool: Tool, model: Model, count: Count) -> int:
 
 
 def render(tools: Iterable[Tool], model: Model) -> str:
-    """Return function and custom tools as the model reads them, a blank line between two. Spec: T4."""
+    """Function and custom tools as the model reads them, a blank line between two. Spec: T4."""
     return "\n\n".join(_tool(tool, model) for tool in tools)
 
 
@@ -146,7 +146,7 @@ class _Writer:
         return "{\n" + "".join(lines) + "}"
 
     def type(self, schema: Schema, depth: int) -> str:
-        """Return the type of one schema. Spec: T4."""
+        """The type of one schema. Spec: T4."""
         self._types += 1
         if depth > _DEEPEST or self._types > _MOST_TYPES:
             return "any"
@@ -191,7 +191,7 @@ def format_tokens(text_format: Mapping[str, Any] | None, tools: Sequence[Tool], 
 
 
 def _bare(value: Any) -> Any:
-    """Return a schema without its `additionalProperties` and `required` members; properties of that name stay."""
+    """A schema without its `additionalProperties` and `required` members; properties of that name stay."""
     if isinstance(value, list):
         return [_bare(one) for one in value]
     if not isinstance(value, Mapping):
