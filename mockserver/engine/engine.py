@@ -261,7 +261,10 @@ class Engine:
 
     def interruption(self, project: str, response_id: str, number: int) -> list[Event] | None:
         """Return how a stream in progress goes on, whose next event would have `number`. Spec: S12.5."""
-        return background.interruption(self._calls.reading(project).state, response_id, number)
+        state = self._calls.reading(project).state
+        if state.get("running", response_id) is not None:  # nearly always: nothing has happened meanwhile
+            return None
+        return background.interruption(state, response_id, number)
 
     def stop_early(
         self,

@@ -207,9 +207,10 @@ def _lay_out(
         # also for a body: how long it takes follows from its events
         options = request.get("stream_options") or {}
         events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
-        steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
-        seconds = duration(steps)
-        if seconds:
+        steps = [Emit(events)]
+        if not pacing.instant:
+            steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
+            seconds = duration(steps)
             final, steps = complete_at(int(now + seconds), final, steps)
             turn = turn._replace(final=final)
     scripted = bool(reply.fields or reply.usage)

@@ -24,9 +24,10 @@ from typing import Any
 
 from mockserver.model.json_instances.generate import instance
 from mockserver.model.json_instances.strings import matching
-from mockserver.model.prompt import Item, Prompt, Reply, last_user_text
+from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.seeded_random import draw
 from mockserver.wire.responses.encoding import json_compact
+from mockserver.wire.responses.resources import item_text
 from mockserver.wire.tokens.context import ROUNDING, output_tokens
 from mockserver.wire.tokens.tokenizer import count, pieces
 from mockserver.wire.tokens.tools import Count
@@ -67,6 +68,14 @@ class SeededModel:
         if answer["type"] == "image_generation_call":
             reply = reply._replace(cues=_partial_images(prompt, len(reply.output) - 1))
         return truncate_to_limit(reply, prompt, count)
+
+
+def last_user_text(prompt: Prompt) -> str:
+    """The text of the newest user message in the context, empty when there is none."""
+    own = prompt.input
+    if own and own[-1].get("role") == "user":  # as nearly always; the walk would have to be set up
+        return item_text(own[-1])
+    return next((item_text(item) for item in prompt.newest_first() if item.get("role") == "user"), "")
 
 
 def default_text(prompt: Prompt) -> str:

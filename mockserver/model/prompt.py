@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from mockserver.config.pacing import Pacing
 from mockserver.wire.catalog import Model
 from mockserver.wire.errors.api import APIError
-from mockserver.wire.responses.encoding import json_compact
+from mockserver.wire.responses.resources import item_text
 
 Item = dict[str, Any]
 
@@ -70,50 +70,12 @@ class Reply(NamedTuple):
 
 
 _MADE_BY_MODEL = ("reasoning", "compaction", "program")
-_UNREADABLE = ("input_image", "input_file", "computer_screenshot")
-_TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "result", "code", "queries", "action")
-
-
-def item_text(item: Item) -> str:
-    """The readable text of an item: a message's text, a call's arguments, a tool's output."""
-    if item.get("type") == "message":
-        content = item.get("content")
-        if isinstance(content, list) and len(content) == 1 and isinstance(content[0].get("text"), str):  # as most are
-            return str(content[0]["text"])
-        return _text(content)
-    return "\n".join(text for key in _TEXT_KEYS if (text := _text(item.get(key))))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str) or value is None:
-        return value or ""
-    if isinstance(value, list):
-        return "".join([_part_text(part) if isinstance(part, dict) else _text(part) for part in value])
-    if isinstance(value, dict):
-        return _part_text(value)
-    return str(value)
-
-
-def _part_text(part: Item) -> str:
-    for key in ("text", "refusal"):
-        text = part.get(key)
-        if isinstance(text, str):
-            return text
-    return "" if part.get("type") in _UNREADABLE else json_compact(part).decode()
 
 
 def is_model_output(item: Item) -> bool:
     """Whether an item is an output of a model."""
     kind = item.get("type", "message")
     return item.get("role") == "assistant" if kind == "message" else kind.endswith("_call") or kind in _MADE_BY_MODEL
-
-
-def last_user_text(prompt: Prompt) -> str:
-    """The text of the newest user message in the context, empty when there is none."""
-    own = prompt.input
-    if own and own[-1].get("role") == "user":  # as nearly always; the walk would have to be set up
-        return item_text(own[-1])
-    return next((item_text(item) for item in prompt.newest_first() if item.get("role") == "user"), "")
 
 
 def input_text(prompt: Prompt) -> str:

@@ -20,7 +20,8 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from mockserver.model.prompt import Item, Prompt, context_text, input_text, is_model_output, item_text
+from mockserver.model.prompt import Item, Prompt, context_text, input_text, is_model_output
+from mockserver.wire.responses.resources import item_text
 
 
 @lru_cache(maxsize=256)

@@ -59,7 +59,10 @@ class Line:
         if "error" in script:
             model = prompt.request.get("model") or prompt.model.id
             return Reply(error=from_script(script["error"], model), pacing=self.pacing)
-        output, shown_only = cues(_reply_items(script, prompt))
+        output = _reply_items(script, prompt)
+        shown_only: dict[str, dict[str, Any]] = {}
+        if "output" in script:  # only written-out items can have cues
+            output, shown_only = cues(output)
         thoughts = script.get("reasoning")
         if thoughts is not None:
             output = [reasoning_item(thoughts), *output]

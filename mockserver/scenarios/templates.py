@@ -19,8 +19,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mockserver.model.prompt import Prompt, context_text, input_text, item_text
+from mockserver.model.prompt import Prompt, context_text, input_text
 from mockserver.scenarios.validation import Location, PathMistake, path_of
+from mockserver.wire.responses.resources import item_text
 
 # no braces inside: {{ {"a": 1} }} in a scripted JSON text is not a template
 _FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import orjson
 
-from mockserver.model.prompt import item_text
+from mockserver.wire.responses.resources import item_text
 
 if TYPE_CHECKING:
     from mockserver.testing.embedded_server import Host

@@ -121,6 +121,8 @@ class WebSocketSession:
     def _begin(self, lane: Lane, waiting: WaitingFrame) -> list[Out]:
         self._engine.strike(waiting.recorder)
         request = self._engine.judge_frame(waiting.frame)
+        if not self._steering.pending:  # nearly always: nobody steers
+            return [self._answer(lane, request, waiting.recorder)]
         playback = self._answer(lane, self._steering.with_pending(lane, request), waiting.recorder)
         return [*self._steering.settle_lane(lane, request.get("previous_response_id")), playback]
 

@@ -4,7 +4,7 @@
 # `response.steer.accepted` on and owes one of these:
 # A, B) the turn ends – early at a safe boundary, or as it would have – and a successor goes on with the input. What
 #       a boundary is and how the turn is cut there is the core's business.
-# C)    the turn ends with tool calls that the client has to answer. The submissions wait (`_pending`) for one
+# C)    the turn ends with tool calls that the client has to answer. The submissions wait (`pending`) for one
 #       `response.create` that continues the turn on the same lane, and go before its own input.
 # D)    the successor can't be made, or the lane goes on with something else: each submission goes back to the client
 #       in `response.steer.failed`, with its id and the input as it was sent.
@@ -57,7 +57,7 @@ class Steering:
     def __init__(self, engine: Engine, near: ConnectionRecords) -> None:
         self._engine, self._near = engine, near
         self._accepted: dict[str, list[Steer]] = {}  # by the response in progress that they steer
-        self._pending: dict[str, PendingSteers] = {}  # by the response that has ended and waits for its answers
+        self.pending: dict[str, PendingSteers] = {}  # by the response that has ended and waits for its answers
         self._count = 0
 
     # --- Submissions in ----------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Steering:
             return None
         stubs = input_stubs(playback.turn.final["output"])
         if stubs:
-            self._pending[id] = PendingSteers(lane, steers)
+            self.pending[id] = PendingSteers(lane, steers)
             pending = [frames.steer_pending(steer.id, id, stubs, playback.take_number()) for steer in steers]
             return SendFrames([frames.with_lane(event, lane) for event in pending])
         try:
@@ -144,17 +144,17 @@ class Steering:
 
     def with_pending(self, lane: Lane, request: dict[str, Any]) -> dict[str, Any]:
         """A request with the submissions that wait for it before its own input. Spec: R4.16 C."""
-        pending = self._pending.get(request.get("previous_response_id") or "")
+        pending = self.pending.get(request.get("previous_response_id") or "")
         if pending is None or pending.lane != lane:
             return request
         return with_steers(request, pending.steers)
 
     def settle_lane(self, lane: Lane, parent: str | None) -> list[SendFrames]:
         """Forget what the lane's new response took in, the submissions to `parent`, and give back the lane's others."""
-        ids = [id for id, pending in self._pending.items() if pending.lane == lane]
+        ids = [id for id, pending in self.pending.items() if pending.lane == lane]
         failures = []
         for id in ids:
-            steers = self._pending.pop(id).steers
+            steers = self.pending.pop(id).steers
             if id != parent:
                 message = f"The lane went on without the required input of response '{id}'."
                 failures.append(_give_back(steers, message, lane))

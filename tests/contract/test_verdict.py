@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from mockserver import Finding, Mock
+from mockserver.transport.control_api import CONTROL
 from tests.support.client_programs import agents_options, run_agents
 
 HERE = Path(__file__).parent
@@ -52,26 +53,28 @@ async def done(guide: Any, example: Any, kind: Any, mock: Mock) -> None:
 
 @pytest.mark.parametrize("more", [(), ("--compaction",)], ids=["conversations", "compaction"])
 @pytest.mark.parametrize(("run", "transport"), [("plain", "http"), ("streamed", "websocket")])
-def test_openai_agents(agents_python: Path, run: str, transport: str, more: tuple[str, ...]) -> None:
+def test_openai_agents(
+    agents_python: Path, run: str, transport: str, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Mock() as mock:
-        found = verdicts_at_each_reset(mock)
+        found = verdicts_at_each_reset(mock, monkeypatch)
         run_agents(agents_python, mock.base_url, mock.url, *agents_options(run, transport), *more, key="any")
         assert len(found) > 3
         wrong = {one.rule for findings in (*found, mock.verdict()) for one in findings}
         assert wrong <= ({"chained_on_unstored"} if transport == "http" else set()), found  # one example does that
 
 
-def verdicts_at_each_reset(mock: Mock) -> list[list[Finding]]:
+def verdicts_at_each_reset(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> list[list[Finding]]:
     """Have the verdict noted whenever a program is about to reset the mock."""
     found: list[list[Finding]] = []
-    levers = mock._host.engine.control
-    reset = levers.reset
+    rows, _ = CONTROL.find("/_mock/reset") or ({}, {})
+    row = rows["POST"]
 
-    def noted(*args: Any) -> None:
+    def note_and_reset(*arguments: Any) -> None:
         found.append(mock.verdict())
-        reset(*args)
+        row.run(*arguments)
 
-    levers.reset = noted  # type: ignore[method-assign, assignment]
+    monkeypatch.setitem(rows, "POST", row._replace(run=note_and_reset))
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mockserver.model.prompt import context_text, input_text, item_text, last_user_text
+from mockserver.model.default_model import last_user_text
+from mockserver.model.prompt import context_text, input_text
+from mockserver.wire.responses.resources import item_text
 from tests.support.prompts import ASKED, called, prompt, returned, user
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from mockserver.wire.catalog import Model
+from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.response_object import redact_mcp_tool
 
@@ -387,3 +388,37 @@ def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
 def model(name: str, entry: Model) -> dict[str, Any]:
     """A Model object. Spec: P18."""
     return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+
+
+# --- Items as text ----------------------------------------------------------------------------------------------------
+
+_UNREADABLE = ("input_image", "input_file", "computer_screenshot")
+_TEXT_KEYS = ("content", "output", "arguments", "input", "summary", "text", "result", "code", "queries", "action")
+
+
+def item_text(item: Item) -> str:
+    """The readable text of an item: a message's text, a call's arguments, a tool's output."""
+    if item.get("type") == "message":
+        content = item.get("content")
+        if isinstance(content, list) and len(content) == 1 and isinstance(content[0].get("text"), str):  # as most are
+            return str(content[0]["text"])
+        return _text(content)
+    return "\n".join(text for key in _TEXT_KEYS if (text := _text(item.get(key))))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) or value is None:
+        return value or ""
+    if isinstance(value, list):
+        return "".join([_part_text(part) if isinstance(part, dict) else _text(part) for part in value])
+    if isinstance(value, dict):
+        return _part_text(value)
+    return str(value)
+
+
+def _part_text(part: Item) -> str:
+    for key in ("text", "refusal"):
+        text = part.get(key)
+        if isinstance(text, str):
+            return text
+    return "" if part.get("type") in _UNREADABLE else json_compact(part).decode()
