@@ -30,8 +30,8 @@ from websockets.sync.client import connect
 
 from mockserver.config.settings import Settings
 from mockserver.delivery.answer import Answer as Delivered
+from mockserver.delivery.events import FOREVER, Cut, Emit, Malformed, Wait
 from mockserver.delivery.fault_effects import truncate_json
-from mockserver.delivery.schedule import FOREVER, Cut, Emit, Malformed, Wait
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort

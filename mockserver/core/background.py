@@ -28,8 +28,7 @@ from mockserver.core.semantics import Semantics
 from mockserver.core.state import Node, decode_node
 from mockserver.core.transitions import ABSENT, BACKGROUND, MODES, transition
 from mockserver.core.turn import public_events
-from mockserver.delivery.events import fold
-from mockserver.delivery.schedule import Emit, TimedStep, Wait, deliver
+from mockserver.delivery.events import Emit, TimedStep, Wait, deliver, fold
 from mockserver.wire.errors import api as errors
 from mockserver.wire.requests.query import RetrieveQuery
 from mockserver.wire.responses import events, response_object

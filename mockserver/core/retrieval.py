@@ -9,7 +9,7 @@ from mockserver.core.lineage import live_response, missing
 from mockserver.core.records import State
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import public_events
-from mockserver.delivery.schedule import Emit, TimedStep
+from mockserver.delivery.events import Emit, TimedStep
 from mockserver.wire.errors import api as errors
 from mockserver.wire.requests.query import RetrieveQuery
 from mockserver.wire.responses import resources

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
+from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
 from mockserver.wire.responses.events import Event
 
 Encode = Callable[[Event], bytes]

@@ -19,7 +19,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from mockserver.delivery.schedule import Body, Cut, Emit, Malformed, Step, Wait
+from mockserver.delivery.events import Body, Cut, Emit, Malformed, Step, Wait
 from mockserver.wire.responses.events import Event
 
 DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"

@@ -24,7 +24,7 @@ from mockserver.core.records import Change, Delete, Put
 from mockserver.engine import script_queue
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import JournalStore
-from mockserver.engine.scenario_selection import Scenarios
+from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
@@ -108,7 +108,7 @@ class ProjectControl:
         state = self._calls.view(project)
         own = self._calls.project(project, state).scenario
         current = self._scenarios.of(state, own=own)
-        counts = [script_queue.use_count(state, number) for number in range(len(current.lines))]
+        counts = [use_count(state, number) for number in range(len(current.lines))]
         return {
             "seed": self._calls.seed if current.seed is None else current.seed,
             "lines": [{**line.to_json(), "used": used} for line, used in zip(current.lines, counts, strict=True)],

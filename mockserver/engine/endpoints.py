@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockserver.core import background, compaction, conversations, lifecycle, pagination, retrieval
@@ -22,7 +23,6 @@ from mockserver.wire.errors.api import MockError
 from mockserver.wire.requests import bodies, query
 from mockserver.wire.responses import resources
 
-JSON = b"application/json"
 Parts = Mapping[str, str]
 NO_PARTS: Parts = {}
 Read = Callable[[Call, Parts, Semantics], Any]
@@ -46,12 +46,7 @@ class Endpoint(NamedTuple):
 
 
 def _body(read: Callable[..., dict[str, Any]]) -> Read:
-    def read_body(call: Call, parts: Parts, rules: Semantics) -> dict[str, Any]:
-        if call.headers.get(b"content-type", JSON) != JSON:  # nearly every client sends just this
-            bodies.check_content_type(call.header(b"content-type"))
-        return bodies.judge(read, call.body, rules)
-
-    return read_body
+    return partial(bodies.read_body, read)
 
 
 def _nothing(call: Call, parts: Parts, rules: Semantics) -> None:
@@ -214,6 +209,8 @@ class Table:
 
     def __init__(self, rows: Iterable[Any]) -> None:
         self.rows = tuple(rows)
+        # most calls: found without a call of ours. The order of the rows decides, as it does at the service (P21).
+        self.literal = {(row.method, row.path): row for row in reversed(self.rows) if "{" not in row.path}
         by_path: dict[str, dict[str, Any]] = {}
         for row in self.rows:
             by_path.setdefault(row.path, {})[row.method] = row

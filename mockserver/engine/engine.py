@@ -22,9 +22,9 @@ from mockserver.core.admission import resolve_model
 from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.answer import JSON, SSE, Answer, error_answer
+from mockserver.delivery.events import Emit, Step, events_in
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
-from mockserver.delivery.schedule import Emit, Step, events_in
 from mockserver.engine.control import ProjectControl
 from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
@@ -33,6 +33,7 @@ from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
+from mockserver.faults.apply import ready_faults
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
@@ -69,7 +70,11 @@ class Engine:
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
         self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
         self.pipeline = Pipeline(
-            self.scenarios, self.model, self.fault_injector, self.settings.pacing, retains=self.rules.zdr == "off"
+            self.scenarios,
+            self.model,
+            self.settings.pacing,
+            seed=self._calls.seed,
+            retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
         self._table = Table(endpoints(self.pipeline.answer))
@@ -142,7 +147,9 @@ class Engine:
         self.strike(recorder)
         if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
             return NO_BODY  # Spec: E100
-        endpoint, parts = self._table.find_endpoint(call.method, call.path)
+        endpoint, parts = self._table.literal.get((call.method, call.path)), NO_PARTS
+        if endpoint is None:
+            endpoint, parts = self._table.find_endpoint(call.method, call.path)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
             result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
@@ -158,13 +165,18 @@ class Engine:
 
     def strike(self, recorder: ExchangeRecorder, named: str | None = None) -> None:
         """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
-        if "fault" not in self.store.pending(recorder.project):
+        project, call = recorder.project, recorder.call
+        if "fault" not in self.store.pending(project):
             return
-        struck = self.fault_injector.strike_call(recorder, recorder.project, named=named)
-        if struck is not None:
-            recorder.add_faults(struck)
-            if struck.error is not None:
-                raise struck.error
+        # One look finds the faults of the edge and those of turns, which are left with the recorder. A transaction is
+        # opened, and the body read, only where a fault may act: most faults do not, on most calls.
+        on_call, recorder.turn_faults = ready_faults(self._calls.view(project), call.method, call.path)
+        if not on_call:
+            return
+        struck = self.fault_injector.strike_call(recorder, project, named=named)
+        recorder.add_faults(struck)
+        if struck.error is not None:
+            raise struck.error
 
     def respond(self, request: dict[str, Any], near: ConnectionRecords, recorder: ExchangeRecorder) -> Delivery:
         """Answer the judged request of a socket, which remembers what is `near`; raises the error that answers it.

@@ -9,12 +9,11 @@ from typing import Any
 
 import orjson
 
-from mockserver.engine.transactions import Recorder, Transactions, UnitOfWork
+from mockserver.engine.transactions import Recorder, Transactions
 from mockserver.faults import apply, spec
 from mockserver.faults.apply import FaultOutcome
 from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
-from mockserver.model.prompt import Prompt
 from mockserver.wire.errors.scripted import MODEL
 
 
@@ -35,36 +34,19 @@ class FaultInjector:
         with store.transaction(project):
             store.apply(project, apply.replace_all(self._calls.view(project), parsed))
 
-    def strike_call(self, recorder: Recorder, project: str, *, named: str | None = None) -> FaultOutcome | None:
-        """Let the faults of the edge strike a call before it is judged; None where nothing can strike.
+    def strike_call(self, recorder: Recorder, project: str, *, named: str | None = None) -> FaultOutcome:
+        """Let the faults of the edge strike a call before it is judged; with `named` only those that name this method.
 
-        With `named` only those do that name this method. The faults of turns, found with the same look, are left with
-        the recorder.
+        They are read again inside the transaction: another process may have used one since the call came in.
         """
         calls, call = self._calls, recorder.call
         state = calls.view(project)
-        on_call, recorder.turn_faults = apply.ready_faults(state, call.method, call.path)
-        # A transaction is opened, and the body read, only where a fault may act: most faults do not, on most calls.
-        if not on_call:
-            return None
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())
             kept = [one for one in apply.read_faults(state) if named in (None, one.fault.method)]
             struck = apply.apply(kept, call_info(call), state, calls.seed, now)
             calls.store.apply(project, struck.changes)
         return struck
-
-    def strike_turn(self, at: UnitOfWork, prompt: Prompt) -> FaultOutcome | None:
-        """Let the other faults strike a turn that was admitted; None where none may act. Spec: R15.7."""
-        call, ready = at.recorder.call, at.recorder.turn_faults
-        if ready is None:  # a turn that no call of its own began
-            ready = apply.ready_faults(at.state, call.method, call.path).on_turn
-        if not apply.may_act_on_turn(ready, prompt):
-            return None
-        model = prompt.request.get("model") or prompt.model.id
-        info = CallInfo("POST", call.path, prompt.transport, len(call.body), model)
-        # read again: another process may have used one since the call came in
-        return apply.apply(apply.read_faults(at.state), info, at.state, self._calls.seed, at.now, prompt)
 
 
 def call_info(call: Call) -> CallInfo:

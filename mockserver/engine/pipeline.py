@@ -16,18 +16,18 @@ from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, lifecycle, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
-from mockserver.core.prompt_cache import MIN_TOKENS as MIN_TOKENS
-from mockserver.core.prompt_cache import NOTHING, lookup
+from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
 from mockserver.core.turn import Turn, plan, public_events
-from mockserver.delivery.events import complete_at
+from mockserver.delivery.events import Body, Emit, Step, TimedStep, Wait, complete_at, deliver, duration
 from mockserver.delivery.fault_effects import Effect, apply_to_body, apply_to_steps
-from mockserver.delivery.schedule import Body, Emit, Step, TimedStep, Wait, deliver, duration
-from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.transactions import UnitOfWork
+from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, ready_faults
+from mockserver.faults.apply import apply as apply_faults
+from mockserver.faults.spec import CallInfo
 from mockserver.model.compaction_summary import compacting, summary_tokens
 from mockserver.model.default_model import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, Respondent
@@ -64,11 +64,9 @@ class Delivery(NamedTuple):
 class Pipeline:
     """How turns are answered: by a scenario's lines, else by the model, at a pace, under faults."""
 
-    def __init__(
-        self, scenarios: Scenarios, model: Respondent, faults: FaultInjector, pacing: Pacing, *, retains: bool
-    ) -> None:
-        self._scenarios, self._model, self._faults, self._pacing = scenarios, model, faults, pacing
-        self._retains = retains
+    def __init__(self, scenarios: Scenarios, model: Respondent, pacing: Pacing, *, seed: int, retains: bool) -> None:
+        self._scenarios, self._model, self._pacing = scenarios, model, pacing
+        self._seed, self._retains = seed, retains
 
     def answer(
         self, at: UnitOfWork, parts: Mapping[str, str], request: dict[str, Any], near: ConnectionRecords | None = None
@@ -88,7 +86,7 @@ class Pipeline:
         admission = admit(state, request, rules, at.id_generator, now, templated=templated)
         changes: list[Change] = []
         prompt = _prompt(at, state, admission)
-        struck = self._faults.strike_turn(at, prompt) if "fault" in at.pending else None
+        struck = self._strike(at, prompt) if "fault" in at.pending else None
         if struck is not None:
             recorder.add_faults(struck)
             changes += struck.changes
@@ -112,6 +110,18 @@ class Pipeline:
         recorder.add_turn(delivery.turn, admission.dropped)
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
+
+    def _strike(self, at: UnitOfWork, prompt: Prompt) -> FaultOutcome | None:
+        """Let the faults of turns strike one that was admitted; None where none may act. Spec: R15.7."""
+        call, ready = at.recorder.call, at.recorder.turn_faults
+        if ready is None:  # a turn that no call of its own began
+            ready = ready_faults(at.state, call.method, call.path).on_turn
+        if not may_act_on_turn(ready, prompt):
+            return None
+        model = prompt.request.get("model") or prompt.model.id
+        info = CallInfo("POST", call.path, prompt.transport, len(call.body), model)
+        # read again: another process may have used one since the call came in
+        return apply_faults(read_faults(at.state), info, at.state, self._seed, at.now, prompt)
 
     def _reply(self, at: UnitOfWork, admission: Admission, prompt: Prompt) -> tuple[Reply, list[Change]]:
         """Return what the model says, what compacting the context adds to it, and what it used up. Spec: R5.3, R5.9."""

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mockserver.config.settings import SettingError, Settings
-from mockserver.core.records import Change, State
+from mockserver.core.records import Change, Put, State
 from mockserver.engine import script_queue
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
@@ -54,7 +54,7 @@ class Scenarios:
 
     def of(self, state: State, *, own: bool) -> Scenario:
         """A project's scenario: its `own`, or the server's."""
-        doc = script_queue.scenario_of(state) if own else None
+        doc = scenario_of(state) if own else None
         return self._own if doc is None else load_scenario(doc)
 
     def answer(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[Reply | None, list[Change]]:
@@ -88,7 +88,7 @@ class Scenarios:
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
             # whether it is used up needs a look into the store, so it is asked last
             if _answers(line, prompt, compacts) and not _is_spent(at.state, number, line):
-                return self._place(number, at), line, [script_queue.count_use(at.state, number)]
+                return self._place(number, at), line, [count_use(at.state, number)]
         return None
 
     def _candidates(self, at: UnitOfWork) -> Iterator[Candidate]:
@@ -112,7 +112,7 @@ def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:
 
 
 def _is_spent(state: State, number: int, line: Line) -> bool:
-    return line.times is not None and script_queue.use_count(state, number) >= line.times
+    return line.times is not None and use_count(state, number) >= line.times
 
 
 def _load_for_server(path: str) -> Document:
@@ -135,3 +135,18 @@ def _seed(files: list[tuple[str, Document]]) -> int:
     if len(seeds) > 1:
         raise SettingError(f"--scenario: {' and '.join(seeds.values())} have different seeds; choose one with --seed")
     return next(iter(seeds), 0)
+
+
+def scenario_of(state: State) -> bytes | None:
+    """The document of a project's own scenario, None if it uses the server's."""
+    return state.get("scenario", "scenario")
+
+
+def use_count(state: State, number: int) -> int:
+    """The number of times a line of the scenario has answered."""
+    return int(state.get("played", f"{number:06d}") or 0)
+
+
+def count_use(state: State, number: int) -> Change:
+    """The change that counts one more use of a line of the scenario."""
+    return Put("played", f"{number:06d}", b"%d" % (use_count(state, number) + 1), "", number)

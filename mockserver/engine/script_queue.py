@@ -74,7 +74,7 @@ def take(state: State, accept: Callable[[bytes], T | None]) -> tuple[T | None, l
     return None, []
 
 
-# --- The scenario: lines that stay, and how often each was used --------------------------------------------------
+# --- The scenario: lines that stay; their uses are counted where lines are chosen (`scenario_selection`) -------------
 
 KINDS = ("line", "scenario", "played")
 
@@ -87,18 +87,3 @@ def records(state: State) -> list[Put]:
 def scenario_put(lines: list[Any], seed: int | None) -> Put:
     """The change that gives a project a scenario of its own."""
     return Put("scenario", "scenario", encode_compact({"seed": seed, "lines": lines}))
-
-
-def scenario_of(state: State) -> bytes | None:
-    """The document of a project's own scenario, None if it uses the server's."""
-    return state.get("scenario", "scenario")
-
-
-def use_count(state: State, number: int) -> int:
-    """The number of times a line of the scenario has answered."""
-    return int(state.get("played", f"{number:06d}") or 0)
-
-
-def count_use(state: State, number: int) -> Change:
-    """The change that counts one more use of a line of the scenario."""
-    return Put("played", f"{number:06d}", b"%d" % (use_count(state, number) + 1), "", number)

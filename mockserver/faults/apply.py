@@ -115,7 +115,7 @@ def ready_faults(state: State, method: str, path: str) -> ReadyFaults:
 
 def _choose(records: tuple[Record, ...], method: str, path: str) -> ReadyFaults:
     call = CallInfo(method, path)
-    ready = [one for one in map(_read_record, records) if not one.spent and one.fault.holds(call, None)]
+    ready = [one for one in map(_read_record, records) if not one.spent and holds(one.fault, call)]
     on_call = tuple([one for one in ready if one.fault.before_admission])
     return ReadyFaults(on_call, tuple([one for one in ready if not one.fault.before_admission]))
 
@@ -173,11 +173,19 @@ def may_act_on_turn(ready: Iterable[ActiveFault], prompt: Prompt) -> bool:
     return False
 
 
+def holds(fault: Fault, call: CallInfo, prompt: Prompt | None = None) -> bool:
+    """Whether all conditions of a fault hold, except its probability, which is drawn last."""
+    for test in fault.call_tests:
+        if not test(call):
+            return False
+    return prompt is None or hold(fault.turn_tests, prompt)
+
+
 def find_active(kept: Iterable[ActiveFault], call: CallInfo, prompt: Prompt | None = None) -> list[ActiveFault]:
     """The faults whose conditions hold, rate limits first."""
     early = prompt is None
     active = [
-        one for one in kept if one.fault.before_admission is early and not one.spent and one.fault.holds(call, prompt)
+        one for one in kept if one.fault.before_admission is early and not one.spent and holds(one.fault, call, prompt)
     ]
     if len(active) > 1:
         active.sort(key=lambda one: one.fault.kind != "rate_limit")
@@ -208,7 +216,7 @@ def _applies(fault: Fault, call: CallInfo) -> bool:
     if fault.kind == "close_socket":
         return call.transport == "websocket"
     named = fault.at.event is not None or fault.at.count is not None
-    return call.is_streamed or not (named or fault.kind == "drop_event")
+    return call.transport != "http" or not (named or fault.kind == "drop_event")
 
 
 def _choose_rules(one: ActiveFault, at: _Circumstances) -> bool:

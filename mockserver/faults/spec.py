@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mockserver.delivery.fault_effects import At
-from mockserver.model.prompt import Prompt
-from mockserver.scenarios.conditions import Tests, compile_when, hold
+from mockserver.scenarios.conditions import Tests, compile_when
 from mockserver.scenarios.validation import DocumentValidator, format_value
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.errors.scripted import MODEL
@@ -39,18 +38,16 @@ MODEL_WORK = frozenset((TURNS, TURNS + "/compact"))  # what rate limits count un
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """A call as faults see it: `is_streamed` says whether it asks for a stream, `size` counts the bytes of its body."""
+    """A call as faults see it: `transport` is `http`, or `sse` and `websocket` where it asks for a stream of events.
+
+    `size` counts the bytes of its body.
+    """
 
     method: str = "POST"
     path: str = TURNS
     transport: str = "http"
     size: int = 0
     model: str = MODEL
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether its answer is a row of events."""
-        return self.transport != "http"
 
 
 CallTest = Callable[[CallInfo], bool]
@@ -70,13 +67,6 @@ class Fault:
     call_conditions: Mapping[str, Any]
     call_tests: tuple[CallTest, ...]
     turn_tests: Tests
-
-    def holds(self, call: CallInfo, prompt: Prompt | None) -> bool:
-        """Whether all its conditions hold, except its probability, which is drawn last."""
-        for test in self.call_tests:
-            if not test(call):
-                return False
-        return prompt is None or hold(self.turn_tests, prompt)
 
 
 def _path_test(pattern: str) -> CallTest:

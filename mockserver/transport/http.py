@@ -24,9 +24,9 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from mockserver.delivery.answer import Answer
+from mockserver.delivery.events import Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.delivery.player import KeepAlive
-from mockserver.delivery.schedule import Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import api as errors

@@ -28,7 +28,7 @@ from typing import Any
 import anyio
 
 from mockserver.delivery.answer import Answer
-from mockserver.delivery.schedule import Wait
+from mockserver.delivery.events import Wait
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp

@@ -27,8 +27,8 @@ from typing import Any, NoReturn
 
 from starlette.types import Message, Receive, Send
 
+from mockserver.delivery.events import Cut, Emit, Malformed, Wait
 from mockserver.delivery.fault_effects import truncate_json
-from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait
 from mockserver.transport.abort import Abort
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.core.turn import Turn
+from mockserver.delivery.events import Emit, Step
 from mockserver.delivery.player import DELIVERED, Player
-from mockserver.delivery.schedule import Emit, Step
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
 from mockserver.wire.errors.api import APIError, MockError

@@ -23,8 +23,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from mockserver.delivery.events import Emit, Malformed, Step
 from mockserver.delivery.player import DELIVERED, KeepAlive
-from mockserver.delivery.schedule import Emit, Malformed, Step
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call

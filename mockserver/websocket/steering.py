@@ -32,7 +32,7 @@ from mockserver.core.steering import (
     successor,
     with_steers,
 )
-from mockserver.delivery.schedule import FOREVER, Emit, duration, events_in
+from mockserver.delivery.events import FOREVER, Emit, duration, events_in
 from mockserver.engine.engine import Engine
 from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.websocket.playback import FinishedTurn, Out, Playback, SendFrames, take_events

@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from mockserver.config.settings import Settings
-from mockserver.delivery.schedule import Emit
+from mockserver.delivery.events import Emit
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config

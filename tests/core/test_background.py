@@ -11,7 +11,7 @@ import pytest
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
 from mockserver.core.background import drop_until, split
-from mockserver.delivery.schedule import Emit, Wait
+from mockserver.delivery.events import Emit, Wait
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from mockserver.wire.errors import api as errors

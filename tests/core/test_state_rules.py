@@ -8,7 +8,7 @@ import re
 import pytest
 
 from mockserver.config.settings import Settings
-from mockserver.delivery.schedule import Wait
+from mockserver.delivery.events import Wait
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from tests.support.asgi import ask

@@ -12,8 +12,7 @@ from mockserver.config.pacing import Pacing
 from mockserver.core import encrypted_content, semantics
 from mockserver.core.state import ContextHash, Node, Summary, read_node
 from mockserver.core.turn import Turn
-from mockserver.delivery.events import fold
-from mockserver.delivery.schedule import Emit
+from mockserver.delivery.events import Emit, fold
 from mockserver.model.prompt import Reply
 from mockserver.wire.responses.events import sse
 from mockserver.wire.tokens.context import Tally

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.delivery.fault_effects import At, Effect, apply_to_body, apply_to_steps, delay
-from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.wire.responses.events import sse
 
 A, B, C = ({"type": kind, "sequence_number": number} for number, kind in enumerate(("a", "b", "a")))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
 from mockserver.delivery.player import CLOSED, CUT, DELIVERED, DISCONNECTED, KEEP_ALIVE, POLL_S, Player
-from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
 
 A, B = ({"type": kind, "sequence_number": number} for number, kind in enumerate("ab"))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.delivery.events import complete_at
-from mockserver.delivery.schedule import Cut, Emit, Malformed, Wait, deliver, duration, events_in
+from mockserver.delivery.events import Cut, Emit, Malformed, Wait, complete_at, deliver, duration, events_in
 from mockserver.wire.responses.events import Event
 from tests.support.driving import Driver
 

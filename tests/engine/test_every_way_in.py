@@ -11,7 +11,7 @@ import pytest
 from mockserver import Mock
 from mockserver.config.settings import Settings
 from mockserver.conformance.drivers import NO_ANSWER, EngineDriver
-from mockserver.delivery.schedule import Cut
+from mockserver.delivery.events import Cut
 from mockserver.engine.engine import Engine
 from mockserver.websocket.playback import Playback
 from mockserver.websocket.session import WebSocketSession

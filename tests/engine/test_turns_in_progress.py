@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mockserver.delivery.answer import Answer
+from mockserver.delivery.events import Body, Emit, Wait
 from mockserver.delivery.player import Player
-from mockserver.delivery.schedule import Body, Emit, Wait
 from mockserver.journal.exchange import Call
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.events import Event

@@ -13,7 +13,7 @@ from mockserver.conformance.drivers import NOON, Answer, EngineDriver
 from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine
 from mockserver.conformance.machine.random_walk import walk
 from mockserver.delivery.answer import error_answer
-from mockserver.delivery.schedule import events_in
+from mockserver.delivery.events import events_in
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.store.memory import MemoryStore

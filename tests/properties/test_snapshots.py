@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.config.settings import Settings
-from mockserver.delivery.schedule import Emit
+from mockserver.delivery.events import Emit
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import SQLiteStore

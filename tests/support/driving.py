@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver.config.settings import Settings
 from mockserver.delivery.answer import Answer
-from mockserver.delivery.schedule import Emit, events_in
+from mockserver.delivery.events import Emit, events_in
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.wire.errors.api import APIError

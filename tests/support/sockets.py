@@ -13,7 +13,7 @@ import websockets.sync.client
 from websockets.sync.client import ClientConnection
 
 from mockserver.config.settings import Settings
-from mockserver.delivery.schedule import Emit, Wait
+from mockserver.delivery.events import Emit, Wait
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
 from mockserver.transport.guard import Guard

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mockserver.delivery.answer import SSE, Answer, error_answer
+from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
 from mockserver.delivery.player import CUT, DELIVERED, DISCONNECTED, Player
-from mockserver.delivery.schedule import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
 from mockserver.transport import http
 from mockserver.transport.abort import Abort
 from mockserver.transport.http import Chunk

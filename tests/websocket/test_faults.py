@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockserver.delivery.schedule import Cut, Malformed, Step
+from mockserver.delivery.events import Cut, Malformed, Step
 from mockserver.websocket.playback import Playback
 from tests.support.sockets import Frames
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver.config.settings import Settings
-from mockserver.delivery.schedule import FOREVER, Emit, Step, Wait
+from mockserver.delivery.events import FOREVER, Emit, Step, Wait
 from mockserver.engine.engine import Engine
 from mockserver.websocket.playback import Playback, take_events, to_error
 from mockserver.wire.errors import api as errors

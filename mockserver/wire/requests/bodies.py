@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 
@@ -278,6 +278,26 @@ def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Switches) -> di
         if error.code_switch is not None:
             error.code = getattr(rules, error.code_switch)
         raise
+
+
+class Sent(Protocol):
+    """A request as far as its body is read here."""
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def read_body(read: Callable[..., dict[str, Any]], call: Sent, parts: object, rules: Switches) -> dict[str, Any]:
+    """The judged body of a call: an endpoint's reader, once `read` is filled in. Spec: E4, E5, E34."""
+    content_type = call.headers.get(b"content-type", _JSON)
+    if content_type != _JSON:  # nearly every client sends just this
+        check_content_type(content_type.decode("latin-1"))
+    return judge(read, call.body, rules)
+
+
+_JSON = b"application/json"
 
 
 def check_content_type(value: str | None) -> None:
