@@ -6,7 +6,15 @@ import json
 from typing import Any
 
 from mockserver.delivery.fault_effects import Effect
-from mockserver.faults.apply import FaultOutcome, apply, read_faults, replace_all
+from mockserver.faults.apply import (
+    FaultOutcome,
+    apply,
+    may_act_on_turn,
+    read_faults,
+    ready_faults,
+    records,
+    replace_all,
+)
 from mockserver.faults.spec import CallInfo, Fault, parse_faults
 from mockserver.model.prompt import Prompt
 from mockserver.store.memory import MemoryStore
@@ -186,3 +194,59 @@ def test_a_long_record_is_read_like_a_short_one() -> None:
         assert faulty.turn(conversation=f"conv_{number:040}").error is not None
     assert faulty.used == [200] and faulty.turn(conversation=f"conv_{7:040}").error is not None
     assert faulty.used == [200]
+
+
+def ready(faulty: Faulty, call: CallInfo) -> tuple[list[str], list[str]]:
+    found = ready_faults(faulty.state, call.method, call.path)
+    return [one.fault.kind for one in found.on_call], [one.fault.kind for one in found.on_turn]
+
+
+def test_one_look_finds_what_may_act_on_a_call_and_on_its_turn() -> None:
+    faulty = Faulty(
+        {"do": "cut", "when": {"path": "/v1/models"}},
+        {"do": "stall", "when": {"method": "POST"}, "times": 1},
+        {"do": "expire"},
+        {"do": "malformed", "when": {"model": "gpt-4.1", "path": "/v1/responses"}},
+    )
+    assert ready(faulty, CallInfo("GET", "/v1/models")) == (["cut"], ["expire"])
+    assert ready(faulty, CREATE) == (["stall"], ["expire", "malformed"])
+    faulty.edge()
+    assert ready(faulty, CREATE) == ([], ["expire", "malformed"]), "what is used up may not act"
+
+
+def test_a_long_fault_is_found_without_the_cache() -> None:
+    faulty = Faulty({"do": "cut", "when": {"input_contains": "x" * 100_000}})
+    assert ready(faulty, CREATE) == ([], ["cut"])
+    assert faulty.turn(model="gpt-4.1").effects == []
+
+
+def test_a_turn_is_spared_where_no_condition_holds() -> None:
+    faulty = Faulty({"do": "cut", "when": {"model": "gpt-5.5"}}, {"do": "cut", "when": {"store": False}})
+    on_turn = ready_faults(faulty.state, "POST", "/v1/responses").on_turn
+
+    def prompt(**request: Any) -> Prompt:
+        assert MODEL is not None
+        return Prompt(request, MODEL, (), list, 1, 1, "seed", "http")
+
+    assert not may_act_on_turn(on_turn, prompt(model="gpt-4.1"))
+    assert may_act_on_turn(on_turn, prompt(model="gpt-4.1", store=False))
+    assert not may_act_on_turn((), prompt(model="gpt-5.5"))
+
+
+def test_E60_a_parent_that_is_not_there_expires_too() -> None:
+    faulty = Faulty({"do": "expire", "times": 1})
+    assert faulty.turn(model="gpt-4.1").error is None, "a turn without a parent has nothing to lose"
+    struck = faulty.turn(model="gpt-4.1", previous_response_id="resp_1")
+    assert struck.error is not None and struck.error.code == "previous_response_not_found"
+    assert faulty.used == [1]
+
+
+def test_what_is_kept_of_faults_can_be_put_back() -> None:
+    faulty = Faulty({"do": "cut"}, {"do": "stall", "times": 2})
+    faulty.edge()
+    other = MemoryStore()
+    other.apply("q", records(faulty.state))
+    assert [one.to_json() for one in read_faults(view_project(other, "q"))] == [
+        {"do": "cut", "used": 1},
+        {"do": "stall", "times": 2, "used": 1},
+    ]
