@@ -145,7 +145,7 @@ def _receive(answer: Delivered) -> Answer:
     if answer.events is not None:
         return Answer(answer.status, None, [dict(event) for event in answer.events])
     if answer.player is None:
-        return _is_count(answer, whole_body(answer))
+        return _to_answer(answer, whole_body(answer))
     sent = b""
     try:
         for chunk in chunks(answer):
@@ -156,10 +156,10 @@ def _receive(answer: Delivered) -> Answer:
                 return Answer(NO_ANSWER, "the answer stalled")
     except Abort:
         return Answer(NO_ANSWER, "the connection was broken off")
-    return _is_count(answer, sent)
+    return _to_answer(answer, sent)
 
 
-def _is_count(answer: Delivered, body: bytes) -> Answer:
+def _to_answer(answer: Delivered, body: bytes) -> Answer:
     if answer.streamed:
         return Answer(answer.status, None, _events(body.decode()))
     return Answer(answer.status, _parse(body))
