@@ -29,12 +29,14 @@ with Mock() as mock:
     assert first.output_text == SAID
     assert [event.type for event in client.responses.create(**ASKED, stream=True)][-1] == "response.completed"
     mock.script([{"reply": {"text": "one two"}, "pacing": {"first_token": 0.1, "tokens_per_second": 20}}])
+    mock.clock.freeze()  # or a slow machine would find the turn over and skip its waits
     happened, time.sleep = [], lambda seconds: happened.append(round(seconds, 3))
     with client.responses.stream(**ASKED) as stream:
         for event in stream:
             if event.type == DELTA:
                 happened.append(event.type)
-    assert happened[:2] == [0.1, 0.05] and happened.count(DELTA) == 2, happened
+    assert happened == [0.1, 0.05, DELTA, 0.05, DELTA], happened
+    mock.clock.run()
 
     async def main():
         client = AsyncOpenAI(api_key="any", http_client=httpx.AsyncClient(transport=mock.transport()))
