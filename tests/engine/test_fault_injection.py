@@ -10,9 +10,12 @@ import pytest
 from mockserver.config.settings import Settings
 from mockserver.core.records import Record
 from mockserver.engine.engine import Engine
+from mockserver.engine.fault_injection import call_info
+from mockserver.faults.spec import CallInfo
 from mockserver.journal.exchange import Call
 from mockserver.store.memory import MemoryStore
 from mockserver.wire.errors.api import MockError
+from mockserver.wire.errors.scripted import MODEL
 from tests.support.caller import PROJECT, Caller
 from tests.support.driving import NOON, Driver, refused, summary
 
@@ -166,3 +169,19 @@ def test_a_fault_that_another_process_used_up_does_not_strike_again(tmp_path: Pa
     assert two.create("good")["status"] == "completed"
     assert refused(one.create, "bad").status == 503
     assert two.create("bad")["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("call", "info"),
+    [
+        (Call("GET", "/v1/models"), CallInfo("GET", "/v1/models", "http", 0, MODEL)),
+        (Call("GET", "/v1/r", query=[("stream", "true")]), CallInfo("GET", "/v1/r", "sse", 0, MODEL)),
+        (Call("POST", "/v1/r", b'{"model":"m"}'), CallInfo("POST", "/v1/r", "http", 13, "m")),
+        (Call("POST", "/v1/r", b'{"stream":true}'), CallInfo("POST", "/v1/r", "sse", 15, MODEL)),
+        (Call("POST", "/v1/r", b'{"model":1'), CallInfo("POST", "/v1/r", "http", 10, MODEL)),
+        (Call("POST", "/v1/r", b"[]"), CallInfo("POST", "/v1/r", "http", 2, MODEL)),
+        (Call("POST", "/v1/r", b"{}", transport="websocket"), CallInfo("POST", "/v1/r", "websocket", 2, MODEL)),
+    ],
+)
+def test_a_call_is_read_before_it_is_judged(call: Call, info: CallInfo) -> None:
+    assert call_info(call) == info
