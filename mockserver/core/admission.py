@@ -132,7 +132,8 @@ def admit(
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     partition = lineage.partition or partition_of_items(items)
-    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=stored))
+    persisted = stored and (request.get("store", True) or rules.zdr == "on")
+    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=persisted))
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
     hidden = own.opened.token_counter(rules.count_hidden_tokens) if marked else rules.count_hidden_tokens
     tally, tokens = context.count_request(request, base, items, kept, model, rules, hidden)
@@ -243,7 +244,10 @@ def compact_window(
 
 
 def storing(request: Request, rules: Semantics) -> bool:
-    """Whether a response is stored, as one in the background always is; raises E84. Spec: R1.1, R1.7, R6.6."""
+    """Whether a response is stored, as one in the background is for a while at least; raises E84.
+
+    Spec: R1.1, R1.7, R6.6.
+    """
     stored = request.get("store", True)
     if stored or not request.get("background"):
         return stored

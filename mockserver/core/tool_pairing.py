@@ -26,6 +26,9 @@ ANSWERS = {
 OUTPUTS = frozenset(ANSWERS.values())
 PAIRED = OUTPUTS | ANSWERS.keys()
 
+# owed output → another type of output that answers the call as well (Spec: R1.34)
+_ALSO = {"tool_search_output": "function_call_output"}
+
 
 def call_id(item: Item) -> str | None:
     """Return what pairs a call with its output."""
@@ -62,9 +65,14 @@ def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
         id = call_id(item)
         if item["type"] in ANSWERS and id is not None:
             calls[id] = ANSWERS[item["type"]]
-        elif item["type"] in OUTPUTS and id is not None and calls.get(id) != item["type"]:
+        elif item["type"] in OUTPUTS and id is not None and not _answers(item["type"], calls.get(id, "")):
             found.append(item)
     return found
+
+
+def _answers(output: str, owed: str) -> bool:
+    """Whether an output of one type answers a call that another type was owed for. Spec: R1.34."""
+    return output in (owed, _ALSO.get(owed))
 
 
 def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> list[Item]:
@@ -72,6 +80,7 @@ def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) 
     found = orphans(pending, items)
     if found:
         answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
+        answered |= {(id, _ALSO[output]) for id, output in answered if output in _ALSO}
         found = [stray for stray in found if (call_id(stray), stray["type"]) not in answered]
     return found
 

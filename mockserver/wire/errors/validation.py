@@ -176,6 +176,16 @@ def unsupported_value(path: str, value: str, model: str, values: Iterable[str]) 
     )
 
 
+def completion_window_unsupported(window: str) -> APIError:
+    """A long completion window on a request that can't wait so long. Spec: E102."""
+    return APIError(
+        f"Unsupported value: '{window}' is only supported with 'background' set to true, standard processing, "
+        "and no streaming.",
+        param="background_options.completion_window",
+        code="unsupported_value",
+    )
+
+
 def logprobs_unsupported(param: str) -> APIError:
     """Log probabilities asked of a reasoning model. Spec: E44."""
     message = "logprobs are not supported with reasoning models."

@@ -19,8 +19,13 @@ from mockserver.wire.requests.strict_schema import strict_complaint, type_compla
 
 Request = Mapping[str, Any]
 
-# Refused by reasoning models whatever their value; `temperature: 1` alone passes. Spec: E40.
+# Refused by a model that reasons, whatever their value; `temperature: 1` alone passes. Spec: E40.
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+_SENT_SAMPLING = frozenset(_SAMPLING)
+
+# Longer than soonest, and only for requests that can wait so long. Spec: E102, R6.13.
+_LONG_WINDOWS = ("2h", "8h")
+_STANDARD_TIERS = ("auto", "default")
 
 # What every model takes, whatever its value: most requests hold nothing else.
 ANY_MODEL = frozenset(
@@ -29,12 +34,13 @@ ANY_MODEL = frozenset(
 
 
 def check(request: Request, model: Model) -> None:
-    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50."""
+    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50, E102."""
     if request.keys() <= ANY_MODEL:
         return
     for rule in (
         _sampling,
         _logprobs,
+        _completion_window,
         _effort,
         _verbosity,
         _check_encrypted_content,
@@ -53,8 +59,17 @@ def check_json_word(request: Request, texts: Iterable[str]) -> None:
         raise validation_errors.json_word_missing()
 
 
+def _is_reasoning(request: Request, model: Model) -> bool:
+    """Whether the effort in effect, the one sent or else the model's own, lets the model reason. Spec: E40.
+
+    A model that can't help reasoning does so whatever was sent: E42 tells about that later.
+    """
+    effort = (request.get("reasoning") or {}).get("effort") or model.default_effort
+    return model.reasoning and not (effort == "none" and "none" in model.efforts)
+
+
 def _sampling(request: Request, model: Model) -> None:
-    if not model.reasoning:
+    if _SENT_SAMPLING.isdisjoint(request) or not _is_reasoning(request, model):
         return
     for name in _SAMPLING:
         if name in request and not (name == "temperature" and request[name] == 1):
@@ -63,12 +78,19 @@ def _sampling(request: Request, model: Model) -> None:
 
 def _logprobs(request: Request, model: Model) -> None:
     """Nothing is asked for by `top_logprobs: 0`. Spec: E44."""
-    if not model.reasoning:
+    included = "message.output_text.logprobs" in request.get("include", ())
+    if (included or request.get("top_logprobs")) and _is_reasoning(request, model):
+        raise validation_errors.logprobs_unsupported("include" if included else "top_logprobs")
+
+
+def _completion_window(request: Request, model: Model) -> None:
+    """A long window is for the background, at standard processing, without a stream. Spec: E102, R4.2."""
+    window = (request.get("background_options") or {}).get("completion_window")
+    if window not in _LONG_WINDOWS:
         return
-    if "message.output_text.logprobs" in request.get("include", ()):
-        raise validation_errors.logprobs_unsupported("include")
-    if request.get("top_logprobs"):
-        raise validation_errors.logprobs_unsupported("top_logprobs")
+    standard = request.get("service_tier", "auto") in _STANDARD_TIERS
+    if not request.get("background") or request.get("stream") or not standard:
+        raise validation_errors.completion_window_unsupported(window)
 
 
 def _effort(request: Request, model: Model) -> None:
