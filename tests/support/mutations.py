@@ -24,13 +24,13 @@ _INHERIT = """    continues = not CONTINUING.isdisjoint(request)
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if"""
 _ADMITTING = """    continues = not CONTINUING.isdisjoint(request)
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if"""
 
 _LIFETIMES = (

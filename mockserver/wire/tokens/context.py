@@ -24,7 +24,7 @@ an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mockserver.wire.catalog import Model
@@ -55,8 +55,11 @@ ANSWER_O3_MINI = 1
 BEFORE_CALL = {"C": 0, "H": 7}  # text that a call follows
 NEW_CALL = {"C": 8, "H": 11}  # less than the same call costs later, when it is read (T7)
 ROUNDING = 64  # older models report reasoning in such steps, rounded down
-# By prefix of the model's id, the first match counts; measured for gpt-5.6, gpt-5 and gpt-5.4 (Spec: T12).
-_ADDITIONAL_TOOLS = (("gpt-5.4", 85), ("gpt-5.5", 85), ("gpt-5.6", 82), ("gpt-6", 82), ("gpt-5", 84), ("", 84))
+# By prefix of the model's row, the first match counts; measured for gpt-5.6, gpt-5 and gpt-5.4 (Spec: T12).
+_ADDITIONAL_TOOLS = (
+    *(("gpt-5.4", 85), ("gpt-5.5", 85), ("gpt-5.6", 82), ("gpt-6", 82)),
+    *(("gpt-daybreak", 82), ("chat-latest", 82), ("", 84)),
+)
 # What the model wrote and what came back, by item type; these texts are counted, the frame is a guess (Spec: T12).
 _WRITTEN: dict[str, tuple[str, ...]] = {
     "web_search_call": ("action",),
@@ -111,7 +114,7 @@ class Tally(NamedTuple):
     answered: bool = False
 
 
-@cache
+@lru_cache(maxsize=1024)
 def cost_class(model: Model) -> str:
     """A name for all that tallies depend on: models of one class have equal tallies. Spec: T2, T3, T7, T12."""
     rule = rule_of(model)
@@ -245,14 +248,14 @@ _ADDERS: dict[str, Callable[[_Counter, Item], None]] = {
 
 
 def _call_without_id(model: Model) -> int:
-    if model.id.startswith("gpt-5.4"):
+    if model.row.startswith("gpt-5.4"):
         return CALL_WITHOUT_ID_GPT_5_4
     return CALL_WITHOUT_ID[model.family]
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _additional_tools(model: Model) -> int:
-    return next(tokens for prefix, tokens in _ADDITIONAL_TOOLS if model.id.startswith(prefix))
+    return next(tokens for prefix, tokens in _ADDITIONAL_TOOLS if model.row.startswith(prefix))
 
 
 def _call_text_tokens(item: Item, count: Count) -> int:
@@ -351,7 +354,7 @@ def output_tokens(
         elif kind in _CALLS:
             total += NEW_CALL[model.family] + _call_text_tokens(item, count)
         elif kind == "reasoning":
-            total += 0 if model.id.startswith("o3-mini") else REASONING
+            total += 0 if model.row.startswith("o3-mini") else REASONING
         elif kind in _WRITTEN:
             total += NEW_CALL[model.family] + _texts_tokens(item, _WRITTEN[str(kind)], count)
     return total
@@ -359,7 +362,7 @@ def output_tokens(
 
 def _answer(request: Mapping[str, Any], model: Model) -> int:
     """The frame of the message that ends a turn."""
-    if model.id.startswith("o3-mini"):
+    if model.row.startswith("o3-mini"):
         return ANSWER_O3_MINI
     text_format = (request.get("text") or {}).get("format") or {}
     frame = (ANSWER_WITH_TOOLS if request.get("tools") else ANSWER)[model.family]
