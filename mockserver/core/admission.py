@@ -199,7 +199,7 @@ def admit_items(
     marked = not _MARKS.isdisjoint(types)
     if marked:
         items, triggered = compaction.without_trigger(items)
-        opened = DecryptedItems.of(items, rules.key)
+        opened = DecryptedItems.of(items, state, rules.key)
         pending = {**pending, **compaction.pending_outputs(items, opened)}
         orphaned = orphaned if compaction.start(items) is None else None
     if orphaned:
@@ -236,7 +236,7 @@ def compact_window(
         raise validation_errors.configured_history("Compaction")
     paid = [*history, *context.billable_items(items, kept)]
     tokens = context_tokens.compact_input_tokens(
-        request, paid, model, rules.count, own.opened.token_counter(rules.count_hidden_tokens)
+        request, paid, model, rules.count, own.opened.token_counter(rules.hidden_counter(state))
     )
     if tokens > model.max_input_tokens:
         raise errors.context_length_exceeded()
@@ -279,7 +279,7 @@ def fit_window(
     items = [*items_up_to(state, lineage.head), *context.billable_items(sent, kept)]
     if context.apply_configuration(lineage.summary.configuration, kept) is not None:
         raise validation_errors.configured_history("Truncation")
-    return truncation.fit(compaction.read_of(items), request, model, rules)
+    return truncation.fit(compaction.read_of(items), request, model, rules, rules.hidden_counter(state))
 
 
 def measure(state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float) -> int:
@@ -289,7 +289,7 @@ def measure(state: State, request: Request, rules: Semantics, id_generator: IdGe
     items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
     kept, _ = fill_items(items, id_generator)
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
-    tokens = context.input_tokens(request, base, items, kept, model, rules)
+    tokens = context.input_tokens(request, base, items, kept, model, rules, rules.hidden_counter(state))
     if tokens <= model.max_input_tokens:
         return tokens
     found = fit_window(state, request, lineage, items, kept, model, rules)
@@ -326,7 +326,7 @@ def partition_of_items(items: list[Item]) -> str | None:
 
 
 def check_sealed(items: list[Item], opened: DecryptedItems) -> None:
-    """Refuse sealed content that this mock has not sealed. Spec: R1.42, E57."""
+    """Refuse sealed content that this mock has not handed out. Spec: R1.42, E57."""
     for item in items:
         if item["type"] in ("reasoning", "compaction"):
             blob = item.get("encrypted_content")

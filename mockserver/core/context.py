@@ -92,7 +92,7 @@ def with_token_count(state: State, summary: Summary, head: str | None, model: Mo
     if head is None:
         return _nothing(cost_class)
     tally = context_tokens.add(
-        context_tokens.Tally(), items_up_to(state, head), model, rules.count, rules.count_hidden_tokens
+        context_tokens.Tally(), items_up_to(state, head), model, rules.count, rules.hidden_counter(state)
     )
     return summary._replace(cost_class=cost_class, tally=tally)
 
@@ -103,13 +103,19 @@ def _nothing(cost_class: str) -> Summary:
 
 
 def input_tokens(
-    request: dict[str, Any], before: Summary, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
+    request: dict[str, Any],
+    before: Summary,
+    sent: list[Item],
+    kept: list[Item],
+    model: Model,
+    rules: Semantics,
+    hidden: context_tokens.Hidden,
 ) -> int:
     """The input tokens of a request after a context.
 
     `sent` are the request's items as sent, `kept` the same in stored form.
     """
-    tally = _tally(before, billable_items(sent, kept), model, rules, rules.count_hidden_tokens)
+    tally = _tally(before, billable_items(sent, kept), model, rules, hidden)
     return context_tokens.input_tokens(request, tally, model, rules.count)
 
 

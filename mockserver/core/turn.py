@@ -23,13 +23,15 @@ events to a response; `deliver` lays it out in time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
-from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import Semantics
@@ -43,11 +45,14 @@ from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
+_NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Turn(NamedTuple):
     """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context.
 
-    `learned` is what the prompt cache learns from it.
+    `learned` is what the prompt cache learns from it; `handed_out` are the blobs in it that the mock has not sealed,
+    each with what is known of it.
     """
 
     final: dict[str, Any]
@@ -55,6 +60,7 @@ class Turn(NamedTuple):
     stored: bool
     conversation: str | None = None
     learned: tuple[Change, ...] = ()
+    handed_out: Mapping[str, Any] = _NOTHING_ELSE
 
     @property
     def id(self) -> str:
@@ -143,7 +149,7 @@ def plan(
         ),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return _new(Turn, (final, node, admission.stored, conversation, learned))
+    return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
@@ -162,11 +168,15 @@ _SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False)
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, and the source of the ids after theirs."""
+    """The output items of a turn, what was sealed in them, and the source of the ids after theirs.
+
+    `foreign` is what is known of the blobs that came sealed.
+    """
 
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
+    foreign: Mapping[str, Any]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
@@ -174,24 +184,36 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     items, id_generator = output_items(reply.output, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
+    foreign: dict[str, Any] = {}
     for at, item in enumerate(items):
-        if item["type"] == "compaction" and "encrypted_content" not in item:
+        kind, blob = item["type"], item.get("encrypted_content")
+        if "encrypted_content" in item and not blob:
+            continue  # a script wants it without
+        if kind == "compaction":
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
-            payload = compaction.payload(item["id"], reply.summary_tokens, pending)
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
-            items[at] = {**item, "encrypted_content": blob}
-        elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
+            # of a summary that came sealed nothing is known, nor billed (`_passes`)
+            payload = compaction.payload(item["id"], 0 if blob else reply.summary_tokens, pending)
+        elif kind == "reasoning" and (blob or not item.get("content")):
             payload = {"tokens": hidden, "id": item["id"]}
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
-            items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
+        else:
+            continue
+        if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
+            inside = decrypt(blob, rules.key)
+            if inside is None:
+                foreign[blob] = payload
+            else:  # the mock's own, from an earlier run
+                payload = inside
+        else:
+            blob = encrypt(payload, rules.key, item["id"], now)
+            sealed = {**item, "encrypted_content": blob}
+            items[at] = sealed if kind == "compaction" else {key: sealed[key] for key in _REASONING_ORDER}
+        payloads[blob] = payload
     if reply.incomplete is not None:
         _mark_incomplete(items)
     if "message.output_text.logprobs" in admission.request.get("include", ()):
         items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator))
+    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator, foreign))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
