@@ -229,14 +229,15 @@ def cancel(state: State, running: Running, rules: Semantics, kept: Collection[st
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
     summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
-    node = node._replace(packed=items, summary=summary, status=status, cues={})
-    body = None if running.body is None else json_body(_stop(orjson.loads(running.body), status, kept))
+    cues = response_object.begun_cues(node.cues)
+    node = node._replace(packed=items, summary=summary, status=status, cues=cues)
+    body = None if running.body is None else json_body(_stop(orjson.loads(running.body), status, kept, cues))
     return _end(state, running, node, body, rules)
 
 
-def _stop(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:
+def _stop(final: dict[str, Any], status: str, kept: Collection[str], cues: Any) -> dict[str, Any]:
     output = [item for item in final["output"] if item["id"] in kept]
-    return {**final, **response_object.in_progress_view(final), "output": output, "status": status}
+    return {**final, **response_object.in_progress_view(final, cues), "output": output, "status": status}
 
 
 def delete_response(state: State, id: str, rules: Semantics, now: float) -> tuple[dict[str, Any], list[Change]]:

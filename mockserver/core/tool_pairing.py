@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mockserver.wire.errors import api as errors
+from mockserver.wire.responses.resources import order_keys
 
 Item = dict[str, Any]
 
@@ -44,6 +45,26 @@ def needs_client_output(item: Item) -> bool:
     if item["type"] == "tool_search_call":
         return item.get("execution") == "client"
     return True
+
+
+def mark_async_calls(items: list[Item], tools: Iterable[dict[str, Any]]) -> list[Item]:
+    """Output items with `async` on the calls of tools that were defined with it, and on no others. Spec: F8.9."""
+    tools = list(tools)
+    spaces = [(tool["name"], inner) for tool in tools if tool["type"] == "namespace" for inner in tool["tools"]]
+    named = [(None, tool) for tool in tools if tool["type"] in _NAMED]
+    names = {(space, tool["name"]) for space, tool in (*named, *spaces) if tool.get("async")}
+    if not names:
+        return items
+    return [
+        order_keys({**item, "async": True})
+        if item["type"] in _CALLS_BY_NAME and "async" not in item and (item.get("namespace"), item["name"]) in names
+        else item
+        for item in items
+    ]
+
+
+_NAMED = ("function", "custom")
+_CALLS_BY_NAME = ("function_call", "custom_tool_call")
 
 
 def pending_after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:

@@ -87,6 +87,8 @@ def plan(
     """
     finished = finish_items(admission, reply, rules, now)
     items, request = finished.items, admission.request
+    if admission.model.async_tools and ("tools" in request or admission.loaded):
+        items = tool_pairing.mark_async_calls(items, admission.effective_request["tools"])
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
     transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
@@ -101,6 +103,7 @@ def plan(
         created_at=created,
         stored=request.get("store", True),
         conversation=conversation,
+        loaded=admission.loaded,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
     final["output"] = [present(item, include) for item in items]
@@ -130,6 +133,9 @@ def plan(
         turns=not warming,
         trail=trail,
     )
+    if admission.configuration is not None or summary.configuration is not None:
+        # sealed items of the input say more of it than they show
+        summary = summary._replace(configuration=context.apply_configuration(admission.configuration, items))
     node = _new(
         Node,
         (
@@ -148,6 +154,8 @@ def plan(
             bool(request.get("stream")),
         ),
     )
+    if "service_tier" in request:
+        node = node._replace(cues={**node.cues, **response_object.cues_of(request)})
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
 
@@ -192,7 +200,9 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
         if kind == "compaction":
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
             # of a summary that came sealed nothing is known, nor billed (`_passes`)
-            payload = compaction.payload(item["id"], 0 if blob else reply.summary_tokens, pending)
+            payload = compaction.payload(
+                item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
+            )
         elif kind == "reasoning" and (blob or not item.get("content")):
             payload = {"tokens": hidden, "id": item["id"]}
             hidden = 0  # one reply has one figure; its first reasoning item carries it

@@ -369,7 +369,7 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        "return {**response_object.in_progress_view(final), ",
+        "return {**response_object.in_progress_view(final, cues), ",
         "return {**final, ",
     ),
     Mutation(

@@ -166,6 +166,11 @@ STEPS: dict[str, tuple[dict[str, Any], str, str | None]] = {
         "Unsupported value: '2h'",
         "background_options.completion_window",
     ),
+    "update": (
+        {"input": [{"role": "user", "content": "x"}, {"type": "configuration_update"}]},
+        "The 'configuration_update' item type",
+        "input",
+    ),
     "item unknown": ({"input": [REFERENCE]}, "Item with id 'msg_nope' not found.", "input"),
     "item twice": ({"input": [SAME, SAME]}, "Duplicate item found", "input"),
     "pairing": ({"input": [OUTPUT]}, "No tool call found", "input"),
@@ -181,7 +186,7 @@ APART = [
     {"conversation", "parent"},
     {"exclusive", "parent"},
 ]
-OVER_INPUT = ("input missing", "input empty", "item unknown", "item twice", "pairing", "sealed")
+OVER_INPUT = ("input missing", "input empty", "update", "item unknown", "item twice", "pairing", "sealed")
 
 
 PAIRS = [

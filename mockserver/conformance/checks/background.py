@@ -125,6 +125,23 @@ def _what_is_not_stored_can_be_polled(s: ServerUnderTest) -> None:
     s.check_equal("status of a stored one", s.get(kept)["status"], "completed")
 
 
+@rule("R6.13")
+def _how_long_completion_may_take(s: ServerUnderTest) -> None:
+    soonest = s.create(background_options={"completion_window": "soonest", "continuation_id": "mine"})
+    s.check("background_options is not echoed", "background_options" not in soonest)
+    long = {"background_options": {"completion_window": "2h"}}
+    message = (
+        "Unsupported value: '2h' is only supported with 'background' set to true, standard processing, "
+        "and no streaming."
+    )
+    place = "background_options.completion_window"
+    error = expected_errors.guess("E102", 400, "unsupported_value", place, message)
+    for fields in ({}, {"background": True, "stream": True}, {"background": True, "service_tier": "priority"}):
+        s.check_error(error, "POST", "/responses", {"model": s.model, "input": "x", **long, **fields})
+    if s.mock:  # elsewhere it may take its two hours
+        s.check_equal("status", s.create(background=True, **long)["status"], "queued")
+
+
 def _numbers(events: list[Item]) -> list[int]:
     return [event["sequence_number"] for event in events]
 

@@ -286,9 +286,9 @@ def adjacent_updates(index: int) -> APIError:
     )
 
 
-def configured_history(what: str) -> APIError:
-    """A context with configuration updates, to be compacted or cut; the sentence is the mock's own. Spec: R5.9."""
-    return APIError(f"{what} is not supported for a context with 'configuration_update' items.", param="input")
+def configuration_unsupported(where: str) -> APIError:
+    """A `configuration_update` item where none may be. Spec: E103."""
+    return APIError(f"The 'configuration_update' item type is not supported with {where}.", param="input")
 
 
 def previous_response_zdr() -> APIError:

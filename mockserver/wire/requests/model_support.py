@@ -10,7 +10,7 @@ catalogue and never complained about here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.wire.catalog import Model
@@ -33,8 +33,11 @@ ANY_MODEL = frozenset(
 )
 
 
-def check(request: Request, model: Model) -> None:
-    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50, E102."""
+def check(request: Request, model: Model, configuration: Mapping[str, Any] | None = None) -> None:
+    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50, E102.
+
+    `configuration` is what the context before the request has set, the tools that it has loaded among it.
+    """
     if request.keys() <= ANY_MODEL:
         return
     for rule in (
@@ -47,9 +50,27 @@ def check(request: Request, model: Model) -> None:
         _cache,
         _functions,
         _format,
-        _choice,
     ):
         rule(request, model)
+    _choice(request, (configuration or {}).get("tools", ()))
+
+
+def check_configuration(request: Request, model: Model, configuration: Mapping[str, Any] | None) -> None:
+    """Raise E103 where a `configuration_update` item may not be, in the input or in the context before it.
+
+    Spec: E103, R12.5. `configuration` is what that context has set.
+    """
+    own = request.get("input")
+    updated = configuration is not None and not _UPDATED.isdisjoint(configuration)
+    if not updated and not (isinstance(own, list) and any(item.get("type") == "configuration_update" for item in own)):
+        return
+    if (request.get("reasoning") or {}).get("mode") == "pro":
+        raise validation_errors.configuration_unsupported("pro or tournament models")
+    if not model.configuration_update:
+        raise validation_errors.configuration_unsupported("this model")
+
+
+_UPDATED = frozenset({"reasoning", "text"})
 
 
 def check_json_word(request: Request, texts: Iterable[str]) -> None:
@@ -146,20 +167,21 @@ def _format(request: Request, model: Model) -> None:
             raise validation_errors.invalid_format_schema(text_format["name"], complaint)
 
 
-def _choice(request: Request, model: Model) -> None:
-    """A forced tool has to be among the tools, those of the input's tool items included. Spec: E47."""
+def _choice(request: Request, loaded: Iterable[Sequence[Any]]) -> None:
+    """A forced tool has to be among the tools, those that the context has loaded included. Spec: E47."""
     chosen = request.get("tool_choice")
     if not isinstance(chosen, dict):
         return
-    offered = {name for tool in _available_tools(request) for name in _tool_names(tool)}
+    offered = {name for tool in _available_tools(request, loaded) for name in _tool_names(tool)}
     for choice in chosen["tools"] if chosen["type"] == "allowed_tools" else [chosen]:
         name = _choice_name(choice)
         if name is not None and name not in offered:
             raise validation_errors.tool_choice_not_found(name)
 
 
-def _available_tools(request: Request) -> Iterator[dict[str, Any]]:
+def _available_tools(request: Request, loaded: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
     yield from request.get("tools", ())
+    yield from (tool for _, tool in loaded)
     items = request.get("input", ())
     for item in items if isinstance(items, list) else ():
         if item.get("type") in ("additional_tools", "tool_search_output"):
