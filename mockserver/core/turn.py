@@ -35,7 +35,7 @@ from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, de
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Item, Node
+from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
@@ -86,9 +86,7 @@ def plan(
     cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
     finished = finish_items(admission, reply, rules, now)
-    items, request = finished.items, admission.request
-    if admission.model.async_tools and ("tools" in request or admission.loaded):
-        items = tool_pairing.mark_async_calls(items, admission.effective_request["tools"])
+    items, request = _with_async(finished.items, admission), admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
     transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
@@ -134,8 +132,7 @@ def plan(
         trail=trail,
     )
     if admission.configuration is not None or summary.configuration is not None:
-        # sealed items of the input say more of it than they show
-        summary = summary._replace(configuration=context.apply_configuration(admission.configuration, items))
+        summary = _with_configuration(summary, admission, items)
     node = _new(
         Node,
         (
@@ -150,14 +147,25 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            dict(reply.cues) if reply.cues else {},
+            {**reply.cues, **response_object.cues_of(request)},
             bool(request.get("stream")),
         ),
     )
-    if "service_tier" in request:
-        node = node._replace(cues={**node.cues, **response_object.cues_of(request)})
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
+
+
+def _with_async(items: list[Item], admission: Admission) -> list[Item]:
+    """The output with `async` on the calls of tools that have it; before gpt-6 there are none. Spec: F8.9."""
+    if not admission.model.async_tools:
+        return items
+    tools = admission.effective_request.get("tools")
+    return tool_pairing.mark_async_calls(items, tools) if tools else items
+
+
+def _with_configuration(summary: Summary, admission: Admission, output: list[Item]) -> Summary:
+    """A turn's summary with what is configured after it: sealed items of its input say more than they show."""
+    return summary._replace(configuration=context.apply_configuration(admission.configuration, output))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
