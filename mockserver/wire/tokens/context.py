@@ -322,14 +322,18 @@ def content_tokens(content: Any, model: Model, count: Count) -> int:
 def input_tokens(request: Mapping[str, Any], tally: Tally, model: Model, count: Count) -> int:
     """Return `usage.input_tokens` of a request whose whole context, own input included, has this tally. Spec: T3–T9."""
     tools = request.get("tools") or ()
-    instructions = request.get("instructions")
     total = PRIMING[model.family] + tally.total + _reasoning_tokens(request, tally, model)
-    if instructions:
-        total += count(_as_text(instructions)) + MESSAGE
+    total += instructions_tokens(request, count)
     if tools:
         total += tools_tokens(tools, request, model, count)
     text_format = (request.get("text") or {}).get("format")
     return total + format_tokens(text_format, model, count) if text_format else total
+
+
+def instructions_tokens(request: Mapping[str, Any], count: Count) -> int:
+    """Return what the instructions of a request cost, wherever they are rendered. Spec: T3, R1.47."""
+    instructions = request.get("instructions")
+    return count(_as_text(instructions)) + MESSAGE if instructions else 0
 
 
 def _reasoning_tokens(request: Mapping[str, Any], tally: Tally, model: Model) -> int:
