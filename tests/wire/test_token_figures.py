@@ -417,6 +417,37 @@ def test_T8_with_reasoning(model: str) -> None:
     assert total == 11 + n(".dummy") + n("{}") + 2 + hidden
 
 
+def scripted(tokens: int, **more: Any) -> dict[str, Any]:
+    return {"usage": {"output_tokens_details": {"reasoning_tokens": tokens}}, "reasoning": "So.", **more}
+
+
+@pytest.mark.parametrize(("model", "tokens"), [(TERRA, 701), ("gpt-5.4", 701), ("gpt-5", 704), ("o4-mini", 704)])
+def test_T8_T9_scripted_reasoning_tokens_are_paid_now_and_later(model: str, tokens: int) -> None:
+    drive = Meter()
+    made = drive.turn(model, reply=scripted(tokens, **says("dummy")), tools=DUMMY)
+    usage = made["usage"]
+    assert usage["output_tokens_details"] == {"reasoning_tokens": tokens}
+    assert usage["output_tokens"] == 11 + n(".dummy") + n("{}") + 2 + tokens
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    grown = usage["input_tokens"] + usage["output_tokens"] + n(".dummy") + n("1") + 9
+    loop = drive.turn(model, [output("1")], tools=DUMMY, previous_response_id=made["id"])
+    assert loop["usage"]["input_tokens"] == grown, "T11"
+    replayed = [user("ping"), *made["output"], output("1")]
+    assert drive.turn(model, replayed, tools=DUMMY)["usage"]["input_tokens"] == grown
+    after = drive.turn(model, "and?", tools=DUMMY, previous_response_id=loop["id"])["usage"]["input_tokens"]
+    gone = 0 if model == TERRA else tokens + 2
+    assert after == grown + n("pong") + 6 + n("and?") + 4 - gone
+
+
+def test_T8_reasoning_that_the_limit_cuts_is_reported_as_cut() -> None:
+    usage = Meter().turn(TERRA, reply=scripted(701, text="pong"), max_output_tokens=100)["usage"]
+    assert usage["output_tokens"] == 100
+    assert usage["output_tokens_details"] == {"reasoning_tokens": 98}
+    told = {"output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 9}}
+    usage = Meter().turn(TERRA, reply={"text": "pong", "usage": told})["usage"]
+    assert (usage["output_tokens"], usage["output_tokens_details"]) == (5, {"reasoning_tokens": 9}), "as scripted"
+
+
 def test_T8_o3_mini() -> None:
     total, hidden = answered("o3-mini", {"text": "yes", "reasoning": THINKING})
     assert (total, hidden % 64) == (n("yes") + hidden + 1, 0)
