@@ -6,8 +6,8 @@ an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
 
 # Where the figures come from. They were fitted on recorded traffic of 2025-03 to 2026-08 and then confirmed on
 # other recordings: of 163 calls with text, functions, schemas, tool history, chains and conversations 147 are
-# exact, and each of the other 16 has a known reason (T14). `C` is chat markup (gpt-4o, gpt-4.1), `H` is Harmony
-# (all that reason).
+# exact, and each of the other 16 has a known reason; of a second body of 2026, 179 of 179 texts and 76 of 82 calls
+# with tools on C are (T14). `C` is chat markup (gpt-4o, gpt-4.1 and older), `H` is Harmony (all that reason).
 #
 # Measured: the frames of messages, calls, outputs and answers, the priming, schemas, reasoning items, the compact
 # call (7 of 7) and what a compaction item costs later (4 of 4). Assumed to be like functions: custom tools.
