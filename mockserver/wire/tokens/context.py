@@ -404,8 +404,10 @@ def _answer_tokens(item: Item, request: Mapping[str, Any], model: Model, count: 
 def _answer(item: Item, request: Mapping[str, Any], model: Model) -> int:
     if model.row.startswith("o3-mini"):
         return ANSWER_O3_MINI
-    if model.family == "C" and any(part.get("type") == "refusal" for part in item.get("content") or ()):
-        return REFUSAL_ON_C
+    if model.family == "C":
+        for part in item.get("content") or ():  # a loop, for `any` with a generator costs four times as much
+            if part.get("type") == "refusal":
+                return REFUSAL_ON_C
     tools, text = request.get("tools"), request.get("text")
     if text and (text.get("format") or {}).get("type") == "json_schema":
         return (ANSWER_AS_JSON_WITH_TOOLS if tools else ANSWER_AS_JSON)[model.family]
