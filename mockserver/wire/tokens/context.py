@@ -405,7 +405,7 @@ def _answer(item: Item, request: Mapping[str, Any], model: Model) -> int:
     if model.row.startswith("o3-mini"):
         return ANSWER_O3_MINI
     if model.family == "C":
-        for part in item.get("content") or ():  # a loop, for `any` with a generator costs four times as much
+        for part in item.get("content") or ():  # a loop: no generator is set up for it
             if part.get("type") == "refusal":
                 return REFUSAL_ON_C
     tools, text = request.get("tools"), request.get("text")
