@@ -459,8 +459,8 @@ _TURNS = (
     Mutation(
         "instructions cost nothing",
         "wire/tokens/context.py",
-        "    if instructions:\n        total += count(_as_text(instructions)) + MESSAGE",
-        "    if False:\n        total += count(_as_text(instructions)) + MESSAGE",
+        "    return count(_as_text(instructions)) + MESSAGE if instructions else 0",
+        "    return 0",
     ),
     Mutation(
         "cached tokens are not rounded to blocks",
@@ -469,10 +469,16 @@ _TURNS = (
         "cached = min(matched, prompt.tokens)",
     ),
     Mutation(
+        "instructions are always part of the cached prefix",
+        "core/prompt_cache.py",
+        '        instructions = None if model.instructions_last else request.get("instructions")',
+        '        instructions = request.get("instructions")',
+    ),
+    Mutation(
         "an exact cache entry ends a token late",
         "core/prompt_cache.py",
-        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS\n",
-        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS + 1\n",
+        "lengths[len(places) - 1] = prompt.content_end\n",
+        "lengths[len(places) - 1] = prompt.content_end + 1\n",
     ),
     Mutation("the prompt cache lives for an hour", "core/prompt_cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
     Mutation("shorter prompts are cached too", "core/prompt_cache.py", "MIN_TOKENS = 1024 ", "MIN_TOKENS = 512 "),

@@ -114,6 +114,32 @@ ROWS: list[tuple[str, str, dict[str, Any], tuple[str | None, str | None, str]]] 
             "This model is compatible only with 24h extended prompt caching",
         ),
     ),
+    *(
+        (
+            f"E46-{name}",
+            name,
+            {"prompt_cache_retention": "in_memory"},
+            (
+                "prompt_cache_retention",
+                "invalid_parameter",
+                "This model is compatible only with 24h extended prompt caching",
+            ),
+        )
+        for name in ("gpt-5.5", "gpt-5.5-pro", "gpt-6.2-sol", "chat-latest")
+    ),
+    *(
+        (
+            f"R15.3-{name}",
+            name,
+            {"service_tier": "flex"},
+            (
+                "service_tier",
+                None,
+                "Invalid service_tier argument: The requested service tier is not allowed for this project.",
+            ),
+        )
+        for name in ("gpt-6.2-sol", "gpt-6.2-astra", "gpt-6.2-astra-law")
+    ),
     (
         "E47-function",
         PLAIN,
@@ -222,3 +248,13 @@ def test_E51_the_word_json() -> None:
     assert caught.value.message == (
         "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
     )
+
+
+@pytest.mark.parametrize("name", ["gpt-5.4", "gpt-5.4-mini", "gpt-4o", "gpt-3.5-turbo"])
+def test_E46_older_models_cache_in_memory_too(name: str) -> None:
+    model_support.check({"model": name, "input": "x", "prompt_cache_retention": "in_memory"}, model(name))
+
+
+@pytest.mark.parametrize(("name", "tier"), [("gpt-6.1-sol", "flex"), ("gpt-5.6", "flex"), ("gpt-6.2-sol", "priority")])
+def test_R15_3_other_tiers_and_models_pass(name: str, tier: str) -> None:
+    model_support.check({"model": name, "input": "x", "service_tier": tier}, model(name))
