@@ -23,17 +23,19 @@ events to a response; `deliver` lays it out in time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
-from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Item, Node
+from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
@@ -43,11 +45,14 @@ from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
+_NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Turn(NamedTuple):
     """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context.
 
-    `learned` is what the prompt cache learns from it.
+    `learned` is what the prompt cache learns from it; `handed_out` are the blobs in it that the mock has not sealed,
+    each with what is known of it.
     """
 
     final: dict[str, Any]
@@ -55,6 +60,7 @@ class Turn(NamedTuple):
     stored: bool
     conversation: str | None = None
     learned: tuple[Change, ...] = ()
+    handed_out: Mapping[str, Any] = _NOTHING_ELSE
 
     @property
     def id(self) -> str:
@@ -80,7 +86,7 @@ def plan(
     cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
     finished = finish_items(admission, reply, rules, now)
-    items, request = finished.items, admission.request
+    items, request = _with_async(finished.items, admission), admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
     transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
@@ -95,6 +101,7 @@ def plan(
         created_at=created,
         stored=request.get("store", True),
         conversation=conversation,
+        loaded=admission.loaded,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
     final["output"] = [present(item, include) for item in items]
@@ -124,6 +131,8 @@ def plan(
         turns=not warming,
         trail=trail,
     )
+    if admission.configuration is not None or summary.configuration is not None:
+        summary = _with_configuration(summary, admission, items)
     node = _new(
         Node,
         (
@@ -138,12 +147,25 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            dict(reply.cues) if reply.cues else {},
+            {**reply.cues, **response_object.cues_of(request)},
             bool(request.get("stream")),
         ),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return _new(Turn, (final, node, admission.stored, conversation, learned))
+    return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
+
+
+def _with_async(items: list[Item], admission: Admission) -> list[Item]:
+    """The output with `async` on the calls of tools that have it; before gpt-6 there are none. Spec: F8.9."""
+    if not admission.model.async_tools:
+        return items
+    tools = admission.effective_request.get("tools")
+    return tool_pairing.mark_async_calls(items, tools) if tools else items
+
+
+def _with_configuration(summary: Summary, admission: Admission, output: list[Item]) -> Summary:
+    """A turn's summary with what is configured after it: sealed items of its input say more than they show."""
+    return summary._replace(configuration=context.apply_configuration(admission.configuration, output))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
@@ -162,11 +184,15 @@ _SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False)
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, and the source of the ids after theirs."""
+    """The output items of a turn, what was sealed in them, and the source of the ids after theirs.
+
+    `foreign` is what is known of the blobs that came sealed.
+    """
 
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
+    foreign: Mapping[str, Any]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
@@ -174,24 +200,38 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     items, id_generator = output_items(reply.output, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
+    foreign: dict[str, Any] = {}
     for at, item in enumerate(items):
-        if item["type"] == "compaction" and "encrypted_content" not in item:
+        kind, blob = item["type"], item.get("encrypted_content")
+        if "encrypted_content" in item and not blob:
+            continue  # a script wants it without
+        if kind == "compaction":
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
-            payload = compaction.payload(item["id"], reply.summary_tokens, pending)
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
-            items[at] = {**item, "encrypted_content": blob}
-        elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
+            # of a summary that came sealed nothing is known, nor billed (`_passes`)
+            payload = compaction.payload(
+                item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
+            )
+        elif kind == "reasoning" and (blob or not item.get("content")):
             payload = {"tokens": hidden, "id": item["id"]}
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
-            items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
+        else:
+            continue
+        if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
+            inside = decrypt(blob, rules.key)
+            if inside is None:
+                foreign[blob] = payload
+            else:  # the mock's own, from an earlier run
+                payload = inside
+        else:
+            blob = encrypt(payload, rules.key, item["id"], now)
+            sealed = {**item, "encrypted_content": blob}
+            items[at] = sealed if kind == "compaction" else {key: sealed[key] for key in _REASONING_ORDER}
+        payloads[blob] = payload
     if reply.incomplete is not None:
         _mark_incomplete(items)
     if "message.output_text.logprobs" in admission.request.get("include", ()):
         items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator))
+    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator, foreign))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
@@ -255,11 +295,20 @@ def _usage(
         "output_tokens_details": {"reasoning_tokens": context_tokens.round_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,
     }
-    for key, value in asked.items():
-        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    if asked:
+        _put_scripted_figures(counted, asked)
     if "total_tokens" not in asked:
         counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]
     return counted
+
+
+def _put_scripted_figures(counted: dict[str, Any], asked: Mapping[str, Any]) -> None:
+    details = counted["output_tokens_details"]
+    for key, value in asked.items():
+        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    scripted = counted["output_tokens_details"]["reasoning_tokens"]
+    if "output_tokens" not in asked and scripted > counted["output_tokens"]:
+        counted["output_tokens_details"] = details  # the limit cut the reasoning short, whatever the script says of it
 
 
 def _passes(reply: Any) -> int:

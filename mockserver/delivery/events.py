@@ -113,7 +113,7 @@ def events_of(
     obfuscate = obfuscate and not final["background"]
     script = EventWriter(pieces, Padding(final["id"]) if obfuscate else None, cues)
     final = response_object.without_billing(final)
-    begun = response_object.in_progress_view(final)
+    begun = response_object.in_progress_view(final, cues)
     if final["background"]:
         queued = {**begun, "status": "queued"}
         script.lifecycle("response.created", queued)

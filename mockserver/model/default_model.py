@@ -171,14 +171,9 @@ def _callable(tools: Iterable[Tool]) -> list[Named]:
 
 
 def _available_tools(prompt: Prompt) -> list[Named]:
-    """The callable tools: the request's, then those that the newest part of the context brought."""
+    """The callable tools of the request, which has those that the context loaded too. Spec: R11.7."""
     tools = prompt.request.get("tools")
-    available = _callable(tools) if tools else []
-    for item in prompt.input:
-        if item.get("type") in ("additional_tools", "tool_search_output"):
-            loaded = _callable(item.get("tools") or ())
-            available.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
-    return available
+    return _callable(tools) if tools else []
 
 
 def _choose_tool(prompt: Prompt) -> Named | None:

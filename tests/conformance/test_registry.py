@@ -55,13 +55,14 @@ BROKEN = [
     ("metadata_update=merge", "R2.4"),
     ("unknown_body_key=ignore", "R1.53"),
     ("obfuscation=off", "R9.5"),
-    ("background_store_false=allow", "R6.6"),
+    ("background_store_false=refuse", "R6.6"),
     ("json_word=ignore", "R10.8"),
     ("stream_replay_window=10m", "R6.10"),
     ("compaction_shape=first", "R5.3"),
     ("id_prefix_code=invalid_id_prefix", "R1.38"),
     ("zdr=on", "R1.1"),
     ("unknown_models=allow", "R13.4"),
+    ("unknown_models=by_family", "R13.4"),
 ]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.response_object import redact_mcp_tool
+from mockserver.wire.responses.tool_echo import redact_mcp_tool
 
 Item = dict[str, Any]
 
@@ -387,7 +387,8 @@ def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
 
 def model(name: str, entry: Model) -> dict[str, Any]:
     """A Model object. Spec: P18."""
-    return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    made = {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    return {**made, "shutdown_date": entry.shutdown_date}
 
 
 # --- Items as text ----------------------------------------------------------------------------------------------------
