@@ -255,11 +255,20 @@ def _usage(
         "output_tokens_details": {"reasoning_tokens": context_tokens.round_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,
     }
-    for key, value in asked.items():
-        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    if asked:
+        _put_scripted_figures(counted, asked)
     if "total_tokens" not in asked:
         counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]
     return counted
+
+
+def _put_scripted_figures(counted: dict[str, Any], asked: Mapping[str, Any]) -> None:
+    details = counted["output_tokens_details"]
+    for key, value in asked.items():
+        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    scripted = counted["output_tokens_details"]["reasoning_tokens"]
+    if "output_tokens" not in asked and scripted > counted["output_tokens"]:
+        counted["output_tokens_details"] = details  # the limit cut the reasoning short, whatever the script says of it
 
 
 def _passes(reply: Any) -> int:

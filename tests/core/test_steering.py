@@ -89,7 +89,7 @@ def test_approvals_are_required_and_answered_by_id() -> None:
 
 def test_only_one_family_takes_it() -> None:
     steerable = {model.id for _, model in catalog.names() if model.steering}
-    assert steerable == {"gpt-6-astra"}
+    assert steerable == {"gpt-6-astra", "gpt-6.2-astra"}
     astra, other = catalog.resolve("gpt-6-astra"), catalog.resolve("gpt-6-sol")
     assert astra
     assert other

@@ -395,7 +395,8 @@ def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
 
 def model(name: str, entry: Model) -> dict[str, Any]:
     """A Model object. Spec: P18."""
-    return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    made = {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    return {**made, "shutdown_date": entry.shutdown_date}
 
 
 # --- Items as text ----------------------------------------------------------------------------------------------------
