@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockserver.config.switches import Switches
-from mockserver.core.encrypted_content import count_hidden_tokens, decrypt
+from mockserver.core.encrypted_content import count_hidden_tokens, decrypt, read_payload
+from mockserver.core.records import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +26,11 @@ class Semantics(Switches):
     def count_hidden_tokens(self, item: Mapping[str, Any]) -> int:
         """Return how many hidden tokens belong to a reasoning or compaction item: its sealed content says."""
         return count_hidden_tokens(decrypt(item.get("encrypted_content") or "", self.key))
+
+    def hidden_counter(self, state: State) -> Callable[[Mapping[str, Any]], int]:
+        """The same for items of a history, whose content a script may have sealed: then the project's records say."""
+
+        def count(item: Mapping[str, Any]) -> int:
+            return count_hidden_tokens(read_payload(state, item.get("encrypted_content") or "", self.key))
+
+        return count

@@ -24,12 +24,13 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
-from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
 from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
@@ -45,11 +46,14 @@ from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
+_NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Turn(NamedTuple):
     """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context.
 
-    `learned` is what the prompt cache learns from it.
+    `learned` is what the prompt cache learns from it; `handed_out` are the blobs in it that the mock has not sealed,
+    each with what is known of it.
     """
 
     final: dict[str, Any]
@@ -57,6 +61,7 @@ class Turn(NamedTuple):
     stored: bool
     conversation: str | None = None
     learned: tuple[Change, ...] = ()
+    handed_out: Mapping[str, Any] = _NOTHING_ELSE
 
     @property
     def id(self) -> str:
@@ -85,6 +90,8 @@ def plan(
         reply = reply._replace(output=mark_cut(reply.output))
     finished = finish_items(admission, reply, rules, now)
     items, request = finished.items, admission.request
+    if admission.model.async_tools and ("tools" in request or admission.loaded):
+        items = tool_pairing.mark_async_calls(items, admission.effective_request["tools"])
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
     transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
@@ -99,6 +106,7 @@ def plan(
         created_at=created,
         stored=request.get("store", True),
         conversation=conversation,
+        loaded=admission.loaded,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
     final["output"] = [present(item, include) for item in items]
@@ -128,6 +136,9 @@ def plan(
         turns=not warming,
         trail=trail,
     )
+    if admission.configuration is not None or summary.configuration is not None:
+        # sealed items of the input say more of it than they show
+        summary = summary._replace(configuration=context.apply_configuration(admission.configuration, items))
     node = _new(
         Node,
         (
@@ -146,8 +157,10 @@ def plan(
             bool(request.get("stream")),
         ),
     )
+    if "service_tier" in request:
+        node = node._replace(cues={**node.cues, **response_object.cues_of(request)})
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return _new(Turn, (final, node, admission.stored, conversation, learned))
+    return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
@@ -166,11 +179,15 @@ _SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False)
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues."""
+    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues.
+
+    `foreign` is what is known of the blobs that came sealed.
+    """
 
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
+    foreign: Mapping[str, Any]
     cues: dict[str, dict[str, Any]]
 
 
@@ -179,28 +196,43 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     items, id_generator = output_items(reply.output, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
+    foreign: dict[str, Any] = {}
     scripted_logprobs = False
     for at, item in enumerate(items):
-        if item["type"] == "compaction" and "encrypted_content" not in item:
+        kind, blob = item["type"], item.get("encrypted_content")
+        if "encrypted_content" in item and not blob:
+            continue  # a script wants it without
+        if kind == "compaction":
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
-            payload = compaction.payload(item["id"], reply.summary_tokens, pending)
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
-            items[at] = {**item, "encrypted_content": blob}
-        elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
+            # of a summary that came sealed nothing is known, nor billed (`_passes`)
+            payload = compaction.payload(
+                item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
+            )
+        elif kind == "reasoning" and (blob or not item.get("content")):
             payload = {"tokens": hidden, "id": item["id"]}
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
-            items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
-        elif item["type"] == "message":
-            scripted_logprobs = scripted_logprobs or has_logprobs(item)
-        elif "caller" in item and not reply.output[at].get("status") and _waits_in_program(item, items):
-            items[at] = {**item, "status": "in_progress"}
+        else:
+            if kind == "message":
+                scripted_logprobs = scripted_logprobs or has_logprobs(item)
+            elif "caller" in item and not reply.output[at].get("status") and _waits_in_program(item, items):
+                items[at] = {**item, "status": "in_progress"}
+            continue
+        if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
+            inside = decrypt(blob, rules.key)
+            if inside is None:
+                foreign[blob] = payload
+            else:  # the mock's own, from an earlier run
+                payload = inside
+        else:
+            blob = encrypt(payload, rules.key, item["id"], now)
+            sealed = {**item, "encrypted_content": blob}
+            items[at] = sealed if kind == "compaction" else {key: sealed[key] for key in _REASONING_ORDER}
+        payloads[blob] = payload
     cues = dict(reply.cues) if reply.cues else {}
     if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
         items, cues = _finish_logprobs(items, cues, admission.request, rules)
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator, cues))
+    opened = DecryptedItems(payloads) if payloads else NOTHING_OPENED
+    return _new(Finished, (items, opened, id_generator, foreign, cues))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")

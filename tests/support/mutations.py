@@ -79,7 +79,7 @@ _LIFETIMES = (
     Mutation(
         "DELETE leaves the response",
         "core/lifecycle.py",
-        '[Delete("response", id), Put("node", id, gone.doc())]',
+        '[Delete("response", id), Put("node", id, node._replace(deleted=True).doc())]',
         '[Put("node", id, node.doc())]',
     ),
 )
@@ -148,13 +148,13 @@ _CHAINS = (
     Mutation(
         "each response of a chain has a partition of its own",
         "core/admission.py",
-        "id_generator.in_partition(partition, stored=stored)",
-        "id_generator.in_partition(None, stored=stored)",
+        "id_generator.in_partition(partition, stored=persisted)",
+        "id_generator.in_partition(None, stored=persisted)",
     ),
     Mutation(
         "unstored ids don't say so",
         "core/admission.py",
-        "id_generator.in_partition(partition, stored=stored)",
+        "id_generator.in_partition(partition, stored=persisted)",
         "id_generator.in_partition(partition)",
     ),
 )
@@ -258,8 +258,8 @@ _CONVERSATIONS = (
     Mutation(
         "store: false turns write nothing",
         "core/lifecycle.py",
-        'if body is None and rules.store_false_conversation == "read_only":',
-        "if body is None:",
+        'if rules.store_false_conversation == "read_only" and (body is None',
+        "if (body is None",
     ),
     Mutation(
         "deleting a conversation deletes its items",
@@ -369,7 +369,7 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        "return {**response_object.in_progress_view(final), ",
+        "return {**response_object.in_progress_view(final, cues), ",
         "return {**final, ",
     ),
     Mutation(
@@ -403,10 +403,16 @@ _BACKGROUND = (
         "        pass\n",
     ),
     Mutation(
-        "background goes without store",
-        "core/admission.py",
-        'if rules.background_store_false == "refuse" and',
-        'if rules.background_store_false == "never" and',
+        "what the background does not store stays",
+        "core/lifecycle.py",
+        'orjson.loads(body)["store"] is False:',
+        'orjson.loads(body)["store"] is None:',
+    ),
+    Mutation(
+        "what the background does not store can be continued",
+        "core/lineage.py",
+        "if is_fleeting(state, id):",
+        "if False:",
     ),
     Mutation("turns end a second early", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now + 1)"),
     Mutation("turns end a second late", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now - 1)"),

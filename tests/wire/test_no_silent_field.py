@@ -161,6 +161,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         f"create moderation.policy{rest}": "the mock flags nothing, so no policy applies (O5)"
         for rest in ("", ".input", ".input.mode", ".output", ".output.mode")
     },
+    "create background_options": "soonest is what happens anyway, and nothing is echoed (R6.13)",
     "create input[compaction_trigger].id": "the item is consumed (F8.10)",
     **{
         f"compact {name}": "the pass reads no prompt cache, and its answer has no such field (O7)"

@@ -59,6 +59,9 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
     outputs = [output_for({"call_id": "call_b"}), output_for({"call_id": "call_a"})]
     done = s.create([user("a"), *calls, *outputs])
     s.check_equal("status with two outputs in another order than their calls", done["status"], "completed")
+    search = {"type": "tool_search_call", "call_id": "call_c", "execution": "client", "arguments": {"goal": "x"}}
+    found = s.create([user("a"), search, output_for(search)], model="gpt-5.6-terra")
+    s.check_equal("status with an output for a search of the client", found["status"], "completed")
 
 
 @rule("R1.35")

@@ -142,7 +142,6 @@ class CheckedClient:
             parent=parent,
             conversation=conversation,
             store=ask.store,
-            background=background,
             reasons=self.reads_reasoning(ask),
         )
         if refusal is not None:
@@ -259,9 +258,10 @@ class CheckedClient:
         """Record a turn's end, and check what was output and stored."""
         response.status, response.body = body["status"], body
         response.output = [item_of(item) for item in body["output"]]
+        response.ends_at = min(response.ends_at, self.reference.now)  # a cancelled one ends before its time
         self.check_end(response)
         conversation = self.reference.conversations[response.conversation] if response.conversation else None
-        if response.stored:
+        if response.readable:
             listed = self.ok(
                 "GET", f"/responses/{response.id}/input_items", limit=str(min(len(response.own) + 2, MOST))
             )["data"]
@@ -279,7 +279,7 @@ class CheckedClient:
         # The conversation was deleted while the turn ran; the rules don't say whether its items can be found.
         if conversation is not None and conversation.deleted:
             self.reference.unsure.update(item.id for item in (*response.own, *response.output))
-        elif conversation is not None and response.status in CHAINABLE and not response.stored:
+        elif conversation is not None and response.status in CHAINABLE and not response.readable:
             new = len(response.own) + len(response.output)
             tail = self.tail(conversation.id, new)
             self.name(response.own, tail[: len(response.own)])
