@@ -86,8 +86,6 @@ def plan(
     `reply` has the attributes of a model's Reply; its `error` has been raised before. `recalled` is what the prompt
     cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
-    if reply.incomplete is not None:
-        reply = reply._replace(output=mark_cut(reply.output))
     finished = finish_items(admission, reply, rules, now)
     items, request = finished.items, admission.request
     if admission.model.async_tools and ("tools" in request or admission.loaded):
@@ -153,12 +151,10 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            finished.cues,
+            {**finished.cues, **response_object.cues_of(request)} if "service_tier" in request else finished.cues,
             bool(request.get("stream")),
         ),
     )
-    if "service_tier" in request:
-        node = node._replace(cues={**node.cues, **response_object.cues_of(request)})
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
 
@@ -193,7 +189,8 @@ class Finished(NamedTuple):
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
     """The output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items, id_generator = output_items(reply.output, admission.id_generator)
+    drafts = reply.output if reply.incomplete is None else mark_cut(reply.output)
+    items, id_generator = output_items(drafts, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
     foreign: dict[str, Any] = {}
@@ -214,7 +211,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
         else:
             if kind == "message":
                 scripted_logprobs = scripted_logprobs or has_logprobs(item)
-            elif "caller" in item and not reply.output[at].get("status") and _waits_in_program(item, items):
+            elif "caller" in item and not drafts[at].get("status") and _waits_in_program(item, items):
                 items[at] = {**item, "status": "in_progress"}
             continue
         if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
