@@ -229,7 +229,7 @@ def cancel(state: State, running: Running, rules: Semantics, kept: Collection[st
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
     summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
-    cues = response_object.begun_cues(node.cues)
+    cues = response_object.begun_cues(node.cues, len(kept))
     node = node._replace(packed=items, summary=summary, status=status, cues=cues)
     body = None if running.body is None else json_body(_stop(orjson.loads(running.body), status, kept, cues))
     return _end(state, running, node, body, rules)

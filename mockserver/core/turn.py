@@ -24,7 +24,6 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
+from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import Semantics
@@ -39,6 +39,7 @@ from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
+from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
@@ -147,7 +148,7 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            {**reply.cues, **response_object.cues_of(request)},
+            {**finished.cues, **response_object.cues_of(request)} if "service_tier" in request else finished.cues,
             bool(request.get("stream")),
         ),
     )
@@ -184,7 +185,7 @@ _SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False)
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, and the source of the ids after theirs.
+    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues.
 
     `foreign` is what is known of the blobs that came sealed.
     """
@@ -193,14 +194,17 @@ class Finished(NamedTuple):
     opened: DecryptedItems
     id_generator: IdGenerator
     foreign: Mapping[str, Any]
+    cues: dict[str, dict[str, Any]]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
     """The output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items, id_generator = output_items(reply.output, admission.id_generator)
+    drafts = reply.output if reply.incomplete is None else mark_cut(reply.output)
+    items, id_generator = output_items(drafts, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
     foreign: dict[str, Any] = {}
+    scripted_logprobs = False
     for at, item in enumerate(items):
         kind, blob = item["type"], item.get("encrypted_content")
         if "encrypted_content" in item and not blob:
@@ -215,6 +219,10 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             payload = {"tokens": hidden, "id": item["id"]}
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
+            if kind == "message":
+                scripted_logprobs = scripted_logprobs or has_logprobs(item)
+            elif "caller" in item and not drafts[at].get("status") and _waits_in_program(item, items):
+                items[at] = {**item, "status": "in_progress"}
             continue
         if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
             inside = decrypt(blob, rules.key)
@@ -227,46 +235,37 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             sealed = {**item, "encrypted_content": blob}
             items[at] = sealed if kind == "compaction" else {key: sealed[key] for key in _REASONING_ORDER}
         payloads[blob] = payload
-    if reply.incomplete is not None:
-        _mark_incomplete(items)
-    if "message.output_text.logprobs" in admission.request.get("include", ()):
-        items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator, foreign))
+    cues = dict(reply.cues) if reply.cues else {}
+    if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
+        items, cues = _finish_logprobs(items, cues, admission.request, rules)
+    opened = DecryptedItems(payloads) if payloads else NOTHING_OPENED
+    return _new(Finished, (items, opened, id_generator, foreign, cues))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
 
 
-def _mark_incomplete(items: list[Item]) -> None:
-    """The last message of an incomplete turn is incomplete itself. Spec: R7.6."""
-    for at in range(len(items) - 1, -1, -1):
-        if items[at]["type"] == "message":
-            items[at] = {**items[at], "status": "incomplete"}
-            return
+def _waits_in_program(item: Item, items: list[Item]) -> bool:
+    """Whether a function call comes from a program that has not ended: it stays in progress. Spec: I4, S8 c."""
+    caller = item["caller"]
+    if item["type"] != "function_call" or caller.get("type") != "program":
+        return False
+    return not any(one["type"] == "program_output" and one["call_id"] == caller.get("caller_id") for one in items)
 
 
-def _with_logprobs(item: Item, top: int, rules: Semantics) -> Item:
-    if item["type"] != "message":
-        return item
-    return {**item, "content": [_part_with_logprobs(part, top, rules) for part in item["content"]]}
-
-
-def _part_with_logprobs(part: dict[str, Any], top: int, rules: Semantics) -> dict[str, Any]:
-    if part["type"] != "output_text" or part["logprobs"]:
-        return part
-    return {**part, "logprobs": [_logprob(piece, top) for piece in rules.pieces(part["text"])]}
-
-
-def _logprob(token: str, top: int) -> dict[str, Any]:
-    """One token's log probability: made up, but always the same for the same token. Spec: W7."""
-    drawn = blake2b(token.encode(), digest_size=2).digest()
-    likely = -round(int.from_bytes(drawn) / 65536, 6)
-    one, *others = [_candidate(token + "'" * k, likely - k) for k in range(max(top, 1))]
-    return {**one, "top_logprobs": [one, *others][:top]}
-
-
-def _candidate(token: str, likely: float) -> dict[str, Any]:
-    return {"bytes": list(token.encode()), "logprob": likely, "token": token}
+def _finish_logprobs(
+    items: list[Item], cues: dict[str, dict[str, Any]], request: Mapping[str, Any], rules: Semantics
+) -> tuple[list[Item], dict[str, dict[str, Any]]]:
+    """Make up what is missing, round it in items, and keep it for the events of whoever asked. Spec: S6.1."""
+    included = "message.output_text.logprobs" in request.get("include", ())
+    for at, item in enumerate(items):
+        if item["type"] != "message":
+            continue
+        if included:
+            item = with_logprobs(item, request.get("top_logprobs") or 0, rules.pieces)
+            cues = {**cues, str(at): {**cues.get(str(at), {}), "logprobs": precise_logprobs(item)}}
+        items[at] = round_logprobs(item)
+    return items, cues
 
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:

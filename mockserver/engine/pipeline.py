@@ -29,7 +29,7 @@ from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, 
 from mockserver.faults.apply import apply as apply_faults
 from mockserver.faults.spec import CallInfo
 from mockserver.model.compaction_summary import compacting, summary_tokens
-from mockserver.model.default_model import truncate_to_limit
+from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.wire.errors import api as errors

@@ -42,10 +42,11 @@ def test_a_rule_with_sources_confidence_and_switch(
 
 
 def test_where_the_mock_differs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(document()["rules"]["R1.47"], "mock", "differs: instructions come first")
+    # made up, because the mock is to follow every rule in the end
+    monkeypatch.setitem(document()["rules"]["R1.47"], "mock", "differs: instructions are sung")
     status, out, _ = run(capsys, "R1.47", "R1.23")
     assert status == 0
-    assert "          this mock differs: instructions come first\n" in out
+    assert "          this mock differs: instructions are sung\n" in out
     assert out.count("this mock") == 1
 
 

@@ -185,9 +185,9 @@ def test_R4_16_no_usage_stays_none() -> None:
 
 def test_R4_16_the_context_keeps_the_input_and_what_was_said() -> None:
     items = [{"type": "message", "role": "user", "content": "u"}, said("a"), said("b")]
-    node = Node("resp_1", None, items, 1, 0, Summary(), status="completed", cues={"x": {}})
+    node = Node("resp_1", None, items, 1, 0, Summary(), status="completed", cues={"0": {"a": 1}, "1": {"b": 2}})
     stopped = truncate_output(Records(), node, 1)
-    assert (stopped.items, stopped.status, stopped.cues) == (items[:2], "incomplete", {})
+    assert (stopped.items, stopped.status, stopped.cues) == (items[:2], "incomplete", {"0": {"a": 1}})
     assert (stopped.summary.count, stopped.summary.turn) == (2, 1)
 
 

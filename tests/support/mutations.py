@@ -425,12 +425,12 @@ _BACKGROUND = (
 )
 
 _TURNS = (
-    Mutation("max_output_tokens is ignored", "model/default_model.py", "    if length <= most:\n", "    if True:\n"),
+    Mutation("max_output_tokens is ignored", "model/output_limit.py", "    if length <= most:\n", "    if True:\n"),
     Mutation(
-        "the last message of an incomplete turn says completed",
-        "core/turn.py",
-        "    if reply.incomplete is not None:\n        _mark_incomplete(items)",
-        "    if False:\n        _mark_incomplete(items)",
+        "a message that was cut says completed",
+        "model/output_limit.py",
+        '    message = {**item, "status": "incomplete", "content": []}\n',
+        '    message = {**item, "status": "completed", "content": []}\n',
     ),
     Mutation(
         "completed_at is missing",

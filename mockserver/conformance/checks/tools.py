@@ -141,6 +141,19 @@ def _choosing_none_saves_nothing(s: ServerUnderTest) -> None:
     s.check_equal("names of the tools", [tool["name"] for tool in response["tools"]], ["lookup"])
 
 
+@rule("R11.11", models=("gpt-5.4",))
+def _forced_tools_are_called(s: ServerUnderTest) -> None:
+    for tool, kind in (({"type": "shell", "environment": {"type": "local"}}, "shell"), (_PATCH, "apply_patch")):
+        for choice in ("required", {"type": kind}):
+            response = s.create("Make a file.", model="gpt-5.4", tools=[tool], tool_choice=choice)
+            types = [item["type"] for item in response["output"]]
+            s.check(f"{kind} is called with {choice}", f"{kind}_call" in types, types)
+            s.check("there is no message in its place", "message" not in types, types)
+
+
+_PATCH: Item = {"type": "apply_patch"}
+
+
 @rule("R15.9", needs=("mock",))
 def _required_does_not_loop(s: ServerUnderTest) -> None:
     fields: dict[str, Any] = {"tools": [TOOL, _OTHER], "tool_choice": "required"}

@@ -187,9 +187,9 @@ def cues_of(request: Request) -> dict[str, dict[str, Any]]:
     return {RESPONSE_CUE: {"service_tier": "default"}} if request.get("service_tier") == "default" else {}
 
 
-def begun_cues(cues: Mapping[str, Any]) -> dict[str, Any]:
-    """What is left of a turn's cues when its items are not what they were."""
-    return {key: cue for key, cue in cues.items() if key == RESPONSE_CUE}
+def begun_cues(cues: Mapping[str, Any], kept: int) -> dict[str, Any]:
+    """What is left of a turn's cues when only its first `kept` items are."""
+    return {key: cue for key, cue in cues.items() if key == RESPONSE_CUE or int(key) < kept}
 
 
 def in_progress_view(response: dict[str, Any], cues: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
