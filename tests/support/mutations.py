@@ -471,8 +471,8 @@ _TURNS = (
     Mutation(
         "instructions are always part of the cached prefix",
         "core/prompt_cache.py",
-        '        instructions = None if model.instructions_last else request.get("instructions")',
-        '        instructions = request.get("instructions")',
+        'None if model.instructions_last else request.get("instructions")',
+        'request.get("instructions")',
     ),
     Mutation(
         "an exact cache entry ends a token late",
