@@ -34,7 +34,7 @@ from mockserver.core.context_hash import extend_all
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
-from mockserver.core.semantics import Semantics
+from mockserver.core.semantics import SEALED_REASONING, Semantics
 from mockserver.core.state import Item, Node
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
@@ -153,18 +153,18 @@ def plan(
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
-    """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    """Return what of the items is shown: what the caller includes, and sealed reasoning as the switch has it."""
+    sealed = admission.model.reasoning and (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
+    shown = _SEALED if sealed else _NOTHING
     asked = admission.request.get("include")
     return shown.union(asked) if asked else shown
 
 
 _NOTHING: frozenset[str] = frozenset()
-_SEALED = frozenset({"reasoning.encrypted_content"})
+_SEALED = frozenset({SEALED_REASONING})
 
-
-# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
-_SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
+# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked (Spec: R1.41)
+_SEALED_UNASKED = frozenset({("always", True), ("always", False), ("stateless_or_included", False)})
 
 
 class Finished(NamedTuple):

@@ -198,8 +198,10 @@ def _when_reasoning_is_sealed(s: ServerUnderTest) -> None:
     )
     s.check("encrypted_content when included", all(item.get("encrypted_content") for item in _thoughts(included)))
     if s.mock:
-        s.check("none otherwise", not any(item.get("encrypted_content") for item in _thoughts(plain)))
-        s.check("none on GET", not any(item.get("encrypted_content") for item in _thoughts(s.get(plain))))
+        s.check("encrypted_content unasked", all(item.get("encrypted_content") for item in _thoughts(plain)))
+        s.check("encrypted_content on GET", all(item.get("encrypted_content") for item in _thoughts(s.get(plain))))
+        listed = [item for item in s.inputs(s.chain(plain, **thinking)) if item["type"] == "reasoning"]
+        s.check("encrypted_content on lists", listed and all(item.get("encrypted_content") for item in listed))
 
 
 @rule("R1.42", models=("gpt-5.4",))
