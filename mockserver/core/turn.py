@@ -113,6 +113,13 @@ def plan(
     if outcome.error is None:
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
+    origin, prefix = admission.origin, None
+    if origin is not None:
+        if origin.withheld:
+            withheld = [*origin.withheld.values()]
+            final = response_object.with_fields(final, {"input_transformations": withheld})
+        else:
+            prefix = [origin.extended(items), origin.key]
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -129,6 +136,7 @@ def plan(
         else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
+        prefix=prefix,
     )
     node = _new(
         Node,
@@ -195,6 +203,8 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             payload = compaction.payload(item["id"], 0 if blob else reply.summary_tokens, pending)
         elif kind == "reasoning" and (blob or not item.get("content")):
             payload = {"tokens": hidden, "id": item["id"]}
+            if admission.origin is not None:
+                payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
             continue
