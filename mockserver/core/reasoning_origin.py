@@ -74,6 +74,10 @@ class OriginCheck(NamedTuple):
             prefix = extend(prefix, item)
         return prefix
 
+    def prefix_after(self, items: Iterable[Item]) -> list[str] | None:
+        """What the next turn need not walk the context for; None where some of it has to be judged anew."""
+        return None if self.withheld else [self.extended(items), self.key]
+
     def origin_after(self, items: Iterable[Item]) -> Origin:
         """The origin of reasoning that comes after items of an output."""
         return Origin(self.extended(items), self.settings, self.model, self.end_user)

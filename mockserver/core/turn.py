@@ -113,13 +113,9 @@ def plan(
     if outcome.error is None:
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
-    origin, prefix = admission.origin, None
-    if origin is not None:
-        if origin.withheld:
-            withheld = [*origin.withheld.values()]
-            final = response_object.with_fields(final, {"input_transformations": withheld})
-        else:
-            prefix = [origin.extended(items), origin.key]
+    if admission.origin is not None and admission.origin.withheld:
+        withheld = [*admission.origin.withheld.values()]
+        final = response_object.with_fields(final, {"input_transformations": withheld})
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -136,7 +132,7 @@ def plan(
         else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
-        prefix=prefix,
+        prefix=None if admission.origin is None else admission.origin.prefix_after(items),
     )
     node = _new(
         Node,
