@@ -28,7 +28,8 @@ from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
-from mockserver.journal import client_findings as verdict
+from mockserver.journal import client_findings
+from mockserver.journal.client_findings import Finding
 from mockserver.scenarios.lines import parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
@@ -158,25 +159,25 @@ class ProjectControl:
         found = self.read_journal(
             project, limit=limit, after=after, path=path, response_id=response_id, context=context
         )
-        exchanges = list(found)
+        exchanges = [exchange for exchange in found if exchange is not None]
         return page(exchanges[:limit], has_more=len(exchanges) > limit)
 
     def read_journal(self, project: str, *, limit: int, after: int | None = None, **how: Any) -> Iterator[Any]:
-        """Yield the exchanges of such a page one by one, and one more if there are more."""
+        """Yield the exchanges of such a page one by one, and one more if there are more; None between two steps."""
         return self._logbook.read(project, limit=limit, after=after, **how)
 
-    def verdict(self, project: str) -> list[verdict.Finding]:
+    def verdict(self, project: str) -> list[Finding]:
         """The client's mistakes that the journal shows."""
         *_, findings = self.find_mistakes(project)
         return findings or []
 
-    def find_mistakes(self, project: str) -> Iterator[list[verdict.Finding] | None]:
+    def find_mistakes(self, project: str) -> Iterator[list[Finding] | None]:
         """Yield None after each step of the work, at the end the mistakes: long journals let other calls pass."""
         for history in self._logbook.history(project):
             if history is None:
                 yield None
             else:
-                yield from verdict.find_mistakes(history)
+                yield from client_findings.find_mistakes(history)
 
     def clear_journal(self, project: str) -> None:
         """Empty the project's journal."""

@@ -36,14 +36,20 @@ def list_exchanges(
     path: str | None,
     response_id: str | None,
     context: str,
-) -> Iterator[dict[str, Any]]:
-    """Yield the exchanges that match as the control API shows them; `every` reads all of the journal."""
+) -> Iterator[dict[str, Any] | None]:
+    """Yield the exchanges that match as the control API shows them, None between two steps of the work.
+
+    `every` reads all of the journal.
+    """
     contexts = Contexts(calls, project, every) if context == "full" else None
     for entry in islice((entry for entry in entries if _matches(entry, path, response_id)), limit + 1):
         exchange = to_public(entry.number, entry.doc)
         saw = exchange.pop("saw")
         if contexts is not None:
-            exchange["context"] = None if saw is None else redact(contexts.of(exchange["response_id"], saw))
+            whole = None if saw is None else contexts.of(exchange["response_id"], saw)
+            yield None
+            exchange["context"] = redact(whole)
+            yield None
         elif context == "reference":
             exchange["context"] = None if saw is None else _refer(entry.number, saw)
         yield exchange

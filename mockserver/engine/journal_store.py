@@ -97,8 +97,10 @@ class JournalStore:
         path: str | None = None,
         response_id: str | None = None,
         context: str = "reference",
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any] | None]:
         """Yield exchanges after the number `after`, oldest first, one more than `limit` if there are more.
+
+        None is yielded between two steps of the work, so that others may go on.
 
         `path` may be a pattern. `context` is `reference`, `full` or `none`: what stands there of what the model saw.
         """

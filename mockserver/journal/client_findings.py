@@ -116,13 +116,13 @@ class _Held(NamedTuple):
     """An item in a context: the node that holds it and its place there."""
 
     place: Place
-    index: int
+    number: int
     item: Item
 
     @property
     def order(self) -> tuple[int, int]:
         """Its place among the items of its context."""
-        return self.place.depth, self.index
+        return self.place.depth, self.number
 
 
 class _Index:

@@ -163,7 +163,7 @@ def _write_document(exchange: Exchange) -> bytes:
 def _write_outline(exchange: Exchange) -> bytes:
     """The document of an exchange that can't be redacted: nothing that its client sent, except by length and hash."""
     call = exchange.call
-    outline = {
+    outline: dict[str, Any] = {
         "at": exchange.at,
         "transport": exchange.transport,
         "method": call.method,

@@ -87,6 +87,7 @@ _MEMBER = re.compile(
     r"""|client[-_]secret|password)\1\s*:\s*""",
     re.IGNORECASE,
 )
+_WORDS = ("authorization", "headers", "secret", "key", "token", "password")
 _WHOLE = frozenset(("authorization", "proxy-authorization", "proxy_authorization", "domain_secrets"))  # of any type
 _OF_MCP = re.compile(r"""["'](?:mcp|server_url|server_label|connector_id)""")  # `headers` of others are no secret
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)' r"|'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)", re.DOTALL)
@@ -128,7 +129,8 @@ def _differs(plain: str, text: str) -> bool:
 
 def _without_members(text: str) -> tuple[str, list[str]]:
     """A text without the values of secret members, and those values."""
-    match = _MEMBER.search(text)
+    lower = text.lower()  # looking for words is ten times as fast as looking for members
+    match = _MEMBER.search(text) if any(word in lower for word in _WORDS) else None
     if match is None:
         return text, []
     secrets: list[str] = []

@@ -141,19 +141,21 @@ def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     return _write_page(found, limit)
 
 
-def _write_page(found: Iterator[dict[str, Any]], limit: int) -> Iterator[bytes]:
+def _write_page(found: Iterator[dict[str, Any] | None], limit: int) -> Iterator[bytes]:
     """Yield a page of exchanges in pieces, one for each: a long one must not hold up others."""
     yield b'{"object": "list", "data": ['
-    first = last = None
-    for number, exchange in enumerate(found):
-        if number == limit:
-            break
-        yield b"%b\n%b" % (b"," if number else b"", json_body(exchange))
-        first, last = (exchange["id"] if first is None else first), exchange["id"]
-    else:
-        limit = -1
-    more = b"false" if limit < 0 else b"true"
-    yield b'\n], "first_id": %b, "last_id": %b, "has_more": %b}' % (orjson.dumps(first), orjson.dumps(last), more)
+    ids: list[int] = []
+    more = False
+    for exchange in found:
+        if exchange is None:
+            yield b""
+        elif len(ids) == limit:
+            more = True
+        else:
+            yield b"%b\n%b" % (b"," if ids else b"", json_body(exchange))
+            ids.append(exchange["id"])
+    ends = orjson.dumps(ids[0] if ids else None), orjson.dumps(ids[-1] if ids else None), orjson.dumps(more)
+    yield b'\n], "first_id": %b, "last_id": %b, "has_more": %b}' % ends
 
 
 def _list_responses(control: ProjectControl, project: str, call: Call) -> Any:
