@@ -60,10 +60,16 @@ class ProjectControl:
             notify(project)
 
     def health(self) -> dict[str, Any]:
-        """The server's status and settings."""
+        """The server's status and settings; raises MockError 503 when the store can't be written."""
         settings = self._calls.settings
-        shown = describe(settings.set)
-        return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
+        self._calls.store.check()
+        return {
+            "status": "ok",
+            "version": __version__,
+            "mode": settings.default_mode,
+            "switches": describe(settings.set),
+            "store": settings.store.partition(":")[0],
+        }
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """The project's clock: its time and mode."""
