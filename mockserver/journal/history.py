@@ -16,9 +16,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from mockserver.core.state import Item, Node
+from mockserver.journal.exchange import parse_body
 from mockserver.wire.responses.encoding import encode_compact
 
 TURNS = "/v1/responses"
@@ -91,10 +90,7 @@ def _is_item(value: Any) -> bool:
 
 def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
     """The call of an exchange's document; `node` is what it added to a context."""
-    try:
-        request = orjson.loads(document["body"])
-    except orjson.JSONDecodeError:
-        request = {}
+    request = parse_body(document["body"])
     return Call(
         id=id,
         at=document["at"],
@@ -115,6 +111,30 @@ def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
     )
 
 
+class Place:
+    """A node in the tree of contexts: how far it is from its root, and which root that is.
+
+    `skip` leads many steps back, so that an ancestor at any depth is found in few steps.
+    """
+
+    __slots__ = ("depth", "node", "parent", "root", "skip")
+
+    def __init__(self, node: Node, parent: Place | None) -> None:
+        self.node, self.parent = node, parent
+        self.root: Place = self if parent is None else parent.root
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.skip: Place = self if parent is None else parent
+        if parent is not None and parent.depth - parent.skip.depth == parent.skip.depth - parent.skip.skip.depth:
+            self.skip = parent.skip.skip  # the lengths of skips are those of a skew-binary number
+
+    def goes_back_to(self, other: Place) -> bool:
+        """Whether another node is this one or one of its ancestors."""
+        place = self
+        while place.depth > other.depth and place.parent is not None:
+            place = place.skip if place.skip.depth >= other.depth else place.parent
+        return place is other
+
+
 class History:
     """The calls of one project, oldest first; `node` finds a step of a context by its id."""
 
@@ -124,6 +144,7 @@ class History:
         self.of_response = {call.response_id: call for call in self.turns if call.response_id}
         self._node = node
         self._found: dict[str, Node | None] = {}
+        self._places: dict[str, Place] = {}
 
     def node(self, id: str) -> Node | None:
         """The node of a context by its id, None if it is lost."""
@@ -139,6 +160,18 @@ class History:
             steps.append(node)
             node_id = node.parent
         return steps[::-1]
+
+    def place_before(self, call: Call) -> Place | None:
+        """Where the context ends that a turn continued, or tried to; None where it continued nothing that is known."""
+        node_id = call.parent if call.node is None else call.node.parent
+        path: list[Node] = []
+        while node_id is not None and node_id not in self._places and (node := self.node(node_id)) is not None:
+            path.append(node)
+            node_id = node.parent
+        place = self._places.get(node_id or "")
+        for node in reversed(path):
+            place = self._places[node.id] = Place(node, place)
+        return place
 
     def context(self, call: Call) -> Iterator[Item]:
         """Yield everything that the model saw in a turn, as far as it is known."""
@@ -162,7 +195,14 @@ def _part(part: Any) -> str:
         text = part.get("text", part.get("refusal"))
         if isinstance(text, str):
             return text
-    return encode_compact(part).decode()
+    return _write(part)
+
+
+def _write(value: Any) -> str:
+    try:
+        return encode_compact(value).decode()
+    except (TypeError, ValueError):
+        return "too deep"
 
 
 def content_of(item: Item) -> Hashable:
@@ -178,7 +218,7 @@ def content_of(item: Item) -> Hashable:
     if kind == "reasoning" or kind == "item_reference" or set(item) <= {"type", "id", "status"}:
         return kind, item.get("id"), item.get("encrypted_content")
     bare = {key: value for key, value in item.items() if key not in ("id", "status") and value is not None}
-    return kind, encode_compact(bare)
+    return kind, _write(bare)
 
 
 def by_user(item: Item) -> bool:
