@@ -204,6 +204,18 @@ _ITEMS = (
         "",
     ),
     Mutation(
+        "a blob of a script is foreign in the next turn",
+        "engine/pipeline.py",
+        "        if turn.handed_out:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "reasoning is read again after any history",
+        "core/reasoning_origin.py",
+        "if (origin.prefix, origin.settings) != (now.prefix, now.settings):",
+        "if False:",
+    ),
+    Mutation(
         "stored responses get sealed reasoning only when it is included",
         "core/turn.py",
         '_SEALED_UNASKED = frozenset({("always", True), ',

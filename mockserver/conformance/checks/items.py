@@ -229,6 +229,13 @@ def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
     )
     edited = s.create([user("another question"), thought, *rest, user("two")], store=False, **thinking)
     s.check_equal("status with earlier history edited", edited["status"], "completed")
+    if s.mock:
+        recorded = {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAABrecorded"}
+        s.script({"output": [recorded, {"type": "message", "text": "done"}]})
+        scripted = s.create("one", store=False, **thinking)
+        s.check_equal("a scripted blob", _thoughts(scripted)[0]["encrypted_content"], "gAAAAABrecorded")
+        again = s.create([user("one"), *scripted["output"], user("two")], store=False, **thinking)
+        s.check_equal("status with a scripted blob sent back", again["status"], "completed")
 
 
 @rule("R1.46", models=(PREFIXED,))
