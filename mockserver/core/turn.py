@@ -114,8 +114,7 @@ def plan(
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
     if admission.origin is not None and admission.origin.withheld:
-        withheld = [*admission.origin.withheld.values()]
-        final = response_object.with_fields(final, {"input_transformations": withheld})
+        final = response_object.with_fields(final, admission.origin.echo)
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
