@@ -34,7 +34,7 @@ from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, de
 from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
-from mockserver.core.semantics import Semantics
+from mockserver.core.semantics import SEALED_REASONING, Semantics
 from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
@@ -115,6 +115,8 @@ def plan(
     if outcome.error is None:
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
+    if admission.origin is not None and admission.origin.withheld:
+        final = response_object.with_fields(final, admission.origin.echo)
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -131,6 +133,7 @@ def plan(
         else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
+        prefix=None if admission.origin is None else admission.origin.prefix_after(items),
     )
     if admission.configuration is not None or summary.configuration is not None:
         summary = _with_configuration(summary, admission, items)
@@ -170,18 +173,18 @@ def _with_configuration(summary: Summary, admission: Admission, output: list[Ite
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
-    """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    """Return what of the items is shown: what the caller includes, and sealed reasoning as the switch has it."""
+    sealed = admission.model.reasoning and (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
+    shown = _SEALED if sealed else _NOTHING
     asked = admission.request.get("include")
     return shown.union(asked) if asked else shown
 
 
 _NOTHING: frozenset[str] = frozenset()
-_SEALED = frozenset({"reasoning.encrypted_content"})
+_SEALED = frozenset({SEALED_REASONING})
 
-
-# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
-_SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
+# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked (Spec: R1.41)
+_SEALED_UNASKED = frozenset({("always", True), ("always", False), ("stateless_or_included", False)})
 
 
 class Finished(NamedTuple):
@@ -217,6 +220,8 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             )
         elif kind == "reasoning" and (blob or not item.get("content")):
             payload = {"tokens": hidden, "id": item["id"]}
+            if admission.origin is not None:
+                payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
             if kind == "message":

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,11 +28,13 @@ from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
-from mockserver.journal import client_findings as verdict
+from mockserver.journal import client_findings
+from mockserver.journal.client_findings import Finding
 from mockserver.scenarios.lines import parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.resources import page
 
 DAY = 86_400
 LONGEST_S = 1000 * 366 * DAY  # a clock moved further than this is a mistake
@@ -58,10 +60,16 @@ class ProjectControl:
             notify(project)
 
     def health(self) -> dict[str, Any]:
-        """The server's status and settings."""
+        """The server's status and settings; raises MockError 503 when the store can't be written."""
         settings = self._calls.settings
-        shown = describe(settings.set)
-        return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
+        self._calls.store.check()
+        return {
+            "status": "ok",
+            "version": __version__,
+            "mode": settings.default_mode,
+            "switches": describe(settings.set),
+            "store": settings.store.partition(":")[0],
+        }
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """The project's clock: its time and mode."""
@@ -149,19 +157,34 @@ class ProjectControl:
         after: int | None = None,
         path: str | None = None,
         response_id: str | None = None,
-        context: bool = True,
+        context: str = "reference",
     ) -> dict[str, Any]:
         """A page of the project's exchanges, oldest first, after the number `after`.
 
-        Without `context` they lack what the model saw, which takes time to look up.
+        `context` says what stands there of what the model saw: `reference` (where it can be read), `full`, `none`.
         """
-        return self._logbook.read(
+        found = self.read_journal(
             project, limit=limit, after=after, path=path, response_id=response_id, context=context
         )
+        exchanges = [exchange for exchange in found if exchange is not None]
+        return page(exchanges[:limit], has_more=len(exchanges) > limit)
 
-    def verdict(self, project: str) -> list[verdict.Finding]:
+    def read_journal(self, project: str, *, limit: int, after: int | None = None, **how: Any) -> Iterator[Any]:
+        """Yield the exchanges of such a page one by one, and one more if there are more; None between two steps."""
+        return self._logbook.read(project, limit=limit, after=after, **how)
+
+    def verdict(self, project: str) -> list[Finding]:
         """The client's mistakes that the journal shows."""
-        return verdict.find_mistakes(self._logbook.history(project))
+        *_, findings = self.find_mistakes(project)
+        return findings or []
+
+    def find_mistakes(self, project: str) -> Iterator[list[Finding] | None]:
+        """Yield None after each step of the work, at the end the mistakes: long journals let other calls pass."""
+        for history in self._logbook.history(project):
+            if history is None:
+                yield None
+            else:
+                yield from client_findings.find_mistakes(history)
 
     def clear_journal(self, project: str) -> None:
         """Empty the project's journal."""
