@@ -23,6 +23,7 @@ events to a response; `deliver` lays it out in time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ from mockserver.delivery.item_events import Cues
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.resources import output_items, present
+from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
 
@@ -181,14 +182,14 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             blob = encrypt(payload, rules.key, item["id"], now)
             payloads[blob] = payload
             items[at] = {**item, "encrypted_content": blob}
-        elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
+        elif item["type"] == "reasoning" and _needs_blob(item, reply.output[at]):
             payload = {"tokens": hidden, "id": item["id"]}
             blob = encrypt(payload, rules.key, item["id"], now)
             payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
-            items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
+            items[at] = _with_blob(item, blob)
     if reply.incomplete is not None:
-        _mark_incomplete(items)
+        _mark_incomplete(items, reply.output)
     if "message.output_text.logprobs" in admission.request.get("include", ()):
         items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
     return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator))
@@ -197,11 +198,24 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
 
 
-def _mark_incomplete(items: list[Item]) -> None:
-    """The last message of an incomplete turn is incomplete itself. Spec: R7.6."""
+def _with_blob(item: Item, blob: str) -> Item:
+    sealed = {**item, "encrypted_content": blob}
+    if len(sealed) == len(_REASONING_ORDER):  # as nearly always; what a script wrote may have more members, or fewer
+        return {key: sealed[key] for key in _REASONING_ORDER}
+    return order_keys(sealed)
+
+
+def _needs_blob(item: Item, draft: Item) -> bool:
+    """Whether reasoning is sealed: what is in the open is not, nor what a script says has no blob (null)."""
+    return "encrypted_content" not in draft and not item.get("content")
+
+
+def _mark_incomplete(items: list[Item], drafts: Sequence[Item]) -> None:
+    """The last message of an incomplete turn is incomplete itself, unless its script says otherwise. Spec: R7.6."""
     for at in range(len(items) - 1, -1, -1):
         if items[at]["type"] == "message":
-            items[at] = {**items[at], "status": "incomplete"}
+            if not drafts[at].get("status"):
+                items[at] = {**items[at], "status": "incomplete"}
             return
 
 
@@ -231,7 +245,7 @@ def _candidate(token: str, likely: float) -> dict[str, Any]:
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:
     if reply.failed is not None:
-        return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
+        return Outcome("failed", dict(reply.failed), None, None)
     usage = _usage(admission, reply, items, recalled, rules)
     if reply.incomplete is not None:
         return Outcome("incomplete", None, reply.incomplete, usage)

@@ -131,7 +131,8 @@ class Pipeline:
         if "line" in at.pending or at.scenario or not scenarios.silent:
             reply, used = scenarios.answer(at, prompt, compacts)
         if reply is not None:
-            reply = truncate_to_limit(reply, prompt, at.rules.count)
+            # figures that a script gives are taken at their word: what was recorded is not cut by our own count
+            reply = reply if "output_tokens" in reply.usage else truncate_to_limit(reply, prompt, at.rules.count)
         elif compacts == "trigger":
             reply = Reply()  # the model is not asked
         else:

@@ -79,7 +79,8 @@ def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
 def _call(item: Item, prompt: Prompt, phase: str | None) -> Item:
     kind = item["type"]
     if kind in _DEFAULTS:
-        item = {**_DEFAULTS[kind], **{key: value for key, value in item.items() if value is not None}}
+        defaults = _DEFAULTS[kind]
+        item = {**defaults, **{key: value for key, value in item.items() if value is not None or key not in defaults}}
     if item.get("error") and kind in _FAILING and item.get("status") is None:
         item = {**item, "status": "failed"}
     if kind not in _ARGUMENTS:
