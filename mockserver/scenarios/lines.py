@@ -137,8 +137,12 @@ def _too_deep(value: Any) -> bool:
 
 def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
     for number, line in enumerate(lines if isinstance(lines, list) else ()):
-        if isinstance(line, dict):
+        if isinstance(line, dict) and not _is_verbatim(line.get("reply")):
             yield from templates.find_mistakes(line.get("reply"), (*location, number, "reply"), where)
+
+
+def _is_verbatim(reply: Any) -> bool:
+    return isinstance(reply, dict) and reply.get("verbatim") is True
 
 
 def parse_scenario(value: Any) -> Scenario:
@@ -187,7 +191,8 @@ def load_scenario(doc: bytes) -> Scenario:
 def _line(value: dict[str, Any]) -> Line:
     when = value.get("when") or {}
     tests = conditions.compile_when(when) if when else ()
-    templated = "{{" in json_compact(value.get("reply")).decode()
+    reply = value["reply"]
+    templated = not _is_verbatim(reply) and "{{" in json_compact(reply).decode()
     return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests, templated)
 
 

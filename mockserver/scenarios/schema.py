@@ -264,6 +264,7 @@ class ReplyScript(ScriptObject):
     phase: Annotated[str, OneOf(PHASES)] = optional("the phase of messages that say none")
     model: Text = optional("the model's name as the response gives it")
     response: ResponseMembers = optional("members laid over the finished Response")
+    verbatim: Flag = optional("true: {{ }} in its texts is text, no template")
 
     @model_validator(mode="after")
     def _has_one_form(self) -> ReplyScript:
