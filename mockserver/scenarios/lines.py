@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -102,6 +102,13 @@ def _load_lines() -> Any:
     return Lines
 
 
+def _load_given() -> Any:
+    from mockserver.scenarios.given import GivenState
+
+    return GivenState
+
+
+_GIVEN: DocumentValidator[Any] = DocumentValidator(_load_given)
 _SCENARIO: DocumentValidator[Any] = DocumentValidator(_load_scenario)
 _LINES: DocumentValidator[Any] = DocumentValidator(_load_lines)
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
@@ -109,10 +116,11 @@ _FAILURE = {"code": "server_error", "message": "The server had an error while pr
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario's lines, and the seed it sets."""
+    """A scenario's lines, the seed it sets, and the state that it starts from."""
 
     lines: tuple[Line, ...] = ()
     seed: int | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_mistakes(value: Any) -> list[PathMistake]:
@@ -149,7 +157,14 @@ def parse_scenario(value: Any) -> Scenario:
     """Validate a scenario; raises MockError whose `param` is the path of the first mistake."""
     for mistake in find_mistakes(value):
         raise mistake.error()
-    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
+    return _scenario(value)
+
+
+def parse_given(value: Any, where: str = "given") -> None:
+    """Validate given state; raises MockError whose `param` is the path of the first mistake."""
+    if _too_deep(value):
+        raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
+    _GIVEN.validate(value, where)
 
 
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
@@ -184,8 +199,11 @@ def validate_entry(doc: bytes) -> Line:
 @lru_cache(maxsize=256)
 def load_scenario(doc: bytes) -> Scenario:
     """Load a validated scenario from its JSON; cached by its bytes."""
-    value = orjson.loads(doc)
-    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
+    return _scenario(orjson.loads(doc))
+
+
+def _scenario(value: Mapping[str, Any]) -> Scenario:
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"), value.get("given") or {})
 
 
 def _line(value: dict[str, Any]) -> Line:

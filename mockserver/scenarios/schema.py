@@ -32,6 +32,7 @@ from mockserver.scenarios.document import (
     optional,
     reject,
 )
+from mockserver.scenarios.given import GivenState
 from mockserver.scenarios.item_rules import output_mistakes, reply_mistakes
 from mockserver.scenarios.item_shapes import OutputItem
 from mockserver.scenarios.validation import format_value, suggest
@@ -308,5 +309,6 @@ class ScenarioFile(ScriptObject):
 
     lines: Lines = Field(description="the first line whose `when` holds answers")
     seed: Whole = optional("the run's seed, unless the server is given one")
+    given: GivenState = optional("conversations and stored responses that are there before the first request")
     editor_schema: Text = optional("for editors only", alias="$schema")
     about: Text = optional("for readers only, where a file can't have comments")
