@@ -169,7 +169,7 @@ def _make_response(
         input_tokens=admission.input_tokens,
     )
     output = value["output"]
-    script = {"text": output} if isinstance(output, str) else {"output": output}
+    script = {"verbatim": True, **({"text": output} if isinstance(output, str) else {"output": output})}
     reply = load_line(encode_compact({"reply": script})).reply(prompt)
     turn = plan(admission, reply, NOTHING, rules, now)
     if id is not None:

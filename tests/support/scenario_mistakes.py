@@ -29,6 +29,11 @@ def output(*items: Any, **members: Any) -> Any:
     return reply(output=list(items), **members)
 
 
+def state(**members: Any) -> Any:
+    """Return a scenario with given state."""
+    return {"given": members, "lines": []}
+
+
 CALL = {"type": "function_call", "name": "f", "call_id": "call_1"}
 ANSWER = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
 ITEM = "lines[0].reply.output[0]"
@@ -90,6 +95,19 @@ SHAPES = [
     Wrong(output({"type": "image_generation_call", "partial_images": [""] * 4}), f"{ITEM}.partial_images", "to 3"),
     Wrong(output({"text": "a", "audio_chunks": ["?"]}), f"{ITEM}.audio_chunks[0]", "base64", told=False),
     Wrong(output({"type": "reasoning", "content": ["a"], "encrypted_content": "b"}), ITEM, "", told=False),
+]
+SHAPES += [
+    Wrong({"given": [], "lines": []}, "given", "an object"),
+    Wrong(state(conversation=[]), "given.conversation", "Did you mean 'conversations'"),
+    Wrong(state(conversations=[{"id": "x"}]), "given.conversations[0].id", "begin with 'conv_'"),
+    Wrong(
+        state(conversations=[{"items": [{"role": "user"}]}]), "given.conversations[0].items[0].content", "no content"
+    ),
+    Wrong(state(conversations=[{"metadata": {"a": 1}}]), "given.conversations[0].metadata.a", "a text"),
+    Wrong(state(responses=[{"input": "a"}]), "given.responses[0].output", "no output"),
+    Wrong(state(responses=[{"output": 1}]), "given.responses[0].output", "a text or a list of items"),
+    Wrong(state(responses=[{"output": "a", "age": {"day": 1}}]), "given.responses[0].age.day", "Did you mean 'days'"),
+    Wrong(state(responses=[{"output": [CALL, CALL]}]), "given.responses[0].output[1].call_id", "earlier", told=False),
 ]
 SECOND = "lines[0].reply.output[1]"
 GRAMMAR = [
