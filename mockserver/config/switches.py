@@ -241,9 +241,13 @@ class Switches:
     )
     unknown_models: str = switch(
         "refuse",
+        "by_family",
         "allow",
-        rule="E11",
-        meaning="allow: a model nobody knows is taken for one of the newest family and echoed under its name",
+        rule="W21",
+        meaning="models nobody knows, echoed by their name: by_family as their family's model, allow as gpt-6-sol",
+    )
+    shutdown_models: str = switch(
+        "serve", "refuse", rule="P18", meaning="whether a model is answered for from its shutdown date on"
     )
 
 

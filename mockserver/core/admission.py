@@ -122,7 +122,7 @@ def admit(
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if not request.keys() <= model_support.ANY_MODEL:
         model_support.check(request, model)
     stored = storing(request, rules)
@@ -223,7 +223,7 @@ def compact_window(
     lineage = resolve_lineage(state, request, rules, now)
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     model_support.check(request, model)
     own = admit_items(state, request, lineage, model, rules, now)
     items, partition = own.items, lineage.partition or partition_of_items(own.items)
@@ -281,7 +281,7 @@ def fit_window(
 def measure(state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float) -> int:
     """The input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
     lineage = resolve_lineage(state, request, rules, now)
-    model = resolve_model({"model": catalog.NEWEST, **request}, rules)
+    model = served_model({"model": catalog.UNNAMED, **request}, rules, now)
     items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
     kept, _ = fill_items(items, id_generator)
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
@@ -292,17 +292,23 @@ def measure(state: State, request: Request, rules: Semantics, id_generator: IdGe
     return tokens if found is None else found.tokens
 
 
-def resolve_model(request: Request, rules: Semantics) -> Model:
-    """The catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11.
+def served_model(request: Request, rules: Semantics, now: float) -> Model:
+    """The model that a new request asks for; raises E11, also for one that is shut down. Spec: P18, W21."""
+    model = resolve_model(request, rules)
+    if rules.shutdown_models == "refuse" and catalog.is_shut_down(model, now):
+        raise errors.model_not_found(request.get("model") or "")
+    return model
 
-    What model a prompt template has is not known: without another one it is the newest. Spec: R15.4.
+
+def resolve_model(request: Request, rules: Semantics) -> Model:
+    """The model that a request names, whether it is shut down or not; raises E11.
+
+    What model a prompt template has is not known: without a name it is one of the newest. Spec: R15.4.
     """
-    name = request.get("model") or (catalog.NEWEST if request.get("prompt") else "")
-    model = catalog.resolve(name)
+    name = request.get("model") or (catalog.UNNAMED if request.get("prompt") else "")
+    model = catalog.find(name, rules.unknown_models)
     if model is None:
-        if not name or rules.unknown_models == "refuse":
-            raise errors.model_not_found(name)
-        model = catalog.stand_in(name)
+        raise errors.model_not_found(name)
     return model
 
 

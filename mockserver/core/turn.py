@@ -23,14 +23,14 @@ events to a response; `deliver` lays it out in time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from hashlib import blake2b
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import Semantics
@@ -38,6 +38,7 @@ from mockserver.core.state import Item, Node
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
+from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
@@ -80,6 +81,8 @@ def plan(
     `reply` has the attributes of a model's Reply; its `error` has been raised before. `recalled` is what the prompt
     cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
+    if reply.incomplete is not None:
+        reply = reply._replace(output=mark_cut(reply.output))
     finished = finish_items(admission, reply, rules, now)
     items, request = finished.items, admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
@@ -139,7 +142,7 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            dict(reply.cues) if reply.cues else {},
+            finished.cues,
             bool(request.get("stream")),
         ),
     )
@@ -163,11 +166,12 @@ _SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False)
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, and the source of the ids after theirs."""
+    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues."""
 
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
+    cues: dict[str, dict[str, Any]]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
@@ -175,6 +179,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     items, id_generator = output_items(reply.output, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
+    scripted_logprobs = False
     for at, item in enumerate(items):
         if item["type"] == "compaction" and "encrypted_content" not in item:
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
@@ -188,11 +193,14 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             payloads[blob] = payload
             hidden = 0  # one reply has one figure; its first reasoning item carries it
             items[at] = _with_blob(item, blob)
-    if reply.incomplete is not None:
-        _mark_incomplete(items, reply.output)
-    if "message.output_text.logprobs" in admission.request.get("include", ()):
-        items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator))
+        elif item["type"] == "message":
+            scripted_logprobs = scripted_logprobs or has_logprobs(item)
+        elif item.get("caller") and not reply.output[at].get("status") and _waits_in_program(item, items):
+            items[at] = {**item, "status": "in_progress"}
+    cues = dict(reply.cues) if reply.cues else {}
+    if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
+        items, cues = _finish_logprobs(items, cues, admission.request, rules)
+    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator, cues))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
@@ -210,37 +218,27 @@ def _needs_blob(item: Item, draft: Item) -> bool:
     return "encrypted_content" not in draft and not item.get("content")
 
 
-def _mark_incomplete(items: list[Item], drafts: Sequence[Item]) -> None:
-    """The last message of an incomplete turn is incomplete itself, unless its script says otherwise. Spec: R7.6."""
-    for at in range(len(items) - 1, -1, -1):
-        if items[at]["type"] == "message":
-            if not drafts[at].get("status"):
-                items[at] = {**items[at], "status": "incomplete"}
-            return
+def _waits_in_program(item: Item, items: list[Item]) -> bool:
+    """Whether a function call comes from a program that has not ended: it stays in progress. Spec: I4, S8 c."""
+    caller = item["caller"]
+    if item["type"] != "function_call" or caller.get("type") != "program":
+        return False
+    return not any(one["type"] == "program_output" and one["call_id"] == caller.get("caller_id") for one in items)
 
 
-def _with_logprobs(item: Item, top: int, rules: Semantics) -> Item:
-    if item["type"] != "message":
-        return item
-    return {**item, "content": [_part_with_logprobs(part, top, rules) for part in item["content"]]}
-
-
-def _part_with_logprobs(part: dict[str, Any], top: int, rules: Semantics) -> dict[str, Any]:
-    if part["type"] != "output_text" or part["logprobs"]:
-        return part
-    return {**part, "logprobs": [_logprob(piece, top) for piece in rules.pieces(part["text"])]}
-
-
-def _logprob(token: str, top: int) -> dict[str, Any]:
-    """One token's log probability: made up, but always the same for the same token. Spec: W7."""
-    drawn = blake2b(token.encode(), digest_size=2).digest()
-    likely = -round(int.from_bytes(drawn) / 65536, 6)
-    one, *others = [_candidate(token + "'" * k, likely - k) for k in range(max(top, 1))]
-    return {**one, "top_logprobs": [one, *others][:top]}
-
-
-def _candidate(token: str, likely: float) -> dict[str, Any]:
-    return {"bytes": list(token.encode()), "logprob": likely, "token": token}
+def _finish_logprobs(
+    items: list[Item], cues: dict[str, dict[str, Any]], request: Mapping[str, Any], rules: Semantics
+) -> tuple[list[Item], dict[str, dict[str, Any]]]:
+    """Make up what is missing, round it in items, and keep it for the events of whoever asked. Spec: S6.1."""
+    included = "message.output_text.logprobs" in request.get("include", ())
+    for at, item in enumerate(items):
+        if item["type"] != "message":
+            continue
+        if included:
+            item = with_logprobs(item, request.get("top_logprobs") or 0, rules.pieces)
+            cues = {**cues, str(at): {**cues.get(str(at), {}), "logprobs": precise_logprobs(item)}}
+        items[at] = round_logprobs(item)
+    return items, cues
 
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:
@@ -269,11 +267,20 @@ def _usage(
         "output_tokens_details": {"reasoning_tokens": context_tokens.round_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,
     }
-    for key, value in asked.items():
-        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    if asked:
+        _put_scripted_figures(counted, asked)
     if "total_tokens" not in asked:
         counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]
     return counted
+
+
+def _put_scripted_figures(counted: dict[str, Any], asked: Mapping[str, Any]) -> None:
+    details = counted["output_tokens_details"]
+    for key, value in asked.items():
+        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    scripted = counted["output_tokens_details"]["reasoning_tokens"]
+    if "output_tokens" not in asked and scripted > counted["output_tokens"]:
+        counted["output_tokens_details"] = details  # the limit cut the reasoning short, whatever the script says of it
 
 
 def _passes(reply: Any) -> int:

@@ -62,13 +62,6 @@ def _items_and_include(call: Call, parts: Parts, rules: Semantics) -> tuple[dict
     return _body(bodies.create_items)(call, parts, rules), include
 
 
-def _model(call: Call, parts: Parts, rules: Semantics) -> catalog.Model:
-    entry = catalog.resolve(parts["id"])
-    if entry is None:
-        raise errors.model_unavailable(parts["id"])
-    return entry
-
-
 def _deletes_models(call: Call, parts: Parts, rules: Semantics) -> None:
     raise MockError("The mock does not support deleting models yet.", status=501)
 
@@ -95,7 +88,20 @@ def _create_items(at: UnitOfWork, parts: Parts, request: tuple[dict[str, Any], f
 
 
 def _list_models(at: Reading, parts: Parts, request: None) -> Any:
-    return {"object": "list", "data": [resources.model(name, entry) for name, entry in catalog.names()]}
+    served = [(name, model) for name, model in catalog.names() if _is_served(model, at)]
+    return {"object": "list", "data": [resources.model(name, model) for name, model in served]}
+
+
+def _retrieve_model(at: Reading, parts: Parts, request: None) -> Any:
+    """A model by a name of the catalogue, a fine-tune's, or one that the switch `unknown_models` lets in. Spec: P18."""
+    model = catalog.find(parts["id"], at.rules.unknown_models)
+    if model is None or not _is_served(model, at):
+        raise errors.model_unavailable(parts["id"])
+    return resources.model(parts["id"], model)
+
+
+def _is_served(model: catalog.Model, at: Reading) -> bool:
+    return at.rules.shutdown_models == "serve" or not catalog.is_shut_down(model, at.now)
 
 
 # --- The table, in this order: the first path that matches counts (Spec: P21) ----------------------------------------
@@ -184,7 +190,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         writes=True,
     ),
     Endpoint("GET", "/v1/models", _nothing, _list_models),
-    Endpoint("GET", "/v1/models/{id}", _model, lambda at, parts, model: resources.model(parts["id"], model)),
+    Endpoint("GET", "/v1/models/{id}", _nothing, _retrieve_model),
     Endpoint("DELETE", "/v1/models/{id}", _deletes_models, lambda at, parts, _: None),
 )
 

@@ -157,7 +157,7 @@ def _make_response(
     request = {key: value[key] for key in _OF_THE_REQUEST if key in value}
     if isinstance(request.get("input"), list):
         request["input"] = [expand(item) for item in request["input"]]
-    admission = admit(state, {"model": catalog.NEWEST, **request}, rules, id_generator, now)
+    admission = admit(state, {"model": catalog.UNNAMED, **request}, rules, id_generator, now)
     prompt = Prompt(
         admission.effective_request,
         admission.model,

@@ -29,7 +29,7 @@ from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, 
 from mockserver.faults.apply import apply as apply_faults
 from mockserver.faults.spec import CallInfo
 from mockserver.model.compaction_summary import compacting, summary_tokens
-from mockserver.model.default_model import truncate_to_limit
+from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.wire.errors import api as errors
@@ -131,8 +131,7 @@ class Pipeline:
         if "line" in at.pending or at.scenario or not scenarios.silent:
             reply, used = scenarios.answer(at, prompt, compacts)
         if reply is not None:
-            # figures that a script gives are taken at their word: what was recorded is not cut by our own count
-            reply = reply if "output_tokens" in reply.usage else truncate_to_limit(reply, prompt, at.rules.count)
+            reply = truncate_to_limit(reply, prompt, at.rules.count)
         elif compacts == "trigger":
             reply = Reply()  # the model is not asked
         else:

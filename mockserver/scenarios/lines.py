@@ -31,6 +31,8 @@ from mockserver.scenarios.validation import DocumentValidator, Location, PathMis
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.errors.scripted import from_script
 from mockserver.wire.responses.encoding import encode_compact, json_compact
+from mockserver.wire.tokens import context as context_tokens
+from mockserver.wire.tokens.tokenizer import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Line:
             shown_only = {str(int(index) + 1): cue for index, cue in shown_only.items()}
         return Reply(
             output=tuple(output),
-            reasoning_tokens=_thinking_tokens(output, prompt),
+            reasoning_tokens=_hidden_tokens(output, script.get("usage") or {}, prompt),
             usage=script.get("usage") or {},
             failed={**_FAILURE, **script["failed"]} if "failed" in script else None,
             incomplete=script.get("incomplete"),
@@ -241,7 +243,16 @@ def _unspoken(script: Mapping[str, Any]) -> bool:
     return script.get("incomplete") == "max_output_tokens"
 
 
-def _thinking_tokens(output: list[Item], prompt: Prompt) -> int:
-    """The hidden tokens of all reasoning items, as long as their summaries. Spec: T8."""
-    thoughts = [item for item in output if item.get("type") == "reasoning"]
-    return sum(thinking_tokens(prompt, "".join(part["text"] for part in item["summary"])) for item in thoughts)
+def _hidden_tokens(output: list[Item], usage: Mapping[str, Any], prompt: Prompt) -> int:
+    """The hidden tokens of all reasoning items: the scripted figure, else as long as their summaries. Spec: T8, T9."""
+    scripted = (usage.get("output_tokens_details") or {}).get("reasoning_tokens")
+    if scripted is None:
+        thoughts = [item for item in output if item.get("type") == "reasoning"]
+        return sum(thinking_tokens(prompt, "".join(part["text"] for part in item["summary"])) for item in thoughts)
+    billed = usage.get("output_tokens")
+    if billed is not None and prompt.model.rounds_reasoning:
+        # reported in steps of 64, billed exactly (85 of 85 recordings): later turns pay the exact figure
+        exact = int(billed) - context_tokens.output_tokens(output, 0, prompt.request, prompt.model, count)
+        if 0 <= exact - scripted < context_tokens.ROUNDING:
+            return exact
+    return int(scripted)

@@ -62,6 +62,7 @@ BROKEN = [
     ("id_prefix_code=invalid_id_prefix", "R1.38"),
     ("zdr=on", "R1.1"),
     ("unknown_models=allow", "R13.4"),
+    ("unknown_models=by_family", "R13.4"),
 ]
 
 

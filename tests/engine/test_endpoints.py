@@ -146,6 +146,8 @@ def test_P17_P18_P19_models() -> None:
     listed = drive.call("GET", "/v1/models")
     assert listed["object"] == "list"
     assert drive.call("GET", f"/v1/models/{MODEL}") in listed["data"]
+    dates = {model["id"]: model["shutdown_date"] for model in listed["data"]}
+    assert (dates["gpt-4o"], dates["gpt-5.6"]) == ("2027-01-14", None), "P18: always there, a date or null"
     assert refused(drive.call, "GET", "/v1/models/nope").code == "model_not_found"
     with pytest.raises(MockError) as caught:
         drive.call("DELETE", f"/v1/models/{MODEL}")

@@ -24,13 +24,13 @@ _INHERIT = """    continues = not CONTINUING.isdisjoint(request)
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if"""
 _ADMITTING = """    continues = not CONTINUING.isdisjoint(request)
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if"""
 
 _LIFETIMES = (
@@ -419,12 +419,12 @@ _BACKGROUND = (
 )
 
 _TURNS = (
-    Mutation("max_output_tokens is ignored", "model/default_model.py", "    if length <= most:\n", "    if True:\n"),
+    Mutation("max_output_tokens is ignored", "model/output_limit.py", "    if length <= most:\n", "    if True:\n"),
     Mutation(
-        "the last message of an incomplete turn says completed",
-        "core/turn.py",
-        "    if reply.incomplete is not None:\n        _mark_incomplete(items)",
-        "    if False:\n        _mark_incomplete(items)",
+        "a message that was cut says completed",
+        "model/output_limit.py",
+        '    message = {**item, "status": "incomplete", "content": []}\n',
+        '    message = {**item, "status": "completed", "content": []}\n',
     ),
     Mutation(
         "completed_at is missing",
@@ -453,8 +453,8 @@ _TURNS = (
     Mutation(
         "instructions cost nothing",
         "wire/tokens/context.py",
-        "    if instructions:\n        total += count(_as_text(instructions)) + MESSAGE",
-        "    if False:\n        total += count(_as_text(instructions)) + MESSAGE",
+        "    return count(_as_text(instructions)) + MESSAGE if instructions else 0",
+        "    return 0",
     ),
     Mutation(
         "cached tokens are not rounded to blocks",
@@ -463,10 +463,16 @@ _TURNS = (
         "cached = min(matched, prompt.tokens)",
     ),
     Mutation(
+        "instructions are always part of the cached prefix",
+        "core/prompt_cache.py",
+        '        instructions = None if model.instructions_last else request.get("instructions")',
+        '        instructions = request.get("instructions")',
+    ),
+    Mutation(
         "an exact cache entry ends a token late",
         "core/prompt_cache.py",
-        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS\n",
-        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS + 1\n",
+        "lengths[len(places) - 1] = prompt.content_end\n",
+        "lengths[len(places) - 1] = prompt.content_end + 1\n",
     ),
     Mutation("the prompt cache lives for an hour", "core/prompt_cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
     Mutation("shorter prompts are cached too", "core/prompt_cache.py", "MIN_TOKENS = 1024 ", "MIN_TOKENS = 512 "),

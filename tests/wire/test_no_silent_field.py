@@ -179,7 +179,6 @@ WITHOUT_EFFECT: dict[str, str] = {
     "count text": _FREE,
     "count text.format[json_schema].strict": _FREE,
     "count text.verbosity": _FREE,
-    "count tool_choice": _FREE,
     "count truncation": "this context fits",
 }
 # fields that go in the query, which `QUERIES` is about

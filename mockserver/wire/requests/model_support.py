@@ -39,6 +39,7 @@ def check(request: Request, model: Model) -> None:
         _verbosity,
         _check_encrypted_content,
         _cache,
+        _check_service_tier,
         _functions,
         _format,
         _choice,
@@ -101,6 +102,12 @@ def _check_encrypted_content(request: Request, model: Model) -> None:
 def _cache(request: Request, model: Model) -> None:
     if model.only_24h_cache and request.get("prompt_cache_retention") == "in_memory":
         raise validation_errors.only_24h_cache()
+
+
+def _check_service_tier(request: Request, model: Model) -> None:
+    """No flex on gpt-6.2, in the sentence of any tier that is not allowed. Spec: R13.3, R15.3."""
+    if request.get("service_tier") == "flex" and not model.flex:
+        raise validation_errors.service_tier_not_allowed()
 
 
 def _functions(request: Request, model: Model) -> None:

@@ -166,6 +166,11 @@ def _output_text(part: dict[str, Any]) -> dict[str, Any]:
     return _order_part({**{key: value for key, value in part.items() if value is not None}, **known})
 
 
+def place_of_citation(annotation: dict[str, Any]) -> int:
+    """After how many characters of its text an annotation is told: its end, or its index. Spec: S8 a."""
+    return int(annotation.get("end_index", annotation.get("index", 0)))
+
+
 def with_type(item: Item) -> Item:
     """An input item with its `type` written out. Spec: F8.2."""
     if item.get("type"):
@@ -275,6 +280,9 @@ def output_item(
             number += call is None
     if kind == "code_interpreter_call" and not draft.get("container_id"):
         draft = {**draft, "container_id": id_generator.container(number)}
+        number += 1
+    if kind == "shell_call" and (draft.get("environment") or {}) == {"type": "container_reference"}:
+        draft = {**draft, "environment": {**draft["environment"], "container_id": id_generator.container(number)}}
         number += 1
     item = fill_item(draft, id_generator, number)
     if kind in STATUSLESS or None in draft.values():
@@ -407,7 +415,8 @@ def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
 
 def model(name: str, entry: Model) -> dict[str, Any]:
     """A Model object. Spec: P18."""
-    return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    made = {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    return {**made, "shutdown_date": entry.shutdown_date}
 
 
 # --- Items as text ----------------------------------------------------------------------------------------------------
