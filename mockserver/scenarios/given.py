@@ -64,7 +64,7 @@ class GivenResponse(ScriptObject):
     """A stored response that is there before the first request: a turn that was played in the past."""
 
     id: ResponseId = optional("its id; one is drawn when it is left out")
-    model: Text = optional("its model; the newest one when it is left out")
+    model: Text = optional("its model; gpt-5.6 when it is left out")
     instructions: Text = optional("its instructions")
     input: Said = optional("its own input")
     output: Answered = Field(description="what the model answered")
