@@ -177,7 +177,7 @@ class _Breakpoint(NamedTuple):
 
 def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
     request, model, items = admission.request, admission.model, admission.items
-    hidden = admission.opened.token_counter(rules.count_hidden_tokens)
+    hidden = admission.opened.token_counter(rules.hidden_counter(state))
     reads = context_tokens.reasoning_read(request, model) if model.reasoning else ""
     trail, tally, end = admission.before.trail, admission.before.tally or context_tokens.Tally(), admission.tally
     if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it

@@ -24,16 +24,17 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
-from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
 from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
-from mockserver.core.semantics import Semantics
+from mockserver.core.semantics import SEALED_REASONING, Semantics
 from mockserver.core.state import Item, Node
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
@@ -45,11 +46,14 @@ from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
+_NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
 
 class Turn(NamedTuple):
     """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context.
 
-    `learned` is what the prompt cache learns from it.
+    `learned` is what the prompt cache learns from it; `handed_out` are the blobs in it that the mock has not sealed,
+    each with what is known of it.
     """
 
     final: dict[str, Any]
@@ -57,6 +61,7 @@ class Turn(NamedTuple):
     stored: bool
     conversation: str | None = None
     learned: tuple[Change, ...] = ()
+    handed_out: Mapping[str, Any] = _NOTHING_ELSE
 
     @property
     def id(self) -> str:
@@ -111,6 +116,9 @@ def plan(
     if outcome.error is None:
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
+    if admission.origin is not None and admission.origin.withheld:
+        withheld = [*admission.origin.withheld.values()]
+        final = response_object.with_fields(final, {"input_transformations": withheld})
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -127,6 +135,7 @@ def plan(
         else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
+        prefix=None if admission.origin is None else admission.origin.prefix_after(items),
     )
     node = _new(
         Node,
@@ -147,31 +156,35 @@ def plan(
         ),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return _new(Turn, (final, node, admission.stored, conversation, learned))
+    return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
-    """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    """Return what of the items is shown: what the caller includes, and sealed reasoning as the switch has it."""
+    sealed = admission.model.reasoning and (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
+    shown = _SEALED if sealed else _NOTHING
     asked = admission.request.get("include")
     return shown.union(asked) if asked else shown
 
 
 _NOTHING: frozenset[str] = frozenset()
-_SEALED = frozenset({"reasoning.encrypted_content"})
+_SEALED = frozenset({SEALED_REASONING})
 
-
-# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
-_SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
+# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked (Spec: R1.41)
+_SEALED_UNASKED = frozenset({("always", True), ("always", False), ("stateless_or_included", False)})
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues."""
+    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues.
+
+    `foreign` is what is known of the blobs that came sealed.
+    """
 
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
     cues: dict[str, dict[str, Any]]
+    foreign: Mapping[str, Any]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
@@ -180,27 +193,43 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
     scripted_logprobs = False
+    foreign: dict[str, Any] = {}
     for at, item in enumerate(items):
-        if item["type"] == "compaction" and "encrypted_content" not in item:
-            pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
-            payload = compaction.payload(item["id"], reply.summary_tokens, pending)
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
-            items[at] = {**item, "encrypted_content": blob}
-        elif item["type"] == "reasoning" and _needs_blob(item, reply.output[at]):
-            payload = {"tokens": hidden, "id": item["id"]}
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
-            hidden = 0  # one reply has one figure; its first reasoning item carries it
-            items[at] = _with_blob(item, blob)
-        elif item["type"] == "message":
+        kind, blob = item["type"], item.get("encrypted_content")
+        if kind == "message":
             scripted_logprobs = scripted_logprobs or has_logprobs(item)
-        elif item.get("caller") and not reply.output[at].get("status") and _waits_in_program(item, items):
+            continue
+        if item.get("caller") and not reply.output[at].get("status") and _waits_in_program(item, items):
             items[at] = {**item, "status": "in_progress"}
+            continue
+        if "encrypted_content" in item and not blob:
+            continue  # a script wants it without
+        if kind == "compaction":
+            pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
+            # of a summary that came sealed nothing is known, nor billed (`_passes`)
+            payload = compaction.payload(item["id"], 0 if blob else reply.summary_tokens, pending)
+        elif kind == "reasoning" and (blob or _needs_blob(item, reply.output[at])):
+            payload = {"tokens": hidden, "id": item["id"]}
+            if admission.origin is not None:
+                payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
+            hidden = 0  # one reply has one figure; its first reasoning item carries it
+        else:
+            continue
+        if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
+            inside = decrypt(blob, rules.key)
+            if inside is None:
+                foreign[blob] = payload
+            else:  # the mock's own, from an earlier run
+                payload = inside
+        else:
+            blob = encrypt(payload, rules.key, item["id"], now)
+            items[at] = {**item, "encrypted_content": blob} if kind == "compaction" else _with_blob(item, blob)
+        payloads[blob] = payload
     cues = dict(reply.cues) if reply.cues else {}
     if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
         items, cues = _finish_logprobs(items, cues, admission.request, rules)
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator, cues))
+    opened = DecryptedItems(payloads) if payloads else NOTHING_OPENED
+    return _new(Finished, (items, opened, id_generator, cues, foreign))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")

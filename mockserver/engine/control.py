@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,11 +29,13 @@ from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
-from mockserver.journal import client_findings as verdict
+from mockserver.journal import client_findings
+from mockserver.journal.client_findings import Finding
 from mockserver.scenarios.lines import load_scenario, parse_given, parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.resources import page
 
 DAY = 86_400
 LONGEST_S = 1000 * 366 * DAY  # a clock moved further than this is a mistake
@@ -59,10 +61,16 @@ class ProjectControl:
             notify(project)
 
     def health(self) -> dict[str, Any]:
-        """The server's status and settings."""
+        """The server's status and settings; raises MockError 503 when the store can't be written."""
         settings = self._calls.settings
-        shown = describe(settings.set)
-        return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
+        self._calls.store.check()
+        return {
+            "status": "ok",
+            "version": __version__,
+            "mode": settings.default_mode,
+            "switches": describe(settings.set),
+            "store": settings.store.partition(":")[0],
+        }
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """The project's clock: its time and mode."""
@@ -135,7 +143,7 @@ class ProjectControl:
             own = old._replace(scenario=True, id_namespace=namespace)
             played = self._calls.play_given(scenario.given, view, own)
             own = own._replace(calls=own.calls + played.calls)
-            store.apply(project, [own.put(), put, *forgotten, *played.puts])
+            store.apply(project, [own.put(), put, *forgotten, *played.changes])
         return self.scenario(project)
 
     def give(self, project: str, given: Any) -> dict[str, list[str]]:
@@ -148,7 +156,7 @@ class ProjectControl:
         with store.transaction(project):
             own = self._calls.project(project, view)
             played = self._calls.play_given(given, view, own)
-            store.apply(project, [own._replace(calls=own.calls + played.calls).put(), *played.puts])
+            store.apply(project, [own._replace(calls=own.calls + played.calls).put(), *played.changes])
         return played.ids
 
     def faults(self, project: str) -> dict[str, Any]:
@@ -168,19 +176,34 @@ class ProjectControl:
         after: int | None = None,
         path: str | None = None,
         response_id: str | None = None,
-        context: bool = True,
+        context: str = "reference",
     ) -> dict[str, Any]:
         """A page of the project's exchanges, oldest first, after the number `after`.
 
-        Without `context` they lack what the model saw, which takes time to look up.
+        `context` says what stands there of what the model saw: `reference` (where it can be read), `full`, `none`.
         """
-        return self._logbook.read(
+        found = self.read_journal(
             project, limit=limit, after=after, path=path, response_id=response_id, context=context
         )
+        exchanges = [exchange for exchange in found if exchange is not None]
+        return page(exchanges[:limit], has_more=len(exchanges) > limit)
 
-    def verdict(self, project: str) -> list[verdict.Finding]:
+    def read_journal(self, project: str, *, limit: int, after: int | None = None, **how: Any) -> Iterator[Any]:
+        """Yield the exchanges of such a page one by one, and one more if there are more; None between two steps."""
+        return self._logbook.read(project, limit=limit, after=after, **how)
+
+    def verdict(self, project: str) -> list[Finding]:
         """The client's mistakes that the journal shows."""
-        return verdict.find_mistakes(self._logbook.history(project))
+        *_, findings = self.find_mistakes(project)
+        return findings or []
+
+    def find_mistakes(self, project: str) -> Iterator[list[Finding] | None]:
+        """Yield None after each step of the work, at the end the mistakes: long journals let other calls pass."""
+        for history in self._logbook.history(project):
+            if history is None:
+                yield None
+            else:
+                yield from client_findings.find_mistakes(history)
 
     def clear_journal(self, project: str) -> None:
         """Empty the project's journal."""
@@ -202,7 +225,7 @@ class ProjectControl:
                     scenario=first.project.scenario, id_namespace=_mint(record.id_namespace, first.project.id_namespace)
                 )
             records = [*script_queue.records(view), *faults.records(view)]
-            again: list[Put] = []
+            again: list[Change] = []
             if "state" in parts:
                 record = record._replace(
                     calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, record.id_namespace)
@@ -220,13 +243,13 @@ class ProjectControl:
         if "clock" in parts:
             self._notify_clock_watchers(project)
 
-    def _give_again(self, kept: Iterable[Put], first: Iterable[Put], record: Project) -> tuple[Project, list[Put]]:
+    def _give_again(self, kept: Iterable[Put], first: Iterable[Put], record: Project) -> tuple[Project, list[Change]]:
         """Play what the project's own scenario gives, if that stays, on top of what every project starts with."""
         own = next((load_scenario(put.doc) for put in kept if put.kind == "scenario"), None)
         if own is None or not own.given:
             return record, []
         played = self._calls.play_given(own.given, Drafted(Nothing(), first), record)
-        return record._replace(calls=record.calls + played.calls), played.puts
+        return record._replace(calls=record.calls + played.calls), played.changes
 
     def snapshot(self, project: str) -> dict[str, Any]:
         """The project's whole state as one JSON document; the same state always gives the same document.

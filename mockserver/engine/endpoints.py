@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from mockserver.core import background, compaction, conversations, lifecycle, pagination, retrieval
+from mockserver.core import background, compaction, conversations, encrypted_content, lifecycle, pagination, retrieval
 from mockserver.core.admission import compact_window, measure
 from mockserver.core.semantics import Semantics
 from mockserver.engine.transactions import Reading, UnitOfWork
@@ -54,7 +54,7 @@ def _nothing(call: Call, parts: Parts, rules: Semantics) -> None:
 
 
 def _include(call: Call, parts: Parts, rules: Semantics) -> frozenset[str]:
-    return frozenset(query.include(call.query))
+    return frozenset(rules.visible(query.include(call.query)))
 
 
 def _items_and_include(call: Call, parts: Parts, rules: Semantics) -> tuple[dict[str, Any], frozenset[str]]:
@@ -84,7 +84,14 @@ def _count_input_tokens(at: Reading, parts: Parts, request: dict[str, Any]) -> A
 def _create_items(at: UnitOfWork, parts: Parts, request: tuple[dict[str, Any], frozenset[str]]) -> tuple[Any, Any]:
     body, include = request
     items, changes = conversations.create_items(at.state, parts["id"], body, at.id_generator, at.now)
+    changes += encrypted_content.remember_given(at.state, items, at.rules.key)
     return resources.page([resources.present(item, include) for item in items], has_more=False), changes
+
+
+def _create_conversation(at: UnitOfWork, parts: Parts, body: dict[str, Any]) -> tuple[Any, list[Any]]:
+    made, changes = conversations.create(at.state, body, at.id_generator, at.now, at.ordinal)
+    given = resources.input_items(body.get("items") or [])
+    return made, [*changes, *encrypted_content.remember_given(at.state, given, at.rules.key)]
 
 
 def _list_models(at: Reading, parts: Parts, request: None) -> Any:
@@ -144,7 +151,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/conversations",
         _body(bodies.create_conversation),
-        lambda at, parts, body: conversations.create(at.state, body, at.id_generator, at.now, at.ordinal),
+        _create_conversation,
         writes=True,
     ),
     Endpoint(
@@ -171,7 +178,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         _ITEMS,
         lambda call, parts, rules: query.list_query(call.query),
-        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked),
+        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked, at.rules),
     ),
     Endpoint("POST", _ITEMS, _items_and_include, _create_items, writes=True),
     Endpoint(

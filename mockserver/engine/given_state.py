@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from mockserver.core import conversations, lifecycle
+from mockserver.core import conversations, encrypted_content, lifecycle
 from mockserver.core.admission import admit
 from mockserver.core.prompt_cache import NOTHING
 from mockserver.core.records import Change, Put, Record, State
@@ -40,28 +40,29 @@ class Played(NamedTuple):
     """What given state becomes: the ids of its objects by kind, the records, and how many calls it stands for."""
 
     ids: dict[str, list[str]]
-    puts: list[Put]
+    changes: list[Change]
     calls: int
 
 
 class Drafted:
     """A project's records with others laid over them that are not written yet: the core's `State`."""
 
-    def __init__(self, base: State, puts: Iterable[Put] = ()) -> None:
+    def __init__(self, base: State, changes: Iterable[Change] = ()) -> None:
         self._base = base
-        self.puts: dict[tuple[str, str], Put] = {}
-        self.add(puts)
+        self.changes: dict[tuple[str, str], Change] = {}
+        self.add(changes)
 
     def add(self, changes: Iterable[Change]) -> None:
-        """Lay changes over the records; what is given only ever adds to them."""
+        """Lay changes over the records."""
         for change in changes:
-            assert isinstance(change, Put)
-            self.puts[change.kind, change.id] = change
+            self.changes[change.kind, change.id] = change
 
     def get(self, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
-        put = self.puts.get((kind, id))
-        return self._base.get(kind, id) if put is None else put.doc
+        change = self.changes.get((kind, id))
+        if change is None:
+            return self._base.get(kind, id)
+        return change.doc if isinstance(change, Put) else None
 
     def scan(
         self,
@@ -72,8 +73,19 @@ class Drafted:
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]:
-        """The records of the project alone: making an object looks for others by their ids."""
-        return self._base.scan(kind, parent, after=after, limit=limit, descending=descending)
+        """Records of a kind below a parent by their order, strictly after `after` in that direction."""
+        if not any(changed == kind for changed, _ in self.changes):
+            return self._base.scan(kind, parent, after=after, limit=limit, descending=descending)
+        found = {record.id: record for record in self._base.scan(kind, parent)}
+        for change in self.changes.values():
+            if change.kind == kind:
+                found.pop(change.id, None)
+                if isinstance(change, Put) and change.parent == parent:
+                    found[change.id] = Record(change.id, change.doc, change.order)
+        listed = sorted(found.values(), key=lambda record: (record.order, record.id), reverse=descending)
+        if after is not None:
+            listed = [record for record in listed if (record.order < after if descending else record.order > after)]
+        return listed[:limit]
 
 
 class Nothing:
@@ -114,7 +126,7 @@ def play(given: Given, state: State, rules: Semantics, ids: IdSource, now: float
             draft.add(changes)
             made[kind].append(id)
             number += 1
-    return Played(made, list(draft.puts.values()), number - first)
+    return Played(made, list(draft.changes.values()), number - first)
 
 
 def _age(value: Mapping[str, Any]) -> float:
@@ -137,14 +149,15 @@ def _make_conversation(
     id = value.get("id")
     if id is not None and read_conversation(state, id) is not None:
         _refuse_known(where, id)
-    request = {"metadata": value.get("metadata"), "items": [expand(item) for item in value.get("items") or []]}
+    items = [expand(item) for item in value.get("items") or []]
+    request = {"metadata": value.get("metadata"), "items": items}
     made, changes = conversations.create(state, request, id_generator, now, order, id=id)
-    return made["id"], changes
+    return made["id"], [*changes, *encrypted_content.remember_given(state, items, rules.key)]
 
 
 def _make_response(
     value: Mapping[str, Any],
-    state: State,
+    state: Drafted,
     rules: Semantics,
     id_generator: IdGenerator,
     now: float,
@@ -157,6 +170,8 @@ def _make_response(
     request = {key: value[key] for key in _OF_THE_REQUEST if key in value}
     if isinstance(request.get("input"), list):
         request["input"] = [expand(item) for item in request["input"]]
+        # whatever blob is given was handed out in the past that is told here (R1.42)
+        state.add(encrypted_content.remember_given(state, request["input"], rules.key))
     admission = admit(state, {"model": catalog.UNNAMED, **request}, rules, id_generator, now)
     prompt = Prompt(
         admission.effective_request,
@@ -175,7 +190,8 @@ def _make_response(
     if id is not None:
         turn = turn._replace(final={**turn.final, "id": id}, node=turn.node._replace(id=id))
     body = lifecycle.encode_body(turn)
-    return turn.id, lifecycle.commit(state, turn.node, body, order, rules, admission.again)
+    changes = lifecycle.commit(state, turn.node, body, order, rules, admission.again)
+    return turn.id, [*changes, *encrypted_content.remember(state, turn.handed_out)]
 
 
 _OF_THE_REQUEST = ("model", "instructions", "input", "previous_response_id", "conversation", "metadata")

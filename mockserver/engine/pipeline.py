@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mockserver.config.pacing import Pacing
-from mockserver.core import background, compaction, lifecycle, truncation
+from mockserver.core import background, compaction, encrypted_content, lifecycle, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
@@ -155,6 +155,8 @@ class Pipeline:
         """Return what a turn changes: it is written at once, or kept as running until its end."""
         turn, rules = delivery.turn, at.rules
         changes = [*turn.learned]
+        if turn.handed_out:
+            changes += encrypted_content.remember(state, turn.handed_out)
         if near is not None:
             near.last_ordinal = at.ordinal
             changes += near.ancestors(turn.node.parent) if turn.stored else []

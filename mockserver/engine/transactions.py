@@ -160,7 +160,7 @@ class Transactions:
         if not self._given:
             return Restored(project, [])
         played = self.play_given(self._given, Nothing(), project, now)
-        return Restored(project._replace(calls=played.calls), played.puts)
+        return Restored(project._replace(calls=played.calls), [put for put in played.changes if isinstance(put, Put)])
 
     def play_given(self, given: Given, state: State, project: Project, now: float | None = None) -> Played:
         """Make given state on top of a project's; raises MockError. Nothing is written."""

@@ -68,6 +68,14 @@ class ResponseShape(BaseModel):
     body: Body
 
 
+class BlobShape(BaseModel):
+    """What is known of encrypted content that came from a script, and its place among the project's."""
+
+    model_config = STRICT
+    order: int
+    payload: dict[str, Any]
+
+
 class LineShape(BaseModel):
     """A line in the queue, and its use count."""
 
@@ -178,6 +186,12 @@ SECTIONS: Mapping[str, Section] = {
         list[Pointer],
         lambda put: [Pointer(*one)._asdict() for one in orjson.loads(put.doc)],
         lambda id, pointers: Put("item", id, encode_compact([list(one) for one in pointers])),
+    ),
+    "blobs": Section(
+        "blob",
+        BlobShape,
+        lambda put: {"order": put.order, "payload": orjson.loads(put.doc)},
+        lambda id, one: Put("blob", id, encode_compact(one.payload), "", one.order),
     ),
     "lines": Section(
         "line",

@@ -73,6 +73,10 @@ class Started:
         """Forget everything of a project; it does not begin again by itself."""
         self._of(project).clear(project)
 
+    def check(self) -> None:
+        """Raise StoreUnavailable if the store can't be written now."""
+        self._store.check()
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()

@@ -88,6 +88,20 @@ def test_R1_2_a_response_expires_by_its_age() -> None:
     assert refused(drive.get, "resp_old").status == 404
 
 
+def test_R1_42_blobs_that_are_given_are_taken_back() -> None:
+    drive = Driver()
+    thoughts = [
+        {"type": "reasoning", "id": f"rs_{n}", "summary": [], "encrypted_content": f"gAAAAAB{n}"} for n in "abc"
+    ]
+    give(
+        drive,
+        conversations=[{"id": "conv_1", "items": [thoughts[0]]}],
+        responses=[{"id": "resp_1", "input": [thoughts[1], {"role": "user", "content": "x"}], "output": [thoughts[2]]}],
+    )
+    answer = drive.create([*thoughts, {"role": "user", "content": "on"}], model="gpt-5.6-terra", store=False)
+    assert answer["status"] == "completed"
+
+
 def test_the_same_state_gives_the_same_ids() -> None:
     one, other = Driver(), Driver()
     assert give(one, **STATE) == give(other, **STATE)

@@ -36,6 +36,9 @@ def records() -> list[Put]:
     drive.engine.control.set_scenario("p", {"lines": [{"when": {"model": "gpt-4.1"}, "reply": {"text": "stays"}}]})
     drive.create(input="scripted", model="gpt-4.1-nano")
     drive.create(input="scripted")
+    thought = {"type": "reasoning", "encrypted_content": "gAAAAABrecorded"}
+    drive.script({"reply": {"output": [thought, {"type": "message", "text": "done"}]}})
+    drive.create(model="gpt-5.4", store=False)
     drive.script({"reply": {"text": "waits"}})
     return drive.engine.store.records("p")
 

@@ -204,9 +204,9 @@ _ITEMS = (
         "",
     ),
     Mutation(
-        "stateless requests get no sealed reasoning",
+        "stored responses get sealed reasoning only when it is included",
         "core/turn.py",
-        '_SEALED_UNASKED = frozenset({("stateless_or_included", False), ',
+        '_SEALED_UNASKED = frozenset({("always", True), ',
         "_SEALED_UNASKED = frozenset({",
     ),
     Mutation(

@@ -37,7 +37,7 @@ def create(app: MockApp, **fields: Any) -> dict[str, Any]:
 def test_health(app: MockApp) -> None:
     status, health = control(app, "GET", "health")
     assert health.pop("switches")["done_sentinel"] == "off"
-    assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock"})
+    assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock", "store": "memory"})
 
 
 def test_clock(app: MockApp) -> None:
