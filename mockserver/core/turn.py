@@ -43,7 +43,7 @@ from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.resources import output_items, present
+from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
 _NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
@@ -218,7 +218,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             payload = compaction.payload(
                 item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
             )
-        elif kind == "reasoning" and (blob or not item.get("content")):
+        elif kind == "reasoning" and (blob or _needs_blob(item, drafts[at])):
             payload = {"tokens": hidden, "id": item["id"]}
             if admission.origin is not None:
                 payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
@@ -226,7 +226,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
         else:
             if kind == "message":
                 scripted_logprobs = scripted_logprobs or has_logprobs(item)
-            elif "caller" in item and not drafts[at].get("status") and _waits_in_program(item, items):
+            elif item.get("caller") and not drafts[at].get("status") and _waits_in_program(item, items):
                 items[at] = {**item, "status": "in_progress"}
             continue
         if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
@@ -237,8 +237,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
                 payload = inside
         else:
             blob = encrypt(payload, rules.key, item["id"], now)
-            sealed = {**item, "encrypted_content": blob}
-            items[at] = sealed if kind == "compaction" else {key: sealed[key] for key in _REASONING_ORDER}
+            items[at] = {**item, "encrypted_content": blob} if kind == "compaction" else _with_blob(item, blob)
         payloads[blob] = payload
     cues = dict(reply.cues) if reply.cues else {}
     if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
@@ -248,6 +247,18 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
+
+
+def _with_blob(item: Item, blob: str) -> Item:
+    sealed = {**item, "encrypted_content": blob}
+    if len(sealed) == len(_REASONING_ORDER):  # as nearly always; what a script wrote may have more members, or fewer
+        return {key: sealed[key] for key in _REASONING_ORDER}
+    return order_keys(sealed)
+
+
+def _needs_blob(item: Item, draft: Item) -> bool:
+    """Whether reasoning is sealed: what is in the open is not, nor what a script says has no blob (null)."""
+    return "encrypted_content" not in draft and not item.get("content")
 
 
 def _waits_in_program(item: Item, items: list[Item]) -> bool:
@@ -275,7 +286,7 @@ def _finish_logprobs(
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:
     if reply.failed is not None:
-        return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
+        return Outcome("failed", dict(reply.failed), None, None)
     usage = _usage(admission, reply, items, recalled, rules)
     if reply.incomplete is not None:
         return Outcome("incomplete", None, reply.incomplete, usage)

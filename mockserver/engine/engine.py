@@ -67,7 +67,8 @@ class Engine:
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
-        self._calls = Transactions(self.settings, store, wall, start)
+        self._calls = Transactions(self.settings, store, wall, start, self.scenarios.given)
+        self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
         self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
