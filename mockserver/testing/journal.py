@@ -70,7 +70,7 @@ class Exchange:
     """
 
     def __init__(self, document: Mapping[str, Any], read: Callable[..., Any]) -> None:
-        self._read = read
+        self._document, self._read = document, read
         self.id: int = document["id"]
         self.at: float = document["at"]
         self.transport: str = document["transport"]
@@ -112,7 +112,7 @@ class Exchange:
 
 
 class TurnExchange(Exchange):
-    """A call of the journal that requested a response."""
+    """A call of the journal that requested a response, as `Exchanges.turns` has it."""
 
     @property
     def context(self) -> Context:
@@ -174,7 +174,8 @@ class Exchanges(Sequence[E]):
         """The calls that requested a response, over any transport."""
 
         def select() -> list[TurnExchange]:
-            return [call for call in self._load() if isinstance(call, TurnExchange)]
+            calls = self.filter(method="POST", path=TURNS)
+            return [TurnExchange(call._document, call._read) for call in calls]
 
         return Exchanges(select, self._asserted)
 
@@ -265,7 +266,7 @@ class Journal(Exchanges[Exchange]):
         after: int | None = None
         while True:
             page = self._page(limit=PAGE, after=after, context=False)
-            exchanges += [_exchange(document, self._page) for document in page["data"]]
+            exchanges += [Exchange(document, self._page) for document in page["data"]]
             if not page["has_more"]:
                 return exchanges
             after = page["last_id"]
@@ -278,11 +279,6 @@ class Journal(Exchanges[Exchange]):
     def forget_assertions(self) -> None:
         """Forget which calls assertions have met, so that `assert_no_more` starts over."""
         self._asserted.clear()
-
-
-def _exchange(document: Mapping[str, Any], read: Callable[..., Any]) -> Exchange:
-    is_turn = document["method"] == "POST" and document["path"] == TURNS
-    return (TurnExchange if is_turn else Exchange)(document, read)
 
 
 class Finding(NamedTuple):

@@ -14,6 +14,7 @@ It reads a mock's journal, its scenario and the contexts of its turns once, when
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -109,7 +110,8 @@ class LineAudit:
     def why_unanswered(self, call: Exchange) -> str:
         """The lines that came nearest to answering a turn, and what did not hold, in a sentence."""
         if call.status == 501:
-            return str((call.error or {}).get("message")).partition("--strict is set. ")[2]
+            why = str((call.error or {}).get("message")).partition("--strict is set. ")[2]
+            return re.sub(r"lines\[(\d+)\]", lambda found: self._scenario_place(int(found[1])), why)
         prompt = self._prompt(self.known[call.id])
         candidates = list(self._candidates(call))
         if not candidates:

@@ -24,7 +24,7 @@ from mockserver.testing.faults import MockFaults
 from mockserver.testing.items import ReplySource, line_of
 from mockserver.testing.journal import PAGE, Context, Finding, Journal
 from mockserver.testing.options import MockOptions, ModelSource, Part, ScenarioSource
-from mockserver.testing.origins import Origins
+from mockserver.testing.origins import Origins, shorten_path
 from mockserver.testing.snapshot import Snapshot
 from mockserver.transport.server_thread import ready_value
 from mockserver.wire.errors.api import MockError
@@ -242,4 +242,4 @@ def _load_scenario(path: str | PathLike[str]) -> tuple[Any, list[str]]:
     if document.mistakes:
         raise MockError(f"{path}:{document.mistakes[0]}", param=document.mistakes[0].path)
     numbers = range(len(document.value["lines"]))
-    return document.value, [f"{fspath(path)}:{document.lines[f'lines[{number}]']}" for number in numbers]
+    return document.value, [f"{shorten_path(fspath(path))}:{document.lines[f'lines[{number}]']}" for number in numbers]

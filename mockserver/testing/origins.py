@@ -59,10 +59,11 @@ def find_caller() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and OURS.match(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
-    return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return f"{shorten_path(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
-def _relative(file: str) -> str:
+def shorten_path(file: str) -> str:
+    """A file's path from the working directory, where it is below that."""
     try:
         return str(Path(file).relative_to(Path.cwd()))
     except (ValueError, OSError):
