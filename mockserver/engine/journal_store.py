@@ -21,7 +21,7 @@ process finds those of the others.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from threading import RLock
@@ -62,6 +62,7 @@ class JournalStore:
         self._skipped: Counter[str] = Counter()  # exchanges that fell out of a project's ring, not yet counted
         self._count = 0
         self._lock = RLock()
+        self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
 
     def record(self, call: Call) -> ExchangeRecorder:
         """Begin to record a call."""
@@ -69,6 +70,8 @@ class JournalStore:
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange; one that is noted again, since it has gone on, is written again."""
+        if self.on_end is not None and exchange.ended is not None:
+            self.on_end(exchange)
         if self._most <= 0 or not project:
             return
         if exchange.at is None:  # nothing was read for it

@@ -174,7 +174,7 @@ def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
     return answer
 
 
-_UNBUILT = ("drift", "metrics", "")
+_UNBUILT = ("drift", "metrics")
 
 CONTROL = Table(
     (
@@ -207,6 +207,10 @@ CONTROL = Table(
         ),
     )
 )
+
+
+# what is there, for people
+CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows if row.run is not _refuse_unbuilt]
 
 
 def control_answer(engine: Engine, project: str, call: Call) -> Answer:
