@@ -161,7 +161,10 @@ class LineAudit:
         if not turns:
             return "no turn was made"
         when = load_line(encode_compact(unused.source)).when
-        asked = [(call, prompt) for call in turns if (prompt := self._prompt(self.known[call.id])) is not None]
+        lacking = [call for call in self.unanswered if call.status == 200]
+        # a turn that nobody answered is the one that the line was meant for, more likely than one with an answer
+        prompts = ((call, self._prompt(self.known[call.id])) for call in lacking or turns)
+        asked = [(call, prompt) for call, prompt in prompts if prompt is not None]
         if not asked:
             return ""
         wrong = [(call, mismatches(when, prompt)) for call, prompt in asked]
