@@ -192,7 +192,8 @@ def server_config(
         interface="asgi3",  # otherwise guessed by looking into the app
         workers=settings.workers,
         loop="auto",  # uvloop where it is installed, asyncio's own on Windows
-        http="httptools",  # a parser in C; h11 is the other choice and pure Python
+        # by name, so that it is imported when a server starts; its parser is in C, h11's is pure Python
+        http="mockserver.transport.http_protocol:HttpProtocol",
         ws=cast("type[asyncio.Protocol]", open_websocket),  # uvicorn only calls it, for each upgrade
         ws_max_size=settings.max_body_bytes,  # a frame is a body: one limit for both
         lifespan="off" if guest else "on",
