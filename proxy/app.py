@@ -75,7 +75,8 @@ class ProxyApp:
         decision = self._decide(scope)
         if decision.answerer == "mock":
             return self._mock(scope, receive, send)
-        app, source = self._relay, "upstream"
+        app: ASGIApp = self._relay
+        source = "upstream"
         if decision.error is not None:
             app, source = _refusal(decision.error), "-"
         return (log_requests(app, source) if self.logs_requests else app)(scope, receive, send)
