@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mockserver.journal.history import TURNS, Call
 from mockserver.model.prompt import Prompt
@@ -28,12 +28,31 @@ from mockserver.wire import catalog
 from mockserver.wire.responses.encoding import encode_compact
 
 if TYPE_CHECKING:
-    from mockserver.testing.journal import Exchange
-    from mockserver.testing.mock import Mock
+    from mockserver.testing.embedded_server import Host
+    from mockserver.testing.journal import Exchange, Finding, Journal
+    from mockserver.testing.origins import Origins
 
 QUEUE = "queue"  # the place of a queued line in the journal
 REFUSED_BY_STRICT = "No scenario line answers this request"
 TRIGGER = "compaction_trigger"
+
+
+class Audited(Protocol):
+    """What a `Mock` has that an audit and a report read; the mock itself imports the report."""
+
+    journal: Journal
+    _host: Host
+    _project: str
+    _origins: Origins
+
+    @property
+    def allows_default(self) -> bool:
+        """Whether turns that no line answers are no failure."""
+        ...
+
+    def verdict(self) -> list[Finding]:
+        """The client's mistakes."""
+        ...
 
 
 class UnusedLine(NamedTuple):
@@ -48,7 +67,7 @@ class UnusedLine(NamedTuple):
 class LineAudit:
     """A mock's turns and its scripted lines, as they are now."""
 
-    def __init__(self, mock: Mock) -> None:
+    def __init__(self, mock: Audited) -> None:
         self.calls: list[Exchange] = list(mock.journal)
         self.history = mock._host.history(mock._project)
         self.known = {call.id: call for call in self.history.calls}

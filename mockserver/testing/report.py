@@ -18,14 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mockserver.testing.line_audit import LineAudit, UnusedLine, is_answered, is_turn
+from mockserver.testing.line_audit import Audited, LineAudit, UnusedLine, is_answered, is_turn
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.resources import item_text
 
 if TYPE_CHECKING:
     from mockserver.journal.history import Call
     from mockserver.testing.journal import Exchange
-    from mockserver.testing.mock import Mock
 
 Item = Mapping[str, Any]
 Paint = Callable[[str, str], str]
@@ -51,7 +50,7 @@ def ansi(text: str, style: str) -> str:
     return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
-def format_traffic(mock: Mock, paint: Paint = plain, *, unused: bool = True) -> str:
+def format_traffic(mock: Audited, paint: Paint = plain, *, unused: bool = True) -> str:
     """The newest calls of a mock with what came back, the lines that were never used, the client's mistakes."""
     audit = LineAudit(mock)
     lines = list(_list_calls(audit, paint))
@@ -62,12 +61,12 @@ def format_traffic(mock: Mock, paint: Paint = plain, *, unused: bool = True) -> 
     return "\n".join(lines)
 
 
-def note_traffic(error: BaseException, mock: Mock) -> None:
+def note_traffic(error: BaseException, mock: Audited) -> None:
     """Add a mock's traffic to an exception, whose traceback shows it."""
     error.add_note(f"The mock's traffic:\n{format_traffic(mock)}")
 
 
-def format_complaint(mock: Mock) -> str | None:
+def format_complaint(mock: Audited) -> str | None:
     """Why a test fails at its end: queued lines that were not used, turns that no line answered; None if it passes."""
     audit = LineAudit(mock)
     parts = []
