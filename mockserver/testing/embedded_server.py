@@ -20,7 +20,7 @@ from mockserver.config.settings import from_python
 from mockserver.engine.control import ProjectControl
 from mockserver.engine.engine import DEFAULT_PROJECT, Engine
 from mockserver.journal.history import History
-from mockserver.model.default_model import truncate_to_limit
+from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.scenarios.lines import parse_lines
 from mockserver.testing.items import line_of
@@ -98,7 +98,9 @@ class Host:
     def history(self, project: str) -> History:
         """The project's journal as the history of its clients."""
         self._check()
-        return self.engine.journal.history(project)
+        *_, history = self.engine.journal.history(project)  # what comes before it are pauses, for servers
+        assert history is not None
+        return history
 
     def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""

@@ -21,6 +21,7 @@ from mockserver.testing.blame import at_caller
 from mockserver.testing.clock import MockClock
 from mockserver.testing.embedded_server import Host
 from mockserver.testing.faults import MockFaults
+from mockserver.testing.given import GivenConversation, GivenResponse
 from mockserver.testing.items import ReplySource, line_of
 from mockserver.testing.journal import PAGE, Context, Finding, Journal
 from mockserver.testing.options import MockOptions, ModelSource, Part, ScenarioSource
@@ -166,6 +167,19 @@ class Mock:
             if not page["has_more"]:
                 return listed
             after = page["last_id"]
+
+    # --- given state -------------------------------------------------------------------------------------------
+
+    @at_caller
+    def given(
+        self, *, conversations: Iterable[GivenConversation] = (), responses: Iterable[GivenResponse] = ()
+    ) -> dict[str, list[str]]:
+        """Add conversations and stored responses to the state, with ids of your choice; returns their ids, by kind.
+
+        Raises MockError, and adds nothing, for what the API could not hold.
+        """
+        state = {"conversations": list(conversations), "responses": list(responses)}
+        return self._host.levers.give(self._project, state)
 
     # --- the whole state ---------------------------------------------------------------------------------------
 

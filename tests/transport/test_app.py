@@ -128,7 +128,9 @@ def test_W15_processing_takes_as_long_as_the_turn() -> None:
     assert took(slow, PING[:-1] + b',"stream":true}') == "1", "the headers of a stream leave before it takes any time"
 
 
-@pytest.mark.parametrize(("path", "meant"), [("/responses", True), ("/conversations/c/items", True), ("/nope", False)])
+@pytest.mark.parametrize(
+    ("path", "meant"), [("/responses", True), ("/conversations/c/items", True), ("/v1/responses/a/b", False)]
+)
 def test_E99_a_base_url_without_v1_is_told_how_to_set_it(path: str, meant: bool) -> None:
     status, headers, body = ask(MockApp(Engine()), "POST", path, PING, host="127.0.0.1:4321")
     error = json.loads(body)["error"]
