@@ -41,6 +41,10 @@ class SettingError(ValueError):
     """A setting that can't be used; the message names the option and says what it takes."""
 
 
+class UnknownOption(TypeError):
+    """An argument of `Mock` that does not exist; the message has the nearest one."""
+
+
 # --- what an option takes ------------------------------------------------------------------------------------------
 
 
@@ -394,7 +398,7 @@ def from_python(options: Mapping[str, Any]) -> Settings:
             known = sorted((*MOCK_SETTINGS, "model"))
             close = nearest(name, known)
             hint = f"did you mean {close!r}? It takes" if close else "it takes"
-            raise TypeError(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
+            raise UnknownOption(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
     given = {name: value for name, value in options.items() if value is not None}
     return _check(Settings(**{name: MOCK_SETTINGS[name].read(value, name) for name, value in given.items()}))
 
