@@ -2,7 +2,8 @@
 
 The service moves, and the specification with it. `CHANGED` says what is different since the text before, one row per
 rule. Nothing else here is kept by hand: the tests of a rule are those whose name, docstring, comment or data cites it,
-they are run now, and a rule whose tests fail, or that no test cites, fails the table.
+the fixtures of its row of errors, and its check of the conformance kit. They are run now, and a rule whose tests fail,
+or that no test cites, fails the table.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from mockserver.conformance.registry import fixed_rules
+from tests.error_rows import cases
 from tests.support.citations import ROOT, cited
 
 CHANGED: tuple[tuple[str, str], ...] = (
@@ -86,12 +89,16 @@ CHANGED: tuple[tuple[str, str], ...] = (
 )
 
 TESTS = ROOT / "tests"
+ROWS, CHECKS = "tests/wire/test_error_rows.py::test_row", "tests/conformance/test_checks.py::test_rule"
 SHOWN = 3  # tests named per rule
 PASSED, FAILED, BARE = "passed", "FAILED", "NO TEST"
 
 
 class Line(NamedTuple):
-    """A changed rule, what changed, its tests (pytest's ids without parameters), and the verdict."""
+    """A changed rule, what changed, its tests by pytest's ids, and the verdict.
+
+    An id without parameters means the test with all of them.
+    """
 
     rule: str
     change: str
@@ -107,6 +114,11 @@ def tests_of_rules() -> dict[str, tuple[str, ...]]:
         for test, text in _tests_in(path):
             for name in {name for line in text.splitlines() for _, names in cited(line) for name in names}:
                 found.setdefault(name, {})[test] = None
+    for case in cases():
+        found.setdefault(case.row, {})[f"{ROWS}[{case.id}]"] = None
+    for rule in fixed_rules():
+        for name in rule.ids:
+            found.setdefault(name, {})[f"{CHECKS}[{rule.id}]"] = None
     return {rule: tuple(tests) for rule, tests in found.items()}
 
 
@@ -126,7 +138,7 @@ def _tests_in(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def run(tests: list[str]) -> set[str]:
-    """Run tests; returns the ids, without parameters, of those that did not pass or did not run."""
+    """Run tests; returns the ids of those that did not pass or did not run, without parameters too."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         options = ["-q", "-m", "not clients and not heavy and not bench", f"--junitxml={report}"]
@@ -136,12 +148,13 @@ def run(tests: list[str]) -> set[str]:
         cases = ElementTree.parse(report).getroot().iter("testcase")
         passed, failed = set(), set()
         for case in cases:
-            (passed if len(case) == 0 else failed).add(_id_of(case))
+            whole = _id_of(case)
+            (passed if len(case) == 0 else failed).update((whole, whole.partition("[")[0]))
     return failed | (set(tests) - passed)
 
 
 def _id_of(case: ElementTree.Element) -> str:
-    module, name = case.get("classname", ""), case.get("name", "").partition("[")[0]
+    module, name = case.get("classname", ""), case.get("name", "")
     parts = module.split(".")
     split = next(at for at in range(len(parts), 0, -1) if (ROOT / Path(*parts[:at])).with_suffix(".py").is_file())
     return "::".join(["/".join(parts[:split]) + ".py", *parts[split:], name])

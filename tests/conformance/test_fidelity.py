@@ -25,3 +25,9 @@ def test_a_test_is_run_by_the_id_that_pytest_gives_it() -> None:
     known, unknown = f"{here}::test_a_rule_is_in_the_table_once", f"{here}::test_of_nothing"
     assert fidelity.run([known]) == set()
     assert fidelity.run([unknown]) == {unknown}
+
+
+def test_fixtures_of_errors_and_checks_of_the_kit_count_as_tests() -> None:
+    found = fidelity.tests_of_rules()
+    assert any(test.startswith(f"{fidelity.ROWS}[E102-") for test in found["E102"])
+    assert any(test.startswith(f"{fidelity.CHECKS}[") for test in found["R13.4"])
