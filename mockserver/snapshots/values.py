@@ -47,7 +47,7 @@ class Item(BaseModel):
     encrypted_content: str | None = None
     content: str | list[Part] | None = None
     summary: list[Part] = []
-    output: str | list[JSON_OBJECT] | JSON_OBJECT | None = None
+    output: str | list[Part] | list[JSON_OBJECT] | JSON_OBJECT | None = None
     action: JSON_OBJECT | None = None
     actions: list[JSON_OBJECT] | None = None
     tools: list[JSON_OBJECT] | None = None

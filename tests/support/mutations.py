@@ -79,8 +79,8 @@ _LIFETIMES = (
     Mutation(
         "DELETE leaves the response",
         "core/lifecycle.py",
-        '[Delete("response", id), Put("node", id, gone.doc())]',
-        '[Put("node", id, node.doc())]',
+        '[Delete("response", id), gone.put()]',
+        "[node.put()]",
     ),
 )
 
@@ -137,10 +137,10 @@ _CHAINS = (
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]',
-        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]\n'
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]",
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]\n"
         "        if node.parent and node.parent.startswith('resp_'):\n"
-        '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
+        "            changes.append(node._replace(id=node.parent, parent=None).put())",
     ),
     Mutation("instructions are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="instructions")),
     Mutation("tools are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="tools")),
