@@ -101,6 +101,7 @@ WRONG: list[tuple[Change, str]] = [
     (at("seed", to=...), "seed"),
     (at("mint", to=None), "mint"),
     (at("calls", to=-1), "calls"),
+    (at("calls", to=4), "calls"),
     (at("clock", to={"now": 1}), "clock.now"),
     (at("colour", to="red"), "colour"),
     (at("responses", to=[]), "responses"),
