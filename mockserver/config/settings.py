@@ -331,6 +331,14 @@ class Settings:
     max_body_bytes: int = option(
         POSITIVE, 64 * 1024 * 1024, "BYTES", "largest request body; a larger one is answered with 413"
     )
+    head_timeout: float = option(
+        SECONDS,
+        30.0,
+        "SECONDS",
+        "how long a connection may stay silent at first, and the head of a request incomplete, before it is closed",
+        shown="30",
+        scope="process",
+    )
     log_format: str = option(
         _one_of(LOG_FORMATS),
         "text",

@@ -27,7 +27,7 @@ from mockserver.delivery.events import Emit, Step, events_in
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.engine.control import ProjectControl
-from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
+from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, is_mocked
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
@@ -67,7 +67,8 @@ class Engine:
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
-        self._calls = Transactions(self.settings, store, wall, start)
+        self._calls = Transactions(self.settings, store, wall, start, self.scenarios.given)
+        self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
         self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
@@ -147,7 +148,7 @@ class Engine:
         if refused is not None:
             raise refused
         self.strike(recorder)
-        if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
+        if self.rules.unknown_url == "empty" and is_mocked(call.path) and self._table.find(call.path) is None:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.literal.get((call.method, call.path)), NO_PARTS
         if endpoint is None:

@@ -19,13 +19,13 @@ Each check is a row of `CHECKS` and yields mistakes; those of one rule about the
 from __future__ import annotations
 
 import re
-from bisect import insort
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.core.state import Item, Node
 from mockserver.core.tool_pairing import OUTPUTS, needs_client_output
 from mockserver.journal.history import Call, History, Place, by_user, content_of, texts_of
+from mockserver.journal.item_index import HeldItem, ItemIndex
 from mockserver.wire.responses.ids import is_marked_unstored, partition_of
 
 BACKOFF_S = 0.5  # the shortest wait before a client may try a locked conversation again
@@ -90,9 +90,10 @@ def find_resent_history(history: History) -> Steps:
     """Yield turns that continue something and send its items again. Spec: R1.20, R2.8.
 
     An output of the model or of a tool is a repetition by itself. A user's messages are one only if two or more come
-    again in order, with something new after them, because a user may say the same thing twice.
+    again in order, or the only one that there was, with something new after them, because a user may say the same
+    thing twice.
     """
-    index = _Index(history)
+    index = ItemIndex(history)
     for call in history.turns:
         yield PAUSE
         before = history.place_before(call)
@@ -112,74 +113,12 @@ def find_resent_history(history: History) -> Steps:
             )
 
 
-class _Held(NamedTuple):
-    """An item in a context: the node that holds it and its place there."""
+def _repeats(call: Call, before: Place, index: ItemIndex) -> list[HeldItem]:
+    """The places of a user's messages that come again in order before something new.
 
-    place: Place
-    number: int
-    item: Item
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Its place among the items of its context."""
-        return self.place.depth, self.number
-
-
-class _Index:
-    """Where items stand in the contexts of a history; each node is read once, however many turns go on from it.
-
-    Nodes are kept by the root of their contexts, in the order of their depth, for turns come after their parents.
+    There must be two or more of them, or all that the user has said, or nobody knows that they are not said again.
     """
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self._known: set[str] = set()
-        self._held: dict[Hashable, list[_Held]] = {}
-
-    def add(self, place: Place | None) -> None:
-        """Read a node and its ancestors, as far as they are not known."""
-        path: list[Place] = []
-        while place is not None and place.node.id not in self._known:
-            path.append(place)
-            place = place.parent
-        for new in reversed(path):
-            self._known.add(new.node.id)
-            for index, item in enumerate(new.node.items):
-                held = _Held(new, index, item)
-                keys = {("id", item.get("id")), ("content", content_of(item))}
-                for key in keys:
-                    insort(self._held.setdefault((new.root.node.id, key), []), held, key=_order)
-
-    def find(self, item: Item, before: Place, call: Call) -> Iterator[_Held]:
-        """Yield where the context before a turn holds an item: what has its id, else what is the same."""
-        found = False
-        if item.get("id"):
-            for held in self._of_key(("id", item["id"]), before, call):
-                found = True
-                yield held
-        if not found:
-            yield from self._of_key(("content", content_of(item)), before, call)
-
-    def first(self, item: Item, before: Place, call: Call) -> _Held | None:
-        """The first place of an item, None where the context does not hold it."""
-        return next(self.find(item, before, call), None)
-
-    def _of_key(self, key: Hashable, before: Place, call: Call) -> Iterator[_Held]:
-        for held in self._held.get((before.root.node.id, key), ()):
-            if before.goes_back_to(held.place):
-                # an identical request may have been cut off, and is no reason to complain
-                origin = self._history.of_response.get(held.place.node.id)
-                if origin is None or origin.body != call.body:
-                    yield held
-
-
-def _order(held: _Held) -> tuple[int, int]:
-    return held.order
-
-
-def _repeats(call: Call, before: Place, index: _Index) -> list[_Held]:
-    """The places of a user's messages that come again in order before something new, if there are two or more."""
-    again: list[_Held] = []
+    again: list[HeldItem] = []
     new = False
     for item in call.items:
         if item["type"] != "message" or item.get("role") != "user":
@@ -190,7 +129,16 @@ def _repeats(call: Call, before: Place, index: _Index) -> list[_Held]:
             new = bool(again)
         else:
             again.append(held)
-    return again if new and len(again) > 1 else []
+    return again if new and (len(again) > 1 or _has_one_user_message(before)) else []
+
+
+def _has_one_user_message(place: Place | None) -> bool:
+    """Whether a user has said one thing in a context and no more."""
+    said = 0
+    while place is not None and said < 2:
+        said += sum(item["type"] == "message" and item.get("role") == "user" for item in place.node.items)
+        place = place.parent
+    return said == 1
 
 
 def find_reused_item_id(history: History) -> Steps:
@@ -368,6 +316,19 @@ def find_lost_phase(history: History) -> Steps:
                 messages.setdefault(texts_of(item), []).append(item)
 
 
+def find_edited_prefix(history: History) -> Steps:
+    """Yield turns whose model did not read reasoning because what stands before it was changed. Spec: R1.46."""
+    for call in history.turns:
+        yield PAUSE
+        if call.withheld:
+            yield Mistake(
+                f"What stands before the reasoning {', '.join(call.withheld)} is not what it was when the model "
+                "thought it, so the model did not read it; append to the history and change nothing.",
+                (call,),
+                call.withheld,
+            )
+
+
 # --- wrong continuations --------------------------------------------------------------------------------------------
 
 
@@ -485,6 +446,7 @@ CHECKS: Mapping[str, Callable[[History], Steps]] = {
     "retried_refusal": find_retried_refusal,
     "dropped_tool_output": find_dropped_tool_output,
     "lost_phase": find_lost_phase,
+    "edited_prefix": find_edited_prefix,
     "chained_on_unstored": find_chained_on_unstored,
     "used_unstored_item": find_used_unstored_item,
     "ignored_incomplete": find_ignored_incomplete,

@@ -112,6 +112,8 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
         "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
     }
+    if final.get("input_transformations"):
+        data["withheld"] = [one["id"] for one in final["input_transformations"] if one["reason"] == "prefix_mismatch"]
     return data if turn.stored else {**data, "node": turn.node}
 
 

@@ -28,8 +28,9 @@ class Call:
     """One exchange of a journal.
 
     `at` is the project's time and `began` that of the process, both in seconds, as is `seconds`, how long it took.
-    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` means that a scripted line or
-    a fault made the answer.
+    `node` is what a turn added to its context, `incomplete` why it ended early, `withheld` the reasoning items that the
+    model did not read because the history before them was edited. `staged` means that a scripted line or a fault made
+    the answer.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Call:
     ended: str | None
     response_id: str | None = None
     incomplete: str | None = None
+    withheld: tuple[str, ...] = ()
     node: Node | None = None
 
     @property
@@ -107,6 +109,7 @@ def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
         ended=document["ended"],
         response_id=document["response_id"],
         incomplete=(document["saw"] or {}).get("incomplete"),
+        withheld=tuple((document["saw"] or {}).get("withheld", ())),
         node=node,
     )
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from threading import RLock
 from typing import Any
 
@@ -15,10 +15,13 @@ from mockserver.store.view import Store
 
 
 class Started:
-    """Another store, with records for every project that has none of its own yet; journals begin empty."""
+    """Another store, with records for every project that has none of its own yet; journals begin empty.
 
-    def __init__(self, store: Store, records: Sequence[Put]) -> None:
-        self._store, self._records = store, records
+    `first` gives the records that a project begins with, by its name.
+    """
+
+    def __init__(self, store: Store, first: Callable[[str], Iterable[Put]]) -> None:
+        self._store, self._first = store, first
         self._begun: set[str] = set()
         self._lock = RLock()
 
@@ -29,7 +32,7 @@ class Started:
                 if project not in self._begun:
                     with self._store.transaction(project):
                         if self._store.get(project, *PROJECT_KEY) is None:
-                            self._store.apply(project, self._records)
+                            self._store.apply(project, self._first(project))
                     self._begun.add(project)
         return self._store
 

@@ -214,6 +214,8 @@ CONTROL = Table(
         ControlCall(
             "DELETE", "/_mock/scenario", _quiet(ProjectControl.set_scenario), lambda call, parts: ({"lines": []},)
         ),
+        ControlCall("PUT", "/_mock/given", ProjectControl.give, _read_value),
+        ControlCall("POST", "/_mock/given", ProjectControl.give, _read_value),
         ControlCall("GET", "/_mock/snapshot", ProjectControl.snapshot),
         ControlCall("PUT", "/_mock/snapshot", ProjectControl.restore, _read_value),
         ControlCall("GET", "/_mock/responses", _list_responses, _read_call),

@@ -53,6 +53,16 @@ def test_advance_tells_what_expired(app: MockApp) -> None:
     assert control(app, "POST", "clock/advance", {"days": 30, "seconds": 5}) == (200, later)
 
 
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_R15_7_given_state(app: MockApp, method: str) -> None:
+    state = {"conversations": [{"id": "conv_1"}], "responses": [{"id": "resp_1", "input": "a", "output": "b"}]}
+    assert control(app, method, "given", state) == (200, {"conversations": ["conv_1"], "responses": ["resp_1"]})
+    assert create(app, conversation="conv_1")["conversation"] == {"id": "conv_1"}
+    status, refusal = control(app, method, "given", state)
+    assert (status, refusal["error"]["param"]) == (400, "given.conversations[0].id")
+    assert control(app, method, "given", b"{")[0] == 400
+
+
 def test_script_and_reset(app: MockApp) -> None:
     assert control(app, "POST", "script", {"lines": [{"reply": {"text": "scripted"}}]}) == (200, {"queued": 1})
     assert create(app)["output"][0]["content"][0]["text"] == "scripted"
