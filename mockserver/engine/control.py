@@ -98,6 +98,7 @@ class ProjectControl:
             # first, so that what only stays to be polled is not found a second time among what has expired
             forgotten = self._calls.forget(project, at.state, now)
             expired = [*inspection.expiries_between(at.state, self._rules, at.now, now), *forgotten]
+            self._calls.collect_expired(project, at.state, now)
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)
