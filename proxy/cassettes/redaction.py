@@ -1,0 +1,193 @@
+"""What must not be written down is replaced before anything is: keys, passwords, tokens, and what the user names."""
+
+# The places where secrets stand, and the form of keys, are the journal's (`mockserver.journal.redaction`): one rule for
+# all that we write. A cassette needs more than a journal's `<redacted>`: two users with two tokens must stay two, or
+# their recordings would be one. So a secret becomes `<redacted:d41f3c>`, six hex digits of its hash. That is enough to
+# tell secrets of one cassette apart, and too little to try out which key it was.
+#
+# What must stay true:
+# * The same text gives the same result, whether it is recorded or asked while replaying: keys of both are made of the
+#   redacted form.
+# * A secret of the request is removed wherever the answer repeats it, also where JSON writes it with escapes.
+# * A text without secrets, as nearly all, is searched and never copied or parsed.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+import orjson
+
+from mockserver.config.settings import SettingError
+from mockserver.journal import redaction as journal
+
+# what a replay or a reader of the cassette may need; everything else of a request's headers is not written
+KEPT_REQUEST_HEADERS = frozenset(
+    ("accept", "content-type", "openai-beta", "idempotency-key", "x-stainless-helper-method", "last-event-id")
+)
+_UNKEPT_RESPONSE_HEADERS = frozenset(
+    # secrets, and names of accounts
+    ("set-cookie", "set-cookie2", "openai-organization", "openai-project", "authorization", "www-authenticate")
+    # of the connection or of the coding, which a replay has its own of
+    + ("connection", "keep-alive", "transfer-encoding", "content-length", "date", "trailer", "upgrade", "alt-svc")
+)
+_SECRET_QUERY = re.compile(
+    r"(?i)((?:^|&)[^=&]*(?:key|token|secret|password|signature|sig|auth|credential)[^=&]*=)([^&]+)"
+)
+_USERINFO = re.compile(r"(?<=://)[^/\s\"'@\\<>]+(?=@)")
+_MARK = re.compile(r"<redacted:[0-9a-f]{6}>")
+_SUSPICIOUS = re.compile(r'sk-|"authorization"|"headers"|\\u00|://[^/\s"\'@\\<>]+@')
+
+
+class Secrets(NamedTuple):
+    """Secrets of one request: what its answer may not show either. Longest first."""
+
+    values: tuple[str, ...] = ()
+
+
+NONE = Secrets()
+
+
+class Redactor:
+    """Redacts requests and answers; `patterns` are the user's regular expressions. Raises SettingError for a bad one.
+
+    Of a pattern with a group, the first group is the secret.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self._patterns = tuple(_compile(pattern) for pattern in patterns)
+
+    def secrets_of(self, authorization: str | None, body: bytes) -> Secrets:
+        """The secrets that a request names in known places: its key, and what it sends to MCP servers. Spec: F5."""
+        found = set()
+        if authorization:
+            found.add(authorization.partition(" ")[2].strip() or authorization)
+        if b'"authorization"' in body or b'"headers"' in body or b"\\u00" in body:
+            try:
+                found |= set(journal.secrets_in(orjson.loads(body)))
+            except orjson.JSONDecodeError:
+                pass
+        if not found:
+            return NONE
+        long = [secret for secret in found if len(secret) >= journal.SHORTEST and not _MARK.fullmatch(secret)]
+        return Secrets(tuple(sorted(long, key=len, reverse=True)))
+
+    def bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
+        """A body or a piece of one; what is not UTF-8 is left as it is."""
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return data
+        clean = self.text(text, secrets)
+        return data if clean is text else clean.encode()
+
+    def text(self, text: str, secrets: Secrets = NONE) -> str:
+        """A text; the same object where nothing is to be hidden."""
+        for secret in secrets.values:
+            if secret in text:
+                text = text.replace(secret, mark(secret))
+            escaped = orjson.dumps(secret).decode()[1:-1]
+            if escaped != secret and escaped in text:
+                text = text.replace(escaped, mark(secret))
+        if _SUSPICIOUS.search(text):
+            text = _redact_known(text)
+        for pattern in self._patterns:
+            text = _replace(pattern, text)
+        return text
+
+    def query(self, query: str, secrets: Secrets = NONE) -> str:
+        """A query: the values of parameters that are named like secrets, and all that a text may not have."""
+        if not query:
+            return query
+        return self.text(_SECRET_QUERY.sub(lambda found: found[1] + mark(found[2]), query), secrets)
+
+    def request_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+        """The headers of a request that are kept, each name once."""
+        kept: dict[str, str] = {}
+        for name, value in headers:
+            known = name.decode("latin-1").lower()
+            if known in KEPT_REQUEST_HEADERS:
+                kept.setdefault(known, self.text(value.decode("latin-1")))
+        return tuple(kept.items())
+
+    def response_headers(self, headers: Iterable[tuple[bytes, bytes]], secrets: Secrets) -> tuple[tuple[str, str], ...]:
+        """The headers of an answer without what names an account or belongs to a connection."""
+        return tuple(
+            (known, self.text(value.decode("latin-1"), secrets))
+            for name, value in headers
+            if (known := name.decode("latin-1")).lower() not in _UNKEPT_RESPONSE_HEADERS
+        )
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise SettingError(f"--redact {pattern!r} is no regular expression: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def mark(secret: str) -> str:
+    """What stands for a secret: the same for the same one."""
+    if _MARK.fullmatch(secret):
+        return secret
+    return f"<redacted:{blake2b(secret.encode(errors='surrogatepass'), digest_size=3).hexdigest()}>"
+
+
+def _replace(pattern: re.Pattern[str], text: str) -> str:
+    def hide(found: re.Match[str]) -> str:
+        group = 1 if pattern.groups and found[1] is not None else 0
+        secret, whole = found[group], found[0]
+        if not secret:
+            return whole
+        start = found.start(group) - found.start()
+        return whole[:start] + mark(secret) + whole[start + len(secret) :]
+
+    return pattern.sub(hide, text)
+
+
+def _redact_known(text: str) -> str:
+    """Hide what has the form of a key, stands in a URL's userinfo, or in the known places of a JSON body."""
+    if '"authorization"' in text or '"headers"' in text or "\\u00" in text:
+        text = _redact_places(text)
+    text = journal._KEY.sub(lambda found: mark(found[0]), text)
+    return _USERINFO.sub(lambda found: mark(found[0]), text)
+
+
+def _redact_places(text: str) -> str:
+    try:
+        secrets = [secret for secret in journal.secrets_in(orjson.loads(text)) if not _MARK.fullmatch(secret)]
+    except orjson.JSONDecodeError:
+        # an event of a stream, or something torn: what follows the name is a secret, whatever it is
+        return _AUTHORIZATION.sub(lambda found: found[1] + (mark(found[2]) if found[2] else ""), text)
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= journal.SHORTEST:
+            for written in {secret, orjson.dumps(secret).decode()[1:-1]}:
+                text = text.replace(written, mark(secret))
+    if secrets and any(not _MARK.fullmatch(secret) for secret in journal.secrets_in(orjson.loads(text))):
+        # written with other escapes, or too short to be looked for: a changed spelling is better than a leaked key
+        text = orjson.dumps(_hide_in(orjson.loads(text))).decode()
+    return text
+
+
+_AUTHORIZATION = re.compile(r'("authorization"\s*:\s*")((?:[^"\\]|\\.)*)')
+
+
+def _hide_in(value: object) -> object:
+    """A JSON value with the secrets of known places hidden."""
+    if isinstance(value, list):
+        return [_hide_in(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    hidden: dict[str, object] = {}
+    for key, member in value.items():
+        if key == "authorization" and isinstance(member, str):
+            hidden[key] = mark(member)
+        elif key == "headers" and value.get("type") == "mcp" and isinstance(member, dict):
+            hidden[key] = {name: mark(text) if isinstance(text, str) else text for name, text in member.items()}
+        else:
+            hidden[key] = _hide_in(member)
+    return hidden
