@@ -77,6 +77,30 @@ def _read_seconds(given: Any) -> float:
     return seconds
 
 
+def _read_factor(given: Any) -> float:
+    if isinstance(given, bool) or not 0 <= (factor := float(given)) < 1e9:
+        raise ValueError
+    return factor
+
+
+def _read_pattern(given: Any) -> str:
+    text = _read_text(given)
+    try:
+        re.compile(text)
+    except re.error:
+        raise ValueError from None
+    return text
+
+
+_FIELD = re.compile(r"[+-][a-z_]+")
+
+
+def _read_field(given: Any) -> str:
+    if not isinstance(given, str) or not _FIELD.fullmatch(given.strip()):
+        raise ValueError
+    return given.strip()
+
+
 def _read_flag(given: Any) -> bool:
     if isinstance(given, bool):
         return given
@@ -143,6 +167,9 @@ COUNT = Kind("takes a whole number, 0 or more", partial(_read_whole, 0, float("i
 POSITIVE = Kind("takes a whole number, 1 or more", partial(_read_whole, 1, float("inf")))
 INTEGER = Kind("takes a whole number", partial(_read_whole, float("-inf"), float("inf")))
 SECONDS = Kind("takes a number of seconds above 0", _read_seconds)
+FACTOR = Kind("takes a number, 0 or more", _read_factor)
+PATTERN = Kind("takes a regular expression", _read_pattern)
+FIELD = Kind("takes +FIELD to compare a field of a request or -FIELD to ignore it", _read_field)
 UPSTREAM = Kind("takes a URL such as https://api.openai.com/v1", _read_upstream)
 STORE = Kind("takes memory or sqlite:///FILE", _read_store)
 CLOCK = Kind("takes system or an ISO time such as 2026-11-20T12:00:00Z", _read_clock)
@@ -156,6 +183,11 @@ SWITCH = Kind("takes NAME=VALUE", _read_assignment)
 
 def _split_at_commas(text: str) -> list[str]:
     return text.split(",")
+
+
+def _alone(text: str) -> list[str]:
+    """Take a text as one value: regular expressions hold commas."""
+    return [text]
 
 
 def _split_assignments(text: str) -> list[str]:
@@ -268,6 +300,41 @@ class Settings:
         "|".join(MODES),
         "who answers",
         shown="mock, or forward with --upstream",
+        scope="proxy",
+    )
+    cassette: tuple[str, ...] = option(
+        TEXT,
+        (),
+        "FILE",
+        "recorded exchanges: ours, or those of vcrpy, VCR or a HAR (repeatable); the first is recorded to",
+        repeatable=True,
+        scope="proxy",
+    )
+    replay_speed: float = option(
+        FACTOR,
+        0.0,
+        "N",
+        "how fast recorded streams are replayed: 1 as recorded, 10 ten times as fast",
+        shown="0, at once",
+        scope="proxy",
+    )
+    match: tuple[str, ...] = option(
+        FIELD,
+        (),
+        "+FIELD,-FIELD",
+        "a field of requests that a recording must agree with, or need not (repeatable)",
+        shown="all except metadata, user and the like",
+        repeatable=True,
+        scope="proxy",
+    )
+    redact: tuple[str, ...] = option(
+        PATTERN,
+        (),
+        "REGEX",
+        "what is hidden in recordings besides keys and passwords; of a group, the group (repeatable)",
+        shown="keys and passwords",
+        repeatable=True,
+        split=_alone,
         scope="proxy",
     )
     store: str = option(
@@ -389,11 +456,32 @@ def _check_variables(environment: Mapping[str, str]) -> None:
 
 
 def _check(settings: Settings) -> Settings:
-    if settings.mode not in (None, "mock", "replay") and not settings.upstream:
-        raise SettingError(f"--mode {settings.mode} needs --upstream URL")
+    if complaint := missing_setting(settings.default_mode, settings):
+        raise SettingError(f"--mode {settings.default_mode} needs {complaint}")
+    if settings.workers > 1 and settings.cassette:
+        raise SettingError(
+            "--workers above 1 can't share a --cassette: it has one recorder and one order"
+        )
     if settings.workers > 1 and settings.store == "memory":
         raise SettingError("--workers above 1 needs a store that processes can share, such as --store sqlite:///FILE")
     return settings
+
+
+# what a mode can't do without
+NEEDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "mock": (),
+    "forward": (("upstream", "--upstream URL"),),
+    "record": (("upstream", "--upstream URL"), ("cassette", "--cassette FILE")),
+    "replay": (("cassette", "--cassette FILE"),),
+    "auto": (("upstream", "--upstream URL"), ("cassette", "--cassette FILE")),
+    "shadow": (("upstream", "--upstream URL"),),
+}
+
+
+def missing_setting(mode: str, settings: Settings) -> str | None:
+    """Return what a mode needs and these settings lack, None when nothing is missing."""
+    lacking = [option for name, option in NEEDS[mode] if not getattr(settings, name)]
+    return " and ".join(lacking) or None
 
 
 def options_table() -> str:

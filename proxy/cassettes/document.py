@@ -1,8 +1,8 @@
 """One document of a cassette: an interaction as YAML, written by hand and read by the C loader."""
 
-# Why the writer is ours. PyYAML's takes milliseconds for what a recorder may spend microseconds on, and chooses its own
-# line breaks. All that is written here is JSON, which YAML's flow style contains, and literal blocks. A person reads the
-# result in a pull request: bodies are indented, each event of a stream is one line.
+# Why the writer is ours. PyYAML takes milliseconds for what a recorder may spend microseconds on, and chooses its own
+# line breaks. All that is written here is JSON, which YAML's flow style contains, and literal blocks. A person reads
+# the result in a pull request: bodies are indented, each event of a stream is one line.
 #
 # What must stay true:
 # * Bytes survive: what is written and read again is equal, whatever it is. A text goes into a literal block only if
@@ -33,7 +33,7 @@ class DocumentError(ValueError):
     """A document that is none of ours, or torn; the message is the reason."""
 
 
-# --- writing -----------------------------------------------------------------------------------------------------------
+# --- writing ---------------------------------------------------------------------------------------------------------
 
 # bytes that a literal block may hold; those above 0x7f are looked at as characters
 _PLAIN = bytes([9, 10, *range(32, 127)])
@@ -147,7 +147,7 @@ def _fits(value: Any, depth: int) -> bool:
     if isinstance(value, dict):
         return all(len(key) <= _LONGEST_KEY and _fits(member, depth + 1) for key, member in value.items())
     if isinstance(value, list):
-        return all([_fits(member, depth + 1) for member in value])
+        return all(_fits(member, depth + 1) for member in value)
     return True
 
 
@@ -172,7 +172,7 @@ def _format_text(body: bytes, indent: str) -> str:
     return f"|{hint}{keep}\n{indent}{block}"
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 class _Loader(_Base):
@@ -197,7 +197,7 @@ for _name, _read in (("int", int), ("float", float)):
 def load_yaml(text: str | bytes) -> Any:
     """The value of one YAML document; raises DocumentError."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a loader of plain values)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""

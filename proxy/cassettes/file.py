@@ -65,7 +65,7 @@ def _read(name: str) -> bytes:
 
 def parse(data: bytes, name: str) -> Cassette:
     """Read the bytes of a cassette of ours; raises CassetteError when even its head can't be read."""
-    documents = list(_split(data))
+    documents = list(_split(_whole_lines(data)))
     _, first = documents[0]
     if len(documents) == 1 and _torn_head(first):
         return Cassette(name, problems=(Problem(f"{name}:1", "the head is torn, there is nothing after it"),))
@@ -89,6 +89,12 @@ def parse(data: bytes, name: str) -> Cassette:
         lines.setdefault(interaction.id, line)
         interactions.append(interaction)
     return Cassette(name, head, tuple(interactions), tuple(problems), lines)
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """The text without a separator at its end that was torn in the middle."""
+    end = data.rfind(b"\n") + 1
+    return data[:end] if data[end:] in (b"-", b"--", b"---") else data
 
 
 def _torn_head(document: bytes) -> bool:
@@ -124,6 +130,7 @@ def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def whole_length(data: bytes) -> int:
     """How many bytes of a cassette's text are whole documents; what follows was torn by a killed recorder."""
+    data = _whole_lines(data)
     mark = b"\n" + SEPARATOR.encode()
     last = data.rfind(mark)
     if last < 0:

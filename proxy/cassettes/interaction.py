@@ -1,4 +1,4 @@
-"""An interaction: one request with all that came back, as it is kept in a cassette. A pure value, secrets already gone."""
+"""An interaction: one request with all that came back, as a cassette keeps it. A pure value, secrets already gone."""
 
 # A stream is a sequence of pieces, each with the seconds since the request; a body that came whole is one piece. Bodies
 # are bytes: what is text is told by its bytes when it is written (`document`), so nothing is decoded twice.

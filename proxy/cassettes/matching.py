@@ -146,6 +146,16 @@ class Session:
             self.ledger.note(recorded.interaction)
             return recorded
 
+    def find_unused(self, request: Request) -> Recorded | None:
+        """The next recording of a request that was not used yet, which is noted as used; None where there is none."""
+        with self._lock:
+            numbers = self._library.with_key(self.ledger.key_of(request))
+            number = next((number for number in numbers if number not in self.used), None)
+            if number is None:
+                return None
+            self.used[number] = 1
+            return self._library.recorded[number]
+
     def _choose(self, request: Request, numbers: list[int], *, repeats: bool) -> int:
         """The recording that is most like the request in what the key leaves out; the first, or the last one again."""
         if len(numbers) == 1:
@@ -169,7 +179,7 @@ def _likeness(sent: Any, recorded: Any) -> tuple[bool, bool, bool]:
     )
 
 
-# --- what differs ------------------------------------------------------------------------------------------------------
+# --- what differs ----------------------------------------------------------------------------------------------------
 
 
 def _features(key: Key) -> frozenset[Any]:

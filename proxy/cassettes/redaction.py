@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -29,10 +30,12 @@ KEPT_REQUEST_HEADERS = frozenset(
     ("accept", "content-type", "openai-beta", "idempotency-key", "x-stainless-helper-method", "last-event-id")
 )
 _UNKEPT_RESPONSE_HEADERS = frozenset(
-    # secrets, and names of accounts
-    ("set-cookie", "set-cookie2", "openai-organization", "openai-project", "authorization", "www-authenticate")
-    # of the connection or of the coding, which a replay has its own of
-    + ("connection", "keep-alive", "transfer-encoding", "content-length", "date", "trailer", "upgrade", "alt-svc")
+    (
+        # secrets, and names of accounts
+        *("set-cookie", "set-cookie2", "openai-organization", "openai-project", "authorization", "www-authenticate"),
+        # of the connection, of which a replay has its own
+        *("connection", "keep-alive", "transfer-encoding", "content-length", "date", "trailer", "upgrade", "alt-svc"),
+    )
 )
 _SECRET_QUERY = re.compile(
     r"(?i)((?:^|&)[^=&]*(?:key|token|secret|password|signature|sig|auth|credential)[^=&]*=)([^&]+)"
@@ -66,10 +69,8 @@ class Redactor:
         if authorization:
             found.add(authorization.partition(" ")[2].strip() or authorization)
         if b'"authorization"' in body or b'"headers"' in body or b"\\u00" in body:
-            try:
+            with contextlib.suppress(orjson.JSONDecodeError):
                 found |= set(journal.secrets_in(orjson.loads(body)))
-            except orjson.JSONDecodeError:
-                pass
         if not found:
             return NONE
         long = [secret for secret in found if len(secret) >= journal.SHORTEST and not _MARK.fullmatch(secret)]

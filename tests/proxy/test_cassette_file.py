@@ -75,7 +75,7 @@ def test_a_recorder_killed_at_any_byte_leaves_all_that_had_ended(tmp_path, text)
     path = tmp_path / "talk.yaml"
     appender = Appender(path, "http://up.test/v1", 0)
     lengths = [path.stat().st_size]
-    for number in (1, 2, 3):
+    for number in (1, 2):
         appender.append(interaction(appender.take_id(), text * number))
         lengths.append(path.stat().st_size)
     appender.close()
@@ -90,7 +90,8 @@ def test_a_recorder_killed_at_any_byte_leaves_all_that_had_ended(tmp_path, text)
             assert [one.response.body for one in read.interactions] == [
                 (text * number).encode() for number in range(1, len(read.interactions) + 1)
             ]
-            torn = size > lengths[0] and size not in lengths and size + 1 not in lengths
+            behind = size - max(length for length in [0, *lengths] if length <= size)  # a torn separator says nothing
+            torn = size > lengths[0] and behind > 4 and size + 1 not in lengths
             assert ["torn" in str(problem) for problem in read.problems] in ([True], []) and (read.problems or not torn)
         if size % 11:
             continue
