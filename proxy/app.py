@@ -1,7 +1,7 @@
 """The proxy's ASGI app: each request is answered by the mock, by the upstream, or by an error that says why not."""
 
 # Guard → decide → the mock's app, or (key check →) a relay, a recorder or a cassette (`modes`). The mock's app knows
-# nothing of the proxy: it gets scope, receive and send as they came, so a served answer is the same with and without us.
+# nothing of the proxy: it gets scope, receive and send as they came, so its answer is the same with and without us.
 #
 # The order matters:
 # 1. The guard comes first and for everything: a foreign web page must not spend the user's key, nor read the control
@@ -64,8 +64,12 @@ class ProxyApp:
         try:
             await self._mock(scope, receive, send)
         finally:
-            if self.modes is not None:
-                await self.modes.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let cassettes and connections go."""
+        if self.modes is not None:
+            await self.modes.close()
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)

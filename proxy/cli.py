@@ -42,7 +42,9 @@ COMMANDS = {
     "scenario": LazyCommand(
         "proxy.commands.scenario:command", "Check scenario files, print the JSON Schema of the format."
     ),
-    "cassette": LazyCommand(None, "List recorded exchanges; find secrets and truncated exchanges [not built yet]."),
+    "cassette": LazyCommand(
+        "proxy.commands.cassette:command", "List recorded exchanges, find secrets in them, convert those of others."
+    ),
     "snapshot": LazyCommand("proxy.commands.snapshot:command", "Print what two snapshots differ in."),
     "help": LazyCommand("proxy.cli:help_command", "Print this help, or that of a command."),
 }

@@ -5,6 +5,7 @@ A server without either pays for none of this: httpx, the client of WebSockets a
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     import httpx
 
     from proxy.cassettes.interaction import Cassette
-    from proxy.cassettes.matching import Library
+    from proxy.cassettes.matching import Library, Miss
     from proxy.cassettes.redaction import Redactor
     from proxy.recorder import Recorder
     from proxy.replayer import Sessions
+
+log = logging.getLogger("understudy.proxy")
 
 Answering = Callable[[Scope, Receive, Send], Awaitable[MockError | APIError | None]]
 
@@ -39,6 +42,7 @@ class Modes:
         made = {
             "record": ("recording_http", "recording_websocket"),
             "replay": ("replay_http", "replay_websocket"),
+            "auto": ("auto_http", "auto_websocket"),
         }
         for name in made.get(self.settings.default_mode, ()):
             getattr(self, name)
@@ -124,10 +128,17 @@ class Modes:
 
     @cached_property
     def cassettes(self) -> list[Cassette]:
-        """The cassettes, read; raises SettingError."""
+        """The cassettes, read; raises SettingError. What of them can't be used is logged."""
         from proxy.cassettes.file import load
 
-        return [load(path) for path in self.settings.cassette]
+        first: list[Cassette] = []
+        if self.settings.default_mode == "auto":  # which begins the first one if it is not there yet
+            first = [self.recorder.earlier]
+        cassettes = [*first, *map(load, self.settings.cassette[len(first) :])]
+        for cassette in cassettes:
+            for problem in cassette.problems:
+                log.warning("left out of %s: %s", cassette.path, problem)
+        return cassettes
 
     @cached_property
     def library(self) -> Library:
@@ -158,6 +169,34 @@ class Modes:
 
         return WebSocketReplayer(self.sessions, self.settings.replay_speed)
 
+    @cached_property
+    def auto_http(self) -> Answering:
+        """What answers requests from the recordings, else from the upstream, which is recorded."""
+        from proxy.auto import AutoReplayer
+
+        return AutoReplayer(self.sessions, self.recorder, self.relays[0], self.settings)
+
+    @cached_property
+    def auto_websocket(self) -> Answering:
+        """The same for sockets."""
+        from proxy.auto import AutoWebSocketReplayer
+
+        return AutoWebSocketReplayer(self.sessions, self.recorder, self.relays[1], self.settings.replay_speed)
+
+    def misses(self) -> list[Miss]:
+        """What was asked and not found, in order."""
+        sessions = self.__dict__.get("sessions")
+        return [] if sessions is None else list(sessions.misses)
+
+    def unused(self) -> list[str]:
+        """The recordings that nobody asked for, in a line each."""
+        sessions = self.__dict__.get("sessions")
+        return [] if sessions is None else [f"{one.key.endpoint}: {one.place}" for one in sessions.unused()]
+
+    def drift(self) -> list[dict[str, Any]]:
+        """Where the mock would have answered differently than the upstream."""
+        return []
+
     def health(self) -> dict[str, Any]:
         """What `/_mock/health` says of recordings."""
         recorder = self.__dict__.get("recorder")
@@ -171,4 +210,6 @@ _NAMES = {
     ("recorder", "websocket"): "recording_websocket",
     ("cassette", "http"): "replay_http",
     ("cassette", "websocket"): "replay_websocket",
+    ("auto", "http"): "auto_http",
+    ("auto", "websocket"): "auto_websocket",
 }

@@ -21,10 +21,11 @@ from typing import Any, cast
 from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.wire.errors.api import MockError
+from proxy.cassettes.content import decoded, has_ended, header, is_event_stream, pieces_of
 from proxy.cassettes.file import Appender
-from proxy.cassettes.interaction import Ending, Interaction, Piece, Request, Response
+from proxy.cassettes.interaction import Cassette, Ending, Interaction, Piece, Request, Response
 from proxy.cassettes.redaction import Redactor, Secrets
-from proxy.tape import Tape, decoded, has_ended, header, is_event_stream, pieces_of
+from proxy.tape import Tape
 
 log = logging.getLogger("understudy.proxy")
 
@@ -46,6 +47,11 @@ class Recorder:
         self._count = 0
         self._thread: ThreadPoolExecutor | None = None
         self._queued = 0
+
+    @property
+    def earlier(self) -> Cassette:
+        """What the cassette held before."""
+        return Cassette("") if self._appender is None else self._appender.earlier
 
     def begin(self, scope: Scope) -> Tape:
         """A tape for a request that comes now."""
@@ -182,10 +188,10 @@ def make_request(scope: Scope, body: bytes, redactor: Redactor) -> tuple[Request
     secrets = redactor.secrets_of(header(headers, b"authorization"), body)
     request = Request(
         method=scope.get("method", "GET"),
-        path=redactor.text(scope["raw_path"].decode("latin-1"), secrets),
-        query=redactor.query(scope["query_string"].decode("latin-1"), secrets),
+        path=redactor.redact_text(scope["raw_path"].decode("latin-1"), secrets),
+        query=redactor.redact_query(scope["query_string"].decode("latin-1"), secrets),
         headers=redactor.request_headers(headers),
-        body=redactor.bytes(body, secrets),
+        body=redactor.redact_bytes(body, secrets),
         socket=scope["type"] == "websocket",
     )
     return request, secrets
@@ -212,7 +218,7 @@ def response_of(tape: Tape, redactor: Redactor, secrets: Secrets) -> Response:
     if not is_event_stream(tape.headers):
         joined = [*chunks]
         at = round(joined[-1][0], 3) if joined else 0.0
-        body = redactor.bytes(b"".join([data for _, data in joined]), secrets)
+        body = redactor.redact_bytes(b"".join([data for _, data in joined]), secrets)
         return Response(tape.status, headers, (Piece(at, body),) if joined else (), ended=ended)
     pieces = redact_pieces(pieces_of(chunks), redactor, secrets)
     if ended == "cut" and has_ended(pieces):
@@ -223,17 +229,17 @@ def response_of(tape: Tape, redactor: Redactor, secrets: Secrets) -> Response:
 def redact_pieces(pieces: tuple[Piece, ...], redactor: Redactor, secrets: Secrets) -> tuple[Piece, ...]:
     """The pieces of a stream without secrets, also where one lies across two pieces."""
     whole = b"".join([piece.data for piece in pieces])
-    if redactor.bytes(whole, secrets) is whole:  # nearly always
+    if redactor.redact_bytes(whole, secrets) is whole:  # nearly always
         return pieces
     clean: list[Piece] = []
     pending = b""
     for piece in pieces:
         pending += piece.data
         if pending.endswith((b"\n\n", b"\r\n\r\n")):
-            clean.append(Piece(piece.at, redactor.bytes(pending, secrets)))
+            clean.append(Piece(piece.at, redactor.redact_bytes(pending, secrets)))
             pending = b""
     if pending:
-        clean.append(Piece(pieces[-1].at, redactor.bytes(pending, secrets)))
+        clean.append(Piece(pieces[-1].at, redactor.redact_bytes(pending, secrets)))
     return tuple(clean)
 
 
@@ -271,7 +277,7 @@ class _SpilledPieces:
             if not end and len(pending) > LINE:
                 end = len(pending)
             if end:
-                yield Piece(round(at, 3), self._redactor.bytes(pending[:end], self._secrets))
+                yield Piece(round(at, 3), self._redactor.redact_bytes(pending[:end], self._secrets))
                 pending = pending[end:]
         if pending:
-            yield Piece(round(at, 3), self._redactor.bytes(pending, self._secrets))
+            yield Piece(round(at, 3), self._redactor.redact_bytes(pending, self._secrets))

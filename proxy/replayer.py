@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from starlette.types import Message, Receive, Scope, Send
@@ -19,11 +19,11 @@ from mockserver.transport.abort import Abort
 from mockserver.transport.http import Disconnected, read_body
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
+from proxy.cassettes.content import header
 from proxy.cassettes.interaction import Interaction, Piece, Request, parse_json
 from proxy.cassettes.matching import Library, Miss, Recorded, Session
 from proxy.cassettes.redaction import Redactor
 from proxy.recorder import make_request
-from proxy.tape import header
 
 SOURCE = (b"x-understudy-source", b"cassette")
 MOST_MISSES = 1000
@@ -137,14 +137,23 @@ class WebSocketReplayer:
             await _send_refusal(refusal.interaction, send)
             return None
         await send({"type": "websocket.accept", "headers": [SOURCE]})
-        await _Conversation(self._sessions, session, handshake, self._speed, send).serve(receive)
+        await SocketReplay(self._sessions, session, handshake, self._speed, send).serve(receive)
         return None
 
 
-class _Conversation:
+class SocketReplay:
     """One socket that is replayed: turns of a lane one after the other, lanes side by side."""
 
-    def __init__(self, sessions: Sessions, session: Session, handshake: Request, speed: float, send: Send) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        session: Session,
+        handshake: Request,
+        speed: float,
+        send: Send,
+        ask_upstream: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._ask_upstream = ask_upstream
         self._sessions, self._session, self._handshake = sessions, session, handshake
         self._speed, self._send = speed, send
         self._lanes: dict[str | None, asyncio.Lock] = {}
@@ -185,8 +194,15 @@ class _Conversation:
 
     async def _answer(self, data: bytes, lane: str | None) -> None:
         async with self._lanes.setdefault(lane, asyncio.Lock()):
-            body = self._sessions.redactor.bytes(data, self._sessions.redactor.secrets_of(None, data))
-            found = self._sessions.find(self._session, _frame_request(self._handshake, body))
+            body = self._sessions.redactor.redact_bytes(data, self._sessions.redactor.secrets_of(None, data))
+            request = _frame_request(self._handshake, body)
+            if self._ask_upstream is not None:
+                found = self._session.find(request)
+                if isinstance(found, Miss):
+                    self._ask_upstream(data)
+                    return
+            else:
+                found = self._sessions.find(self._session, request)
             if isinstance(found, Miss):
                 await self._send_text(frames.text(frames.error_frame(miss_error(found), lane)))
                 return

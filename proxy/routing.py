@@ -36,6 +36,7 @@ ANSWERERS: Mapping[str, tuple[Answerer, Answerer]] = MappingProxyType(
         "forward": ("upstream", "upstream"),
         "record": ("recorder", "recorder"),
         "replay": ("cassette", "cassette"),
+        "auto": ("auto", "auto"),
     }
 )
 

@@ -52,6 +52,8 @@ class SocketTape:
 
     def __init__(self, recorder: Recorder, scope: Scope) -> None:
         self._recorder, self._scope = recorder, scope
+        self.keep: Callable[[Interaction], None] = recorder.keep
+        self.last_id = 0  # of the turn that began last
         self._request, self._secrets = make_request(scope, b"", recorder.redactor)
         self._turns: list[OpenTurn] = []
         self._refusal: dict[str, Any] = {}
@@ -90,7 +92,8 @@ class SocketTape:
         if isinstance(frame, dict) and frame.get("type") == CREATE:
             lane = frame.get("stream_id")
             lane = lane if isinstance(lane, str) else None
-            self._turns.append(OpenTurn(self._recorder.take_id(), self._recorder.seconds(), now, data, lane))
+            self.last_id = self._recorder.take_id()
+            self._turns.append(OpenTurn(self.last_id, self._recorder.seconds(), now, data, lane))
             return
         target = frame.get("previous_response_id") or frame.get("response_id") if isinstance(frame, dict) else None
         turn = next((turn for turn in self._turns if target in turn.responses), None)
@@ -156,18 +159,20 @@ class SocketTape:
         redactor = self._recorder.redactor
         named = redactor.secrets_of(None, turn.frame)
         secrets = Secrets((*self._secrets.values, *named.values))
-        pieces = tuple(Piece(round(at, 3), redactor.bytes(data, secrets), sent) for at, data, sent in turn.pieces)
-        request = replace(self._request, body=redactor.bytes(turn.frame, secrets))
+        pieces = tuple(
+            Piece(round(at, 3), redactor.redact_bytes(data, secrets), sent) for at, data, sent in turn.pieces
+        )
+        request = replace(self._request, body=redactor.redact_bytes(turn.frame, secrets))
         response = Response(101, self._headers, pieces, streamed=True, ended=ended, closing=closing)
-        self._recorder.keep(Interaction(turn.id, round(turn.at, 3), request, response, lane=turn.lane))
+        self.keep(Interaction(turn.id, round(turn.at, 3), request, response, lane=turn.lane))
 
     def _keep_refusal(self) -> None:
         redactor, refusal = self._recorder.redactor, self._refusal
         headers = redactor.response_headers(refusal["headers"], self._secrets)
-        body = redactor.bytes(refusal["body"], self._secrets)
+        body = redactor.redact_bytes(refusal["body"], self._secrets)
         pieces = (Piece(0.0, body),) if body else ()
         response = Response(refusal["status"], headers, pieces, streamed=True)
-        self._recorder.keep(Interaction(self._recorder.take_id(), round(self._at, 3), self._request, response))
+        self.keep(Interaction(self._recorder.take_id(), round(self._at, 3), self._request, response))
 
 
 def _response_id(event: dict[str, Any]) -> str:

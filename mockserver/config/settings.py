@@ -405,6 +405,7 @@ class Settings:
 SETTINGS: tuple[Setting, ...] = tuple(Setting(name=one.name, **one.metadata) for one in fields(Settings))
 # what is about a process that serves, or about the proxy, means nothing to a mock inside a test
 MOCK_SETTINGS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.scope == "mock"}
+PROXY_SETTINGS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.scope != "process"}
 
 
 def settings_of_program(*, proxy: bool) -> tuple[Setting, ...]:
@@ -428,21 +429,22 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
     return _check(Settings(**values))
 
 
-def from_python(options: Mapping[str, Any]) -> Settings:
-    """Read the settings from the keyword arguments of a `Mock`; None is the default.
+def from_python(options: Mapping[str, Any], taker: str = "Mock") -> Settings:
+    """Read the settings from the keyword arguments of a `Mock` or a `Proxy`; None is the default.
 
     Raises TypeError for an unknown name, as Python does, and SettingError for a value that can't be used.
     """
+    rows = MOCK_SETTINGS if taker == "Mock" else PROXY_SETTINGS
     for name in options:
-        if name not in MOCK_SETTINGS:
+        if name not in rows:
             # `model` is an argument of Mock and no setting, but it should be suggested for a misspelt one
             # too.
-            known = sorted((*MOCK_SETTINGS, "model"))
+            known = sorted((*rows, "model"))
             close = nearest(name, known)
             hint = f"did you mean {close!r}? It takes" if close else "it takes"
-            raise TypeError(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
+            raise TypeError(f"{taker}() takes no {name!r}; {hint} {', '.join(known)}")
     given = {name: value for name, value in options.items() if value is not None}
-    return _check(Settings(**{name: MOCK_SETTINGS[name].read(value, name) for name, value in given.items()}))
+    return _check(Settings(**{name: rows[name].read(value, name) for name, value in given.items()}))
 
 
 def _check_variables(environment: Mapping[str, str]) -> None:
@@ -459,9 +461,7 @@ def _check(settings: Settings) -> Settings:
     if complaint := missing_setting(settings.default_mode, settings):
         raise SettingError(f"--mode {settings.default_mode} needs {complaint}")
     if settings.workers > 1 and settings.cassette:
-        raise SettingError(
-            "--workers above 1 can't share a --cassette: it has one recorder and one order"
-        )
+        raise SettingError("--workers above 1 can't share a --cassette: it has one recorder and one order")
     if settings.workers > 1 and settings.store == "memory":
         raise SettingError("--workers above 1 needs a store that processes can share, such as --store sqlite:///FILE")
     return settings

@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 MARKERS = (
     "openai_scenario(file): the scenario of this test's openai_mock, a file named from the test's own directory",
-    "openai_cassette: a recorded cassette beside the test (not built yet)",
 )
-RECORD = ("none", "once", "new_episodes", "all")
-NOT_BUILT = "cassettes are not built yet: neither --openai-record nor the marker openai_cassette does anything"
 MOST = 1000  # calls read from the journal
 SHOWN = 20  # calls shown of a failed test's traffic
 LONGEST = 500  # characters shown of a body
@@ -39,18 +36,10 @@ LONGEST = 500  # characters shown of a body
 MOCK = pytest.StashKey["Mock"]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for recordings."""
-    group = parser.getgroup("understudy")
-    group.addoption("--openai-record", choices=RECORD, default=None, help="record real answers (not built yet)")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; reject options that are not built yet."""
+    """Register the markers."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    if config.getoption("--openai-record") is not None:
-        raise pytest.UsageError(NOT_BUILT)
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +89,6 @@ def _key(name: str) -> str:
 
 
 def _play(item: pytest.Item, mock: Mock) -> None:
-    if item.get_closest_marker("openai_cassette"):
-        pytest.fail(NOT_BUILT, pytrace=False)
     marker = item.get_closest_marker("openai_scenario")
     if marker is None:
         return

@@ -69,7 +69,7 @@ def canonical_fields(body: Mapping[str, Any], ignored: frozenset[str]) -> dict[s
     }
 
 
-_UNNUMBERED = IdGenerator("", 0)
+_UNNUMBERED = IdGenerator("", "")
 
 
 def raw_items(value: Any) -> list[Any]:

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from proxy.cassettes.canonical import IGNORED, encode
+from proxy.cassettes.canonical import IGNORED, encode, raw_items
 from proxy.cassettes.interaction import Cassette, Interaction, Request
-from proxy.cassettes.ledger import Key, Ledger
+from proxy.cassettes.ledger import EMPTY, Key, Ledger, conversation_of
 
 NEAREST = 3
 LONGEST = 200  # characters of a value that a message shows
@@ -89,12 +89,14 @@ class Library:
             for interaction in cassette.interactions:
                 self.add(interaction, f"interaction {interaction.id} ({cassette.path}{_line(cassette, interaction)})")
 
-    def add(self, interaction: Interaction, place: str) -> None:
-        """Key one more recording."""
+    def add(self, interaction: Interaction, place: str) -> int:
+        """Key one more recording; returns its number."""
         key = self.ledger.key_of(interaction.request)
-        self._by_key.setdefault(key.digest, []).append(len(self.recorded))
+        number = len(self.recorded)
+        self._by_key.setdefault(key.digest, []).append(number)
         self.recorded.append(Recorded(interaction, key, place, _features(key)))
         self.ledger.note(interaction)
+        return number
 
     def with_key(self, key: Key) -> list[int]:
         """The numbers of the recordings with a key."""
@@ -134,7 +136,7 @@ class Session:
         """The recording that answers a request, which is noted as used; else what to say."""
         with self._lock:
             key = self.ledger.key_of(request)
-            numbers = self._library.with_key(key)
+            numbers = self._library.with_key(key) or self._resume(request, key)
             if not numbers:
                 return Miss(request, key, self._library.nearest(key))
             unused = [number for number in numbers if number not in self.used]
@@ -146,6 +148,12 @@ class Session:
             self.ledger.note(recorded.interaction)
             return recorded
 
+    def adopt(self, interaction: Interaction, place: str) -> None:
+        """Add a recording that was made for this session just now."""
+        with self._lock:
+            self.used[self._library.add(interaction, place)] = 1
+            self.ledger.note(interaction)
+
     def find_unused(self, request: Request) -> Recorded | None:
         """The next recording of a request that was not used yet, which is noted as used; None where there is none."""
         with self._lock:
@@ -155,6 +163,30 @@ class Session:
                 return None
             self.used[number] = 1
             return self._library.recorded[number]
+
+    def _resume(self, request: Request, key: Key) -> list[int]:
+        """The recordings of a turn in a conversation that this session has not been in: it may begin in its middle.
+
+        What such a conversation holds is not known; so the first recording in it that asks the same is meant.
+        """
+        body = request.value
+        conversation = conversation_of(body) if isinstance(body, dict) and key.context is not None else None
+        if conversation is None or conversation in self.ledger.conversations:
+            return []
+        own = self.ledger.extend(EMPTY, raw_items(body.get("input"))).digest
+        for number, recorded in enumerate(self._library.recorded):
+            other = recorded.interaction.request.value
+            if (
+                number not in self.used
+                and recorded.key.endpoint == key.endpoint
+                and conversation_of(other) == conversation
+                and recorded.key.fields == key.fields
+                and self.ledger.extend(EMPTY, raw_items(other.get("input"))).digest == own
+            ):
+                parent = recorded.key.context.parent if recorded.key.context else None
+                self.ledger.conversations[conversation] = parent or EMPTY
+                return [number]
+        return []
 
     def _choose(self, request: Request, numbers: list[int], *, repeats: bool) -> int:
         """The recording that is most like the request in what the key leaves out; the first, or the last one again."""

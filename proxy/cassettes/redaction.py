@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -76,34 +77,33 @@ class Redactor:
         long = [secret for secret in found if len(secret) >= journal.SHORTEST and not _MARK.fullmatch(secret)]
         return Secrets(tuple(sorted(long, key=len, reverse=True)))
 
-    def bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
+    def redact_bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
         """A body or a piece of one; what is not UTF-8 is left as it is."""
         try:
             text = data.decode()
         except UnicodeDecodeError:
             return data
-        clean = self.text(text, secrets)
+        clean = self.redact_text(text, secrets)
         return data if clean is text else clean.encode()
 
-    def text(self, text: str, secrets: Secrets = NONE) -> str:
+    def redact_text(self, text: str, secrets: Secrets = NONE) -> str:
         """A text; the same object where nothing is to be hidden."""
-        for secret in secrets.values:
-            if secret in text:
-                text = text.replace(secret, mark(secret))
-            escaped = orjson.dumps(secret).decode()[1:-1]
-            if escaped != secret and escaped in text:
-                text = text.replace(escaped, mark(secret))
         if _SUSPICIOUS.search(text):
             text = _redact_known(text)
+        # after the forms: a short secret that is a part of a long one would leave the rest of that to be read
+        for secret in secrets.values:
+            for written in _spellings(secret):
+                if written in text:
+                    text = text.replace(written, mark(secret))
         for pattern in self._patterns:
             text = _replace(pattern, text)
         return text
 
-    def query(self, query: str, secrets: Secrets = NONE) -> str:
+    def redact_query(self, query: str, secrets: Secrets = NONE) -> str:
         """A query: the values of parameters that are named like secrets, and all that a text may not have."""
         if not query:
             return query
-        return self.text(_SECRET_QUERY.sub(lambda found: found[1] + mark(found[2]), query), secrets)
+        return self.redact_text(_SECRET_QUERY.sub(lambda found: found[1] + mark(found[2]), query), secrets)
 
     def request_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
         """The headers of a request that are kept, each name once."""
@@ -111,13 +111,13 @@ class Redactor:
         for name, value in headers:
             known = name.decode("latin-1").lower()
             if known in KEPT_REQUEST_HEADERS:
-                kept.setdefault(known, self.text(value.decode("latin-1")))
+                kept.setdefault(known, self.redact_text(value.decode("latin-1")))
         return tuple(kept.items())
 
     def response_headers(self, headers: Iterable[tuple[bytes, bytes]], secrets: Secrets) -> tuple[tuple[str, str], ...]:
         """The headers of an answer without what names an account or belongs to a connection."""
         return tuple(
-            (known, self.text(value.decode("latin-1"), secrets))
+            (known, self.redact_text(value.decode("latin-1"), secrets))
             for name, value in headers
             if (known := name.decode("latin-1")).lower() not in _UNKEPT_RESPONSE_HEADERS
         )
@@ -128,6 +128,13 @@ def _compile(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except re.error as error:
         raise SettingError(f"--redact {pattern!r} is no regular expression: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """A secret as texts and JSON may write it: as it is, escaped, and escaped to ASCII."""
+    escaped = [json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (False, True)]
+    return tuple(dict.fromkeys((secret, *escaped)))
 
 
 @lru_cache(maxsize=1024)
@@ -166,7 +173,7 @@ def _redact_places(text: str) -> str:
         return _AUTHORIZATION.sub(lambda found: found[1] + (mark(found[2]) if found[2] else ""), text)
     for secret in sorted(set(secrets), key=len, reverse=True):
         if len(secret) >= journal.SHORTEST:
-            for written in {secret, orjson.dumps(secret).decode()[1:-1]}:
+            for written in _spellings(secret):
                 text = text.replace(written, mark(secret))
     if secrets and any(not _MARK.fullmatch(secret) for secret in journal.secrets_in(orjson.loads(text))):
         # written with other escapes, or too short to be looked for: a changed spelling is better than a leaked key
