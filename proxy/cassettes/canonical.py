@@ -116,7 +116,8 @@ def _strip(value: Any, names: dict[str, int], blob: Any) -> Any:
         if key in _TIES and isinstance(member, str):
             kept[key] = names.setdefault(member, len(names) + 1)
         elif key == BLOB:
-            kept[key] = blob
+            if blob is not None:
+                kept[key] = blob
         elif key in _AS_SENT:
             kept[key] = member
         else:

@@ -85,8 +85,11 @@ class Key:
 class Ledger:
     """What is known after some interactions; `fallback` is asked about ids that they did not bring."""
 
-    def __init__(self, ignored: frozenset[str] = IGNORED, fallback: Ledger | None = None) -> None:
+    def __init__(
+        self, ignored: frozenset[str] = IGNORED, fallback: Ledger | None = None, *, blobs: bool = True
+    ) -> None:
         self._ignored = ignored
+        self._compares_blobs = blobs
         self._fallback = fallback
         self.responses: dict[str, Context] = {}
         self.conversations: dict[str, Context] = {}
@@ -182,7 +185,7 @@ class Ledger:
         return self._items.get(id) or (self._fallback.find_item(id) if self._fallback else None)
 
     def _blob_of(self, item: Any) -> Any:
-        blob = item.get(BLOB) if isinstance(item, dict) else None
+        blob = item.get(BLOB) if isinstance(item, dict) and self._compares_blobs else None
         if not isinstance(blob, str):
             return None
         place = self._place_of(blob)

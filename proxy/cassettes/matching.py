@@ -91,11 +91,15 @@ class Library:
 
     def add(self, interaction: Interaction, place: str) -> int:
         """Key one more recording; returns its number."""
-        key = self.ledger.key_of(interaction.request)
+        number = self.hold(interaction, self.ledger.key_of(interaction.request), place)
+        self.ledger.note(interaction)
+        return number
+
+    def hold(self, interaction: Interaction, key: Key, place: str) -> int:
+        """Hold a recording under a key; returns its number."""
         number = len(self.recorded)
         self._by_key.setdefault(key.digest, []).append(number)
         self.recorded.append(Recorded(interaction, key, place, _features(key)))
-        self.ledger.note(interaction)
         return number
 
     def with_key(self, key: Key) -> list[int]:
