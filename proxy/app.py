@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
+from mockserver.transport.app import MockApp
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.guard import ErrorApp, Guard
 from mockserver.wire.errors.api import APIError, MockError
 from proxy.headers import first
-from proxy.routing import MODE_HEADER, Decision, decide, refuse_unbuilt
+from proxy.routing import MODE_HEADER, Decision, decide
 
 if TYPE_CHECKING:
     import httpx
@@ -41,15 +42,16 @@ SOURCE = (b"x-understudy-source", b"mock")
 class ProxyApp:
     """An ASGI app that hands requests to the mock's app or relays them; `transport` is the way to the upstream.
 
-    Raises SettingError when the settings ask for a mode that does not exist yet.
+    Raises SettingError for a cassette that can't be used.
     """
 
     def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        refuse_unbuilt(settings)
         self._settings = settings
         self.modes: Modes | None = None
         if settings.upstream or settings.cassette:
             self.modes = _open_modes(settings, transport)
+            if isinstance(mock, MockApp):
+                mock.engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._mock = CommonHeaders(mock, [SOURCE])
         self._guarded = Guard(self._route, settings, _refusal)

@@ -33,14 +33,14 @@ COMMANDS = {
         "proxy.cli:serve_command", "One process: the proxy, the mock, the control API and the viewer (the default)."
     ),
     "verify": LazyCommand(
-        None, "Replay recorded exchanges through the mock, print where it answers differently [not built yet]."
+        "proxy.commands.verify:command", "Play recordings through the mock, print where it answers differently."
     ),
     "explain": LazyCommand("proxy.cli:explain_command", "Print rules of the API's behaviour, such as R1.24."),
     "conform": LazyCommand(
         "mockserver.conformance.cli:command", "Run the state rules against any server that speaks the two APIs."
     ),
     "scenario": LazyCommand(
-        "proxy.commands.scenario:command", "Check scenario files, print the JSON Schema of the format."
+        "proxy.commands.scenario:command", "Check scenario files, print the JSON Schema of the format, or a recording."
     ),
     "cassette": LazyCommand(
         "proxy.commands.cassette:command", "List recorded exchanges, find secrets in them, convert those of others."
@@ -51,13 +51,11 @@ COMMANDS = {
 
 
 def make_app(settings: Settings) -> ProxyApp:
-    """The proxy with the mock in it; raises SettingError for a mode that is not built yet."""
-    from mockserver.transport.app import create_app
+    """The proxy with the mock in it; raises SettingError for a file that can't be used."""
     from proxy.app import ProxyApp
-    from proxy.routing import refuse_unbuilt
+    from proxy.mock import make_mock
 
-    refuse_unbuilt(settings)
-    return ProxyApp(create_app(settings), settings)
+    return ProxyApp(make_mock(settings), settings)
 
 
 def serve(options: dict[str, Any]) -> int:

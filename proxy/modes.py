@@ -5,6 +5,7 @@ A server without either pays for none of this: httpx, the client of WebSockets a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.config.settings import SettingError, Settings
+from mockserver.config.settings import MOCK_SETTINGS, SettingError, Settings
 from mockserver.wire.errors.api import APIError, MockError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from proxy.cassettes.redaction import Redactor
     from proxy.recorder import Recorder
     from proxy.replayer import Sessions
+    from proxy.shadow import Shadow
 
 log = logging.getLogger("understudy.proxy")
 
@@ -43,6 +45,7 @@ class Modes:
             "record": ("recording_http", "recording_websocket"),
             "replay": ("replay_http", "replay_websocket"),
             "auto": ("auto_http", "auto_websocket"),
+            "shadow": ("shadow_http", "shadow_websocket"),
         }
         for name in made.get(self.settings.default_mode, ()):
             getattr(self, name)
@@ -59,8 +62,9 @@ class Modes:
 
     async def close(self) -> None:
         """Let files and connections go."""
-        if recorder := self.__dict__.get("recorder"):
-            recorder.close()
+        for name in ("recorder", "shadow"):
+            if name in self.__dict__:
+                await asyncio.to_thread(getattr(self, name).close)
         if "transport" in self.__dict__:
             await self.transport.aclose()
 
@@ -183,6 +187,34 @@ class Modes:
 
         return AutoWebSocketReplayer(self.sessions, self.recorder, self.relays[1], self.settings.replay_speed)
 
+    @cached_property
+    def shadow(self) -> Shadow:
+        """What compares the upstream's answers with the mock's."""
+        from proxy.shadow import Shadow
+
+        mocks = {row: value for row in MOCK_SETTINGS if (value := getattr(self.settings, row)) is not None}
+        return Shadow(Settings(**{**mocks, "store": "memory", "strict": False, "api_key": (), "scenario": ()}))
+
+    @cached_property
+    def shadowing(self) -> tuple[Answering, Answering]:
+        """What forwards requests and sockets, and compares them afterwards."""
+        from proxy.recorder import Recorder, RecordingRelay
+        from proxy.socket_recorder import RecordingWebSocketRelay
+
+        recorder = Recorder(None, self.redactor)
+        recorder.listeners.append(self.shadow.check)
+        return RecordingRelay(self.relays[0], recorder), RecordingWebSocketRelay(self.relays[1], recorder)
+
+    @property
+    def shadow_http(self) -> Answering:
+        """What forwards requests and compares them."""
+        return self.shadowing[0]
+
+    @property
+    def shadow_websocket(self) -> Answering:
+        """What forwards sockets and compares them."""
+        return self.shadowing[1]
+
     def misses(self) -> list[Miss]:
         """What was asked and not found, in order."""
         sessions = self.__dict__.get("sessions")
@@ -195,12 +227,21 @@ class Modes:
 
     def drift(self) -> list[dict[str, Any]]:
         """Where the mock would have answered differently than the upstream."""
-        return []
+        shadow = self.__dict__.get("shadow")
+        return [] if shadow is None else shadow.groups()
 
-    def health(self) -> dict[str, Any]:
-        """What `/_mock/health` says of recordings."""
+    def clear_drift(self) -> None:
+        """Forget what `drift` says."""
+        if "shadow" in self.__dict__:
+            self.shadow.clear()
+
+    def sections(self) -> dict[str, Callable[[], Any]]:
+        """What the control API says of this proxy, by name."""
+        return {"recorder": self._health, "drift": self.drift, "clear_drift": self.clear_drift}
+
+    def _health(self) -> dict[str, Any] | None:
         recorder = self.__dict__.get("recorder")
-        return {} if recorder is None else {"recorder": recorder.health()}
+        return None if recorder is None else recorder.health()
 
 
 _NAMES = {
@@ -212,4 +253,6 @@ _NAMES = {
     ("cassette", "websocket"): "replay_websocket",
     ("auto", "http"): "auto_http",
     ("auto", "websocket"): "auto_websocket",
+    ("shadow", "http"): "shadow_http",
+    ("shadow", "websocket"): "shadow_websocket",
 }

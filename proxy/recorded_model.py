@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mockserver.config.settings import Settings
-from mockserver.engine.engine import Engine
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.transport.app import MockApp
 from mockserver.wire.errors.api import MockError
 from proxy.cassettes.canonical import IGNORED, canonical_fields
 from proxy.cassettes.interaction import Cassette, Interaction
@@ -69,24 +66,6 @@ class RecordedModel:
             return self._default.respond(prompt)
         nearest = "; ".join(f"{recorded.place} differs at {what}" for recorded, what in self._library.nearest(key))
         raise MockError(f"No recording asks this, and --strict is set. Nearest: {nearest or 'none'}.", status=501)
-
-
-def make_mock(settings: Settings) -> MockApp:
-    """The mock of these settings; with cassettes, its model is what was recorded. Raises SettingError."""
-    from mockserver.transport.app import create_app
-
-    if not settings.cassette or settings.default_mode != "mock":
-        return create_app(settings)
-    from dataclasses import replace
-
-    from proxy.cassettes.canonical import read_match
-    from proxy.cassettes.file import load
-
-    model = RecordedModel(
-        [load(path) for path in settings.cassette], read_match(",".join(settings.match)), strict=settings.strict
-    )
-    # unmatched turns are the model's to refuse: it knows what differs
-    return MockApp(Engine(replace(settings, strict=False), model=model))
 
 
 def scenario_of(cassettes: Iterable[Cassette]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from mockserver.config.settings import MODES, SettingError, Settings, missing_setting
+from mockserver.config.settings import MODES, Settings, missing_setting
 from mockserver.wire.errors.api import MockError
 
 Answerer = Literal["mock", "upstream", "recorder", "cassette", "auto", "shadow"]
@@ -37,6 +37,7 @@ ANSWERERS: Mapping[str, tuple[Answerer, Answerer]] = MappingProxyType(
         "record": ("recorder", "recorder"),
         "replay": ("cassette", "cassette"),
         "auto": ("auto", "auto"),
+        "shadow": ("shadow", "upstream"),
     }
 )
 
@@ -72,17 +73,9 @@ def decide(method: str, path: str, mode_header: str | None, settings: Settings) 
     return decision
 
 
-def refuse_unbuilt(settings: Settings) -> None:
-    """Raise SettingError when the server's mode does not exist yet."""
-    if settings.default_mode not in ANSWERERS:
-        raise SettingError(f"--mode {settings.default_mode} is not built yet; choose one of {', '.join(ANSWERERS)}")
-
-
 def _complaint(mode: str, settings: Settings) -> str | None:
     if mode not in MODES:
         return f"{MODE_HEADER} takes one of {', '.join(ANSWERERS)}, not {mode[:100]!r}."
-    if mode not in ANSWERERS:
-        return f"{MODE_HEADER}: {mode} is not built yet; choose one of {', '.join(ANSWERERS)}."
     if missing := missing_setting(mode, settings):
         return f"{MODE_HEADER}: {mode} needs a server that was started with {missing}."
     return None

@@ -8,11 +8,11 @@ from typing import Any, Unpack
 from mockserver.config.settings import from_python
 from mockserver.engine.engine import DEFAULT_PROJECT
 from mockserver.testing.options import File, MockOptions, ScenarioSource
-from mockserver.transport.app import create_app
 from mockserver.transport.control_api import call_control
 from mockserver.transport.server_thread import ServerThread, ready_value
 from proxy.app import ProxyApp
 from proxy.cassettes.matching import Miss
+from proxy.mock import make_mock
 
 
 class ProxyOptions(MockOptions, total=False):
@@ -40,7 +40,7 @@ class Proxy:
             mode = "replay"
         settings = from_python({**options, "mode": mode}, "Proxy")
         self.mode = settings.default_mode
-        self._mock = create_app(settings)
+        self._mock = make_mock(settings)
         self._app = ProxyApp(self._mock, settings)
         self._served: ServerThread | None = ServerThread(self._app, settings, self._app.close)
         self.url = f"http://127.0.0.1:{self._served.port}"

@@ -51,6 +51,7 @@ class Verifier:
     def __init__(self, settings: Settings | None = None) -> None:
         self.drift = Drift()
         self.checked = self.skipped = 0
+        self._began = 0.0
         self._model = ScriptedOnce()
         self._now = 0.0
         self.engine = Engine(settings or Settings(), model=self._model, wall=lambda: self._now)
@@ -60,18 +61,22 @@ class Verifier:
 
     def check_all(self, cassette: Cassette) -> None:
         """Check the interactions of a cassette, in order."""
-        began = _seconds(cassette.head.recorded)
-        self._ended |= ended_turns(cassette.interactions)
+        self.begin(cassette)
         for interaction in cassette.interactions:
-            self.check(interaction, began)
+            self.check(interaction)
 
-    def check(self, interaction: Interaction, began: float = 0.0) -> list[Finding]:
+    def begin(self, cassette: Cassette) -> None:
+        """Look ahead in a cassette whose interactions are checked next."""
+        self._began = _seconds(cassette.head.recorded)
+        self._ended |= ended_turns(cassette.interactions)
+
+    def check(self, interaction: Interaction) -> list[Finding]:
         """Play one interaction and compare; returns what differs."""
         if not self._is_checkable(interaction):
             self.skipped += 1
             return []
         self.checked += 1
-        self._now = max(self._now, _time_of(interaction) or began + interaction.at)
+        self._now = max(self._now, _time_of(interaction) or self._began + interaction.at)
         status = interaction.response.status
         # a refusal that only the real service can cause is the script's; any other has to be the mock's own
         said = self._ended.get(_response_id(interaction), interaction)
