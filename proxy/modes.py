@@ -5,7 +5,6 @@ A server without either pays for none of this: httpx, the client of WebSockets a
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -62,9 +61,10 @@ class Modes:
 
     async def close(self) -> None:
         """Let files and connections go."""
+        # Nothing is awaited before the connections are closed: at the end of its life the app is not waited for.
         for name in ("recorder", "shadow"):
             if name in self.__dict__:
-                await asyncio.to_thread(getattr(self, name).close)
+                getattr(self, name).close()
         if "transport" in self.__dict__:
             await self.transport.aclose()
 

@@ -70,7 +70,7 @@ def _format(results: Sequence[tuple[str, int, int, Drift]]) -> str:
 
 def _write_junit(file: str, results: Sequence[tuple[str, int, int, Drift]]) -> bool:
     cases = []
-    for path, checked, _, drift in results:
+    for path, _, _, drift in results:
         failures = "".join(
             f"<failure message={quoteattr(f'{group.first.endpoint} {group.first.path}: {group.first.kind}')}>"
             f"{escape(f'recorded {group.first.recorded}, ours {group.first.ours}')}</failure>"
@@ -78,9 +78,8 @@ def _write_junit(file: str, results: Sequence[tuple[str, int, int, Drift]]) -> b
         )
         cases.append(f"<testcase classname='understudy.verify' name={quoteattr(path)}>{failures}</testcase>")
     failed = sum(1 for *_, drift in results if drift.groups())
-    text = (
-        f"<testsuite name='understudy verify' tests='{len(results)}' failures='{failed}'>{''.join(cases)}</testsuite>"
-    )
+    counts = f"tests='{len(results)}' failures='{failed}'"
+    text = f"<testsuite name='understudy verify' {counts}>{''.join(cases)}</testsuite>"
     try:
         with open(file, "w", encoding="utf-8") as output:
             output.write(text)
