@@ -1,7 +1,7 @@
 """The proxy: decide per request, forward byte for byte, record, replay, or hand over to the mock.
 
-Imports `mockserver`; never the reverse. Tests import `Proxy` from here, which is loaded on its first use. Start reading
-at `app.py`, then `modes.py`, `relay.py` and `recorder.py`.
+Imports `mockserver`; never the reverse. Tests import `Proxy` from here, which is loaded on its first use.
+Start reading at `app.py`, then `modes.py`, `relay.py` and `recorder.py`.
 """
 
 from importlib import import_module

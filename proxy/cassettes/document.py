@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -73,12 +74,17 @@ def format_parts(interaction: Interaction) -> Iterable[str]:
     yield f"response:\n  status: {response.status}\n"
     if response.headers:
         yield "  headers:\n"
-        yield "".join([f"    - [{_json(name)}, {_json(value)}]\n" for name, value in response.headers])
+        yield "".join([_format_header(pair) for pair in response.headers])
     yield from _format_body(request.socket, response)
     if response.closing is not None:
         code, reason = response.closing
         yield f"  closing: [{'null' if code is None else code}, {_json(reason)}]\n"
     yield f"  ended: {response.ended}\n"
+
+
+@lru_cache(maxsize=1024)  # a server sends most of them all the time
+def _format_header(pair: tuple[str, str]) -> str:
+    return f"    - [{_json(pair[0])}, {_json(pair[1])}]\n"
 
 
 def _format_body(socket: bool, response: Response) -> Iterable[str]:

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mockserver.config.settings import SettingError
 from proxy.cassettes.document import (
     SEPARATOR,
     VERSION,
@@ -28,13 +27,9 @@ from proxy.cassettes.document import (
     read_head,
     read_interaction,
 )
-from proxy.cassettes.interaction import Cassette, Head, Interaction, Problem
+from proxy.cassettes.interaction import Cassette, CassetteError, Head, Interaction, Problem
 
 OWN = b"understudy:"
-
-
-class CassetteError(SettingError):
-    """A file that can't be used as a cassette; the message names the file and says why."""
 
 
 def load(path: str | os.PathLike[str]) -> Cassette:

@@ -16,8 +16,7 @@ import yaml
 
 from proxy.cassettes.content import decoded, is_event_stream, pieces_of
 from proxy.cassettes.document import DocumentError, load_yaml
-from proxy.cassettes.file import CassetteError
-from proxy.cassettes.interaction import Cassette, Head, Interaction, Piece, Problem, Request, Response
+from proxy.cassettes.interaction import Cassette, CassetteError, Head, Interaction, Piece, Problem, Request, Response
 from proxy.cassettes.redaction import Redactor
 
 Pairs = list[tuple[str, str]]

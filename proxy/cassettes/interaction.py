@@ -16,6 +16,13 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from mockserver.config.settings import SettingError
+
+
+class CassetteError(SettingError):
+    """A file that can't be used as a cassette; the message names the file and says why."""
+
+
 Headers = tuple[tuple[str, str], ...]
 Ending = Literal["complete", "cut"]
 

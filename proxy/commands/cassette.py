@@ -34,7 +34,8 @@ def show(files: Sequence[str], tree: bool) -> int:
 
 def _load_all(files: Sequence[str]) -> Iterator[Cassette | None]:
     """Yield each file, read; None for one that can't be, after saying so."""
-    from proxy.cassettes.file import CassetteError, load
+    from proxy.cassettes.file import load
+    from proxy.cassettes.interaction import CassetteError
 
     for file in files:
         try:
@@ -154,8 +155,8 @@ def convert(files: Sequence[str], output: str) -> int:
     """Write the exchanges of files, in their order, to one cassette of ours; returns the exit status."""
     from dataclasses import replace
 
-    from proxy.cassettes.file import CassetteError, save
-    from proxy.cassettes.interaction import Cassette, Head
+    from proxy.cassettes.file import save
+    from proxy.cassettes.interaction import Cassette, CassetteError, Head
 
     read = list(_load_all(files))
     known = [cassette for cassette in read if cassette is not None]

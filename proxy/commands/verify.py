@@ -22,7 +22,8 @@ def verify(files: Sequence[str], as_json: bool, junit: str | None) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from proxy.cassettes.file import CassetteError, load
+    from proxy.cassettes.file import load
+    from proxy.cassettes.interaction import CassetteError
     from proxy.verify import Verifier
 
     results: list[tuple[str, int, int, Drift]] = []

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.cassettes.document import format_interaction, read_interaction
-from proxy.cassettes.file import Appender, CassetteError, load, parse, save
-from proxy.cassettes.interaction import Cassette, Closing, Head, Interaction, Piece, Request, Response
+from proxy.cassettes.file import Appender, load, parse, save
+from proxy.cassettes.interaction import Cassette, CassetteError, Closing, Head, Interaction, Piece, Request, Response
 from tests.support.examples import examples
 
 HEADER = st.tuples(st.sampled_from(["content-type", "x-a", "x-b"]), st.text(st.characters(codec="latin-1")))

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from proxy import cli
-from proxy.cassettes.file import CassetteError, load
+from proxy.cassettes.file import load
+from proxy.cassettes.interaction import CassetteError
 from tests.support.cassettes import replaying
 
 BODY = '{"model":"gpt-5.5","input":"hi"}'
