@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
-from mockserver.transport.app import MockApp
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.guard import ErrorApp, Guard
 from mockserver.wire.errors.api import APIError, MockError
@@ -50,8 +49,9 @@ class ProxyApp:
         self.modes: Modes | None = None
         if settings.upstream or settings.cassette:
             self.modes = _open_modes(settings, transport)
-            if isinstance(mock, MockApp):
-                mock.engine.control.sections.update(self.modes.sections())
+            # any app may stand in the mock's place; the mock itself tells of this proxy where it tells of itself
+            if (engine := getattr(mock, "engine", None)) is not None:
+                engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._mock = CommonHeaders(mock, [SOURCE])
         self._guarded = Guard(self._route, settings, _refusal)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mockserver.config.settings import Settings
-from mockserver.transport.app import MockApp, create_app
+
+if TYPE_CHECKING:
+    from mockserver.transport.app import MockApp
 
 
 def make_mock(settings: Settings) -> MockApp:
     """The mock's app; raises SettingError for a store or a cassette that can't be opened."""
+    from mockserver.transport.app import MockApp, create_app
+
     if not settings.cassette or settings.default_mode != "mock":
         return create_app(settings)
     from mockserver.engine.engine import Engine
