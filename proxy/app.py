@@ -96,9 +96,10 @@ class ProxyApp:
             await _refusal(error)(scope, receive, send)
 
     def _decide(self, scope: Scope) -> Decision:
-        # repeated headers are one list (RFC 9110 §5.3), which `decide` refuses: taking the first would hide the second
-        modes = [header[1] for header in scope["headers"] if header[0] == MODE]
-        mode = b", ".join(modes).decode("latin-1") if modes else None
+        headers, mode = scope["headers"], None
+        if MODE in dict(headers):
+            # repeated headers are one list (RFC 9110 §5.3), which `decide` refuses: the first would hide the second
+            mode = b", ".join([value for name, value in headers if name == MODE]).decode("latin-1")
         return decide(scope.get("method", "GET"), scope["path"], mode, self._settings)
 
     def _check_key(self, scope: Scope) -> MockError | None:

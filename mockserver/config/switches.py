@@ -130,11 +130,11 @@ class Switches:
         meaning="strict: reasoning in the input needs the item it led to, and such an item its reasoning",
     )
     encrypted_content: str = switch(
+        "always",
         "stateless_or_included",
         "included",
-        "always",
         rule="R1.41",
-        meaning="when reasoning items carry `encrypted_content`: not stored or asked for, only asked for, always",
+        meaning="when reasoning items carry `encrypted_content`: always, not stored or asked for, only asked for",
     )
     stream_error_shape: str = switch(
         "nested", "flat", rule="S12", meaning="shape of the `error` event: members below `error`, or at the top"
@@ -209,7 +209,12 @@ class Switches:
         "on", "off", rule="R4.1", meaning="whether WebSockets are let in; off: an upgrade is answered with 426"
     )
     obfuscation: str = switch("on", "off", rule="S6", meaning="whether deltas are padded unless the caller declines")
-    background_store_false: str = switch("refuse", "allow", rule="R6.6", meaning="`background` with `store: false`")
+    background_store_false: str = switch(
+        "allow",
+        "refuse",
+        rule="R6.6",
+        meaning="`background` with `store: false`: readable until 10 minutes after its end, or a 400",
+    )
     json_word: str = switch(
         "require", "ignore", rule="E51", meaning="whether JSON mode needs the word json in the input"
     )
@@ -241,9 +246,13 @@ class Switches:
     )
     unknown_models: str = switch(
         "refuse",
+        "by_family",
         "allow",
-        rule="E11",
-        meaning="allow: a model nobody knows is taken for one of the newest family and echoed under its name",
+        rule="W21",
+        meaning="models nobody knows, echoed by their name: by_family as their family's model, allow as gpt-6-sol",
+    )
+    shutdown_models: str = switch(
+        "serve", "refuse", rule="P18", meaning="whether a model is answered for from its shutdown date on"
     )
 
 

@@ -18,14 +18,15 @@ A request that is refused leaves no trace: nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mockserver.core import compaction, context, tool_pairing, truncation
+from mockserver.core import compaction, context, reasoning_origin, tool_pairing, truncation
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems
 from mockserver.core.item_resolution import resolve_items
 from mockserver.core.lineage import CONTINUING, FRESH, Lineage, resolve_lineage
+from mockserver.core.reasoning_origin import OriginCheck
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Summary, items_back, items_up_to
@@ -36,6 +37,7 @@ from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.requests import model_support
 from mockserver.wire.responses.ids import IdGenerator, partition_of
 from mockserver.wire.responses.resources import fill_items, input_items
+from mockserver.wire.responses.tool_echo import LoadedTool, merge_loaded
 from mockserver.wire.tokens import context as context_tokens
 from mockserver.wire.tokens.context import Tally
 
@@ -51,7 +53,8 @@ class Admission(NamedTuple):
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
     compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it,
     None if nothing (R12.5), `again` are the ids of own items that came with one. `id_generator` gives the ids of what
-    the turn makes, `opened` is what the sealed items of the request hold.
+    the turn makes, `opened` is what the sealed items of the request hold. `origin` is there for models that check where
+    reasoning comes from (R1.46); what they do not read of it is among `dropped`.
     """
 
     request: Request
@@ -70,14 +73,29 @@ class Admission(NamedTuple):
     configuration: dict[str, Any] | None = None
     again: frozenset[str] = frozenset()
     opened: DecryptedItems = NOTHING_OPENED
+    origin: OriginCheck | None = None
 
     @property
     def effective_request(self) -> Request:
-        """The request as the model obeys it: what the context has configured counts more. Spec: R12.5."""
-        changed = self.configuration
+        """The request as the model obeys it: what the context has configured counts more, and what it has loaded too.
+
+        Spec: R12.5, F7.
+        """
+        changed, request = self.configuration, self.request
         if changed is None:
-            return self.request
-        return {**self.request, **{key: {**(self.request.get(key) or {}), **new} for key, new in changed.items()}}
+            return request
+        updates: Request = {
+            key: {**(request.get(key) or {}), **changed[key]} for key in ("reasoning", "text") if key in changed
+        }
+        effective: Request = {**request, **updates}
+        if self.loaded:
+            effective["tools"] = merge_loaded(request.get("tools") or (), self.loaded, self.model)
+        return effective
+
+    @property
+    def loaded(self) -> Sequence[LoadedTool]:
+        """The tools that the context has loaded, each with how. Spec: F7, R11.7."""
+        return () if self.configuration is None else self.configuration.get("tools", ())
 
     @property
     def history_count(self) -> int:
@@ -122,9 +140,11 @@ def admit(
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if not request.keys() <= model_support.ANY_MODEL:
-        model_support.check(request, model)
+        model_support.check(request, model, lineage.summary.configuration)
+    if lineage.summary.configuration is not None or type(request.get("input")) is list:
+        model_support.check_configuration(request, model, lineage.summary.configuration)
     stored = storing(request, rules)
     own = admit_items(state, request, lineage, model, rules, now)
     items, marked = own.items, own.marked
@@ -132,11 +152,14 @@ def admit(
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     partition = lineage.partition or partition_of_items(items)
-    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=stored))
+    persisted = stored and (request.get("store", True) or rules.zdr == "on")
+    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=persisted))
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
     hidden = own.opened.token_counter(rules.count_hidden_tokens) if marked else rules.count_hidden_tokens
     tally, tokens = context.count_request(request, base, items, kept, model, rules, hidden)
-    configuration = context.apply_configuration(base.configuration, kept) if marked else base.configuration
+    configuration = base.configuration
+    if marked:
+        configuration = context.apply_configuration(configuration, kept, own.opened.payloads)
     over = "context_management" in request and compaction.is_over_threshold(request, tokens, model)
     compacts = "trigger" if own.triggered else "threshold" if over else ""
     restart = compaction.start(kept) if marked else None
@@ -160,17 +183,20 @@ def admit(
             configuration,
             again,
             own.opened,
+            None,
         ),
     )
+    if model.checks_prefix:
+        origin, fewer = check_origins(state, request, lineage, items, kept, model, rules)
+        tokens = tokens if fewer is None else fewer
+        admission = admission._replace(origin=origin, dropped=frozenset(origin.withheld), input_tokens=tokens)
     if tokens > model.max_input_tokens:
         return check_window(state, admission, items, rules)
-    if compacts and configuration is not None:
-        raise validation_errors.configured_history("Compaction")
     return admission
 
 
 _NONE_DROPPED: frozenset[int] = frozenset()
-_MARKS = frozenset({"compaction", compaction.TRIGGER, context.UPDATE, "reasoning"})
+_MARKS = frozenset({"compaction", compaction.TRIGGER, "reasoning"}) | context.CONFIGURING
 
 
 class OwnItems(NamedTuple):
@@ -186,6 +212,22 @@ class OwnItems(NamedTuple):
     opened: DecryptedItems
 
 
+def check_origins(
+    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
+) -> tuple[OriginCheck, int | None]:
+    """Find the reasoning that is withheld, and what the rest costs, None where all is read. Spec: R1.46."""
+    origin = reasoning_origin.check(state, request, lineage, kept, model, rules)
+    if not origin.withheld:
+        return origin, None
+    read = [item for at, item in enumerate(whole_context(state, lineage, sent, kept)) if at not in origin.withheld]
+    return origin, context.input_tokens_of(request, read, model, rules, rules.hidden_counter(state))
+
+
+def whole_context(state: State, lineage: Lineage, sent: list[Item], kept: list[Item]) -> list[Item]:
+    """All items that a model could read, the request's own as they are paid."""
+    return compaction.read_of([*items_up_to(state, lineage.head), *context.billable_items(sent, kept)])
+
+
 def admit_items(
     state: State, request: Request, lineage: Lineage, model: Model, rules: Semantics, now: float
 ) -> OwnItems:
@@ -198,7 +240,7 @@ def admit_items(
     marked = not _MARKS.isdisjoint(types)
     if marked:
         items, triggered = compaction.without_trigger(items)
-        opened = DecryptedItems.of(items, rules.key)
+        opened = DecryptedItems.of(items, state, rules.key)
         pending = {**pending, **compaction.pending_outputs(items, opened)}
         orphaned = orphaned if compaction.start(items) is None else None
     if orphaned:
@@ -223,19 +265,19 @@ def compact_window(
     lineage = resolve_lineage(state, request, rules, now)
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
-    model_support.check(request, model)
+    model = served_model(request, rules, now)
+    inherited = lineage.summary.configuration
+    model_support.check(request, model, inherited)
+    model_support.check_configuration(request, model, inherited)
     own = admit_items(state, request, lineage, model, rules, now)
     items, partition = own.items, lineage.partition or partition_of_items(own.items)
     kept, id_generator = fill_items(
         items, id_generator.in_partition(partition, stored=False)
     )  # nothing of it is persisted (Spec: W1)
     history = items_up_to(state, lineage.head)
-    if context.apply_configuration(lineage.summary.configuration, kept) is not None:
-        raise validation_errors.configured_history("Compaction")
     paid = [*history, *context.billable_items(items, kept)]
     tokens = context_tokens.compact_input_tokens(
-        request, paid, model, rules.count, own.opened.token_counter(rules.count_hidden_tokens)
+        request, paid, model, rules.count, own.opened.token_counter(rules.hidden_counter(state))
     )
     if tokens > model.max_input_tokens:
         raise errors.context_length_exceeded()
@@ -243,7 +285,10 @@ def compact_window(
 
 
 def storing(request: Request, rules: Semantics) -> bool:
-    """Whether a response is stored, as one in the background always is; raises E84. Spec: R1.1, R1.7, R6.6."""
+    """Whether a response is stored, as one in the background is for a while at least; raises E84.
+
+    Spec: R1.1, R1.7, R6.6.
+    """
     stored = request.get("store", True)
     if stored or not request.get("background"):
         return stored
@@ -258,7 +303,7 @@ def check_window(state: State, admission: Admission, sent: list[Item], rules: Se
     Spec: R7.2, R7.3, R7.4.
     """
     request, kept = admission.request, admission.items
-    found = fit_window(state, request, admission.lineage, sent, kept, admission.model, rules)
+    found = fit_window(state, request, admission.lineage, sent, kept, admission.model, rules, admission.dropped)
     if found is not None:
         return admission._replace(input_tokens=found.tokens, dropped=found.dropped)
     if request.get("stream"):
@@ -267,42 +312,62 @@ def check_window(state: State, admission: Admission, sent: list[Item], rules: Se
 
 
 def fit_window(
-    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
+    state: State,
+    request: Request,
+    lineage: Lineage,
+    sent: list[Item],
+    kept: list[Item],
+    model: Model,
+    rules: Semantics,
+    unread: frozenset[int] = _NONE_DROPPED,
 ) -> truncation.Fit | None:
-    """Return what fits into the window when the caller lets the rest be dropped, None when nothing may or can be."""
+    """Return what fits into the window when the caller lets the rest be dropped, None when nothing may or can be.
+
+    `unread` are the positions of what the model does not read anyway.
+    """
     if request.get("truncation") != "auto":
         return None
-    items = [*items_up_to(state, lineage.head), *context.billable_items(sent, kept)]
-    if context.apply_configuration(lineage.summary.configuration, kept) is not None:
-        raise validation_errors.configured_history("Truncation")
-    return truncation.fit(compaction.read_of(items), request, model, rules)
+    items = whole_context(state, lineage, sent, kept)
+    places = [at for at in range(len(items)) if at not in unread]
+    found = truncation.fit([items[at] for at in places], request, model, rules, rules.hidden_counter(state))
+    return found and found._replace(dropped=unread.union(places[at] for at in found.dropped))
 
 
 def measure(state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float) -> int:
     """The input tokens that the same request would be billed for; nothing is made or stored. Spec: R8.1–R8.3."""
     lineage = resolve_lineage(state, request, rules, now)
-    model = resolve_model({"model": catalog.NEWEST, **request}, rules)
+    model = served_model({"model": catalog.UNNAMED, **request}, rules, now)
     items, _ = compaction.without_trigger(resolve_items(state, request, lineage, rules, now))
     kept, _ = fill_items(items, id_generator)
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
-    tokens = context.input_tokens(request, base, items, kept, model, rules)
+    tokens = context.input_tokens(request, base, items, kept, model, rules, rules.hidden_counter(state))
+    unread = _NONE_DROPPED
+    if model.checks_prefix:
+        origin, fewer = check_origins(state, request, lineage, items, kept, model, rules)
+        tokens, unread = tokens if fewer is None else fewer, frozenset(origin.withheld)
     if tokens <= model.max_input_tokens:
         return tokens
-    found = fit_window(state, request, lineage, items, kept, model, rules)
+    found = fit_window(state, request, lineage, items, kept, model, rules, unread)
     return tokens if found is None else found.tokens
 
 
-def resolve_model(request: Request, rules: Semantics) -> Model:
-    """The catalogue's entry, or the stand-in for unknown names where they are allowed; raises E11.
+def served_model(request: Request, rules: Semantics, now: float) -> Model:
+    """The model that a new request asks for; raises E11, also for one that is shut down. Spec: P18, W21."""
+    model = resolve_model(request, rules)
+    if rules.shutdown_models == "refuse" and catalog.is_shut_down(model, now):
+        raise errors.model_not_found(request.get("model") or "")
+    return model
 
-    What model a prompt template has is not known: without another one it is the newest. Spec: R15.4.
+
+def resolve_model(request: Request, rules: Semantics) -> Model:
+    """The model that a request names, whether it is shut down or not; raises E11.
+
+    What model a prompt template has is not known: without a name it is one of the newest. Spec: R15.4.
     """
-    name = request.get("model") or (catalog.NEWEST if request.get("prompt") else "")
-    model = catalog.resolve(name)
+    name = request.get("model") or (catalog.UNNAMED if request.get("prompt") else "")
+    model = catalog.find(name, rules.unknown_models)
     if model is None:
-        if not name or rules.unknown_models == "refuse":
-            raise errors.model_not_found(name)
-        model = catalog.stand_in(name)
+        raise errors.model_not_found(name)
     return model
 
 
@@ -316,7 +381,7 @@ def partition_of_items(items: list[Item]) -> str | None:
 
 
 def check_sealed(items: list[Item], opened: DecryptedItems) -> None:
-    """Refuse sealed content that this mock has not sealed. Spec: R1.42, E57."""
+    """Refuse sealed content that this mock has not handed out. Spec: R1.42, E57."""
     for item in items:
         if item["type"] in ("reasoning", "compaction"):
             blob = item.get("encrypted_content")

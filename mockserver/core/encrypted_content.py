@@ -1,7 +1,8 @@
 """Encrypted content: opaque to clients, shaped like the service's, signed so that tampering shows. Spec: W2, R1.42.
 
 A blob carries what the mock must know when the client sends it back (the hidden reasoning tokens). It is bound to
-nothing but the key, which comes from the seed: any process with the same seed reads it, for any project.
+nothing but the key, which comes from the seed: any process with the same seed reads it, for any project. A blob that a
+script or a model brought along can't carry anything, so the project that handed it out keeps a record of it.
 """
 
 # How it works. A blob is a version byte, eight bytes of time, a nonce, the payload xored with a stream that key
@@ -14,6 +15,11 @@ nothing but the key, which comes from the seed: any process with the same seed r
 # * Padding to at least 160 bytes keeps the length from telling how much was thought.
 # * Equality of bytes counts: base64 with other trailing bits decodes to the same bytes, and is refused all the
 #   same.
+# * A blob of a script leaves as it was written, for it may be a recording that a client compares. So nothing can be
+#   put into it, and what would be in it is a record under its hash: in the store, hence in snapshots, in other
+#   processes and after a restart, and there for turns too that are not stored.
+# * Those records are bounded. Each that is written gets the next number, and what is `MOST_KNOWN` numbers older goes;
+#   a blob that is handed out again becomes the newest.
 
 from __future__ import annotations
 
@@ -24,6 +30,8 @@ from hmac import compare_digest
 from typing import Any, NamedTuple
 
 import orjson
+
+from mockserver.core.records import Change, Delete, Put, State
 
 _VERSION = b"\x80"
 _HEAD = 1 + 8 + 16
@@ -61,8 +69,60 @@ def decrypt(blob: str, key: bytes) -> Any | None:
     return orjson.loads(_xor(signed[_HEAD:], _stream(key, signed[9:_HEAD], len(signed) - _HEAD)))
 
 
+SEALED = frozenset({"reasoning", "compaction"})
+
+# --- Blobs that the mock hands out but has not sealed -----------------------------------------------------------------
+
+KIND = "blob"
+MOST_ORIGINS = 32  # the turns of one blob that are remembered
+MOST_KNOWN = 10_000  # a project that hands out more different ones forgets the oldest
+
+
+def _fingerprint(blob: str) -> str:
+    return blake2b(blob.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def read_payload(state: State, blob: str, key: bytes) -> Any | None:
+    """What is known of a blob: its inside or its record; None when this project never handed it out. Spec: R1.42."""
+    payload = decrypt(blob, key)
+    if payload is not None:
+        return payload
+    doc = state.get(KIND, _fingerprint(blob))
+    return None if doc is None else orjson.loads(doc)
+
+
+def remember(state: State, handed_out: Mapping[str, Any]) -> list[Change]:
+    """The changes that let the project take back blobs which it has not sealed, by what is to be known of each."""
+    newest = state.scan(KIND, limit=1, descending=True)
+    first = newest[0].order + 1 if newest else 0
+    last = first + len(handed_out) - 1
+    # numbers are given without a gap, so no more can become too old than are new
+    oldest = state.scan(KIND, limit=len(handed_out))
+    forgotten = [Delete(KIND, record.id) for record in oldest if record.order <= last - MOST_KNOWN]
+    known = [
+        Put(KIND, _fingerprint(blob), orjson.dumps(_with_earlier_origins(state, blob, payload)), "", number)
+        for number, (blob, payload) in enumerate(handed_out.items(), first)
+    ]
+    return [*forgotten, *known]
+
+
+def _with_earlier_origins(state: State, blob: str, payload: Any) -> Any:
+    """What is to be known of a blob that a script may have given to several turns: each counts. Spec: R1.46."""
+    doc = state.get(KIND, _fingerprint(blob)) if "origins" in payload else None
+    earlier = [] if doc is None else orjson.loads(doc).get("origins", [])
+    kept = [origin for origin in earlier if origin not in payload["origins"]]
+    return {**payload, "origins": [*kept, *payload["origins"]][-MOST_ORIGINS:]} if kept else payload
+
+
+def remember_given(state: State, items: Iterable[Mapping[str, Any]], key: bytes) -> list[Change]:
+    """The changes that let the project take back what sealed items hold that were given to it and will be listed."""
+    blobs = [blob for item in items if item["type"] in SEALED and (blob := item.get("encrypted_content"))]
+    foreign = {blob: {"tokens": 0} for blob in blobs if read_payload(state, blob, key) is None}
+    return remember(state, foreign) if foreign else []
+
+
 class DecryptedItems(NamedTuple):
-    """What the sealed items of a turn hold, by blob, None for one that this mock has not sealed.
+    """What the sealed items of a turn hold, by blob, None for one that this mock has not handed out.
 
     It goes along with the items, so that nothing is unsealed twice and nothing at all in the turn that sealed it.
     """
@@ -70,10 +130,10 @@ class DecryptedItems(NamedTuple):
     payloads: Mapping[str | None, Any]
 
     @classmethod
-    def of(cls, items: Iterable[Mapping[str, Any]], key: bytes) -> DecryptedItems:
+    def of(cls, items: Iterable[Mapping[str, Any]], state: State, key: bytes) -> DecryptedItems:
         """Open what is sealed among items."""
         blobs = {item.get("encrypted_content") for item in items if item["type"] in SEALED}
-        return cls({blob: decrypt(blob, key) for blob in blobs if blob is not None})
+        return cls({blob: read_payload(state, blob, key) for blob in blobs if blob is not None})
 
     def token_counter(self, otherwise: Callable[[Mapping[str, Any]], int]) -> Callable[[Mapping[str, Any]], int]:
         """The function that says an item's hidden tokens; `otherwise` says those of items that came before."""
@@ -87,7 +147,6 @@ class DecryptedItems(NamedTuple):
         return count
 
 
-SEALED = frozenset({"reasoning", "compaction"})
 NOTHING_OPENED = DecryptedItems({})
 
 

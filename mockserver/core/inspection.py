@@ -58,7 +58,7 @@ def effective_context(
 
 def item_tokens(items: list[dict[str, Any]], model_name: str, rules: Semantics) -> list[int]:
     """Return what each item adds to the cost of the context before it."""
-    model = catalog.resolve(model_name) or catalog.stand_in(model_name)
+    model = catalog.find(model_name, rules.unknown_models) or catalog.stand_in(model_name)
     tally, costs = context_tokens.Tally(), []
     for item in items:
         grown = context_tokens.add(tally, [item], model, rules.count, rules.count_hidden_tokens)

@@ -12,7 +12,8 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 #
 # Two kinds of models (T13): before gpt-5.6 what is cached is rounded down to 128 tokens, so entries also end
 # inside long texts, at every multiple of 128; from gpt-5.6 on an entry ends where a prompt ended, three tokens
-# before its end, or where the caller put a breakpoint, and the figure is exact.
+# before its end, or where the caller put a breakpoint, and the figure is exact. From gpt-6.2 on the instructions
+# come after the items (R1.47): they are part of no head and of no entry, so other ones find the same entries.
 #
 # What must stay true:
 # * Reading must not depend on how the prompt was sent: chained, in a conversation or replayed whole, the same
@@ -43,6 +44,7 @@ from mockserver.wire.tokens import context as context_tokens
 
 MIN_TOKENS = 1024  # tokens of a prompt that is cached at all
 BLOCK = 128  # what models without exact boundaries round down to
+END_MARK = 1  # the token after the content of an item
 TRAILER_TOKENS = 3  # tokens after the last content of a prompt: its end mark and the priming of the answer
 OPENING = 3  # tokens before the text of a message
 _MARKS = 3  # so many entries of earlier turns does a context remember
@@ -98,7 +100,7 @@ def _head(request: Mapping[str, Any], model: Model) -> str:
     read = [
         model.id,
         request.get("prompt_cache_key"),
-        request.get("instructions"),
+        None if model.instructions_last else request.get("instructions"),
         request.get("tools") or [],
         request.get("parallel_tool_calls") is False,
         None if text_format["type"] == "text" else text_format,
@@ -117,7 +119,8 @@ class _Prompt(NamedTuple):
     """A request's prompt: `items` after a context of cost `tally` whose `trail` is known; `end` is the cost of both.
 
     `last_user` is the position of the last user message among the items, -1 for none; `remembered` says whether the
-    next turn will see this context; `priming` are the tokens after the last item.
+    next turn will see this context; `priming` are the tokens after the last item: the beginning of the answer, and the
+    instructions where they come last (Spec: R1.47).
     """
 
     request: Mapping[str, Any]
@@ -137,6 +140,11 @@ class _Prompt(NamedTuple):
     def origin(self) -> int:
         """The tokens before the first item of the context."""
         return self.tokens - self.priming - self.position(self.end, len(self.items))
+
+    @property
+    def content_end(self) -> int:
+        """The tokens up to the end of the last content: what an implicit entry of an exact cache covers. Spec: T13."""
+        return self.tokens - self.priming - END_MARK
 
     def position(self, tally: context_tokens.Tally, at: int) -> int:
         """Return how far into the context a tally reaches whose last item is the own item `at`. Spec: T9."""
@@ -168,7 +176,7 @@ class _Breakpoint(NamedTuple):
 
 def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
     request, model, items = admission.request, admission.model, admission.items
-    hidden = admission.opened.token_counter(rules.count_hidden_tokens)
+    hidden = admission.opened.token_counter(rules.hidden_counter(state))
     reads = context_tokens.reasoning_read(request, model) if model.reasoning else ""
     trail, tally, end = admission.before.trail, admission.before.tally or context_tokens.Tally(), admission.tally
     if admission.dropped or admission.restart is not None:  # another prompt than its context's: nothing is known of it
@@ -181,6 +189,8 @@ def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
         last_user -= 1
     tokens, remembered = admission.input_tokens, not admission.dropped
     priming = context_tokens.PRIMING[model.family]
+    if model.instructions_last:
+        priming += context_tokens.instructions_tokens(request, rules.count)
     return _Prompt(request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
 
 
@@ -308,11 +318,11 @@ class _Records:
 def _exact(prompt: _Prompt, records: _Records) -> CacheLookup:
     places, trail = _places(prompt)
     found, reached = records.last([place.hash for place in places])
-    cached = min(reached, prompt.tokens - TRAILER_TOKENS)
+    cached = min(reached, prompt.content_end)
     mode = (prompt.request.get("prompt_cache_options") or {}).get("mode")
     lengths = _breakpoint_lengths(prompt, places)
     if mode != "explicit":
-        lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS
+        lengths[len(places) - 1] = prompt.content_end
     written = 0
     for number, length in lengths.items():
         if number > found and length + TRAILER_TOKENS >= MIN_TOKENS:
@@ -344,11 +354,11 @@ def _breakpoint_lengths(prompt: _Prompt, places: list[_Breakpoint]) -> dict[int,
 def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
     """The tokens of an item after a place in its content: those of later parts, and the item's end mark."""
     if place.part is None:
-        return 1
+        return END_MARK
     item = prompt.items[place.at]
     parts, count = item[CONTENT[item["type"]]], prompt.rules.count
     whole, first = (context_tokens.content_tokens(some, prompt.model, count) for some in (parts, parts[: place.part]))
-    return whole - first + 1
+    return whole - first + END_MARK
 
 
 # --- Models that round: whatever two prompts have in common counts, in blocks ----------------------------------------

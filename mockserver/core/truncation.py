@@ -36,13 +36,19 @@ class Fit(NamedTuple):
     tokens: int
 
 
-def fit(items: Sequence[Item], request: dict[str, Any], model: Model, rules: Semantics) -> Fit | None:
+def fit(
+    items: Sequence[Item],
+    request: dict[str, Any],
+    model: Model,
+    rules: Semantics,
+    hidden: context_tokens.Hidden | None = None,
+) -> Fit | None:
     """Leave out as little as possible of a whole context; None when the last user message and the newest don't fit.
 
-    `items` are those of the context with the request's own, oldest first.
+    `items` are those of the context with the request's own, oldest first; `hidden` says an item's hidden tokens.
     """
     droppable = DROPPED_FIRST[rules.truncation_drop](_droppable(items), len(items))
-    count, hidden = cache(rules.count), rules.count_hidden_tokens
+    count, hidden = cache(rules.count), hidden or rules.count_hidden_tokens
 
     def without(number: int) -> Fit:
         dropped = frozenset(at for unit in droppable[:number] for at in unit)

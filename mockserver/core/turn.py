@@ -23,31 +23,37 @@ events to a response; `deliver` lays it out in time.
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
-from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, encrypt
+from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
+from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
-from mockserver.core.semantics import Semantics
-from mockserver.core.state import Item, Node
+from mockserver.core.semantics import SEALED_REASONING, Semantics
+from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
+from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.resources import output_items, present
+from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
+
+_NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Turn(NamedTuple):
     """One answered request: `final` is the terminal Response as a JSON body, `node` its step in the context.
 
-    `learned` is what the prompt cache learns from it.
+    `learned` is what the prompt cache learns from it; `handed_out` are the blobs in it that the mock has not sealed,
+    each with what is known of it.
     """
 
     final: dict[str, Any]
@@ -55,6 +61,7 @@ class Turn(NamedTuple):
     stored: bool
     conversation: str | None = None
     learned: tuple[Change, ...] = ()
+    handed_out: Mapping[str, Any] = _NOTHING_ELSE
 
     @property
     def id(self) -> str:
@@ -80,7 +87,7 @@ def plan(
     cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
     finished = finish_items(admission, reply, rules, now)
-    items, request = finished.items, admission.request
+    items, request = _with_async(finished.items, admission), admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
     transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
@@ -95,6 +102,7 @@ def plan(
         created_at=created,
         stored=request.get("store", True),
         conversation=conversation,
+        loaded=admission.loaded,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
     final["output"] = [present(item, include) for item in items]
@@ -107,6 +115,8 @@ def plan(
     if outcome.error is None:
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
+    if admission.origin is not None and admission.origin.withheld:
+        final = response_object.with_fields(final, admission.origin.echo)
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -123,7 +133,10 @@ def plan(
         else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
+        prefix=None if admission.origin is None else admission.origin.prefix_after(items),
     )
+    if admission.configuration is not None or summary.configuration is not None:
+        summary = _with_configuration(summary, admission, items)
     node = _new(
         Node,
         (
@@ -138,100 +151,142 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            dict(reply.cues) if reply.cues else {},
+            {**finished.cues, **response_object.cues_of(request)} if "service_tier" in request else finished.cues,
             bool(request.get("stream")),
         ),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
-    return _new(Turn, (final, node, admission.stored, conversation, learned))
+    return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
+
+
+def _with_async(items: list[Item], admission: Admission) -> list[Item]:
+    """The output with `async` on the calls of tools that have it; before gpt-6 there are none. Spec: F8.9."""
+    if not admission.model.async_tools:
+        return items
+    tools = admission.effective_request.get("tools")
+    return tool_pairing.mark_async_calls(items, tools) if tools else items
+
+
+def _with_configuration(summary: Summary, admission: Admission, output: list[Item]) -> Summary:
+    """A turn's summary with what is configured after it: sealed items of its input say more than they show."""
+    return summary._replace(configuration=context.apply_configuration(admission.configuration, output))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
-    """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    """Return what of the items is shown: what the caller includes, and sealed reasoning as the switch has it."""
+    sealed = admission.model.reasoning and (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
+    shown = _SEALED if sealed else _NOTHING
     asked = admission.request.get("include")
     return shown.union(asked) if asked else shown
 
 
 _NOTHING: frozenset[str] = frozenset()
-_SEALED = frozenset({"reasoning.encrypted_content"})
+_SEALED = frozenset({SEALED_REASONING})
 
-
-# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
-_SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
+# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked (Spec: R1.41)
+_SEALED_UNASKED = frozenset({("always", True), ("always", False), ("stateless_or_included", False)})
 
 
 class Finished(NamedTuple):
-    """The output items of a turn, what was sealed in them, and the source of the ids after theirs."""
+    """The output items of a turn, what was sealed in them, the source of the ids after theirs, and the cues.
+
+    `foreign` is what is known of the blobs that came sealed.
+    """
 
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
+    foreign: Mapping[str, Any]
+    cues: dict[str, dict[str, Any]]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
     """The output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items, id_generator = output_items(reply.output, admission.id_generator)
+    drafts = reply.output if reply.incomplete is None else mark_cut(reply.output)
+    items, id_generator = output_items(drafts, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
+    foreign: dict[str, Any] = {}
+    scripted_logprobs = False
     for at, item in enumerate(items):
-        if item["type"] == "compaction" and "encrypted_content" not in item:
+        kind, blob = item["type"], item.get("encrypted_content")
+        if "encrypted_content" in item and not blob:
+            continue  # a script wants it without
+        if kind == "compaction":
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
-            payload = compaction.payload(item["id"], reply.summary_tokens, pending)
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
-            items[at] = {**item, "encrypted_content": blob}
-        elif item["type"] == "reasoning" and "encrypted_content" not in item and not item.get("content"):
+            # of a summary that came sealed nothing is known, nor billed (`_passes`)
+            payload = compaction.payload(
+                item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
+            )
+        elif kind == "reasoning" and (blob or _needs_blob(item, drafts[at])):
             payload = {"tokens": hidden, "id": item["id"]}
-            blob = encrypt(payload, rules.key, item["id"], now)
-            payloads[blob] = payload
+            if admission.origin is not None:
+                payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
             hidden = 0  # one reply has one figure; its first reasoning item carries it
-            items[at] = {key: {**item, "encrypted_content": blob}[key] for key in _REASONING_ORDER}
-    if reply.incomplete is not None:
-        _mark_incomplete(items)
-    if "message.output_text.logprobs" in admission.request.get("include", ()):
-        items = [_with_logprobs(item, admission.request.get("top_logprobs", 0), rules) for item in items]
-    return _new(Finished, (items, DecryptedItems(payloads) if payloads else NOTHING_OPENED, id_generator))
+        else:
+            if kind == "message":
+                scripted_logprobs = scripted_logprobs or has_logprobs(item)
+            elif item.get("caller") and not drafts[at].get("status") and _waits_in_program(item, items):
+                items[at] = {**item, "status": "in_progress"}
+            continue
+        if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
+            inside = decrypt(blob, rules.key)
+            if inside is None:
+                foreign[blob] = payload
+            else:  # the mock's own, from an earlier run
+                payload = inside
+        else:
+            blob = encrypt(payload, rules.key, item["id"], now)
+            items[at] = {**item, "encrypted_content": blob} if kind == "compaction" else _with_blob(item, blob)
+        payloads[blob] = payload
+    cues = dict(reply.cues) if reply.cues else {}
+    if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
+        items, cues = _finish_logprobs(items, cues, admission.request, rules)
+    opened = DecryptedItems(payloads) if payloads else NOTHING_OPENED
+    return _new(Finished, (items, opened, id_generator, foreign, cues))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
 
 
-def _mark_incomplete(items: list[Item]) -> None:
-    """The last message of an incomplete turn is incomplete itself. Spec: R7.6."""
-    for at in range(len(items) - 1, -1, -1):
-        if items[at]["type"] == "message":
-            items[at] = {**items[at], "status": "incomplete"}
-            return
+def _with_blob(item: Item, blob: str) -> Item:
+    sealed = {**item, "encrypted_content": blob}
+    if len(sealed) == len(_REASONING_ORDER):  # as nearly always; what a script wrote may have more members, or fewer
+        return {key: sealed[key] for key in _REASONING_ORDER}
+    return order_keys(sealed)
 
 
-def _with_logprobs(item: Item, top: int, rules: Semantics) -> Item:
-    if item["type"] != "message":
-        return item
-    return {**item, "content": [_part_with_logprobs(part, top, rules) for part in item["content"]]}
+def _needs_blob(item: Item, draft: Item) -> bool:
+    """Whether reasoning is sealed: what is in the open is not, nor what a script says has no blob (null)."""
+    return "encrypted_content" not in draft and not item.get("content")
 
 
-def _part_with_logprobs(part: dict[str, Any], top: int, rules: Semantics) -> dict[str, Any]:
-    if part["type"] != "output_text" or part["logprobs"]:
-        return part
-    return {**part, "logprobs": [_logprob(piece, top) for piece in rules.pieces(part["text"])]}
+def _waits_in_program(item: Item, items: list[Item]) -> bool:
+    """Whether a function call comes from a program that has not ended: it stays in progress. Spec: I4, S8 c."""
+    caller = item["caller"]
+    if item["type"] != "function_call" or caller.get("type") != "program":
+        return False
+    return not any(one["type"] == "program_output" and one["call_id"] == caller.get("caller_id") for one in items)
 
 
-def _logprob(token: str, top: int) -> dict[str, Any]:
-    """One token's log probability: made up, but always the same for the same token. Spec: W7."""
-    drawn = blake2b(token.encode(), digest_size=2).digest()
-    likely = -round(int.from_bytes(drawn) / 65536, 6)
-    one, *others = [_candidate(token + "'" * k, likely - k) for k in range(max(top, 1))]
-    return {**one, "top_logprobs": [one, *others][:top]}
-
-
-def _candidate(token: str, likely: float) -> dict[str, Any]:
-    return {"bytes": list(token.encode()), "logprob": likely, "token": token}
+def _finish_logprobs(
+    items: list[Item], cues: dict[str, dict[str, Any]], request: Mapping[str, Any], rules: Semantics
+) -> tuple[list[Item], dict[str, dict[str, Any]]]:
+    """Make up what is missing, round it in items, and keep it for the events of whoever asked. Spec: S6.1."""
+    included = "message.output_text.logprobs" in request.get("include", ())
+    for at, item in enumerate(items):
+        if item["type"] != "message":
+            continue
+        if included:
+            item = with_logprobs(item, request.get("top_logprobs") or 0, rules.pieces)
+            cues = {**cues, str(at): {**cues.get(str(at), {}), "logprobs": precise_logprobs(item)}}
+        items[at] = round_logprobs(item)
+    return items, cues
 
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:
     if reply.failed is not None:
-        return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
+        return Outcome("failed", dict(reply.failed), None, None)
     usage = _usage(admission, reply, items, recalled, rules)
     if reply.incomplete is not None:
         return Outcome("incomplete", None, reply.incomplete, usage)
@@ -255,11 +310,20 @@ def _usage(
         "output_tokens_details": {"reasoning_tokens": context_tokens.round_reasoning(reply.reasoning_tokens, model)},
         "total_tokens": 0,
     }
-    for key, value in asked.items():
-        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    if asked:
+        _put_scripted_figures(counted, asked)
     if "total_tokens" not in asked:
         counted["total_tokens"] = counted["input_tokens"] + counted["output_tokens"]
     return counted
+
+
+def _put_scripted_figures(counted: dict[str, Any], asked: Mapping[str, Any]) -> None:
+    details = counted["output_tokens_details"]
+    for key, value in asked.items():
+        counted[key] = {**counted[key], **value} if isinstance(value, dict) else value
+    scripted = counted["output_tokens_details"]["reasoning_tokens"]
+    if "output_tokens" not in asked and scripted > counted["output_tokens"]:
+        counted["output_tokens_details"] = details  # the limit cut the reasoning short, whatever the script says of it
 
 
 def _passes(reply: Any) -> int:

@@ -111,9 +111,15 @@ def events_of(
     """
     # the service reads later events of a background turn back from a store, where they are kept unpadded
     obfuscate = obfuscate and not final["background"]
-    script = EventWriter(pieces, Padding(final["id"]) if obfuscate else None, cues)
+    pro = (final.get("reasoning") or {}).get("mode") == "pro"
+    script = EventWriter(
+        pieces,
+        Padding(final["id"]) if obfuscate else None,
+        cues,
+        message_status="completed" if pro else "in_progress",  # as the service shows it in this mode (S8)
+    )
     final = response_object.without_billing(final)
-    begun = response_object.in_progress_view(final)
+    begun = response_object.in_progress_view(final, cues)
     if final["background"]:
         queued = {**begun, "status": "queued"}
         script.lifecycle("response.created", queued)

@@ -3,7 +3,7 @@
 Adding an item type that streams is one function and one row of `STREAMERS`; a type without a row is added and done.
 What a stream shows beyond its items are `Cues`, by output index: `partial_images` (base64 texts of an image on its
 way), `compacting` (how often a compaction says that it goes on), `audio_chunks` and `audio_transcript` (of a message
-that is spoken).
+that is spoken), `logprobs` (a message's log probabilities before they are rounded, a list for each part).
 """
 
 # How it works. An item is finished before its stream is written. Each type has one function that takes the item
@@ -15,8 +15,8 @@ that is spoken).
 #   where all begin before the first ends (S8).
 # * The deltas of a text add up to it, and its `finish_item` event repeats it. Clients build their output from either.
 # * `add_item` shows what the service shows: a call without its arguments, an image without its result, a sealed item
-#   with a shorter blob (19 of 20 recordings). The order of events within a type is the recorded one, not a
-#   logical one.
+#   with a shorter blob (19 of 20 recordings). The table in S8 says it for each type. The order of events within a
+#   type is the recorded one, not a logical one.
 # * Padding is asked for in the order of the events, and only for the types that the service pads (S6): a custom
 #   tool's input and a refusal are not, which is why some functions write `script.on` where others write
 #   `script.deltas`.
@@ -29,6 +29,7 @@ from typing import Any
 
 from mockserver.wire.responses import events
 from mockserver.wire.responses.events import Event, Padding
+from mockserver.wire.responses.resources import place_of_citation
 
 Item = dict[str, Any]
 Cues = Mapping[str, Mapping[str, Any]]
@@ -37,11 +38,19 @@ Cues = Mapping[str, Mapping[str, Any]]
 class EventWriter:
     """The events of one turn as they are written, numbered from 0."""
 
-    def __init__(self, pieces: Callable[[str], list[str]], padding: Padding | None, cues: Cues | None = None) -> None:
+    def __init__(
+        self,
+        pieces: Callable[[str], list[str]],
+        padding: Padding | None,
+        cues: Cues | None = None,
+        *,
+        message_status: str = "in_progress",
+    ) -> None:
         self.events: list[Event] = []
         self.pieces = pieces
         self.padding = padding
         self.cues = cues or {}
+        self.message_status = message_status  # of a message that has only begun
 
     @property
     def number(self) -> int:
@@ -121,7 +130,7 @@ def _write_item(script: EventWriter, item: Item, index: int) -> None:
 
 
 def _message(script: EventWriter, item: Item, index: int) -> None:
-    script.add_item({**item, "status": "in_progress", "content": []}, index)
+    script.add_item({**item, "status": script.message_status, "content": []}, index)
     for content_index, part in enumerate(item["content"]):
         stream_part = _refusal_part if part["type"] == "refusal" else _text_part
         stream_part(script, item, index, content_index, part)
@@ -144,39 +153,66 @@ def _write_audio(script: EventWriter, cues: Mapping[str, Any]) -> None:
 
 def _text_part(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
     script.part("response.content_part.added", item, index, content_index, {**part, **_EMPTY_TEXT})
-    _text_deltas(script, item, index, content_index, part)
+    logprobs = _precise_logprobs(script, index, content_index, part) if part["logprobs"] else part["logprobs"]
+    if logprobs or part["annotations"]:
+        _slow_text_deltas(script, item, index, content_index, {**part, "logprobs": logprobs})
+    else:
+        script.text_deltas(item["id"], index, content_index, script.pieces(part["text"]))
     script.on(
         "response.output_text.done",
         item,
         index,
         content_index=content_index,
-        logprobs=part["logprobs"],
+        logprobs=logprobs,
         text=part["text"],
     )
-    script.part("response.content_part.done", item, index, content_index, part)
+    # measured: the part that is done never repeats the log probabilities, the item that is done does (S6.1)
+    script.part(
+        "response.content_part.done", item, index, content_index, {**part, "logprobs": []} if logprobs else part
+    )
 
 
 _EMPTY_TEXT: dict[str, Any] = {"annotations": [], "logprobs": [], "text": ""}
 
 
-def _text_deltas(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
-    pieces, logprobs, citations = script.pieces(part["text"]), part["logprobs"], list(enumerate(part["annotations"]))
-    if not logprobs and not citations:
-        script.text_deltas(item["id"], index, content_index, pieces)
-        return
+def _precise_logprobs(script: EventWriter, index: int, content_index: int, part: dict[str, Any]) -> list[Any]:
+    """A part's log probabilities in full precision, those of the item where nothing else is known. Spec: S6.1."""
+    by_part = script.cues.get(str(index), {}).get("logprobs", ())
+    precise: list[Any] = by_part[content_index] if content_index < len(by_part) else []
+    return precise or part["logprobs"]
+
+
+def _slow_text_deltas(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
+    """Write the deltas of a text that has log probabilities or citations, each citation at its place. Spec: S8 a."""
+    logprobs = part["logprobs"]
+    citations = sorted(enumerate(part["annotations"]), key=lambda citation: place_of_citation(citation[1]))
+    pieces = _pieces_with_logprobs(script, part) if logprobs else _pieces_with_citations(script, part)
     position = 0
     per_piece = len(logprobs) == len(pieces)
     for at, piece in enumerate(pieces):
         position += len(piece)
         script.text_deltas(item["id"], index, content_index, [piece], logprobs[at : at + 1] if per_piece else [])
-        while citations and _ends_at(citations[0][1]) <= position:
-            _citation(script, item, index, content_index, *citations.pop(0))
+        while citations and place_of_citation(citations[0][1]) <= position:
+            _citation(script, item, index, content_index, *citations.pop(0))  # before the deltas that follow
     for citation in citations:
         _citation(script, item, index, content_index, *citation)
 
 
-def _ends_at(annotation: dict[str, Any]) -> int:
-    return annotation.get("end_index", annotation.get("index", 0))
+def _pieces_with_logprobs(script: EventWriter, part: dict[str, Any]) -> list[str]:
+    """The tokens that the log probabilities name; a delta is a token, whoever counted it. Spec: S6.1."""
+    tokens = [str(one.get("token")) for one in part["logprobs"]]
+    return tokens if "".join(tokens) == part["text"] else script.pieces(part["text"])
+
+
+def _pieces_with_citations(script: EventWriter, part: dict[str, Any]) -> list[str]:
+    """The tokens of a text, but what cites a page in one piece. Spec: S6.1."""
+    text, pieces, position = part["text"], [], 0
+    for annotation in sorted(part["annotations"], key=place_of_citation):
+        start, end = annotation.get("start_index", 0), min(annotation.get("end_index", 0), len(text))
+        if annotation.get("type") == "url_citation" and position <= start < end:
+            pieces += [*script.pieces(text[position:start]), text[start:end]]
+            position = end
+    return [*pieces, *script.pieces(text[position:])]
 
 
 def _citation(
@@ -254,8 +290,20 @@ def _custom_tool_call(script: EventWriter, item: Item, index: int) -> None:
 
 
 def _call(script: EventWriter, item: Item, index: int) -> None:
-    """Write a call that has no events of its own: begun, then done as a whole."""
-    script.add_item({**item, "status": "in_progress"}, index)
+    """Write an item that has no events of its own: begun, without what comes last, then done as a whole."""
+    script.add_item({**item, "status": "in_progress", **_NOT_YET.get(item["type"], {})}, index)
+    script.finish_item(item, index)
+
+
+_NOT_YET: dict[str, Item] = {
+    "local_shell_call": {"action": {"type": "exec", "command": [], "env": {}}},
+    "tool_search_call": {"arguments": {}},
+}
+
+
+def _program_output(script: EventWriter, item: Item, index: int) -> None:
+    """Write a program's output, whose status can't be in progress: no type of the client has that. Spec: I7."""
+    script.add_item({**item, "result": ""}, index)
     script.finish_item(item, index)
 
 
@@ -308,11 +356,12 @@ def _web_search(script: EventWriter, item: Item, index: int) -> None:
 
 
 def _file_search(script: EventWriter, item: Item, index: int) -> None:
-    _write_hosted_tool(script, item, index, {**item, "results": None}, "in_progress", "searching", "completed")
+    begun = {**item, "queries": [], "results": None}
+    _write_hosted_tool(script, item, index, begun, "in_progress", "searching", "completed")
 
 
 def _image_generation(script: EventWriter, item: Item, index: int) -> None:
-    script.add_item({**_head(item), "status": "in_progress", "result": None}, index)
+    script.add_item({**_head(item), "status": "in_progress"}, index)
     script.on("response.image_generation_call.in_progress", item, index)
     script.on("response.image_generation_call.generating", item, index)
     look = {key: item[key] for key in ("background", "output_format", "quality", "size") if item.get(key)}
@@ -325,7 +374,8 @@ def _image_generation(script: EventWriter, item: Item, index: int) -> None:
 
 
 def _code_interpreter(script: EventWriter, item: Item, index: int) -> None:
-    script.add_item({**item, "status": "in_progress", "code": "", "outputs": None}, index)
+    outputs: list[Any] | None = None if item["outputs"] is None else []  # they are a list wherever they are included
+    script.add_item({**item, "status": "in_progress", "code": "", "outputs": outputs}, index)
     script.on("response.code_interpreter_call.in_progress", item, index)
     script.deltas("response.code_interpreter_call_code.delta", item, index, item["code"] or "")
     script.on("response.code_interpreter_call_code.done", item, index, code=item["code"] or "")
@@ -379,5 +429,6 @@ STREAMERS: dict[str, Callable[[EventWriter, Item, int], None]] = {
     "shell_call": _shell_call,
     "shell_call_output": _shell_call_output,
     "apply_patch_call": _apply_patch,
-    **dict.fromkeys(("computer_call", "local_shell_call", "tool_search_call"), _call),
+    "program_output": _program_output,
+    **dict.fromkeys(("computer_call", "local_shell_call", "tool_search_call", "tool_search_output"), _call),
 }

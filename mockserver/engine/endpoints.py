@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from mockserver.core import background, compaction, conversations, lifecycle, pagination, retrieval
+from mockserver.core import background, compaction, conversations, encrypted_content, lifecycle, pagination, retrieval
 from mockserver.core.admission import compact_window, measure
 from mockserver.core.semantics import Semantics
 from mockserver.engine.transactions import Reading, UnitOfWork
@@ -19,7 +19,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.compaction_summary import summary_tokens
 from mockserver.wire import catalog
 from mockserver.wire.errors import api as errors
-from mockserver.wire.errors.api import MockError
+from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import bodies, query
 from mockserver.wire.responses import resources
 
@@ -54,19 +54,12 @@ def _nothing(call: Call, parts: Parts, rules: Semantics) -> None:
 
 
 def _include(call: Call, parts: Parts, rules: Semantics) -> frozenset[str]:
-    return frozenset(query.include(call.query))
+    return frozenset(rules.visible(query.include(call.query)))
 
 
 def _items_and_include(call: Call, parts: Parts, rules: Semantics) -> tuple[dict[str, Any], frozenset[str]]:
     include = _include(call, parts, rules)
     return _body(bodies.create_items)(call, parts, rules), include
-
-
-def _model(call: Call, parts: Parts, rules: Semantics) -> catalog.Model:
-    entry = catalog.resolve(parts["id"])
-    if entry is None:
-        raise errors.model_unavailable(parts["id"])
-    return entry
 
 
 def _deletes_models(call: Call, parts: Parts, rules: Semantics) -> None:
@@ -91,11 +84,31 @@ def _count_input_tokens(at: Reading, parts: Parts, request: dict[str, Any]) -> A
 def _create_items(at: UnitOfWork, parts: Parts, request: tuple[dict[str, Any], frozenset[str]]) -> tuple[Any, Any]:
     body, include = request
     items, changes = conversations.create_items(at.state, parts["id"], body, at.id_generator, at.now)
+    changes += encrypted_content.remember_given(at.state, items, at.rules.key)
     return resources.page([resources.present(item, include) for item in items], has_more=False), changes
 
 
+def _create_conversation(at: UnitOfWork, parts: Parts, body: dict[str, Any]) -> tuple[Any, list[Any]]:
+    made, changes = conversations.create(at.state, body, at.id_generator, at.now, at.ordinal)
+    given = resources.input_items(body.get("items") or [])
+    return made, [*changes, *encrypted_content.remember_given(at.state, given, at.rules.key)]
+
+
 def _list_models(at: Reading, parts: Parts, request: None) -> Any:
-    return {"object": "list", "data": [resources.model(name, entry) for name, entry in catalog.names()]}
+    served = [(name, model) for name, model in catalog.names() if _is_served(model, at)]
+    return {"object": "list", "data": [resources.model(name, model) for name, model in served]}
+
+
+def _retrieve_model(at: Reading, parts: Parts, request: None) -> Any:
+    """A model by a name of the catalogue, a fine-tune's, or one that the switch `unknown_models` lets in. Spec: P18."""
+    model = catalog.find(parts["id"], at.rules.unknown_models)
+    if model is None or not _is_served(model, at):
+        raise errors.model_unavailable(parts["id"])
+    return resources.model(parts["id"], model)
+
+
+def _is_served(model: catalog.Model, at: Reading) -> bool:
+    return at.rules.shutdown_models == "serve" or not catalog.is_shut_down(model, at.now)
 
 
 # --- The table, in this order: the first path that matches counts (Spec: P21) ----------------------------------------
@@ -138,7 +151,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/conversations",
         _body(bodies.create_conversation),
-        lambda at, parts, body: conversations.create(at.state, body, at.id_generator, at.now, at.ordinal),
+        _create_conversation,
         writes=True,
     ),
     Endpoint(
@@ -165,7 +178,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         _ITEMS,
         lambda call, parts, rules: query.list_query(call.query),
-        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked),
+        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked, at.rules),
     ),
     Endpoint("POST", _ITEMS, _items_and_include, _create_items, writes=True),
     Endpoint(
@@ -184,7 +197,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         writes=True,
     ),
     Endpoint("GET", "/v1/models", _nothing, _list_models),
-    Endpoint("GET", "/v1/models/{id}", _model, lambda at, parts, model: resources.model(parts["id"], model)),
+    Endpoint("GET", "/v1/models/{id}", _nothing, _retrieve_model),
     Endpoint("DELETE", "/v1/models/{id}", _deletes_models, lambda at, parts, _: None),
 )
 
@@ -195,6 +208,26 @@ def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple
         Endpoint("POST", "/v1/responses", _body(bodies.create_response), create_response, writes=True),
         *_ENDPOINTS,
     )
+
+
+# The paths of the APIs that are mocked, and of all that is below them.
+MOCKED = ("/v1/responses", "/v1/conversations", "/v1/models")
+
+
+def is_mocked(path: str) -> bool:
+    """Whether a path is one of the APIs that are mocked, known or not."""
+    return path.startswith(MOCKED) and any(path == prefix or path.startswith(f"{prefix}/") for prefix in MOCKED)
+
+
+def unknown_path(method: str, path: str) -> APIError | MockError:
+    """What a call to a path without an endpoint is refused with.
+
+    Below the APIs that are mocked the service's own 404, elsewhere a loud 501: a client takes a 404 for the API's own
+    answer, and would look for its mistake in the path. Spec: E99, P24.
+    """
+    if is_mocked(path):
+        return errors.invalid_url(method, path)
+    return MockError(f"{method} {path[:200]} is not mocked; the mock covers {', '.join(MOCKED)}.", status=501)
 
 
 # --- Looking a row up -------------------------------------------------------------------------------------------------
@@ -228,10 +261,10 @@ class Table:
         return None
 
     def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, Parts]:
-        """The endpoint of a call to the public API; raises E99 and E101."""
+        """The endpoint of a call to the public API; raises E99 and E101, and what `unknown_path` says."""
         found = (self._literal[path], NO_PARTS) if path in self._literal else self.find(path)
         if found is None:
-            raise errors.invalid_url(method, path)
+            raise unknown_path(method, path)
         methods, parts = found
         if method not in methods:
             raise errors.invalid_method(method, path)

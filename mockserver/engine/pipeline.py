@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mockserver.config.pacing import Pacing
-from mockserver.core import background, compaction, lifecycle, truncation
+from mockserver.core import background, compaction, encrypted_content, lifecycle, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
@@ -29,7 +29,7 @@ from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, 
 from mockserver.faults.apply import apply as apply_faults
 from mockserver.faults.spec import CallInfo
 from mockserver.model.compaction_summary import compacting, summary_tokens
-from mockserver.model.default_model import truncate_to_limit
+from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.wire.errors import api as errors
@@ -155,6 +155,8 @@ class Pipeline:
         """Return what a turn changes: it is written at once, or kept as running until its end."""
         turn, rules = delivery.turn, at.rules
         changes = [*turn.learned]
+        if turn.handed_out:
+            changes += encrypted_content.remember(state, turn.handed_out)
         if near is not None:
             near.last_ordinal = at.ordinal
             changes += near.ancestors(turn.node.parent) if turn.stored else []
@@ -228,7 +230,7 @@ def _lay_out(
     if streamed:
         return Delivery(turn, steps, None, seconds), body
     if final["background"]:
-        return Delivery(turn, [], json_body(background.queue_view(final)), seconds), body
+        return Delivery(turn, [], json_body(background.queue_view(final, turn.node.cues)), seconds), body
     return _new(Delivery, (turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds)), body
 
 

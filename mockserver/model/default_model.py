@@ -1,7 +1,6 @@
 """The model that answers when no script does: it echoes, calls tools and fills schemas, the same way every time.
 
-`truncate_to_limit` cuts any reply, scripted or not, to `max_output_tokens`.
-Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
+Spec: R10.5, R11.1, R11.3, R11.11, R15.9, T8.
 """
 
 # How it works. The prompt decides what kind of answer it is: a call when a tool is forced or its name fits what
@@ -14,23 +13,29 @@ Spec: R7.5, R7.6, R10.5, R11.1, R11.3, R15.9, T8.
 #   request's limit.
 # * Reasoning tokens of models that report multiples of 64 are multiples of 64, so that both ways of billing agree
 #   (T8).
-# * A cap cuts text at a token's end, and a call not at all: half of its arguments would be no JSON.
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mockserver.model.hosted_calls import (
+    hosted_calls,
+    hosted_tools,
+    is_chosen,
+    partial_images,
+    refuse,
+)
 from mockserver.model.json_instances.generate import instance
 from mockserver.model.json_instances.strings import matching
+from mockserver.model.output_limit import output_limit, truncate_to_limit
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.seeded_random import draw
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.resources import item_text
 from mockserver.wire.tokens.context import ROUNDING, output_tokens
-from mockserver.wire.tokens.tokenizer import count, pieces
-from mockserver.wire.tokens.tools import Count
+from mockserver.wire.tokens.tokenizer import count
 
 Tool = Mapping[str, Any]
 
@@ -44,7 +49,6 @@ _EFFORT_UNITS: Mapping[str, tuple[int, int]] = {
     "max": (16, 64),
 }
 _UNIT = 8
-_new = tuple.__new__  # makes one as Reply(...) does, without a call of Python's
 _STOP_TEXT = """
 about all also and any are but call calls can could did does for from function get give given has have her him
 his how into its just let like make may need not now off one our out over please result results return returns
@@ -54,19 +58,20 @@ was way were what when where which who why will with would you your
 _STOP_WORDS = frozenset(_STOP_TEXT.split())
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORDS = re.compile(r"[^\W_]+")
-_TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 class SeededModel:
     """The default model; it stores nothing, all variation comes from the prompt's seed."""
 
     def respond(self, prompt: Prompt) -> Reply:
-        """The reply: a forced or fitting tool call, else an instance of the format, else an echo."""
-        tool = _choose_tool(prompt)
-        answer = _call(prompt, *tool) if tool else _message(prompt)
+        """The reply: a forced or fitting tool call, else an instance of the format, else an echo.
+
+        Raises MockError where a tool is forced that this model can't call.
+        """
+        answer = _choose_calls(prompt) or (_message(prompt),)
         reply = _with_reasoning(prompt, answer)
-        if answer["type"] == "image_generation_call":
-            reply = reply._replace(cues=_partial_images(prompt, len(reply.output) - 1))
+        if answer[0]["type"] == "image_generation_call":
+            reply = reply._replace(cues=partial_images(prompt, len(reply.output) - 1))
         return truncate_to_limit(reply, prompt, count)
 
 
@@ -113,19 +118,19 @@ def _compact(value: Any) -> str:
 # --- Reasoning ---------------------------------------------------------------------------------------------------
 
 
-def _with_reasoning(prompt: Prompt, answer: Item) -> Reply:
+def _with_reasoning(prompt: Prompt, answer: tuple[Item, ...]) -> Reply:
     """Put a reasoning item first; where the cap is tight, thinking gives way to the answer."""
     if not prompt.model.reasoning:
-        return Reply(output=(answer,))
+        return Reply(output=answer)
     reasoning = prompt.request.get("reasoning") or {}
     drawn = _draw_reasoning(prompt, str(reasoning.get("effort") or prompt.model.default_effort))
     if not drawn:
-        return Reply(output=(answer,))
+        return Reply(output=answer)
     item = reasoning_item(_thought(prompt) if reasoning.get("summary") else None)
-    room = _output_limit(prompt) - output_tokens((item, answer), 0, prompt.request, prompt.model, count)
+    room = output_limit(prompt) - output_tokens((item, *answer), 0, prompt.request, prompt.model, count)
     unit = ROUNDING if prompt.model.rounds_reasoning else 1
     tokens = min(drawn, room) // unit * unit
-    return Reply(output=(item, answer), reasoning_tokens=tokens) if tokens > 0 else Reply(output=(answer,))
+    return Reply(output=(item, *answer), reasoning_tokens=tokens) if tokens > 0 else Reply(output=answer)
 
 
 def _draw_reasoning(prompt: Prompt, effort: str) -> int:
@@ -171,35 +176,33 @@ def _callable(tools: Iterable[Tool]) -> list[Named]:
 
 
 def _available_tools(prompt: Prompt) -> list[Named]:
-    """The callable tools: the request's, then those that the newest part of the context brought."""
+    """The callable tools of the request, which has those that the context loaded too. Spec: R11.7."""
     tools = prompt.request.get("tools")
-    available = _callable(tools) if tools else []
-    for item in prompt.input:
-        if item.get("type") in ("additional_tools", "tool_search_output"):
-            loaded = _callable(item.get("tools") or ())
-            available.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
-    return available
+    return _callable(tools) if tools else []
 
 
-def _choose_tool(prompt: Prompt) -> Named | None:
-    """The tool to call, None to answer with text. Spec: R11.1, R15.9."""
+def _choose_calls(prompt: Prompt) -> tuple[Item, ...]:
+    """The calls to make, empty to answer with text. Spec: R11.1, R11.11, R15.9."""
     choice = prompt.request.get("tool_choice") or "auto"
     tools = _available_tools(prompt)
     if not tools and choice == "auto":
-        return None
+        return ()
+    allowed: Sequence[Tool] | None = None
     if isinstance(choice, Mapping):
         if choice.get("type") != "allowed_tools":
-            return _tool_by_choice(choice, tools)
-        tools = [
-            candidate for candidate in tools if any(_names(allowed, candidate) for allowed in choice.get("tools") or ())
-        ]
+            return _forced_calls(prompt, choice, tools)
+        allowed = choice.get("tools") or ()
+        tools = [named for named in tools if any(_names(entry, named) for entry in allowed)]
         choice = choice.get("mode") or "auto"
-    chooser = _CHOOSERS.get(str(choice))
-    return (
-        chooser(prompt, [candidate for candidate in tools if candidate[0].get("defer_loading") is not True])
-        if chooser
-        else None
-    )
+    if choice == "required":
+        return _required_calls(prompt, tools, allowed)
+    fitting = _fitting(prompt, _loaded(tools)) if choice == "auto" else None
+    return (_call(prompt, *fitting),) if fitting else ()
+
+
+def _loaded(tools: list[Named]) -> list[Named]:
+    """The tools that the model has read; the others wait for a tool search. Spec: R11.8."""
+    return [named for named in tools if named[0].get("defer_loading") is not True]
 
 
 def _names(choice: Mapping[str, Any], named: Named) -> bool:
@@ -210,9 +213,50 @@ def _names(choice: Mapping[str, Any], named: Named) -> bool:
     return choice.get("type") == tool.get("type") and choice.get("name") == tool.get("name") and same_space
 
 
-def _tool_by_choice(choice: Mapping[str, Any], tools: list[Named]) -> Named | None:
-    named = next((candidate for candidate in tools if _names(choice, candidate)), None)
-    return named or (({"type": choice.get("type")}, None) if choice.get("type") in _HOSTED else None)
+def _forced_calls(prompt: Prompt, choice: Mapping[str, Any], tools: list[Named]) -> tuple[Item, ...]:
+    """The call of the one tool that the request forces. Spec: R11.11."""
+    if choice.get("type") != "mcp" and choice.get("name"):
+        same_name = [named for named in tools if named[0].get("name") == choice["name"]]
+        named = next((named for named in same_name if _names(choice, named)), next(iter(same_name), None))
+        if named:
+            return (_call(prompt, *named),)
+    hosted = next((tool for tool in hosted_tools(prompt) if is_chosen(choice, tool)), choice)
+    return hosted_calls(prompt, hosted, last_user_text(prompt), choice.get("name")) or refuse(choice)
+
+
+def _required_calls(prompt: Prompt, tools: list[Named], allowed: Sequence[Tool] | None) -> tuple[Item, ...]:
+    """The call of a function or custom tool, else of a hosted one, else of one that a search loads. Spec: R11.11."""
+    loaded = _loaded(tools)
+    if loaded:
+        return (_call(prompt, *_next_tool(prompt, loaded)),)
+    offered = hosted_tools(prompt)
+    hosted = [tool for tool in offered if allowed is None or any(is_chosen(entry, tool) for entry in allowed)]
+    for tool in hosted:
+        calls = hosted_calls(prompt, tool, last_user_text(prompt))
+        if calls:
+            return calls
+    return _searched_calls(prompt, *tools[0]) if tools else refuse(*hosted)
+
+
+def _searched_calls(prompt: Prompt, tool: Tool, namespace: str | None) -> tuple[Item, ...]:
+    """The search for a tool that is not loaded yet, and its call where the server searches. Spec: R11.7, R11.8."""
+    search = next((one for one in hosted_tools(prompt) if one.get("type") == "tool_search"), None)
+    if search is None:
+        return (_call(prompt, tool, namespace),)
+    if search.get("execution") == "client":
+        return hosted_calls(prompt, search, last_user_text(prompt))
+    return (
+        {"type": "tool_search_call", "arguments": {"paths": [namespace or tool.get("name")]}, "execution": "server"},
+        {"type": "tool_search_output", "execution": "server", "tools": [_as_sent(prompt, tool, namespace)]},
+        _call(prompt, tool, namespace or str(tool.get("name"))),
+    )
+
+
+def _as_sent(prompt: Prompt, tool: Tool, namespace: str | None) -> dict[str, Any]:
+    """A tool as the request defines it, in its namespace where it has one."""
+    sent = prompt.request.get("tools") or ()
+    spaces = (one for one in sent if one.get("type") == "namespace" and one.get("name") == namespace)
+    return next(({**space, "tools": [dict(tool)]} for space in spaces), dict(tool))
 
 
 def _recent_call_names(prompt: Prompt) -> list[str]:
@@ -226,17 +270,10 @@ def _recent_call_names(prompt: Prompt) -> list[str]:
     return names
 
 
-def _next_tool(prompt: Prompt, tools: list[Named]) -> Named | None:
+def _next_tool(prompt: Prompt, tools: list[Named]) -> Named:
     """Take the first tool not called since the last user message, else the last. Spec: R15.9."""
-    called = _recent_call_names(prompt) if tools else []
-    hosted = next((tool for tool in prompt.request.get("tools") or () if _builtin_type(tool)), None)
-    if not tools:
-        return ({"type": _builtin_type(hosted)}, None) if hosted else None
+    called = _recent_call_names(prompt)
     return next((candidate for candidate in tools if candidate[0].get("name") not in called), tools[-1])
-
-
-def _builtin_type(tool: Tool) -> str | None:
-    return next((kind for kind in _HOSTED if str(tool.get("type")).startswith(kind)), None)
 
 
 def _fitting(prompt: Prompt, tools: list[Named]) -> Named | None:
@@ -255,13 +292,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(word for word in words if len(word) >= 3 and word not in _STOP_WORDS)
 
 
-_CHOOSERS: Mapping[str, Callable[[Prompt, list[Named]], Named | None]] = {"auto": _fitting, "required": _next_tool}
-
-
 def _call(prompt: Prompt, tool: Tool, namespace: str | None) -> Item:
     kind = str(tool.get("type"))
-    if kind in _HOSTED:
-        return _HOSTED[kind](prompt)
     item: Item = {"type": "function_call", "arguments": "{}", "name": tool.get("name")}
     if kind == "custom":
         item = {"type": "custom_tool_call", "input": _custom_input(prompt, tool), "name": tool.get("name")}
@@ -277,123 +309,3 @@ def _custom_input(prompt: Prompt, tool: Tool) -> str:
     form = tool.get("format") or {}
     text = matching(str(form.get("definition")), prompt.seed) if form.get("syntax") == "regex" else None
     return text if text is not None else last_user_text(prompt)
-
-
-def _web_search(prompt: Prompt) -> Item:
-    query = last_user_text(prompt)[:200] or "news"
-    return {"type": "web_search_call", "action": {"type": "search", "queries": [query], "query": query}}
-
-
-def _file_search(prompt: Prompt) -> Item:
-    return {"type": "file_search_call", "queries": [last_user_text(prompt)[:200] or "overview"], "results": None}
-
-
-def _code_interpreter(prompt: Prompt) -> Item:
-    return {"type": "code_interpreter_call", "code": "print(2 + 2)", "outputs": None}
-
-
-def _image_generation(prompt: Prompt) -> Item:
-    return {
-        "type": "image_generation_call",
-        "background": "opaque",
-        "output_format": "png",
-        "quality": "low",
-        "result": _TINY_PNG,
-        "revised_prompt": last_user_text(prompt)[:200] or "A single dot.",
-        "size": "1024x1024",
-    }
-
-
-def _partial_images(prompt: Prompt, index: int) -> dict[str, dict[str, Any]]:
-    """The cues for as many partial images as the tool requests. Spec: F12, S8."""
-    tools = prompt.request.get("tools") or ()
-    number = next((tool.get("partial_images") for tool in tools if tool.get("type") == "image_generation"), None)
-    return {str(index): {"partial_images": [_TINY_PNG] * number}} if number else {}
-
-
-_HOSTED: Mapping[str, Callable[[Prompt], Item]] = {
-    "web_search": _web_search,
-    "web_search_preview": _web_search,
-    "web_search_preview_2025_03_11": _web_search,
-    "file_search": _file_search,
-    "code_interpreter": _code_interpreter,
-    "image_generation": _image_generation,
-}
-
-
-# --- The cap -----------------------------------------------------------------------------------------------------
-
-
-def truncate_to_limit(reply: Reply, prompt: Prompt, count: Count) -> Reply:
-    """Cut a reply to `max_output_tokens`: text at a token's end, a call not at all.
-
-    Hosted calls beyond `max_tool_calls` are not made. Spec: R7.1, R7.5–R7.8.
-    """
-    most = _output_limit(prompt)
-    if reply.error or reply.failed:
-        return reply
-    calls = prompt.request.get("max_tool_calls")
-    if calls is not None:
-        reply = _with_fewer_calls(reply, calls)
-    length = output_tokens(reply.output, reply.reasoning_tokens, prompt.request, prompt.model, count)
-    if length <= most:
-        return _new(Reply, (*reply[:3], length, *reply[4:]))  # as _replace does, in a third of the time
-    thoughts = min(reply.reasoning_tokens, max(most - 2, 0))
-    fitting: list[Item] = []
-    for item in reply.output:
-        if output_tokens((*fitting, item), thoughts, prompt.request, prompt.model, count) <= most:
-            fitting.append(item)
-            continue
-        shorter = _cut_message(fitting, item, thoughts, most, prompt, count) if item.get("type") == "message" else None
-        fitting.extend([shorter] if shorter else [])
-        break
-    return reply._replace(
-        output=tuple(fitting), reasoning_tokens=thoughts, incomplete=reply.incomplete or "max_output_tokens"
-    )
-
-
-def _with_fewer_calls(reply: Reply, most: int) -> Reply:
-    """Drop the hosted calls beyond the limit; calls that the client runs are not counted. Spec: R7.8."""
-    calls = [index for index, item in enumerate(reply.output) if item.get("type") in _HOSTED_CALLS]
-    if len(calls) <= most:
-        return reply
-    gone = frozenset(calls[most:])
-    left = [index for index in range(len(reply.output)) if index not in gone]
-    cues = {str(new): reply.cues[str(old)] for new, old in enumerate(left) if str(old) in reply.cues}
-    return reply._replace(output=tuple([reply.output[index] for index in left]), cues=cues)
-
-
-_HOSTED_CALLS = frozenset(
-    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"}
-)
-
-
-def _output_limit(prompt: Prompt) -> int:
-    """The cap on output: the least of the request's, the model's, and the rest of the window. Spec: R7.1, R7.7."""
-    model = prompt.model
-    limit = prompt.request.get("max_output_tokens") or model.max_output_tokens
-    return min(limit, model.max_output_tokens, max(model.context_window - prompt.input_tokens, 0))
-
-
-def _cut_message(before: list[Item], item: Item, thoughts: int, most: int, prompt: Prompt, count: Count) -> Item | None:
-    """The message with as much text as fits, None if not one token does."""
-    bare = {**item, "status": "incomplete", "content": []}
-    room = most - output_tokens((*before, bare), thoughts, prompt.request, prompt.model, count)
-    content: list[Item] = []
-    for part in item.get("content") or ():
-        key = "refusal" if part.get("type") == "refusal" else "text"
-        text = _prefix(str(part.get(key) or ""), room, count)
-        if text:
-            content.append({**part, key: text, **({"annotations": []} if part.get("annotations") else {})})
-        room -= count(text)
-        if text != part.get(key):
-            break
-    return {**bare, "content": content} if content else None
-
-
-def _prefix(text: str, room: int, count: Count) -> str:
-    """The longest start of a text, cut between tokens, of at most `room` tokens."""
-    parts = pieces(text)[: max(room, 0)]
-    while parts and count("".join(parts)) > room:
-        parts.pop()
-    return "".join(parts)

@@ -68,6 +68,14 @@ class ResponseShape(BaseModel):
     body: Body
 
 
+class BlobShape(BaseModel):
+    """What is known of encrypted content that came from a script, and its place among the project's."""
+
+    model_config = STRICT
+    order: int
+    payload: dict[str, Any]
+
+
 class LineShape(BaseModel):
     """A line in the queue, and its use count."""
 
@@ -82,6 +90,7 @@ class ScenarioShape(BaseModel):
     model_config = STRICT
     seed: int | None
     lines: list[dict[str, Any]]
+    given: dict[str, Any] | None = None
 
 
 class FaultShape(BaseModel):
@@ -178,6 +187,12 @@ SECTIONS: Mapping[str, Section] = {
         lambda put: [Pointer(*one)._asdict() for one in orjson.loads(put.doc)],
         lambda id, pointers: Put("item", id, encode_compact([list(one) for one in pointers])),
     ),
+    "blobs": Section(
+        "blob",
+        BlobShape,
+        lambda put: {"order": put.order, "payload": orjson.loads(put.doc)},
+        lambda id, one: Put("blob", id, encode_compact(one.payload), "", one.order),
+    ),
     "lines": Section(
         "line",
         LineShape,
@@ -188,7 +203,7 @@ SECTIONS: Mapping[str, Section] = {
         "scenario",
         ScenarioShape,
         lambda put: orjson.loads(put.doc),
-        lambda id, one: Put("scenario", id, encode_compact({"seed": one.seed, "lines": one.lines})),
+        lambda id, one: Put("scenario", id, encode_compact(one.model_dump(exclude_unset=True))),
     ),
     "played": Section(
         "played",

@@ -19,7 +19,7 @@ from typing import Any
 from mockserver.config.settings import from_python
 from mockserver.engine.control import ProjectControl
 from mockserver.engine.engine import DEFAULT_PROJECT, Engine
-from mockserver.model.default_model import truncate_to_limit
+from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.scenarios.lines import parse_lines
 from mockserver.testing.items import line_of

@@ -31,6 +31,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
+from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
@@ -111,7 +112,7 @@ class MockApp:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
         engine = self.engine
         if call.path != SOCKETS:
-            raise errors.invalid_url(call.method, call.path)
+            raise unknown_path(call.method, call.path)
         if engine.rules.websocket == "off":
             raise frames.switched_off()
         recorder.project = engine.project(call.header(b"authorization"), call.header(b"openai-project"))

@@ -37,7 +37,7 @@ class CommonHeaders:
         def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] in STARTS:
                 headers = message.get("headers", ())
-                dated = () if b"date" in [name for name, _ in headers] else ((b"date", date(int(time.time()))),)
+                dated = () if b"date" in dict(headers) else ((b"date", date(int(time.time()))),)
                 message = {**message, "headers": [*dated, *headers, *self._headers]}
             return send(message)
 

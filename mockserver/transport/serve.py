@@ -190,8 +190,9 @@ def server_config(
         interface="asgi3",  # otherwise guessed by looking into the app
         workers=settings.workers,
         loop="auto",  # uvloop where it is installed, asyncio's own on Windows
-        http="httptools",  # a parser in C; h11 is the other choice and pure Python
-        ws=cast("type[asyncio.Protocol]", open_websocket),  # uvicorn only calls it, for each upgrade
+        # uvicorn only calls these two, for each connection and each upgrade
+        http=cast("type[asyncio.Protocol]", partial(open_http, head_timeout_s=settings.head_timeout)),
+        ws=cast("type[asyncio.Protocol]", open_websocket),
         ws_max_size=settings.max_body_bytes,  # a frame is a body: one limit for both
         lifespan="off" if guest else "on",
         log_config=None if guest else log_config(settings),
@@ -204,6 +205,13 @@ def server_config(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def open_http(*given: Any, **more: Any) -> asyncio.Protocol:
+    """The protocol of an HTTP connection, imported with the server; its parser is in C, h11's is pure Python."""
+    from mockserver.transport.http_protocol import HttpProtocol
+
+    return HttpProtocol(*given, **more)
 
 
 def open_websocket(**given: Any) -> asyncio.Protocol:

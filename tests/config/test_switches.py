@@ -86,8 +86,8 @@ def ask(
 # --- The table, the settings -------------------------------------------------------------------------------------
 
 
-def test_there_are_39_switches_and_each_default_is_a_value() -> None:
-    assert len(SWITCHES) == 39
+def test_there_are_40_switches_and_each_default_is_a_value() -> None:
+    assert len(SWITCHES) == 40
     for name, row in SWITCHES.items():
         assert row.values[0] == row.default
         assert getattr(Switches(), name) == row.parse(row.default)
@@ -104,7 +104,7 @@ MISTAKES = {
     "done_sentinal=on": "there is no switch 'done_sentinal'; did you mean done_sentinel?",
     "done_sentinel": "done_sentinel needs a value, such as done_sentinel=off",
     "done_sentinel=maybe": "done_sentinel takes off or on, not 'maybe'",
-    "encrypted_content=never": "encrypted_content takes stateless_or_included, included or always, not 'never'",
+    "encrypted_content=never": "encrypted_content takes always, stateless_or_included or included, not 'never'",
     "response_ttl_days=-1": "response_ttl_days takes a number of days, 0 for never, not '-1'",
     "response_ttl_days=nan": "response_ttl_days takes a number of days, 0 for never, not 'nan'",
     "chain_onto=done": "chain_onto takes a comma-separated list of completed, incomplete, failed, cancelled, or all, "
@@ -729,14 +729,15 @@ def test_switch_keep_alive(value: str, first_token_s: float, monkeypatch: pytest
 @sides("unknown_url")
 def test_switch_unknown_url(value: str) -> None:
     engine = Engine(Settings(**chosen(unknown_url=value)))
-    status, headers, body = ask(engine, "POST", "/v1/nope", {})
+    assert ask(engine, "POST", "/v1/embeddings", {})[0] == 501  # Spec: P24
+    status, headers, body = ask(engine, "POST", "/v1/responses/a/b", {})
     assert status == 404
     assert headers["x-request-id"]
     if value == "empty":
         assert (body, headers["x-content-type-options"], headers["content-length"]) == (b"", "nosniff", "0")
         assert "content-type" not in headers
         return
-    assert json.loads(body)["error"]["message"] == "Invalid URL (POST /v1/nope)"
+    assert json.loads(body)["error"]["message"] == "Invalid URL (POST /v1/responses/a/b)"
     assert "x-content-type-options" not in headers
 
 
@@ -812,20 +813,57 @@ def test_switch_zdr(value: str) -> None:
 
 @sides("unknown_models")
 def test_switch_unknown_models(value: str) -> None:
+    """Spec: W21."""
     drive = switched(unknown_models=value)
-    asked = {"model": "acme-9", "reasoning": {"effort": "low"}}
-    if value == "refuse":
-        assert refused(drive.create, **asked).code == "model_not_found"
-        assert refused(drive.count, input="x", **asked).code == "model_not_found"
-        return
-    made = drive.create(**asked)
-    assert (made["model"], made["output"][0]["type"]) == ("acme-9", "reasoning")
-    like = drive.create(**{**asked, "model": catalog.NEWEST})
-    assert {**made, "usage": 0}.keys() == like.keys()
-    assert made["usage"]["input_tokens"] == like["usage"]["input_tokens"] == drive.count(input="hello", **asked)
-    assert drive.create(previous_response_id=made["id"], **asked)["model"] == "acme-9"
+    strange = {"model": "acme-9", "reasoning": {"effort": "low"}}
+    familiar = {**strange, "model": "gpt-5.2-nova"}
+    for asked, like in [(strange, "gpt-6-sol"), (familiar, {"by_family": "gpt-5.2", "allow": "gpt-6-sol"}.get(value))]:
+        if value == "refuse" or (value == "by_family" and asked is strange):
+            assert refused(drive.create, **asked).code == "model_not_found"
+            assert refused(drive.count, input="x", **asked).code == "model_not_found"
+            assert refused(drive.call, "GET", f"/v1/models/{asked['model']}").status == 404
+            continue
+        made = drive.create(**asked)
+        assert (made["model"], made["output"][0]["type"]) == (asked["model"], "reasoning")
+        base = drive.create(**{**asked, "model": like})
+        assert {**made, "usage": 0}.keys() == base.keys()
+        assert made["top_p"] == base["top_p"]
+        assert made["usage"]["input_tokens"] == base["usage"]["input_tokens"] == drive.count(input="hello", **asked)
+        assert drive.create(previous_response_id=made["id"], **asked)["model"] == asked["model"]
+        assert refused(drive.create, temperature=0.5, **asked).code is None, "E40"
+        assert drive.call("GET", f"/v1/models/{asked['model']}")["shutdown_date"] is None
+        assert asked["model"] not in [model["id"] for model in drive.call("GET", "/v1/models")["data"]]
     assert refused(drive.create, model="").code == "model_not_found"
-    assert refused(drive.create, temperature=0.5, **asked).code is None, "E40"
+
+
+@sides("shutdown_models")
+def test_switch_shutdown_models(value: str) -> None:
+    """From 00:00 UTC of its date on; the clock is the project's. Spec: P17, P18, E11."""
+    drive = Driver(clock=1_792_713_599.0, **chosen(shutdown_models=value))
+    name, tuned = "gpt-4.1-nano", "ft:gpt-4.1-nano:acme::1"
+    parent = drive.create(model=name)
+    assert drive.call("GET", f"/v1/models/{tuned}")["shutdown_date"] == "2026-10-23"
+
+    def listed() -> list[str]:
+        return [model["id"] for model in drive.call("GET", "/v1/models")["data"]]
+
+    assert name in listed()
+    drive.advance(seconds=1)
+    assert (name in listed()) == (value == "serve")
+    assert "gpt-4.1-mini" in listed()
+    for gone in (name, "gpt-4.1-nano-2025-04-14", tuned):
+        fields_ = {"model": gone, "previous_response_id": parent["id"]}
+        if value == "serve":
+            assert drive.create(**fields_)["status"] == "completed"
+            assert drive.call("GET", f"/v1/models/{gone}")["id"] == gone
+            continue
+        error = refused(drive.create, **fields_)
+        assert (error.status, error.param, error.code) == (400, "model", "model_not_found")
+        assert error.message == f"The requested model '{gone}' does not exist."
+        assert refused(drive.count, input="x", model=gone).code == "model_not_found"
+        assert refused(drive.call, "POST", "/v1/responses/compact", {"model": gone, "input": "x"}).status == 400
+        assert refused(drive.call, "GET", f"/v1/models/{gone}").status == 404
+    assert drive.get(parent["id"])["model"] == "gpt-4.1-nano-2025-04-14", "what it made stays"
 
 
 # --- Sockets -----------------------------------------------------------------------------------------------------

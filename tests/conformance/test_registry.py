@@ -37,7 +37,7 @@ BROKEN = [
     ("conversation_write_on=completed", "R2.10"),
     ("reasoning_pairing=strict", "R1.39"),
     ("encrypted_content=included", "R1.41"),
-    ("encrypted_content=always", "R1.41"),
+    ("encrypted_content=stateless_or_included", "R1.41"),
     ("stream_error_shape=flat", "R9.6"),
     ("stream_overflow=error_only", "R7.3"),
     ("stream_overflow=failed_only", "R7.3"),
@@ -55,13 +55,14 @@ BROKEN = [
     ("metadata_update=merge", "R2.4"),
     ("unknown_body_key=ignore", "R1.53"),
     ("obfuscation=off", "R9.5"),
-    ("background_store_false=allow", "R6.6"),
+    ("background_store_false=refuse", "R6.6"),
     ("json_word=ignore", "R10.8"),
     ("stream_replay_window=10m", "R6.10"),
     ("compaction_shape=first", "R5.3"),
     ("id_prefix_code=invalid_id_prefix", "R1.38"),
     ("zdr=on", "R1.1"),
     ("unknown_models=allow", "R13.4"),
+    ("unknown_models=by_family", "R13.4"),
 ]
 
 

@@ -77,6 +77,52 @@ def test_T13_an_appended_turn_writes_its_new_tokens(chained: bool) -> None:
         assert drive.ask([user(text), *first["output"], user("ping")]) == (1648, 1633, 12)
 
 
+LAST = "gpt-6.2-sol"  # whose instructions come after the input
+BRIEF, KIND = "Answer briefly.", "Be kind to all, always."  # 3 and 7 tokens, and 4 for the frame
+
+
+@pytest.mark.parametrize("fields", [{}, {"text": {"verbosity": "low"}}])
+def test_R1_47_T13_instructions_of_the_newest_models_are_never_cached(fields: dict[str, Any]) -> None:
+    drive = Cached()
+    text = words(1500)
+    assert drive.ask(text, LAST, instructions=BRIEF, **fields) == (1513, 0, 1503)
+    assert drive.ask(text, LAST, instructions=BRIEF, **fields) == (1513, 1503, 0)
+    assert drive.ask(text, LAST, instructions=KIND, **fields) == (1517, 1503, 0), "others find the same entry"
+    assert drive.ask(text, LAST, **fields) == (1506, 1503, 0), "and so does none"
+    old = {"model": TERRA, "instructions": BRIEF, **fields}
+    assert drive.ask(text, **old)[1:] == (0, 1510)
+    assert drive.ask(text, **{**old, "instructions": KIND})[1:] == (0, 1514), "before gpt-6.2 they come first"
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_R1_47_T13_an_appended_turn_finds_what_came_before_its_instructions(chained: bool) -> None:
+    drive = Cached()
+    text = words(1630)
+    assert drive.ask(text, LAST, instructions=BRIEF) == (1643, 0, 1633)
+    first, fields = drive.last, {"instructions": KIND}
+    if chained:
+        assert drive.ask("ping", LAST, previous_response_id=first["id"], **fields) == (1659, 1633, 12)
+    else:
+        assert drive.ask([user(text), *first["output"], user("ping")], LAST, **fields) == (1659, 1633, 12)
+
+
+def test_R1_47_T13_only_what_stands_before_the_instructions_is_long_enough() -> None:
+    drive = Cached()
+    for tokens, covered in ((1017, 0), (1018, 1021)):
+        assert drive.ask(words(tokens), LAST, instructions=words(200))[1:] == (0, covered)
+
+
+def test_R1_47_T13_breakpoints_stand_where_they_stood() -> None:
+    marked = [{"role": "user", "content": [part(words(1100), marked=True), part(words(50))]}]
+    lengths = []
+    for fields in ({}, {"instructions": BRIEF}):
+        drive = Cached()
+        explicit = {"prompt_cache_options": {"mode": "explicit"}, **fields}
+        lengths.append(drive.ask(marked, LAST, **explicit)[2])
+        assert drive.ask(marked, LAST, **explicit)[1] == lengths[-1]
+    assert lengths[0] == lengths[1] > 1100
+
+
 def test_T13_nothing_below_1024() -> None:
     drive = Cached()
     for model, frame in ((TERRA, 6), (OLD, 7)):
@@ -411,7 +457,7 @@ TURNS = st.lists(st.integers(1, 400), min_size=1, max_size=6)
 
 
 @examples(60)
-@given(st.sampled_from([TERRA, OLD, NEWER, "o3"]), st.integers(900, 1200), TURNS, st.booleans())
+@given(st.sampled_from([TERRA, LAST, OLD, NEWER, "o3"]), st.integers(900, 1200), TURNS, st.booleans())
 def test_chains_are_replays_and_never_forget(model: str, start: int, turns: list[int], thinks: bool) -> None:
     reply = {"text": "pong", **({"reasoning": words(90)} if thinks and model != OLD else {})}
     chain, replay = Cached(), Cached()
@@ -427,12 +473,12 @@ def test_chains_are_replays_and_never_forget(model: str, start: int, turns: list
         tokens, cached, written = told
         assert before <= cached <= tokens
         assert cached + written <= tokens
-        assert model == TERRA or cached % 128 == 0
+        assert model in (TERRA, LAST) or cached % 128 == 0
         before = cached
         again = chain.ask(words(number), model, previous_response_id=parent, reply=dict(reply))
         assert again[1] >= cached and again[2] == 0
         if tokens >= 1024:
-            assert again[1] == (tokens - 3 if model == TERRA else tokens // 128 * 128)
+            assert again[1] == (tokens - 3 if model in (TERRA, LAST) else tokens // 128 * 128)
 
 
 @examples(60)

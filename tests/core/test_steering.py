@@ -89,7 +89,7 @@ def test_approvals_are_required_and_answered_by_id() -> None:
 
 def test_only_one_family_takes_it() -> None:
     steerable = {model.id for _, model in catalog.names() if model.steering}
-    assert steerable == {"gpt-6-astra"}
+    assert steerable == {"gpt-6-astra", "gpt-6.2-astra"}
     astra, other = catalog.resolve("gpt-6-astra"), catalog.resolve("gpt-6-sol")
     assert astra
     assert other
@@ -185,9 +185,9 @@ def test_R4_16_no_usage_stays_none() -> None:
 
 def test_R4_16_the_context_keeps_the_input_and_what_was_said() -> None:
     items = [{"type": "message", "role": "user", "content": "u"}, said("a"), said("b")]
-    node = Node("resp_1", None, items, 1, 0, Summary(), status="completed", cues={"x": {}})
+    node = Node("resp_1", None, items, 1, 0, Summary(), status="completed", cues={"0": {"a": 1}, "1": {"b": 2}})
     stopped = truncate_output(Records(), node, 1)
-    assert (stopped.items, stopped.status, stopped.cues) == (items[:2], "incomplete", {})
+    assert (stopped.items, stopped.status, stopped.cues) == (items[:2], "incomplete", {"0": {"a": 1}})
     assert (stopped.summary.count, stopped.summary.turn) == (2, 1)
 
 

@@ -198,8 +198,18 @@ def test_F3_log_probabilities_when_asked_for() -> None:
         assert -1 <= one["logprob"] <= 0
 
 
-def test_R1_41_sealed_reasoning_unasked_only_when_stateless() -> None:
+def test_R1_41_sealed_reasoning_always() -> None:
+    """Spec: F3."""
     drive = Driver()
+    stored = drive.create("u", model=TERRA)
+    assert list(stored["output"][0]) == ["id", "type", "content", "encrypted_content", "summary"]
+    assert drive.get(stored["id"]) == stored
+    done = [event for event in drive.stream("u", model=TERRA) if event["type"] == "response.output_item.done"]
+    assert done[0]["item"]["encrypted_content"].startswith("gAAAAAB")
+
+
+def test_R1_41_sealed_reasoning_unasked_only_when_stateless_where_the_switch_says_so() -> None:
+    drive = Driver(set=(("encrypted_content", "stateless_or_included"),))
     stored = drive.create("u", model=TERRA)
     assert "encrypted_content" not in stored["output"][0]
     assert drive.create("u", model=TERRA, store=False)["output"][0]["encrypted_content"].startswith("gAAAAAB")
@@ -295,3 +305,84 @@ def test_W2_what_a_request_brings_sealed_is_unsealed_once(monkeypatch: pytest.Mo
     history = [{"role": "user", "content": "u"}, *first["output"], {"role": "user", "content": "v"}]
     drive.create(history, model="gpt-5.6", store=False)
     assert unsealed == [first["output"][0]["encrypted_content"]]
+
+
+# --- Items that are not complete ---------------------------------------------------------------------------------
+
+LONG_CALL = {"type": "function_call", "name": "f", "arguments": {"text": "long " * 50}}
+PROGRAM = {"type": "program", "call_id": "call_p", "code": "await tools.f({})", "fingerprint": "fp"}
+CALLER = {"type": "program", "caller_id": "call_p"}
+BY_PROGRAM = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1", "caller": CALLER}
+
+
+@pytest.mark.parametrize("model", ["gpt-4.1", TERRA])
+def test_R7_6_and_S8g_a_call_is_cut_in_its_arguments(model: str) -> None:
+    drive = Driver()
+    drive.script({"reply": {"output": [LONG_CALL]}})
+    stream = drive.stream("x", model=model, max_output_tokens=30)
+    final = stream[-1]["response"]
+    [item] = final["output"]
+    whole = json.dumps(LONG_CALL["arguments"], separators=(",", ":"))
+    assert item["status"] == "incomplete" and whole.startswith(item["arguments"]) and 20 < len(item["arguments"]) < 250
+    types = [event["type"].removeprefix("response.") for event in stream]
+    assert types[-4:] == [
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "incomplete",
+    ]
+    assert "".join(event["delta"] for event in stream if event["type"].endswith(".delta")) == item["arguments"]
+    assert stream[-3]["arguments"] == item["arguments"] and stream[-2]["item"] == item
+    assert (final["status"], final["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert final["completed_at"] is None and final["usage"]["output_tokens"] == 30, "all that was paid for is there"
+    assert drive.get(final["id"])["output"] == [item]
+    assert drive.replay(final["id"]) == stream
+
+
+@pytest.mark.parametrize("kind", ["text", "call"])
+def test_R7_6_the_last_item_of_a_scripted_incomplete_turn_is_incomplete(kind: str) -> None:
+    drive = Driver()
+    items = [{"type": "message", "text": "so far"}, {"type": "function_call", "name": "f", "arguments": '{"a'}]
+    drive.script({"reply": {"output": items[: 1 if kind == "text" else 2], "incomplete": "max_output_tokens"}})
+    output = drive.create("x")["output"]
+    assert [item["status"] for item in output] == [*["completed"] * (len(output) - 1), "incomplete"]
+
+
+def test_I4_a_call_of_a_running_program_stays_in_progress() -> None:
+    drive = Driver()
+    drive.script({"reply": {"output": [PROGRAM, BY_PROGRAM, LONG_CALL]}})
+    stream = drive.stream("x", model=TERRA)
+    output = stream[-1]["response"]["output"]
+    assert [item.get("status") for item in output] == [None, "in_progress", "completed"]
+    done = [event["item"] for event in stream if event["type"] == "response.output_item.done"]
+    assert done == output
+    assert drive.get(stream[-1]["response"]["id"])["output"] == output
+
+
+def test_I4_a_call_of_a_program_that_has_ended_is_completed() -> None:
+    drive = Driver()
+    ended = {"type": "program_output", "call_id": "call_p", "result": "1"}
+    drive.script({"reply": {"output": [PROGRAM, BY_PROGRAM, ended]}})
+    drive.script({"reply": {"output": [{**BY_PROGRAM, "caller": {"type": "direct"}}]}})
+    assert [item.get("status") for item in drive.create("x", model=TERRA)["output"]] == [None, "completed", "completed"]
+    assert [item["status"] for item in drive.create("x", model=TERRA)["output"]] == ["completed"]
+
+
+@pytest.mark.parametrize(("mode", "status"), [("pro", "completed"), ("standard", "in_progress")])
+def test_S8_a_message_of_pro_mode_is_complete_from_the_start(mode: str, status: str) -> None:
+    drive = Driver()
+    drive.script({"reply": {"text": "pong"}})
+    stream = drive.stream("ping", model=TERRA, reasoning={"mode": mode})
+    [added] = [event["item"] for event in stream if event["type"] == "response.output_item.added"]
+    assert (added["status"], added["content"]) == (status, [])
+
+
+def test_W1_a_container_of_the_shell_gets_an_id() -> None:
+    drive = Driver()
+    drive.script({"reply": {"output": [{"type": "shell_call", "action": {"commands": ["ls"]}}]}})
+    tools = [{"type": "shell", "environment": {"type": "container_auto"}}]
+    assert drive.create("x", model=TERRA)["output"][0]["environment"] is None
+    forced = drive.create("x", model=TERRA, tools=tools, tool_choice={"type": "shell"})["output"]
+    call, output = forced[-2:]
+    assert call["environment"]["container_id"].startswith("cntr_") and output["call_id"] == call["call_id"]
+    assert drive.create("go on", model=TERRA, previous_response_id=drive.create("x", model=TERRA)["id"])

@@ -269,19 +269,109 @@ def test_S6_which_deltas_are_padded(name: str) -> None:
     assert not any("obfuscation" in event for event in events(item, padded=False))
 
 
-def test_S8a_annotations_follow_the_delta_that_carries_them() -> None:
-    citation = {"type": "url_citation", "end_index": 4, "start_index": 0, "title": "t", "url": "u"}
-    late = {"type": "url_citation", "end_index": 99, "start_index": 0, "title": "t", "url": "u"}
-    stream = events({**MESSAGE, "content": [part("one two", annotations=[citation, late])]})
-    types = [event["type"].removeprefix("response.output_text.") for event in stream[2:6]]
-    assert types == ["delta", "annotation.added", "delta", "annotation.added"]
-    assert [event["annotation_index"] for event in stream if "annotation" in event] == [0, 1]
+URL = {"type": "url_citation", "title": "t", "url": "u"}
+FILE = {"type": "file_citation", "file_id": "f", "filename": "n"}
+CITATIONS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
+    # a citation of a page arrives in one delta (S6.1) and is told directly behind it
+    "page": ([{**URL, "start_index": 4, "end_index": 13}], ["one ", "two three", "+0", " ", "four"]),
+    "page at the start": ([{**URL, "start_index": 0, "end_index": 3}], ["one", "+0", " ", "two ", "three ", "four"]),
+    "file at an index": ([{**FILE, "index": 8}], ["one ", "two ", "+0", "three ", "four"]),
+    "file within a token": ([{**FILE, "index": 9}], ["one ", "two ", "three ", "+0", "four"]),
+    "file at the beginning": ([{**FILE, "index": 0}], ["one ", "+0", "two ", "three ", "four"]),
+    "two at one place": ([{**FILE, "index": 4}, {**FILE, "index": 4}], ["one ", "+0", "+1", "two ", "three ", "four"]),
+    "not in their order": (
+        [{**FILE, "index": 18}, {**URL, "start_index": 0, "end_index": 7}],
+        ["one two", "+1", " ", "three ", "four", "+0"],
+    ),
+    "beyond the text": ([{**URL, "start_index": 0, "end_index": 99}], ["one two three four", "+0"]),
+    "overlapping": (
+        [{**URL, "start_index": 0, "end_index": 7}, {**URL, "start_index": 4, "end_index": 13}],
+        ["one two", "+0", " ", "three ", "+1", "four"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CITATIONS)
+def test_S8a_a_citation_is_told_directly_behind_the_delta_that_reaches_its_place(name: str) -> None:
+    annotations, expected = CITATIONS[name]
+    stream = events({**MESSAGE, "content": [part("one two three four", annotations=annotations)]})
+    told = [event.get("delta", f"+{event.get('annotation_index')}") for event in stream[2:-3]]
+    assert told == expected
+    assert all(
+        event["annotation"] == annotations[event["annotation_index"]] for event in stream if "annotation" in event
+    )
 
 
 def test_S6_1_one_log_probability_per_delta() -> None:
     logprobs = [{"token": "one "}, {"token": "two"}]
     stream = events({**MESSAGE, "content": [part("one two", logprobs=logprobs)]})
     assert [event["logprobs"] for event in stream if event["type"].endswith(".delta")] == [[one] for one in logprobs]
+
+
+def test_S6_1_deltas_are_the_tokens_that_have_log_probabilities() -> None:
+    logprobs = [{"token": "o"}, {"token": "ne t"}, {"token": "wo"}]
+    stream = events({**MESSAGE, "content": [part("one two", logprobs=logprobs)]})
+    deltas = [event for event in stream if event["type"].endswith(".delta")]
+    assert [event["delta"] for event in deltas] == ["o", "ne t", "wo"]
+    assert [event["logprobs"] for event in deltas] == [[one] for one in logprobs]
+    others = [{"token": "something else"}]
+    stream = events({**MESSAGE, "content": [part("one two", logprobs=others)]})
+    assert [(event["delta"], event["logprobs"]) for event in stream[2:4]] == [("one ", []), ("two", [])]
+    assert stream[4]["logprobs"] == others
+
+
+def test_S6_1_log_probabilities_are_full_in_events_and_rounded_in_the_item() -> None:
+    precise, rounded = {"token": "one", "logprob": -0.00007493430894101039}, {"token": "one", "logprob": -7.5e-05}
+    item = {**MESSAGE, "content": [part("one", logprobs=[rounded]), part("none")]}
+    stream = events(item, cues={"0": {"logprobs": [[precise], []]}})
+    told = {event["type"].removeprefix("response."): event for event in stream[:5]}
+    assert told["output_text.delta"]["logprobs"] == told["output_text.done"]["logprobs"] == [precise]
+    assert told["content_part.added"]["part"]["logprobs"] == told["content_part.done"]["part"]["logprobs"] == []
+    assert stream[-1]["item"] == item
+
+
+# item → what its added event shows in another way than its done event (Spec: S8, the table of output_item.added)
+ADDED: dict[str, dict[str, Any]] = {
+    "message": {"status": "in_progress", "content": []},
+    "function_call": {"status": "in_progress", "arguments": ""},
+    "custom_tool_call": {"status": "in_progress", "input": ""},
+    "tool_search_call": {"status": "in_progress", "arguments": {}},
+    "tool_search_output": {"status": "in_progress"},
+    "program_output": {"result": ""},
+    "file_search_call": {"status": "in_progress", "queries": [], "results": None},
+    "web_search_call": {"status": "in_progress"},
+    "code_interpreter_call": {"status": "in_progress", "code": "", "outputs": []},
+    "local_shell_call": {"status": "in_progress", "action": {"type": "exec", "command": [], "env": {}}},
+    "image_generation_call": {"status": "in_progress"},
+}
+DONE: dict[str, dict[str, Any]] = {
+    "tool_search_call": {"arguments": {"paths": ["crm"]}},
+    "tool_search_output": {"tools": [{"type": "function", "name": "f"}]},
+    "file_search_call": {"queries": ["q"], "results": [{"file_id": "f"}]},
+    "code_interpreter_call": {"outputs": [{"type": "logs", "logs": "4"}]},
+    "local_shell_call": {"action": {"type": "exec", "command": ["ls"], "env": {"A": "b"}, "user": "u"}},
+    "image_generation_call": {"quality": "low", "size": "1024x1024", "revised_prompt": "p"},
+}
+HEADS_ONLY = ("web_search_call", "image_generation_call")
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_S8_what_an_item_looks_like_when_it_is_added(name: str) -> None:
+    item = {**ORDERS[name][0], **DONE.get(name, {})}
+    stream = events(item)
+    begun = {key: item[key] for key in ("id", "type", "status")} if name in HEADS_ONLY else item
+    assert stream[0]["item"] == {**begun, **ADDED[name]}
+    assert stream[-1]["item"] == item
+
+
+def test_S8_outputs_that_are_not_included_are_null_from_the_start() -> None:
+    assert events(ORDERS["code_interpreter_call"][0])[0]["item"]["outputs"] is None
+
+
+def test_S8_a_message_is_complete_from_the_start_in_pro_mode() -> None:
+    script = EventWriter(words, None, message_status="completed")
+    stream_item(script, MESSAGE, 0)
+    assert script.events[0]["item"] == {**MESSAGE, "content": []}
 
 
 def test_S8j_sealed_content_is_shorter_when_the_item_is_added() -> None:

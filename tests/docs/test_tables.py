@@ -42,7 +42,7 @@ def test_the_options_are_the_settings() -> None:
 def test_the_switches_are_those_of_the_table() -> None:
     text = section(MOCK, "Switches")
     assert [line for line in text.splitlines() if line.startswith("| `")] == switch_rows()
-    assert len(SWITCHES) == 39
+    assert len(SWITCHES) == 40
 
 
 def test_every_switch_that_a_decision_names_exists() -> None:

@@ -58,9 +58,27 @@ def test_P21_the_literal_paths_come_before_ids() -> None:
     assert refused(find, "GET /v1/responses/compact").status == 405
 
 
-@pytest.mark.parametrize("line", ["GET /v1/nope", "POST /v1/conversations/conv_1/messages", "GET /v1/responses/"])
+@pytest.mark.parametrize(
+    "line", ["POST /v1/responses/a/b", "POST /v1/conversations/conv_1/messages", "GET /v1/responses/"]
+)
 def test_E99_unknown_paths(line: str) -> None:
     assert summary(refused(find, line)) == (404, f"Invalid URL ({line})", None, None)
+
+
+NEIGHBOURS = """chat/completions embeddings files files/file-1/content uploads vector_stores vector_stores/vs_1/files
+containers moderations images/generations audio/speech batches evals realtime realtime/sessions live/x prompts decisions
+skills agents nope responsesx""".split()
+
+
+@pytest.mark.parametrize("path", [*(f"/v1/{name}" for name in NEIGHBOURS), "/responses", "/"])
+def test_P24_neighbouring_routes_are_not_mocked(path: str) -> None:
+    with pytest.raises(MockError) as caught:
+        find(f"POST {path}")
+    error = caught.value
+    assert (error.status, error.headers) == (501, {"x-should-retry": "false"})
+    assert error.message == (
+        f"POST {path} is not mocked; the mock covers /v1/responses, /v1/conversations, /v1/models."
+    )
 
 
 @pytest.mark.parametrize("line", ["GET /v1/responses", "PUT /v1/conversations/conv_1", "DELETE /v1/models"])
@@ -128,9 +146,20 @@ def test_P13_to_P16_items_of_a_conversation() -> None:
     assert drive.call("GET", path)["data"] == added["data"][1:]
 
 
-def test_P13_and_P15_what_is_hidden_is_shown_when_the_query_asks_for_it() -> None:
+def test_P13_P14_and_P15_sealed_reasoning_is_shown_unasked() -> None:
+    """Spec: F3, R1.41."""
     drive = Driver()
     sealed = drive.create("u", model="gpt-5.6", store=False)["output"][0]
+    path = f"/v1/conversations/{drive.conversation()['id']}/items"
+    [added] = drive.call("POST", path, {"items": [sealed]})["data"]
+    assert added["encrypted_content"] == sealed["encrypted_content"]
+    assert drive.call("GET", f"{path}/{added['id']}") == added
+    assert drive.call("GET", path)["data"] == [added]
+
+
+def test_P13_and_P15_what_is_hidden_is_shown_when_the_query_asks_for_it() -> None:
+    drive = Driver(set=(("encrypted_content", "included"),))
+    sealed = drive.create("u", model="gpt-5.6", store=False, include=[REASONING])["output"][0]
     path = f"/v1/conversations/{drive.conversation()['id']}/items"
     [hidden] = drive.call("POST", path, {"items": [sealed]})["data"]
     assert "encrypted_content" not in hidden
@@ -146,6 +175,8 @@ def test_P17_P18_P19_models() -> None:
     listed = drive.call("GET", "/v1/models")
     assert listed["object"] == "list"
     assert drive.call("GET", f"/v1/models/{MODEL}") in listed["data"]
+    dates = {model["id"]: model["shutdown_date"] for model in listed["data"]}
+    assert (dates["gpt-4o"], dates["gpt-5.6"]) == ("2027-01-14", None), "P18: always there, a date or null"
     assert refused(drive.call, "GET", "/v1/models/nope").code == "model_not_found"
     with pytest.raises(MockError) as caught:
         drive.call("DELETE", f"/v1/models/{MODEL}")
@@ -174,5 +205,5 @@ def test_E34_the_code_of_a_wrong_prefix_is_the_switchs(code: str) -> None:
 
 
 def test_E100_an_unknown_path_may_be_answered_with_nothing() -> None:
-    answer = Driver(set=(("unknown_url", "empty"),)).answer("GET", "/v1/nope")
+    answer = Driver(set=(("unknown_url", "empty"),)).answer("GET", "/v1/responses/a/b")
     assert (answer.status, answer.body) == (404, b"")

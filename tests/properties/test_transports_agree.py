@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 from mockserver.config.settings import Settings
 from mockserver.delivery.events import fold
 from mockserver.engine.engine import Engine
-from mockserver.wire.errors.api import APIError
+from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.responses import response_object
 from tests.support.driving import NOON, Driver
 from tests.support.examples import examples
 from tests.support.sockets import Frames
 
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
+SERVER = {"type": "mcp", "server_label": "wiki", "server_url": "https://wiki.example"}
+HOSTED = [SERVER, {"type": "computer"}, {"type": "shell"}, {"type": "apply_patch"}]
 LINES: list[dict[str, Any]] = [
     {"reply": {"text": "scripted"}},
     {"reply": {"output": [{"type": "function_call", "name": "look_up", "call_id": "c1", "arguments": {}}]}},
+    {"reply": {"output": [{"type": "function_call", "name": "look_up", "arguments": {"text": "long " * 40}}]}},
     {"reply": {"failed": {"code": "server_error", "message": "deliberate"}}},
     {"reply": {"text": "cut short", "incomplete": "max_output_tokens"}},
     {"reply": {"error": {"code": "rate_limit_exceeded"}}},
@@ -29,7 +32,10 @@ FIELDS = st.fixed_dictionaries(
     {"input": st.sampled_from(["hello", "look it up", "word " * 40, [{"role": "user", "content": "typed"}]])},
     optional={
         "model": st.sampled_from(["gpt-4.1", "gpt-5.6-terra", "gpt-6-astra", "none"]),
-        "tools": st.just(TOOLS),
+        "tools": st.sampled_from([TOOLS, HOSTED, [SERVER]]),
+        "tool_choice": st.sampled_from(["required", {"type": "shell"}, {"type": "mcp", "server_label": "wiki"}]),
+        "include": st.just(["message.output_text.logprobs"]),
+        "max_output_tokens": st.sampled_from([16, 40]),
         "instructions": st.just("be brief"),
         "temperature": st.sampled_from([0.5, 9]),
         "metadata": st.just({"k": "v"}),
@@ -96,6 +102,8 @@ def played(program: Any, play: Any) -> Run:
             told = play(run, asked)
         except APIError as error:
             told = {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
+        except MockError as error:  # a forced tool that the default model can't call (R11.11)
+            told = {"type": "mock_error", "code": None, "message": error.message, "param": error.param}
         if "id" in told:
             run.made.append(told["id"])
             told = response_object.without_billing(told)

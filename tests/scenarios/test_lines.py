@@ -44,6 +44,27 @@ def test_what_stands_beside_the_form() -> None:
     assert [item["type"] for item in said({"text": "a"}, model="gpt-5").output] == ["message"]
 
 
+def figures(**usage: int) -> dict:
+    details = {"output_tokens_details": {"reasoning_tokens": usage.pop("reasoning_tokens")}}
+    return {"usage": {**usage, **details}}
+
+
+@pytest.mark.parametrize("thoughts", [{"reasoning": "Echo it."}, {}])
+@pytest.mark.parametrize(("model", "tokens"), [("gpt-5.4", 701), ("gpt-5", 704), ("gpt-5.6", 0)])
+def test_T8_scripted_reasoning_tokens_are_the_hidden_ones(thoughts: dict, model: str, tokens: int) -> None:
+    reply = said({"text": "a", **thoughts, **figures(reasoning_tokens=tokens)}, model=model)
+    assert reply.reasoning_tokens == tokens
+
+
+def test_T8_a_figure_in_steps_of_64_stands_for_the_billed_one() -> None:
+    """1 token of text, 6 of frames; 710 - 7 = 703 were hidden, and 640 reported."""
+    script = {"text": "a", "reasoning": "Echo it."}
+    assert said({**script, **figures(output_tokens=710, reasoning_tokens=640)}, model="gpt-5").reasoning_tokens == 703
+    for tokens, model in ((711, "gpt-5"), (646, "gpt-5"), (700, "gpt-5.4")):
+        reply = said({**script, **figures(output_tokens=tokens, reasoning_tokens=640)}, model=model)
+        assert reply.reasoning_tokens == 640
+
+
 def test_lines_give_back_their_json() -> None:
     source = {"when": {"turn": 1}, "reply": {"text": "{{ turn }}"}, "times": 2, "pacing": {"first_token": 1}}
     [parsed] = parse_lines([source])

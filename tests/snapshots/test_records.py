@@ -18,7 +18,7 @@ OVER = " word" * 130_000  # more than the window of gpt-4o
 @pytest.fixture(scope="module")
 def records() -> list[Put]:
     """The records of a project in which there is one of everything."""
-    drive = Driver(set=(("ttl_from", "last_use"), ("background_store_false", "allow")))
+    drive = Driver(set=(("ttl_from", "last_use"),))
     conversation = drive.conversation(items=[{"role": "user", "content": "hi"}])["id"]
     first = drive.create(" word" * 1200)
     drive.create("x", previous_response_id=first["id"], model="gpt-5.2")
@@ -36,6 +36,9 @@ def records() -> list[Put]:
     drive.engine.control.set_scenario("p", {"lines": [{"when": {"model": "gpt-4.1"}, "reply": {"text": "stays"}}]})
     drive.create(input="scripted", model="gpt-4.1-nano")
     drive.create(input="scripted")
+    thought = {"type": "reasoning", "encrypted_content": "gAAAAABrecorded"}
+    drive.script({"reply": {"output": [thought, {"type": "message", "text": "done"}]}})
+    drive.create(model="gpt-5.4", store=False)
     drive.script({"reply": {"text": "waits"}})
     return drive.engine.store.records("p")
 

@@ -24,13 +24,13 @@ _INHERIT = """    continues = not CONTINUING.isdisjoint(request)
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if"""
 _ADMITTING = """    continues = not CONTINUING.isdisjoint(request)
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
     if not request.get("input") and lineage.fresh and not templated:
         raise errors.input_missing()
-    model = resolve_model(request, rules)
+    model = served_model(request, rules, now)
     if"""
 
 _LIFETIMES = (
@@ -79,7 +79,7 @@ _LIFETIMES = (
     Mutation(
         "DELETE leaves the response",
         "core/lifecycle.py",
-        '[Delete("response", id), Put("node", id, gone.doc())]',
+        '[Delete("response", id), Put("node", id, node._replace(deleted=True).doc())]',
         '[Put("node", id, node.doc())]',
     ),
 )
@@ -148,13 +148,13 @@ _CHAINS = (
     Mutation(
         "each response of a chain has a partition of its own",
         "core/admission.py",
-        "id_generator.in_partition(partition, stored=stored)",
-        "id_generator.in_partition(None, stored=stored)",
+        "id_generator.in_partition(partition, stored=persisted)",
+        "id_generator.in_partition(None, stored=persisted)",
     ),
     Mutation(
         "unstored ids don't say so",
         "core/admission.py",
-        "id_generator.in_partition(partition, stored=stored)",
+        "id_generator.in_partition(partition, stored=persisted)",
         "id_generator.in_partition(partition)",
     ),
 )
@@ -204,9 +204,21 @@ _ITEMS = (
         "",
     ),
     Mutation(
-        "stateless requests get no sealed reasoning",
+        "a blob of a script is foreign in the next turn",
+        "engine/pipeline.py",
+        "        if turn.handed_out:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "reasoning is read again after any history",
+        "core/reasoning_origin.py",
+        "if (origin.prefix, origin.settings) != (now.prefix, now.settings):",
+        "if False:",
+    ),
+    Mutation(
+        "stored responses get sealed reasoning only when it is included",
         "core/turn.py",
-        '_SEALED_UNASKED = frozenset({("stateless_or_included", False), ',
+        '_SEALED_UNASKED = frozenset({("always", True), ',
         "_SEALED_UNASKED = frozenset({",
     ),
     Mutation(
@@ -258,8 +270,8 @@ _CONVERSATIONS = (
     Mutation(
         "store: false turns write nothing",
         "core/lifecycle.py",
-        'if body is None and rules.store_false_conversation == "read_only":',
-        "if body is None:",
+        'if rules.store_false_conversation == "read_only" and (body is None',
+        "if (body is None",
     ),
     Mutation(
         "deleting a conversation deletes its items",
@@ -369,7 +381,7 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        "return {**response_object.in_progress_view(final), ",
+        "return {**response_object.in_progress_view(final, cues), ",
         "return {**final, ",
     ),
     Mutation(
@@ -403,10 +415,16 @@ _BACKGROUND = (
         "        pass\n",
     ),
     Mutation(
-        "background goes without store",
-        "core/admission.py",
-        'if rules.background_store_false == "refuse" and',
-        'if rules.background_store_false == "never" and',
+        "what the background does not store stays",
+        "core/lifecycle.py",
+        'orjson.loads(body)["store"] is False:',
+        'orjson.loads(body)["store"] is None:',
+    ),
+    Mutation(
+        "what the background does not store can be continued",
+        "core/lineage.py",
+        "if is_fleeting(state, id):",
+        "if False:",
     ),
     Mutation("turns end a second early", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now + 1)"),
     Mutation("turns end a second late", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now - 1)"),
@@ -419,12 +437,12 @@ _BACKGROUND = (
 )
 
 _TURNS = (
-    Mutation("max_output_tokens is ignored", "model/default_model.py", "    if length <= most:\n", "    if True:\n"),
+    Mutation("max_output_tokens is ignored", "model/output_limit.py", "    if length <= most:\n", "    if True:\n"),
     Mutation(
-        "the last message of an incomplete turn says completed",
-        "core/turn.py",
-        "    if reply.incomplete is not None:\n        _mark_incomplete(items)",
-        "    if False:\n        _mark_incomplete(items)",
+        "a message that was cut says completed",
+        "model/output_limit.py",
+        '    message = {**item, "status": "incomplete", "content": []}\n',
+        '    message = {**item, "status": "completed", "content": []}\n',
     ),
     Mutation(
         "completed_at is missing",
@@ -453,8 +471,8 @@ _TURNS = (
     Mutation(
         "instructions cost nothing",
         "wire/tokens/context.py",
-        "    if instructions:\n        total += count(_as_text(instructions)) + MESSAGE",
-        "    if False:\n        total += count(_as_text(instructions)) + MESSAGE",
+        "    return count(_as_text(instructions)) + MESSAGE if instructions else 0",
+        "    return 0",
     ),
     Mutation(
         "cached tokens are not rounded to blocks",
@@ -463,10 +481,16 @@ _TURNS = (
         "cached = min(matched, prompt.tokens)",
     ),
     Mutation(
+        "instructions are always part of the cached prefix",
+        "core/prompt_cache.py",
+        'None if model.instructions_last else request.get("instructions")',
+        'request.get("instructions")',
+    ),
+    Mutation(
         "an exact cache entry ends a token late",
         "core/prompt_cache.py",
-        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS\n",
-        "lengths[len(places) - 1] = prompt.tokens - TRAILER_TOKENS + 1\n",
+        "lengths[len(places) - 1] = prompt.content_end\n",
+        "lengths[len(places) - 1] = prompt.content_end + 1\n",
     ),
     Mutation("the prompt cache lives for an hour", "core/prompt_cache.py", '"30m": (1800.0,', '"30m": (3600.0,'),
     Mutation("shorter prompts are cached too", "core/prompt_cache.py", "MIN_TOKENS = 1024 ", "MIN_TOKENS = 512 "),

@@ -73,11 +73,11 @@ def test_T15_formats() -> None:
             "additionalProperties": False,
         },
     }
-    assert format_tokens(location, [function("get_user_country")], count) == 30
+    assert format_tokens(location, C, count) == 30
     pattern = r"pattern=^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"
     amount = {"anyOf": [{"type": "number"}, {"type": "string", "description": pattern}]}
     payment = {"type": "json_schema", "name": "Payment", "schema": {"properties": {"amount": amount}, "type": "object"}}
-    assert format_tokens(payment, [], count) == 56
+    assert format_tokens(payment, H, count) == 56
 
 
 def test_T15_history() -> None:
@@ -130,11 +130,11 @@ def test_T4_rendering() -> None:
     }
     tool = {"type": "function", "name": "f", "description": "  Does\n it. ", "parameters": schema}
     expected = (
-        "// Does it. \ntype f = (_: {\n"
+        "// Does it.\ntype f = (_: {\n"
         "// The first.\na: number,\n"
         'b?: string[], // default: ["x"]\n'
-        "// C\n//\nc?: 5 | null,\n"
-        'd?: {e?: "p" | 1}\n'
+        "// C\nc?: 5 | null,\n"
+        'd?: {e?: "p" | 1},\n'
         "}) => any;"
     )
     assert render([tool], H) == expected
@@ -159,17 +159,52 @@ def test_T5_serial_calls_cost_78() -> None:
     assert tools_tokens([], {"parallel_tool_calls": False}, H, count) == 0
 
 
-def test_T6_format_costs_one_more_beside_function_tools() -> None:
+def test_T6_formats_cost_their_text_and_5_or_4() -> None:
     form = {"type": "json_schema", "name": "n", "schema": {"type": "object", "properties": {"required": {}}}}
-    assert format_tokens(form, [function("f")], count) == format_tokens(form, [], count) + 1
-    with_words = {**form, "schema": {**form["schema"], "required": [], "additionalProperties": False}}
-    assert format_tokens(with_words, [], count) == format_tokens(form, [], count)
-    assert format_tokens({"type": "text"}, [], count) == format_tokens(None, [], count) == 0
+    text = '## n\n\n{"type":"object","properties":{"required":{}}}'
+    assert format_tokens(form, C, count) == count(text) + 5
+    assert format_tokens(form, H, count) == count(text) + 4
+    left_out = {"$schema": "http://json-schema.org/draft-07/schema#", "required": [], "additionalProperties": False}
+    assert format_tokens({**form, "schema": {**left_out, **form["schema"]}}, C, count) == count(text) + 5
+    named = {"type": "object", "properties": {"$schema": {"type": "string"}}}
+    assert format_tokens({**form, "schema": named}, C, count) > format_tokens(form, C, count) - count("required")
+    described = {**form, "description": "Say it."}
+    assert format_tokens(described, H, count) == count(text.replace("{", "// Say it.\n{", 1)) + 4
+    assert format_tokens({"type": "text"}, C, count) == format_tokens(None, C, count) == 0
 
 
 def test_T7_calls_without_id() -> None:
     known, foreign = call("bar", '{"x":1}', id="fc_1"), call("bar", '{"x":1}')
     assert [tokens(known, of=one) - tokens(foreign, of=one) for one in (C, H, H_54)] == [3, 3, 0]
+
+
+@pytest.mark.parametrize(("many", "one"), [(2, 16), (3, 24)])
+def test_T7_parallel_calls_on_C_cost_8_each_known_or_not(many: int, one: int) -> None:
+    bare = [call(f"f{number}", "{}", call_id=f"call_{number}") for number in range(many)]
+    known = [{**item, "id": f"fc_{number}"} for number, item in enumerate(bare)]
+    texts = sum(count(f".f{number}") + count("{}") for number in range(many))
+    assert tokens(*bare, of=C) == tokens(*known, of=C) == one + texts
+    assert tokens(*known, of=H) == 13 * many + texts, "H: the sum"
+    grown = Tally()
+    for item in known:
+        grown = add(grown, [item], C, count)
+    assert grown == add(Tally(), known, C, count), "one by one or at once"
+    outputs = [{**output("1"), "call_id": f"call_{number}"} for number in range(many)]
+    later = [{**known[0], "call_id": "call_9"}]
+    assert tokens(*known, *outputs, *later, of=C) - tokens(*known, *outputs, of=C) == 11 + count(".f0") + count("{}")
+
+
+def test_T8_several_calls_in_one_json() -> None:
+    """Arguments that are no JSON stand as they are, a custom tool's input is a text."""
+    broken = call("a", '{"x": 1,')
+    custom = {"type": "custom_tool_call", "call_id": "call_2", "name": "b", "input": 'say "x"'}
+    spaced = call("c", "{}", namespace="crm")
+    uses = (
+        '{"tool_uses":[{"recipient_name":"functions.a","parameters":{"x": 1,},'
+        '{"recipient_name":"functions.b","parameters":"say \\"x\\""},'
+        '{"recipient_name":"functions.crm.c","parameters":{}}]}'
+    )
+    assert output_tokens([broken, custom, spaced], 0, {}, H, count) == 14 + count(uses)
 
 
 def test_T7_namespaces_and_custom_tools() -> None:
@@ -181,12 +216,24 @@ def test_T7_namespaces_and_custom_tools() -> None:
     assert tokens(custom, of=H) == tokens(plain, of=H)
 
 
+def cut(items: list[dict]) -> list[dict]:
+    return [*items[:-1], {**items[-1], "status": "incomplete"}]
+
+
 ANSWER = [message("pong", "assistant")]
+REFUSAL = [{"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}]
 THOUGHT = {"type": "reasoning", "summary": []}
 JSON = {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}}}}
 WITH_TOOLS = {"tools": [function("f")]}
 CALL = call("bar", '{"x":1}')
 CALL_TEXT = count(".bar") + count('{"x":1}')
+OTHER = '{"q": "straße"}'
+OTHER_CALL = call("crm", OTHER)
+USES = count(
+    '{"tool_uses":[{"recipient_name":"functions.bar","parameters":{"x":1}},'
+    '{"recipient_name":"functions.crm","parameters":{"q":"straße"}}]}'
+)
+FORCED = {"tools": [function("bar"), function("crm")], "tool_choice": {"type": "function", "name": "bar"}}
 
 
 @pytest.mark.parametrize(
@@ -195,11 +242,26 @@ CALL_TEXT = count(".bar") + count('{"x":1}')
         (ANSWER, 0, {}, 1 + 1, 1 + 4),
         (ANSWER, 0, WITH_TOOLS, 1 + 2, 1 + 4),
         ([THOUGHT, *ANSWER], 40, {}, None, 1 + 40 + 6),
-        (ANSWER, 0, JSON, 1 + 1 + 4, 1 + 4 + 3),
+        (ANSWER, 0, JSON, 1 + 1, 1 + 4 + 3),
+        (ANSWER, 0, {**JSON, **WITH_TOOLS}, 1 + 4, 1 + 4 + 3),
+        (REFUSAL, 0, {}, 1 + 2, 1 + 4),
+        (REFUSAL, 0, WITH_TOOLS, 1 + 2, 1 + 4),
+        (REFUSAL, 0, {**JSON, **WITH_TOOLS}, 1 + 2, 1 + 4 + 3),
+        (cut(ANSWER), 0, {}, 1, 1 + 3),
+        (cut(ANSWER), 0, WITH_TOOLS, 1 + 1, 1 + 3),
+        ([THOUGHT, *cut(ANSWER)], 40, {}, None, 1 + 40 + 5),
         ([CALL], 0, WITH_TOOLS, 8 + CALL_TEXT, 11 + CALL_TEXT),
         ([THOUGHT, CALL], 40, WITH_TOOLS, None, 11 + CALL_TEXT + 2 + 40),
         ([*ANSWER, CALL], 0, WITH_TOOLS, 1 + 8 + CALL_TEXT, 1 + 7 + 11 + CALL_TEXT),
-        ([CALL, CALL], 0, WITH_TOOLS, 2 * (8 + CALL_TEXT), 2 * (11 + CALL_TEXT)),
+        ([CALL, OTHER_CALL], 0, WITH_TOOLS, 11 + USES, 14 + USES),
+        ([*ANSWER, CALL, OTHER_CALL], 0, WITH_TOOLS, 1 + 11 + USES, 1 + 7 + 14 + USES),
+        ([THOUGHT, CALL, OTHER_CALL], 40, WITH_TOOLS, None, 14 + USES + 2 + 40),
+        (cut([CALL]), 0, WITH_TOOLS, 7 + CALL_TEXT, 10 + CALL_TEXT),
+        ([CALL, *cut([OTHER_CALL])], 0, WITH_TOOLS, 10 + USES, 13 + USES),
+        ([CALL], 0, FORCED, count('{"x":1}') + 1, 11 + CALL_TEXT),
+        (cut([CALL]), 0, FORCED, count('{"x":1}'), 10 + CALL_TEXT),
+        ([OTHER_CALL], 0, FORCED, 8 + count(".crm") + count(OTHER), 11 + count(".crm") + count(OTHER)),
+        (ANSWER, 0, FORCED, 1 + 2, 1 + 4),
         ([*ANSWER, {"type": "compaction", "encrypted_content": "x"}], 0, {}, 1 + 1, 1 + 4),
         ([], 0, {}, 0, 0),
     ],

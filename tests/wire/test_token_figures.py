@@ -71,6 +71,14 @@ def test_T1_texts(text: str, tokens: int) -> None:
     assert asked("gpt-4.1", text) == tokens + 7
 
 
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo", "ft:gpt-3.5-turbo-0125:acme::1"])
+def test_T1_older_models_count_in_the_older_encoding(model: str) -> None:
+    text = "お誕生日おめでとう"
+    assert asked(model, text, instructions=text) == 9 + 4 + 9 + 4 + 3
+    assert answered(model, {"text": text}) == (9 + 1, 0)
+    assert asked("gpt-4o", text) == 8 + 4 + 3
+
+
 def test_T3_the_check() -> None:
     assert asked(TERRA) == 7
     assert asked(TERRA, instructions="Answer briefly.") == 14
@@ -137,6 +145,41 @@ def test_T5_serial_calls_cost_78_and_choices_nothing() -> None:
     allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "dummy"}]}
     for choice in ("auto", "none", "required", {"type": "function", "name": "dummy"}, allowed):
         assert asked(TERRA, tools=tools, tool_choice=choice) == both
+
+
+@pytest.mark.parametrize("model", C_MODELS)
+def test_T5_choices_on_C(model: str) -> None:
+    one, two = [function("dummy")], [function("dummy"), function("get_file")]
+    both = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "dummy"}]}
+    named = {"type": "function", "name": "dummy"}
+    head = 7 + n(".dummy")
+    call = says("dummy", '{"a":1}')
+    for tools, choice, more in [
+        (one, "auto", 0),
+        (one, "none", 1),
+        (one, "required", head),
+        (one, named, head),
+        (two, named, head),
+        (two, "required", 0),
+        (two, both, 0),
+    ]:
+        cost = asked(model, tools=tools, tool_choice=choice, reply=call) - asked(model, tools=tools, reply=call)
+        assert cost == more, choice
+        forced = n('{"a":1}') + 1, 0
+        free = 8 + n(".dummy") + n('{"a":1}'), 0
+        assert answered(model, call, tools=tools, tool_choice=choice) == (forced if more == head else free)
+
+
+@pytest.mark.parametrize("model", [*C_MODELS, *H_MODELS])
+def test_T6_formats(model: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    sent = {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "additionalProperties": False}
+    text = '## r\n\n// Why.\n{"type":"object","properties":{"a":{"type":"string"}}}'
+    fields = {"text": {"format": {"type": "json_schema", "name": "r", "description": "Why.", "schema": sent}}}
+    cost = n(text) + (5 if model in C_MODELS else 4)
+    assert asked(model, **fields) - asked(model) == cost
+    tools = [function("dummy")]
+    assert asked(model, tools=tools, **fields) - asked(model, tools=tools) == cost
 
 
 def test_T15_formats() -> None:
@@ -319,12 +362,56 @@ def test_T8_answers_and_calls(model: str) -> None:
     text = "That is the answer."
     assert answered(model, {"text": text}) == (n(text) + (1 if chat else 4), 0)
     assert answered(model, {"text": text}, tools=DUMMY) == (n(text) + (2 if chat else 4), 0)
-    assert answered(model, {"text": "{}"}, text=FORMAT) == (n("{}") + (1 + 4 if chat else 4 + 3), 0)
+    assert answered(model, {"text": "{}"}, text=FORMAT) == (n("{}") + (1 if chat else 4 + 3), 0)
+    assert answered(model, {"text": "{}"}, text=FORMAT, tools=DUMMY) == (n("{}") + (4 if chat else 4 + 3), 0)
+    for fields in ({}, {"tools": DUMMY}):
+        assert answered(model, {"refusal": text}, **fields) == (n(text) + (2 if chat else 4), 0)
     call = (8 if chat else 11) + n(".dummy") + n('{"a":1}')
     assert answered(model, says("dummy", '{"a":1}'), tools=DUMMY) == (call, 0)
     said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
     both = {"output": [said, *says("dummy", '{"a":1}')["output"]]}
     assert answered(model, both, tools=DUMMY) == (n(text) + (0 if chat else 7) + call, 0)
+
+
+@pytest.mark.parametrize("model", [*C_MODELS, *H_MODELS])
+@pytest.mark.parametrize("how", ["chained", "replayed", "without ids"])
+def test_T7_T8_several_calls(model: str, how: str) -> None:
+    chat, drive = model in C_MODELS, Meter()
+    both = {"output": [*says("bar", '{"x": 1}')["output"], *says("crm", "{}", "call_2")["output"]]}
+    uses = (
+        '{"tool_uses":[{"recipient_name":"functions.bar","parameters":{"x":1}},'
+        '{"recipient_name":"functions.crm","parameters":{}}]}'
+    )
+    tools = [function("bar", x="integer"), function("crm")]
+    made = drive.turn(model, reply=both, tools=tools)
+    assert made["usage"]["output_tokens"] == (11 if chat else 14) + n(uses)
+    outputs = [output("1"), output("2", "call_2")]
+    calls = [{**item, "id": None} if how == "without ids" else item for item in made["output"]]
+    calls = [{key: value for key, value in item.items() if value is not None} for item in calls]
+    link = {"previous_response_id": made["id"]} if how == "chained" else {}
+    given = outputs if link else [user("ping"), *calls, *outputs]
+    after = drive.turn(model, given, tools=tools, **link)["usage"]["input_tokens"]
+    frames = {"chained": 13, "replayed": 13, "without ids": 13 if model == "gpt-5.4" else 10}
+    read = sum((8 if chat else frames[how]) + n(text) for text in (".bar", ".crm")) + n('{"x": 1}') + n("{}")
+    came = sum(3 + n(name) if chat else 7 + n("." + name) for name in ("bar", "crm")) + 2
+    assert after - made["usage"]["input_tokens"] == read + came
+
+
+@pytest.mark.parametrize("model", C_MODELS)
+def test_T8_a_text_of_exactly_the_limit_is_kept_whole_on_C(model: str) -> None:
+    text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+    made = Meter().turn(model, reply={"text": text}, max_output_tokens=n(text))
+    assert (made["status"], made["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert made["output"][0]["content"][0]["text"] == text
+    assert made["usage"]["output_tokens"] == n(text) == 16
+    assert Meter().turn(model, reply={"text": text}, max_output_tokens=17)["status"] == "completed"
+
+
+@pytest.mark.parametrize("model", H_MODELS)
+def test_T8_a_text_that_is_cut_on_H(model: str) -> None:
+    made = Meter().turn(model, reply={"text": "word " * 40}, max_output_tokens=20)
+    assert n(made["output"][-1]["content"][0]["text"]) == 20 - 4 + 1
+    assert made["usage"]["output_tokens"] == 20
 
 
 @pytest.mark.parametrize("model", H_MODELS)
@@ -336,6 +423,37 @@ def test_T8_with_reasoning(model: str) -> None:
     assert hidden % 64 == 0 or model not in ("gpt-5", "o4-mini")
     total, hidden = answered(model, says("dummy", reasoning=THINKING), tools=DUMMY)
     assert total == 11 + n(".dummy") + n("{}") + 2 + hidden
+
+
+def scripted(tokens: int, **more: Any) -> dict[str, Any]:
+    return {"usage": {"output_tokens_details": {"reasoning_tokens": tokens}}, "reasoning": "So.", **more}
+
+
+@pytest.mark.parametrize(("model", "tokens"), [(TERRA, 701), ("gpt-5.4", 701), ("gpt-5", 704), ("o4-mini", 704)])
+def test_T8_T9_scripted_reasoning_tokens_are_paid_now_and_later(model: str, tokens: int) -> None:
+    drive = Meter()
+    made = drive.turn(model, reply=scripted(tokens, **says("dummy")), tools=DUMMY)
+    usage = made["usage"]
+    assert usage["output_tokens_details"] == {"reasoning_tokens": tokens}
+    assert usage["output_tokens"] == 11 + n(".dummy") + n("{}") + 2 + tokens
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    grown = usage["input_tokens"] + usage["output_tokens"] + n(".dummy") + n("1") + 9
+    loop = drive.turn(model, [output("1")], tools=DUMMY, previous_response_id=made["id"])
+    assert loop["usage"]["input_tokens"] == grown, "T11"
+    replayed = [user("ping"), *made["output"], output("1")]
+    assert drive.turn(model, replayed, tools=DUMMY)["usage"]["input_tokens"] == grown
+    after = drive.turn(model, "and?", tools=DUMMY, previous_response_id=loop["id"])["usage"]["input_tokens"]
+    gone = 0 if model == TERRA else tokens + 2
+    assert after == grown + n("pong") + 6 + n("and?") + 4 - gone
+
+
+def test_T8_reasoning_that_the_limit_cuts_is_reported_as_cut() -> None:
+    usage = Meter().turn(TERRA, reply=scripted(701, text="pong"), max_output_tokens=100)["usage"]
+    assert usage["output_tokens"] == 100
+    assert usage["output_tokens_details"] == {"reasoning_tokens": 98}
+    told = {"output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 9}}
+    usage = Meter().turn(TERRA, reply={"text": "pong", "usage": told})["usage"]
+    assert (usage["output_tokens"], usage["output_tokens_details"]) == (5, {"reasoning_tokens": 9}), "as scripted"
 
 
 def test_T8_o3_mini() -> None:

@@ -10,6 +10,7 @@ from mockserver.conformance.server_under_test import NOWHERE, TOOL, Item, Server
 
 EXACT = "gpt-5.6-terra"  # a model whose cache has exact boundaries
 CHAT = "gpt-4.1"  # one whose cache rounds
+LAST = "gpt-6.2-sol"  # one whose instructions come after the input
 _FORMAT = {"format": {"type": "json_schema", "name": "out", "schema": TOOL["parameters"], "strict": True}}
 
 
@@ -167,6 +168,17 @@ def _what_is_cached(s: ServerUnderTest) -> None:
     s.check_equal("another beginning", _cache(s, "x" + words(2000), model=EXACT), (0, 2004))
     changed = _cache(s, "y" + words(2000), model=EXACT)
     s.check_equal("a change at the start", changed, (0, 2004))
+
+
+@rule("R1.47", needs=("clock",), models=(LAST,))
+def _instructions_come_last(s: ServerUnderTest) -> None:
+    s.freeze()
+    text, plain = words(2000), {"model": LAST, "prompt_cache_key": "last"}
+    s.check_equal("first", _cache(s, text, instructions="Answer briefly.", **plain), (0, 2003))
+    s.check_equal("other instructions", _cache(s, text, instructions="Be kind.", **plain), (2003, 0))
+    s.check_equal("no instructions", _cache(s, text, **plain), (2003, 0))
+    cost = s.count(input=text, instructions="Answer briefly.", model=LAST) - s.count(input=text, model=LAST)
+    s.check_equal("tokens of instructions", cost, 7)
 
 
 @rule("R8.8", needs=("clock",), models=(CHAT, EXACT))

@@ -20,7 +20,7 @@ from typing import Any
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.response_object import redact_mcp_tool
+from mockserver.wire.responses.tool_echo import redact_mcp_tool
 
 Item = dict[str, Any]
 
@@ -166,6 +166,11 @@ def _output_text(part: dict[str, Any]) -> dict[str, Any]:
     return _order_part({**{key: value for key, value in part.items() if value is not None}, **known})
 
 
+def place_of_citation(annotation: dict[str, Any]) -> int:
+    """After how many characters of its text an annotation is told: its end, or its index. Spec: S8 a."""
+    return int(annotation.get("end_index", annotation.get("index", 0)))
+
+
 def with_type(item: Item) -> Item:
     """An input item with its `type` written out. Spec: F8.2."""
     if item.get("type"):
@@ -276,7 +281,30 @@ def output_item(
     if kind == "code_interpreter_call" and not draft.get("container_id"):
         draft = {**draft, "container_id": id_generator.container(number)}
         number += 1
-    return fill_item(draft, id_generator, number), number + (not draft.get("id"))
+    if kind == "shell_call" and (draft.get("environment") or {}) == {"type": "container_reference"}:
+        draft = {**draft, "environment": {**draft["environment"], "container_id": id_generator.container(number)}}
+        number += 1
+    item = fill_item(draft, id_generator, number)
+    if kind in STATUSLESS or None in draft.values():
+        item = _as_written(draft, item)
+    return item, number + (not draft.get("id"))
+
+
+def _as_written(draft: Item, item: Item) -> Item:
+    """An item of the output with what its draft says although most items lack it: nulls, a status.
+
+    A recording comes back as it was: reasoning that brings its id has no more members than were written (Spec: W7).
+    """
+    kept = {key: value for key, value in draft.items() if key not in item and key not in _FILLED_LATER}
+    if draft["type"] == "reasoning" and draft.get("id") and draft.get("content") is None:
+        item = {key: value for key, value in item.items() if key != "content"}
+        kept.pop("content", None)
+    if draft.get("status") is None:
+        kept.pop("status", None)
+    return order_keys({**item, **kept}) if kept else item
+
+
+_FILLED_LATER = ("encrypted_content", "phase")  # null stands for "none" here, and the wire has no such null
 
 
 def _call_ids(draft: Item) -> Iterator[tuple[str, str | None]]:
@@ -387,7 +415,8 @@ def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
 
 def model(name: str, entry: Model) -> dict[str, Any]:
     """A Model object. Spec: P18."""
-    return {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    made = {"id": name, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
+    return {**made, "shutdown_date": entry.shutdown_date}
 
 
 # --- Items as text ----------------------------------------------------------------------------------------------------

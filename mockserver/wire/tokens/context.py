@@ -1,13 +1,14 @@
 """How a context is written into the prompt, and what that costs: `usage` and `/responses/input_tokens`.
 
-Pure functions over plain dicts; the tokenizer comes in as `count`. A `Tally` is the cost of a context so far; adding
-an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
+Pure functions over plain dicts; the tokenizer comes in as `count`, except for the few models that have an older one. A
+`Tally` is the cost of a context so far; adding an item never reads the items before it.
+Spec: T1, T2, T3, T7, T8, T9, T10, T12.
 """
 
 # Where the figures come from. They were fitted on recorded traffic of 2025-03 to 2026-08 and then confirmed on
 # other recordings: of 163 calls with text, functions, schemas, tool history, chains and conversations 147 are
-# exact, and each of the other 16 has a known reason (T14). `C` is chat markup (gpt-4o, gpt-4.1), `H` is Harmony
-# (all that reason).
+# exact, and each of the other 16 has a known reason; of a second body of 2026, 179 of 179 texts and 76 of 82 calls
+# with tools on C are (T14). `C` is chat markup (gpt-4o, gpt-4.1 and older), `H` is Harmony (all that reason).
 #
 # Measured: the frames of messages, calls, outputs and answers, the priming, schemas, reasoning items, the compact
 # call (7 of 7) and what a compaction item costs later (4 of 4). Assumed to be like functions: custom tools.
@@ -24,13 +25,16 @@ an item never reads the items before it. Spec: T2, T3, T7, T8, T9, T10, T12.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+import orjson
 
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.tokens.images import FILE_TOKENS, file_text, images_tokens, rule_of
-from mockserver.wire.tokens.tools import Count, definitions_tokens, format_tokens, tools_tokens
+from mockserver.wire.tokens.tokenizer import count_cl100k
+from mockserver.wire.tokens.tools import Count, definitions_tokens, forced_call, format_tokens, tools_tokens
 
 Item = Mapping[str, Any]
 Hidden = Callable[[Item], int]
@@ -50,13 +54,21 @@ COMPACT_CALL = 93  # exact in 7 of 7 calls of POST /responses/compact
 # What a turn writes, as `output_tokens` counts it (Spec: T8):
 ANSWER = {"C": 1, "H": 4}
 ANSWER_WITH_TOOLS = {"C": 2, "H": 4}  # one more on C, nothing on H
-ANSWER_AS_JSON = {"C": 4, "H": 3}
+ANSWER_AS_JSON = {"C": 1, "H": 7}
+ANSWER_AS_JSON_WITH_TOOLS = {"C": 4, "H": 7}
 ANSWER_O3_MINI = 1
+REFUSAL_ON_C = 2  # with or without tools (5 of 5); on H a refusal is taken for a text
 BEFORE_CALL = {"C": 0, "H": 7}  # text that a call follows
 NEW_CALL = {"C": 8, "H": 11}  # less than the same call costs later, when it is read (T7)
+FORCED_CALL = 1  # beside its arguments: the head of a forced call was in the prompt (T5, on C, 23 of 23)
+SEVERAL_CALLS = {"C": 11, "H": 14}  # beside one JSON of all calls (7 of 7)
+END = 1  # the end token, which is missing where the limit cut an item off
 ROUNDING = 64  # older models report reasoning in such steps, rounded down
-# By prefix of the model's id, the first match counts; measured for gpt-5.6, gpt-5 and gpt-5.4 (Spec: T12).
-_ADDITIONAL_TOOLS = (("gpt-5.4", 85), ("gpt-5.5", 85), ("gpt-5.6", 82), ("gpt-6", 82), ("gpt-5", 84), ("", 84))
+# By prefix of the model's row, the first match counts; measured for gpt-5.6, gpt-5 and gpt-5.4 (Spec: T12).
+_ADDITIONAL_TOOLS = (
+    *(("gpt-5.4", 85), ("gpt-5.5", 85), ("gpt-5.6", 82), ("gpt-6", 82)),
+    *(("gpt-daybreak", 82), ("chat-latest", 82), ("", 84)),
+)
 # What the model wrote and what came back, by item type; these texts are counted, the frame is a guess (Spec: T12).
 _WRITTEN: dict[str, tuple[str, ...]] = {
     "web_search_call": ("action",),
@@ -111,12 +123,14 @@ class Tally(NamedTuple):
     answered: bool = False
 
 
-@cache
+@lru_cache(maxsize=1024)
 def cost_class(model: Model) -> str:
     """A name for all that tallies depend on: models of one class have equal tallies. Spec: T2, T3, T7, T12."""
     rule = rule_of(model)
     image = f"{rule.base}.{rule.tile}.{rule.factor}.{rule.item}"
-    return f"{model.family}/{model.phase:d}/{_call_without_id(model)}/{_additional_tools(model)}/{image}"
+    return (
+        f"{model.family}{model.cl100k:d}/{model.phase:d}/{_call_without_id(model)}/{_additional_tools(model)}/{image}"
+    )
 
 
 def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden: Hidden = no_hidden_tokens) -> Tally:
@@ -125,6 +139,8 @@ def add(tally: Tally, items: Iterable[Item], model: Model, count: Count, hidden:
     A call without the key `id` is one the server does not know. `hidden` gives the tokens that an item does not show:
     the length of a reasoning item's thoughts, of a compaction item's summary. Spec: T3, T7, T9, T10.
     """
+    if model.cl100k:
+        count = count_cl100k
     if not tally.pending and isinstance(items, list) and len(items) == 1:
         only = items[0]  # one message is what most requests bring and most turns answer: no counter is set up for it
         if only.get("type") == "message" and only.get("role") in _SPEAKERS:
@@ -192,9 +208,18 @@ class _Counter:
 
     def _call(self, item: Item) -> None:
         name, namespace = str(item.get("name")), item.get("namespace")
+        frame = self._frame(item)
         self.pending[str(item.get("call_id"))] = (name, namespace)
-        frame = CALL[self.model.family] if item.get("id") else _call_without_id(self.model)
         self.total += frame + _call_text_tokens(item, self.count) + self.after_answer
+
+    def _frame(self, item: Item) -> int:
+        known = item.get("id")
+        if self.pending and self.model.family == "C":
+            # Parallel calls cost what a call without id costs, known or not (5 of 5). That a call is one of several is
+            # seen with the second: then the first has been paid too much.
+            paid = CALL["C"] if known and len(self.pending) == 1 else CALL_WITHOUT_ID["C"]
+            return 2 * CALL_WITHOUT_ID["C"] - paid
+        return CALL[self.model.family] if known else _call_without_id(self.model)
 
     def _output(self, item: Item) -> None:
         # an output is read with the name of its call, which only the call itself says
@@ -245,23 +270,26 @@ _ADDERS: dict[str, Callable[[_Counter, Item], None]] = {
 
 
 def _call_without_id(model: Model) -> int:
-    if model.id.startswith("gpt-5.4"):
+    if model.row.startswith("gpt-5.4"):
         return CALL_WITHOUT_ID_GPT_5_4
     return CALL_WITHOUT_ID[model.family]
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _additional_tools(model: Model) -> int:
-    return next(tokens for prefix, tokens in _ADDITIONAL_TOOLS if model.id.startswith(prefix))
+    return next(tokens for prefix, tokens in _ADDITIONAL_TOOLS if model.row.startswith(prefix))
 
 
 def _call_text_tokens(item: Item, count: Count) -> int:
     """The tokens of a call's name and arguments, whether written now or read later. Spec: T7."""
     name, namespace = item.get("name"), item.get("namespace")
-    arguments = item.get(_CALLS[item["type"]])
-    text = arguments if isinstance(arguments, str) else json_compact(arguments).decode()
     recipient = count(f" to={namespace}.{name}") - 3 if namespace else count(f".{name}")
-    return recipient + count(text)
+    return recipient + count(_arguments(item))
+
+
+def _arguments(call: Item) -> str:
+    """What a call brings its tool, as text: JSON, or a custom tool's input."""
+    return _as_text(call.get(_CALLS[call["type"]]))
 
 
 def _texts_tokens(item: Item, keys: Iterable[str], count: Count) -> int:
@@ -299,15 +327,21 @@ def content_tokens(content: Any, model: Model, count: Count) -> int:
 
 def input_tokens(request: Mapping[str, Any], tally: Tally, model: Model, count: Count) -> int:
     """Return `usage.input_tokens` of a request whose whole context, own input included, has this tally. Spec: T3–T9."""
+    if model.cl100k:
+        count = count_cl100k
     tools = request.get("tools") or ()
-    instructions = request.get("instructions")
     total = PRIMING[model.family] + tally.total + _reasoning_tokens(request, tally, model)
-    if instructions:
-        total += count(_as_text(instructions)) + MESSAGE
+    total += instructions_tokens(request, count)
     if tools:
         total += tools_tokens(tools, request, model, count)
     text_format = (request.get("text") or {}).get("format")
-    return total + format_tokens(text_format, tools, count) if text_format else total
+    return total + format_tokens(text_format, model, count) if text_format else total
+
+
+def instructions_tokens(request: Mapping[str, Any], count: Count) -> int:
+    """Return what the instructions of a request cost, wherever they are rendered. Spec: T3, R1.47."""
+    instructions = request.get("instructions")
+    return count(_as_text(instructions)) + MESSAGE if instructions else 0
 
 
 def _reasoning_tokens(request: Mapping[str, Any], tally: Tally, model: Model) -> int:
@@ -338,32 +372,81 @@ def compact_input_tokens(
 def output_tokens(
     output_items: Sequence[Item], reasoning_tokens: int, request: Mapping[str, Any], model: Model, count: Count
 ) -> int:
-    """Return `usage.output_tokens` for these new items; a compaction pass is not included. Spec: T8."""
+    """Return `usage.output_tokens` for these new items; a compaction pass is not included. Spec: T8.
+
+    An item with status `incomplete` was cut off, and is paid without its end token.
+    """
+    if model.cl100k:
+        count = count_cl100k
     if len(output_items) == 1 and output_items[0].get("type") == "message":  # as most are
-        return reasoning_tokens + content_tokens(output_items[0].get("content"), model, count) + _answer(request, model)
+        return reasoning_tokens + _answer_tokens(output_items[0], request, model, count)
     items = [item for item in output_items if item.get("type") != "compaction"]
-    total, last = reasoning_tokens, len(items) - 1
+    total, last = reasoning_tokens + _calls_tokens(items, request, model, count), len(items) - 1
     for number, item in enumerate(items):
         kind = item.get("type")
-        if kind == "message":
-            frame = _answer(request, model) if number == last else BEFORE_CALL[model.family]
-            total += content_tokens(item.get("content"), model, count) + frame
-        elif kind in _CALLS:
-            total += NEW_CALL[model.family] + _call_text_tokens(item, count)
+        if kind == "message" and number == last:
+            total += _answer_tokens(item, request, model, count)
+        elif kind == "message":
+            total += content_tokens(item.get("content"), model, count) + BEFORE_CALL[model.family]
         elif kind == "reasoning":
-            total += 0 if model.id.startswith("o3-mini") else REASONING
+            total += 0 if model.row.startswith("o3-mini") else REASONING
         elif kind in _WRITTEN:
             total += NEW_CALL[model.family] + _texts_tokens(item, _WRITTEN[str(kind)], count)
     return total
 
 
-def _answer(request: Mapping[str, Any], model: Model) -> int:
-    """The frame of the message that ends a turn."""
-    if model.id.startswith("o3-mini"):
+def _answer_tokens(item: Item, request: Mapping[str, Any], model: Model, count: Count) -> int:
+    """The tokens of the message that ends a turn."""
+    tokens = content_tokens(item.get("content"), model, count) + _answer(item, request, model)
+    return tokens - END if item.get("status") == "incomplete" else tokens
+
+
+def _answer(item: Item, request: Mapping[str, Any], model: Model) -> int:
+    if model.row.startswith("o3-mini"):
         return ANSWER_O3_MINI
-    text_format = (request.get("text") or {}).get("format") or {}
-    frame = (ANSWER_WITH_TOOLS if request.get("tools") else ANSWER)[model.family]
-    return frame + (ANSWER_AS_JSON[model.family] if text_format.get("type") == "json_schema" else 0)
+    if model.family == "C":
+        for part in item.get("content") or ():  # a loop: no generator is set up for it
+            if part.get("type") == "refusal":
+                return REFUSAL_ON_C
+    tools, text = request.get("tools"), request.get("text")
+    if text and (text.get("format") or {}).get("type") == "json_schema":
+        return (ANSWER_AS_JSON_WITH_TOOLS if tools else ANSWER_AS_JSON)[model.family]
+    return (ANSWER_WITH_TOOLS if tools else ANSWER)[model.family]
+
+
+def _calls_tokens(items: Sequence[Item], request: Mapping[str, Any], model: Model, count: Count) -> int:
+    """The tokens of the calls that the client runs: of one, or of several that are written as one JSON. Spec: T8."""
+    calls = [item for item in items if item.get("type") in _CALLS]
+    if not calls:
+        return 0
+    if len(calls) > 1:
+        tokens = SEVERAL_CALLS[model.family] + count(_tool_uses(calls))
+    elif forced_call(request, model) == calls[0].get("name"):
+        tokens = FORCED_CALL + count(_arguments(calls[0]))
+    else:
+        tokens = NEW_CALL[model.family] + _call_text_tokens(calls[0], count)
+    return tokens - END if calls[-1].get("status") == "incomplete" else tokens
+
+
+def _tool_uses(calls: Sequence[Item]) -> str:
+    """Several calls as the model writes them: names and arguments in one compact JSON."""
+    uses = [f'{{"recipient_name":{_recipient(call)},"parameters":{_parameters(call)}}}' for call in calls]
+    return f'{{"tool_uses":[{",".join(uses)}]}}'
+
+
+def _recipient(call: Item) -> str:
+    path = [call["namespace"], call.get("name")] if call.get("namespace") else [call.get("name")]
+    return json_compact("functions." + ".".join(map(str, path))).decode()
+
+
+def _parameters(call: Item) -> str:
+    arguments = _arguments(call)
+    if call["type"] == "custom_tool_call":
+        return json_compact(arguments).decode()
+    try:
+        return json_compact(orjson.loads(arguments)).decode()
+    except orjson.JSONDecodeError:
+        return arguments  # such as those of a call that was cut
 
 
 def round_reasoning(reasoning_tokens: int, model: Model) -> int:

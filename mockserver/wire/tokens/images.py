@@ -11,7 +11,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from io import BytesIO
 from math import ceil
 from typing import Any
@@ -40,9 +40,10 @@ class ImageRule:
     item: int = 0
 
 
-# Prefix of the model's id, the longest match counts; measured for gpt-4o, gpt-4.1-nano and gpt-5-mini (Spec: T12),
+# Prefix of the model's row, the longest match counts; measured for gpt-4o, gpt-4.1-nano and gpt-5-mini (Spec: T12),
 # otherwise as documented or by analogy.
 _RULES: dict[str, ImageRule] = {
+    "gpt-4": ImageRule(base=85, tile=170),
     "gpt-4o": ImageRule(base=85, tile=170),
     "gpt-4o-mini": ImageRule(base=2833, tile=5667),
     "gpt-4.1": ImageRule(base=85, tile=170),
@@ -56,10 +57,10 @@ _RULES: dict[str, ImageRule] = {
 _OTHERS = ImageRule(factor=1.2, item=5)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def rule_of(model: Model) -> ImageRule:
     """The model's image rule."""
-    prefixes = [prefix for prefix in _RULES if model.id.startswith(prefix)]
+    prefixes = [prefix for prefix in _RULES if model.row.startswith(prefix)]
     return _RULES[max(prefixes, key=len)] if prefixes else _OTHERS
 
 
