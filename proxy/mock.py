@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 def make_mock(settings: Settings) -> MockApp:
     """The mock's app; raises SettingError for a store or a cassette that can't be opened."""
-    from mockserver.transport.app import MockApp, create_app
+    from mockserver.transport.app import create_app
 
     if not settings.cassette or settings.default_mode != "mock":
         return create_app(settings)
     from mockserver.engine.engine import Engine
+    from mockserver.transport.app import MockApp
     from proxy.cassettes.canonical import read_match
     from proxy.cassettes.file import load
     from proxy.recorded_model import RecordedModel
