@@ -17,13 +17,14 @@ def make_mock(settings: Settings) -> MockApp:
 
     if not settings.cassette or settings.default_mode != "mock":
         return create_app(settings)
-    from mockserver.engine.engine import Engine
-    from mockserver.transport.app import MockApp
     from proxy.cassettes.canonical import read_match
     from proxy.cassettes.file import load
     from proxy.recorded_model import RecordedModel
 
-    cassettes = [load(path) for path in settings.cassette]
+    cassettes = [load(path) for path in settings.cassette]  # before all else: a mistake is told first
+    from mockserver.engine.engine import Engine
+    from mockserver.transport.app import MockApp
+
     model = RecordedModel(cassettes, read_match(",".join(settings.match)), strict=settings.strict)
     # an unmatched turn is the model's to refuse: it knows what differs
     return MockApp(Engine(replace(settings, strict=False), model=model))
