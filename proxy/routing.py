@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from mockserver.config.settings import MODES, Settings, missing_setting
+from mockserver.config.recordings import missing_setting
+from mockserver.config.settings import MODES, Settings
 from mockserver.wire.errors.api import MockError
 
 Answerer = Literal["mock", "upstream", "recorder", "cassette", "auto", "shadow"]

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.config.pacing import Pacing, make_pacing, parse_pacing
+from mockserver.config.recordings import missing_setting, read_factor, read_field, read_pattern
 from mockserver.config.redaction import REDACTED, clean
 from mockserver.config.switches import SwitchError, nearest, parse_assignment, parse_value
 
@@ -76,30 +77,6 @@ def _read_seconds(given: Any) -> float:
     if isinstance(given, bool) or not 0 < (seconds := float(given)) < 1e9:
         raise ValueError
     return seconds
-
-
-def _read_factor(given: Any) -> float:
-    if isinstance(given, bool) or not 0 <= (factor := float(given)) < 1e9:
-        raise ValueError
-    return factor
-
-
-def _read_pattern(given: Any) -> str:
-    text = _read_text(given)
-    try:
-        re.compile(text)
-    except re.error:
-        raise ValueError from None
-    return text
-
-
-_FIELD = re.compile(r"[+-][a-z_]+")
-
-
-def _read_field(given: Any) -> str:
-    if not isinstance(given, str) or not _FIELD.fullmatch(given.strip()):
-        raise ValueError
-    return given.strip()
 
 
 def _read_flag(given: Any) -> bool:
@@ -168,9 +145,9 @@ COUNT = Kind("takes a whole number, 0 or more", partial(_read_whole, 0, float("i
 POSITIVE = Kind("takes a whole number, 1 or more", partial(_read_whole, 1, float("inf")))
 INTEGER = Kind("takes a whole number", partial(_read_whole, float("-inf"), float("inf")))
 SECONDS = Kind("takes a number of seconds above 0", _read_seconds)
-FACTOR = Kind("takes a number, 0 or more", _read_factor)
-PATTERN = Kind("takes a regular expression", _read_pattern)
-FIELD = Kind("takes +FIELD to compare a field of a request or -FIELD to ignore it", _read_field)
+FACTOR = Kind("takes a number, 0 or more", read_factor)
+PATTERN = Kind("takes a regular expression", read_pattern)
+FIELD = Kind("takes +FIELD to compare a field of a request or -FIELD to ignore it", read_field)
 UPSTREAM = Kind("takes a URL such as https://api.openai.com/v1", _read_upstream)
 STORE = Kind("takes memory or sqlite:///FILE", _read_store)
 CLOCK = Kind("takes system or an ISO time such as 2026-11-20T12:00:00Z", _read_clock)
@@ -486,23 +463,6 @@ def _check(settings: Settings) -> Settings:
     if settings.workers > 1 and settings.store == "memory":
         raise SettingError("--workers above 1 needs a store that processes can share, such as --store sqlite:///FILE")
     return settings
-
-
-# what a mode can't do without
-NEEDS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "mock": (),
-    "forward": (("upstream", "--upstream URL"),),
-    "record": (("upstream", "--upstream URL"), ("cassette", "--cassette FILE")),
-    "replay": (("cassette", "--cassette FILE"),),
-    "auto": (("upstream", "--upstream URL"), ("cassette", "--cassette FILE")),
-    "shadow": (("upstream", "--upstream URL"),),
-}
-
-
-def missing_setting(mode: str, settings: Settings) -> str | None:
-    """Return what a mode needs and these settings lack, None when nothing is missing."""
-    lacking = [option for name, option in NEEDS[mode] if not getattr(settings, name)]
-    return " and ".join(lacking) or None
 
 
 def options_table() -> str:
