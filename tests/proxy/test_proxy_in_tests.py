@@ -9,6 +9,7 @@ from pathlib import Path
 
 import openai
 import pytest
+import yaml
 from openai import OpenAI
 
 from mockserver import MockError
@@ -18,6 +19,8 @@ from proxy.mock import make_mock
 from tests.support.cassettes import mock_upstream
 
 pytest_plugins = ["pytester"]
+# pytester forgets what a run imported, and the C part of yaml can't be imported a second time: it is here before
+assert yaml.__with_libyaml__ is not None
 
 CLIENT = """
     import os
