@@ -140,7 +140,7 @@ def commit(
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]
+        changes += [node.put(), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes
@@ -159,7 +159,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     tail = node
     if conversation.head != node.parent:
         tail = rebase(state, node, conversation.head)
-        changes.append(Put("node", tail.id, tail.doc()))
+        changes.append(tail.put())
     return [*changes, replace(conversation, head=tail.id, next=first + len(node.items)).put()]
 
 
@@ -214,7 +214,7 @@ def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
     gone: list[Change] = []
     if node is not None:
         transition(BACKGROUND, node.status, "forget")
-        gone.append(Put("node", id, node._replace(deleted=True).doc()))
+        gone.append(node._replace(deleted=True).put())
     return id, [Delete("fleeting", id), Delete("response", id), *gone]
 
 
@@ -251,4 +251,4 @@ def delete_response(state: State, id: str, rules: Semantics, now: float) -> tupl
         raise errors.response_not_found(id)
     transition(MODES[orjson.loads(body)["background"]], node.status, "delete", id=id)
     gone = node._replace(deleted=True)
-    return deletion_marker(id, rules.delete_object), [Delete("response", id), Put("node", id, gone.doc())]
+    return deletion_marker(id, rules.delete_object), [Delete("response", id), gone.put()]

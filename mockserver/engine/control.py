@@ -97,6 +97,7 @@ class ProjectControl:
             completed = [*at.ended, *self._calls.settle(project, at.state, now)]
             expired = inspection.expiries_between(at.state, self._rules, at.now, now)
             expired += self._calls.forget(project, at.state, now)
+            self._calls.collect_expired(project, at.state, now)
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)

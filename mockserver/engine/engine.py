@@ -187,6 +187,7 @@ class Engine:
         Spec: P1, R4.5.
         """
         with self._lock:
+            self._calls.sockets.add(near)
             outcome = self._calls.write(
                 recorder.project,
                 self.pipeline.answer,
