@@ -38,8 +38,8 @@ def needs_client_output(item: Item) -> bool:
         return False
     if item["type"] == "shell_call":
         return (item.get("environment") or {}).get("type") != "container_reference"
-    if item["type"] == "tool_search_call":
-        return item.get("execution") == "client"
+    if item["type"] == "tool_search_call":  # without a `call_id` no output could name it, as one that the service ran
+        return item.get("execution") == "client" and call_id(item) is not None
     return True
 
 
@@ -71,7 +71,7 @@ def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) 
     """The outputs among `items` that answer no call, be it pending or one that `history` holds."""
     found = orphans(pending, items)
     if found:
-        answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
+        answered = {(call_id(one), ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
         found = [stray for stray in found if (call_id(stray), stray["type"]) not in answered]
     return found
 
