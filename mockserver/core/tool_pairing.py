@@ -34,12 +34,12 @@ def call_id(item: Item) -> str | None:
 
 def needs_client_output(item: Item) -> bool:
     """Whether a call waits for an output that only the client can give."""
-    if item["type"] not in ANSWERS or item.get("async"):
+    if item["type"] not in ANSWERS or item.get("async") or call_id(item) is None:  # no output could name it
         return False
     if item["type"] == "shell_call":
         return (item.get("environment") or {}).get("type") != "container_reference"
-    if item["type"] == "tool_search_call":  # without a `call_id` no output could name it, as one that the service ran
-        return item.get("execution") == "client" and call_id(item) is not None
+    if item["type"] == "tool_search_call":
+        return item.get("execution") == "client"
     return True
 
 

@@ -1,7 +1,7 @@
-"""Valid requests of every endpoint and every control call, and mutations of them: what `test_any_body` and the attacks send.
+"""Valid requests of every endpoint and every control call, and mutations of them, for property tests and attacks.
 
-A mutation is drawn from a `random.Random`, so a seed is a whole attack and can be run again. What is replaced is replaced
-by the JSON type of something else: that is what found most of what was ever answered with 500.
+A mutation is drawn from a `random.Random`, so a seed is a whole attack and can be run again. What is replaced is
+replaced by another JSON type: that is what found most of what was ever answered with 500.
 """
 
 from __future__ import annotations
@@ -124,7 +124,11 @@ _LINES: list[Json] = [
             "conversation": False,
         },
     },
-    {"reply": {"error": {"status": 429, "code": "rate_limit_exceeded", "message": "m", "headers": {"retry-after": "1"}}}},
+    {
+        "reply": {
+            "error": {"status": 429, "code": "rate_limit_exceeded", "message": "m", "headers": {"retry-after": "1"}}
+        }
+    },
     *({"reply": reply} for reply in REPLIES.values()),
 ]
 _FAULTS: list[Json] = [
@@ -142,7 +146,11 @@ _GIVEN += [
 ]
 CONTROL_BODIES: Mapping[tuple[str, str], list[Json]] = {
     ("POST", "/_mock/reset"): [{"only": ["state", "scenario", "faults", "journal", "clock"]}, {}],
-    ("PUT", "/_mock/clock"): [{"now": 1_795_176_000}, {"now": "2026-11-20T12:00:00Z", "mode": "manual"}, {"mode": "system"}],
+    ("PUT", "/_mock/clock"): [
+        {"now": 1_795_176_000},
+        {"now": "2026-11-20T12:00:00Z", "mode": "manual"},
+        {"mode": "system"},
+    ],
     ("POST", "/_mock/clock/advance"): [{"seconds": 1.5, "days": 2}, {"days": 40}],
     ("POST", "/_mock/script"): [{"lines": [line]} for line in _LINES],
     ("PUT", "/_mock/scenario"): [{"seed": 7, "lines": _LINES[:4], "given": _GIVEN[0]}, {"lines": []}],
@@ -213,8 +221,9 @@ def _deep(kind: str, levels: int, leaf: Json) -> Json:
 
 
 _TEXTS = (
-    *("", "x", "user", "null", "{}", "\x00", "ü☃😀", "\ud83d", "x" * 70, "../..", "%s{0}", "0", "-1", "1e999", "#", "resp_1"),
-    *("2026-11-20T12:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "data:image/png;base64,AA==", "data:,", "("),
+    *("", "x", "user", "null", "{}", "\x00", "ü☃😀", "\ud83d", "x" * 70, "../..", "%s{0}", "0", "-1", "1e999", "#"),
+    *("2026-11-20T12:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "data:image/png;base64,AA=="),
+    *("data:,", "(", "resp_1"),
 )
 _NUMBERS = (0, 1, -1, 16, 255, 2**31, 2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**30, 10**400, 1e300, -0.0, 1e-7, 1.5)
 # one of each JSON type, and what looks like another one
