@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
+from mockserver.transport.access_log import log_requests
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.guard import ErrorApp, Guard
 from mockserver.wire.errors.api import MockError
@@ -54,6 +55,7 @@ class ProxyApp:
             self._transport, self._relays = _connect(settings, transport)
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._mock = CommonHeaders(mock, [SOURCE])
+        self.logs_requests = False  # a served process tells what the mock does not answer; the mock tells the rest
         self._guarded = Guard(self._route, settings, _refusal)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -73,9 +75,11 @@ class ProxyApp:
         decision = self._decide(scope)
         if decision.answerer == "mock":
             return self._mock(scope, receive, send)
+        app: ASGIApp = self._relay
+        source = "upstream"
         if decision.error is not None:
-            return _refusal(decision.error)(scope, receive, send)
-        return self._relay(scope, receive, send)
+            app, source = _refusal(decision.error), "-"
+        return (log_requests(app, source) if self.logs_requests else app)(scope, receive, send)
 
     async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = self._check_key(scope) or await self._relays[scope["type"]](scope, receive, send)

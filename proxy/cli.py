@@ -49,13 +49,18 @@ COMMANDS = {
 
 
 def make_app(settings: Settings) -> ProxyApp:
-    """The proxy with the mock in it; raises SettingError for a mode that is not built yet."""
+    """The proxy with the mock in it; raises SettingError for a mode that is not built yet, and for a loop."""
+    from mockserver.transport.access_log import is_on
     from mockserver.transport.app import create_app
     from proxy.app import ProxyApp
+    from proxy.loops import refuse_loop
     from proxy.routing import refuse_unbuilt
 
     refuse_unbuilt(settings)
-    return ProxyApp(create_app(settings), settings)
+    refuse_loop(settings)
+    app = ProxyApp(create_app(settings), settings)
+    app.logs_requests = is_on(settings)
+    return app
 
 
 def serve(options: dict[str, Any]) -> int:

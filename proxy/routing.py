@@ -10,6 +10,9 @@
 # 3. Then the table ANSWERERS decides: a covered path, another path. A new mode is a new row.
 # 4. Without an upstream, other paths are 501 `mock_error`: not 404, which a client takes for the API's own answer.
 #
+# 5. A covered path without its /v1, and `/`, are answered by the mock where it is asked: it says what is wrong or what
+#    this is. A base URL without /v1 is the commonest mistake, and the upstream's 404 would not name it.
+#
 # Paths are percent-decoded and compared by whole segments: /v1/responsesx and /_mockery are not ours.
 
 from __future__ import annotations
@@ -61,6 +64,8 @@ def decide(method: str, path: str, mode_header: str | None, settings: Settings) 
             return Decision(error=MockError(complaint, param=MODE_HEADER))
     covered, other = ANSWERERS[mode]
     if (covered if _is_covered(path) else other) == "mock":
+        return MOCK
+    if covered == "mock" and (_is_covered(f"/v1{path}") or (path == "/" and not settings.upstream)):
         return MOCK
     return UPSTREAM if settings.upstream else Decision(error=_not_mocked_error(method, path))
 

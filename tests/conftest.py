@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.examples import register_profiles
 
-OTHER_CLIENTS = {"agents_js", "agents_python", "clients", "codex_program", "node_client"}  # fixtures that fetch them
+# fixtures that fetch them
+OTHER_CLIENTS = {"agents_js", "agents_python", "clients", "codex_program", "node_client", "pyright"}
 
 register_profiles()
 

@@ -41,6 +41,10 @@ class SettingError(ValueError):
     """A setting that can't be used; the message names the option and says what it takes."""
 
 
+class UnknownOption(TypeError):
+    """An argument of `Mock` that does not exist; the message has the nearest one."""
+
+
 # --- what an option takes ------------------------------------------------------------------------------------------
 
 
@@ -331,6 +335,14 @@ class Settings:
     max_body_bytes: int = option(
         POSITIVE, 64 * 1024 * 1024, "BYTES", "largest request body; a larger one is answered with 413"
     )
+    head_timeout: float = option(
+        SECONDS,
+        30.0,
+        "SECONDS",
+        "how long a connection may stay silent at first, and the head of a request incomplete, before it is closed",
+        shown="30",
+        scope="process",
+    )
     log_format: str = option(
         _one_of(LOG_FORMATS),
         "text",
@@ -386,7 +398,7 @@ def from_python(options: Mapping[str, Any]) -> Settings:
             known = sorted((*MOCK_SETTINGS, "model"))
             close = nearest(name, known)
             hint = f"did you mean {close!r}? It takes" if close else "it takes"
-            raise TypeError(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
+            raise UnknownOption(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
     given = {name: value for name, value in options.items() if value is not None}
     return _check(Settings(**{name: MOCK_SETTINGS[name].read(value, name) for name, value in given.items()}))
 

@@ -209,7 +209,12 @@ class Switches:
         "on", "off", rule="R4.1", meaning="whether WebSockets are let in; off: an upgrade is answered with 426"
     )
     obfuscation: str = switch("on", "off", rule="S6", meaning="whether deltas are padded unless the caller declines")
-    background_store_false: str = switch("refuse", "allow", rule="R6.6", meaning="`background` with `store: false`")
+    background_store_false: str = switch(
+        "allow",
+        "refuse",
+        rule="R6.6",
+        meaning="`background` with `store: false`: readable until 10 minutes after its end, or a 400",
+    )
     json_word: str = switch(
         "require", "ignore", rule="E51", meaning="whether JSON mode needs the word json in the input"
     )

@@ -18,7 +18,7 @@ A request that is refused leaves no trace: nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.requests import model_support
 from mockserver.wire.responses.ids import IdGenerator, partition_of
 from mockserver.wire.responses.resources import fill_items, input_items
+from mockserver.wire.responses.tool_echo import LoadedTool, merge_loaded
 from mockserver.wire.tokens import context as context_tokens
 from mockserver.wire.tokens.context import Tally
 
@@ -76,11 +77,25 @@ class Admission(NamedTuple):
 
     @property
     def effective_request(self) -> Request:
-        """The request as the model obeys it: what the context has configured counts more. Spec: R12.5."""
-        changed = self.configuration
+        """The request as the model obeys it: what the context has configured counts more, and what it has loaded too.
+
+        Spec: R12.5, F7.
+        """
+        changed, request = self.configuration, self.request
         if changed is None:
-            return self.request
-        return {**self.request, **{key: {**(self.request.get(key) or {}), **new} for key, new in changed.items()}}
+            return request
+        updates: Request = {
+            key: {**(request.get(key) or {}), **changed[key]} for key in ("reasoning", "text") if key in changed
+        }
+        effective: Request = {**request, **updates}
+        if self.loaded:
+            effective["tools"] = merge_loaded(request.get("tools") or (), self.loaded, self.model)
+        return effective
+
+    @property
+    def loaded(self) -> Sequence[LoadedTool]:
+        """The tools that the context has loaded, each with how. Spec: F7, R11.7."""
+        return () if self.configuration is None else self.configuration.get("tools", ())
 
     @property
     def history_count(self) -> int:
@@ -127,7 +142,9 @@ def admit(
         raise errors.input_missing()
     model = served_model(request, rules, now)
     if not request.keys() <= model_support.ANY_MODEL:
-        model_support.check(request, model)
+        model_support.check(request, model, lineage.summary.configuration)
+    if lineage.summary.configuration is not None or type(request.get("input")) is list:
+        model_support.check_configuration(request, model, lineage.summary.configuration)
     stored = storing(request, rules)
     own = admit_items(state, request, lineage, model, rules, now)
     items, marked = own.items, own.marked
@@ -135,11 +152,14 @@ def admit(
     if lineage.conversation is not None and lineage.conversation.running is not None:
         raise errors.conversation_locked()
     partition = lineage.partition or partition_of_items(items)
-    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=stored))
+    persisted = stored and (request.get("store", True) or rules.zdr == "on")
+    kept, id_generator = fill_items(items, id_generator.in_partition(partition, stored=persisted))
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
     hidden = own.opened.token_counter(rules.count_hidden_tokens) if marked else rules.count_hidden_tokens
     tally, tokens = context.count_request(request, base, items, kept, model, rules, hidden)
-    configuration = context.apply_configuration(base.configuration, kept) if marked else base.configuration
+    configuration = base.configuration
+    if marked:
+        configuration = context.apply_configuration(configuration, kept, own.opened.payloads)
     over = "context_management" in request and compaction.is_over_threshold(request, tokens, model)
     compacts = "trigger" if own.triggered else "threshold" if over else ""
     restart = compaction.start(kept) if marked else None
@@ -172,13 +192,11 @@ def admit(
         admission = admission._replace(origin=origin, dropped=frozenset(origin.withheld), input_tokens=tokens)
     if tokens > model.max_input_tokens:
         return check_window(state, admission, items, rules)
-    if compacts and configuration is not None:
-        raise validation_errors.configured_history("Compaction")
     return admission
 
 
 _NONE_DROPPED: frozenset[int] = frozenset()
-_MARKS = frozenset({"compaction", compaction.TRIGGER, context.UPDATE, "reasoning"})
+_MARKS = frozenset({"compaction", compaction.TRIGGER, "reasoning"}) | context.CONFIGURING
 
 
 class OwnItems(NamedTuple):
@@ -248,15 +266,15 @@ def compact_window(
     if not request.get("input") and lineage.fresh:
         raise errors.input_missing()
     model = served_model(request, rules, now)
-    model_support.check(request, model)
+    inherited = lineage.summary.configuration
+    model_support.check(request, model, inherited)
+    model_support.check_configuration(request, model, inherited)
     own = admit_items(state, request, lineage, model, rules, now)
     items, partition = own.items, lineage.partition or partition_of_items(own.items)
     kept, id_generator = fill_items(
         items, id_generator.in_partition(partition, stored=False)
     )  # nothing of it is persisted (Spec: W1)
     history = items_up_to(state, lineage.head)
-    if context.apply_configuration(lineage.summary.configuration, kept) is not None:
-        raise validation_errors.configured_history("Compaction")
     paid = [*history, *context.billable_items(items, kept)]
     tokens = context_tokens.compact_input_tokens(
         request, paid, model, rules.count, own.opened.token_counter(rules.hidden_counter(state))
@@ -267,7 +285,10 @@ def compact_window(
 
 
 def storing(request: Request, rules: Semantics) -> bool:
-    """Whether a response is stored, as one in the background always is; raises E84. Spec: R1.1, R1.7, R6.6."""
+    """Whether a response is stored, as one in the background is for a while at least; raises E84.
+
+    Spec: R1.1, R1.7, R6.6.
+    """
     stored = request.get("store", True)
     if stored or not request.get("background"):
         return stored
@@ -307,8 +328,6 @@ def fit_window(
     if request.get("truncation") != "auto":
         return None
     items = whole_context(state, lineage, sent, kept)
-    if context.apply_configuration(lineage.summary.configuration, kept) is not None:
-        raise validation_errors.configured_history("Truncation")
     places = [at for at in range(len(items)) if at not in unread]
     found = truncation.fit([items[at] for at in places], request, model, rules, rules.hidden_counter(state))
     return found and found._replace(dropped=unread.union(places[at] for at in found.dropped))

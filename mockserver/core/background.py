@@ -29,6 +29,7 @@ from mockserver.core.state import Node, decode_node
 from mockserver.core.transitions import ABSENT, BACKGROUND, MODES, transition
 from mockserver.core.turn import public_events
 from mockserver.delivery.events import Emit, TimedStep, Wait, deliver, fold
+from mockserver.delivery.item_events import Cues
 from mockserver.wire.errors import api as errors
 from mockserver.wire.requests.query import RetrieveQuery
 from mockserver.wire.responses import events, response_object
@@ -50,9 +51,9 @@ def refuse_replay(final: dict[str, Any], node: Node) -> None:
         raise errors.stream_without_stream()
 
 
-def queue_view(final: dict[str, Any]) -> dict[str, Any]:
+def queue_view(final: dict[str, Any], cues: Cues) -> dict[str, Any]:
     """The Response as it is answered at once: queued, without output, usage or billing. Spec: R6.1, W9."""
-    return {**response_object.in_progress_view(final), "status": transition(BACKGROUND, ABSENT, "create")}
+    return {**response_object.in_progress_view(final, cues), "status": transition(BACKGROUND, ABSENT, "create")}
 
 
 def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:

@@ -10,9 +10,10 @@ The item's sealed content carries what must outlive the items it stands for. Spe
 # * `input_tokens` of the turn that compacts are those of the whole context: it was read once more. Only the next
 #   turn is cheaper: it pays for the summary and its frame (T10).
 # * The items themselves stay in the store and are still listed (R3.3b); they are just not read any more.
-# * Two things must outlive the items that an item of this kind stands for: how long the hidden summary is, for it
-#   is billed on every later turn, and which calls still wait for an output. Both are in its sealed content, so
-#   they come back even when a client that stores nothing sends the item in again.
+# * Three things must outlive the items that an item of this kind stands for: how long the hidden summary is, for it
+#   is billed on every later turn, which calls still wait for an output, and what the context had configured. All are
+#   in its sealed content, so they come back even when a client that stores nothing sends the item in again. An item
+#   of `POST /responses/compact` brings no configuration back: after it the client sends that again (R5.9).
 
 from __future__ import annotations
 
@@ -85,10 +86,19 @@ def is_over_threshold(request: Request, input_tokens: int, model: Model) -> bool
 # --- What a compaction item holds ----------------------------------------------------------------------------------
 
 
-def payload(id: str, tokens: int, pending: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a compaction item seals: the summary's hidden length, and the outputs still owed by then."""
-    known = {"tokens": tokens, "id": id}
-    return {**known, "pending": pending} if pending else known
+def payload(
+    id: str, tokens: int, pending: Mapping[str, str], configuration: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what a compaction item seals: the summary's hidden length, and what must outlive what it stands for.
+
+    That are the outputs still owed by then, and what the context had configured. Spec: R5.4, R5.9.
+    """
+    known: dict[str, Any] = {"tokens": tokens, "id": id}
+    if pending:
+        known["pending"] = pending
+    if configuration is not None:
+        known["configuration"] = configuration
+    return known
 
 
 def pending_outputs(items: Iterable[Item], opened: DecryptedItems) -> dict[str, str]:

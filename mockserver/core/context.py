@@ -16,8 +16,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from mockserver.core import compaction, tool_pairing
@@ -26,6 +27,8 @@ from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, Item, Summary, items_up_to
 from mockserver.wire.catalog import Model
 from mockserver.wire.tokens import context as context_tokens
+
+_NOTHING_OPENED: Mapping[str | None, Any] = MappingProxyType({})
 
 
 def extend_summary(
@@ -46,7 +49,9 @@ def extend_summary(
         read = types[compaction.start(items) :]
         count, reasoned, orphaned = len(read), "reasoning" in read, None
     pending = before.pending if paired else tool_pairing.pending_after(before.pending, items)
-    configuration = apply_configuration(before.configuration, items) if UPDATE in types else before.configuration
+    configuration = before.configuration
+    if not CONFIGURING.isdisjoint(types):
+        configuration = apply_configuration(configuration, items)
     return _new(
         Summary,
         (count, before.turn + turns, pending, reasoned, configuration, orphaned, cost_class, tally, trail, prefix),
@@ -54,16 +59,42 @@ def extend_summary(
 
 
 UPDATE = "configuration_update"
+# What brings tools into the context, which are callable from then on. Spec: F7, R11.8.
+LOADING = ("additional_tools", "tool_search_output")
+CONFIGURING = frozenset({UPDATE, *LOADING})
 
 
-def apply_configuration(configuration: dict[str, Any] | None, items: Iterable[Item]) -> dict[str, Any] | None:
-    """Return what `configuration_update` items have set with `items` after them; the last counts. Spec: R12.5."""
+def apply_configuration(
+    configuration: dict[str, Any] | None, items: Iterable[Item], payloads: Mapping[str | None, Any] = _NOTHING_OPENED
+) -> dict[str, Any] | None:
+    """Return what the items of a context have set, with `items` after those before; the last counts. Spec: R12.5.
+
+    `reasoning` and `text` come from `configuration_update` items, `tools` are those that items have loaded, each with
+    how. A compaction item keeps in force what it stands for, as its sealed payload says. Spec: R5.9, F7.
+    """
     for item in items:
-        if item["type"] == UPDATE:
+        kind = item["type"]
+        if kind == UPDATE:
             changed = {key: item[key] for key in ("reasoning", "text") if item.get(key)}
             before = configuration or {}
             configuration = {**before, **{key: {**before.get(key, {}), **new} for key, new in changed.items()}}
+        elif kind in LOADING and item["tools"]:
+            before = configuration or {}
+            how = "client" if kind == "additional_tools" else item.get("execution") or "server"
+            configuration = {**before, "tools": _with_loaded(before.get("tools", []), how, item["tools"])}
+        elif kind == "compaction" and isinstance(sealed := payloads.get(item.get("encrypted_content")), dict):
+            configuration = sealed.get("configuration")
     return configuration
+
+
+def _with_loaded(known: list[Any], how: str, tools: list[dict[str, Any]]) -> list[Any]:
+    """Loaded tools with more of them; one that comes again is there once, as it came last."""
+    names = {_tool_key(tool) for tool in tools}
+    return [*(entry for entry in known if _tool_key(entry[1]) not in names), *([how, tool] for tool in tools)]
+
+
+def _tool_key(tool: dict[str, Any]) -> tuple[str, Any]:
+    return tool["type"], tool.get("name") or tool.get("server_label")
 
 
 def add_turn(

@@ -48,6 +48,7 @@ from mockserver.core.turn import Turn
 from mockserver.wire.errors import api as errors
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.encoding import encode_compact, json_body
+from mockserver.wire.responses.ids import is_marked_unstored
 from mockserver.wire.responses.resources import deletion_marker
 
 POLLED_S = 600  # how long a response in the background that is not stored can be polled once it has ended
@@ -132,7 +133,7 @@ def commit(
     if conversation is not None:
         conversation = replace(conversation, running=None)
     writes = conversation is not None and node.status in rules.conversation_write_on
-    if body is None and rules.store_false_conversation == "read_only":
+    if rules.store_false_conversation == "read_only" and (body is None or is_marked_unstored(node.id)):
         writes = False
     changes: list[Change] = []
     if body is not None:
@@ -228,14 +229,15 @@ def cancel(state: State, running: Running, rules: Semantics, kept: Collection[st
     node = decode_node(running.node)
     items = [item for at, item in enumerate(node.items) if at < node.own or item["id"] in kept]
     summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
-    node = node._replace(packed=items, summary=summary, status=status, cues={})
-    body = None if running.body is None else json_body(_stop(orjson.loads(running.body), status, kept))
+    cues = response_object.begun_cues(node.cues, len(kept))
+    node = node._replace(packed=items, summary=summary, status=status, cues=cues)
+    body = None if running.body is None else json_body(_stop(orjson.loads(running.body), status, kept, cues))
     return _end(state, running, node, body, rules)
 
 
-def _stop(final: dict[str, Any], status: str, kept: Collection[str]) -> dict[str, Any]:
+def _stop(final: dict[str, Any], status: str, kept: Collection[str], cues: Any) -> dict[str, Any]:
     output = [item for item in final["output"] if item["id"] in kept]
-    return {**final, **response_object.in_progress_view(final), "output": output, "status": status}
+    return {**final, **response_object.in_progress_view(final, cues), "output": output, "status": status}
 
 
 def delete_response(state: State, id: str, rules: Semantics, now: float) -> tuple[dict[str, Any], list[Change]]:
@@ -249,6 +251,9 @@ def delete_response(state: State, id: str, rules: Semantics, now: float) -> tupl
     node, body = live_response(state, id, rules, now), state.get("response", id)
     if node is None or body is None:
         raise errors.response_not_found(id)
-    transition(MODES[orjson.loads(body)["background"]], node.status, "delete", id=id)
-    gone = node._replace(deleted=True)
-    return deletion_marker(id, rules.delete_object), [Delete("response", id), gone.put()]
+    response = orjson.loads(body)
+    transition(MODES[response["background"]], node.status, "delete", id=id)
+    changes: list[Change] = [Delete("response", id), node._replace(deleted=True).put()]
+    if not response["store"]:
+        changes.append(Delete("fleeting", id))  # or it would expire once more
+    return deletion_marker(id, rules.delete_object), changes

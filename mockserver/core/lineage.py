@@ -73,16 +73,23 @@ def of_conversation(state: State, id: str) -> Lineage:
 def of_response(state: State, id: str, rules: Semantics, now: float) -> Lineage:
     """Continue a response: unknown, deleted, expired, unstored, not finished well are all E60.
 
-    Spec: R1.6, R1.24, R1.31, R1.32.
+    Spec: R1.6, R1.24, R1.31, R1.32, R6.6.
     """
     if rules.zdr == "on":
         raise validation_errors.previous_response_zdr()
     node = live_response(state, id, rules, now)
     if node is None or node.status not in rules.chain_onto:
         raise errors.previous_response_not_found(id)
+    if is_fleeting(state, id):
+        raise errors.previous_response_not_found(id)
     if rules.deleted_ancestor == "break" and is_broken(state, node, rules, now):
         raise errors.previous_response_not_found(id)
     return _new(Lineage, (node.id, node.summary, node.partition, None))
+
+
+def is_fleeting(state: State, id: str) -> bool:
+    """Whether a response is only there to be polled for a while. It says so in its id, or nobody looks. Spec: R6.6."""
+    return is_marked_unstored(id) and state.get("fleeting", id) is not None
 
 
 def is_broken(state: State, node: Node, rules: Semantics, now: float) -> bool:

@@ -81,8 +81,7 @@ def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> 
 def head_of(request: Mapping[str, Any], model: Model) -> str:
     """The hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
     if _SHAPING.isdisjoint(request):
-        instructions = None if model.instructions_last else request.get("instructions")
-        return _plain_head(model, instructions, request.get("prompt_cache_key"))
+        return _plain_head(model, request.get("instructions"), request.get("prompt_cache_key"))
     return _head(request, model)
 
 

@@ -63,6 +63,11 @@ class OriginCheck(NamedTuple):
     withheld: Mapping[int, dict[str, Any]]
 
     @property
+    def echo(self) -> dict[str, Any]:
+        """What the Response says of it, where something is withheld. Spec: O1."""
+        return {"input_transformations": [*self.withheld.values()]}
+
+    @property
     def key(self) -> str:
         """For what all reasoning of the context has been found valid."""
         return f"{self.settings} {self.model} {self.end_user}"

@@ -136,7 +136,7 @@ def truncate_output(state: State, node: Node, kept: int) -> Node:
     """A turn's step in the context with only the first `kept` items of its output."""
     items = node.items[: node.own + kept]
     summary = context.extend_summary(read_summary(state, node.parent), items, turns=1)
-    cues = {index: cue for index, cue in node.cues.items() if int(index) < kept}
+    cues = response_object.begun_cues(node.cues, kept)
     return node._replace(packed=items, summary=summary, status=INCOMPLETE, cues=cues)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mockserver.wire.errors import api as errors
+from mockserver.wire.responses.resources import order_keys
 
 Item = dict[str, Any]
 
@@ -26,6 +27,9 @@ ANSWERS = {
 OUTPUTS = frozenset(ANSWERS.values())
 PAIRED = OUTPUTS | ANSWERS.keys()
 
+# owed output → another type of output that answers the call as well (Spec: R1.34)
+_ALSO = {"tool_search_output": "function_call_output"}
+
 
 def call_id(item: Item) -> str | None:
     """Return what pairs a call with its output."""
@@ -41,6 +45,26 @@ def needs_client_output(item: Item) -> bool:
     if item["type"] == "tool_search_call":
         return item.get("execution") == "client"
     return True
+
+
+def mark_async_calls(items: list[Item], tools: Iterable[dict[str, Any]]) -> list[Item]:
+    """Output items with `async` on the calls of tools that were defined with it, and on no others. Spec: F8.9."""
+    tools = list(tools)
+    spaces = [(tool["name"], inner) for tool in tools if tool["type"] == "namespace" for inner in tool["tools"]]
+    named = [(None, tool) for tool in tools if tool["type"] in _NAMED]
+    names = {(space, tool["name"]) for space, tool in (*named, *spaces) if tool.get("async")}
+    if not names:
+        return items
+    return [
+        order_keys({**item, "async": True})
+        if item["type"] in _CALLS_BY_NAME and "async" not in item and (item.get("namespace"), item["name"]) in names
+        else item
+        for item in items
+    ]
+
+
+_NAMED = ("function", "custom")
+_CALLS_BY_NAME = ("function_call", "custom_tool_call")
 
 
 def pending_after(pending: dict[str, str], items: Iterable[Item]) -> dict[str, str]:
@@ -62,9 +86,14 @@ def orphans(pending: dict[str, str], items: list[Item]) -> list[Item]:
         id = call_id(item)
         if item["type"] in ANSWERS and id is not None:
             calls[id] = ANSWERS[item["type"]]
-        elif item["type"] in OUTPUTS and id is not None and calls.get(id) != item["type"]:
+        elif item["type"] in OUTPUTS and id is not None and not _answers(item["type"], calls.get(id, "")):
             found.append(item)
     return found
+
+
+def _answers(output: str, owed: str) -> bool:
+    """Whether an output of one type answers a call that another type was owed for. Spec: R1.34."""
+    return output in (owed, _ALSO.get(owed))
 
 
 def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) -> list[Item]:
@@ -72,6 +101,7 @@ def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) 
     found = orphans(pending, items)
     if found:
         answered = {(call_id(one), ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
+        answered |= {(id, _ALSO[output]) for id, output in answered if output in _ALSO}
         found = [stray for stray in found if (call_id(stray), stray["type"]) not in answered]
     return found
 

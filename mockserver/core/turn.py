@@ -35,7 +35,7 @@ from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logpr
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import SEALED_REASONING, Semantics
-from mockserver.core.state import Item, Node
+from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
@@ -86,10 +86,8 @@ def plan(
     `reply` has the attributes of a model's Reply; its `error` has been raised before. `recalled` is what the prompt
     cache knows of the prompt. A turn that is only `warming` up does not count as one: nobody has spoken (R4.4).
     """
-    if reply.incomplete is not None:
-        reply = reply._replace(output=mark_cut(reply.output))
     finished = finish_items(admission, reply, rules, now)
-    items, request = finished.items, admission.request
+    items, request = _with_async(finished.items, admission), admission.request
     outcome = _outcome(admission, reply, items, recalled, rules)
     # what a model or a script made of the turn must be an end that the table knows
     transition(MODES[request.get("background", False)], IN_PROGRESS, "end", to=outcome.status)
@@ -104,6 +102,7 @@ def plan(
         created_at=created,
         stored=request.get("store", True),
         conversation=conversation,
+        loaded=admission.loaded,
     )
     final["status"], final["error"], final["usage"] = outcome.status, outcome.error, outcome.usage
     final["output"] = [present(item, include) for item in items]
@@ -117,8 +116,7 @@ def plan(
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
     if admission.origin is not None and admission.origin.withheld:
-        withheld = [*admission.origin.withheld.values()]
-        final = response_object.with_fields(final, {"input_transformations": withheld})
+        final = response_object.with_fields(final, admission.origin.echo)
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -137,6 +135,8 @@ def plan(
         trail=trail,
         prefix=None if admission.origin is None else admission.origin.prefix_after(items),
     )
+    if admission.configuration is not None or summary.configuration is not None:
+        summary = _with_configuration(summary, admission, items)
     node = _new(
         Node,
         (
@@ -151,12 +151,25 @@ def plan(
             conversation,
             False,
             sorted(include) if include else [],
-            finished.cues,
+            {**finished.cues, **response_object.cues_of(request)} if "service_tier" in request else finished.cues,
             bool(request.get("stream")),
         ),
     )
     learned = () if outcome.usage is None else recalled.changes  # a turn that fails leaves nothing behind
     return _new(Turn, (final, node, admission.stored, conversation, learned, finished.foreign))
+
+
+def _with_async(items: list[Item], admission: Admission) -> list[Item]:
+    """The output with `async` on the calls of tools that have it; before gpt-6 there are none. Spec: F8.9."""
+    if not admission.model.async_tools:
+        return items
+    tools = admission.effective_request.get("tools")
+    return tool_pairing.mark_async_calls(items, tools) if tools else items
+
+
+def _with_configuration(summary: Summary, admission: Admission, output: list[Item]) -> Summary:
+    """A turn's summary with what is configured after it: sealed items of its input say more than they show."""
+    return summary._replace(configuration=context.apply_configuration(admission.configuration, output))
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
@@ -183,37 +196,38 @@ class Finished(NamedTuple):
     items: list[Item]
     opened: DecryptedItems
     id_generator: IdGenerator
-    cues: dict[str, dict[str, Any]]
     foreign: Mapping[str, Any]
+    cues: dict[str, dict[str, Any]]
 
 
 def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float) -> Finished:
     """The output items of a turn in full: ids, statuses, sealed reasoning, log probabilities where asked for."""
-    items, id_generator = output_items(reply.output, admission.id_generator)
+    drafts = reply.output if reply.incomplete is None else mark_cut(reply.output)
+    items, id_generator = output_items(drafts, admission.id_generator)
     hidden = reply.reasoning_tokens
     payloads: dict[str | None, Any] = {}
-    scripted_logprobs = False
     foreign: dict[str, Any] = {}
+    scripted_logprobs = False
     for at, item in enumerate(items):
         kind, blob = item["type"], item.get("encrypted_content")
-        if kind == "message":
-            scripted_logprobs = scripted_logprobs or has_logprobs(item)
-            continue
-        if item.get("caller") and not reply.output[at].get("status") and _waits_in_program(item, items):
-            items[at] = {**item, "status": "in_progress"}
-            continue
         if "encrypted_content" in item and not blob:
             continue  # a script wants it without
         if kind == "compaction":
             pending = tool_pairing.pending_after(admission.before.pending, [*admission.items, *items[:at]])
             # of a summary that came sealed nothing is known, nor billed (`_passes`)
-            payload = compaction.payload(item["id"], 0 if blob else reply.summary_tokens, pending)
-        elif kind == "reasoning" and (blob or _needs_blob(item, reply.output[at])):
+            payload = compaction.payload(
+                item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
+            )
+        elif kind == "reasoning" and (blob or _needs_blob(item, drafts[at])):
             payload = {"tokens": hidden, "id": item["id"]}
             if admission.origin is not None:
                 payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
+            if kind == "message":
+                scripted_logprobs = scripted_logprobs or has_logprobs(item)
+            elif item.get("caller") and not drafts[at].get("status") and _waits_in_program(item, items):
+                items[at] = {**item, "status": "in_progress"}
             continue
         if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
             inside = decrypt(blob, rules.key)
@@ -229,7 +243,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
         items, cues = _finish_logprobs(items, cues, admission.request, rules)
     opened = DecryptedItems(payloads) if payloads else NOTHING_OPENED
-    return _new(Finished, (items, opened, id_generator, cues, foreign))
+    return _new(Finished, (items, opened, id_generator, foreign, cues))
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")

@@ -119,7 +119,7 @@ def events_of(
         message_status="completed" if pro else "in_progress",  # as the service shows it in this mode (S8)
     )
     final = response_object.without_billing(final)
-    begun = response_object.in_progress_view(final)
+    begun = response_object.in_progress_view(final, cues)
     if final["background"]:
         queued = {**begun, "status": "queued"}
         script.lifecycle("response.created", queued)

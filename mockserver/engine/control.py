@@ -95,8 +95,9 @@ class ProjectControl:
         def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
             now = at.now + seconds
             completed = [*at.ended, *self._calls.settle(project, at.state, now)]
-            expired = inspection.expiries_between(at.state, self._rules, at.now, now)
-            expired += self._calls.forget(project, at.state, now)
+            # first, so that what only stays to be polled is not found a second time among what has expired
+            forgotten = self._calls.forget(project, at.state, now)
+            expired = [*inspection.expiries_between(at.state, self._rules, at.now, now), *forgotten]
             self._calls.collect_expired(project, at.state, now)
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 

@@ -19,7 +19,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.compaction_summary import summary_tokens
 from mockserver.wire import catalog
 from mockserver.wire.errors import api as errors
-from mockserver.wire.errors.api import MockError
+from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import bodies, query
 from mockserver.wire.responses import resources
 
@@ -210,6 +210,26 @@ def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple
     )
 
 
+# The paths of the APIs that are mocked, and of all that is below them.
+MOCKED = ("/v1/responses", "/v1/conversations", "/v1/models")
+
+
+def is_mocked(path: str) -> bool:
+    """Whether a path is one of the APIs that are mocked, known or not."""
+    return path.startswith(MOCKED) and any(path == prefix or path.startswith(f"{prefix}/") for prefix in MOCKED)
+
+
+def unknown_path(method: str, path: str) -> APIError | MockError:
+    """What a call to a path without an endpoint is refused with.
+
+    Below the APIs that are mocked the service's own 404, elsewhere a loud 501: a client takes a 404 for the API's own
+    answer, and would look for its mistake in the path. Spec: E99, P24.
+    """
+    if is_mocked(path):
+        return errors.invalid_url(method, path)
+    return MockError(f"{method} {path[:200]} is not mocked; the mock covers {', '.join(MOCKED)}.", status=501)
+
+
 # --- Looking a row up -------------------------------------------------------------------------------------------------
 
 
@@ -240,11 +260,14 @@ class Table:
                 return methods, match.groupdict()
         return None
 
-    def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, Parts]:
-        """The endpoint of a call to the public API; raises E99 and E101."""
+    def find_endpoint(self, call: Call) -> tuple[Endpoint, Parts]:
+        """The endpoint of a call to the public API; raises E99 and E101, and what `unknown_path` says."""
+        method, path = call.method, call.path
         found = (self._literal[path], NO_PARTS) if path in self._literal else self.find(path)
         if found is None:
-            raise errors.invalid_url(method, path)
+            if self.find(f"/v1{path}") is not None:
+                raise errors.invalid_url(method, path, call.header(b"host") or "127.0.0.1:4010")
+            raise unknown_path(method, path)
         methods, parts = found
         if method not in methods:
             raise errors.invalid_method(method, path)

@@ -27,7 +27,7 @@ from mockserver.delivery.events import Emit, Step, events_in
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.engine.control import ProjectControl
-from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
+from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, is_mocked
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
@@ -148,11 +148,11 @@ class Engine:
         if refused is not None:
             raise refused
         self.strike(recorder)
-        if self.rules.unknown_url == "empty" and self._table.find(call.path) is None:
+        if self.rules.unknown_url == "empty" and is_mocked(call.path) and self._table.find(call.path) is None:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.literal.get((call.method, call.path)), NO_PARTS
         if endpoint is None:
-            endpoint, parts = self._table.find_endpoint(call.method, call.path)
+            endpoint, parts = self._table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
             result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)

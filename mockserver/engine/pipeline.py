@@ -230,7 +230,7 @@ def _lay_out(
     if streamed:
         return Delivery(turn, steps, None, seconds), body
     if final["background"]:
-        return Delivery(turn, [], json_body(background.queue_view(final)), seconds), body
+        return Delivery(turn, [], json_body(background.queue_view(final, turn.node.cues)), seconds), body
     return _new(Delivery, (turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds)), body
 
 

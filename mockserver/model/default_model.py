@@ -21,7 +21,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.model.hosted_calls import (
-    context_tools,
     hosted_calls,
     hosted_tools,
     is_chosen,
@@ -177,19 +176,9 @@ def _callable(tools: Iterable[Tool]) -> list[Named]:
 
 
 def _available_tools(prompt: Prompt) -> list[Named]:
-    """The callable tools: the request's, then those that the newest part of the context brought."""
+    """The callable tools of the request, which has those that the context loaded too. Spec: R11.7."""
     tools = prompt.request.get("tools")
-    available = _callable(tools) if tools else []
-    for item in prompt.input:
-        if item.get("type") in ("additional_tools", "tool_search_output"):
-            loaded = _callable(item.get("tools") or ())
-            available.extend((tool, namespace or str(tool.get("name"))) for tool, namespace in loaded)
-    return available
-
-
-def _earlier_tools(prompt: Prompt) -> list[Named]:
-    """The tools that older parts of the context brought; all of it is read, so only where nothing else is there."""
-    return [(tool, namespace or str(tool.get("name"))) for tool, namespace in _callable(context_tools(prompt))]
+    return _callable(tools) if tools else []
 
 
 def _choose_calls(prompt: Prompt) -> tuple[Item, ...]:
@@ -226,11 +215,11 @@ def _names(choice: Mapping[str, Any], named: Named) -> bool:
 
 def _forced_calls(prompt: Prompt, choice: Mapping[str, Any], tools: list[Named]) -> tuple[Item, ...]:
     """The call of the one tool that the request forces. Spec: R11.11."""
-    candidates = [*tools, *_earlier_tools(prompt)] if choice.get("name") else []
-    same_name = [named for named in candidates if named[0].get("name") == choice.get("name")]
-    named = next((named for named in same_name if _names(choice, named)), same_name[0] if same_name else None)
-    if named and choice.get("type") != "mcp":
-        return (_call(prompt, *named),)
+    if choice.get("type") != "mcp" and choice.get("name"):
+        same_name = [named for named in tools if named[0].get("name") == choice["name"]]
+        named = next((named for named in same_name if _names(choice, named)), next(iter(same_name), None))
+        if named:
+            return (_call(prompt, *named),)
     hosted = next((tool for tool in hosted_tools(prompt) if is_chosen(choice, tool)), choice)
     return hosted_calls(prompt, hosted, last_user_text(prompt), choice.get("name")) or refuse(choice)
 
@@ -246,10 +235,7 @@ def _required_calls(prompt: Prompt, tools: list[Named], allowed: Sequence[Tool] 
         calls = hosted_calls(prompt, tool, last_user_text(prompt))
         if calls:
             return calls
-    if tools:
-        return _searched_calls(prompt, *tools[0])
-    earlier = _earlier_tools(prompt) if allowed is None else []
-    return (_call(prompt, *_next_tool(prompt, earlier)),) if earlier else refuse(*hosted)
+    return _searched_calls(prompt, *tools[0]) if tools else refuse(*hosted)
 
 
 def _searched_calls(prompt: Prompt, tool: Tool, namespace: str | None) -> tuple[Item, ...]:

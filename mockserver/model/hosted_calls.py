@@ -15,7 +15,7 @@ Spec: R11.8, R11.11, F6, F12, I8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from mockserver.model.json_instances.generate import instance
@@ -28,7 +28,6 @@ Tool = Mapping[str, Any]
 _LONGEST = 200
 _TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _WITH_SCHEMA = ("function", "custom", "namespace")
-_LOADING = ("additional_tools", "tool_search_output")
 
 
 def hosted_calls(prompt: Prompt, tool: Tool, text: str, name: str | None = None) -> tuple[Item, ...]:
@@ -41,16 +40,8 @@ def hosted_calls(prompt: Prompt, tool: Tool, text: str, name: str | None = None)
 
 
 def hosted_tools(prompt: Prompt) -> list[Tool]:
-    """The tools without a schema: the request's, then those that its input brings."""
-    brought = (tool for item in prompt.input if item.get("type") in _LOADING for tool in item.get("tools") or ())
-    return [tool for tool in (*(prompt.request.get("tools") or ()), *brought) if tool.get("type") not in _WITH_SCHEMA]
-
-
-def context_tools(prompt: Prompt) -> Iterator[Tool]:
-    """The tools that items of the whole context brought, newest first."""
-    for item in prompt.newest_first():
-        if item.get("type") in _LOADING:
-            yield from item.get("tools") or ()
+    """The tools without a schema, of a request that has those which the context loaded too."""
+    return [tool for tool in prompt.request.get("tools") or () if tool.get("type") not in _WITH_SCHEMA]
 
 
 def is_chosen(choice: Mapping[str, Any], tool: Tool) -> bool:

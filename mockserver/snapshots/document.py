@@ -168,6 +168,9 @@ def _path(location: Iterable[int | str]) -> str:
 
 def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
     """Yield each place that contradicts the rest of the document, and why."""
+    orders = [one.order for one in (*shape.responses.values(), *shape.conversations.values(), *shape.running.values())]
+    if shape.calls <= max(orders, default=-1):
+        yield "calls", f"must be above {max(orders)}, or ids would be given a second time"
     nodes = {**shape.nodes, **{record.id: None for record in shape.others if record.kind == "node"}}
     for id, node in shape.nodes.items():
         yield from _items(f"nodes.{id}", node)
@@ -201,6 +204,8 @@ def _check_reference(where: str, id: str | None, there: Mapping[str, Any]) -> It
 def _items(where: str, node: Any) -> Iterator[tuple[str, str]]:
     if not 0 <= node.own <= len(node.items):
         yield f"{where}.own", f"must be a number from 0 to {len(node.items)}"
+    if node.status and node.status not in values.STATUSES:
+        yield f"{where}.status", "must be a status of a response, or empty"
     for index, item in enumerate(node.items):
         yield from find_mistake_in_item(f"{where}.items[{index}]", item)
 

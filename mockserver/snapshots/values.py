@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -47,7 +47,7 @@ class Item(BaseModel):
     encrypted_content: str | None = None
     content: str | list[Part] | None = None
     summary: list[Part] = []
-    output: str | list[JSON_OBJECT] | JSON_OBJECT | None = None
+    output: str | list[Part] | list[JSON_OBJECT] | JSON_OBJECT | None = None
     action: JSON_OBJECT | None = None
     actions: list[JSON_OBJECT] | None = None
     tools: list[JSON_OBJECT] | None = None
@@ -104,8 +104,8 @@ class Reason(BaseModel):
 
 class Failure(BaseModel):
     model_config = _OPEN
-    code: str | None = None
-    message: str | None = None
+    code: str
+    message: str
 
 
 class Named(BaseModel):
@@ -125,6 +125,7 @@ class Format(BaseModel):
 
 
 Status = Literal["completed", "failed", "in_progress", "cancelled", "queued", "incomplete"]
+STATUSES = frozenset(get_args(Status))
 Metadata = dict[str, str]
 
 

@@ -199,7 +199,7 @@ def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
     return answer
 
 
-_UNBUILT = ("drift", "metrics", "")
+_UNBUILT = ("drift", "metrics")
 
 CONTROL = Table(
     (
@@ -234,6 +234,10 @@ CONTROL = Table(
         ),
     )
 )
+
+
+# what is there, for people
+CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows if row.run is not _refuse_unbuilt]
 
 
 def control_answer(engine: Engine, project: str, call: Call) -> Answer:

@@ -28,8 +28,9 @@ class Model:
 
     `id` is the resolved name, `row` that of the entry whose figures it has; `family` the prompt markup (C chat,
     H harmony, Spec: T2); token counts in tokens; `created` in unix seconds; `efforts` in the service's order, empty for
-    models that don't reason; `shutdown_date` as YYYY-MM-DD (Spec: P18). Capabilities: `steering` (R4.16), `async_tools`
-    (F8.9), `configuration_update` (R12.5), `instructions_last` (R1.47), `checks_prefix` (R1.46), `flex` (R15.3).
+    models that don't reason; `cl100k` whether texts are counted in the older encoding (T1); `shutdown_date` as
+    YYYY-MM-DD (P18). Capabilities: `steering` (R4.16), `async_tools` (F8.9), `configuration_update` (R12.5),
+    `instructions_last` (R1.47), `checks_prefix` (R1.46), `flex` (R15.3).
     """
 
     id: str
@@ -52,6 +53,7 @@ class Model:
     verbosities: tuple[str, ...]
     rounds_reasoning: bool
     exact_cache: bool
+    cl100k: bool = False
     shutdown_date: str | None = None
     steering: bool = False
     async_tools: bool = False

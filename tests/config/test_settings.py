@@ -41,7 +41,7 @@ def test_a_mock_s_typed_options_are_the_rows_that_it_takes() -> None:
     assert MockOptions.__annotations__.keys() == MOCK_SETTINGS.keys() - {"scenario"}
     assert not MockOptions.__required_keys__
     assert {row.name for row in SETTINGS} - MOCK_SETTINGS.keys() == {
-        *("host", "port", "workers", "log_format", "log_level"),
+        *("host", "port", "workers", "head_timeout", "log_format", "log_level"),
         *("mode", "upstream", "upstream_api_key", "upstream_timeout"),
     }
 
@@ -112,6 +112,7 @@ BAD = {
     "--workers": ["0", "-1"],
     "--mode": ["mocked"],
     "--max-body-bytes": ["0", "1k"],
+    "--head-timeout": ["0", "soon"],
     "--upstream-timeout": ["0", "x"],
     "--log-level": ["loud"],
     "--set": ["", "x", "zdr", "zdr=maybe", "ws_cache=none", "response_ttl_days=-1"],

@@ -729,14 +729,15 @@ def test_switch_keep_alive(value: str, first_token_s: float, monkeypatch: pytest
 @sides("unknown_url")
 def test_switch_unknown_url(value: str) -> None:
     engine = Engine(Settings(**chosen(unknown_url=value)))
-    status, headers, body = ask(engine, "POST", "/v1/nope", {})
+    assert ask(engine, "POST", "/v1/embeddings", {})[0] == 501  # Spec: P24
+    status, headers, body = ask(engine, "POST", "/v1/responses/a/b", {})
     assert status == 404
     assert headers["x-request-id"]
     if value == "empty":
         assert (body, headers["x-content-type-options"], headers["content-length"]) == (b"", "nosniff", "0")
         assert "content-type" not in headers
         return
-    assert json.loads(body)["error"]["message"] == "Invalid URL (POST /v1/nope)"
+    assert json.loads(body)["error"]["message"] == "Invalid URL (POST /v1/responses/a/b)"
     assert "x-content-type-options" not in headers
 
 

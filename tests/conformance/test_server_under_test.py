@@ -77,7 +77,7 @@ def test_what_the_model_saw(s: ServerUnderTest) -> None:
 
 
 def test_servers_without_counting(s: ServerUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s, "call", lambda *args, **kwargs: EngineDriver().call("GET", "/nothing/here"))
+    monkeypatch.setattr(s, "call", lambda *args, **kwargs: EngineDriver().call("GET", "/responses/a/b"))
     assert "expected 200, found 404" in said(s.count, input="x")
     s.driver.controls = False  # type: ignore[misc]
     with pytest.raises(NotObservable, match="input_tokens"):

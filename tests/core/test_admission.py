@@ -36,6 +36,19 @@ def test_E11_unknown_model() -> None:
     assert summary(error) == (400, "The requested model 'gpt-5.2-proo' does not exist.", "model", "model_not_found")
 
 
+@pytest.mark.parametrize(("model", "most"), [("gpt-5-mini", 272_000), ("gpt-4", 8_192)])
+def test_R7_2_R7_4_the_largest_input_counts_as_well_as_the_window(model: str, most: int) -> None:
+    """gpt-5-mini has a window of 400,000 and takes 272,000 of input (W12); gpt-4 takes its window."""
+    drive, frame = Driver(), 7 if model == "gpt-4" else 6
+    half = {"role": "user", "content": " word" * (most // 2 - frame)}
+    rest = {"role": "user", "content": " word" * (most - most // 2 - 4)}
+    assert drive.create([half, rest], model=model)["usage"]["input_tokens"] == most
+    more = [half, {"role": "user", "content": rest["content"] + " word"}]
+    assert refused(drive.create, more, model=model).code == "context_length_exceeded"
+    cut = drive.create(more, model=model, truncation="auto")
+    assert cut["usage"]["input_tokens"] == most - most // 2 + 1 - 4 + frame
+
+
 # pairs of faults: the first is complained about
 ORDER: list[tuple[str, dict[str, Any]]] = [
     ("Mutually exclusive", {"previous_response_id": "resp_1", "conversation": "conv_1", "model": "nope"}),

@@ -254,6 +254,7 @@ def test_W1_nothing_of_a_compaction_is_persisted() -> None:
 
 
 def test_T10_compact_usage() -> None:
+    """With instructions, which are deprecated and still taken. Spec: T10, F10."""
     drive = Driver()
     first = drive.create("one")
     made = compact(drive, previous_response_id=first["id"], instructions="be brief")
@@ -300,17 +301,67 @@ def test_R5_10_blobs_are_signed() -> None:
     assert elsewhere.create([item, {"role": "user", "content": "u"}])["status"] == "completed"
 
 
-@pytest.mark.parametrize("how", ["threshold", "trigger", "compact", "truncation"])
-def test_R5_9_a_context_that_configures_itself_is_neither_compacted_nor_cut(how: str) -> None:
+CONFIGURING = {
+    "type": "configuration_update",
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object", "properties": {}}}},
+}
+GPT_6 = {"model": "gpt-6-astra"}
+
+
+def is_configured(response: dict[str, Any]) -> bool:
+    """Whether an answer has the format of the update, which the request itself doesn't ask for."""
+    assert response["text"]["format"] == {"type": "text"}  # Spec: R12.5
+    return any(item["type"] == "message" and text_of(item) == "{}" for item in response["output"])
+
+
+def configured(drive: Driver) -> str:
+    """A response whose context has an update; returns its id."""
+    first = drive.create([{"role": "user", "content": "u"}, CONFIGURING], **GPT_6)
+    assert is_configured(first)
+    return first["id"]
+
+
+@pytest.mark.parametrize("how", ["threshold", "trigger"])
+def test_R5_9_an_update_stays_in_force_after_a_compaction(how: str) -> None:
     drive = Driver()
-    update = {"type": "configuration_update", "reasoning": {"effort": "low"}}
-    first = drive.create([{"role": "user", "content": "u"}, update], model="gpt-6-astra")
-    ask: dict[str, Any] = {"model": "gpt-6-astra", "previous_response_id": first["id"]}
-    calls: dict[str, Any] = {
-        "threshold": lambda: drive.create(LONG, context_management=COMPACT, **ask),
-        "trigger": lambda: drive.create([TRIGGER], **ask),
-        "compact": lambda: compact(drive, **ask),
-        "truncation": lambda: drive.create("word " * 930_000, truncation="auto", **ask),
-    }
-    error = refused(calls[how])
-    assert error.status == 400 and "configuration_update" in error.message
+    chained = {**GPT_6, "previous_response_id": configured(drive)}
+    if how == "threshold":
+        compacted = drive.create(LONG, context_management=COMPACT, **chained)
+    else:
+        compacted = drive.create([TRIGGER], **chained)
+    assert compacted["output"][-1]["type"] == "compaction"
+    assert is_configured(drive.create("next", **GPT_6, previous_response_id=compacted["id"]))
+    stateless = [compacted["output"][-1], {"role": "user", "content": "next"}]
+    again = drive.create(stateless, store=False, **GPT_6)
+    assert is_configured(again)
+    # what is compacted once more still brings it along, and a later update counts more
+    more = drive.create([*stateless, TRIGGER], **GPT_6)["output"][-1]
+    assert is_configured(drive.create([more, {"role": "user", "content": "next"}], **GPT_6))
+    plain = {"type": "configuration_update", "text": {"format": {"type": "text"}}}
+    assert not is_configured(drive.create([more, plain, {"role": "user", "content": "next"}], **GPT_6))
+
+
+def test_R5_9_after_a_compact_call_the_client_sends_it_again() -> None:
+    drive = Driver()
+    window = compact(drive, **GPT_6, previous_response_id=configured(drive))["output"]
+    assert not is_configured(drive.create([*window, {"role": "user", "content": "next"}], **GPT_6))
+    assert is_configured(drive.create([*window, CONFIGURING, {"role": "user", "content": "next"}], **GPT_6))
+
+
+def test_R7_4_an_update_stays_in_force_after_a_truncation() -> None:
+    drive = Driver()
+    chained = {**GPT_6, "previous_response_id": configured(drive)}
+    assert is_configured(drive.create("word " * 921_960, truncation="auto", **chained))
+
+
+def test_R5_9_loaded_tools_stay_in_force_after_a_compaction() -> None:
+    drive = Driver()
+    tool = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
+    brought = {"type": "additional_tools", "role": "developer", "tools": [tool]}
+    first = drive.create([brought, {"role": "user", "content": "u"}], model="gpt-5.6-terra")
+    compacted = drive.create([TRIGGER], model="gpt-5.6-terra", previous_response_id=first["id"])
+    again = drive.create([compacted["output"][-1], {"role": "user", "content": "x"}], model="gpt-5.6-terra")
+    for response in (first, compacted, again):
+        assert [tool["name"] for tool in response["tools"]] == ["look_up"]
+    window = compact(drive, model="gpt-5.6-terra", previous_response_id=first["id"])["output"]
+    assert drive.create([*window, {"role": "user", "content": "x"}], model="gpt-5.6-terra")["tools"] == []

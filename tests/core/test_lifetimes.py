@@ -117,10 +117,10 @@ def test_R6_2_ten_minutes_of_background_pass_at_once() -> None:
     assert drive.get(made["id"])["status"] == "completed"
 
 
-@pytest.mark.parametrize("switch", [("zdr", "on"), ("background_store_false", "allow")])
-def test_R1_7_what_is_not_stored_can_be_polled_for_ten_minutes(switch: tuple[str, str]) -> None:
-    drive = Driver(set=(switch,))
-    fields: dict[str, Any] = {"background": True} | ({} if switch[0] == "zdr" else {"store": False})
+@pytest.mark.parametrize("zdr", ["on", "off"])
+def test_R1_7_what_is_not_stored_can_be_polled_for_ten_minutes(zdr: str) -> None:
+    drive = Driver(set=(("zdr", zdr),))
+    fields: dict[str, Any] = {"background": True} | ({} if zdr == "on" else {"store": False})
     made = drive.create(**fields)
     assert made["store"] is False
     drive.advance(seconds=10 * MINUTE - 1)
@@ -134,7 +134,7 @@ def test_R1_7_what_is_not_stored_can_be_polled_for_ten_minutes(switch: tuple[str
 
 
 def test_R1_7_ten_minutes_count_from_the_end_also_of_a_cancelled_turn() -> None:
-    drive = Driver(set=(("background_store_false", "allow"),))
+    drive = Driver()
     drive.script(SLOW, SLOW)
     ran, stopped = (drive.create(background=True, store=False)["id"] for _ in range(2))
     drive.advance(seconds=5 * MINUTE)
@@ -144,6 +144,58 @@ def test_R1_7_ten_minutes_count_from_the_end_also_of_a_cancelled_turn() -> None:
     assert drive.advance(seconds=1)["expired"] == [stopped]
     assert drive.advance(seconds=4 * MINUTE + 59)["expired"] == []
     assert drive.advance(seconds=1 + MINUTE)["expired"] == [ran]
+
+
+def test_R6_6_at_nine_minutes_and_at_eleven() -> None:
+    drive = Driver()
+    id = drive.stream(background=True, store=False)[0]["response"]["id"]
+    assert id.removeprefix("resp_")[16:18] == "01"  # Spec: W1
+    drive.advance(seconds=9 * MINUTE)
+    assert (drive.get(id)["status"], drive.get(id)["store"]) == ("completed", False)
+    assert drive.replay(id)[-1]["type"] == "response.completed"
+    assert len(drive.input_items(id)["data"]) == 1
+    error = refused(drive.call, "POST", f"/v1/responses/{id}/cancel")
+    assert error.message == "Cannot cancel a completed response."
+    drive.advance(seconds=2 * MINUTE)
+    gone = (404, f"Response with id '{id}' not found.", None, None)
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")):
+        assert summary(refused(drive.call, method, f"/v1/responses/{id}{path}")) == gone
+    assert drive.advance(days=31)["expired"] == []
+
+
+def test_R6_6_it_is_never_a_parent() -> None:
+    drive = Driver()
+    drive.script(SLOW)
+    slow, quick = (drive.create(background=True, store=False)["id"] for _ in range(2))
+    for _ in range(2):
+        for id in (slow, quick):
+            text = f"Previous response with id '{id}' not found."
+            error = refused(drive.create, previous_response_id=id)
+            assert summary(error) == (400, text, "previous_response_id", "previous_response_not_found")
+        drive.advance(seconds=299)
+    assert (drive.get(quick)["status"], drive.get(slow)["status"]) == ("completed", "in_progress")
+    stored = drive.create(background=True)["id"]
+    assert drive.create(previous_response_id=stored)["status"] == "completed"
+
+
+def test_R6_6_one_that_is_deleted_does_not_come_back_and_one_jump_names_each_once() -> None:
+    drive = Driver()
+    deleted, left = (drive.create(background=True, store=False)["id"] for _ in range(2))
+    stored = drive.create()["id"]
+    drive.delete(deleted)
+    assert refused(drive.get, deleted).status == 404
+    assert drive.advance(days=40)["expired"] == [stored, left]
+
+
+@pytest.mark.parametrize(("value", "count"), [("write_items", 2), ("read_only", 0)])
+def test_R2_18_in_a_conversation_it_writes_as_the_switch_says(value: str, count: int) -> None:
+    drive = Driver(set=(("store_false_conversation", value),))
+    conversation = drive.conversation()["id"]
+    id = drive.create(background=True, store=False, conversation=conversation)["id"]
+    assert drive.get(id)["status"] == "completed"
+    assert len(drive.items(conversation)["data"]) == count
+    drive.advance(seconds=11 * MINUTE)
+    assert drive.create(conversation=conversation)["status"] == "completed"
 
 
 def test_R6_10_what_is_stored_can_be_polled_for_thirty_days() -> None:

@@ -50,6 +50,31 @@ def test_an_output_of_another_kind_does_not_answer() -> None:
         tool_pairing.check({"call_1": "function_call_output"}, [other], [])
 
 
+SEARCH = {"type": "tool_search_call", "call_id": "call_1", "execution": "client"}
+
+
+def test_R1_34_a_function_call_output_may_answer_a_search_of_the_client() -> None:
+    assert tool_pairing.check({}, [SEARCH, OUTPUT], []) == {}
+    pending = tool_pairing.pending_after({}, [SEARCH])
+    assert tool_pairing.check(pending, [OUTPUT], []) == {}
+    assert tool_pairing.check({}, [OUTPUT], iter([SEARCH])) == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "output"),
+    [
+        (SEARCH, {"type": "custom_tool_call_output", "call_id": "call_1"}),
+        (SEARCH, {**OUTPUT, "call_id": "call_2"}),
+        ({**SEARCH, "execution": "server", "call_id": None}, OUTPUT),
+        ({"type": "function_call", "call_id": "call_1"}, {"type": "tool_search_output", "call_id": "call_1"}),
+    ],
+)
+def test_R1_34_no_other_output_may(call: dict[str, Any], output: dict[str, Any]) -> None:
+    for items, history in (([call, output], []), ([output], [call])):
+        with pytest.raises(APIError, match="No tool call found"):
+            tool_pairing.check({}, items, history)
+
+
 @pytest.mark.parametrize(
     ("item", "owed"),
     [

@@ -47,7 +47,7 @@ class Scene:
     """One response, brought into a status through public calls and the clock alone."""
 
     def __init__(self, way: str, status: str, ends: str = COMPLETED, *, stored: bool = True) -> None:
-        self.drive = Driver(set=(("on_disconnect", "cancel"), ("background_store_false", "allow")))
+        self.drive = Driver(set=(("on_disconnect", "cancel"),))
         self.stored = stored
         self.way = way
         self.id = "resp_never"

@@ -40,7 +40,7 @@ TABLE = Table(endpoints(lambda at, parts, request: None))
 
 def find(line: str) -> tuple[Endpoint, Parts]:
     method, _, path = line.partition(" ")
-    return TABLE.find_endpoint(method, path)
+    return TABLE.find_endpoint(Call(method, path))
 
 
 @pytest.mark.parametrize(("line", "parts"), FOUND.items(), ids=list(FOUND))
@@ -58,9 +58,27 @@ def test_P21_the_literal_paths_come_before_ids() -> None:
     assert refused(find, "GET /v1/responses/compact").status == 405
 
 
-@pytest.mark.parametrize("line", ["GET /v1/nope", "POST /v1/conversations/conv_1/messages", "GET /v1/responses/"])
+@pytest.mark.parametrize(
+    "line", ["POST /v1/responses/a/b", "POST /v1/conversations/conv_1/messages", "GET /v1/responses/"]
+)
 def test_E99_unknown_paths(line: str) -> None:
     assert summary(refused(find, line)) == (404, f"Invalid URL ({line})", None, None)
+
+
+NEIGHBOURS = """chat/completions embeddings files files/file-1/content uploads vector_stores vector_stores/vs_1/files
+containers moderations images/generations audio/speech batches evals realtime realtime/sessions live/x prompts decisions
+skills agents nope responsesx""".split()
+
+
+@pytest.mark.parametrize("path", [*(f"/v1/{name}" for name in NEIGHBOURS), "/chat/completions", "/"])
+def test_P24_neighbouring_routes_are_not_mocked(path: str) -> None:
+    with pytest.raises(MockError) as caught:
+        find(f"POST {path}")
+    error = caught.value
+    assert (error.status, error.headers) == (501, {"x-should-retry": "false"})
+    assert error.message == (
+        f"POST {path} is not mocked; the mock covers /v1/responses, /v1/conversations, /v1/models."
+    )
 
 
 @pytest.mark.parametrize("line", ["GET /v1/responses", "PUT /v1/conversations/conv_1", "DELETE /v1/models"])
@@ -187,5 +205,5 @@ def test_E34_the_code_of_a_wrong_prefix_is_the_switchs(code: str) -> None:
 
 
 def test_E100_an_unknown_path_may_be_answered_with_nothing() -> None:
-    answer = Driver(set=(("unknown_url", "empty"),)).answer("GET", "/v1/nope")
+    answer = Driver(set=(("unknown_url", "empty"),)).answer("GET", "/v1/responses/a/b")
     assert (answer.status, answer.body) == (404, b"")

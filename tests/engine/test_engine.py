@@ -108,7 +108,8 @@ def test_models_come_from_the_catalogue() -> None:
     engine = Engine()
     listed = json.loads(Api(engine).list_models())
     assert listed["object"] == "list"
-    assert {"id": "gpt-4.1", "object": "model", "created": 1_744_588_800, "owned_by": "system"} in listed["data"]
+    known = {"id": "gpt-4.1", "object": "model", "created": 1_744_588_800, "owned_by": "system"}
+    assert {**known, "shutdown_date": "2027-01-14"} in listed["data"]
     assert json.loads(Api(engine).retrieve_model("gpt-5.6"))["id"] == "gpt-5.6"
     with pytest.raises(APIError) as caught:
         Api(engine).retrieve_model("nope")

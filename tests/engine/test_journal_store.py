@@ -32,13 +32,15 @@ def test_errors_and_other_calls_are_there_too() -> None:
     call("POST", "/v1/responses", b"{")
     call("GET", "/v1/responses/resp_nope", stream="true")
     call("GET", "/v1/models")
-    call("GET", "/v1/nowhere")
+    call("GET", "/v1/models/a/../b")
+    call("POST", "/v1/embeddings")  # Spec: P24
     errors = [(one["path"], one["status"], (one["error"] or {}).get("code"), one["query"]) for one in call.journal()]
     assert errors == [
         ("/v1/responses", 400, "invalid_json", ""),
         ("/v1/responses/resp_nope", 404, None, "stream=true"),
         ("/v1/models", 200, None, ""),
-        ("/v1/nowhere", 404, None, ""),
+        ("/v1/models/a/../b", 404, "model_not_found", ""),
+        ("/v1/embeddings", 501, None, ""),
     ]
     assert {one["at"] for one in call.journal()} == {NOON}
 

@@ -328,6 +328,13 @@ def test_R15_4_a_line_that_names_a_prompt_template_makes_it_known() -> None:
     assert refused(drive.create, prompt=PROMPT).status == 404, "the line is used up"
 
 
+def test_R15_4_templates_are_served_on_after_their_endpoint_was_shut_down() -> None:
+    drive = Driver(clock=1_798_761_600.0, set=(("shutdown_models", "refuse"),))  # 2027-01-01
+    drive.script(*[{"when": {"prompt": "pmpt_1"}, "reply": {"text": "of a template"}}] * 2)
+    assert text_of(drive.create(model="gpt-5.6", prompt=PROMPT)["output"][-1]) == "of a template"
+    assert refused(drive.create, model="gpt-5", prompt=PROMPT).code == "model_not_found", "P18: shut down 2026-12-11"
+
+
 def test_R15_4_a_template_stands_in_for_model_and_input() -> None:
     engine = Engine(Settings(clock=NOON))
     line = {"when": {"prompt": True}, "reply": {"text": "{{ turn }} of {{ item_count }}"}, "times": 2}

@@ -8,7 +8,8 @@ import pytest
 
 from mockserver.model.default_model import SeededModel
 from mockserver.wire.errors.api import MockError
-from tests.support.prompts import called, prompt, returned, user
+from tests.support.driving import Driver
+from tests.support.prompts import prompt, user
 
 ASKED = user("tidy up my files")
 FUNCTION = {"type": "function", "name": "lookup", "parameters": {"type": "object", "properties": {}}}
@@ -129,8 +130,6 @@ def test_R11_11_a_forced_tool_is_called(name: str) -> None:
     made = calls(tools=[tool], tool_choice=choice or {"type": tool["type"]})
     assert made == expected
     assert calls(tools=[tool], tool_choice="required") == expected, "it is the only one there is"
-    brought = {"type": "additional_tools", "role": "developer", "tools": [tool]}
-    assert calls(ASKED, brought, tool_choice=choice or {"type": tool["type"]}) == expected
 
 
 @pytest.mark.parametrize("name", FORCED)
@@ -254,13 +253,19 @@ def test_required_takes_the_first_tool_that_can_be_called() -> None:
     assert calls(tools=tools, tool_choice=allowed)[0]["type"] == "apply_patch_call"
 
 
-def test_a_forced_function_is_found_under_another_type_and_in_an_older_part_of_the_context() -> None:
+def test_a_forced_function_is_found_under_another_type_too() -> None:
     assert calls(tools=[FUNCTION], tool_choice={"type": "custom", "name": "lookup"})[0]["name"] == "lookup"
-    loaded = {"type": "tool_search_output", "tools": [FUNCTION]}
-    earlier = (loaded, ASKED, called("lookup"), returned("18"))
-    for choice in ({"type": "function", "name": "lookup"}, "required"):
-        [call] = calls(*earlier, tool_choice=choice)
-        assert (call["name"], call["namespace"]) == ("lookup", "lookup")
+
+
+def test_R11_8_what_an_older_turn_has_loaded_is_called() -> None:
+    drive = Driver()
+    loaded = {"type": "additional_tools", "role": "developer", "tools": [FUNCTION]}
+    first = drive.create([loaded, ASKED], model="gpt-5.4", tool_choice="none")
+    [call] = drive.create("now", model="gpt-5.4", previous_response_id=first["id"], tool_choice="required")["output"]
+    assert (call["name"], call["namespace"]) == ("lookup", "lookup")
+    brought = [{**loaded, "tools": [{"type": "shell"}]}, ASKED]
+    [call] = drive.create(brought, model="gpt-5.4", tool_choice={"type": "shell"})["output"]
+    assert call["type"] == "shell_call"
 
 
 # --- Tools that wait for a search --------------------------------------------------------------------------------

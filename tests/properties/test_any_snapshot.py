@@ -137,7 +137,7 @@ def test_the_valid_one_is_taken_and_works() -> None:
     assert len(seen) > 30
 
 
-@examples(2000)
+@examples(1000)
 @given(st.data())
 def test_one_wrong_value(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(all_places()))

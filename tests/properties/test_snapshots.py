@@ -157,7 +157,7 @@ class Program:
 
 
 def settings_of(clock: float) -> Settings:
-    return Settings(clock=clock, set=(("background_store_false", "allow"), ("on_disconnect", "cancel")))
+    return Settings(clock=clock, set=(("on_disconnect", "cancel"),))
 
 
 def forks(program: Program) -> Iterator[Program]:

@@ -9,7 +9,7 @@ from proxy.routing import decide, refuse_unbuilt
 
 UP = "http://upstream.test/v1"
 COVERED = ("/v1/responses", "/v1/responses/resp_1/cancel", "/v1/conversations/conv_1", "/v1/models", "/v1/models/x")
-OTHER = ("/v1/chat/completions", "/v1", "/", "/v1/responsesx", "/v2/responses", "/_mockery")
+OTHER = ("/v1/chat/completions", "/v1", "/chat/completions", "/v1/responsesx", "/v2/responses", "/_mockery")
 
 
 @pytest.mark.parametrize("path", COVERED)
@@ -56,3 +56,15 @@ def test_server_mode_that_is_not_built() -> None:
     refuse_unbuilt(Settings())
     with pytest.raises(SettingError, match="--mode record is not built yet"):
         refuse_unbuilt(Settings(mode="record", upstream=UP))
+
+
+@pytest.mark.parametrize("path", ["/responses", "/conversations/conv_1/items", "/models"])
+def test_a_path_without_its_v1_is_answered_by_the_mock_which_says_so(path: str) -> None:
+    assert decide("POST", path, None, Settings()).answerer == "mock"
+    assert decide("POST", path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
+    assert decide("POST", path, None, Settings(upstream=UP)).answerer == "upstream", "forwarded unchanged"
+
+
+def test_the_root_says_what_this_is_unless_it_is_the_upstream_s() -> None:
+    assert decide("GET", "/", None, Settings()).answerer == "mock"
+    assert decide("GET", "/", None, Settings(upstream=UP)).answerer == "upstream"

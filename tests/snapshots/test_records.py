@@ -18,7 +18,7 @@ OVER = " word" * 130_000  # more than the window of gpt-4o
 @pytest.fixture(scope="module")
 def records() -> list[Put]:
     """The records of a project in which there is one of everything."""
-    drive = Driver(set=(("ttl_from", "last_use"), ("background_store_false", "allow")))
+    drive = Driver(set=(("ttl_from", "last_use"),))
     conversation = drive.conversation(items=[{"role": "user", "content": "hi"}])["id"]
     first = drive.create(" word" * 1200)
     drive.create("x", previous_response_id=first["id"], model="gpt-5.2")

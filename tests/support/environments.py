@@ -19,6 +19,7 @@ HOME = ROOT / ".venvs"
 REQUIREMENTS: Mapping[int, str] = {2: "openai[realtime]>=2,<3", 3: "openai[realtime]>=3,<4"}  # with WebSockets
 AGENTS = "openai-agents>=0.24,<0.25"
 AGENTS_JS = ("@openai/agents@^0.20", "zod@^4")
+PYRIGHT = "pyright@^1.1.400"
 CODEX = "@openai/codex@0.169.0"
 QUIET = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
@@ -39,6 +40,12 @@ def agents_python() -> Path:
 def node_client() -> Path:
     """The directory from which a program of node finds the client."""
     return node_packages("openai-node-ws", "openai@^7", "ws@^8")
+
+
+@pytest.fixture(scope="session")
+def pyright() -> Path:
+    """The type checker pyright, a program of node."""
+    return node_packages("pyright", PYRIGHT) / "node_modules" / "pyright" / "index.js"
 
 
 @pytest.fixture(scope="session")

@@ -79,8 +79,8 @@ _LIFETIMES = (
     Mutation(
         "DELETE leaves the response",
         "core/lifecycle.py",
-        '[Delete("response", id), Put("node", id, gone.doc())]',
-        '[Put("node", id, node.doc())]',
+        '[Delete("response", id), node._replace(deleted=True).put()]',
+        "[node.put()]",
     ),
 )
 
@@ -137,10 +137,10 @@ _CHAINS = (
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]',
-        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]\n'
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]",
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]\n"
         "        if node.parent and node.parent.startswith('resp_'):\n"
-        '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
+        "            changes.append(node._replace(id=node.parent, parent=None).put())",
     ),
     Mutation("instructions are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="instructions")),
     Mutation("tools are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="tools")),
@@ -148,13 +148,13 @@ _CHAINS = (
     Mutation(
         "each response of a chain has a partition of its own",
         "core/admission.py",
-        "id_generator.in_partition(partition, stored=stored)",
-        "id_generator.in_partition(None, stored=stored)",
+        "id_generator.in_partition(partition, stored=persisted)",
+        "id_generator.in_partition(None, stored=persisted)",
     ),
     Mutation(
         "unstored ids don't say so",
         "core/admission.py",
-        "id_generator.in_partition(partition, stored=stored)",
+        "id_generator.in_partition(partition, stored=persisted)",
         "id_generator.in_partition(partition)",
     ),
 )
@@ -204,6 +204,18 @@ _ITEMS = (
         "",
     ),
     Mutation(
+        "a blob of a script is foreign in the next turn",
+        "engine/pipeline.py",
+        "        if turn.handed_out:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "reasoning is read again after any history",
+        "core/reasoning_origin.py",
+        "if (origin.prefix, origin.settings) != (now.prefix, now.settings):",
+        "if False:",
+    ),
+    Mutation(
         "stored responses get sealed reasoning only when it is included",
         "core/turn.py",
         '_SEALED_UNASKED = frozenset({("always", True), ',
@@ -240,8 +252,7 @@ _CONVERSATIONS = (
         "a turn's items are appended when it begins",
         "core/lifecycle.py",
         "return [running.put(), replace(conversation, running=turn.id).put()]",
-        'return [running.put(), Put("node", turn.id, turn.node.doc()),'
-        " *append(state, replace(conversation, running=turn.id), turn.node)]",
+        "return [running.put(), turn.node.put(), *append(state, replace(conversation, running=turn.id), turn.node)]",
     ),
     Mutation(
         "failed turns write to their conversation",
@@ -258,8 +269,8 @@ _CONVERSATIONS = (
     Mutation(
         "store: false turns write nothing",
         "core/lifecycle.py",
-        'if body is None and rules.store_false_conversation == "read_only":',
-        "if body is None:",
+        'if rules.store_false_conversation == "read_only" and (body is None',
+        "if (body is None",
     ),
     Mutation(
         "deleting a conversation deletes its items",
@@ -369,7 +380,7 @@ _BACKGROUND = (
     Mutation(
         "a queued response shows its output",
         "core/background.py",
-        "return {**response_object.in_progress_view(final), ",
+        "return {**response_object.in_progress_view(final, cues), ",
         "return {**final, ",
     ),
     Mutation(
@@ -403,10 +414,16 @@ _BACKGROUND = (
         "        pass\n",
     ),
     Mutation(
-        "background goes without store",
-        "core/admission.py",
-        'if rules.background_store_false == "refuse" and',
-        'if rules.background_store_false == "never" and',
+        "what the background does not store stays",
+        "core/lifecycle.py",
+        'orjson.loads(body)["store"] is False:',
+        'orjson.loads(body)["store"] is None:',
+    ),
+    Mutation(
+        "what the background does not store can be continued",
+        "core/lineage.py",
+        "if is_fleeting(state, id):",
+        "if False:",
     ),
     Mutation("turns end a second early", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now + 1)"),
     Mutation("turns end a second late", "core/lifecycle.py", "if one.ends_at <= now)", "if one.ends_at <= now - 1)"),
@@ -465,8 +482,8 @@ _TURNS = (
     Mutation(
         "instructions are always part of the cached prefix",
         "core/prompt_cache.py",
-        '        instructions = None if model.instructions_last else request.get("instructions")',
-        '        instructions = request.get("instructions")',
+        'None if model.instructions_last else request.get("instructions")',
+        'request.get("instructions")',
     ),
     Mutation(
         "an exact cache entry ends a token late",

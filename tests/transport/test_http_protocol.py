@@ -36,20 +36,41 @@ class Written(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-def serve(app: Any, request: bytes = REQUEST) -> Written:
-    """Return what is written when an app answers a request."""
+def serve(app: Any, *pieces: bytes) -> Written:
+    """Return what is written when an app answers a request that comes in these pieces."""
     transport = Written()
 
     async def run() -> None:
         config = uvicorn.Config(app, lifespan="off", log_config=None)
         state = ServerState()
-        protocol = HttpProtocol(config, state, {})
+        protocol = HttpProtocol(config, state, {}, head_timeout_s=30)
         protocol.connection_made(transport)
-        protocol.data_received(request)
+        for piece in pieces or (REQUEST,):
+            if not transport.closed:
+                protocol.data_received(piece)
         await asyncio.gather(*state.tasks)
+        closed = transport.closed
+        protocol.connection_lost(None)
+        transport.closed = closed  # by the server, not by the client
 
     asyncio.run(run())
     return transport
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """An app that answers with the method, the path, the headers' names and the body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    names = ",".join(name.decode() for name, _ in scope["headers"])
+    told = f"{scope['method']} {scope['path']} {names} ".encode() + body
+    await answering(told, length=len(told))(scope, receive, send)
+
+
+def body_of(transport: Written) -> bytes:
+    """What was answered, without its head."""
+    return b"".join(transport.writes).partition(b"\r\n\r\n")[2]
 
 
 def answering(*pieces: bytes, length: int | None = None, between: Any = None) -> Any:
@@ -112,3 +133,84 @@ def test_a_client_that_waits_for_a_go_ahead_gets_it_at_once(expected: bytes) -> 
     go_ahead, *answer = serve(app, request).writes
     assert go_ahead == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert b"".join(answer) == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+
+
+WISH = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+
+
+@pytest.mark.parametrize(
+    "wish", [WISH, b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"connection: Upgrade\r\nupgrade: TLS/1.2\r\n"]
+)
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_a_wish_for_an_unknown_upgrade_is_ignored_and_the_request_served(wish: bytes, size: int) -> None:
+    """RFC 9110 §7.8: Java's HttpClient asks for h2c with every first POST."""
+    request = b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\n%bContent-Length: 5\r\n\r\nhello" % wish
+    pieces = [request[at : at + size] for at in range(0, len(request), size)]
+    assert body_of(serve(echo, *pieces)) == b"POST /v1/x host,content-length hello"
+
+
+def test_a_wish_in_a_chunked_request_is_ignored_and_what_follows_is_read_too() -> None:
+    head = b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\n%bTransfer-Encoding: chunked\r\n\r\n" % WISH
+    transport = serve(echo, head + b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
+    assert body_of(transport) == b"POST /v1/x host,transfer-encoding hello"
+    assert not transport.closed
+
+
+def test_what_else_a_connection_was_asked_for_is_still_heard() -> None:
+    wish = b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n"
+    transport = serve(echo, b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\n%bContent-Length: 2\r\n\r\nhi" % wish)
+    assert body_of(transport) == b"POST /v1/x host,content-length,connection hi"
+    assert b"connection: close" in transport.writes[0]
+    assert transport.closed
+
+
+@pytest.mark.parametrize("piece", [b"x" * 70_000, b"X-More: %b\r\n" % (b"x" * 1000) * 70])
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_head_without_end_is_refused_while_it_comes(piece: bytes, size: int) -> None:
+    request = b"GET /%b HTTP/1.1\r\n" % piece if piece[:1] == b"x" else b"GET / HTTP/1.1\r\n%b" % piece
+    transport = serve(echo, *[request[at : at + size] for at in range(0, len(request), size)])
+    (refused,) = transport.writes
+    assert refused.startswith(b"HTTP/1.1 431 ")
+    assert refused.endswith(b"The head of a request may have 65536 bytes.")
+    assert transport.closed
+
+
+class Clock:
+    """What a protocol asks of a loop for its timer."""
+
+    def __init__(self) -> None:
+        self.timers: list[Any] = []
+
+    def call_later(self, delay: float, callback: Any, *args: Any) -> Any:
+        timer = asyncio.TimerHandle(delay, callback, args, asyncio.get_running_loop())
+        self.timers.append(timer)
+        return timer
+
+    @property
+    def waiting(self) -> list[float]:
+        return [timer.when() for timer in self.timers if not timer.cancelled()]
+
+
+async def heads_in_time() -> None:
+    clock, transport = Clock(), Written()
+    config = uvicorn.Config(echo, lifespan="off", log_config=None)
+    loop: Any = clock
+    protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
+    clock.create_task = asyncio.get_running_loop().create_task  # type: ignore[attr-defined]
+    clock.call_soon = asyncio.get_running_loop().call_soon  # type: ignore[attr-defined]
+    protocol.connection_made(transport)
+    assert clock.waiting == [30]  # a connection that says nothing
+    protocol.data_received(b"GET / HTTP/1.1\r\n")
+    assert clock.waiting == [30]  # not longer for saying a little
+    protocol.data_received(b"Host: localhost\r\n\r\n")
+    assert clock.waiting == []
+    await asyncio.gather(*protocol.tasks)
+    assert clock.waiting == [config.timeout_keep_alive]
+    protocol.data_received(b"GET / HT")  # a second head, half of it
+    assert clock.waiting == [30]
+    clock.timers[-1]._run()
+    assert transport.closed
+
+
+def test_a_head_has_to_come_in_time() -> None:
+    asyncio.run(heads_in_time())

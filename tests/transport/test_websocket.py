@@ -76,10 +76,12 @@ def test_X1_clients_that_offer_window_bits_get_deflate(place: Place) -> None:
 
 
 def test_E99_other_paths(place: Place) -> None:
-    for path in ("/v1/conversations", "/v1/responses/resp_1", "/v1/nope"):
+    for path in ("/v1/conversations", "/v1/responses/resp_1"):
         response = refusal(place, path=path)
         assert response.status_code == 404
         assert error_of(response)["message"] == f"Invalid URL (GET {path})"
+    response = refusal(place, path="/v1/realtime")  # Spec: P24
+    assert (response.status_code, error_of(response)["type"]) == (501, "mock_error")
 
 
 def test_E90_E91_the_same_authentication_as_over_http() -> None:

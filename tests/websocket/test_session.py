@@ -398,6 +398,16 @@ def test_R4_2_background_is_refused_and_false_is_fine(frames: Frames) -> None:
     assert frames.create(background=False)["status"] == "completed"
 
 
+@pytest.mark.parametrize("window", ["2h", "8h"])
+def test_R4_2_only_the_soonest_completion_is_for_sockets(frames: Frames, window: str) -> None:
+    error = frames.create(background_options={"completion_window": window})
+    expected = (400, "unsupported_value", "background_options.completion_window")
+    assert (error["status"], error["error"]["code"], error["error"]["param"]) == expected
+    options = {"completion_window": "soonest", "continuation_id": "c"}
+    final = frames.create(background_options=options)
+    assert final["status"] == "completed" and "background_options" not in final
+
+
 def test_R4_2_stream_is_a_boolean_that_means_nothing(frames: Frames) -> None:
     for value in (True, False, None):
         assert frames.create(stream=value)["status"] == "completed"

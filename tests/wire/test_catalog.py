@@ -144,6 +144,7 @@ def test_T2_families() -> None:
     """H: whatever reasons, and gpt-5-chat-latest."""
     chat = {model.id for _, model in catalog.names() if model.family == "C"}
     assert chat == {row.echoed for row in ROWS if not row.figures["efforts"]} - {"gpt-5-chat-latest"}
+    assert with_("cl100k") == {"gpt-4-turbo-2024-04-09", "gpt-4-0613", "gpt-3.5-turbo-0125"}, "T1"
     assert {"gpt-4-0613", "gpt-3.5-turbo-0125", "gpt-4o-2024-05-13"} <= chat
 
 

@@ -15,7 +15,7 @@ from mockserver.wire.tokens.early_tokens import LONGEST, EarlyTokens
 
 @pytest.fixture(scope="module")
 def early() -> EarlyTokens:
-    return EarlyTokens(tokenizer._rank_file())
+    return EarlyTokens(tokenizer._rank_file("o200k_base", tokenizer.RANKS_SHA256))
 
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=30)

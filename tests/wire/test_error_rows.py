@@ -88,6 +88,7 @@ FIELDS: dict[str, Any] = {
     "stream": 5,
     "stream_options": 5,
     "background": 5,
+    "background_options": 5,
     "max_output_tokens": 1,
     "max_tool_calls": 0,
     "reasoning": 5,
@@ -160,6 +161,16 @@ STEPS: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "frequency_penalty": ({"frequency_penalty": 1}, "Unsupported parameter: 'frequency", "frequency_penalty"),
     "include": ({"include": ["message.output_text.logprobs"]}, "logprobs are not supported", "include"),
     "top_logprobs": ({"top_logprobs": 1}, "logprobs are not supported", "top_logprobs"),
+    "long window": (
+        {"background_options": {"completion_window": "2h"}},
+        "Unsupported value: '2h'",
+        "background_options.completion_window",
+    ),
+    "update": (
+        {"input": [{"role": "user", "content": "x"}, {"type": "configuration_update"}]},
+        "The 'configuration_update' item type",
+        "input",
+    ),
     "item unknown": ({"input": [REFERENCE]}, "Item with id 'msg_nope' not found.", "input"),
     "item twice": ({"input": [SAME, SAME]}, "Duplicate item found", "input"),
     "pairing": ({"input": [OUTPUT]}, "No tool call found", "input"),
@@ -175,7 +186,7 @@ APART = [
     {"conversation", "parent"},
     {"exclusive", "parent"},
 ]
-OVER_INPUT = ("input missing", "input empty", "item unknown", "item twice", "pairing", "sealed")
+OVER_INPUT = ("input missing", "input empty", "update", "item unknown", "item twice", "pairing", "sealed")
 
 
 PAIRS = [

@@ -98,6 +98,7 @@ ROWS: list[tuple[str, Any, tuple[str | None, str | None, str]]] = [
     ("E5", {"role": "user", "content": "x", "bogus": 1}, unknown("input[0].bogus")),
     ("E5-call", {**CALLED, "bogus": 1}, unknown("input[0].bogus")),
     ("E9-content", {"role": "user"}, missing("input[0].content")),
+    ("E9-image", {"type": "image_generation_call"}, missing("input[0].id")),
     ("E9-role", {"type": "message", "content": "x"}, missing("input[0].role")),
     ("E9-arguments", {"type": "function_call", "call_id": "c", "name": "f"}, missing("input[0].arguments")),
     ("E9-reference", {"type": "item_reference"}, missing("input[0].id")),

@@ -28,7 +28,18 @@ def unsupported(name: str, code: str | None = None) -> tuple[str, str | None, st
     return name, code, f"Unsupported parameter: '{name}' is not supported with this model."
 
 
+def long_window(value: str) -> tuple[str, str, str]:
+    message = (
+        f"Unsupported value: '{value}' is only supported with 'background' set to true, standard processing, "
+        "and no streaming."
+    )
+    return "background_options.completion_window", "unsupported_value", message
+
+
 NO_LOGPROBS = "logprobs are not supported with reasoning models."
+LOGPROBS = ("unsupported_parameter", NO_LOGPROBS)
+LONG = {"background_options": {"completion_window": "2h"}}
+IN_BACKGROUND = {**LONG, "background": True}
 REASONER, PLAIN = "gpt-5.6-terra", "gpt-4.1"
 FUNCTION = {"type": "function", "name": "f"}
 CLOSED = {"type": "object", "properties": {}, "additionalProperties": False, "required": []}
@@ -80,6 +91,13 @@ ROWS: list[tuple[str, str, dict[str, Any], tuple[str | None, str | None, str]]] 
         ("include", "unsupported_parameter", NO_LOGPROBS),
     ),
     ("E44-top", REASONER, {"top_logprobs": 1}, ("top_logprobs", "unsupported_parameter", NO_LOGPROBS)),
+    ("E40-default-none", "gpt-5.2", {"reasoning": {"effort": "low"}, "top_p": 0.5}, unsupported("top_p")),
+    ("E40-no-none", "o3", {"reasoning": {"effort": "none"}, "top_p": 0.5}, unsupported("top_p")),
+    ("E44-effort", "gpt-5.2", {"reasoning": {"effort": "low"}, "top_logprobs": 1}, ("top_logprobs", *LOGPROBS)),
+    ("E102", PLAIN, {"background_options": {"completion_window": "8h"}}, long_window("8h")),
+    ("E102-scale", PLAIN, {**IN_BACKGROUND, "service_tier": "scale"}, long_window("2h")),
+    ("E102-after-E40", REASONER, {**LONG, "temperature": 0.5}, unsupported("temperature")),
+    ("E102-before-E42", REASONER, {**LONG, "reasoning": {"effort": "minimal"}}, long_window("2h")),
     (
         "E45",
         PLAIN,
@@ -95,6 +113,32 @@ ROWS: list[tuple[str, str, dict[str, Any], tuple[str | None, str | None, str]]] 
             "invalid_parameter",
             "This model is compatible only with 24h extended prompt caching",
         ),
+    ),
+    *(
+        (
+            f"E46-{name}",
+            name,
+            {"prompt_cache_retention": "in_memory"},
+            (
+                "prompt_cache_retention",
+                "invalid_parameter",
+                "This model is compatible only with 24h extended prompt caching",
+            ),
+        )
+        for name in ("gpt-5.5", "gpt-5.5-pro", "gpt-6.2-sol", "chat-latest")
+    ),
+    *(
+        (
+            f"R15.3-{name}",
+            name,
+            {"service_tier": "flex"},
+            (
+                "service_tier",
+                None,
+                "Invalid service_tier argument: The requested service tier is not allowed for this project.",
+            ),
+        )
+        for name in ("gpt-6.2-sol", "gpt-6.2-astra", "gpt-6.2-astra-law")
     ),
     (
         "E47-function",
@@ -172,6 +216,10 @@ LOADED = {"type": "additional_tools", "role": "developer", "tools": [FUNCTION]}
         (PLAIN, {"temperature": 0, "top_p": 0.1, "presence_penalty": 1, "top_logprobs": 5}),
         (PLAIN, {"include": ["message.output_text.logprobs"], "prompt_cache_retention": "in_memory"}),
         (PLAIN, {"reasoning": {"effort": None, "summary": "auto"}, "text": {"verbosity": "medium"}}),
+        (REASONER, {"reasoning": {"effort": "none"}, "temperature": 0.2, "top_p": 1, "frequency_penalty": 1}),
+        ("gpt-5.2", {"temperature": 0.2, "top_logprobs": 1, "include": ["message.output_text.logprobs"]}),
+        (PLAIN, {"background_options": {"completion_window": "soonest"}, "stream": True, "service_tier": "flex"}),
+        (PLAIN, {**IN_BACKGROUND, "service_tier": "default"}),
         (PLAIN, {"tool_choice": "required"}),
         (PLAIN, {"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "f"}}),
         (PLAIN, {"tools": [NAMESPACE], "tool_choice": {"type": "function", "name": "f"}}),
@@ -200,3 +248,13 @@ def test_E51_the_word_json() -> None:
     assert caught.value.message == (
         "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
     )
+
+
+@pytest.mark.parametrize("name", ["gpt-5.4", "gpt-5.4-mini", "gpt-4o", "gpt-3.5-turbo"])
+def test_E46_older_models_cache_in_memory_too(name: str) -> None:
+    model_support.check({"model": name, "input": "x", "prompt_cache_retention": "in_memory"}, model(name))
+
+
+@pytest.mark.parametrize(("name", "tier"), [("gpt-6.1-sol", "flex"), ("gpt-5.6", "flex"), ("gpt-6.2-sol", "priority")])
+def test_R15_3_other_tiers_and_models_pass(name: str, tier: str) -> None:
+    model_support.check({"model": name, "input": "x", "service_tier": tier}, model(name))

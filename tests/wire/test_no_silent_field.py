@@ -161,13 +161,17 @@ WITHOUT_EFFECT: dict[str, str] = {
         f"create moderation.policy{rest}": "the mock flags nothing, so no policy applies (O5)"
         for rest in ("", ".input", ".input.mode", ".output", ".output.mode")
     },
+    "create background_options": "soonest is what happens anyway, and nothing is echoed (R6.13)",
     "create input[compaction_trigger].id": "the item is consumed (F8.10)",
     **{
         f"compact {name}": "the pass reads no prompt cache, and its answer has no such field (O7)"
         for name in ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier")
     },
     "create tools[web_search].external_web_access": "the service does not echo it (F7), and the mock searches nothing",
-    "create tools[web_search].user_location[approximate].type": "there is one value, which is filled in (F7)",
+    **{
+        f"create tools[{kind}].user_location[approximate].type": "there is one value, which is filled in (F7)"
+        for kind in ("web_search", "web_search_preview")
+    },
     "create tools[image_generation].input_fidelity": "the service does not echo it (F7), and the mock draws one image",
     "count parallel_tool_calls": _FREE,
     "count personality": _FREE,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockserver.wire import catalog
-from mockserver.wire.responses import response_object
+from mockserver.wire.responses import response_object, tool_echo
 
 W9 = """id object created_at status background billing completed_at conversation error frequency_penalty
 incomplete_details instructions max_output_tokens max_tool_calls model moderation output parallel_tool_calls
@@ -62,17 +62,18 @@ def test_F4_effective_reasoning() -> None:
 
 
 def test_F5_W8_json_schema_echo() -> None:
-    sent = {"type": "json_schema", "strict": True, "name": "n", "schema": {"b": 1, "a": 2}}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "b": {"$schema": "x"}, "a": 2}
+    sent = {"type": "json_schema", "strict": True, "name": "n", "schema": schema}
     text = made(text={"format": sent})["text"]
-    assert list(text["format"]) == ["description", "name", "schema", "strict", "type"]
+    assert list(text["format"]) == ["type", "description", "name", "schema", "strict"]
     assert text["format"]["description"] is None
-    assert list(text["format"]["schema"]) == ["b", "a"]
+    assert list(text["format"]["schema"].items()) == [("b", {"$schema": "x"}), ("a", 2)]
     assert text["verbosity"] == "medium"
 
 
 def test_F7_function_without_strict_is_normalised() -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
-    assert response_object.echo_tool(tool) == {
+    assert tool_echo.echo_tool(tool) == {
         "type": "function",
         "description": None,
         "name": "f",
@@ -80,7 +81,7 @@ def test_F7_function_without_strict_is_normalised() -> None:
         "parameters": {"type": "object", "properties": {}, "additionalProperties": False, "required": []},
         "strict": True,
     }
-    assert list(response_object.echo_tool(tool)) == [
+    assert list(tool_echo.echo_tool(tool)) == [
         "type",
         "description",
         "name",
@@ -88,7 +89,7 @@ def test_F7_function_without_strict_is_normalised() -> None:
         "parameters",
         "strict",
     ]
-    assert list(response_object.echo_tool(tool)["parameters"]) == [
+    assert list(tool_echo.echo_tool(tool)["parameters"]) == [
         "type",
         "properties",
         "additionalProperties",
@@ -100,13 +101,13 @@ def test_F7_function_without_strict_is_normalised() -> None:
 def test_F7_function_with_strict_is_left_alone(strict: bool) -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "string"}}}
     tool = {"type": "function", "name": "f", "parameters": parameters, "strict": strict}
-    shown = response_object.echo_tool(tool)
+    shown = tool_echo.echo_tool(tool)
     assert (shown["parameters"], shown["strict"]) == (parameters, strict)
 
 
 def test_F7_a_schema_without_strict_form_is_not_strict() -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "object", "additionalProperties": True}}}
-    shown = response_object.echo_tool({"type": "function", "name": "f", "parameters": parameters})
+    shown = tool_echo.echo_tool({"type": "function", "name": "f", "parameters": parameters})
     assert (shown["parameters"], shown["strict"]) == (parameters, False)
 
 
@@ -117,7 +118,6 @@ HOSTED = {
         "ranking_options": {"ranker": "auto", "score_threshold": 0.0},
     },
     "web_search": {
-        "filters": None,
         "return_token_budget": "default",
         "search_content_types": ["text"],
         "search_context_size": "medium",
@@ -125,6 +125,7 @@ HOSTED = {
     },
     "image_generation": {
         "background": "auto",
+        "model": "gpt-image-1",
         "moderation": "auto",
         "n": 1,
         "output_compression": 100,
@@ -134,16 +135,20 @@ HOSTED = {
     },
     "tool_search": {"description": None, "parameters": None},
 }
+HOSTED["web_search_preview"] = HOSTED["web_search_preview_2025_03_11"] = {
+    "search_context_size": "medium",
+    "user_location": {"type": "approximate", "city": None, "country": "US", "region": None, "timezone": None},
+}
 
 
 @pytest.mark.parametrize("kind", HOSTED)
 def test_F7_hosted_tools(kind: str) -> None:
-    assert response_object.echo_tool({"type": kind}) == {"type": kind, **HOSTED[kind]}
+    assert tool_echo.echo_tool({"type": kind}) == {"type": kind, **HOSTED[kind]}
 
 
 def test_F7_what_is_not_echoed() -> None:
-    assert "external_web_access" not in response_object.echo_tool({"type": "web_search", "external_web_access": True})
-    shown = response_object.echo_tool(
+    assert "external_web_access" not in tool_echo.echo_tool({"type": "web_search", "external_web_access": True})
+    shown = tool_echo.echo_tool(
         {"type": "image_generation", "partial_images": 1, "input_fidelity": "low", "model": "m"}
     )
     assert "partial_images" not in shown
@@ -152,7 +157,7 @@ def test_F7_what_is_not_echoed() -> None:
 
 
 def test_F7_secrets_of_mcp_tools_are_hidden() -> None:
-    shown = response_object.echo_tool(
+    shown = tool_echo.echo_tool(
         {
             "type": "mcp",
             "server_label": "s",
@@ -172,12 +177,12 @@ def test_F7_secrets_of_mcp_tools_are_hidden() -> None:
         ("me:secret@example.com", "example.com"),
     ):
         tool = {"type": "mcp", "server_label": "s", "server_url": sent}
-        assert response_object.echo_tool(tool)["server_url"] == url
+        assert tool_echo.echo_tool(tool)["server_url"] == url
 
 
 def test_F7_namespaces() -> None:
     inner = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
-    shown = response_object.echo_tool({"type": "namespace", "name": "n", "description": "d", "tools": [inner]})
+    shown = tool_echo.echo_tool({"type": "namespace", "name": "n", "description": "d", "tools": [inner]})
     assert list(shown) == ["type", "description", "name", "tools"]
     assert shown["tools"][0]["strict"] is True
 
@@ -245,7 +250,7 @@ def test_O1_effective_compression_of_images(asked: str, shown: str) -> None:
 
 
 def test_F7_members_of_members_are_filled_in() -> None:
-    shown = response_object.echo_tool({"type": "web_search", "user_location": {"city": "Oslo", "timezone": None}})
+    shown = tool_echo.echo_tool({"type": "web_search", "user_location": {"city": "Oslo", "timezone": None}})
     assert list(shown["user_location"].items()) == [
         ("type", "approximate"),
         ("city", "Oslo"),
@@ -254,7 +259,7 @@ def test_F7_members_of_members_are_filled_in() -> None:
         ("timezone", None),
     ]
     searched = {"type": "file_search", "vector_store_ids": ["vs_1"], "ranking_options": {"score_threshold": 0.5}}
-    assert response_object.echo_tool(searched)["ranking_options"] == {"ranker": "auto", "score_threshold": 0.5}
+    assert tool_echo.echo_tool(searched)["ranking_options"] == {"ranker": "auto", "score_threshold": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -264,11 +269,14 @@ def test_F7_members_of_members_are_filled_in() -> None:
         ("priority", "auto", "priority"),
         ("fast", "auto", "priority"),
         ("scale", "auto", "scale"),
+        ("auto", "auto", "default"),
+        ("default", "default", "default"),
     ],
 )
 def test_F1_the_tier_until_the_end_and_then(asked: str, until: str, then: str) -> None:
     final = made(service_tier=asked) | {"status": "completed", "service_tier": response_object.final_tier(asked)}
-    assert (response_object.in_progress_view(final)["service_tier"], final["service_tier"]) == (until, then)
+    cues = response_object.cues_of({"service_tier": asked})
+    assert (response_object.in_progress_view(final, cues)["service_tier"], final["service_tier"]) == (until, then)
 
 
 def test_fields_of_a_script_are_laid_over_in_alphabetical_place() -> None:

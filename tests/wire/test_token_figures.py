@@ -71,6 +71,14 @@ def test_T1_texts(text: str, tokens: int) -> None:
     assert asked("gpt-4.1", text) == tokens + 7
 
 
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo", "ft:gpt-3.5-turbo-0125:acme::1"])
+def test_T1_older_models_count_in_the_older_encoding(model: str) -> None:
+    text = "お誕生日おめでとう"
+    assert asked(model, text, instructions=text) == 9 + 4 + 9 + 4 + 3
+    assert answered(model, {"text": text}) == (9 + 1, 0)
+    assert asked("gpt-4o", text) == 8 + 4 + 3
+
+
 def test_T3_the_check() -> None:
     assert asked(TERRA) == 7
     assert asked(TERRA, instructions="Answer briefly.") == 14

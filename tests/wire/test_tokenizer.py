@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.wire.tokens import tokenizer
-from mockserver.wire.tokens.tokenizer import RanksError, count, pieces
+from mockserver.wire.tokens.tokenizer import RanksError, count, count_cl100k, pieces
 from tests.support.examples import examples
 
 
@@ -30,9 +30,24 @@ def test_T1_known_counts(text: str, length: int) -> None:
     assert count(text) == length
 
 
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("tiktoken is great!", 6),
+        ("antidisestablishmentarianism", 6),
+        ("2 + 2 = 4", 7),
+        ("お誕生日おめでとう", 9),
+        ("", 0),
+    ],
+)
+def test_T1_known_counts_of_the_older_encoding(text: str, length: int) -> None:
+    assert count_cl100k(text) == length
+
+
 def test_T1_the_pattern_is_the_official_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(official, "load_tiktoken_bpe", lambda *_args, **_more: {})
     assert official.o200k_base()["pat_str"] == tokenizer.PATTERN
+    assert official.cl100k_base()["pat_str"] == tokenizer._CL100K_PATTERN
 
 
 def test_T1_special_tokens_are_ordinary_text() -> None:
@@ -40,18 +55,21 @@ def test_T1_special_tokens_are_ordinary_text() -> None:
     assert "".join(pieces("a<|endofprompt|>b")) == "a<|endofprompt|>b"
 
 
+O200K = ("o200k_base", tokenizer.RANKS_SHA256)
+
+
 def test_T1_wrong_ranks_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "__init__.py"
     monkeypatch.setattr(tokenizer, "find_spec", lambda _name: SimpleNamespace(origin=str(package)))
     with pytest.raises(RanksError, match="can't be read"):
-        tokenizer._rank_file()
+        tokenizer._rank_file(*O200K)
     (tmp_path / "data").mkdir()
-    (tmp_path / tokenizer._RANKS_FILE).write_bytes(gzip.compress(b"IQ== 0\n"))
+    (tmp_path / "data" / "o200k_base.tiktoken.gz").write_bytes(gzip.compress(b"IQ== 0\n"))
     with pytest.raises(RanksError, match="SHA-256"):
-        tokenizer._rank_file()
+        tokenizer._rank_file(*O200K)
     monkeypatch.setattr(tokenizer, "find_spec", lambda _name: None)
     with pytest.raises(RanksError, match="not installed"):
-        tokenizer._rank_file()
+        tokenizer._rank_file(*O200K)
 
 
 @given(st.text(st.characters(), max_size=60))

@@ -105,13 +105,41 @@ def _a_cancelled_response_is_empty(s: ServerUnderTest) -> None:
 
 
 @rule("R6.6")
-def _background_needs_storage(s: ServerUnderTest) -> None:
-    message = "Unsupported parameter: 'background' is not supported when 'store' is false."
-    s.check_create_refused(
-        expected_errors.guess("E84", 400, "unsupported_parameter", "background", message), background=True, store=False
-    )
+def _what_is_not_stored_can_be_polled(s: ServerUnderTest) -> None:
+    response = s.create(background=True, store=False)
+    s.check_members("response", response, status="queued", store=False, background=True)
+    done = _poll_to_end(s, response)
+    s.check_members("response in the end", done, status="completed", store=False)
+    s.check_equal("its input items", len(s.inputs(response)), 1)
+    s.check_create_refused(expected_errors.no_parent(response["id"]), previous_response_id=response["id"])
     s.check_equal("status when store is silent", s.create(background=True)["status"], "queued")
     s.check_equal("status when store is true", s.create(background=True, store=True)["status"], "queued")
+    if not s.mock:  # nobody waits eleven minutes
+        return
+    s.freeze()
+    response, kept = s.create(background=True, store=False), s.create(background=True)
+    s.advance(9 * 60)
+    s.check_equal("status after nine minutes", s.get(response)["status"], "completed")
+    s.advance(2 * 60)
+    s.check_error(expected_errors.no_response(response["id"]), "GET", f"/responses/{response['id']}")
+    s.check_equal("status of a stored one", s.get(kept)["status"], "completed")
+
+
+@rule("R6.13")
+def _how_long_completion_may_take(s: ServerUnderTest) -> None:
+    soonest = s.create(background_options={"completion_window": "soonest", "continuation_id": "mine"})
+    s.check("background_options is not echoed", "background_options" not in soonest)
+    long = {"background_options": {"completion_window": "2h"}}
+    message = (
+        "Unsupported value: '2h' is only supported with 'background' set to true, standard processing, "
+        "and no streaming."
+    )
+    place = "background_options.completion_window"
+    error = expected_errors.guess("E102", 400, "unsupported_value", place, message)
+    for fields in ({}, {"background": True, "stream": True}, {"background": True, "service_tier": "priority"}):
+        s.check_error(error, "POST", "/responses", {"model": s.model, "input": "x", **long, **fields})
+    if s.mock:  # elsewhere it may take its two hours
+        s.check_equal("status", s.create(background=True, **long)["status"], "queued")
 
 
 def _numbers(events: list[Item]) -> list[int]:

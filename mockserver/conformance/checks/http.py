@@ -63,6 +63,9 @@ def _unknown_models_and_routes(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.no_model(""), model="")
     for method, path in (("GET", "/conversations/a/b/c/d"), ("POST", "/responses/a/b/c")):
         s.check_error(expected_errors.invalid_url(method, f"/v1{path}"), method, path, {} if method == "POST" else None)
+    if s.mock:  # a proxy or the service has these (P24)
+        neighbour = s.call("POST", "/embeddings", {})
+        s.check_equal("a neighbouring route", (neighbour.status, neighbour.error.get("type")), (501, "mock_error"))
 
 
 @rule("R15.1")

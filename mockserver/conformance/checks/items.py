@@ -60,6 +60,9 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
     outputs = [output_for({"call_id": "call_b"}), output_for({"call_id": "call_a"})]
     done = s.create([user("a"), *calls, *outputs])
     s.check_equal("status with two outputs in another order than their calls", done["status"], "completed")
+    search = {"type": "tool_search_call", "call_id": "call_c", "execution": "client", "arguments": {"goal": "x"}}
+    found = s.create([user("a"), search, output_for(search)], model="gpt-5.6-terra")
+    s.check_equal("status with an output for a search of the client", found["status"], "completed")
 
 
 @rule("R1.35")
@@ -229,6 +232,13 @@ def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
     )
     edited = s.create([user("another question"), thought, *rest, user("two")], store=False, **thinking)
     s.check_equal("status with earlier history edited", edited["status"], "completed")
+    if s.mock:
+        recorded = {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAABrecorded"}
+        s.script({"output": [recorded, {"type": "message", "text": "done"}]})
+        scripted = s.create("one", store=False, **thinking)
+        s.check_equal("a scripted blob", _thoughts(scripted)[0]["encrypted_content"], "gAAAAABrecorded")
+        again = s.create([user("one"), *scripted["output"], user("two")], store=False, **thinking)
+        s.check_equal("status with a scripted blob sent back", again["status"], "completed")
 
 
 @rule("R1.46", models=(PREFIXED,))

@@ -107,6 +107,13 @@ def _changing_the_configuration(s: ServerUnderTest) -> None:
     s.check_equal("status of the next turn", s.chain(response, "two", model=ASTRA)["status"], "completed")
     answer = s.call("POST", "/responses", {"model": ASTRA, "input": [user("one"), update, update]})
     s.check_equal("status of two adjacent updates", answer.status, 400)
+    where = "not supported with pro or tournament models."
+    pro = {"model": ASTRA, "input": [user("one"), update], "reasoning": {"mode": "pro"}}
+    refused = s.call("POST", "/responses", pro)
+    s.check_equal("status in pro mode", (refused.status, refused.error.get("param")), (400, "input"))
+    s.check("the sentence in pro mode", refused.error.get("message", "").endswith(where), refused.error)
+    older = s.call("POST", "/responses", {"model": "gpt-5.6-terra", "input": [user("one"), update]})
+    s.check_equal("status on an older model", (older.status, older.error.get("param")), (400, "input"))
 
 
 @rule("R12.6", models=(EXACT,))

@@ -74,7 +74,7 @@ def _the_order_of_judgement(s: ServerUnderTest) -> None:
         model = {"model": s.model} if "model" in body else {}
         s.check_error(error, "POST", "/responses", {**body, **model})
     if s.mock:
-        reasoner = {"model": "gpt-5.4", "temperature": 0.5}
+        reasoner = {"model": "gpt-5.5", "temperature": 0.5}
         s.check_create_refused(expected_errors.no_parent(_PARENT), previous_response_id=_PARENT, **reasoner)
         s.check_create_refused(
             expected_errors.not_with_this_model("temperature"),

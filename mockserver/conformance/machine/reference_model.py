@@ -19,9 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import ceil, inf
 from typing import Any, NamedTuple
 
 THIRTY_DAYS = 30 * 86_400
+TEN_MINUTES = 600
 CHAINABLE = ("completed", "incomplete")
 RUNNING = ("queued", "in_progress")
 
@@ -82,12 +84,6 @@ REFUSALS: Mapping[str, tuple[int, str, str | None, str | None]] = {
         None,
     ),
     "E81": (400, "Cannot delete an in-flight response.", None, None),
-    "E84": (
-        400,
-        "Unsupported parameter: 'background' is not supported when 'store' is false.",
-        "background",
-        "unsupported_parameter",
-    ),
 }
 
 
@@ -166,6 +162,18 @@ class Response:
         """Whether it is still in progress in the background."""
         return self.status in RUNNING
 
+    @property
+    def readable(self) -> bool:
+        """Whether it can be read at all, if only for a while. Spec: R1.4, R6.6."""
+        return self.stored or self.background
+
+    @property
+    def gone_at(self) -> float:
+        """The time from which on it can't be read any more. Spec: R1.2, R6.6."""
+        if self.stored:
+            return self.created_at + THIRTY_DAYS
+        return inf if self.running else ceil(self.ends_at) + TEN_MINUTES
+
 
 @dataclass
 class Conversation:
@@ -192,22 +200,23 @@ class Reference:
     # --- queries
 
     def alive(self, id: str) -> bool:
-        """Whether a response can be retrieved. Spec: R1.2, R1.4, R1.12, R9.21."""
+        """Whether a response can be retrieved. Spec: R1.2, R1.4, R1.12, R6.6, R9.21."""
         response = self.responses[id]
-        return response.stored and not response.deleted and self.now < response.created_at + THIRTY_DAYS
+        return response.readable and not response.deleted and self.now < response.gone_at
 
     def findable(self, id: str) -> bool:
         """Whether an item can be referred to: in a conversation for ever, else with its response. Spec: R1.37, R2.5."""
         return any(holder == "" or self.alive(holder) for holder in self.holders.get(id, ()))
 
     def expiring(self, seconds: float) -> list[str]:
-        """The ids of stored responses that expire within `seconds`, oldest first. Spec: R1.2, R1.3."""
+        """The ids of responses that expire within `seconds`: stored ones, oldest first, then others as they go.
+
+        Spec: R1.2, R1.3, R6.6.
+        """
         later = self.now + seconds
-        return [
-            id
-            for id, response in self.responses.items()
-            if self.alive(id) and later >= response.created_at + THIRTY_DAYS
-        ]
+        gone = [response for id, response in self.responses.items() if self.alive(id) and later >= response.gone_at]
+        others = sorted((one for one in gone if not one.stored), key=lambda response: (response.gone_at, response.id))
+        return [response.id for response in (*(one for one in gone if one.stored), *others)]
 
     def ending(self, seconds: float) -> list[Response]:
         """The turns that end within `seconds`, in the order of their ends."""
@@ -233,15 +242,12 @@ class Reference:
         parent: str | None = None,
         conversation: str | None = None,
         store: bool | None = None,
-        background: bool = False,
         reasons: bool = True,
     ) -> PredictedError | None:
         """Predict the first error of a turn, None if it must be answered. Spec: errors §3."""
         missing = self.missing(own, parent, conversation)
         if missing is not None:
             return missing
-        if background and store is False:
-            return PredictedError("E84")
         before = self.context(parent, conversation)
         wrong = self.lookup(own, before, store) or self.pairing(own, before)
         if wrong is not None:
@@ -260,8 +266,10 @@ class Reference:
             return PredictedError("E37")
         if conversation is not None and self.conversations[conversation].deleted:
             return PredictedError("E63", conversation)
-        if parent is not None and not (self.alive(parent) and self.responses[parent].status in CHAINABLE):
-            return PredictedError("E60", parent)
+        if parent is not None:
+            before = self.responses[parent]
+            if not (before.stored and self.alive(parent) and before.status in CHAINABLE):
+                return PredictedError("E60", parent)
         return None
 
     def lookup(self, own: list[Item], before: Iterable[str], store: bool | None = None) -> PredictedError | None:
@@ -301,8 +309,11 @@ class Reference:
 
     def finish(self, response: Response) -> None:
         """Note a turn that has ended: its items, also in its conversation, which is free again. Spec: R2.8–R2.13."""
-        if response.stored:
+        if response.readable:
+            lasting = response.stored or (response.conversation is not None and response.status in CHAINABLE)
             for item in (*response.own, *response.output):
+                if not lasting and item.id not in self.holders:
+                    self.unsure.add(item.id)  # whether it can be referred to for a while, no rule says
                 self.know(item, response.id)
         conversation = self.conversations[response.conversation] if response.conversation else None
         if conversation is None:

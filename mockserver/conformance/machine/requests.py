@@ -158,5 +158,4 @@ INVALID_REQUESTS: tuple[tuple[Json, int, str | None], ...] = (
     ({"previous_response_id": "resp_unknown"}, 400, "previous_response_not_found"),
     ({"previous_response_id": "resp_unknown", "conversation": "conv_unknown"}, 400, "mutually_exclusive_parameters"),
     ({"conversation": "conv_unknown"}, 404, None),
-    ({"background": True, "store": False}, 400, "unsupported_parameter"),
 )

@@ -176,6 +176,16 @@ def unsupported_value(path: str, value: str, model: str, values: Iterable[str]) 
     )
 
 
+def completion_window_unsupported(window: str) -> APIError:
+    """A long completion window on a request that can't wait so long. Spec: E102."""
+    return APIError(
+        f"Unsupported value: '{window}' is only supported with 'background' set to true, standard processing, "
+        "and no streaming.",
+        param="background_options.completion_window",
+        code="unsupported_value",
+    )
+
+
 def logprobs_unsupported(param: str) -> APIError:
     """Log probabilities asked of a reasoning model. Spec: E44."""
     message = "logprobs are not supported with reasoning models."
@@ -276,9 +286,9 @@ def adjacent_updates(index: int) -> APIError:
     )
 
 
-def configured_history(what: str) -> APIError:
-    """A context with configuration updates, to be compacted or cut; the sentence is the mock's own. Spec: R5.9."""
-    return APIError(f"{what} is not supported for a context with 'configuration_update' items.", param="input")
+def configuration_unsupported(where: str) -> APIError:
+    """A `configuration_update` item where none may be. Spec: E103."""
+    return APIError(f"The 'configuration_update' item type is not supported with {where}.", param="input")
 
 
 def previous_response_zdr() -> APIError:

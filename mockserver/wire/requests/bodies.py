@@ -112,6 +112,7 @@ _CREATE: Fields = {
     "stream": BOOLEAN,
     "stream_options": shape({}, {"include_obfuscation": BOOLEAN}),
     "background": BOOLEAN,
+    "background_options": shape({}, {"completion_window": enum("soonest", "2h", "8h"), "continuation_id": TEXT}),
     "max_output_tokens": integer(least=16),
     "max_tool_calls": integer(least=1),
     "reasoning": _REASONING,

@@ -117,11 +117,12 @@ _COMPUTER_ACTION = union_by_tag(
         "wait": shape({"type": ANY}),
     }
 )
+_SOURCE = union_by_tag({"url": shape({"type": ANY, "url": TEXT}), "api": shape({"type": ANY, "name": TEXT})})
 _WEB_ACTION = union_by_tag(
     {
         "search": shape(
             {"type": ANY},
-            {"query": TEXT, "queries": strings(), "sources": array(shape({"type": ANY, "url": TEXT}))},
+            {"query": TEXT, "queries": strings(), "sources": array(_SOURCE)},
         ),
         "open_page": shape({"type": ANY}, {"url": TEXT}),
         "find_in_page": shape({"type": ANY, "pattern": TEXT}, {"url": TEXT}),
@@ -319,7 +320,10 @@ ITEMS: Fields = {
     ),
     "compaction": _item("cmp", {"encrypted_content": string(longest=20_971_520)}),
     "image_generation_call": _item(
-        "ig", {**_ID, "status": enum("in_progress", "completed", "generating", "failed")}, _IMAGE_CALL
+        # the id is enough: clients drop the image itself before they replay it (Spec: I3)
+        "ig",
+        _ID,
+        {"status": enum("in_progress", "completed", "generating", "failed"), **_IMAGE_CALL},
     ),
     "code_interpreter_call": _item(
         "ci",

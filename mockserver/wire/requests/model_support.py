@@ -10,7 +10,7 @@ catalogue and never complained about here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.wire.catalog import Model
@@ -19,8 +19,13 @@ from mockserver.wire.requests.strict_schema import strict_complaint, type_compla
 
 Request = Mapping[str, Any]
 
-# Refused by reasoning models whatever their value; `temperature: 1` alone passes. Spec: E40.
+# Refused by a model that reasons, whatever their value; `temperature: 1` alone passes. Spec: E40.
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+_SENT_SAMPLING = frozenset(_SAMPLING)
+
+# Longer than soonest, and only for requests that can wait so long. Spec: E102, R6.13.
+_LONG_WINDOWS = ("2h", "8h")
+_STANDARD_TIERS = ("auto", "default")
 
 # What every model takes, whatever its value: most requests hold nothing else.
 ANY_MODEL = frozenset(
@@ -28,13 +33,17 @@ ANY_MODEL = frozenset(
 )
 
 
-def check(request: Request, model: Model) -> None:
-    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50."""
+def check(request: Request, model: Model, configuration: Mapping[str, Any] | None = None) -> None:
+    """Raise the first complaint about what the model doesn't support. Spec: E40-E47, E49, E50, E102.
+
+    `configuration` is what the context before the request has set, the tools that it has loaded among it.
+    """
     if request.keys() <= ANY_MODEL:
         return
     for rule in (
         _sampling,
         _logprobs,
+        _completion_window,
         _effort,
         _verbosity,
         _check_encrypted_content,
@@ -42,9 +51,27 @@ def check(request: Request, model: Model) -> None:
         _check_service_tier,
         _functions,
         _format,
-        _choice,
     ):
         rule(request, model)
+    _choice(request, (configuration or {}).get("tools", ()))
+
+
+def check_configuration(request: Request, model: Model, configuration: Mapping[str, Any] | None) -> None:
+    """Raise E103 where a `configuration_update` item may not be, in the input or in the context before it.
+
+    Spec: E103, R12.5. `configuration` is what that context has set.
+    """
+    own = request.get("input")
+    updated = configuration is not None and not _UPDATED.isdisjoint(configuration)
+    if not updated and not (isinstance(own, list) and any(item.get("type") == "configuration_update" for item in own)):
+        return
+    if (request.get("reasoning") or {}).get("mode") == "pro":
+        raise validation_errors.configuration_unsupported("pro or tournament models")
+    if not model.configuration_update:
+        raise validation_errors.configuration_unsupported("this model")
+
+
+_UPDATED = frozenset({"reasoning", "text"})
 
 
 def check_json_word(request: Request, texts: Iterable[str]) -> None:
@@ -54,8 +81,17 @@ def check_json_word(request: Request, texts: Iterable[str]) -> None:
         raise validation_errors.json_word_missing()
 
 
+def _is_reasoning(request: Request, model: Model) -> bool:
+    """Whether the effort in effect, the one sent or else the model's own, lets the model reason. Spec: E40.
+
+    A model that can't help reasoning does so whatever was sent: E42 tells about that later.
+    """
+    effort = (request.get("reasoning") or {}).get("effort") or model.default_effort
+    return model.reasoning and not (effort == "none" and "none" in model.efforts)
+
+
 def _sampling(request: Request, model: Model) -> None:
-    if not model.reasoning:
+    if _SENT_SAMPLING.isdisjoint(request) or not _is_reasoning(request, model):
         return
     for name in _SAMPLING:
         if name in request and not (name == "temperature" and request[name] == 1):
@@ -64,12 +100,19 @@ def _sampling(request: Request, model: Model) -> None:
 
 def _logprobs(request: Request, model: Model) -> None:
     """Nothing is asked for by `top_logprobs: 0`. Spec: E44."""
-    if not model.reasoning:
+    included = "message.output_text.logprobs" in request.get("include", ())
+    if (included or request.get("top_logprobs")) and _is_reasoning(request, model):
+        raise validation_errors.logprobs_unsupported("include" if included else "top_logprobs")
+
+
+def _completion_window(request: Request, model: Model) -> None:
+    """A long window is for the background, at standard processing, without a stream. Spec: E102, R4.2."""
+    window = (request.get("background_options") or {}).get("completion_window")
+    if window not in _LONG_WINDOWS:
         return
-    if "message.output_text.logprobs" in request.get("include", ()):
-        raise validation_errors.logprobs_unsupported("include")
-    if request.get("top_logprobs"):
-        raise validation_errors.logprobs_unsupported("top_logprobs")
+    standard = request.get("service_tier", "auto") in _STANDARD_TIERS
+    if not request.get("background") or request.get("stream") or not standard:
+        raise validation_errors.completion_window_unsupported(window)
 
 
 def _effort(request: Request, model: Model) -> None:
@@ -131,20 +174,21 @@ def _format(request: Request, model: Model) -> None:
             raise validation_errors.invalid_format_schema(text_format["name"], complaint)
 
 
-def _choice(request: Request, model: Model) -> None:
-    """A forced tool has to be among the tools, those of the input's tool items included. Spec: E47."""
+def _choice(request: Request, loaded: Iterable[Sequence[Any]]) -> None:
+    """A forced tool has to be among the tools, those that the context has loaded included. Spec: E47."""
     chosen = request.get("tool_choice")
     if not isinstance(chosen, dict):
         return
-    offered = {name for tool in _available_tools(request) for name in _tool_names(tool)}
+    offered = {name for tool in _available_tools(request, loaded) for name in _tool_names(tool)}
     for choice in chosen["tools"] if chosen["type"] == "allowed_tools" else [chosen]:
         name = _choice_name(choice)
         if name is not None and name not in offered:
             raise validation_errors.tool_choice_not_found(name)
 
 
-def _available_tools(request: Request) -> Iterator[dict[str, Any]]:
+def _available_tools(request: Request, loaded: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
     yield from request.get("tools", ())
+    yield from (tool for _, tool in loaded)
     items = request.get("input", ())
     for item in items if isinstance(items, list) else ():
         if item.get("type") in ("additional_tools", "tool_search_output"):

@@ -20,7 +20,7 @@ from typing import Any
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.response_object import redact_mcp_tool
+from mockserver.wire.responses.tool_echo import redact_mcp_tool
 
 Item = dict[str, Any]
 

