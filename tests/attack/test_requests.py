@@ -12,6 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from websockets.exceptions import WebSocketException
@@ -28,7 +29,7 @@ FAULTY = ("a fault of the mock", "Traceback", "Exception in ASGI")
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(*FROZEN, "--head-timeout", "1", "--max-body-bytes", "8000000") as running:
+    with serving(*FROZEN, "--log-level", "warning", "--head-timeout", "1", "--max-body-bytes", "8000000") as running:
         yield running
 
 
@@ -79,7 +80,7 @@ def send_mutated(target: Target, random: Random, count: int) -> Counter[str]:
         if sent.method == FRAME:
             continue
         try:
-            connection.request(sent.method, sent.target, sent.body, target.headers)
+            connection.request(sent.method, quote(sent.target, safe="/?&=%[]"), sent.body, target.headers)
             reply = connection.getresponse()
             body = reply.read()
         except OSError:  # a fault that cuts was set
