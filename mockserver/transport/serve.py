@@ -222,9 +222,9 @@ def open_websocket(**given: Any) -> asyncio.Protocol:
 
     It is the one that waits for a slow reader, and refuses in the app's own words, from uvicorn 0.53 on.
     """
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from mockserver.transport.websocket_protocol import WebSocketProtocol
 
-    return WebSocketsSansIOProtocol(**given)
+    return WebSocketProtocol(**given)
 
 
 class TextLines(logging.Formatter):

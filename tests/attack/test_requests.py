@@ -162,7 +162,9 @@ def send_frames(target: Target, random: Random, count: int) -> Counter[str]:
     for _ in range(count // 25):
         with (
             suppress(WebSocketException, OSError),
-            connect_socket(f"ws://127.0.0.1:{target.port}/v1/responses", additional_headers=target.headers) as wire,
+            connect_socket(
+                f"ws://127.0.0.1:{target.port}/v1/responses", additional_headers=target.headers, max_queue=None
+            ) as wire,
         ):
             for _ in range(25):
                 frame = _frame(random, target)
