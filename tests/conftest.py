@@ -12,6 +12,10 @@ OTHER_CLIENTS = {"agents_js", "agents_python", "clients", "codex_program", "node
 register_profiles()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="attack for about an hour (tests/attack)")
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

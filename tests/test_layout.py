@@ -14,7 +14,7 @@ FOLDERS = {
     *("config", "wire", "delivery", "model", "core", "scenarios", "faults", "snapshots", "journal", "store", "engine"),
     *("websocket", "transport", "testing", "conformance", "proxy"),
     # what crosses rooms
-    *("properties", "contract", "browser", "docs", "bench", "support"),
+    *("properties", "contract", "attack", "browser", "docs", "bench", "support"),
 }
 FILES = [path for path in sorted(TESTS.rglob("*.py")) if "node_modules" not in path.parts]
 CLOCKS = {"sleep", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "time"}

@@ -374,7 +374,7 @@ def resolve_model(request: Request, rules: Semantics) -> Model:
 def partition_of_items(items: list[Item]) -> str | None:
     """The partition key of replayed items: a response that replays items shares theirs. Spec: W1."""
     for item in items:
-        key = partition_of(item["id"]) if "id" in item else None
+        key = partition_of(item["id"]) if item.get("id") else None  # null where none is meant, like no id
         if key:
             return key
     return None

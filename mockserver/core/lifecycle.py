@@ -197,7 +197,7 @@ def finish(state: State, running: Running, rules: Semantics) -> list[Change]:
 
 def _end(state: State, running: Running, node: Node, body: bytes | None, rules: Semantics) -> list[Change]:
     changes = [Delete("running", running.id), *commit(state, node, body, running.order, rules)]
-    if running.background and body is not None and orjson.loads(body)["store"] is False:
+    if running.background and body is not None and orjson.loads(body).get("store") is False:
         gone_at = ceil(running.ends_at) + POLLED_S
         changes.append(Put("fleeting", running.id, b"%d" % gone_at, "", gone_at))
     return changes
@@ -254,6 +254,6 @@ def delete_response(state: State, id: str, rules: Semantics, now: float) -> tupl
     response = orjson.loads(body)
     transition(MODES[response["background"]], node.status, "delete", id=id)
     changes: list[Change] = [Delete("response", id), node._replace(deleted=True).put()]
-    if not response["store"]:
+    if not response.get("store", True):
         changes.append(Delete("fleeting", id))  # or it would expire once more
     return deletion_marker(id, rules.delete_object), changes

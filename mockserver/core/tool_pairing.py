@@ -38,7 +38,7 @@ def call_id(item: Item) -> str | None:
 
 def needs_client_output(item: Item) -> bool:
     """Whether a call waits for an output that only the client can give."""
-    if item["type"] not in ANSWERS or item.get("async"):
+    if item["type"] not in ANSWERS or item.get("async") or call_id(item) is None:  # no output could name it
         return False
     if item["type"] == "shell_call":
         return (item.get("environment") or {}).get("type") != "container_reference"
@@ -100,7 +100,7 @@ def strays(pending: dict[str, str], items: list[Item], history: Iterable[Item]) 
     """The outputs among `items` that answer no call, be it pending or one that `history` holds."""
     found = orphans(pending, items)
     if found:
-        answered = {(one["call_id"], ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
+        answered = {(call_id(one), ANSWERS[one["type"]]) for one in history if one["type"] in ANSWERS}
         answered |= {(id, _ALSO[output]) for id, output in answered if output in _ALSO}
         found = [stray for stray in found if (call_id(stray), stray["type"]) not in answered]
     return found

@@ -332,9 +332,10 @@ def _time(value: float | str) -> float:
     if not isinstance(value, str):
         return check_number(value, "now")
     try:
-        return parse_time(value)
+        moment = parse_time(value)
     except ValueError:
         raise MockError("now: takes unix seconds or an ISO time such as 2026-11-20T12:00:00Z.", param="now") from None
+    return check_number(moment, "now")  # years before 1970 would give ids of another form
 
 
 def _part(put: Put) -> str:

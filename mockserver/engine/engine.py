@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -81,6 +81,7 @@ class Engine:
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
         self._table = Table(endpoints(self.pipeline.answer))
+        self.answers_apart = self.settings.store == "memory"  # a file has one connection, and one transaction at a time
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
@@ -101,10 +102,14 @@ class Engine:
 
     # --- calls over HTTP -----------------------------------------------------------------------------------------
 
-    def handle(self, call: Call, refused: APIError | MockError | None = None) -> Answer:
-        """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer."""
-        with self._lock:
+    def handle(self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False) -> Answer:
+        """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer.
+
+        Only one call is answered at a time, apart from those that are answered `apart`, each in a thread of its own.
+        """
+        with _NO_LOCK if apart and self.answers_apart else self._lock:
             recorder = self.journal.record(call)
+            recorder.apart = apart and self.answers_apart
             try:
                 result = self._perform(call, recorder, refused)
             except (APIError, MockError) as error:
@@ -155,7 +160,8 @@ class Engine:
             endpoint, parts = self._table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
-            result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
+            write = self._calls.write_apart if recorder.apart else self._calls.write
+            result = write(project, endpoint.run, parts, request, recorder=recorder)
         else:
             result = endpoint.run(self._calls.reading(project, recorder), parts, request)
         if isinstance(result, Delivery):
@@ -363,6 +369,7 @@ class TurnListener:
             return None
 
 
+_NO_LOCK = nullcontext()
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
 
 

@@ -130,7 +130,7 @@ class ExchangeRecorder:
     It travels with the call, so the same is recorded whichever process or thread answers.
     """
 
-    __slots__ = ("_logbook", "buckets", "call", "effects", "exchange", "project", "turn_faults")
+    __slots__ = ("_logbook", "apart", "buckets", "call", "effects", "exchange", "project", "turn_faults")
 
     def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
@@ -139,6 +139,7 @@ class ExchangeRecorder:
         self.effects: Sequence[Effect] = ()
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
         self.turn_faults: Sequence[ActiveFault] | None = None
+        self.apart = False  # whether other calls are answered at the same time
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""

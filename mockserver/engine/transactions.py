@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -27,12 +28,16 @@ from mockserver.journal.exchange import Call
 from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.store.from_snapshot import Started
 from mockserver.store.view import Store, open_store, view_project
+from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.tokens import tokenizer
 
 T = TypeVar("T")
 
+_COUNTED = frozenset(("fault", "line"))
+
 MOST_VIEWS = 4096  # projects whose view is kept
+TRIES_APART = 3  # of long work beside other calls of the project, before these have to wait for it
 COLLECT_EVERY = 64  # calls of a project that write, after which it is looked for expired responses
 
 
@@ -110,6 +115,19 @@ class Reading(NamedTuple):
     now: float
     rules: Semantics
     id_generator: IdGenerator
+
+
+class _Outdated(Exception):
+    """Another call has written since the work was begun."""
+
+
+def _hand_over(at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: bytes | None) -> Written[T]:
+    """Hand over what was worked out before, if the project is still as it was: the very record, not an equal one."""
+    if at.state.get(*PROJECT_KEY) is not began:
+        raise _Outdated
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 class Transactions:
@@ -275,6 +293,34 @@ class Transactions:
             raise raised
         finally:
             del raised  # or error and frame would hold each other
+
+    def write_apart(self, project: str, work: Callable[..., Written[T]], *args: Any, recorder: Recorder) -> T:
+        """Do the same as `write`, but keep nobody out while the work is done: it may take seconds.
+
+        Work only reads, and what it read is still so if nothing was written by another call meanwhile. Else it is done
+        again, at last as `write` does it.
+        """
+        state = self.view(project)
+        for _ in range(TRIES_APART):
+            with self.store.transaction(project):
+                began = state.get(*PROJECT_KEY)
+                clock, ordinal, name, scenario = self.project(project, state)
+                now, pending = clock.reading(self.wall()), frozenset(self.store.pending(project))
+                ended = self.settle(project, state, now)
+            if not pending.isdisjoint(_COUNTED):  # what counts its uses is asked while others are kept out
+                break
+            ids = self.id_generator(name, ordinal, now)
+            try:
+                outcome: Written[T] | APIError | MockError = work(
+                    UnitOfWork(state, clock, now, ordinal, ids, ended, self.rules, recorder, scenario, pending), *args
+                )
+            except (APIError, MockError) as error:
+                outcome = error
+            except Exception:  # another call may have taken away what was read
+                break
+            with suppress(_Outdated):
+                return self.write(project, _hand_over, outcome, began, recorder=recorder)
+        return self.write(project, work, *args, recorder=recorder)
 
     def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:
         """Return what a call reads; turns that have ended by now are written first."""

@@ -22,6 +22,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -53,6 +55,8 @@ log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
+HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
+MOST_THREADS = 16
 LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
 
 
@@ -62,6 +66,9 @@ class MockApp:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._served = count(1)
+        self._knows_heavy = False  # whether there was a large body
+        self._in_progress = 0  # calls that are answered in threads
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
         engine.control.on_clock_moved(self.wake_sockets)
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
@@ -132,13 +139,33 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
+        if len(body) > HEAVY or self._knows_heavy:
+            answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
+        else:
+            answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
 
-    def answer(self, call: Call, refused: APIError | MockError | None = None) -> tuple[Answer, Headers]:
+    async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
+        """Answer in a thread a call that may take long, and while there is one in progress any other.
+
+        What a large body has left behind is read by small calls too: by listings, and by turns that go on from it.
+        """
+        self._knows_heavy = True
+        if not (self._in_progress or len(call.body) > HEAVY or _reads_much(call)):
+            return self.answer(call, refused)
+        self._in_progress += 1
+        try:
+            work = partial(self.answer, call, refused, apart=True)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._in_progress -= 1
+
+    def answer(
+        self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False
+    ) -> tuple[Answer, Headers]:
         """The answer to a call, or to one that was refused before it was read, and all headers of it.
 
-        Nothing raises: what goes wrong is an answer. Any thread may call this.
+        Nothing raises: what goes wrong is an answer. Any thread may call this; `apart` says that others do so too.
         """
         if call.path.startswith(CONTROL_PREFIX):
             answer = self._control(call, refused)
@@ -147,7 +174,7 @@ class MockApp:
             answer = welcome(call, self.engine.settings, CONTROL_CALLS)
             return answer, all_headers(answer, [])
         try:
-            answer = self.engine.handle(call, refused)
+            answer = self.engine.handle(call, refused, apart=apart)
         except Exception:
             answer = self.engine.handle(call, _failure(call))
         headers = self._headers(answer, len(call.body))
@@ -194,6 +221,13 @@ def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
     return MockError("The mock itself failed; its log has the traceback.", status=500)
+
+
+def _reads_much(call: Call) -> bool:
+    """Whether a call reads what other calls have left, more than one response."""
+    if call.method == "POST":
+        return b'"previous_response_id"' in call.body or b'"conversation"' in call.body
+    return call.method == "GET" and ("items" in call.path or call.path.startswith(CONTROL_PREFIX))
 
 
 UNKNOWN = errors.UNKNOWN_REQUEST.encode()

@@ -34,6 +34,7 @@ from mockserver.wire.responses.events import sse
 
 Headers = list[tuple[bytes, bytes]]
 
+MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
 COMMENT = b": keep-alive\n\n"
 
 
@@ -108,6 +109,9 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
     if player is None:
         body = answer.body if answer.events is None else whole_body(answer)
         await send(start)
+        if len(body) > MOST_WRITTEN and not head:
+            await _send_large(body, send)
+            return
         await send({"type": "http.response.body", "body": b"" if head else body})
         return
     # watching for a client that leaves costs a task, and what takes no time is over before one could
@@ -127,6 +131,15 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
     finally:
         if gone is not None:
             gone.cancel()
+
+
+async def _send_large(body: bytes, send: Send) -> None:
+    """Send a body in pieces: `send` waits for a slow reader between them, and others are served."""
+    last = len(body) - MOST_WRITTEN
+    for start in range(0, len(body), MOST_WRITTEN):
+        piece = body[start : start + MOST_WRITTEN]
+        await send({"type": "http.response.body", "body": piece, "more_body": start < last})
+        await asyncio.sleep(0)
 
 
 class Chunk(NamedTuple):

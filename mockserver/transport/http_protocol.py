@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MOST_HEAD = 65_536  # bytes
 MOST_JOINED = 65_536  # bytes of body; a larger one is not copied only to have its head in front of it
 _WISHES = frozenset((b"upgrade", b"connection", b"http2-settings"))
+_WITHOUT_WISH = frozenset((b"CONNECT", b"PRI"))  # after these the parser stops in any case, whatever the headers say
 _COMPLAINT = b"The head of a request may have %d bytes." % MOST_HEAD
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -105,7 +106,8 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _has_vain_wish(self) -> bool:
-        return self.parser.should_upgrade() and not self._should_upgrade()
+        wished = self.parser.should_upgrade() and self.parser.get_method() not in _WITHOUT_WISH
+        return wished and not self._should_upgrade()
 
     def _should_upgrade(self) -> bool:
         return self.parser.get_method() == b"GET" and super()._should_upgrade()
@@ -115,6 +117,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_size = 0
         self.transport.write(_TOO_LARGE)
         self.transport.close()
+
+    def end_after_answer(self) -> None:
+        """Answer what was read, and read no more: what follows is no HTTP."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+        self.flow.pause_reading()
 
     def read_again(self, rest: bytes) -> None:
         """Read the request once more without its wish for an upgrade; `rest` is what came behind its head."""
@@ -155,7 +163,10 @@ class _Parser(httptools.HttpRequestParser):
         except httptools.HttpParserUpgrade as stopped:
             if self._protocol._should_upgrade():
                 raise
-            self._protocol.read_again(data[stopped.args[0] :])
+            if self.get_method() in _WITHOUT_WISH:
+                self._protocol.end_after_answer()
+            else:
+                self._protocol.read_again(data[stopped.args[0] :])
         except httptools.HttpParserCallbackError as failed:
             if not isinstance(failed.__context__, HeadTooLarge):
                 raise

@@ -170,12 +170,13 @@ def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket) -> in
 
 
 def _serve_workers(factory: Callable[[], ASGIApp], settings: Settings, listener: socket.socket) -> int:
-    from uvicorn.supervisors import Multiprocess  # with multiprocessing, which one process does not need
+    from mockserver.transport.workers import Workers, make_in_worker  # multiprocessing is not needed by one process
 
     # announced before a worker is there: a connection waits in the backlog until the first one accepts
-    config = server_config(factory, settings, factory=True)
+    config = server_config(partial(make_in_worker, factory), settings, factory=True)
     _announce(settings, listener)
-    Multiprocess(config, sockets=[listener]).run()
+    print(f"{settings.workers} workers of process {os.getpid()}: end that one, and they end", flush=True)
+    Workers(config, sockets=[listener]).run()
     return 0
 
 
@@ -221,9 +222,9 @@ def open_websocket(**given: Any) -> asyncio.Protocol:
 
     It is the one that waits for a slow reader, and refuses in the app's own words, from uvicorn 0.53 on.
     """
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from mockserver.transport.websocket_protocol import WebSocketProtocol
 
-    return WebSocketsSansIOProtocol(**given)
+    return WebSocketProtocol(**given)
 
 
 class TextLines(logging.Formatter):

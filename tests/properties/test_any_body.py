@@ -6,8 +6,11 @@ What is not built yet answers 501 `mock_error`, which is the only other answer t
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
+from random import Random
 from typing import Any
 from urllib.parse import quote
 
@@ -17,80 +20,20 @@ from hypothesis import strategies as st
 
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
 from mockserver.store.memory import MemoryStore
+from mockserver.transport.abort import Abort
 from mockserver.transport.app import MockApp
+from mockserver.transport.http import chunks, query_pairs
+from mockserver.websocket.playback import Out, Playback
+from mockserver.websocket.session import WebSocketSession
 from tests.error_rows import Answer, InProcess
+from tests.support.any_call import BODIES, FRAME, FULL, GETS, ITEMS, PARTS, SCHEMA, TOOLS, USER, Request, draw_request
 from tests.support.driving import NOON, Driver
 from tests.support.examples import examples
-from tests.support.request_examples import FULL_REQUEST as FULL
-from tests.support.request_examples import ITEM_EXAMPLES as ITEMS
-from tests.support.request_examples import PART_EXAMPLES as PARTS
-from tests.support.request_examples import TOOL_EXAMPLES as TOOLS
 from tests.support.scripted_items import DRAFTS
 
 Json = Any
-
-USER = {"role": "user", "content": "hello"}
-CALLS = [
-    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
-    {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": "u"}]},
-]
-SCHEMA = {
-    "type": "object",
-    "properties": {"a": {"type": "string", "enum": ["x"]}, "b": {"type": ["object", "null"], "properties": {}}},
-    "required": ["a", "b"],
-    "additionalProperties": False,
-    "$defs": {"d": {"anyOf": [{"$ref": "#"}, {"type": "array", "items": {"type": "integer", "minimum": 1}}]}},
-}
-FUNCTION = {"type": "function", "name": "f", "parameters": SCHEMA, "strict": False}
-
-# Requests that are answered, or would be if they named things that exist: what mutations start from.
-_CHAT = {
-    "model": "gpt-4.1",
-    "input": [USER, *CALLS],
-    "tools": [FUNCTION],
-    "temperature": 0.5,
-    "include": ["message.output_text.logprobs"],
-    "tool_choice": {"type": "function", "name": "f"},
-    "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}},
-}
-_REASONING = {
-    "model": "gpt-5.6-terra",
-    "input": "hello",
-    "reasoning": {"effort": "low", "summary": "auto"},
-    "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True}, "verbosity": "low"},
-    "prompt_cache_options": {"ttl": "30m"},
-    "stream": True,
-}
-CREATES: list[dict[str, Json]] = [
-    _CHAT,
-    _REASONING,
-    FULL,
-    {"model": "gpt-5.6-terra", "input": "more", "previous_response_id": "{response}"},
-    {"model": "gpt-4.1", "input": "more", "conversation": {"id": "{conversation}"}, "store": False},
-    {"model": "gpt-4.1", "input": [{"type": "item_reference", "id": "{item}"}]},
-    *({"model": "gpt-5.6-terra", "input": [USER, item]} for item in ITEMS),
-    *({"model": "gpt-5.6-terra", "input": "x", "tools": [tool]} for tool in TOOLS),
-    *({"model": "gpt-4.1", "input": [{"role": role, "content": [part]}]} for role, part in PARTS),
-]
-_COUNTED = ("model", "input", "previous_response_id", "conversation", "tools", "tool_choice", "text", "reasoning")
-BODIES: Mapping[str, list[dict[str, Json]]] = {
-    "/v1/responses": CREATES,
-    "/v1/responses/input_tokens": [{key: one[key] for key in _COUNTED if key in one} for one in CREATES],
-    "/v1/responses/compact": [{"model": "gpt-4.1", "input": [USER, *CALLS], "instructions": "x"}],
-    "/v1/conversations": [{"items": [item], "metadata": {"k": "v"}} for item in ITEMS],
-    "/v1/conversations/{conversation}": [{"metadata": {"k": "v"}}],
-    "/v1/conversations/{conversation}/items": [{"items": [USER, item]} for item in ITEMS],
-}
-GETS = (
-    "/v1/responses/{response}",
-    "/v1/responses/{response}/input_items",
-    "/v1/conversations/{conversation}",
-    "/v1/conversations/{conversation}/items",
-    "/v1/conversations/{conversation}/items/{item}",
-    "/v1/models",
-    "/v1/models/gpt-4.1",
-)
 
 
 class Watched(InProcess):
@@ -359,3 +302,105 @@ def test_schemas_that_lead_back_to_themselves_end(name: str, place: str) -> None
         body["tools"] = [{"type": "function", "name": "f", "parameters": CIRCLES[name], "strict": False}]
         body["tool_choice"] = "required"
     assert Watched().judge("POST", "/v1/responses", encoded(body)).status == 200
+
+
+# --- Every call, the control API's and frames too ---------------------------------------------------------------------
+
+CASES = 20  # of one mock, so that what one leaves behind meets the next
+READS = ("verdict", "journal?limit=1000&context=full", "snapshot", "responses", "conversations", "scenario", "faults")
+
+
+class Faults(logging.Handler):
+    """Keeps what the log says of faults of the mock, as errors of faults and scripts may be a 500 too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(self.format(record))
+
+
+class Attacked:
+    """A mock with something in it, which is sent anything."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(Settings(clock=NOON))
+        self.app = MockApp(self.engine)
+        self.session = WebSocketSession(self.engine, "default", {})
+        drive = Driver(self.engine, project="default")
+        self.names = {"response": drive.create("hello")["id"], "conversation": drive.conversation()["id"]}
+        self.names["item"] = drive.add(self.names["conversation"], USER)[0]["id"]
+        drive.stream("in the background", background=True)
+        self.snapshot = self.engine.control.snapshot("default")
+
+    def send(self, request: Request) -> None:
+        if request.method == FRAME:
+            self.play(self.session.receive(request.body))
+            return
+        path, _, query = request.target.partition("?")
+        answer, _ = self.app.answer(Call(request.method, path, request.body, None, query_pairs(query.encode()), {}))
+        if answer.player is not None:
+            with suppress(Abort):  # a fault that was set
+                list(chunks(answer))
+
+    def play(self, outs: list[Out]) -> None:
+        todo = list(outs)
+        while todo:
+            out = todo.pop()
+            if isinstance(out, Playback):
+                while self.session.advance(out) is not None:
+                    pass
+                todo += self.session.on_turn_end(out)
+
+
+@examples(1000)
+@given(seed=st.integers(0, 2**32))
+def test_no_call_makes_the_mock_fail(seed: int) -> None:
+    """20,000 mutated requests of every endpoint and control call, and frames: an answer, never a fault of the mock."""
+    random, mock, faults = Random(seed), Attacked(), Faults()
+    log = logging.getLogger("understudy")
+    log.addHandler(faults)
+    try:
+        for _ in range(CASES):
+            request = draw_request(random, mock.names, mock.snapshot)
+            mock.send(request)
+            assert not faults.found, (request, faults.found)
+        for name in READS:
+            mock.send(Request("GET", f"/_mock/{name}"))
+            assert not faults.found, (name, faults.found)
+    finally:
+        log.removeHandler(faults)
+
+
+CLIENT_SEARCH = {"type": "tool_search_call", "arguments": {}, "execution": "client"}
+ONCE_A_500: list[tuple[str, str, Json]] = [
+    ("POST", "/v1/responses", {"model": "gpt-5.4", "input": [USER, CLIENT_SEARCH]}),
+    ("POST", "/v1/responses", {"model": "gpt-5.4", "input": [USER, {**CLIENT_SEARCH, "call_id": None}]}),
+    ("POST", "/v1/responses", {"model": "gpt-5.6-terra", "input": [USER, {**CLIENT_SEARCH, "id": None}]}),
+    ("POST", "/v1/conversations", {"items": [CLIENT_SEARCH]}),
+    ("POST", "/v1/conversations", {"items": [{**CLIENT_SEARCH, "call_id": None}]}),
+    (
+        "POST",
+        "/v1/responses",
+        {
+            "model": "gpt-5.4",
+            "input": "x",
+            "tools": [{"type": "function", "name": "f"}],
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": {}}]},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ONCE_A_500)
+def test_what_was_a_fault_of_the_mock(method: str, path: str, body: Json) -> None:
+    """The client's types have these members optional or free: taken; a call without a `call_id` owes nothing."""
+    assert Watched().judge(method, path, encoded(body)).status == 200
+
+
+def test_given_calls_without_an_id_owe_nothing() -> None:
+    call = {"type": "computer_call", "pending_safety_checks": [], "status": "completed", "actions": [{"type": "wait"}]}
+    body = encoded({"conversations": [{"items": [call]}]})
+    answer, _ = MockApp(Engine(Settings(clock=NOON))).answer(Call("PUT", "/_mock/given", body))
+    assert answer.status == 200

@@ -214,3 +214,11 @@ async def heads_in_time() -> None:
 
 def test_a_head_has_to_come_in_time() -> None:
     asyncio.run(heads_in_time())
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "PRI"])
+def test_a_method_after_which_no_http_follows_is_answered_once(method: str) -> None:
+    """A parser stops after them as after an upgrade; read again, they would be read for ever."""
+    transport = serve(echo, f"{method} * HTTP/1.1\r\nHost: localhost\r\n\r\nno http".encode())
+    assert transport.closed
+    assert len(transport.writes) <= 1

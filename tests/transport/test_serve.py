@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn.supervisors
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.transport import serve as serving
+from mockserver.transport import workers
 from mockserver.transport.serve import JsonLines, banner, bind, log_config, serve, server_config
 
 
@@ -238,15 +238,16 @@ def test_workers_get_the_settings_pickled_and_the_bound_socket(
 
         def run(self) -> None:
             port = self.sockets[0].getsockname()[1]
-            started.append((self.config.app.args, self.config.workers, self.config.factory, port))
+            (factory,) = self.config.app.args  # of a function that ends the worker with its parent
+            started.append((factory.args, self.config.workers, self.config.factory, port))
             self.sockets[0].close()
 
-    monkeypatch.setattr(uvicorn.supervisors, "Multiprocess", Supervisor)
+    monkeypatch.setattr(workers, "Workers", Supervisor)
     monkeypatch.setattr(serving, "log_config", lambda settings: None)
     made: list[Settings] = []
     settings = Settings(port=0, workers=2)
     assert serve(settings, lambda told: made.append(told)) == 0  # type: ignore[arg-type, return-value, func-returns-value]
-    ((arguments, workers, factory, port),) = started
-    assert (arguments, workers, factory) == ((settings,), 2, True)
+    ((arguments, number, factory, port),) = started
+    assert (arguments, number, factory) == ((settings,), 2, True)
     assert made == [settings], "once in this process too, for its mistakes to be told"
     assert f":{port}/v1" in capsys.readouterr().out

@@ -11,7 +11,7 @@
 #
 # It must end whatever the schema is, because schemas come from requests: `room` is the number of levels left,
 # at first what the schema needs and a little more, unions take only branches that fit into it, and `values`
-# bounds the width.
+# bounds the width. A `Budget` bounds the work of all tries together.
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from mockserver.model.json_instances.budget import VALUE, Budget, BudgetSpent, too_much_work
 from mockserver.model.json_instances.schemas import NEVER, Schemas
 from mockserver.model.json_instances.strings import text
 from mockserver.model.json_instances.validity import InstanceChecker
@@ -32,7 +33,7 @@ _DEEPEST = 64  # levels that a schema may need; strict ones have at most 10 (Spe
 _SLACK = 3  # levels beyond those, so that what may be left out, such as the children of a tree, is seen
 _MOST_ITEMS = 1000
 _MANY_VALUES = 2000  # from here on nothing is added that need not be
-_MOST_VALUES = 20_000
+_MOST_VALUES = 6_000  # more than a strict schema may have properties (Spec: R10.4)
 _SPREAD = 20  # numbers stay within this many steps of their bound; a unique item has as many tries
 
 
@@ -43,9 +44,15 @@ def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     height = schemas.height(schema, _DEEPEST)
     room = _SLACK + (0 if height == NEVER else height)
     value: Any = None
+    budget = Budget()
     for number in range(_TRIES):
-        maker = _InstanceGenerator(schemas, judge, every_property=every_property)
-        value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
+        maker = _InstanceGenerator(schemas, judge, budget, every_property=every_property)
+        try:
+            value = maker.value(schema, seed if not number else f"{seed}!{number}", "", room)
+        except BudgetSpent:
+            if number:
+                break  # an earlier value counts, valid or not
+            raise too_much_work() from None
         # A schema that fills the limit once would fill it twelve times.
         if judge.valid(value, schema) or maker.values > _MOST_VALUES:
             break
@@ -58,8 +65,9 @@ class _InstanceGenerator:
     `values` counts the values made: a schema that contains itself several times grows exponentially.
     """
 
-    def __init__(self, schemas: Schemas, judge: InstanceChecker, *, every_property: bool) -> None:
+    def __init__(self, schemas: Schemas, judge: InstanceChecker, budget: Budget, *, every_property: bool) -> None:
         self._schemas = schemas
+        self._budget = budget
         self._judge = judge
         self._every_property = every_property
         self.values = 0
@@ -69,6 +77,7 @@ class _InstanceGenerator:
         if "const" in plain:
             return plain["const"]
         self.values += 1
+        self._budget.spend(VALUE)
         if room <= 0 or self.values > _MOST_VALUES:
             return None
         if isinstance(plain.get("enum"), list) and plain["enum"]:
@@ -81,11 +90,13 @@ class _InstanceGenerator:
             return self._object(plain, key, room)
         if kind == "array":
             return self._array(plain, key, name, room)
-        return _scalar(kind, plain, key, name)
+        return _scalar(kind, plain, key, name, self._budget)
 
     def _pick_enum(self, plain: Schema, key: str) -> Any:
-        fitting = [value for value in plain["enum"] if self._judge.valid(value, plain)]
-        return choose(key, fitting or plain["enum"])
+        values = plain["enum"][:_MOST_ITEMS]  # with all of them, each would be looked for among all
+        beside = {word: value for word, value in plain.items() if word != "enum"}
+        fitting = [value for value in values if self._judge.valid(value, beside)]
+        return choose(key, fitting or values)
 
     def _one_of(self, plain: Schema, union: str, key: str, name: str, room: int) -> Any:
         """Take a branch that ends within the room, seldom null, and merge it with the keywords beside the union."""
@@ -144,7 +155,7 @@ class _InstanceGenerator:
         for number in range(least * 8):
             if len(members) >= least:
                 return
-            name = text(naming, f"{key}+{number}", "") if number % 8 else f"property_{number // 8 + 1}"
+            name = text(naming, f"{key}+{number}", "", self._budget) if number % 8 else f"property_{number // 8 + 1}"
             if name not in members and self._judge.valid(name, naming):
                 members[name] = self.value(self._schemas.other_property(plain, name), f"{key}/{name}", name, room - 1)
 
@@ -190,14 +201,14 @@ def _natural(value: Any, default: int) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else default
 
 
-def _scalar(kind: str, plain: Schema, key: str, name: str) -> Any:
+def _scalar(kind: str, plain: Schema, key: str, name: str, budget: Budget) -> Any:
     if kind == "boolean":
         return draw(key, 2) == 1
     if kind == "null":
         return None
     if kind in ("integer", "number"):
         return _number(plain, key, kind)
-    return text(plain, key, name)
+    return text(plain, key, name, budget)
 
 
 def _number(plain: Schema, key: str, kind: str) -> int | float:

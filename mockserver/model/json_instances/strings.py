@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from mockserver.model.json_instances.budget import CHARACTERS, Budget, BudgetSpent
 from mockserver.model.seeded_random import choose, draw
 
 # The standard library's own parser is private, so it has no types; writing another one would be another dialect.
@@ -67,15 +69,17 @@ _TRIES = 64  # texts written for one pattern; most take one, lookaheads some
 _LONGEST = 20_000  # characters of a text, also if a schema requires more
 
 
-def text(schema: Mapping[str, Any], key: str, name: str) -> str:
-    """A string for a schema of type string; `name` is the name of its property.
+def text(schema: Mapping[str, Any], key: str, name: str, budget: Budget | None = None) -> str:
+    """A string for a schema of type string; `name` is the name of its property. Raises BudgetSpent.
 
     The first candidate within the schema's lengths and pattern counts: format, pattern, name, plain words.
     """
     shortest = _length(schema.get("minLength"), 0)
     longest = _length(schema.get("maxLength"), _LONGEST)
-    pattern = _compile(schema.get("pattern"))
-    for candidate in _candidates(schema, key, name, shortest, longest):
+    budget = budget or Budget()
+    budget.spend(shortest // CHARACTERS)
+    pattern = _judge(schema.get("pattern"))
+    for candidate in _candidates(schema, key, name, shortest, longest, budget):
         if shortest <= len(candidate) <= longest and (pattern is None or pattern.search(candidate)):
             return candidate
     return _words(key, shortest, longest)
@@ -93,11 +97,57 @@ def _compile(pattern: Any) -> re.Pattern[str] | None:
         return None
 
 
-def _candidates(schema: Mapping[str, Any], key: str, name: str, shortest: int, longest: int) -> list[str]:
+@lru_cache(maxsize=512)
+def _judge(pattern: Any) -> re.Pattern[str] | None:
+    """What texts are held against; nothing, where to do so could take for ever."""
+    compiled = _compile(pattern)
+    return None if compiled is None or may_explode(pattern) else compiled
+
+
+@lru_cache(maxsize=512)
+def may_explode(pattern: str) -> bool:
+    """Whether to search with a valid pattern may take exponential time: open repeats inside an open repeat.
+
+    The standard library tries every way to divide a text among them, and lets no other thread go on meanwhile.
+    """
+    return _explodes(_PARSER.parse(pattern), inside=False)
+
+
+def _explodes(tree: Any, *, inside: bool) -> bool:
+    for operation, argument in tree:
+        name = str(operation)
+        if name in ("MAX_REPEAT", "MIN_REPEAT"):
+            is_open = int(argument[1]) - int(argument[0]) > 1
+            if (is_open and inside) or _explodes(argument[2], inside=inside or int(argument[1]) > 1):
+                return True
+        elif name == "BRANCH":
+            if inside or any(_explodes(branch, inside=inside) for branch in argument[1]):
+                return True
+        elif any(_explodes(part, inside=inside) for part in _parts(name, argument)):
+            return True
+    return False
+
+
+def _parts(operation: str, argument: Any) -> list[Any]:
+    """The patterns inside one that is no repeat and no alternative."""
+    if operation == "SUBPATTERN":
+        return [argument[3]]
+    if operation in ("ASSERT", "ASSERT_NOT"):
+        return [argument[1]]
+    if operation == "POSSESSIVE_REPEAT":
+        return [argument[2]]
+    if operation == "GROUPREF_EXISTS":
+        return [part for part in argument[1:] if part is not None]
+    return [argument] if operation == "ATOMIC_GROUP" else []
+
+
+def _candidates(
+    schema: Mapping[str, Any], key: str, name: str, shortest: int, longest: int, budget: Budget
+) -> list[str]:
     form, pattern = schema.get("format"), schema.get("pattern")
     texts = [_FORMATS[form](key)] if isinstance(form, str) and form in _FORMATS else []
     if isinstance(pattern, str):
-        text = matching(pattern, key, shortest, longest)
+        text = matching(pattern, key, shortest, longest, budget)
         texts += [] if text is None else [text]
     if name.lower() in _BY_NAME:
         texts.append(choose(key, _BY_NAME[name.lower()]))
@@ -153,16 +203,25 @@ _FORMATS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def matching(pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST) -> str | None:
-    """A text that matches a regular expression, None if this simple generator can't find one. Spec: R11.6."""
-    compiled = _compile(pattern)
-    if compiled is None:
+def matching(
+    pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST, budget: Budget | None = None
+) -> str | None:
+    """A text that matches a regular expression, None if this simple generator can't find one. Spec: R11.6.
+
+    Raises BudgetSpent where the budget is the caller's.
+    """
+    if _compile(pattern) is None:
         return None
+    if budget is None:
+        with suppress(BudgetSpent):
+            return matching(pattern, key, shortest, longest, Budget())
+        return None
+    judge = _judge(pattern)
     tree = _PARSER.parse(pattern)
     written = 0
     for number in range(_TRIES):
-        candidate = _Maker(f"{key}~{number}", shortest + number // 8).write(tree)
-        if shortest <= len(candidate) <= longest and compiled.search(candidate):
+        candidate = _Maker(f"{key}~{number}", shortest + number // 8, budget).write(tree)
+        if shortest <= len(candidate) <= longest and (judge is None or judge.search(candidate)):
             return candidate
         written += len(candidate)
         if written > _LONGEST:
@@ -173,8 +232,9 @@ def matching(pattern: str, key: str, shortest: int = 0, longest: int = _LONGEST)
 class _Maker:
     """Writes one text along a parsed regular expression; `wanted` is the length it grows open repeats to."""
 
-    def __init__(self, key: str, wanted: int) -> None:
+    def __init__(self, key: str, wanted: int, budget: Budget) -> None:
         self._key = key
+        self._budget = budget
         self._wanted = wanted
         self._steps = 0
         self._length = 0
@@ -188,6 +248,7 @@ class _Maker:
         return draw(f"{self._key}{self._steps}", below)
 
     def _one(self, operation: str, argument: Any) -> str:
+        self._budget.spend(1)
         match operation:
             case "LITERAL":
                 return self._grow(chr(argument))

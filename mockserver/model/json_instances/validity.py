@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from mockserver.model.json_instances.schemas import Schemas, sound
+from mockserver.model.json_instances.strings import may_explode
 
 Schema = Mapping[str, Any]
 
@@ -100,9 +101,9 @@ class InstanceChecker:
 
 
 def _readable(pattern: str) -> str:
-    """The pattern, or one that matches everything if it is of another dialect."""
+    """The pattern, or one that matches everything if it is of another dialect or may take for ever."""
     try:
         re.compile(pattern)
+        return "" if may_explode(pattern) else pattern
     except (re.error, OverflowError, RecursionError):
         return ""
-    return pattern

@@ -214,6 +214,8 @@ _FAMILIES = {
 
 def _choice_name(choice: dict[str, Any]) -> str | None:
     kind = choice.get("type")
+    if not isinstance(kind, str):  # `allowed_tools.tools` are free objects, in the client's types too
+        return None
     keys = {"function": "name", "custom": "name", "namespace": "name", "mcp": "server_label"}
-    name = choice.get(keys[kind]) if kind in keys else _FAMILIES.get(kind or "", kind)
+    name = choice.get(keys[kind]) if kind in keys else _FAMILIES.get(kind, kind)
     return name if isinstance(name, str) else None

@@ -1,0 +1,45 @@
+"""Several processes that serve one port: the one that watches over them, and what each does when that one is gone."""
+
+# A worker that outlived its parent would keep the port, and a restart would find it in use. The parent can't see to
+# that: it may be killed. So each worker watches its end of a pipe that multiprocessing holds open in the parent, and
+# which the system closes, however the parent ends.
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from threading import Thread
+
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
+
+log = logging.getLogger("understudy")
+
+
+class Workers(Multiprocess):
+    """The parent of the workers: one that died is told in the log, and another takes its place."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended."""
+        if not self.should_exit.is_set():
+            for worker in self.processes:
+                if not worker.process.is_alive():
+                    log.warning("worker %s has ended (%s), another takes its place", worker.pid, worker.exitcode)
+        super().keep_subprocess_alive()
+
+
+def make_in_worker(make_app: Callable[[], ASGIApp]) -> ASGIApp:
+    """The app of a worker, which ends like at a SIGTERM once its parent is gone."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    return make_app()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
