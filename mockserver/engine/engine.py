@@ -27,7 +27,7 @@ from mockserver.delivery.events import Emit, Step, events_in
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.engine.control import ProjectControl
-from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, is_mocked
+from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
@@ -43,6 +43,7 @@ from mockserver.store.sqlite import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.paths import is_mocked
 from mockserver.wire.requests import bodies, frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
@@ -152,6 +153,10 @@ class Engine:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.literal.get((call.method, call.path)), NO_PARTS
         if endpoint is None:
+            if not is_mocked(call.path) and self.is_scripted(project, call.method, call.path):
+                scripted = self._calls.write(project, self._answer_call, call, recorder=recorder)
+                if scripted is not None:  # another process may have used the line meanwhile
+                    return scripted
             endpoint, parts = self._table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
@@ -165,6 +170,18 @@ class Engine:
         if isinstance(result, list):
             return Replay(result, parts["id"])
         return Answer(result if isinstance(result, bytes) else json_body(result))
+
+    def is_scripted(self, project: str, method: str, path: str) -> bool:
+        """Whether a line of the project's script answers a call to a path that the mock does not cover."""
+        state = self._calls.view(project)
+        own, pending = self._calls.project(project, state).scenario, self.store.pending(project)
+        return self.scenarios.has_call_line(state, method, path, pending=pending, own=own)
+
+    def _answer_call(self, at: UnitOfWork, call: Call) -> tuple[Answer | None, list[Change]]:
+        reply, changes = self.scenarios.answer_call(at, call.method, call.path)
+        if reply is None:
+            return None, changes
+        return Answer(reply.body, reply.status, reply.content_type, reply.headers), changes
 
     def strike(self, recorder: ExchangeRecorder, named: str | None = None) -> None:
         """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
