@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from hashlib import blake2b
 from threading import RLock
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ from mockserver.store.sqlite import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
-from mockserver.wire.paths import is_mocked
+from mockserver.wire.paths import is_doubled, is_mocked
 from mockserver.wire.requests import bodies, frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
@@ -81,7 +81,13 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
-        self._table = Table(endpoints(self.pipeline.answer))
+        self._answer_turn: Callable[..., Any] = self.pipeline.answer
+        rows = endpoints(self.pipeline.answer)
+        if self.rules.unknown_file == "refuse":
+            from mockserver.engine.doubles import require_files, require_files_of
+
+            self._answer_turn, rows = require_files_of(self.pipeline.answer), require_files(rows)
+        self._table = Table(rows)
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
@@ -157,7 +163,8 @@ class Engine:
                 scripted = self._calls.write(project, self._answer_call, call, recorder=recorder)
                 if scripted is not None:  # another process may have used the line meanwhile
                     return scripted
-            endpoint, parts = self._table.find_endpoint(call)
+            table = self._doubles if is_doubled(call.path) else self._table
+            endpoint, parts = table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
             result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
@@ -169,7 +176,15 @@ class Engine:
             raise result
         if isinstance(result, list):
             return Replay(result, parts["id"])
+        if isinstance(result, Answer):
+            return result
         return Answer(result if isinstance(result, bytes) else json_body(result))
+
+    @cached_property
+    def _doubles(self) -> Table:
+        from mockserver.engine.doubles import table  # which most servers never need
+
+        return table()
 
     def is_scripted(self, project: str, method: str, path: str) -> bool:
         """Whether a line of the project's script answers a call to a path that the mock does not cover."""
@@ -207,7 +222,7 @@ class Engine:
             self._calls.sockets.add(near)
             outcome = self._calls.write(
                 recorder.project,
-                self.pipeline.answer,
+                self._answer_turn,
                 NO_PARTS,
                 request,
                 near,
