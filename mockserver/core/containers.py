@@ -102,8 +102,9 @@ def retrieve(state: State, id: str, now: float) -> Body:
     return _to_public(_read(state, id), now)
 
 
-def list_containers(state: State, query: ListQuery, name: str | None, now: float) -> Body:
-    """A page of the containers, newest first unless asked otherwise. Spec: P24, P25."""
+def list_containers(state: State, asked: tuple[ListQuery, str | None], now: float) -> Body:
+    """A page of the containers, or of those with a name, newest first unless asked otherwise. Spec: P24, P25."""
+    query, name = asked
     containers = [orjson.loads(record.doc) for record in state.scan("container")]
     shown = [_to_public(container, now) for container in containers if name in (None, container["name"])]
     return page_of_objects(shown, query, container_not_found)

@@ -32,8 +32,9 @@ MOST_AT_ONCE = 256  # expired files that one upload takes away
 def create(state: State, upload: Upload, ids: IdGenerator, now: float, order: int) -> tuple[Body, list[Change]]:
     """Store a file; returns its object. Spec: P24, W2."""
     created_at = int(now)
-    file = {
-        "id": ids.file(),
+    id = ids.file()
+    file: Body = {
+        "id": id,
         "object": "file",
         "created_at": created_at,
         "status": "processed",
@@ -43,8 +44,8 @@ def create(state: State, upload: Upload, ids: IdGenerator, now: float, order: in
         "purpose": upload.purpose,
         "status_details": None,
     }
-    put = Put("file", file["id"], encode_compact(file), "", order)
-    return file, [*_expired(state, now), put, Put("content", file["id"], upload.content, "", order)]
+    puts = Put("file", id, encode_compact(file), "", order), Put("content", id, upload.content, "", order)
+    return file, [*_expired(state, now), *puts]
 
 
 def _expired(state: State, now: float) -> Iterator[Change]:
@@ -82,8 +83,9 @@ def read_content(state: State, id: str, now: float) -> bytes:
     return state.get("content", id) or b""
 
 
-def list_files(state: State, query: ListQuery, purpose: str | None, now: float) -> Body:
-    """A page of the files, newest first unless asked otherwise. Spec: P24, P25."""
+def list_files(state: State, asked: tuple[ListQuery, str | None], now: float) -> Body:
+    """A page of the files, or of those with a purpose, newest first unless asked otherwise. Spec: P24, P25."""
+    query, purpose = asked
     files = [file for file in _all(state) if not _is_expired(file, now) and purpose in (None, file["purpose"])]
     return page_of_objects(files, query, neighbours.file_not_found)
 

@@ -65,7 +65,7 @@ _HISTORY: dict[str, Callable[[State, str | None], list[Item]]] = {
 def page_of_objects(
     objects: list[dict[str, Any]], query: ListQuery, not_found: Callable[[str], APIError]
 ) -> dict[str, Any]:
-    """A page of objects that stand in order, oldest first; `not_found` is the error for an unknown cursor. Spec: P25."""
+    """A page of objects, which stand oldest first; `not_found` is the error for an unknown cursor. Spec: P25."""
     ordered = objects[::-1] if query.order == "desc" else objects
     places = {one["id"]: place for place, one in enumerate(ordered)}
     for cursor in (query.after, query.before):

@@ -209,9 +209,10 @@ def update_file(state: State, id: str, file_id: str, request: Body, now: float) 
 
 
 def list_files(
-    state: State, id: str, query: ListQuery, status: str | None, now: float, batch_id: str | None = None
+    state: State, id: str, asked: tuple[ListQuery, str | None], now: float, batch_id: str | None = None
 ) -> Body:
-    """A page of a vector store's files, or of those that came with a batch. Spec: P24, P25."""
+    """A page of a vector store's files of a status, or of those that came with a batch. Spec: P24, P25."""
+    query, status = asked
     _read_open(state, id, now)
     wanted = None if batch_id is None else _read_batch(state, id, batch_id)["file_ids"]
     attached = [
@@ -250,7 +251,7 @@ def create_batch(
     named += [(f"files[{number}].file_id", file["file_id"], {**request, **file}) for number, file in own]
     files.check(state, [(path, file) for path, file, _ in named], rules, now)
     wanted = {file: {**how, "file_id": file} for _, file, how in named}
-    attached, changes = _attach_all(state, store, wanted.values(), now)
+    _, changes = _attach_all(state, store, wanted.values(), now)
     batch = {"id": ids.plain("vsfb"), "created_at": int(now), "vector_store_id": id, "file_ids": list(wanted)}
     put = Put("file_batch", f"{id}/{batch['id']}", encode_compact(batch), id, order)
     return _batch_to_public(batch), [*changes, put]

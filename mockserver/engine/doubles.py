@@ -50,7 +50,7 @@ _FILES = (
         "GET",
         "/v1/files",
         _query(uploads.list_files),
-        lambda at, parts, asked: files.list_files(at.state, *asked, at.now),
+        lambda at, parts, asked: files.list_files(at.state, asked, at.now),
     ),
     Endpoint("GET", _FILE, _nothing, lambda at, parts, _: files.retrieve(at.state, parts["id"], at.now)),
     Endpoint("DELETE", _FILE, _nothing, lambda at, parts, _: files.delete(at.state, parts["id"], at.now), writes=True),
@@ -96,7 +96,7 @@ _VECTOR_STORES = (
         "GET",
         _STORE + "/files",
         _query(uploads.list_attached),
-        lambda at, parts, asked: vector_stores.list_files(at.state, parts["id"], *asked, at.now),
+        lambda at, parts, asked: vector_stores.list_files(at.state, parts["id"], asked, at.now),
     ),
     Endpoint(
         "GET",
@@ -149,7 +149,7 @@ _VECTOR_STORES = (
         "GET",
         _BATCH + "/files",
         _query(uploads.list_attached),
-        lambda at, parts, asked: vector_stores.list_files(at.state, parts["id"], *asked, at.now, parts["batch"]),
+        lambda at, parts, asked: vector_stores.list_files(at.state, parts["id"], asked, at.now, parts["batch"]),
     ),
 )
 
@@ -165,7 +165,7 @@ _CONTAINERS = (
         "GET",
         "/v1/containers",
         _query(uploads.list_containers),
-        lambda at, parts, asked: containers.list_containers(at.state, *asked, at.now),
+        lambda at, parts, asked: containers.list_containers(at.state, asked, at.now),
     ),
     Endpoint("GET", _CONTAINER, _nothing, lambda at, parts, _: containers.retrieve(at.state, parts["id"], at.now)),
     Endpoint(
