@@ -26,21 +26,27 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from mockserver.config.settings import MODES, SettingError, Settings
+from mockserver.config.recordings import missing_setting
+from mockserver.config.settings import MODES, Settings
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.paths import is_doubled, is_mocked
 
-Answerer = Literal["mock", "upstream"]
+Answerer = Literal["mock", "upstream", "recorder", "cassette", "auto", "shadow"]
 
 MODE_HEADER = "X-Understudy-Mode"
 CONTROL = "/_mock"
 
 # mode: who answers (a covered path, one with a double, any other path)
 ANSWERERS: Mapping[str, tuple[Answerer, Answerer, Answerer]] = MappingProxyType(
-    {"mock": ("mock", "mock", "upstream"), "forward": ("upstream", "upstream", "upstream")}
+    {
+        "mock": ("mock", "mock", "upstream"),
+        "forward": ("upstream", "upstream", "upstream"),
+        "record": ("recorder", "recorder", "recorder"),
+        "replay": ("cassette", "cassette", "cassette"),
+        "auto": ("auto", "auto", "auto"),
+        "shadow": ("shadow", "upstream", "upstream"),
+    }
 )
-# modes that can't be asked for by a header without an upstream
-NEED_UPSTREAM = frozenset(("forward",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,10 @@ class Decision:
     unless_scripted: bool = False
 
 
-MOCK = Decision("mock")
-UPSTREAM = Decision("upstream")
+DECISIONS: Mapping[Answerer, Decision] = MappingProxyType(
+    {answerer: Decision(answerer) for row in ANSWERERS.values() for answerer in row}
+)
+MOCK, UPSTREAM = DECISIONS["mock"], DECISIONS["upstream"]
 UPSTREAM_UNLESS_SCRIPTED = Decision("upstream", unless_scripted=True)
 
 
@@ -68,26 +76,19 @@ def decide(path: str, mode_header: str | None, settings: Settings) -> Decision:
         if complaint := _complaint(mode, settings):
             return Decision(error=MockError(complaint, param=MODE_HEADER))
     covered, doubled, other = ANSWERERS[mode]
-    if (covered if is_mocked(path) else doubled if is_doubled(path) else other) == "mock":
+    if covered == "mock" and is_mocked(f"/v1{path}"):
         return MOCK
-    if not settings.upstream or (covered == "mock" and is_mocked(f"/v1{path}")):
+    answerer = covered if is_mocked(path) else doubled if is_doubled(path) else other
+    if answerer == "upstream" and not settings.upstream:
         return MOCK
-    return UPSTREAM_UNLESS_SCRIPTED if covered == "mock" else UPSTREAM
-
-
-def refuse_unbuilt(settings: Settings) -> None:
-    """Raise SettingError when the server's mode does not exist yet."""
-    if settings.default_mode not in ANSWERERS:
-        raise SettingError(f"--mode {settings.default_mode} is not built yet; choose one of {', '.join(ANSWERERS)}")
+    return UPSTREAM_UNLESS_SCRIPTED if (covered, answerer) == ("mock", "upstream") else DECISIONS[answerer]
 
 
 def _complaint(mode: str, settings: Settings) -> str | None:
     if mode not in MODES:
         return f"{MODE_HEADER} takes one of {', '.join(ANSWERERS)}, not {mode[:100]!r}."
-    if mode not in ANSWERERS:
-        return f"{MODE_HEADER}: {mode} is not built yet; choose one of {', '.join(ANSWERERS)}."
-    if mode in NEED_UPSTREAM and not settings.upstream:
-        return f"{MODE_HEADER}: {mode} needs a server that was started with --upstream URL."
+    if missing := missing_setting(mode, settings):
+        return f"{MODE_HEADER}: {mode} needs a server that was started with {missing}."
     return None
 
 

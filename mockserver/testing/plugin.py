@@ -33,28 +33,17 @@ MARKERS = (
     "openai_mock(**options): options of this test's openai_mock, as `Mock` takes them; strict=False lets the default "
     "model answer turns that no line answers",
     "openai_scenario(file): the scenario of this test's openai_mock, a file named from the test's own directory",
-    "openai_cassette: a recorded cassette beside the test (not built yet)",
 )
-RECORD = ("none", "once", "new_episodes", "all")
-NOT_BUILT = "cassettes are not built yet: neither --openai-record nor the marker openai_cassette does anything"
 MOCK_MODULE = "mockserver.testing.mock"
 
 MOCK = pytest.StashKey["Mock"]()
 COMPLAINED = pytest.StashKey[bool]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for recordings."""
-    group = parser.getgroup("understudy")
-    group.addoption("--openai-record", choices=RECORD, default=None, help="record real answers (not built yet)")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; reject options that are not built yet."""
+    """Register the markers."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    if config.getoption("--openai-record") is not None:
-        raise pytest.UsageError(NOT_BUILT)
 
 
 @pytest.fixture(scope="session")
@@ -132,8 +121,6 @@ def _key(name: str) -> str:
 
 
 def _play(item: pytest.Item, mock: Mock, scenario: Mapping[str, Any] | None) -> None:
-    if item.get_closest_marker("openai_cassette"):
-        pytest.fail(NOT_BUILT, pytrace=False)
     marker = item.get_closest_marker("openai_scenario")
     if marker is None and scenario is None:
         return

@@ -125,15 +125,21 @@ def test_environment(tmp_path: Path) -> None:
         (["--upstream", "ftp://x"], "--upstream takes a URL"),
         (["--upstream", "http://x:99999/v1"], "--upstream takes a URL"),
         (["--mode", "forward"], "--upstream"),
-        (["--mode", "record", "--upstream", "http://up.test"], "not built yet"),
-        (["--mode", "replay"], "not built yet"),
+        (["--mode", "record", "--upstream", "http://up.test"], "--mode record needs --cassette FILE"),
+        (["--mode", "replay"], "--mode replay needs --cassette FILE"),
+        (["--mode", "replay", "--cassette", "none.yaml"], "none.yaml can't be read: No such file"),
+        (["--cassette", "none.yaml"], "none.yaml can't be read: No such file"),
+        (["--cassette", "x", "--workers", "2", "--store", "sqlite:///x"], "--workers above 1 can't share a --cassette"),
+        (["--match", "metadata"], "--match takes +FIELD to compare a field of a request or -FIELD to ignore it"),
+        (["--redact", "("], "--redact takes a regular expression"),
+        (["--replay-speed", "-1"], "--replay-speed takes a number, 0 or more"),
         (["--host", "no-such-host.invalid"], "--host"),
         (["--host", "192.0.2.1", "--port", "0"], "--host 192.0.2.1"),
-        (["verify", "x.json"], "verify is not built yet"),
+        (["verify", "x.json"], "x.json can't be read"),
         (["conform", "--base-url", "http://127.0.0.1:9/v1"], "no answer from http://127.0.0.1:9/v1"),
         (["scenario", "check", "x"], "x can't be read"),
-        (["cassette", "show", "x"], "cassette is not built yet"),
-        (["nonsense"], "there is no command 'nonsense'; there are serve, "),
+        (["cassette", "shw", "x"], "there is no command 'shw'; did you mean show?"),
+        (["nonsense"], "there is no command 'nonsense'; there are serve, verify, explain, conform"),
         (["serv"], "there is no command 'serv'; did you mean serve?"),
         (["help", "conformn"], "there is no command 'conformn'; did you mean conform?"),
         (["help", "scenario", "chek"], "there is no command 'chek'; did you mean check?"),
@@ -251,8 +257,8 @@ def test_the_app_that_is_served_is_the_proxy_with_the_mock_in_it() -> None:
         answer = parse(exchange(port, request))
     assert answer.status == 200 and b'"id": "gpt-5.5"' in answer.body
     assert answer.all(b"x-understudy-source") == [b"mock"]
-    with pytest.raises(SettingError, match="--mode record is not built yet"):
-        cli.make_app(Settings(mode="record", upstream="http://up.test/v1"))
+    with pytest.raises(SettingError, match=r"x\.yaml can't be read"):
+        cli.make_app(Settings(mode="replay", cassette=("x.yaml",)))
 
 
 def test_mock_alone(tmp_path: Path) -> None:

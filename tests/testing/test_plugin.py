@@ -396,19 +396,6 @@ def test_a_failed_test_shows_the_traffic_of_its_own_mocks_too(run) -> None:
     )
 
 
-def test_what_is_not_built_says_so(run) -> None:
-    found = run("""
-    @pytest.mark.openai_cassette
-    def test_cassette(openai_mock):
-        pass
-    """)
-    found.assert_outcomes(errors=1)
-    found.stdout.fnmatch_lines(["*cassettes are not built yet*"])
-    refused = run("\n    def test_nothing(): pass\n", "--openai-record=once")
-    assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(["*not built yet*"])
-
-
 def test_a_test_can_not_close_what_others_use(run) -> None:
     run("""
     def test_closes(openai_mock):
