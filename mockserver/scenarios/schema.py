@@ -161,7 +161,7 @@ class ErrorReply(ScriptObject):
 
 # What the connection decides itself: a script that said it too could contradict the bytes.
 FRAMING = ("content-length", "transfer-encoding", "connection")
-BODILESS = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5
+BODILESS = (204, 205, 304)  # by HTTP itself (RFC 9110)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
