@@ -33,9 +33,7 @@ class Client:
         return json.loads(self.send(method, path, raw, **query))
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Any = None, **query: str) -> bytes:
-        answer = self.engine.handle(
-            Call(method, f"/v1/{path}", body, self.project, list(query.items()), headers or {})
-        )
+        answer = self.engine.handle(Call(method, f"/v1/{path}", body, self.project, list(query.items()), headers or {}))
         if answer.error is not None:
             raise answer.error
         return answer.body
@@ -48,7 +46,7 @@ class Client:
 
 def make_doubles(client: Client) -> None:
     """Make one of everything that the doubles keep."""
-    file = client.upload(content=bytes(range(256)), **{"purpose": "batch"})["id"]
+    file = client.upload(content=bytes(range(256)), purpose="batch")["id"]
     store = client("POST", "vector_stores", {"name": "s", "expires_after": {"anchor": "last_active_at", "days": 7}})
     attached = {"file_id": file, "attributes": {"a": "b", "n": 1, "x": 1.5, "t": True}}
     client("POST", f"vector_stores/{store['id']}/files", attached)
