@@ -74,7 +74,8 @@ def page_of_objects(
     start = 0 if query.after is None else places[query.after] + 1
     stop = len(ordered) if query.before is None else places[query.before]
     chosen = ordered[start:stop]
-    return page(chosen[: query.limit], has_more=len(chosen) > query.limit)
+    more = len(chosen) > query.limit
+    return page(chosen[: query.limit], has_more=more)
 
 
 def _position(items: list[Item], cursor: str) -> int:
