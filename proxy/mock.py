@@ -21,10 +21,7 @@ def make_mock(settings: Settings) -> MockApp:
     from proxy.cassettes.file import load
     from proxy.recorded_model import RecordedModel
 
-    cassettes = [load(path) for path in settings.cassette]  # before all else: a mistake is told first
-    from mockserver.engine.engine import Engine
-    from mockserver.transport.app import MockApp
-
+    cassettes = [load(path) for path in settings.cassette]
     model = RecordedModel(cassettes, read_match(",".join(settings.match)), strict=settings.strict)
     # an unmatched turn is the model's to refuse: it knows what differs
-    return MockApp(Engine(replace(settings, strict=False), model=model))
+    return create_app(replace(settings, strict=False), model)

@@ -143,7 +143,7 @@ def _came_back(audit: LineAudit, call: Exchange) -> str:
     if not is_answered(call):
         return ""
     if known.node is None:
-        return "(what it said is deleted)"
+        return "(what it said is gone)"
     said = [text for item in known.output if (text := describe_output(item))]
     status = known.node.status if known.node.status not in ("", "completed") else ""
     reason = f"{status} ({known.incomplete})" if known.incomplete else status

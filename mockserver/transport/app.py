@@ -35,6 +35,7 @@ from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
+from mockserver.model.prompt import Answering
 from mockserver.store.sqlite import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, control_answer
@@ -210,10 +211,10 @@ _AT_ONCE = (b"openai-processing-ms", b"1")
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
 
 
-def create_app(settings: Settings) -> MockApp:
+def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
     """The mock as an ASGI app of a served process; raises SettingError when the store can't be opened."""
     try:
-        engine = Engine(settings)
+        engine = Engine(settings, model=model)
     except StoreError as error:
         raise SettingError(f"--store {settings.store}: {error}") from error
     if access_log.is_on(settings):

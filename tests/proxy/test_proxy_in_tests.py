@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from openai import OpenAI
 
 from mockserver import MockError
-from mockserver.config.settings import SettingError
+from mockserver.config.settings import SettingError, Settings
 from proxy import Proxy
+from proxy.mock import make_mock
 from tests.support.cassettes import mock_upstream
 
 pytest_plugins = ["pytester"]
@@ -177,3 +179,30 @@ def test_what_a_proxy_can_not_do(tmp_path: Path) -> None:
         Proxy(cassette=tmp_path / "none.yaml")
     with pytest.raises(SettingError, match="--mode record needs --upstream URL"):
         Proxy(mode="record", cassette="x")
+
+
+def record(upstream: str, file: str) -> None:
+    with Proxy(upstream=upstream, cassette=file, mode="record") as proxy:
+        ask(proxy)
+
+
+def ask(proxy: Proxy) -> None:
+    with OpenAI(base_url=proxy.base_url, api_key="any", max_retries=0) as client:
+        client.responses.create(model="gpt-4.1", input="hi")
+
+
+def test_a_proxy_in_a_test_logs_no_requests(caplog: pytest.LogCaptureFixture, upstream: str, tmp_path: Path) -> None:
+    caplog.set_level("INFO", "understudy")
+    file = str(tmp_path / "talk.yaml")
+    record(upstream, file)
+    with Proxy(cassette=file, mode="mock") as proxy:
+        ask(proxy)
+    assert [record.getMessage() for record in caplog.records if "POST" in record.getMessage()] == []
+
+
+def test_a_served_mock_of_a_cassette_logs_requests_like_any_other(tmp_path: Path, upstream: str) -> None:
+    file = str(tmp_path / "talk.yaml")
+    record(upstream, file)
+    for settings in (Settings(), Settings(cassette=(file,), mode="mock")):
+        assert make_mock(settings).engine.journal.on_end is not None
+        assert make_mock(replace(settings, log_level="warning")).engine.journal.on_end is None

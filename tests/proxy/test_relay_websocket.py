@@ -284,7 +284,8 @@ def test_tls() -> None:
             if trusted:
                 authority.configure_trust(context)
             app = ProxyApp(StubMock(), settings)
-            app._relays = {"websocket": WebSocketRelay(settings, Target(settings), context)}
+            assert app.modes is not None
+            app.modes.relays = app.modes.relays[0], WebSocketRelay(settings, Target(settings), context)
             with serving(app) as port:
                 url = f"ws://127.0.0.1:{port}{PATH}"
                 if trusted:

@@ -27,7 +27,7 @@ def proxying(**options: Any) -> Iterator[tuple[ProxyApp, str]]:
 @contextmanager
 def mock_upstream(**options: Any) -> Iterator[tuple[MockApp, str]]:
     """A mock in the place of the real API; yields its app and its base URL."""
-    settings = Settings(**{"clock": NOON, **options})
+    settings = Settings(**{"clock": NOON, "log_level": "warning", **options})
     app = create_app(settings)
     with serving(app, settings) as port:
         yield app, f"http://127.0.0.1:{port}/v1"

@@ -168,7 +168,7 @@ def test_what_came_back_in_other_ways(mock: Mock, client: OpenAI) -> None:
         *[line for line in told(mock) if line.startswith("#4 POST /v1/responses gpt-5.5 -> 429 rate_limit_exceeded: ")],
         *[line for line in told(mock) if line.startswith("#5 POST /v1/responses gpt-5.5 -> 200 resp_… ")],
         "#6 DELETE /v1/responses/resp_… -> 200",
-        '#7 POST /v1/responses gpt-4.1 -> 200 resp_… "Mock reply to: hi [1 items in context]" [default model]',
+        "#7 POST /v1/responses gpt-4.1 -> 200 resp_… (what it said is gone) [default model]",
         *[line for line in told(mock) if line.startswith("#8") and line.endswith("[fault: expire]")],
     ]
     assert '     sent store=false; user: "hi"' in told(mock)

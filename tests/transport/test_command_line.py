@@ -51,7 +51,10 @@ def test_later_options_win_or_add() -> None:
 def test_each_setting_is_an_option_and_the_mock_alone_has_none_of_the_proxy() -> None:
     assert [option.name for option in settings_options(proxy=True)] == [row.name for row in SETTINGS]
     names = {option.name for option in settings_options(proxy=False)}
-    assert {row.name for row in SETTINGS} - names == {"mode", "upstream", "upstream_api_key", "upstream_timeout"}
+    assert {row.name for row in SETTINGS} - names == {
+        *("mode", "upstream", "upstream_api_key", "upstream_timeout"),
+        *("cassette", "match", "redact", "replay_speed"),
+    }
 
 
 def test_a_complaint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
