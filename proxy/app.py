@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class ProxyApp:
             if (engine := getattr(mock, "engine", None)) is not None:
                 engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
+        self._is_scripted: Callable[[Scope], bool] = getattr(mock, "is_scripted", lambda scope: False)
         self._mock = CommonHeaders(mock, [SOURCE])
         self.logs_requests = False  # a served process tells what the mock does not answer; the mock tells the rest
         self._guarded = Guard(self._route, settings, _refusal)
@@ -78,7 +79,7 @@ class ProxyApp:
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)
-        if decision.answerer == "mock":
+        if decision.answerer == "mock" or (decision.unless_scripted and self._is_scripted(scope)):
             return self._mock(scope, receive, send)
         source = decision.answerer or "-"
         app: ASGIApp = partial(self._answer, source)
@@ -105,7 +106,7 @@ class ProxyApp:
         if MODE in dict(headers):
             # repeated headers are one list (RFC 9110 §5.3), which `decide` refuses: the first would hide the second
             mode = b", ".join([value for name, value in headers if name == MODE]).decode("latin-1")
-        return decide(scope.get("method", "GET"), scope["path"], mode, self._settings)
+        return decide(scope["path"], mode, self._settings)
 
     def _check_key(self, scope: Scope) -> MockError | None:
         """The error of a caller without one of the `--api-key`s: the upstream is not everybody's to use."""

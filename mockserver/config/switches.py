@@ -251,6 +251,9 @@ class Switches:
         rule="W21",
         meaning="models nobody knows, echoed by their name: by_family as their family's model, allow as gpt-6-sol",
     )
+    unknown_file: str = switch(
+        "accept", "refuse", rule="P24", meaning="a `file_id` of a file that was never uploaded: let in, or a 404"
+    )
     shutdown_models: str = switch(
         "serve", "refuse", rule="P18", meaning="whether a model is answered for from its shutdown date on"
     )

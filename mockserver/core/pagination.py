@@ -12,6 +12,7 @@ from mockserver.core.records import State
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Entry, Item, items_up_to, read_entry
 from mockserver.wire.errors import api as errors
+from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests.query import ListQuery
 from mockserver.wire.responses.resources import page, present
 
@@ -59,6 +60,22 @@ _HISTORY: dict[str, Callable[[State, str | None], list[Item]]] = {
     "resolved": items_up_to,
     "own": lambda state, parent: [],
 }
+
+
+def page_of_objects(
+    objects: list[dict[str, Any]], query: ListQuery, not_found: Callable[[str], APIError]
+) -> dict[str, Any]:
+    """A page of objects, which stand oldest first; `not_found` is the error for an unknown cursor. Spec: P25."""
+    ordered = objects[::-1] if query.order == "desc" else objects
+    places = {one["id"]: place for place, one in enumerate(ordered)}
+    for cursor in (query.after, query.before):
+        if cursor is not None and cursor not in places:
+            raise not_found(cursor)
+    start = 0 if query.after is None else places[query.after] + 1
+    stop = len(ordered) if query.before is None else places[query.before]
+    chosen = ordered[start:stop]
+    more = len(chosen) > query.limit
+    return page(chosen[: query.limit], has_more=more)
 
 
 def _position(items: list[Item], cursor: str) -> int:

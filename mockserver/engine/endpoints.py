@@ -20,6 +20,7 @@ from mockserver.model.compaction_summary import summary_tokens
 from mockserver.wire import catalog
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.paths import DOUBLED, MOCKED, is_mocked
 from mockserver.wire.requests import bodies, query
 from mockserver.wire.responses import resources
 
@@ -210,15 +211,6 @@ def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple
     )
 
 
-# The paths of the APIs that are mocked, and of all that is below them.
-MOCKED = ("/v1/responses", "/v1/conversations", "/v1/models")
-
-
-def is_mocked(path: str) -> bool:
-    """Whether a path is one of the APIs that are mocked, known or not."""
-    return path.startswith(MOCKED) and any(path == prefix or path.startswith(f"{prefix}/") for prefix in MOCKED)
-
-
 def unknown_path(method: str, path: str) -> APIError | MockError:
     """What a call to a path without an endpoint is refused with.
 
@@ -227,7 +219,12 @@ def unknown_path(method: str, path: str) -> APIError | MockError:
     """
     if is_mocked(path):
         return errors.invalid_url(method, path)
-    return MockError(f"{method} {path[:200]} is not mocked; the mock covers {', '.join(MOCKED)}.", status=501)
+    shown = path[:200]
+    return MockError(
+        f"{method} {shown} is not mocked; the mock covers {', '.join(MOCKED)}, and a part of {', '.join(DOUBLED)}. "
+        f"A scripted line with `when: {{path: {shown}}}` can answer it; a server with --upstream can forward it.",
+        status=501,
+    )
 
 
 # --- Looking a row up -------------------------------------------------------------------------------------------------

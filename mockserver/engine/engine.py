@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from hashlib import blake2b
 from threading import RLock
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from mockserver.delivery.events import Emit, Step, events_in
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.engine.control import ProjectControl
-from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints, is_mocked
+from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
@@ -43,6 +43,7 @@ from mockserver.store.sqlite import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.paths import is_doubled, is_mocked
 from mockserver.wire.requests import bodies, frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
@@ -80,7 +81,13 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
-        self._table = Table(endpoints(self.pipeline.answer))
+        self._answer_turn: Callable[..., Any] = self.pipeline.answer
+        rows = endpoints(self.pipeline.answer)
+        if self.rules.unknown_file == "refuse":
+            from mockserver.engine.doubles import require_files, require_files_of
+
+            self._answer_turn, rows = require_files_of(self.pipeline.answer), require_files(rows)
+        self._table = Table(rows)
         self.answers_apart = self.settings.store == "memory"  # a file has one connection, and one transaction at a time
         self._lock = RLock()  # callers without a socket come on threads of their own
 
@@ -157,7 +164,12 @@ class Engine:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.literal.get((call.method, call.path)), NO_PARTS
         if endpoint is None:
-            endpoint, parts = self._table.find_endpoint(call)
+            if not is_mocked(call.path) and self.is_scripted(project, call.method, call.path):
+                scripted = self._calls.write(project, self._answer_call, call, recorder=recorder)
+                if scripted is not None:  # another process may have used the line meanwhile
+                    return scripted
+            table = self._doubles if is_doubled(call.path) else self._table
+            endpoint, parts = table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
             write = self._calls.write_apart if recorder.apart else self._calls.write
@@ -170,7 +182,27 @@ class Engine:
             raise result
         if isinstance(result, list):
             return Replay(result, parts["id"])
+        if isinstance(result, Answer):
+            return result
         return Answer(result if isinstance(result, bytes) else json_body(result))
+
+    @cached_property
+    def _doubles(self) -> Table:
+        from mockserver.engine.doubles import table  # which most servers never need
+
+        return table()
+
+    def is_scripted(self, project: str, method: str, path: str) -> bool:
+        """Whether a line of the project's script answers a call to a path that the mock does not cover."""
+        state = self._calls.view(project)
+        own, pending = self._calls.project(project, state).scenario, self.store.pending(project)
+        return self.scenarios.has_call_line(state, method, path, pending=pending, own=own)
+
+    def _answer_call(self, at: UnitOfWork, call: Call) -> tuple[Answer | None, list[Change]]:
+        reply, changes = self.scenarios.answer_call(at, call.method, call.path)
+        if reply is None:
+            return None, changes
+        return Answer(reply.body, reply.status, reply.content_type, reply.headers), changes
 
     def strike(self, recorder: ExchangeRecorder, named: str | None = None) -> None:
         """Let the faults of the edge strike a call before it is judged; raises the error of one that answers it."""
@@ -196,7 +228,7 @@ class Engine:
             self._calls.sockets.add(near)
             outcome = self._calls.write(
                 recorder.project,
-                self.pipeline.answer,
+                self._answer_turn,
                 NO_PARTS,
                 request,
                 near,

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from mockserver.engine import script_queue
 from mockserver.engine.given_state import merge
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
+from mockserver.scenarios.http_replies import HTTPReply, answers_call, http_reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
 from mockserver.scenarios.near_misses import Candidate, explain
 from mockserver.wire.errors.api import MockError
@@ -81,6 +82,32 @@ class Scenarios:
         at.recorder.add_line({"place": place, **line.to_json()})
         return line.reply(prompt), changes
 
+    def answer_call(self, at: UnitOfWork, method: str, path: str) -> tuple[HTTPReply | None, list[Change]]:
+        """The scripted reply to a call that is no turn, None if no line answers, and the changes that count the use."""
+        match = self._find_for_call(at.state, method, path, pending=at.pending, own=at.scenario)
+        if match is None:
+            return None, []
+        place, line, changes = match
+        at.recorder.add_line({"place": place, **line.to_json()})
+        return http_reply(line), changes
+
+    def has_call_line(self, state: State, method: str, path: str, *, pending: Collection[str], own: bool) -> bool:
+        """Whether some line answers a call that is no turn."""
+        return self._find_for_call(state, method, path, pending=pending, own=own) is not None
+
+    def _find_for_call(
+        self, state: State, method: str, path: str, *, pending: Collection[str], own: bool
+    ) -> tuple[str, Line, list[Change]] | None:
+        if "line" in pending:
+            queued, changes = script_queue.take(state, partial(_accept_call, method, path))
+            if queued is not None:
+                return "queue", queued, changes
+        for number, line in enumerate(self.of(state, own=own).lines):
+            if answers_call(line, method, path) and not _is_spent(state, number, line):
+                place = f"lines[{number}]" if own else self._places[number]
+                return place, line, [count_use(state, number)]
+        return None
+
     def has_template(self, at: UnitOfWork, id: str) -> bool:
         """Whether the prompt template exists: some line that is not used up names it. Spec: R15.4."""
         return any(
@@ -113,6 +140,11 @@ class Scenarios:
 def _accept(prompt: Prompt, compacts: str, doc: bytes) -> Line | None:
     line = load_entry(doc)
     return line if _answers(line, prompt, compacts) else None
+
+
+def _accept_call(method: str, path: str, doc: bytes) -> Line | None:
+    line = load_entry(doc)
+    return line if answers_call(line, method, path) else None
 
 
 def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:

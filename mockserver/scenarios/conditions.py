@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 from mockserver.model.prompt import Item, Prompt, context_text, input_text, is_model_output
 from mockserver.wire.responses.resources import item_text
 
+TURNS = "/v1/responses"
+
 
 @lru_cache(maxsize=256)
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -143,6 +145,9 @@ CONDITIONS: Mapping[str, Condition] = {
     "transport": _equals(lambda prompt: prompt.transport),
     "format": _equals(_format_of),
     "metadata": Condition(_metadata, _request_member("metadata")),
+    # of calls that are no turns (`http_replies`): a line that names a path never answers a turn
+    "path": Condition(lambda prompt, pattern: False, lambda prompt: TURNS),
+    "method": Condition(lambda prompt, method: method == "POST", lambda prompt: "POST"),
 }
 
 Tests = tuple[tuple[Callable[[Prompt, Any], bool], Any], ...]

@@ -57,9 +57,10 @@ def output_mistakes(items: Sequence[Item]) -> Iterator[tuple[Location, str]]:
 
 def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Location, str]]:
     """Yield the mistakes between the members of a reply that has one form; `given` are their names."""
-    if "error" in given:
-        for key in sorted(given - {"error"}):
-            yield (key,), "can't be combined with error, which has no response"
+    for alone in ("error", "http"):
+        if alone in given:
+            for key in sorted(given - {alone}):
+                yield (key,), f"can't be combined with {alone}, which has no response"
     if {"failed", "usage"} <= given:  # Spec: S12.2
         yield ("usage",), "can't be combined with failed: a failed response has no usage"
     if not given.isdisjoint(("failed", "incomplete")):
@@ -68,6 +69,21 @@ def reply_mistakes(given: Set[str], output: Sequence[Item]) -> Iterator[tuple[Lo
         words = _STATUSES.get(item.get("status"))
         if words and item.get("type", "message") in _SPOKEN and not _is_programmatic(item):
             yield ("output", number, "status"), words
+
+
+def call_line_mistakes(when: Set[str], reply: Set[str], *, paced: bool) -> Iterator[tuple[Location, str]]:
+    """Yield the mistakes of a line about a call that is no turn; `when` and `reply` are the names of its members."""
+    if "http" not in reply:
+        first = next(iter(sorted(when & {"path", "method"})))
+        yield ("when", first), "is for replies with http: the line of a turn has no path and no method"
+        return
+    if "path" not in when:
+        yield ("reply", "http"), "needs a path in `when`: a turn is answered with text, output or error"
+        return
+    for key in sorted(when - {"path", "method"}):
+        yield ("when", key), "is about turns; a reply with http has only path and method"
+    if paced:
+        yield ("pacing",), "can't be combined with http, which leaves at once"
 
 
 ItemMistake = tuple[int, str, str]  # the item's place, the member, what is wrong with it

@@ -152,7 +152,7 @@ def _template_mistakes(lines: Any, location: Location, where: str = "") -> Itera
 
 
 def _is_verbatim(reply: Any) -> bool:
-    return isinstance(reply, dict) and reply.get("verbatim") is True
+    return isinstance(reply, dict) and (reply.get("verbatim") is True or "http" in reply)
 
 
 def parse_scenario(value: Any) -> Scenario:

@@ -33,16 +33,19 @@ from mockserver.scenarios.document import (
     reject,
 )
 from mockserver.scenarios.given import GivenState
-from mockserver.scenarios.item_rules import output_mistakes, reply_mistakes
+from mockserver.scenarios.item_rules import call_line_mistakes, output_mistakes, reply_mistakes
 from mockserver.scenarios.item_shapes import OutputItem
 from mockserver.scenarios.validation import format_value, suggest
 from mockserver.wire.errors.scripted import KNOWN
+from mockserver.wire.paths import MOCKED, is_mocked
 from mockserver.wire.requests.items import ITEMS
 
 REASONS = ("max_output_tokens", "content_filter", "max_messages", "steered")  # Spec: O4
 PHASES = ("commentary", "final_answer")
 TRANSPORTS = ("http", "sse", "websocket")
 FORMATS = ("text", "json_object", "json_schema")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+PATH_SCHEMA = {"type": "string", "pattern": "^[/*]", "not": {"pattern": rf"^({'|'.join(MOCKED)})(/|$)"}}
 
 
 # --- Conditions --------------------------------------------------------------------------------------------------
@@ -76,8 +79,20 @@ RegularExpression = Annotated[
 ]
 
 
+def _check_path(path: str) -> str:
+    if path[:1] not in ("/", "*"):
+        reject([((), f"must be a path that begins with /, not {format_value(path)}")])
+    if is_mocked(path):
+        reject([((), f"is a path that the mock covers: {format_value(path)}; a line without it answers turns")])
+    return path
+
+
+OtherPath = Annotated[Text, AfterValidator(_check_path), WithJsonSchema(PATH_SCHEMA)]
+Method = Annotated[str, OneOf(METHODS)]
+
+
 class When(ScriptObject):
-    """Conditions on a prompt; all given ones must hold."""
+    """Conditions on a prompt, or on a call to a path that the mock does not cover; all given ones must hold."""
 
     model: Text = optional("the model's name, or the name that it is an alias of")
     input_contains: Text = optional("a part of what the user said since the model last spoke")
@@ -97,6 +112,8 @@ class When(ScriptObject):
     transport: Annotated[str, OneOf(TRANSPORTS)] = optional("how the answer travels")
     format: Annotated[str, OneOf(FORMATS)] = optional("the type of text.format")
     metadata: Object = optional("entries of the request's metadata")
+    path: OtherPath = optional("the path of a call that the mock does not cover; * stands for any text")
+    method: Method = optional("the method of such a call")
 
 
 # --- Replies -----------------------------------------------------------------------------------------------------
@@ -140,6 +157,42 @@ class ErrorReply(ScriptObject):
 
     def _is_written_out(self) -> bool:
         return all(getattr(self, key) is not None for key in _WRITTEN_OUT)
+
+
+# What the connection decides itself: a script that said it too could contradict the bytes.
+FRAMING = ("content-length", "transfer-encoding", "connection")
+BODILESS = (204, 205, 304)  # by HTTP itself (RFC 9110)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+
+
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
+            reject([((name,), "can't be the name of a header here")])
+        if not _HEADER_VALUE.fullmatch(value):
+            reject([((name,), f"must be the value of a header, not {format_value(value)}")])
+    return headers
+
+
+class HTTPReply(ScriptObject):
+    """The HTTP answer of a call to a path that the mock does not cover: nothing in it is a template."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["json", "body"]}})
+
+    status: Annotated[int, Strict(), Field(ge=200, le=599)] = optional("the HTTP status; 200, when it is left out")
+    value: Any = optional("the body as JSON", alias="json")
+    body: Text = optional("the body as text")
+    headers: Annotated[TextMap, AfterValidator(_check_headers)] = optional("headers of the answer")
+
+    @model_validator(mode="after")
+    def _has_one_body(self) -> HTTPReply:
+        given = self.model_fields_set & {"value", "body"}
+        if len(given) > 1:
+            reject([(("body",), "can't be combined with json: an answer has one body")])
+        if given and self.status in BODILESS:
+            reject([(("status",), f"has no body: {self.status}")])
+        return self
 
 
 class FailedReply(ScriptObject):
@@ -229,7 +282,7 @@ def _check_output(items: list[Any]) -> list[Any]:
 
 Output = Annotated[list[OutputItem], Strict(), AfterValidator(_check_output)]
 
-FORMS = ("text", "output", "refusal", "json", "error", "failed", "incomplete")
+FORMS = ("text", "output", "refusal", "json", "error", "failed", "incomplete", "http")
 # forms that may be combined: an answer, or its beginning, that is cut short
 TOGETHER = tuple((before, cut) for before in ("text", "output") for cut in ("failed", "incomplete"))
 
@@ -241,14 +294,14 @@ def _only(*forms: str) -> dict[str, Any]:
 
 _ONE_FORM: dict[str, Any] = {
     "oneOf": [*(_only(form) for form in FORMS), *(_only(*pair) for pair in TOGETHER)],
-    "if": {"required": ["error"]},
+    "if": {"anyOf": [{"required": ["error"]}, {"required": ["http"]}]},
     "then": {"maxProperties": 1},
     "dependentSchemas": {"failed": {"not": {"required": ["usage"]}}},
 }
 
 
 class ReplyScript(ScriptObject):
-    """A line's reply: one of text, output, refusal, json, error, failed, incomplete, and details about it."""
+    """A line's reply: one of text, output, refusal, json, error, failed, incomplete, http, and details about it."""
 
     model_config = ConfigDict(json_schema_extra=_ONE_FORM)
 
@@ -260,6 +313,7 @@ class ReplyScript(ScriptObject):
     error: ErrorReply = optional("the request fails with this HTTP error")
     failed: FailedReply = optional("the turn starts and fails")
     incomplete: Annotated[str, OneOf(REASONS)] = optional("the turn is cut short, for this reason")
+    http: HTTPReply = optional("the HTTP answer of a call to another path; `when` has the path")
     reasoning: Text = optional("the summary of a reasoning item that stands first")
     usage: Usage = optional("figures in place of counted ones")
     phase: Annotated[str, OneOf(PHASES)] = optional("the phase of messages that say none")
@@ -274,7 +328,9 @@ class ReplyScript(ScriptObject):
         if len(forms) != 1 and tuple(forms) not in TOGETHER:
             problem = f"has {' and '.join(forms)}" if forms else "has none"
             reject([((), f"must have one of {', '.join(FORMS)}; it {problem}")])
-        if self.output or not given.isdisjoint(("error", "failed")):  # a line of text, as most are, breaks no rule
+        if self.output or not given.isdisjoint(
+            ("error", "failed", "http")
+        ):  # a line of text, as most are, breaks no rule
             reject(reply_mistakes(given, self.output or []))
         return self
 
@@ -292,13 +348,41 @@ class PacingScript(ScriptObject):
     tokens_per_second: Pace = optional("0 sends all at once")
 
 
+OF_CALLS = ("path", "method")  # conditions on a call that is no turn
+_PATH_AND_HTTP: dict[str, Any] = {
+    "if": {
+        "anyOf": [
+            {"properties": {"reply": {"type": "object", "required": ["http"]}}, "required": ["reply"]},
+            {"properties": {"when": {"anyOf": [{"required": [key]} for key in OF_CALLS]}}, "required": ["when"]},
+        ]
+    },
+    "then": {
+        "properties": {
+            "reply": {"required": ["http"]},
+            "when": {"required": ["path"], "propertyNames": {"enum": list(OF_CALLS)}},
+        },
+        "required": ["when"],
+        "not": {"required": ["pacing"], "properties": {"pacing": {"type": "object"}}},
+    },
+}
+
+
 class LineScript(ScriptObject):
     """One line: when it answers, and what it replies."""
+
+    model_config = ConfigDict(json_schema_extra=_PATH_AND_HTTP)
 
     reply: ReplyScript = Field(description="what the line answers")
     when: When = optional("all of this must hold; without it the line answers every request")
     pacing: PacingScript | None = optional("how fast it is streamed, in place of the server's pacing")
     times: Count | None = optional("how often the line answers; without it, without limit")
+
+    @model_validator(mode="after")
+    def _is_of_turns_or_of_calls(self) -> LineScript:
+        when = set() if self.when is None else self.when.model_fields_set
+        if self.reply.http is not None or not when.isdisjoint(OF_CALLS):
+            reject(call_line_mistakes(when, self.reply.model_fields_set, paced=self.pacing is not None))
+        return self
 
 
 Lines = Annotated[list[LineScript], Strict()]

@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_mode
 
 from mockserver.core.project import Clock, Project, Restored
 from mockserver.core.records import Put
-from mockserver.snapshots import values
+from mockserver.snapshots import doubles, values
 from mockserver.snapshots.records import SECTIONS, STRICT
 from mockserver.snapshots.values import find_mistake, find_mistake_in_body, find_mistake_in_item
 from mockserver.wire.errors.api import MockError
@@ -194,6 +194,7 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
         for index, record in enumerate(pointers):
             yield from _check_item_place(f"items.{id}[{index}]", id, record, nodes)
     yield from _parents(shape.nodes, nodes)
+    yield from doubles.misfits(shape)
 
 
 def _check_reference(where: str, id: str | None, there: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

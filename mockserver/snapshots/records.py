@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from mockserver.core.lifecycle import Running
 from mockserver.core.records import Put
 from mockserver.core.state import ContextHash, Conversation, Entry, Node, Summary, decode_node
+from mockserver.snapshots import doubles
 from mockserver.wire.responses.encoding import encode_compact, json_body
 from mockserver.wire.tokens.context import Tally
 
@@ -231,6 +232,15 @@ SECTIONS: Mapping[str, Section] = {
         lambda id, time: Put("fleeting", id, b"%d" % time, "", time),
     ),
     "uses": Section("use", int, lambda put: orjson.loads(put.doc), lambda id, time: Put("use", id, b"%d" % time)),
+    "files": Section("file", doubles.File, doubles.show_object, doubles.store_file),
+    "contents": Section("content", doubles.Content, doubles.show_content, doubles.store_content),
+    "vector_stores": Section("vector_store", doubles.VectorStore, doubles.show, doubles.store_vector_store),
+    "vector_store_files": Section("vector_store_file", doubles.Attached, doubles.show_object, doubles.store_attached),
+    "file_batches": Section("file_batch", doubles.Batch, doubles.show_batch, doubles.store_batch),
+    "containers": Section("container", doubles.Container, doubles.show, doubles.store_container),
+    "container_files": Section(
+        "container_file", doubles.ContainerFile, doubles.show_object, doubles.store_container_file
+    ),
 }
 
 

@@ -75,7 +75,9 @@ class LineAudit:
         self._origins = mock._origins
         self._sources, self._uses = self._read_sources(scenario["lines"])
         self.unused = [*self._unused_queue(scenario["queue"]), *self._unused_scenario(scenario["lines"])]
-        self.has_lines = bool(self.unused or self._sources)
+        # a test that only scripts calls to other paths leaves its turns to the default model
+        answered = any(call.id in self._sources and is_turn(call) for call in self.calls)
+        self.has_lines = answered or any("path" not in _when(unused) for unused in self.unused)
         self._lines: list[dict[str, Any]] = scenario["lines"]
 
     # --- who answered ------------------------------------------------------------------------------------------
@@ -176,6 +178,9 @@ class LineAudit:
 
     def why_unused(self, unused: UnusedLine) -> str:
         """Why a line did not answer, by the turn that came nearest to it."""
+        path = _when(unused).get("path")
+        if path is not None:
+            return f"no call to {path} was left for it"
         turns = [call for call in self.calls if is_turn(call)]
         if not turns:
             return "no turn was made"
@@ -214,6 +219,10 @@ def is_turn(call: Exchange) -> bool:
 def is_answered(call: Exchange) -> bool:
     """Whether a call is a turn that got a response."""
     return is_turn(call) and call.status == 200 and call.response_id is not None
+
+
+def _when(unused: UnusedLine) -> Mapping[str, Any]:
+    return unused.source.get("when") or {}
 
 
 def _without(line: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -183,6 +183,16 @@ class MockApp:
             answer = answer._replace(body=answer.body.replace(UNKNOWN, headers[0][1]))
         return answer, all_headers(answer, headers)
 
+    def is_scripted(self, scope: Scope) -> bool:
+        """Whether a line of the caller's project answers a request to a path that the mock does not cover."""
+        headers = dict(scope["headers"])
+        names = (headers.get(name, b"").decode("latin-1") for name in (b"authorization", b"openai-project"))
+        try:
+            project = self.engine.project(*names)
+        except APIError:  # whoever is not let in has no project; the way upstream has a check of its own
+            return False
+        return scope["type"] == "http" and self.engine.is_scripted(project, scope["method"], scope["path"])
+
     def _control(self, call: Call, refused: APIError | MockError | None) -> Answer:
         if asks_for_page(call):
             return welcome(call, self.engine.settings, CONTROL_CALLS)

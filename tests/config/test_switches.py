@@ -86,8 +86,8 @@ def ask(
 # --- The table, the settings -------------------------------------------------------------------------------------
 
 
-def test_there_are_40_switches_and_each_default_is_a_value() -> None:
-    assert len(SWITCHES) == 40
+def test_there_are_41_switches_and_each_default_is_a_value() -> None:
+    assert len(SWITCHES) == 41
     for name, row in SWITCHES.items():
         assert row.values[0] == row.default
         assert getattr(Switches(), name) == row.parse(row.default)
@@ -739,6 +739,34 @@ def test_switch_unknown_url(value: str) -> None:
         return
     assert json.loads(body)["error"]["message"] == "Invalid URL (POST /v1/responses/a/b)"
     assert "x-content-type-options" not in headers
+
+
+@sides("unknown_file")
+def test_switch_unknown_file(value: str) -> None:
+    engine = Engine(Settings(**chosen(unknown_file=value)))
+    image = {"type": "input_image", "file_id": "file-never", "detail": "auto"}
+    turn = {"model": "gpt-4.1", "input": [{"role": "user", "content": [image]}]}
+    items = {"items": [{"type": "message", **turn["input"][0]}]}
+    code = {"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["file-never"]}}
+    calls = {
+        "/v1/responses": (turn, "input[0].content[0].file_id"),
+        "/v1/responses/input_tokens": (turn, "input[0].content[0].file_id"),
+        "/v1/responses/compact": (turn, "input[0].content[0].file_id"),
+        "/v1/conversations": (items, "items[0].content[0].file_id"),
+        "/v1/vector_stores": ({"file_ids": ["file-never"]}, "file_ids[0]"),
+        "/v1/containers": ({"name": "c", "file_ids": ["file-never"]}, "file_ids[0]"),
+    }
+    for path, (body, param) in calls.items():
+        status, _, answer = ask(engine, "POST", path, body)
+        if value == "accept":
+            assert status == 200, path
+        else:
+            error = json.loads(answer)["error"]
+            assert (status, error["message"], error["param"]) == (404, "No such File object: file-never", param), path
+    status, _, answer = ask(engine, "POST", "/v1/responses", {**turn, "input": "x", "tools": [code]})
+    assert status == (200 if value == "accept" else 404)
+    if value == "refuse":
+        assert json.loads(answer)["error"]["param"] == "tools[0].container.file_ids[0]"
 
 
 @sides("auth")

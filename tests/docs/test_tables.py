@@ -42,7 +42,7 @@ def test_the_options_are_the_settings() -> None:
 def test_the_switches_are_those_of_the_table() -> None:
     text = section(MOCK, "Switches")
     assert [line for line in text.splitlines() if line.startswith("| `")] == switch_rows()
-    assert len(SWITCHES) == 40
+    assert len(SWITCHES) == 41
 
 
 def test_every_switch_that_a_decision_names_exists() -> None:
@@ -78,8 +78,8 @@ def conditions_of(part: Any, schema: Any) -> Iterator[list[str]]:
     """Find the keys of every `when` in a JSON Schema."""
     if isinstance(part, dict):
         when = part.get("properties", {}).get("when")
-        if when is not None:
-            yield sorted(properties(when, schema))
+        if when is not None and (keys := properties(when, schema)):  # rules between members list no keys
+            yield sorted(keys)
         part = list(part.values())
     if isinstance(part, list):
         for child in part:

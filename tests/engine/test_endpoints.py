@@ -77,7 +77,9 @@ def test_P24_neighbouring_routes_are_not_mocked(path: str) -> None:
     error = caught.value
     assert (error.status, error.headers) == (501, {"x-should-retry": "false"})
     assert error.message == (
-        f"POST {path} is not mocked; the mock covers /v1/responses, /v1/conversations, /v1/models."
+        f"POST {path} is not mocked; the mock covers /v1/responses, /v1/conversations, /v1/models, and a part of "
+        f"/v1/files, /v1/vector_stores, /v1/containers. A scripted line with `when: {{path: {path}}}` can answer it; "
+        "a server with --upstream can forward it."
     )
 
 

@@ -33,14 +33,26 @@ def served(transport: httpx.AsyncBaseTransport, *requests: bytes, **options):
 
 
 def test_mock_mode() -> None:
-    covered, other = served(httpx.MockTransport(upstream_answers), get("/v1/models"), get("/v1/files"))
-    assert (covered.status, covered.body, covered.all(b"x-understudy-source")) == (200, b"mock", [b"mock"])
-    assert (other.status, other.all(b"x-should-retry"), other.all(b"x-understudy-source")) == (
-        501,
-        [b"false"],
-        [b"mock"],
-    )
-    assert len(covered.all(b"date")) == len(other.all(b"date")) == 1
+    """Without an upstream all is the mock's, so that its journal has each call. Spec: P24."""
+    answers = served(httpx.MockTransport(upstream_answers), get("/v1/models"), get("/v1/batches"))
+    for answer in answers:
+        assert (answer.status, answer.body, answer.all(b"x-understudy-source")) == (200, b"mock", [b"mock"])
+        assert len(answer.all(b"date")) == 1
+
+
+class Scripted(StubMock):
+    """A mock whose script answers for one path."""
+
+    def is_scripted(self, scope) -> bool:
+        return scope["path"] == "/v1/embeddings"
+
+
+def test_in_mock_mode_the_script_is_asked_before_the_upstream() -> None:
+    requests = [get("/v1/embeddings"), get("/v1/batches"), get("/v1/embeddings", "x-understudy-mode: forward")]
+    app = ProxyApp(Scripted(), Settings(upstream=UP, mode="mock"), httpx.MockTransport(upstream_answers))
+    with serving(app) as port:
+        bodies = [parse(exchange(port, request)).body for request in requests]
+    assert bodies == [b"mock", b"upstream", b"upstream"]
 
 
 def test_forward_mode_and_header() -> None:

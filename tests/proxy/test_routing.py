@@ -14,26 +14,38 @@ OTHER = ("/v1/chat/completions", "/v1", "/chat/completions", "/v1/responsesx", "
 
 @pytest.mark.parametrize("path", COVERED)
 def test_covered(path: str) -> None:
-    assert decide("GET", path, None, Settings()).answerer == "mock"
-    assert decide("GET", path, None, Settings(upstream=UP)).answerer == "upstream"
-    assert decide("GET", path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
-    assert decide("GET", path, " Mock ", Settings(upstream=UP)).answerer == "mock"
-    assert decide("GET", path, "forward", Settings(upstream=UP, mode="mock")).answerer == "upstream"
+    assert decide(path, None, Settings()).answerer == "mock"
+    assert decide(path, None, Settings(upstream=UP)).answerer == "upstream"
+    assert decide(path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
+    assert decide(path, " Mock ", Settings(upstream=UP)).answerer == "mock"
+    assert decide(path, "forward", Settings(upstream=UP, mode="mock")).answerer == "upstream"
 
 
 @pytest.mark.parametrize("path", OTHER)
 def test_other_paths(path: str) -> None:
-    error = decide("POST", path, None, Settings()).error
-    assert error is not None and error.status == 501 and error.headers == {"x-should-retry": "false"}
-    assert f"POST {path} is not mocked" in error.message
+    """Without an upstream the mock says that it does not cover them, and journals the call. Spec: P24."""
+    assert decide(path, None, Settings()).answerer == "mock"
     for mode in (None, "mock", "forward"):
-        assert decide("POST", path, mode, Settings(upstream=UP)).answerer == "upstream"
+        decision = decide(path, mode, Settings(upstream=UP))
+        assert decision.answerer == "upstream"
+        assert decision.unless_scripted is (mode == "mock"), "only the mock's own mode looks into its script"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/files", "/v1/files/file-1/content", "/v1/vector_stores", "/v1/containers/c/files"]
+)
+def test_paths_with_a_double_are_the_mock_s_in_its_own_mode(path: str) -> None:
+    assert decide(path, None, Settings()).answerer == "mock"
+    assert decide(path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
+    assert decide(path, "mock", Settings(upstream=UP)).answerer == "mock"
+    assert decide(path, None, Settings(upstream=UP)) == decide(path, "forward", Settings(upstream=UP, mode="mock"))
+    assert decide(path, None, Settings(upstream=UP)).answerer == "upstream"
 
 
 @pytest.mark.parametrize("path", ["/_mock", "/_mock/", "/_mock/reset"])
 @pytest.mark.parametrize("mode", [None, "forward", "nonsense"])
 def test_control_api_is_never_forwarded(path: str, mode: str | None) -> None:
-    assert decide("POST", path, mode, Settings(upstream=UP)).answerer == "mock"
+    assert decide(path, mode, Settings(upstream=UP)).answerer == "mock"
 
 
 @pytest.mark.parametrize(
@@ -51,20 +63,20 @@ def test_control_api_is_never_forwarded(path: str, mode: str | None) -> None:
     ],
 )
 def test_mode_that_can_not_be(mode: str, upstream: str | None, says: str) -> None:
-    error = decide("GET", "/v1/models", mode, Settings(upstream=upstream)).error
+    error = decide("/v1/models", mode, Settings(upstream=upstream)).error
     assert error is not None and (error.status, error.param) == (400, "X-Understudy-Mode") and says in error.message
 
 
 @pytest.mark.parametrize("path", ["/responses", "/conversations/conv_1/items", "/models"])
 def test_a_path_without_its_v1_is_answered_by_the_mock_which_says_so(path: str) -> None:
-    assert decide("POST", path, None, Settings()).answerer == "mock"
-    assert decide("POST", path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
-    assert decide("POST", path, None, Settings(upstream=UP)).answerer == "upstream", "forwarded unchanged"
+    assert decide(path, None, Settings()).answerer == "mock"
+    assert decide(path, None, Settings(upstream=UP, mode="mock")).answerer == "mock"
+    assert decide(path, None, Settings(upstream=UP)).answerer == "upstream", "forwarded unchanged"
 
 
 def test_the_root_says_what_this_is_unless_it_is_the_upstream_s() -> None:
-    assert decide("GET", "/", None, Settings()).answerer == "mock"
-    assert decide("GET", "/", None, Settings(upstream=UP)).answerer == "upstream"
+    assert decide("/", None, Settings()).answerer == "mock"
+    assert decide("/", None, Settings(upstream=UP)).answerer == "upstream"
 
 
 MODES = {"record": "recorder", "replay": "cassette", "auto": "auto", "shadow": "shadow"}
@@ -73,7 +85,7 @@ MODES = {"record": "recorder", "replay": "cassette", "auto": "auto", "shadow": "
 @pytest.mark.parametrize("mode", MODES)
 def test_modes_with_cassettes(mode: str) -> None:
     settings = Settings(upstream=UP, cassette=("x.yaml",))
-    assert decide("POST", "/v1/responses", mode, settings).answerer == MODES[mode]
+    assert decide("/v1/responses", mode, settings).answerer == MODES[mode]
     other = "upstream" if mode == "shadow" else MODES[mode]
-    assert decide("POST", "/v1/embeddings", mode, settings).answerer == other
-    assert decide("POST", "/_mock/reset", mode, settings).answerer == "mock"
+    assert decide("/v1/embeddings", mode, settings).answerer == other
+    assert decide("/_mock/reset", mode, settings).answerer == "mock"

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from mockserver.scenarios.json_schema import document
 from mockserver.scenarios.lines import find_mistakes
 from mockserver.scenarios.loader import read
-from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong, line, reply
+from tests.support.scenario_mistakes import GRAMMAR, SHAPES, Wrong, line, other, reply
 from tests.support.scripted_items import REPLIES
 
 FILES = sorted((Path(__file__).parents[2] / "fixtures" / "scenarios").iterdir())
@@ -53,6 +53,10 @@ def test_it_takes_what_the_api_can_send(name: str) -> None:
         {"given": {"responses": [{"input": "a", "output": "b", "age": {"days": 1.5}}]}, "lines": []},
         reply(error={"code": "own", "status": 418, "type": "t", "message": "m"}),
         reply(text="{{ no template }}", verbatim=True),
+        other(),
+        other(when={"path": "/v1/files/*", "method": "GET"}, times=2, pacing=None),
+        other(reply={"http": {"status": 503, "json": {"a": "{{ b }}"}, "headers": {"retry-after": "1"}}}),
+        other(reply={"http": {"status": 204, "headers": {"x-a": "b"}}}),
     ],
 )
 def test_both_take_it(value: object) -> None:

@@ -12,10 +12,11 @@ def members(model: type[ScriptObject]) -> list[str]:
 
 
 def test_the_contract_s_words_are_there() -> None:
-    assert list(FORMS) == ["text", "output", "refusal", "json", "error", "failed", "incomplete"]
+    assert list(FORMS) == ["text", "output", "refusal", "json", "error", "failed", "incomplete", "http"]
     assert members(ReplyScript) == [*FORMS, "reasoning", "usage", "phase", "model", "response", "verbatim"]
     assert set(members(LineScript)) == {"when", "reply", "pacing", "times"}
-    assert len(CONDITIONS.keys() - {"prompt"}) == 17  # a template is known by script only (R15.4)
+    # a template is known by script only (R15.4), and calls that are no turns are outside the contract (P24)
+    assert len(CONDITIONS.keys() - {"prompt", "path", "method"}) == 17
 
 
 def test_every_condition_that_may_be_asked_is_decided() -> None:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mockserver.core.records import Put
 from mockserver.snapshots.records import SECTIONS
+from tests.support.doubles import Client, make_doubles
 from tests.support.driving import Driver
 
 SLOW = {"reply": {"text": "one two"}, "pacing": {"first_token": 9}}
@@ -41,6 +42,7 @@ def records() -> list[Put]:
     drive.script({"reply": {"output": [thought, {"type": "message", "text": "done"}]}})
     drive.create(model="gpt-5.4", store=False)
     drive.script({"reply": {"text": "waits"}})
+    make_doubles(Client(drive.engine, "p"))
     return drive.engine.store.records("p")
 
 

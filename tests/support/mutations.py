@@ -348,14 +348,19 @@ _LISTS = (
         "has_more=len(chosen) > query.limit)",
         "has_more=False)",
     ),
-    Mutation("lists are oldest first", "wire/requests/query.py", '= "desc") -> ListQuery:', '= "asc") -> ListQuery:'),
+    Mutation(
+        "lists are oldest first",
+        "wire/requests/query.py",
+        'default_order: Literal["asc", "desc"] = "desc"',
+        'default_order: Literal["asc", "desc"] = "asc"',
+    ),
     Mutation(
         "input_items: order is ignored",
         "core/pagination.py",
         'if query.order == "desc":\n        items',
         "if True:\n        items",
     ),
-    Mutation("pages hold ten items", "wire/requests/query.py", "        limit = 20\n", "        limit = 10\n"),
+    Mutation("pages hold ten items", "wire/requests/query.py", "default: int = 20", "default: int = 10"),
     Mutation(
         "input_items lists own input only",
         "core/pagination.py",

@@ -24,6 +24,11 @@ def reply(**members: Any) -> Any:
     return {"lines": [{"reply": members}]}
 
 
+def other(**members: Any) -> Any:
+    """Return a scenario of one line about a call to another path."""
+    return {"lines": [{"when": {"path": "/v1/embeddings"}, "reply": {"http": {}}, **members}]}
+
+
 def output(*items: Any, **members: Any) -> Any:
     """Return a scenario of one output."""
     return reply(output=list(items), **members)
@@ -95,6 +100,31 @@ SHAPES = [
     Wrong(output({"type": "image_generation_call", "partial_images": [""] * 4}), f"{ITEM}.partial_images", "to 3"),
     Wrong(output({"text": "a", "audio_chunks": ["?"]}), f"{ITEM}.audio_chunks[0]", "base64", told=False),
     Wrong(output({"type": "reasoning", "content": ["a"], "encrypted_content": "b"}), ITEM, "", told=False),
+]
+SHAPES += [
+    Wrong(other(when={}), "lines[0].reply.http", "needs a path in `when`"),
+    Wrong(other(when={"method": "POST"}), "lines[0].reply.http", "needs a path in `when`"),
+    Wrong(other(when={"path": "embeddings"}), "lines[0].when.path", "begins with /"),
+    Wrong(other(when={"path": "/v1/responses"}), "lines[0].when.path", "the mock covers"),
+    Wrong(other(when={"path": "/v1/models/x"}), "lines[0].when.path", "the mock covers"),
+    Wrong(other(when={"path": "/v1/x", "method": "post"}), "lines[0].when.method", "POST"),
+    Wrong(other(when={"path": "/v1/x", "turn": 1}), "lines[0].when.turn", "is about turns"),
+    Wrong(other(pacing={"first_token": 1}), "lines[0].pacing", "leaves at once"),
+    Wrong(line(when={"path": "/v1/x"}), "lines[0].when.path", "replies with http"),
+    Wrong(line(when={"method": "GET"}), "lines[0].when.method", "replies with http"),
+    Wrong(other(reply={"http": {}, "model": "a"}), "lines[0].reply.model", "can't be combined with http"),
+    Wrong(other(reply={"http": {"json": 1, "body": "a"}}), "lines[0].reply.http.body", "one body"),
+    Wrong(other(reply={"http": {"status": 99}}), "lines[0].reply.http.status", "from 200 to 599"),
+    Wrong(other(reply={"http": {"status": 204, "body": ""}}), "lines[0].reply.http.status", "no body", told=False),
+    Wrong(other(reply={"http": {"bdy": ""}}), "lines[0].reply.http.bdy", "Did you mean 'body'?"),
+    Wrong(other(reply={"http": {"headers": {"a b": ""}}}), "lines[0].reply.http.headers.a b", "name", told=False),
+    Wrong(
+        other(reply={"http": {"headers": {"Content-Length": "1"}}}),
+        "lines[0].reply.http.headers.Content-Length",
+        "name",
+        told=False,
+    ),
+    Wrong(other(reply={"http": {"headers": {"a": "x\r\ny"}}}), "lines[0].reply.http.headers.a", "value", told=False),
 ]
 SHAPES += [
     Wrong({"given": [], "lines": []}, "given", "an object"),

@@ -311,6 +311,28 @@ def test_a_turn_that_nobody_queued_fails_a_test_that_has_lines(run) -> None:
     )
 
 
+def test_lines_about_other_paths_leave_turns_to_the_default_model(run) -> None:
+    found = run("""
+    from openai import OpenAI
+
+    LINE = {"when": {"path": "/v1/moderations"}, "reply": {"http": {"json": {"id": "modr-1", "model": "m"}}}}
+
+    def test_answered(openai_mock):
+        openai_mock.reply(LINE)
+        client = OpenAI(max_retries=0)
+        assert client.moderations.create(input="x").id == "modr-1"
+        client.responses.create(model="gpt-4.1", input="how are you?")
+
+    def test_not_used(openai_mock):
+        openai_mock.reply(LINE)
+        OpenAI().responses.create(model="gpt-4.1", input="how are you?")
+    """)
+    found.assert_outcomes(passed=1, failed=1)
+    found.stdout.fnmatch_lines(
+        ["1 line was queued for openai_mock and never used:", "*no call to /v1/moderations was left for it"]
+    )
+
+
 def test_mistakes_in_a_reply_are_shown_at_the_line_of_the_test(run) -> None:
     found = run("""
     from mockserver import Mock

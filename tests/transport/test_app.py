@@ -13,6 +13,7 @@ from mockserver.config.settings import SettingError, Settings
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp, create_app
 from tests.support.asgi import PING, ask
+from tests.support.caller import Caller
 
 
 def test_W15_headers_of_every_answer() -> None:
@@ -151,3 +152,16 @@ def test_the_root_says_what_this_is(path: str) -> None:
     assert body.startswith(b"<!doctype html>") and b"http://&lt;b&gt;/v1" in body
     assert "default-src 'none'" in headers["content-security-policy"]
     assert ask(app, "POST", path)[0] == 401, "nothing else is there"
+
+
+def test_whether_a_request_is_scripted_depends_on_its_project() -> None:
+    call = Caller(api_key=("sk-a", "sk-b"))
+    line = {"when": {"path": "/v1/embeddings"}, "reply": {"http": {"json": 1}}}
+    call.levers.enqueue(call.app.engine.project("Bearer sk-a", None), [line])
+
+    def is_scripted(key: bytes, path: str = "/v1/embeddings", type: str = "http") -> bool:
+        headers = [(b"authorization", b"Bearer " + key)]
+        return call.app.is_scripted({"type": type, "method": "POST", "path": path, "headers": headers})
+
+    assert is_scripted(b"sk-a") and not is_scripted(b"sk-b") and not is_scripted(b"nobody")
+    assert not is_scripted(b"sk-a", "/v1/batches") and not is_scripted(b"sk-a", type="websocket")

@@ -49,13 +49,15 @@ def include(pairs: Pairs) -> tuple[str, ...]:
     return values
 
 
-def list_query(pairs: Pairs, *, default_order: Literal["asc", "desc"] = "desc") -> ListQuery:
-    """Read the parameters of a list. Spec: P5, P14, E10, E24, E25, E82, E83."""
+def list_query(
+    pairs: Pairs, *, default_order: Literal["asc", "desc"] = "desc", most: int = 100, default: int = 20
+) -> ListQuery:
+    """Read the parameters of a list, at most `most` in a page. Spec: P5, P14, E10, E24, E25, E82, E83."""
     limit = _integer(pairs, "limit")
     if limit is None:
-        limit = 20
-    elif limit > 100:
-        raise validation_errors.above_maximum("limit", "integer", 100, limit)
+        limit = default
+    elif limit > most:
+        raise validation_errors.above_maximum("limit", "integer", most, limit)
     elif limit < 1:
         raise validation_errors.below_minimum("limit", "integer", 1, limit)
     order = _last(pairs, "order") or default_order

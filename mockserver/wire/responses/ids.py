@@ -174,6 +174,14 @@ class IdGenerator(NamedTuple):
         """An old-form id of a code interpreter's container."""
         return f"cntr_{self._uuid(number)}{self.partition}"
 
+    def plain(self, prefix: str, number: int = 0) -> str:
+        """An id without a partition: vector stores, their batches, files of containers. Spec: W1."""
+        return f"{prefix}_{self._uuid(number)}"
+
+    def file(self, number: int = 0) -> str:
+        """The id of an uploaded file. Spec: W2."""
+        return "file-" + draw(f"{self.key}/file/{self._hex(number)}", 22)
+
     def call(self, number: int = 0) -> str:
         """A tool call id."""
         return "call_" + draw(f"{self.key}/call/{self._hex(number)}", 24)
