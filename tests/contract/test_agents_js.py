@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.environments import AGENTS_JS
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.heavy
@@ -50,4 +51,4 @@ def test_sessions(
         env={**inherited, **told, **own},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("8 of 8 hold with @openai/agents 0.20.")
+    assert done.stdout.splitlines()[-1].startswith(f"8 of 8 hold with @openai/agents {AGENTS_JS.version}")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.client_programs import LIMIT_S, run_guide
+from tests.support.environments import OPENAI
 from tests.support.serving import Served, serving
 
 
@@ -70,5 +71,5 @@ def test_guide(runs: Runs, variant: Variant) -> None:
     done = runs[variant].result(LIMIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("all ")
-    assert f" openai {variant.openai}." in done.stdout.splitlines()[-1]
+    assert f" openai {OPENAI[variant.openai].version}" in done.stdout.splitlines()[-1]
     assert done.stderr == ""

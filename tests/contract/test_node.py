@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.support.environments import OPENAI_NODE
 from tests.support.scripted_items import INCLUDE, REPLIES
 from tests.support.serving import KEY, serving
 
@@ -34,4 +35,5 @@ def test_the_client_for_node_takes_in_everything(node_client: Path) -> None:
     *complaints, last = done.stdout.splitlines()
     assert complaints == []
     assert last.startswith(f"judged {len(scripts)} scripts, ")
+    assert last.endswith(f" openai-node {OPENAI_NODE.version}")
     print(last)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.support.environments import AGENTS
 from tests.support.serving import ROOT
 
 CONTRACT = ROOT / "tests" / "contract"
@@ -39,7 +40,7 @@ def run_agents(python: Path, base_url: str, control: str, *options: str, key: st
     )
     assert done.returncode == 0, done.stdout + done.stderr
     *verdicts, last = done.stdout.splitlines()
-    assert last.startswith(f"{len(verdicts)} of {len(verdicts)} hold with openai-agents 0.24."), last
+    assert last.startswith(f"{len(verdicts)} of {len(verdicts)} hold with openai-agents {AGENTS.version}"), last
     return verdicts
 
 
