@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.config.pacing import Pacing, make_pacing, parse_pacing
+from mockserver.config.redaction import REDACTED, clean
 from mockserver.config.switches import SwitchError, nearest, parse_assignment, parse_value
 
 PREFIX = "UNDERSTUDY_"
@@ -209,7 +210,16 @@ class Setting:
         except SwitchError as error:
             raise SettingError(f"{source}: {error}") from None
         except (ValueError, TypeError, OverflowError):
-            raise SettingError(f"{source} {self.kind.takes}, not {given!r}") from None
+            raise SettingError(f"{source} {self.kind.takes}, not {_shown(given)}") from None
+
+
+def _shown(given: Any) -> str:
+    """A value that was refused; what stands before an @ may be a password."""
+    if isinstance(given, str) and "@" in given:
+        head, _, host = given.rpartition("@")
+        scheme, mark, _ = head.partition("://")
+        given = f"{scheme}{mark}{REDACTED}@{host}" if mark else f"{REDACTED}@{host}"
+    return clean(repr(given))
 
 
 def _each(given: Any) -> Iterable[Any]:
@@ -315,6 +325,9 @@ class Settings:
         split=_split_assignments,
     )
     journal: int = option(COUNT, 1000, "N", "exchanges kept in the journal of each project; 0 keeps none")
+    journal_bytes: int = option(
+        COUNT, 64 * 1024 * 1024, "BYTES", "what the journals of a process take at most; the oldest exchanges go first"
+    )
     max_body_bytes: int = option(
         POSITIVE, 64 * 1024 * 1024, "BYTES", "largest request body; a larger one is answered with 413"
     )

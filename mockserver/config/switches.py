@@ -130,11 +130,11 @@ class Switches:
         meaning="strict: reasoning in the input needs the item it led to, and such an item its reasoning",
     )
     encrypted_content: str = switch(
+        "always",
         "stateless_or_included",
         "included",
-        "always",
         rule="R1.41",
-        meaning="when reasoning items carry `encrypted_content`: not stored or asked for, only asked for, always",
+        meaning="when reasoning items carry `encrypted_content`: always, not stored or asked for, only asked for",
     )
     stream_error_shape: str = switch(
         "nested", "flat", rule="S12", meaning="shape of the `error` event: members below `error`, or at the top"

@@ -20,6 +20,7 @@ import orjson
 
 from mockserver.conformance.drivers import NO_ANSWER, NOON, Answer, Driver
 from mockserver.conformance.expected_errors import ExpectedError
+from mockserver.conformance.usage_invariants import check_usage, usages_of
 
 Item = dict[str, Any]
 
@@ -95,6 +96,7 @@ class ServerUnderTest:
         self.driver, self.model = driver, model
         self.claims: list[str] = []
         self.others: list[Driver] = []
+        self._usage_is_scripted = False
 
     @property
     def mock(self) -> bool:
@@ -126,8 +128,12 @@ class ServerUnderTest:
     # --- calls -------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Send a request; any answer is returned."""
-        return self.driver.call(method, path, body, **query)
+        """Send a request; any answer is returned, once the usage in it has been found to add up. Spec: O2, R8.6."""
+        answer = self.driver.call(method, path, body, **query)
+        if not self._usage_is_scripted:
+            for usage in usages_of(answer.body, answer.events):
+                check_usage(usage)
+        return answer
 
     def call_ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         """Send a request, claiming 200; returns the body, or the events of a stream."""
@@ -252,6 +258,7 @@ class ServerUnderTest:
 
     def script(self, reply: Item, **line: Any) -> None:
         """Queue a reply for the next turn."""
+        self._usage_is_scripted |= "usage" in reply or "response" in reply
         self.driver.control("POST", "/script", {"lines": [{"reply": reply, **line}]})
 
     def slow(

@@ -22,10 +22,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from mockserver.core import compaction, context, tool_pairing, truncation
+from mockserver.core import compaction, context, reasoning_origin, tool_pairing, truncation
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems
 from mockserver.core.item_resolution import resolve_items
 from mockserver.core.lineage import CONTINUING, FRESH, Lineage, resolve_lineage
+from mockserver.core.reasoning_origin import OriginCheck
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item, Summary, items_back, items_up_to
@@ -52,7 +53,8 @@ class Admission(NamedTuple):
     `dropped`; with `overflow` it sees nothing, for the turn fails in its stream. `compacts` says what makes the turn
     compact its context: `trigger`, `threshold`, or nothing. `configuration` is what the context has changed of it,
     None if nothing (R12.5), `again` are the ids of own items that came with one. `id_generator` gives the ids of what
-    the turn makes, `opened` is what the sealed items of the request hold.
+    the turn makes, `opened` is what the sealed items of the request hold. `origin` is there for models that check where
+    reasoning comes from (R1.46); what they do not read of it is among `dropped`.
     """
 
     request: Request
@@ -71,6 +73,7 @@ class Admission(NamedTuple):
     configuration: dict[str, Any] | None = None
     again: frozenset[str] = frozenset()
     opened: DecryptedItems = NOTHING_OPENED
+    origin: OriginCheck | None = None
 
     @property
     def effective_request(self) -> Request:
@@ -180,8 +183,13 @@ def admit(
             configuration,
             again,
             own.opened,
+            None,
         ),
     )
+    if model.checks_prefix:
+        origin, fewer = check_origins(state, request, lineage, items, kept, model, rules)
+        tokens = tokens if fewer is None else fewer
+        admission = admission._replace(origin=origin, dropped=frozenset(origin.withheld), input_tokens=tokens)
     if tokens > model.max_input_tokens:
         return check_window(state, admission, items, rules)
     return admission
@@ -202,6 +210,22 @@ class OwnItems(NamedTuple):
     marked: bool
     triggered: bool
     opened: DecryptedItems
+
+
+def check_origins(
+    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
+) -> tuple[OriginCheck, int | None]:
+    """Find the reasoning that is withheld, and what the rest costs, None where all is read. Spec: R1.46."""
+    origin = reasoning_origin.check(state, request, lineage, kept, model, rules)
+    if not origin.withheld:
+        return origin, None
+    read = [item for at, item in enumerate(whole_context(state, lineage, sent, kept)) if at not in origin.withheld]
+    return origin, context.input_tokens_of(request, read, model, rules, rules.hidden_counter(state))
+
+
+def whole_context(state: State, lineage: Lineage, sent: list[Item], kept: list[Item]) -> list[Item]:
+    """All items that a model could read, the request's own as they are paid."""
+    return compaction.read_of([*items_up_to(state, lineage.head), *context.billable_items(sent, kept)])
 
 
 def admit_items(
@@ -279,7 +303,7 @@ def check_window(state: State, admission: Admission, sent: list[Item], rules: Se
     Spec: R7.2, R7.3, R7.4.
     """
     request, kept = admission.request, admission.items
-    found = fit_window(state, request, admission.lineage, sent, kept, admission.model, rules)
+    found = fit_window(state, request, admission.lineage, sent, kept, admission.model, rules, admission.dropped)
     if found is not None:
         return admission._replace(input_tokens=found.tokens, dropped=found.dropped)
     if request.get("stream"):
@@ -288,13 +312,25 @@ def check_window(state: State, admission: Admission, sent: list[Item], rules: Se
 
 
 def fit_window(
-    state: State, request: Request, lineage: Lineage, sent: list[Item], kept: list[Item], model: Model, rules: Semantics
+    state: State,
+    request: Request,
+    lineage: Lineage,
+    sent: list[Item],
+    kept: list[Item],
+    model: Model,
+    rules: Semantics,
+    unread: frozenset[int] = _NONE_DROPPED,
 ) -> truncation.Fit | None:
-    """Return what fits into the window when the caller lets the rest be dropped, None when nothing may or can be."""
+    """Return what fits into the window when the caller lets the rest be dropped, None when nothing may or can be.
+
+    `unread` are the positions of what the model does not read anyway.
+    """
     if request.get("truncation") != "auto":
         return None
-    items = [*items_up_to(state, lineage.head), *context.billable_items(sent, kept)]
-    return truncation.fit(compaction.read_of(items), request, model, rules, rules.hidden_counter(state))
+    items = whole_context(state, lineage, sent, kept)
+    places = [at for at in range(len(items)) if at not in unread]
+    found = truncation.fit([items[at] for at in places], request, model, rules, rules.hidden_counter(state))
+    return found and found._replace(dropped=unread.union(places[at] for at in found.dropped))
 
 
 def measure(state: State, request: Request, rules: Semantics, id_generator: IdGenerator, now: float) -> int:
@@ -305,9 +341,13 @@ def measure(state: State, request: Request, rules: Semantics, id_generator: IdGe
     kept, _ = fill_items(items, id_generator)
     base = context.with_token_count(state, lineage.summary, lineage.head, model, rules)
     tokens = context.input_tokens(request, base, items, kept, model, rules, rules.hidden_counter(state))
+    unread = _NONE_DROPPED
+    if model.checks_prefix:
+        origin, fewer = check_origins(state, request, lineage, items, kept, model, rules)
+        tokens, unread = tokens if fewer is None else fewer, frozenset(origin.withheld)
     if tokens <= model.max_input_tokens:
         return tokens
-    found = fit_window(state, request, lineage, items, kept, model, rules)
+    found = fit_window(state, request, lineage, items, kept, model, rules, unread)
     return tokens if found is None else found.tokens
 
 

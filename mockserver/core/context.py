@@ -39,6 +39,7 @@ def extend_summary(
     cost_class: str = "",
     tally: context_tokens.Tally | None = None,
     trail: ContextHash | None = None,
+    prefix: list[str] | None = None,
 ) -> Summary:
     """The summary of a context after `items`; without a tally, it is counted when needed."""
     types = [item["type"] for item in items]
@@ -53,7 +54,7 @@ def extend_summary(
         configuration = apply_configuration(configuration, items)
     return _new(
         Summary,
-        (count, before.turn + turns, pending, reasoned, configuration, orphaned, cost_class, tally, trail),
+        (count, before.turn + turns, pending, reasoned, configuration, orphaned, cost_class, tally, trail, prefix),
     )
 
 
@@ -107,11 +108,12 @@ def add_turn(
     hidden: context_tokens.Hidden | None = None,
     turns: int = 1,
     trail: ContextHash | None = None,
+    prefix: list[str] | None = None,
 ) -> Summary:
     """The summary of a context after a turn; `tally` counts it up to the turn's input."""
     tally = context_tokens.add(tally, output, model, rules.count, hidden or rules.count_hidden_tokens)
     return extend_summary(
-        before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail
+        before, [*asked, *output], turns=turns, cost_class=before.cost_class, tally=tally, trail=trail, prefix=prefix
     )
 
 
@@ -147,6 +149,14 @@ def input_tokens(
     `sent` are the request's items as sent, `kept` the same in stored form.
     """
     tally = _tally(before, billable_items(sent, kept), model, rules, hidden)
+    return context_tokens.input_tokens(request, tally, model, rules.count)
+
+
+def input_tokens_of(
+    request: dict[str, Any], items: list[Item], model: Model, rules: Semantics, hidden: context_tokens.Hidden
+) -> int:
+    """The input tokens of a request whose model reads exactly these items."""
+    tally = context_tokens.add(context_tokens.Tally(), items, model, rules.count, hidden)
     return context_tokens.input_tokens(request, tally, model, rules.count)
 
 

@@ -45,11 +45,13 @@ Body = dict[str, Any]
 MOST_METADATA = 16
 
 
-def create(state: State, request: Body, id_generator: IdGenerator, now: float, order: int) -> tuple[Body, list[Change]]:
-    """Create a conversation, with items if the request brings any. Spec: R2.2."""
+def create(
+    state: State, request: Body, id_generator: IdGenerator, now: float, order: int, *, id: str | None = None
+) -> tuple[Body, list[Change]]:
+    """Create a conversation, with items if the request brings any; a test may choose its `id`. Spec: R2.2."""
     created_at = int(now)
     made = Conversation(
-        resources.conversation(id_generator.conversation(), created_at, request.get("metadata") or {}), order
+        resources.conversation(id or id_generator.conversation(), created_at, request.get("metadata") or {}), order
     )
     items = request.get("items")
     if not items:

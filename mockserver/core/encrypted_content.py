@@ -74,6 +74,7 @@ SEALED = frozenset({"reasoning", "compaction"})
 # --- Blobs that the mock hands out but has not sealed -----------------------------------------------------------------
 
 KIND = "blob"
+MOST_ORIGINS = 32  # the turns of one blob that are remembered
 MOST_KNOWN = 10_000  # a project that hands out more different ones forgets the oldest
 
 
@@ -99,10 +100,18 @@ def remember(state: State, handed_out: Mapping[str, Any]) -> list[Change]:
     oldest = state.scan(KIND, limit=len(handed_out))
     forgotten = [Delete(KIND, record.id) for record in oldest if record.order <= last - MOST_KNOWN]
     known = [
-        Put(KIND, _fingerprint(blob), orjson.dumps(payload), "", number)
+        Put(KIND, _fingerprint(blob), orjson.dumps(_with_earlier_origins(state, blob, payload)), "", number)
         for number, (blob, payload) in enumerate(handed_out.items(), first)
     ]
     return [*forgotten, *known]
+
+
+def _with_earlier_origins(state: State, blob: str, payload: Any) -> Any:
+    """What is to be known of a blob that a script may have given to several turns: each counts. Spec: R1.46."""
+    doc = state.get(KIND, _fingerprint(blob)) if "origins" in payload else None
+    earlier = [] if doc is None else orjson.loads(doc).get("origins", [])
+    kept = [origin for origin in earlier if origin not in payload["origins"]]
+    return {**payload, "origins": [*kept, *payload["origins"]][-MOST_ORIGINS:]} if kept else payload
 
 
 def remember_given(state: State, items: Iterable[Mapping[str, Any]], key: bytes) -> list[Change]:

@@ -16,7 +16,7 @@ from mockserver.wire.requests.query import ListQuery
 from mockserver.wire.responses.resources import page, present
 
 
-def conversation_items(state: State, id: str, query: ListQuery) -> dict[str, Any]:
+def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics) -> dict[str, Any]:
     """List a conversation's items, newest first unless asked otherwise; raises E64, and E65 for an unknown cursor."""
     conversations.retrieve(state, id)
     after = _order(state, id, query.after) if query.after is not None else None
@@ -28,7 +28,8 @@ def conversation_items(state: State, id: str, query: ListQuery) -> dict[str, Any
     more = len(records) > query.limit
     entries = [read_entry(state, id, record.id.partition("/")[2]) for record in records[: query.limit]]
     items = [conversations.item_at(state, entry) for entry in entries if entry is not None]
-    return page([present(item, query.include) for item in items], has_more=more)
+    include = rules.visible(query.include)
+    return page([present(item, include) for item in items], has_more=more)
 
 
 def _order(state: State, id: str, cursor: str) -> int:
@@ -49,8 +50,8 @@ def input_items(state: State, id: str, query: ListQuery, rules: Semantics, now: 
     start = 0 if query.after is None else _position(items, query.after) + 1
     stop = len(items) if query.before is None else _position(items, query.before)
     chosen = items[start:stop]
-    shown = [present(item, query.include) for item in chosen[: query.limit]]
-    return page(shown, has_more=len(chosen) > query.limit)
+    include = rules.visible(query.include)
+    return page([present(item, include) for item in chosen[: query.limit]], has_more=len(chosen) > query.limit)
 
 
 # switch `input_items_scope` → what stands before a response's own input

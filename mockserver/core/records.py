@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-# Kinds that are found by id alone and never listed; a store need not keep their order.
+# Kinds that are found by id alone; a store need not keep their order. Only those below a parent are listed.
 UNORDERED_KINDS = frozenset({"node", "item", "project"})
 
 

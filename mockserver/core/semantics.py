@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mockserver.config.switches import Switches
 from mockserver.core.encrypted_content import count_hidden_tokens, decrypt, read_payload
 from mockserver.core.records import State
+
+# the value of `include` that shows the blobs of reasoning items
+SEALED_REASONING = "reasoning.encrypted_content"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,10 @@ class Semantics(Switches):
     count: Callable[[str], int]
     pieces: Callable[[str], list[str]]
     key: bytes
+
+    def visible(self, include: Collection[str]) -> Collection[str]:
+        """What is shown of listed items: what the caller includes, and what needs no asking. Spec: F3, R1.41."""
+        return {*include, SEALED_REASONING} if self.encrypted_content == "always" else include
 
     def count_hidden_tokens(self, item: Mapping[str, Any]) -> int:
         """Return how many hidden tokens belong to a reasoning or compaction item: its sealed content says."""

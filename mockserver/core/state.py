@@ -68,7 +68,8 @@ class Summary(NamedTuple):
     id to the type of output that is still owed, `reasoned` says whether reasoning items are among those read, `tally`
     is the token cost under `cost_class`, `trail` what the prompt cache must know, once the context is long enough.
     `configuration` is what `configuration_update` items have changed so far, `orphaned` the call id of an output whose
-    call was deleted.
+    call was deleted. `prefix` is known where the last turn's model checks the origin of reasoning and read all of it: a
+    hash of the context, and for which settings that holds (see `reasoning_origin`).
     """
 
     count: int = 0  # type: ignore[assignment]  # hides tuple.count, which nobody calls; snapshots have this name
@@ -80,6 +81,7 @@ class Summary(NamedTuple):
     cost_class: str = ""
     tally: Tally | None = None
     trail: ContextHash | None = None
+    prefix: list[str] | None = None
 
 
 class Node(NamedTuple):
@@ -117,8 +119,9 @@ class Node(NamedTuple):
         """
         # slices are plain tuples, which orjson writes and Python takes apart faster than named ones
         id, parent, packed, own, created_at, summary, *rest = self[:]
-        tally, trail = summary[7:]
-        head = [id, parent, own, created_at, summary[:7], tally and tally[:], trail and trail[:], *rest]
+        tally, trail, prefix = summary[7:]
+        known = summary[:7] if prefix is None else (*summary[:7], prefix)
+        head = [id, parent, own, created_at, known, tally and tally[:], trail and trail[:], *rest]
         written = packed if isinstance(packed, bytes) else orjson.dumps(packed)
         return b"%b\n%b" % (orjson.dumps(head), written)
 
@@ -133,9 +136,10 @@ def decode_node(doc: bytes | str) -> Node:
     """The node that a document holds."""
     head, _, packed = (doc if isinstance(doc, bytes) else doc.encode()).partition(b"\n")
     id, parent, own, created_at, known, tally, trail, *rest = orjson.loads(head)
+    prefix = known.pop() if len(known) > _SUMMARY_LENGTH - 3 else None
     if tally is not None:
         tally[3] = tuple([tuple(call) for call in tally[3]]) if tally[3] else ()
-        known += (_new(Tally, tally), None if trail is None else ContextHash(*trail))
+        known += (_new(Tally, tally), None if trail is None else ContextHash(*trail), prefix)
     # files of earlier versions know less of a summary and of a node: then the defaults of both stand in
     summary = _new(Summary, known) if len(known) == _SUMMARY_LENGTH else Summary(*known)
     if len(rest) == _NODE_LENGTH - 6:

@@ -34,7 +34,7 @@ from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, de
 from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
-from mockserver.core.semantics import Semantics
+from mockserver.core.semantics import SEALED_REASONING, Semantics
 from mockserver.core.state import Item, Node, Summary
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
@@ -43,7 +43,7 @@ from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.resources import output_items, present
+from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
 
 _NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
@@ -115,6 +115,8 @@ def plan(
     if outcome.error is None:
         final["service_tier"] = response_object.final_tier(request.get("service_tier"))
         final["tool_usage"] = response_object.tool_usage(items)
+    if admission.origin is not None and admission.origin.withheld:
+        final = response_object.with_fields(final, admission.origin.echo)
     if reply.fields:
         final = response_object.with_fields(final, reply.fields)
     trail = None if recalled.trail is None else extend_all(recalled.trail, items)
@@ -131,6 +133,7 @@ def plan(
         else rules.count_hidden_tokens,
         turns=not warming,
         trail=trail,
+        prefix=None if admission.origin is None else admission.origin.prefix_after(items),
     )
     if admission.configuration is not None or summary.configuration is not None:
         summary = _with_configuration(summary, admission, items)
@@ -170,18 +173,18 @@ def _with_configuration(summary: Summary, admission: Admission, output: list[Ite
 
 
 def _include(admission: Admission, rules: Semantics) -> frozenset[str]:
-    """Return what of the items is shown; stateless requests get sealed reasoning unasked. Spec: R1.41."""
-    shown = _SEALED if (rules.encrypted_content, admission.stored) in _SEALED_UNASKED else _NOTHING
+    """Return what of the items is shown: what the caller includes, and sealed reasoning as the switch has it."""
+    sealed = admission.model.reasoning and (rules.encrypted_content, admission.stored) in _SEALED_UNASKED
+    shown = _SEALED if sealed else _NOTHING
     asked = admission.request.get("include")
     return shown.union(asked) if asked else shown
 
 
 _NOTHING: frozenset[str] = frozenset()
-_SEALED = frozenset({"reasoning.encrypted_content"})
+_SEALED = frozenset({SEALED_REASONING})
 
-
-# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked
-_SEALED_UNASKED = frozenset({("stateless_or_included", False), ("always", False), ("always", True)})
+# (switch `encrypted_content`, whether the response is stored) in which sealed reasoning is shown unasked (Spec: R1.41)
+_SEALED_UNASKED = frozenset({("always", True), ("always", False), ("stateless_or_included", False)})
 
 
 class Finished(NamedTuple):
@@ -215,13 +218,15 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             payload = compaction.payload(
                 item["id"], 0 if blob else reply.summary_tokens, pending, admission.configuration
             )
-        elif kind == "reasoning" and (blob or not item.get("content")):
+        elif kind == "reasoning" and (blob or _needs_blob(item, drafts[at])):
             payload = {"tokens": hidden, "id": item["id"]}
+            if admission.origin is not None:
+                payload["origins"] = [list(admission.origin.origin_after(items[:at]))]
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
             if kind == "message":
                 scripted_logprobs = scripted_logprobs or has_logprobs(item)
-            elif "caller" in item and not drafts[at].get("status") and _waits_in_program(item, items):
+            elif item.get("caller") and not drafts[at].get("status") and _waits_in_program(item, items):
                 items[at] = {**item, "status": "in_progress"}
             continue
         if blob:  # a script's, which leaves as it is and is known again by its record (R1.42)
@@ -232,8 +237,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
                 payload = inside
         else:
             blob = encrypt(payload, rules.key, item["id"], now)
-            sealed = {**item, "encrypted_content": blob}
-            items[at] = sealed if kind == "compaction" else {key: sealed[key] for key in _REASONING_ORDER}
+            items[at] = {**item, "encrypted_content": blob} if kind == "compaction" else _with_blob(item, blob)
         payloads[blob] = payload
     cues = dict(reply.cues) if reply.cues else {}
     if scripted_logprobs or "message.output_text.logprobs" in admission.request.get("include", ()):
@@ -243,6 +247,18 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
 
 
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
+
+
+def _with_blob(item: Item, blob: str) -> Item:
+    sealed = {**item, "encrypted_content": blob}
+    if len(sealed) == len(_REASONING_ORDER):  # as nearly always; what a script wrote may have more members, or fewer
+        return {key: sealed[key] for key in _REASONING_ORDER}
+    return order_keys(sealed)
+
+
+def _needs_blob(item: Item, draft: Item) -> bool:
+    """Whether reasoning is sealed: what is in the open is not, nor what a script says has no blob (null)."""
+    return "encrypted_content" not in draft and not item.get("content")
 
 
 def _waits_in_program(item: Item, items: list[Item]) -> bool:
@@ -270,7 +286,7 @@ def _finish_logprobs(
 
 def _outcome(admission: Admission, reply: Any, items: list[Item], recalled: CacheLookup, rules: Semantics) -> Outcome:
     if reply.failed is not None:
-        return Outcome("failed", {"code": reply.failed["code"], "message": reply.failed["message"]}, None, None)
+        return Outcome("failed", dict(reply.failed), None, None)
     usage = _usage(admission, reply, items, recalled, rules)
     if reply.incomplete is not None:
         return Outcome("incomplete", None, reply.incomplete, usage)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from mockserver.delivery.player import Player
+from mockserver.delivery.player import Pieces, Player
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.responses.events import Event
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     streamed: bool = False
     events: list[Event] | None = None
     tail: bytes = b""
-    player: Player | None = None
+    player: Player | Pieces | None = None
     model: str = ""
     lead_s: float = 0.0
     buckets: Mapping[str, Any] = _NOTHING

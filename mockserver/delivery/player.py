@@ -16,7 +16,7 @@ What must stay true:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from mockserver.delivery.events import Body, Cut, Emit, Malformed, Step, Wait
@@ -152,3 +152,28 @@ class Player:
             self._silent_s, self._slice_s = 0.0, 0.0
             return KEEP_ALIVE
         return self._slice()
+
+
+class Pieces:
+    """A body that is made while it leaves, so that it holds nobody up: an empty piece lets others pass.
+
+    It is played as a `Player` is, and nobody waits for it.
+    """
+
+    instant = True
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.ended = False
+
+    def next(self) -> Body | Wait | None:
+        """The next piece, a wait of no time, or None at the end."""
+        piece = next(self._pieces, None)
+        if piece is None:
+            self.ended = True
+            return None
+        return Body(piece) if piece else Wait(0.0)
+
+    def leave(self) -> None:
+        """Make no more of it."""
+        self._pieces = iter(())

@@ -12,27 +12,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from mockserver.config.settings import parse_time
 from mockserver.config.switches import describe
 from mockserver.core import inspection
-from mockserver.core.project import Clock, id_namespace
+from mockserver.core.project import Clock, Project, id_namespace
 from mockserver.core.records import Change, Delete, Put
 from mockserver.engine import script_queue
 from mockserver.engine.fault_injection import FaultInjector
+from mockserver.engine.given_state import Drafted, Nothing
 from mockserver.engine.journal_store import JournalStore
 from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
-from mockserver.journal import client_findings as verdict
-from mockserver.scenarios.lines import parse_scenario
+from mockserver.journal import client_findings
+from mockserver.journal.client_findings import Finding
+from mockserver.scenarios.lines import load_scenario, parse_given, parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.resources import page
 
 DAY = 86_400
 LONGEST_S = 1000 * 366 * DAY  # a clock moved further than this is a mistake
@@ -58,10 +61,16 @@ class ProjectControl:
             notify(project)
 
     def health(self) -> dict[str, Any]:
-        """The server's status and settings."""
+        """The server's status and settings; raises MockError 503 when the store can't be written."""
         settings = self._calls.settings
-        shown = describe(settings.set)
-        return {"status": "ok", "version": __version__, "mode": settings.default_mode, "switches": shown}
+        self._calls.store.check()
+        return {
+            "status": "ok",
+            "version": __version__,
+            "mode": settings.default_mode,
+            "switches": describe(settings.set),
+            "store": settings.store.partition(":")[0],
+        }
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """The project's clock: its time and mode."""
@@ -111,6 +120,7 @@ class ProjectControl:
         current = self._scenarios.of(state, own=own)
         counts = [use_count(state, number) for number in range(len(current.lines))]
         return {
+            **({"given": current.given} if current.given else {}),
             "seed": self._calls.seed if current.seed is None else current.seed,
             "lines": [{**line.to_json(), "used": used} for line, used in zip(current.lines, counts, strict=True)],
             "unused": [number for number, used in enumerate(counts) if not used],
@@ -120,17 +130,35 @@ class ProjectControl:
     def set_scenario(self, project: str, document: Any) -> dict[str, Any]:
         """Set the project's own scenario, its lines unused; a seed in it makes the project draw other ids.
 
-        Raises MockError, and changes nothing, for an invalid document. Queued lines stay.
+        What it gives is added to the state. Raises MockError, and changes nothing, for an invalid document. Queued
+        lines stay.
         """
-        seed = parse_scenario(document).seed
+        scenario = parse_scenario(document)
+        seed = scenario.seed
         view, store = self._calls.view(project), self._calls.store
         with store.transaction(project):
             old = self._calls.project(project, view)
             namespace = id_namespace(old.id_namespace, None if seed == self._calls.seed else seed)
             forgotten = [Delete(put.kind, put.id) for put in script_queue.records(view) if put.kind == "played"]
-            put = script_queue.scenario_put(document["lines"], seed)
-            store.apply(project, [old._replace(scenario=True, id_namespace=namespace).put(), put, *forgotten])
+            put = script_queue.scenario_put(document["lines"], seed, scenario.given)
+            own = old._replace(scenario=True, id_namespace=namespace)
+            played = self._calls.play_given(scenario.given, view, own)
+            own = own._replace(calls=own.calls + played.calls)
+            store.apply(project, [own.put(), put, *forgotten, *played.changes])
         return self.scenario(project)
+
+    def give(self, project: str, given: Any) -> dict[str, list[str]]:
+        """Add conversations and stored responses to the project's state; returns their ids, by kind.
+
+        Raises MockError, and changes nothing, for what is no given state or what the API would refuse.
+        """
+        parse_given(given)
+        view, store = self._calls.reading(project).state, self._calls.store
+        with store.transaction(project):
+            own = self._calls.project(project, view)
+            played = self._calls.play_given(given, view, own)
+            store.apply(project, [own._replace(calls=own.calls + played.calls).put(), *played.changes])
+        return played.ids
 
     def faults(self, project: str) -> dict[str, Any]:
         """The project's faults with use counts."""
@@ -149,19 +177,34 @@ class ProjectControl:
         after: int | None = None,
         path: str | None = None,
         response_id: str | None = None,
-        context: bool = True,
+        context: str = "reference",
     ) -> dict[str, Any]:
         """A page of the project's exchanges, oldest first, after the number `after`.
 
-        Without `context` they lack what the model saw, which takes time to look up.
+        `context` says what stands there of what the model saw: `reference` (where it can be read), `full`, `none`.
         """
-        return self._logbook.read(
+        found = self.read_journal(
             project, limit=limit, after=after, path=path, response_id=response_id, context=context
         )
+        exchanges = [exchange for exchange in found if exchange is not None]
+        return page(exchanges[:limit], has_more=len(exchanges) > limit)
 
-    def verdict(self, project: str) -> list[verdict.Finding]:
+    def read_journal(self, project: str, *, limit: int, after: int | None = None, **how: Any) -> Iterator[Any]:
+        """Yield the exchanges of such a page one by one, and one more if there are more; None between two steps."""
+        return self._logbook.read(project, limit=limit, after=after, **how)
+
+    def verdict(self, project: str) -> list[Finding]:
         """The client's mistakes that the journal shows."""
-        return verdict.find_mistakes(self._logbook.history(project))
+        *_, findings = self.find_mistakes(project)
+        return findings or []
+
+    def find_mistakes(self, project: str) -> Iterator[list[Finding] | None]:
+        """Yield None after each step of the work, at the end the mistakes: long journals let other calls pass."""
+        for history in self._logbook.history(project):
+            if history is None:
+                yield None
+            else:
+                yield from client_findings.find_mistakes(history)
 
     def clear_journal(self, project: str) -> None:
         """Empty the project's journal."""
@@ -172,29 +215,42 @@ class ProjectControl:
         parts = list(RESETTABLE if only is None else only)
         if any(part not in RESETTABLE for part in parts):
             raise MockError(f"only: takes a list of {', '.join(RESETTABLE)}.", param="only")
-        view, store, first = self._calls.view(project), self._calls.store, self._calls.start(project)
+        view, store = self._calls.view(project), self._calls.store
         with store.transaction(project):
             record = self._calls.project(project, view)
-            if "clock" in parts:
-                record = record._replace(clock=first.project.clock)
+            clock = self._calls.first_clock if "clock" in parts else record.clock
+            first = self._calls.start(project, clock.reading(self._calls.wall()))
+            record = record._replace(clock=clock)
             if "scenario" in parts:
                 record = record._replace(
                     scenario=first.project.scenario, id_namespace=_mint(record.id_namespace, first.project.id_namespace)
                 )
             records = [*script_queue.records(view), *faults.records(view)]
+            again: list[Change] = []
             if "state" in parts:
-                store.clear(project)
                 record = record._replace(
                     calls=first.project.calls, id_namespace=_mint(first.project.id_namespace, record.id_namespace)
                 )
-                left: list[Change] = [put for put in records if _part(put) not in parts]
+                kept = [put for put in records if _part(put) not in parts]
+                record, again = self._give_again(kept, first.records, record)
+                store.clear(project)
+                left: list[Change] = [*kept]
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
-            store.apply(project, [record.put(), *left, *(put for put in first.records if _part(put) in parts)])
+            begin = [put for put in first.records if _part(put) in parts]
+            store.apply(project, [record.put(), *left, *begin, *again])
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
             self._notify_clock_watchers(project)
+
+    def _give_again(self, kept: Iterable[Put], first: Iterable[Put], record: Project) -> tuple[Project, list[Change]]:
+        """Play what the project's own scenario gives, if that stays, on top of what every project starts with."""
+        own = next((load_scenario(put.doc) for put in kept if put.kind == "scenario"), None)
+        if own is None or not own.given:
+            return record, []
+        played = self._calls.play_given(own.given, Drafted(Nothing(), first), record)
+        return record._replace(calls=record.calls + played.calls), played.changes
 
     def snapshot(self, project: str) -> dict[str, Any]:
         """The project's whole state as one JSON document; the same state always gives the same document.

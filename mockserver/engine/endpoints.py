@@ -54,7 +54,7 @@ def _nothing(call: Call, parts: Parts, rules: Semantics) -> None:
 
 
 def _include(call: Call, parts: Parts, rules: Semantics) -> frozenset[str]:
-    return frozenset(query.include(call.query))
+    return frozenset(rules.visible(query.include(call.query)))
 
 
 def _items_and_include(call: Call, parts: Parts, rules: Semantics) -> tuple[dict[str, Any], frozenset[str]]:
@@ -178,7 +178,7 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         _ITEMS,
         lambda call, parts, rules: query.list_query(call.query),
-        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked),
+        lambda at, parts, asked: pagination.conversation_items(at.state, parts["id"], asked, at.rules),
     ),
     Endpoint("POST", _ITEMS, _items_and_include, _create_items, writes=True),
     Endpoint(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -38,6 +39,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
+from mockserver.store.sqlite import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
@@ -65,7 +67,8 @@ class Engine:
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
-        self._calls = Transactions(self.settings, store, wall, start)
+        self._calls = Transactions(self.settings, store, wall, start, self.scenarios.given)
+        self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
         self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
@@ -339,19 +342,24 @@ class TurnListener:
     def finish_turn(self) -> None:
         """Write the turn, whose last bytes leave now."""
         if self._running is not None:
-            self._engine.finish(self._recorder.project, self._running, self._recorder)
+            with suppress(StoreUnavailable):  # then whoever calls next ends it: its time is over
+                self._engine.finish(self._recorder.project, self._running, self._recorder)
 
     def end(self, how: str) -> None:
         """Record how the delivery ended; unless it was whole, the turn's client has left."""
         if self._running is not None and how != DELIVERED:
-            self._engine.leave(self._recorder.project, self._running, self._recorder)
+            with suppress(StoreUnavailable):  # then the turn goes on to its end
+                self._engine.leave(self._recorder.project, self._running, self._recorder)
         self._recorder.end(how)
 
     def interruption(self, number: int) -> list[Event] | None:
         """Return how the stream goes on, whose next event would have `number`; None where nothing changes it."""
         if self._running is None:
             return None
-        return self._engine.interruption(self._recorder.project, self._running, number)
+        try:
+            return self._engine.interruption(self._recorder.project, self._running, number)
+        except StoreUnavailable:
+            return None
 
 
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))

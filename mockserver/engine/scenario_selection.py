@@ -13,13 +13,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.core.records import Change, Put, State
 from mockserver.engine import script_queue
+from mockserver.engine.given_state import merge
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
@@ -44,6 +45,7 @@ class Scenarios:
         self.lines: list[Any] = [line for _, document in files for line in document.value["lines"]]
         self.seed = settings.seed if settings.seed is not None else _seed(files)
         self._own = load_scenario(encode_compact({"lines": self.lines}))
+        self.given = merge(document.value.get("given") or {} for _, document in files)
         self._places = [
             f"{path}:{document.lines[f'lines[{number}]']}"
             for path, document in files
@@ -51,6 +53,13 @@ class Scenarios:
         ]
         self._strict = settings.strict
         self.silent = not self.lines and not settings.strict  # it has nothing to say, not even that a line is missing
+
+    def check_given(self, start: Callable[[str], object]) -> None:
+        """Let a project start, so that given state which can't be is found at once; raises SettingError."""
+        try:
+            start("")
+        except MockError as error:
+            raise SettingError(f"--scenario: {error.message}") from None
 
     def of(self, state: State, *, own: bool) -> Scenario:
         """A project's scenario: its `own`, or the server's."""

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -84,6 +84,7 @@ def records(state: State) -> list[Put]:
     return [Put(kind, record.id, record.doc, "", record.order) for kind in KINDS for record in state.scan(kind)]
 
 
-def scenario_put(lines: list[Any], seed: int | None) -> Put:
+def scenario_put(lines: list[Any], seed: int | None, given: Mapping[str, Any] | None = None) -> Put:
     """The change that gives a project a scenario of its own."""
-    return Put("scenario", "scenario", encode_compact({"seed": seed, "lines": lines}))
+    more = {"given": given} if given else {}
+    return Put("scenario", "scenario", encode_compact({"seed": seed, "lines": lines, **more}))

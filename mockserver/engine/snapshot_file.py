@@ -15,7 +15,7 @@ import orjson
 from mockserver.config.settings import SettingError, Settings
 from mockserver.core.project import Clock, Restored
 from mockserver.faults.spec import parse_fault
-from mockserver.scenarios.lines import parse_lines
+from mockserver.scenarios.lines import parse_given, parse_lines
 from mockserver.wire.errors.api import MockError
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def validate(document: Any, seed: int) -> Restored:
         if put.kind == "line":
             parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
         elif put.kind == "scenario":
-            parse_lines(orjson.loads(put.doc)["lines"], f"scenario.{put.id}.lines")
+            scenario = orjson.loads(put.doc)
+            parse_lines(scenario["lines"], f"scenario.{put.id}.lines")
+            if "given" in scenario:
+                parse_given(scenario["given"], f"scenario.{put.id}.given")
         elif put.kind == "fault":
             parse_fault(orjson.loads(put.doc)["fault"], f"faults.{put.id}.fault")
     return restored

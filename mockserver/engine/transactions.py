@@ -16,10 +16,11 @@ from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import lifecycle
 from mockserver.core.project import Clock, Project, Restored, read_project
-from mockserver.core.records import PROJECT_KEY, Change, State, _new
+from mockserver.core.records import PROJECT_KEY, Change, Put, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
+from mockserver.engine.given_state import Given, Nothing, Played, play
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.journal.exchange import Call
 from mockserver.store.from_snapshot import Started
@@ -117,12 +118,13 @@ class Transactions:
         store: Store | None,
         wall: Callable[[], float] = time.time,
         start: Restored | None = None,
+        given: Given | None = None,
     ) -> None:
-        self.settings, self.wall, self._start = settings, wall, start
+        self.settings, self.wall, self._start, self._given = settings, wall, start, given
         self.store = store or open_store(settings.store)
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
-        if start is not None:
-            self.store = Started(self.store, [start.project.put(), *start.records])
+        if start is not None or given:
+            self.store = Started(self.store, self._first_records)
         # a project's records, to be read: made once, for every call of the project looks through it
         self.view = lru_cache(maxsize=MOST_VIEWS)(partial(view_project, self.store))
         self.seed = settings.seed or 0
@@ -142,9 +144,33 @@ class Transactions:
             return known[1]
         return read_project(doc, name, self.settings.clock)
 
-    def start(self, name: str) -> Restored:
-        """Return what a project starts from: nothing, or the server's snapshot."""
-        return self._start or Restored(Project(Clock(frozen=self.settings.clock), 0, name), [])
+    @property
+    def first_clock(self) -> Clock:
+        """The clock that a project starts with."""
+        return self._start.project.clock if self._start is not None else Clock(frozen=self.settings.clock)
+
+    def start(self, name: str, now: float | None = None) -> Restored:
+        """Return what a project starts from: nothing, the server's snapshot, or given state, at `now` if that is said.
+
+        A snapshot is a whole state, to which nothing given is added.
+        """
+        if self._start is not None:
+            return self._start
+        project = Project(self.first_clock, 0, name)
+        if not self._given:
+            return Restored(project, [])
+        played = self.play_given(self._given, Nothing(), project, now)
+        return Restored(project._replace(calls=played.calls), [put for put in played.changes if isinstance(put, Put)])
+
+    def play_given(self, given: Given, state: State, project: Project, now: float | None = None) -> Played:
+        """Make given state on top of a project's; raises MockError. Nothing is written."""
+        ids = partial(self.id_generator, project.id_namespace)
+        at = project.clock.reading(self.wall()) if now is None else now
+        return play(given, state, self.rules, ids, at, project.calls)
+
+    def _first_records(self, name: str) -> list[Put]:
+        start = self.start(name)
+        return [start.project.put(), *start.records]
 
     def id_generator(self, name: str, ordinal: int, now: float) -> IdGenerator:
         """The source of ids for one call, by the name under which a project's ids are drawn."""

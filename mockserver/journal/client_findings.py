@@ -22,9 +22,10 @@ import re
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mockserver.core.state import Item
+from mockserver.core.state import Item, Node
 from mockserver.core.tool_pairing import OUTPUTS, needs_client_output
-from mockserver.journal.history import Call, History, by_user, content_of, texts_of
+from mockserver.journal.history import Call, History, Place, by_user, content_of, texts_of
+from mockserver.journal.item_index import HeldItem, ItemIndex
 from mockserver.wire.responses.ids import is_marked_unstored, partition_of
 
 BACKOFF_S = 0.5  # the shortest wait before a client may try a locked conversation again
@@ -60,38 +61,51 @@ class Mistake(NamedTuple):
     items: tuple[str, ...] = ()
 
 
-def find_mistakes(history: History) -> list[Finding]:
-    """Every mistake of a client, in the order of the rules; the same items under one rule count once."""
+PAUSE = None  # what a check yields after each call: the moment at which others may go on
+Steps = Iterator[Mistake | None]
+
+
+def find_mistakes(history: History) -> Iterator[list[Finding] | None]:
+    """Yield None after each step of the work, and at the end every mistake of a client.
+
+    They come in the order of the rules; the same items under one rule count once.
+    """
     findings: dict[tuple[Any, ...], Finding] = {}
     for rule, check in CHECKS.items():
         for mistake in check(history):
+            if mistake is None:
+                yield None
+                continue
             shown = tuple(call.id for call in mistake.calls)
             key = (rule, mistake.items) if mistake.items else (rule, shown)
             known = findings.setdefault(key, Finding(rule, mistake.sentence, (), mistake.items))
             findings[key] = known._replace(exchanges=tuple(sorted({*known.exchanges, *shown})))
-    return list(findings.values())
+    yield list(findings.values())
 
 
 # --- items sent a second time ---------------------------------------------------------------------------------------
 
 
-def find_resent_history(history: History) -> Iterator[Mistake]:
+def find_resent_history(history: History) -> Steps:
     """Yield turns that continue something and send its items again. Spec: R1.20, R2.8.
 
     An output of the model or of a tool is a repetition by itself. A user's messages are one only if two or more come
-    again in order, with something new after them, because a user may say the same thing twice.
+    again in order, or the only one that there was, with something new after them, because a user may say the same
+    thing twice.
     """
+    index = ItemIndex(history)
     for call in history.turns:
-        known = list(_history_items(history, call))
-        if not known:
+        yield PAUSE
+        before = history.place_before(call)
+        if before is None:
             continue
-        places = _places(known)
-        repeated = [(item, positions[0]) for item in call.items if (positions := _positions(item, places))]
-        outputs = [positions for item, positions in repeated if not by_user(item)]
-        again = outputs or _repeats(call.items, places)
+        index.add(before)
+        repeated = [(item, first) for item in call.items if (first := index.first(item, before, call)) is not None]
+        outputs = [held for item, held in repeated if not by_user(item)]
+        again = outputs or _repeats(call, before, index)
         if again:
             where = "the conversation" if call.conversation else "the chain of previous_response_id"
-            ids = tuple(dict.fromkeys(_id(known[positions]) for positions in again))
+            ids = tuple(dict.fromkeys(_id(held.item) for held in again))
             yield Mistake(
                 f"The input repeats {_count_noun(again, 'item')} that {where} already holds; send only new items.",
                 (call,),
@@ -99,46 +113,39 @@ def find_resent_history(history: History) -> Iterator[Mistake]:
             )
 
 
-def _history_items(history: History, call: Call) -> Iterator[Item]:
-    """Yield the items that a turn need not send, except those of an identical request that may have been cut off."""
-    for node in history.nodes_before(call):
-        origin = history.of_response.get(node.id)
-        if origin is None or origin.body != call.body:
-            yield from node.items
+def _repeats(call: Call, before: Place, index: ItemIndex) -> list[HeldItem]:
+    """The places of a user's messages that come again in order before something new.
 
-
-def _places(items: Iterable[Item]) -> dict[Hashable, list[int]]:
-    places: dict[Hashable, list[int]] = {}
-    for index, item in enumerate(items):
-        places.setdefault(content_of(item), []).append(index)
-        places.setdefault(("id", item.get("id")), []).append(index)
-    return places
-
-
-def _positions(item: Item, places: Mapping[Hashable, list[int]]) -> list[int]:
-    return (item.get("id") and places.get(("id", item["id"]))) or places.get(content_of(item)) or []
-
-
-def _repeats(items: list[Item], places: Mapping[Hashable, list[int]]) -> list[int]:
-    """The places of a user's messages that come again in order before something new, if there are two or more."""
-    again: list[int] = []
+    There must be two or more of them, or all that the user has said, or nobody knows that they are not said again.
+    """
+    again: list[HeldItem] = []
     new = False
-    for item in items:
+    for item in call.items:
         if item["type"] != "message" or item.get("role") != "user":
             continue
-        last = again[-1] if again else -1
-        position = next((place for place in _positions(item, places) if place > last), None)
-        if position is None:
+        last = again[-1].order if again else (-1, -1)
+        held = next((held for held in index.find(item, before, call) if held.order > last), None)
+        if held is None:
             new = bool(again)
         else:
-            again.append(position)
-    return again if new and len(again) > 1 else []
+            again.append(held)
+    return again if new and (len(again) > 1 or _has_one_user_message(before)) else []
 
 
-def find_reused_item_id(history: History) -> Iterator[Mistake]:
+def _has_one_user_message(place: Place | None) -> bool:
+    """Whether a user has said one thing in a context and no more."""
+    said = 0
+    while place is not None and said < 2:
+        said += sum(item["type"] == "message" and item.get("role") == "user" for item in place.node.items)
+        place = place.parent
+    return said == 1
+
+
+def find_reused_item_id(history: History) -> Steps:
     """Yield ids that occur twice in one context, or that a client gave to two items. Spec: R1.36, R1.38."""
     named: dict[str, tuple[Hashable, Call]] = {}
     for call in history.turns:
+        yield PAUSE
         duplicate = _DUPLICATE.match(call.error.get("message") or "")
         if duplicate:
             yield Mistake(f"Two items of one context have the id {duplicate[1]}.", (call,), (duplicate[1],))
@@ -160,7 +167,7 @@ def _content_key(item: Item) -> Hashable:
 # --- requests sent again --------------------------------------------------------------------------------------------
 
 
-def find_retried_refusal(history: History) -> Iterator[Mistake]:
+def find_retried_refusal(history: History) -> Steps:
     """Yield requests that were sent again, byte for byte, after an error that retries can't mend. Spec: C6.
 
     If the second one is answered, the state was wrong and the client has mended it; this does not apply to a scripted
@@ -169,6 +176,7 @@ def find_retried_refusal(history: History) -> Iterator[Mistake]:
     refused: dict[tuple[str, str], list[Call]] = {}
     retried: list[list[Call]] = []
     for call in history.calls:
+        yield PAUSE
         if not call.body or call.method == "GET":
             continue
         key = (call.path, call.body)
@@ -191,10 +199,11 @@ def _final(call: Call) -> bool:
     return call.status in REFUSALS or (call.status >= 400 and call.error.get("type") == BILLING)
 
 
-def find_no_backoff(history: History) -> Iterator[Mistake]:
+def find_no_backoff(history: History) -> Steps:
     """Yield turns that tried a locked conversation again at once, by the mock's clock and the real one. Spec: R2.12."""
     locked: dict[str, Call] = {}
     for call in history.turns:
+        yield PAUSE
         first = locked.pop(call.body, None)
         if first is not None and call.conversation:
             waited = max(call.at - first.at, call.began - first.began - first.seconds)
@@ -211,17 +220,18 @@ def find_no_backoff(history: History) -> Iterator[Mistake]:
 # --- missing items --------------------------------------------------------------------------------------------------
 
 
-def find_dropped_tool_output(history: History) -> Iterator[Mistake]:
+def find_dropped_tool_output(history: History) -> Steps:
     """Yield tool calls that a client left unanswered: an error said so, or it replayed the history without them.
 
     An input replays a history if it begins with the whole context of an earlier turn and continues after it. The
     longest such turn counts: each call at its end must be among the items, or have been answered before (then the
     history was edited, or compacted). Spec: R1.33, N8.
     """
-    trie: dict[tuple[int, Hashable], int] = {}
+    prefixes = _Prefixes(history)
     turns_by_prefix: dict[int, list[Call]] = {}
     answered: set[str | None] = set()
     for call in history.calls:
+        yield PAUSE
         answered.update(item.get("call_id") for item in call.items if item["type"] in OUTPUTS)
         if not call.asks:
             continue
@@ -229,20 +239,17 @@ def find_dropped_tool_output(history: History) -> Iterator[Mistake]:
         if unanswered:
             yield Mistake(f"The call {unanswered[1]} was left without its output.", (call,), (unanswered[1],))
         elif call.parent is None and call.conversation is None:
-            yield from _calls_without_output(call, trie, turns_by_prefix, answered)
+            yield from _calls_without_output(call, prefixes, turns_by_prefix, answered)
         if call.node is not None:
-            turns_by_prefix.setdefault(_prefix_numbers(trie, history.context(call))[-1], []).append(call)
+            turns_by_prefix.setdefault(prefixes.of_context(call, call.node), []).append(call)
 
 
 def _calls_without_output(
-    call: Call,
-    trie: dict[tuple[int, Hashable], int],
-    turns_by_prefix: Mapping[int, list[Call]],
-    answered: Container[str | None],
+    call: Call, prefixes: _Prefixes, turns_by_prefix: Mapping[int, list[Call]], answered: Container[str | None]
 ) -> Iterator[Mistake]:
-    prefixes = _prefix_numbers(trie, call.items)[:-1]  # without the whole: that would be the same question once more
+    numbers = prefixes.of_items(call.items)[:-1]  # without the whole: that would be the same question once more
     earlier: list[Call] = next(
-        (turns_by_prefix[number] for number in reversed(prefixes) if number and number in turns_by_prefix), []
+        (turns_by_prefix[number] for number in reversed(numbers) if number and number in turns_by_prefix), []
     )
     there = {item.get("call_id") for item in call.items}
     missing = [
@@ -258,22 +265,45 @@ def _calls_without_output(
             yield Mistake(f"The history was replayed without the call {id} and its output.", (earlier[-1], call), (id,))
 
 
-def _prefix_numbers(trie: dict[tuple[int, Hashable], int], items: Iterable[Item]) -> list[int]:
-    """A number for each beginning of a list of items (without reasoning), the same for the same beginning."""
-    numbers = [0]
-    for item in items:
-        if item["type"] != "reasoning":
-            numbers.append(trie.setdefault((numbers[-1], content_of(item)), len(trie) + 1))
-    return numbers
+class _Prefixes:
+    """A number for each beginning of a list of items (without reasoning), the same for the same beginning.
+
+    Contexts that go on from each other share their beginnings, so each node is read once.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._trie: dict[tuple[int, Hashable], int] = {}
+        self._ends: dict[str, int] = {}  # node → the number of a context that ends with it
+
+    def of_items(self, items: Iterable[Item], number: int = 0) -> list[int]:
+        """The numbers of all beginnings of a list, after a beginning that has a number."""
+        numbers, trie = [number], self._trie
+        for item in items:
+            if item["type"] != "reasoning":
+                numbers.append(trie.setdefault((numbers[-1], content_of(item)), len(trie) + 1))
+        return numbers
+
+    def of_context(self, call: Call, node: Node) -> int:
+        """The number of everything that the model saw in a turn, which added a node."""
+        place, path = self._history.place_before(call), list[Node]()
+        while place is not None and place.node.id not in self._ends:
+            path.append(place.node)
+            place = place.parent
+        number = 0 if place is None else self._ends[place.node.id]
+        for before in reversed(path):
+            number = self._ends[before.id] = self.of_items(before.items, number)[-1]
+        return self.of_items(node.items[: node.own], number)[-1]
 
 
-def find_lost_phase(history: History) -> Iterator[Mistake]:
+def find_lost_phase(history: History) -> Steps:
     """Yield messages of the model that a client replayed without their phase. Spec: R1.43, R12.4.
 
     A message without an id counts as the model's if every message of the model with this text has a phase.
     """
     messages: dict[Hashable, list[Item]] = {}
     for call in history.turns:
+        yield PAUSE
         for item in call.items:
             if item["type"] == "message" and item.get("role") == "assistant" and not item.get("phase"):
                 known = messages.get(item.get("id")) or messages.get(texts_of(item)) or []
@@ -286,15 +316,29 @@ def find_lost_phase(history: History) -> Iterator[Mistake]:
                 messages.setdefault(texts_of(item), []).append(item)
 
 
+def find_edited_prefix(history: History) -> Steps:
+    """Yield turns whose model did not read reasoning because what stands before it was changed. Spec: R1.46."""
+    for call in history.turns:
+        yield PAUSE
+        if call.withheld:
+            yield Mistake(
+                f"What stands before the reasoning {', '.join(call.withheld)} is not what it was when the model "
+                "thought it, so the model did not read it; append to the history and change nothing.",
+                (call,),
+                call.withheld,
+            )
+
+
 # --- wrong continuations --------------------------------------------------------------------------------------------
 
 
-def find_chained_on_unstored(history: History) -> Iterator[Mistake]:
+def find_chained_on_unstored(history: History) -> Steps:
     """Yield turns that continue a response which was not stored. Spec: R1.4, W1.
 
     A response of a WebSocket can be continued there while the socket remembers it, which no client can know.
     """
     for call in history.turns:
+        yield PAUSE
         parent, origin = call.parent, history.of_response.get(call.parent or "")
         refused = call.status >= 400 and call.error.get("param") == "previous_response_id"
         if parent is None or not refused or (origin is not None and origin.transport == "websocket"):
@@ -304,9 +348,10 @@ def find_chained_on_unstored(history: History) -> Iterator[Mistake]:
             yield Mistake(f"{parent} was not stored (store: false), so nothing can be chained on it.", calls, (parent,))
 
 
-def find_used_unstored_item(history: History) -> Iterator[Mistake]:
+def find_used_unstored_item(history: History) -> Steps:
     """Yield turns that name an item which was not stored. Spec: R1.37, N10."""
     for call in history.turns:
+        yield PAUSE
         match = _NO_ITEM.match(call.error.get("message") or "")
         if match and is_marked_unstored(match[1]):
             yield Mistake(
@@ -314,43 +359,68 @@ def find_used_unstored_item(history: History) -> Iterator[Mistake]:
             )
 
 
-def find_ignored_incomplete(history: History) -> Iterator[Mistake]:
+def find_ignored_incomplete(history: History) -> Steps:
     """Yield turns that continue a response cut off at max_output_tokens as if it were whole. Spec: R7.6.
 
     They chain on it, or replay its last message or call, and then answer a call that was cut off, send the message as
     completed, or continue with a user's message that does not request the rest (`continue`, `go on`, …).
     """
-    cut: list[Call] = []
+    cut: dict[int, Call] = {}
+    by_item: dict[Hashable, list[int]] = {}  # what is known of an item that was cut off → the turns that put it out
     for call in history.turns:
-        for first in list(cut):
+        yield PAUSE
+        for number in _cut_before(call, cut, by_item):
+            first = cut[number]
             following = _items_after(first, call)
             if following is None:
                 continue
-            cut.remove(first)
+            del cut[number]
             what = _as_if_whole(first, call, following)
             if what:
                 yield Mistake(
                     f"{first.response_id} is incomplete, but {what}.", (first, call), (first.response_id or "",)
                 )
         if call.incomplete == "max_output_tokens" and call.status < 400 and call.response_id:
-            cut.append(call)
+            cut[call.id] = call
+            for key in [call.response_id, *_keys(_partial_items(call))]:
+                by_item.setdefault(key, []).append(call.id)
+
+
+def _cut_before(call: Call, cut: Mapping[int, Call], by_item: Mapping[Hashable, list[int]]) -> list[int]:
+    """The turns that were cut off and that a turn may continue: it names them, or sends what they put out."""
+    if not cut:
+        return []
+    keys = [call.parent, call.node and call.node.parent, *_keys(call.items)]
+    return sorted({number for key in keys for number in by_item.get(key, ()) if number in cut})
+
+
+def _keys(items: Iterable[Item]) -> Iterator[Hashable]:
+    """What items are known by: their ids, and what they say."""
+    for item in items:
+        yield content_of(item)
+        if item.get("id"):
+            yield "id", item["id"]
+
+
+def _partial_items(call: Call) -> list[Item]:
+    """The items that a turn was putting out when it was cut off."""
+    return [item for item in call.output if item.get("status") == "incomplete"]
 
 
 def _items_after(first: Call, call: Call) -> list[Item] | None:
     """The items that a turn adds after a response that it continues, None if it does not continue it."""
     if call.parent == first.response_id or (call.conversation and call.node and call.node.parent == first.response_id):
         return call.items
-    partial = [item for item in first.output if item.get("status") == "incomplete"]
-    places = [_positions(item, _places(partial)) and place for place, item in enumerate(call.items)]
-    replayed = [place for place in places if isinstance(place, int)]
+    known = set(_keys(_partial_items(first)))
+    replayed = [place for place, item in enumerate(call.items) if not known.isdisjoint(_keys([item]))]
     return call.items[replayed[-1] + 1 :] if replayed else None
 
 
 def _as_if_whole(first: Call, call: Call, following: list[Item]) -> str | None:
-    partial = {item.get("call_id") for item in first.output if item.get("status") == "incomplete"} - {None}
+    partial = {item.get("call_id") for item in _partial_items(first)} - {None}
     if any(item["type"] in OUTPUTS and item.get("call_id") in partial for item in following):
         return "its call, which was cut off, was answered"
-    ids = {item["id"] for item in first.output if item.get("status") == "incomplete"}
+    ids = {item["id"] for item in _partial_items(first)}
     if any(item.get("id") in ids and item.get("status") == "completed" for item in call.items):
         return "its message was replayed as completed"
     messages: list[Item] = []
@@ -371,11 +441,12 @@ def _count_noun(things: list[Any], noun: str) -> str:
     return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
 
 
-CHECKS: Mapping[str, Callable[[History], Iterator[Mistake]]] = {
+CHECKS: Mapping[str, Callable[[History], Steps]] = {
     "resent_history": find_resent_history,
     "retried_refusal": find_retried_refusal,
     "dropped_tool_output": find_dropped_tool_output,
     "lost_phase": find_lost_phase,
+    "edited_prefix": find_edited_prefix,
     "chained_on_unstored": find_chained_on_unstored,
     "used_unstored_item": find_used_unstored_item,
     "ignored_incomplete": find_ignored_incomplete,

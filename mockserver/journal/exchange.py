@@ -14,14 +14,16 @@ written at all. Keys and passwords never get into a document.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 import orjson
 
+from mockserver.config.redaction import clean
 from mockserver.core.records import Change, Put
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
@@ -57,7 +59,9 @@ class Exchange:
 
     `at` is the project's time (unix seconds), `started` and `seconds` are the process's own clock, `ended` is None
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
-    and what its model `saw` are stored, because a turn is large. `waits` is true until it is written.
+    and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
+    its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
+    is what it takes in memory, in bytes.
     """
 
     call: Call
@@ -78,42 +82,146 @@ class Exchange:
     response_id: str | None = None
     saw: dict[str, Any] | None = None
     waits: bool = False
+    document: tuple[bytes, ...] | None = None
+    weight: int = 0
+
+
+class Entry(NamedTuple):
+    """One exchange of a journal, to be read: its number and its document."""
+
+    number: int
+    doc: bytes
+
+
+def release_turn(exchange: Exchange) -> None:
+    """Drop the turn of an exchange, except for what its document needs of it."""
+    turn = exchange.turn
+    if turn is not None:
+        exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
+
+
+def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
+    """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
+    final = turn.final
+    usage = final["usage"]
+    data = {
+        "model": final["model"],
+        "instructions": final["instructions"],
+        "tools": final["tools"],
+        "input_tokens": usage["input_tokens"] if usage else None,
+        "dropped": sorted(dropped) if dropped else (),
+        "incomplete": (final["incomplete_details"] or {}).get("reason"),
+    }
+    if final.get("input_transformations"):
+        data["withheld"] = [one["id"] for one in final["input_transformations"] if one["reason"] == "prefix_mismatch"]
+    return data if turn.stored else {**data, "node": turn.node}
+
+
+LONGEST = 256 * 1024  # bytes of a body that are kept, and of one part of it
+LONGEST_NODE = 4 * LONGEST  # bytes of the items of an unstored turn
+_LONG_PART = re.compile(rb'(?<=["\',])[A-Za-z0-9+/=_\\-]{%d,}(?=["\'])' % (LONGEST + 1))
 
 
 def document_of(exchange: Exchange) -> bytes:
-    """The document of an exchange in its present state."""
+    """The document of an exchange in its present state.
+
+    One that can't be written is kept as its outline: nothing that a client sends may cost others their entries.
+    """
+    try:
+        return _write_document(exchange)
+    except Exception:  # whatever it is, what waits beside it has to be written
+        return _write_outline(exchange)
+
+
+def _write_document(exchange: Exchange) -> bytes:
     call = exchange.call
-    text, secrets = redaction.body(call.body)
-    key = (call.headers.get(b"authorization") or b"").partition(b" ")[2].strip().decode("latin-1")
-    if len(key) >= redaction.SHORTEST:
-        secrets.append(key)
+    text, secrets = redaction.clean_text(keep_body(call.body))
+    secrets += redaction.credentials(call.headers)
+    if len(call.body) > LONGEST:
+        secrets += redaction.secrets_beyond(call.body, LONGEST)
     document = {
         "at": exchange.at,
         "transport": exchange.transport,
         "method": call.method,
         "path": call.path,
-        "query": urlencode(call.query),
+        "query": redaction.query(call.query),
         "headers": redaction.headers(call.headers),
         "body": text,
         "status": exchange.status,
-        "error": exchange.error,
+        "error": redaction.redact_noting(exchange.error, secrets),
         "response_id": exchange.response_id,
-        "line": exchange.line,
+        "line": redaction.redact_noting(exchange.line, secrets),
         "faults": exchange.faults,
         "changes": _list_changes(exchange.changes),
         "events": exchange.events,
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
         "began": exchange.started,
-        "saw": exchange.saw and _redact_input(exchange.saw),
+        "saw": exchange.saw and _redact_input(exchange.saw, secrets),
     }
     return redaction.scrub(encode_compact(document), secrets)
 
 
-def _redact_input(saw: dict[str, Any]) -> dict[str, Any]:
-    """What a model saw, without secrets; the node of an unstored turn is included in full."""
-    node = {"node": saw["node"].doc().decode()} if "node" in saw else {}
-    return {**saw, "tools": redaction.redact(saw["tools"]), **node}
+def _write_outline(exchange: Exchange) -> bytes:
+    """The document of an exchange that can't be redacted: nothing that its client sent, except by length and hash."""
+    call = exchange.call
+    outline: dict[str, Any] = {
+        "at": exchange.at,
+        "transport": exchange.transport,
+        "method": call.method,
+        "path": clean(call.path.encode(errors="replace").decode()),
+        "query": "",
+        "headers": {},
+        "body": unreadable(call.body),
+        "status": exchange.status,
+        "error": None,
+        "response_id": exchange.response_id,
+        "line": None,
+        "faults": [],
+        "changes": [],
+        "events": exchange.events,
+        "ended": exchange.ended,
+        "duration_ms": round(exchange.seconds * 1000, 3),
+        "began": exchange.started,
+        "saw": None,
+    }
+    return encode_compact(outline)
+
+
+def unreadable(sent: bytes) -> str:
+    """What stands in place of a body that can't be shown."""
+    return f"unreadable, {len(sent)} bytes, sha256 {sha256(sent).hexdigest()}"
+
+
+def keep_body(sent: bytes) -> str:
+    """What is kept of a body: long parts (images, files) by length and hash, and no more than `LONGEST` bytes."""
+    kept = _without_long_parts(sent)
+    if len(kept) <= LONGEST:
+        return kept.decode(errors="replace")
+    mark = f"… [cut, {len(sent)} bytes in all, sha256 {sha256(sent).hexdigest()}]"
+    return kept[:LONGEST].decode(errors="replace") + mark
+
+
+def _without_long_parts(written: bytes) -> bytes:
+    return _LONG_PART.sub(_describe_part, written) if len(written) > LONGEST else written
+
+
+def _describe_part(match: re.Match[bytes]) -> bytes:
+    part = match[0]
+    return f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()
+
+
+def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
+    """What a model saw, without secrets; of an unstored turn with its node, unless that is too long."""
+    shown = {name: redaction.redact_noting(value, secrets) for name, value in saw.items() if name != "node"}
+    if "node" not in saw:
+        return shown
+    doc = _without_long_parts(saw["node"].doc())
+    if len(doc) > LONGEST_NODE:
+        return {**shown, "node": None}
+    text, found = redaction.clean_text(doc.decode())
+    secrets += found
+    return {**shown, "node": text}
 
 
 # kind of record → what it is called, and where in its id its own id is
@@ -133,10 +241,20 @@ def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
 def to_public(number: int, doc: bytes) -> dict[str, Any]:
     """The exchange as the control API shows it, without its context; a JSON body is parsed."""
     known = orjson.loads(doc)
-    try:
-        request = orjson.loads(known["body"])
-    except orjson.JSONDecodeError:
-        request = None
     index = list(known).index("body") + 1
     members = [("id", number), *((name, value) for name, value in known.items() if name != "began")]
-    return dict([*members[: index + 1], ("request", request), *members[index + 1 :]])
+    return dict([*members[: index + 1], ("request", parse_body(known["body"])), *members[index + 1 :]])
+
+
+def parse_body(body: str) -> Any:
+    """The value of a JSON body, None for any other and for one that is too deep to be shown."""
+    try:
+        value = orjson.loads(body)
+        if body.count("{") + body.count("[") >= DEEP:
+            orjson.dumps([[[[value]]]])
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    return value
+
+
+DEEP = 200  # orjson writes 254 levels, and what is shown stands some levels deep itself

@@ -16,9 +16,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from mockserver.core.state import Item, Node
+from mockserver.journal.exchange import parse_body
 from mockserver.wire.responses.encoding import encode_compact
 
 TURNS = "/v1/responses"
@@ -29,8 +28,9 @@ class Call:
     """One exchange of a journal.
 
     `at` is the project's time and `began` that of the process, both in seconds, as is `seconds`, how long it took.
-    `node` is what a turn added to its context, `incomplete` why it ended early. `staged` means that a scripted line or
-    a fault made the answer.
+    `node` is what a turn added to its context, `incomplete` why it ended early, `withheld` the reasoning items that the
+    model did not read because the history before them was edited. `staged` means that a scripted line or a fault made
+    the answer.
     """
 
     id: int
@@ -48,6 +48,7 @@ class Call:
     ended: str | None
     response_id: str | None = None
     incomplete: str | None = None
+    withheld: tuple[str, ...] = ()
     node: Node | None = None
 
     @property
@@ -91,10 +92,7 @@ def _is_item(value: Any) -> bool:
 
 def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
     """The call of an exchange's document; `node` is what it added to a context."""
-    try:
-        request = orjson.loads(document["body"])
-    except orjson.JSONDecodeError:
-        request = {}
+    request = parse_body(document["body"])
     return Call(
         id=id,
         at=document["at"],
@@ -111,8 +109,33 @@ def call_of(id: int, document: Mapping[str, Any], node: Node | None) -> Call:
         ended=document["ended"],
         response_id=document["response_id"],
         incomplete=(document["saw"] or {}).get("incomplete"),
+        withheld=tuple((document["saw"] or {}).get("withheld", ())),
         node=node,
     )
+
+
+class Place:
+    """A node in the tree of contexts: how far it is from its root, and which root that is.
+
+    `skip` leads many steps back, so that an ancestor at any depth is found in few steps.
+    """
+
+    __slots__ = ("depth", "node", "parent", "root", "skip")
+
+    def __init__(self, node: Node, parent: Place | None) -> None:
+        self.node, self.parent = node, parent
+        self.root: Place = self if parent is None else parent.root
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.skip: Place = self if parent is None else parent
+        if parent is not None and parent.depth - parent.skip.depth == parent.skip.depth - parent.skip.skip.depth:
+            self.skip = parent.skip.skip  # the lengths of skips are those of a skew-binary number
+
+    def goes_back_to(self, other: Place) -> bool:
+        """Whether another node is this one or one of its ancestors."""
+        place = self
+        while place.depth > other.depth and place.parent is not None:
+            place = place.skip if place.skip.depth >= other.depth else place.parent
+        return place is other
 
 
 class History:
@@ -124,6 +147,7 @@ class History:
         self.of_response = {call.response_id: call for call in self.turns if call.response_id}
         self._node = node
         self._found: dict[str, Node | None] = {}
+        self._places: dict[str, Place] = {}
 
     def node(self, id: str) -> Node | None:
         """The node of a context by its id, None if it is lost."""
@@ -139,6 +163,18 @@ class History:
             steps.append(node)
             node_id = node.parent
         return steps[::-1]
+
+    def place_before(self, call: Call) -> Place | None:
+        """Where the context ends that a turn continued, or tried to; None where it continued nothing that is known."""
+        node_id = call.parent if call.node is None else call.node.parent
+        path: list[Node] = []
+        while node_id is not None and node_id not in self._places and (node := self.node(node_id)) is not None:
+            path.append(node)
+            node_id = node.parent
+        place = self._places.get(node_id or "")
+        for node in reversed(path):
+            place = self._places[node.id] = Place(node, place)
+        return place
 
     def context(self, call: Call) -> Iterator[Item]:
         """Yield everything that the model saw in a turn, as far as it is known."""
@@ -162,7 +198,14 @@ def _part(part: Any) -> str:
         text = part.get("text", part.get("refusal"))
         if isinstance(text, str):
             return text
-    return encode_compact(part).decode()
+    return _write(part)
+
+
+def _write(value: Any) -> str:
+    try:
+        return encode_compact(value).decode()
+    except (TypeError, ValueError):
+        return "too deep"
 
 
 def content_of(item: Item) -> Hashable:
@@ -178,7 +221,7 @@ def content_of(item: Item) -> Hashable:
     if kind == "reasoning" or kind == "item_reference" or set(item) <= {"type", "id", "status"}:
         return kind, item.get("id"), item.get("encrypted_content")
     bare = {key: value for key, value in item.items() if key not in ("id", "status") and value is not None}
-    return kind, encode_compact(bare)
+    return kind, _write(bare)
 
 
 def by_user(item: Item) -> bool:

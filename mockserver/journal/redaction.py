@@ -1,36 +1,46 @@
-"""Redaction of keys and passwords in the journal: by their place, and by their form."""
+"""Redaction of keys and passwords in all that is kept of a call: by their place, and by their form.
 
-# How it works. Headers are judged by name. A body is searched for keys (`sk-…`), and parsed only if it may hold
-# a secret in a known place (`_SUSPECT`), for most bodies hold none. The secrets found are replaced in the text
-# itself, so that the journal shows the body as it was sent.
+Start at `clean_text` and `scrub`. What a secret looks like stands in `config.redaction`.
+"""
+
+# How it works. Headers and query parameters are judged by name. A body is judged as text, never as a tree: `clean_text`
+# finds the members that hold secrets (`"authorization": …`) by their names and replaces their values, from the first
+# character to the last. So it does not matter whether the body is JSON at all, how deep it is, of what type a value
+# is, or how often a member stands there, and the journal shows the rest as it was sent. Nothing here calls itself.
 #
 # What must stay true:
-# * No secret reaches a document, also where the model or an error repeats it: `scrub` removes the known ones
-#   from the whole document at the end.
-# * If a secret can't be replaced in the text (written with other escapes, or too short to search for), the body
-#   is written anew from the redacted value: a changed spelling is better than a leaked key.
+# * No secret reaches a document, also where the model or an error repeats it: `scrub` removes the known ones from
+#   the whole document at the end.
+# * A value that does not end (a torn body) is redacted to the end.
+# * A JSON Schema may describe a parameter that is called `authorization`; it is no secret.
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote, urlencode
 
 import orjson
 
-from mockserver.wire.responses.encoding import json_compact
+from mockserver.config.redaction import KEY, REDACTED, USERINFO, clean
+from mockserver.wire.responses.encoding import encode_compact
 
-REDACTED = "<redacted>"
-LONGEST = 256 * 1024  # of a body that is kept, in characters
 SHORTEST = 8  # a shorter secret may be a common word: it is redacted in its place, but not searched for elsewhere
 
-_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
-_SECRET_WORDS = ("api-key", "apikey", "secret", "token", "password")
-_KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
-_KEY_BYTES = re.compile(rb"sk-[A-Za-z0-9_-]{8,}")
-_SUSPECT = re.compile(r'"authorization"|"headers"|\\u00')
+_SECRET_HEADERS = frozenset(("cookie", "set-cookie", "x-session-id"))
+_SECRET_WORDS = ("apikey", "secret", "token", "password", "credential", "signature", "api-key", "api_key")
+_SECRET_PARTS = frozenset(("auth", "authentication", "authorization"))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header or a query parameter of this name holds a secret."""
+    known = name.lower()
+    if known in _SECRET_HEADERS or known in ("key", "sig") or any(word in known for word in _SECRET_WORDS):
+        return True
+    return not _SECRET_PARTS.isdisjoint(re.split("[-_]", known))
 
 
 def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
@@ -41,77 +51,227 @@ def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
 @lru_cache(maxsize=1024)  # a client sends the same ones all the time
 def _header(name: bytes, value: bytes) -> tuple[str, str]:
     known, text = name.decode("latin-1"), value.decode("latin-1")
-    secret = known in _SECRET_HEADERS or any(word in known for word in _SECRET_WORDS)
-    return known, REDACTED if secret else _KEY.sub(REDACTED, text)
+    return known, REDACTED if is_secret_name(known) else clean(text)
+
+
+def query(sent: Sequence[tuple[str, str]]) -> str:
+    """The query as text, the values of secret parameters redacted."""
+    return urlencode([(name, REDACTED if is_secret_name(name) else clean(value)) for name, value in sent])
+
+
+def credentials(sent: Mapping[bytes, bytes]) -> list[str]:
+    """The keys and passwords that the headers of a call hold, if they are long enough to be searched for."""
+    found = []
+    for name, value in sent.items():
+        text = value.decode("latin-1").strip()
+        if name == b"authorization":
+            found.append(text.partition(" ")[2].strip())
+        elif name == b"sec-websocket-protocol":
+            found += [one.removeprefix(_KEY_PROTOCOL).strip() for one in _protocols(text)]
+        elif is_secret_name(name.decode("latin-1")):
+            found.append(text)
+    return [one for one in found if len(one) >= SHORTEST]
+
+
+_KEY_PROTOCOL = "openai-insecure-api-key."
+
+
+def _protocols(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip().startswith(_KEY_PROTOCOL)]
+
+
+# --- texts ----------------------------------------------------------------------------------------------------------
+
+_MEMBER = re.compile(
+    r"""(["'])((?:proxy[-_])?authorization|headers|domain_secrets|api[-_]?key|access[-_]token|refresh[-_]token"""
+    r"""|client[-_]secret|password)\1\s*:\s*""",
+    re.IGNORECASE,
+)
+_WORDS = ("authorization", "headers", "secret", "key", "token", "password")
+_WHOLE = frozenset(("authorization", "proxy-authorization", "proxy_authorization", "domain_secrets"))  # of any type
+_OF_MCP = re.compile(r"""["'](?:mcp|server_url|server_label|connector_id)""")  # `headers` of others are no secret
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)' r"|'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)", re.DOTALL)
+_TOKEN = re.compile(_STRING.pattern + r"|[\[\]{}]", re.DOTALL)
+_SCALAR = re.compile(r"[^,\]}\s]*")
+_SCHEMA_TYPES = ("string", "object", "array", "number", "integer", "boolean", "null")
+# a letter, digit or sign that JSON writes as an escape, where it need not: a name may be hidden so
+_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u00([2-7][0-9a-fA-F])")
 
 
 def body(sent: bytes) -> tuple[str, list[str]]:
-    """The text of a body, secrets redacted, and those secrets; a long one is cut, with a mark."""
-    text = sent.decode(errors="replace")
+    """A body as text without secrets, and those of them that are long enough to be searched for."""
+    return clean_text(sent.decode(errors="replace"))
+
+
+def clean_text(text: str) -> tuple[str, list[str]]:
+    """The same for a text."""
+    if "\\u00" in text:
+        plain = _ESCAPE.sub(_unescape, text)
+        if len(_MEMBER.findall(plain)) != len(_MEMBER.findall(text)) or _differs(plain, text):
+            text = plain  # another spelling is better than a leaked key
+    text, secrets = _without_members(text)
+    if "@" in text:
+        for match in USERINFO.finditer(text):
+            secrets += [match[2], *match[2].split(":", 1)]
+        secrets += [unquote(one) for one in secrets if "%" in one]
+    return clean(text), [one for one in dict.fromkeys(secrets) if len(one) >= SHORTEST]
+
+
+def _unescape(match: re.Match[str]) -> str:
+    character = chr(int(match[2], 16))
+    return match[0] if character in '"\\\x7f' else match[1] + character
+
+
+def _differs(plain: str, text: str) -> bool:
+    """Whether something that looks like a secret was hidden in escapes."""
+    return len(KEY.findall(plain)) != len(KEY.findall(text)) or len(clean(plain)) != len(plain)
+
+
+def _without_members(text: str) -> tuple[str, list[str]]:
+    """A text without the values of secret members, and those values."""
+    lower = text.lower()  # looking for words is ten times as fast as looking for members
+    match = _MEMBER.search(text) if any(word in lower for word in _WORDS) else None
+    if match is None:
+        return text, []
     secrets: list[str] = []
-    if _SUSPECT.search(text):
-        text, secrets = _without(text)
-    text = _KEY.sub(REDACTED, text)
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}… [cut, {len(sent)} bytes in all]"
-    return text, secrets
+    pieces: list[str] = []
+    done = 0
+    of_mcp = _OF_MCP.search(text) is not None
+    while match is not None:
+        start, name = match.end(), match[2].lower()
+        end, shown = start, None
+        if _may_be_secret(name, text[start : start + 1], of_mcp=of_mcp):
+            end = _value_end(text, start)
+            shown = _redact_value(name, text[start:end])
+        if shown is None:
+            end = start
+        else:
+            pieces += [text[done:start], shown]
+            done = end
+            secrets += _leaves(text, start, end)
+        match = _MEMBER.search(text, end)
+    return "".join([*pieces, text[done:]]), secrets
 
 
-def _without(text: str) -> tuple[str, list[str]]:
+def _value_end(text: str, start: int) -> int:
+    """Where the value ends that begins at `start`, the end of the text if it does not end."""
+    first = text[start : start + 1]
+    if first in ('"', "'"):
+        string = _STRING.match(text, start)
+        return len(text) if string is None else string.end()
+    if first not in ("{", "["):
+        scalar = _SCALAR.match(text, start)
+        return start if scalar is None else scalar.end()
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        depth += 1 if token[0] in "{[" else -1 if token[0] in "]}" else 0
+        if not depth:
+            return token.end()
+    return len(text)
+
+
+def _may_be_secret(name: str, first: str, *, of_mcp: bool) -> bool:
+    if name == "headers":
+        return of_mcp
+    return name in _WHOLE or first in ('"', "'")
+
+
+def _redact_value(name: str, value: str) -> str | None:
+    """What stands in place of a member's value, None if it is no secret."""
+    if value in ("", "null", "true", "false", '""', "{}", "[]"):
+        return None
+    parsed = _parse(value) if value[0] == "{" and len(value) <= _LONGEST_SCHEMA else None
+    if isinstance(parsed, dict):
+        if _is_schema(parsed):
+            return None
+        if name == "headers":
+            return encode_compact(dict.fromkeys(parsed, REDACTED)).decode()
+    return f'"{REDACTED}"'
+
+
+_LONGEST_SCHEMA = 16 * 1024  # schemas inside of schemas are read once for each: that must not take long
+
+
+def _is_schema(parsed: Mapping[str, Any]) -> bool:
+    """Whether an object describes a parameter of this name."""
+    kind = parsed.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    return bool(kinds) and all(one in _SCHEMA_TYPES for one in kinds)
+
+
+def _parse(value: str) -> Any:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return _AUTHORIZATION.sub(rf"\1{REDACTED}", text), []
-    secrets = list(secrets_in(value))
-    clean = text
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            for ascii in (True, False):
-                clean = clean.replace(json.dumps(secret, ensure_ascii=ascii)[1:-1], REDACTED)
-    if secrets and any(secret != REDACTED for secret in secrets_in(orjson.loads(clean))):
-        clean = json_compact(redact(value)).decode()  # written in another way, or too short to be looked for
-    return clean, [secret for secret in secrets if len(secret) >= SHORTEST]
+        return orjson.loads(value)
+    except ValueError:
+        return None
 
 
-_AUTHORIZATION = re.compile(r'("authorization"\s*:\s*")[^"]*')
+def _leaves(text: str, start: int, end: int) -> list[str]:
+    """The texts of a value, without the names of members; a credential also without its scheme."""
+    found: list[str] = []
+    for token in _STRING.finditer(text, start, end):
+        if text[token.end() : token.end() + 16].lstrip().startswith(":") and token.end() < end:
+            continue
+        written = token[0].strip("\"'")
+        parsed = _parse(f'"{written}"') if token[0][0] == '"' else None
+        plain = parsed if isinstance(parsed, str) else written
+        found += [plain, written, *plain.split(" ", 1)[1:]]
+    return found or [text[start:end]]
 
 
-def secrets_in(value: Any) -> Iterator[str]:
-    """Yield the secrets in known places: what is sent to MCP servers. Spec: F5."""
-    if isinstance(value, list):
-        for member in value:
-            yield from secrets_in(member)
-    elif isinstance(value, dict):
-        for key, member in value.items():
-            if key == "authorization" and isinstance(member, str):
-                yield member
-            elif key == "headers" and value.get("type") == "mcp" and isinstance(member, dict):
-                yield from (text for text in member.values() if isinstance(text, str))
-            else:
-                yield from secrets_in(member)
+def secrets_beyond(sent: bytes, first: int) -> list[str]:
+    """The secrets of a body after its first bytes, which alone are kept: an error may repeat them."""
+    found: list[str] = []
+    for name in _LATE:
+        at = sent.find(name, first)
+        while at >= 0 and len(found) < _MOST_LATE:
+            _, secrets = _without_members(sent[at : at + _LONGEST_LATE].decode(errors="replace"))
+            found += secrets
+            at = sent.find(name, at + 1)
+    return [one for one in dict.fromkeys(found) if len(one) >= SHORTEST]
+
+
+_LATE = (b'"authorization"', b'"headers"')
+_LONGEST_LATE, _MOST_LATE = 8192, 64
+
+
+# --- values and documents ---------------------------------------------------------------------------------------------
 
 
 def redact(value: Any) -> Any:
-    """A JSON value with its secrets redacted, texts that look like keys too."""
-    if isinstance(value, str):
-        return _KEY.sub(REDACTED, value)
-    if isinstance(value, list):
-        return [redact(member) for member in value]
-    if isinstance(value, dict):
-        return {key: _member(value, key, member) for key, member in value.items()}
-    return value
+    """A JSON value without secrets; one that can't be written (it is too deep) is not shown."""
+    return redact_noting(value, [])
 
 
-def _member(whole: Mapping[str, Any], key: str, value: Any) -> Any:
-    if key == "authorization" and isinstance(value, str):
-        return REDACTED
-    if key == "headers" and whole.get("type") == "mcp" and isinstance(value, dict):
-        return dict.fromkeys(value, REDACTED)
-    return redact(value)
+def redact_noting(value: Any, secrets: list[str]) -> Any:
+    """The same; the secrets are added to `secrets`."""
+    if value is None:
+        return None
+    try:
+        written = encode_compact(value).decode()
+    except (TypeError, ValueError):
+        return "<unreadable>"
+    text, found = clean_text(written)
+    secrets += found
+    return value if text == written else orjson.loads(text)
+
+
+_NEEDS_CLEANING = re.compile(rb"sk-|@|=|Bearer |Basic |openai-insecure")
 
 
 def scrub(document: bytes, secrets: Iterable[str]) -> bytes:
-    """Redact known secrets, and everything that looks like a key, anywhere in an encoded document."""
-    for secret in secrets:
-        document = document.replace(secret.encode(), REDACTED.encode())
-    return _KEY_BYTES.sub(REDACTED.encode(), document) if b"sk-" in document else document
+    """Redact known secrets, and everything that looks like one, anywhere in an encoded document."""
+    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+        document = document.replace(form, REDACTED.encode())
+    if _NEEDS_CLEANING.search(document) is None:
+        return document
+    return clean(document.decode()).encode()
+
+
+def _forms(secret: str) -> Iterable[bytes]:
+    """How a secret is written: as it is, in JSON, in JSON inside JSON, in a URL."""
+    escaped = json.dumps(secret, ensure_ascii=False)[1:-1]
+    ascii = json.dumps(secret)[1:-1]
+    twice = [json.dumps(one)[1:-1] for one in (escaped, ascii)]
+    url = urlencode([("", secret)])[1:]
+    return [one.encode(errors="replace") for one in (secret, escaped, ascii, *twice, url) if one != REDACTED]

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
@@ -43,6 +43,28 @@ class Accepts(NamedTuple):
             custom_error_message="{words}",
             custom_error_context={"words": self.words},
         )
+
+
+class Labelled(NamedTuple):
+    """An annotation of a union by kind: the sentence about a value of no such kind says that it must be `words`.
+
+    Unlike with `Accepts`, what is wrong inside a branch keeps a sentence of its own.
+    """
+
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        schema = handler(source)
+        return {**schema, "metadata": {**schema.get("metadata", {}), "expected": self.words}}
+
+
+class Shaped(NamedTuple):
+    """An annotation: the value has a shape of the wire."""
+
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        return dict(self.schema)
 
 
 class OneOf(NamedTuple):

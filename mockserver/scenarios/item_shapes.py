@@ -21,7 +21,7 @@ from typing import Any
 
 from mockserver.scenarios.document import reject
 from mockserver.scenarios.validation import has_template
-from mockserver.wire.requests.items import ITEMS
+from mockserver.wire.requests.items import ITEMS, ROLES
 from mockserver.wire.requests.parts import ASSISTANT_CONTENT, TOOL_CONTENT
 from mockserver.wire.requests.schema import (
     LONG_TEXT,
@@ -237,6 +237,52 @@ def output_item() -> Schema:
     }
     definitions = [{**_adapt_shape(schema), "ref": name} for name, schema in _SHARED.items()]
     return {"type": "definitions", "schema": union, "definitions": definitions}
+
+
+def context_item() -> Schema:
+    """The core schema of one item of a context: what a client sends, or what a model has answered."""
+    roles = {role: _with_optional_type(ITEMS["message"]["choices"][role]) for role in ROLES if role != "assistant"}
+    message = {
+        "type": "tagged-union",
+        "discriminator": _role_of,
+        "choices": {**{role: _adapt(shape) for role, shape in roles.items()}, "assistant": _adapt(_item("message"))},
+        "metadata": {"key": "role"},
+    }
+    kinds = (*KINDS, "configuration_update")
+    union = {
+        "type": "tagged-union",
+        "discriminator": _type_of,
+        "choices": {**{kind: _adapt(_item(kind)) for kind in kinds}, "message": message},
+        "metadata": {"key": "type", "default": "message", "never": _NOT_KEPT},
+    }
+    definitions = [{**_adapt_shape(schema), "ref": name} for name, schema in _SHARED.items()]
+    return {"type": "definitions", "schema": union, "definitions": definitions}
+
+
+# Spec: endpoints §5.5: what no context keeps.
+_NOT_KEPT = {
+    **dict.fromkeys(("compaction_trigger", "item_reference"), "It is no item that a context keeps."),
+    **{kind: _NEVER[kind] for kind in _UNKNOWN_SHAPES},
+}
+
+
+def _with_optional_type(message: Schema) -> Schema:
+    fields = message["fields"]
+    return {**message, "fields": {**fields, "type": {**fields["type"], "required": False}}}
+
+
+def _role_of(item: Any) -> str | None:
+    """The role of a message; a text without a role is the assistant's, as in an output."""
+    role = item.get("role", "assistant") if isinstance(item, dict) else None
+    return role if isinstance(role, str) else None
+
+
+class ContextItem(dict[str, Any]):
+    """An item of a context; a dict to type checkers, and pydantic gets its shape from here."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return context_item()
 
 
 class OutputItem(dict[str, Any]):

@@ -48,16 +48,24 @@ def cues(items: Iterable[Item]) -> tuple[list[Item], dict[str, dict[str, Any]]]:
 
 def output_items(items: list[Item], prompt: Prompt, phase: str | None) -> list[Item]:
     """Fill in checked items: arguments as text, texts as parts, `phase` where the model has phases."""
-    return [_FILLED.get(item.get("type", "message"), _call)(item, prompt, phase) for item in items]
+    shown = phase or ("final_answer" if prompt.model.phase else None)
+    return [expand(item, shown) for item in items]
 
 
-def _message(item: Item, prompt: Prompt, phase: str | None) -> Item:
+def expand(item: Item, phase: str | None = None) -> Item:
+    """A checked item in the wire's shape: arguments as text, texts as parts; `phase` is that of messages without."""
+    return _FILLED.get(item.get("type", "message"), _call)(item, phase)
+
+
+def _message(item: Item, phase: str | None) -> Item:
+    if item.get("role", "assistant") != "assistant":
+        return {"type": "message", **item}
     content = item.get("text") if item.get("content") is None else item["content"]
     parts = [content] if isinstance(content, str) else content or []
     message = {key: value for key, value in item.items() if key != "text"}
     message |= {"type": "message", "role": "assistant", "content": [_part(part, "output_text") for part in parts]}
-    if "phase" not in item and (phase or prompt.model.phase):
-        message["phase"] = phase or "final_answer"
+    if "phase" not in item and phase:
+        message["phase"] = phase
     return message
 
 
@@ -67,7 +75,7 @@ def _part(part: Any, kind: str) -> Item:
     return {**text_part(""), **part} if kind == part.get("type", kind) == "output_text" else {"type": kind, **part}
 
 
-def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
+def _reasoning(item: Item, phase: str | None) -> Item:
     summary = item.get("summary") or []
     parts = [summary] if isinstance(summary, str) else summary
     reasoning = {**item, "summary": [_part(part, "summary_text") for part in parts]}
@@ -76,10 +84,11 @@ def _reasoning(item: Item, prompt: Prompt, phase: str | None) -> Item:
     return reasoning
 
 
-def _call(item: Item, prompt: Prompt, phase: str | None) -> Item:
+def _call(item: Item, phase: str | None) -> Item:
     kind = item["type"]
     if kind in _DEFAULTS:
-        item = {**_DEFAULTS[kind], **{key: value for key, value in item.items() if value is not None}}
+        defaults = _DEFAULTS[kind]
+        item = {**defaults, **{key: value for key, value in item.items() if value is not None or key not in defaults}}
     if item.get("error") and kind in _FAILING and item.get("status") is None:
         item = {**item, "status": "failed"}
     if kind not in _ARGUMENTS:

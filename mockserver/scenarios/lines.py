@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -104,6 +104,13 @@ def _load_lines() -> Any:
     return Lines
 
 
+def _load_given() -> Any:
+    from mockserver.scenarios.given import GivenState
+
+    return GivenState
+
+
+_GIVEN: DocumentValidator[Any] = DocumentValidator(_load_given)
 _SCENARIO: DocumentValidator[Any] = DocumentValidator(_load_scenario)
 _LINES: DocumentValidator[Any] = DocumentValidator(_load_lines)
 _FAILURE = {"code": "server_error", "message": "The server had an error while processing your request."}
@@ -111,10 +118,11 @@ _FAILURE = {"code": "server_error", "message": "The server had an error while pr
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario's lines, and the seed it sets."""
+    """A scenario's lines, the seed it sets, and the state that it starts from."""
 
     lines: tuple[Line, ...] = ()
     seed: int | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_mistakes(value: Any) -> list[PathMistake]:
@@ -139,15 +147,26 @@ def _too_deep(value: Any) -> bool:
 
 def _template_mistakes(lines: Any, location: Location, where: str = "") -> Iterator[PathMistake]:
     for number, line in enumerate(lines if isinstance(lines, list) else ()):
-        if isinstance(line, dict):
+        if isinstance(line, dict) and not _is_verbatim(line.get("reply")):
             yield from templates.find_mistakes(line.get("reply"), (*location, number, "reply"), where)
+
+
+def _is_verbatim(reply: Any) -> bool:
+    return isinstance(reply, dict) and reply.get("verbatim") is True
 
 
 def parse_scenario(value: Any) -> Scenario:
     """Validate a scenario; raises MockError whose `param` is the path of the first mistake."""
     for mistake in find_mistakes(value):
         raise mistake.error()
-    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
+    return _scenario(value)
+
+
+def parse_given(value: Any, where: str = "given") -> None:
+    """Validate given state; raises MockError whose `param` is the path of the first mistake."""
+    if _too_deep(value):
+        raise MockError(f"'{where}' can't be nested deeper than 200 levels.", param=where)
+    _GIVEN.validate(value, where)
 
 
 def parse_lines(value: Any, where: str = "lines") -> list[Line]:
@@ -182,14 +201,18 @@ def validate_entry(doc: bytes) -> Line:
 @lru_cache(maxsize=256)
 def load_scenario(doc: bytes) -> Scenario:
     """Load a validated scenario from its JSON; cached by its bytes."""
-    value = orjson.loads(doc)
-    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"))
+    return _scenario(orjson.loads(doc))
+
+
+def _scenario(value: Mapping[str, Any]) -> Scenario:
+    return Scenario(tuple(_line(line) for line in value["lines"]), value.get("seed"), value.get("given") or {})
 
 
 def _line(value: dict[str, Any]) -> Line:
     when = value.get("when") or {}
     tests = conditions.compile_when(when) if when else ()
-    templated = "{{" in json_compact(value.get("reply")).decode()
+    reply = value["reply"]
+    templated = not _is_verbatim(reply) and "{{" in json_compact(reply).decode()
     return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests, templated)
 
 

@@ -31,14 +31,23 @@ from mockserver.scenarios.validation import join_path
 
 
 class Mistake(NamedTuple):
-    """One mistake in a file: the line, counted from 1, the path of the member, and a sentence."""
+    """One mistake in a file: the line, counted from 1, the path of the member, and a sentence.
+
+    `refusal` says that the file could be read, but holds what a scenario may not.
+    """
 
     line: int
     path: str
     message: str
+    refusal: bool = False
 
     def __str__(self) -> str:
-        return f"{self.line}: {self.path}: {self.message}" if self.path else f"{self.line}: {self.message}"
+        return f"{self.line}: {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """The path and the sentence."""
+        return f"{self.path}: {self.message}" if self.path else self.message
 
 
 class Document(NamedTuple):
@@ -97,7 +106,7 @@ def read(text: str) -> Document:
     unread = {mistake.path for mistake in mistakes}
     for _, path, message in find_mistakes(value):
         if path not in unread:
-            mistakes.append(Mistake(line_of(path, lines), path, message.removeprefix(f"'{path}' ")))
+            mistakes.append(Mistake(line_of(path, lines), path, message.removeprefix(f"'{path}' "), refusal=True))
     return Document(value, lines, tuple(sorted(mistakes, key=lambda mistake: mistake.line)))
 
 

@@ -32,12 +32,14 @@ from mockserver.scenarios.document import (
     optional,
     reject,
 )
+from mockserver.scenarios.given import GivenState
 from mockserver.scenarios.item_rules import output_mistakes, reply_mistakes
 from mockserver.scenarios.item_shapes import OutputItem
-from mockserver.scenarios.validation import format_value
+from mockserver.scenarios.validation import format_value, suggest
+from mockserver.wire.errors.scripted import KNOWN
 from mockserver.wire.requests.items import ITEMS
 
-REASONS = ("max_output_tokens", "content_filter")
+REASONS = ("max_output_tokens", "content_filter", "max_messages", "steered")  # Spec: O4
 PHASES = ("commentary", "final_answer")
 TRANSPORTS = ("http", "sse", "websocket")
 FORMATS = ("text", "json_object", "json_schema")
@@ -99,15 +101,27 @@ class When(ScriptObject):
 
 # --- Replies -----------------------------------------------------------------------------------------------------
 
-_GIVEN: list[Any] = [{"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in ("code", "status")]
+
+def _given(*keys: str) -> dict[str, Any]:
+    """What JSON Schema says of members that are there and not null."""
+    return {"required": list(keys), "properties": {key: {"not": {"type": "null"}} for key in keys}}
+
+
+# What an error of the author's own must say, since nothing is known of it.
+_WRITTEN_OUT = ("status", "type", "message")
+_ERROR_RULES: dict[str, Any] = {
+    "anyOf": [_given("code"), _given("status")],
+    "if": {"required": ["code"], "properties": {"code": {"type": "string", "not": {"enum": sorted(KNOWN)}}}},
+    "then": _given(*_WRITTEN_OUT),
+}
 
 
 class ErrorReply(ScriptObject):
     """The HTTP error of a request that fails."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": _GIVEN})
+    model_config = ConfigDict(json_schema_extra=_ERROR_RULES)
 
-    code: Text | None = optional("an error that the mock knows by its code or name")
+    code: Text | None = optional("a code or name of the API; any other one needs status, type and message")
     status: Annotated[int, Strict(), Field(ge=400, le=599)] | None = optional("the HTTP status")
     type: Text | None = optional("in place of the type that belongs to the code or status")
     message: Text | None = optional("in place of the message that belongs to it")
@@ -118,7 +132,14 @@ class ErrorReply(ScriptObject):
     def _is_known(self) -> ErrorReply:
         if self.code is None and self.status is None:
             reject([((), "needs a code or a status")])
+        if self.code not in KNOWN and self.code is not None and not self._is_written_out():
+            hint = suggest(self.code, sorted(KNOWN))
+            own = f"a code of your own needs {', '.join(_WRITTEN_OUT)} too"
+            reject([(("code",), f"is no error code of the API: {format_value(self.code)};{hint or ''} {own}")])
         return self
+
+    def _is_written_out(self) -> bool:
+        return all(getattr(self, key) is not None for key in _WRITTEN_OUT)
 
 
 class FailedReply(ScriptObject):
@@ -126,6 +147,17 @@ class FailedReply(ScriptObject):
 
     code: Text = optional("server_error, when it is left out")
     message: Text = optional("what went wrong")
+    # what a real failure may say besides (Spec: O3)
+    param: Text | None = optional("the member that it is about")
+    type: Text | None = optional("the type of the error")
+    misalignment: Object | None = optional("what a check of the model's conduct found")
+
+
+class CacheWriteDetails(ScriptObject):
+    """Figures of the tokens written to the prompt cache. Spec: O2."""
+
+    ttl_12h_tokens: Figure = optional("tokens kept for 12 hours")
+    ttl_30m_tokens: Figure = optional("tokens kept for 30 minutes")
 
 
 class InputDetails(ScriptObject):
@@ -133,6 +165,7 @@ class InputDetails(ScriptObject):
 
     cache_write_tokens: Figure = optional("tokens written to the prompt cache")
     cached_tokens: Figure = optional("tokens read from the prompt cache")
+    cache_write_tokens_details: CacheWriteDetails = optional("of the tokens written to the prompt cache")
 
 
 class OutputDetails(ScriptObject):
@@ -151,14 +184,42 @@ class Usage(ScriptObject):
     total_tokens: Figure = optional("all tokens")
 
 
-class ResponseMembers(ScriptObject):
-    """Members that replace those of the finished Response and that only a real backend knows. Spec: O1."""
+_ECHO = "in place of what the mock echoes"
 
-    input_transformations: AnyList = optional("how the service changed the input")
-    moderation: Object = optional("what moderation found")
-    prompt: Object = optional("the prompt template in the answer")
-    prompt_cache_diagnostics: Object = optional("why the prompt cache was missed")
-    tool_usage: Object = optional("what the tools of the service used")
+
+class ResponseMembers(ScriptObject):
+    """Members that replace those of the finished Response, where a recording or a real backend differs. Spec: O1."""
+
+    input_transformations: AnyList | None = optional("how the service changed the input")
+    moderation: Object | None = optional("what moderation found")
+    prompt: Object | None = optional("the prompt template in the answer")
+    prompt_cache_diagnostics: Object | None = optional("why the prompt cache was missed")
+    tool_usage: Object | None = optional("what the tools of the service used")
+    # what the mock echoes from the request, with the defaults of the model
+    access_programs: Any = optional(_ECHO)
+    billing: Object = optional("who pays")
+    frequency_penalty: Any = optional(_ECHO)
+    image: Any = optional(_ECHO)
+    instructions: Any = optional(_ECHO)
+    max_output_tokens: Any = optional(_ECHO)
+    max_tool_calls: Any = optional(_ECHO)
+    metadata: Object = optional(_ECHO)
+    parallel_tool_calls: Flag = optional(_ECHO)
+    presence_penalty: Any = optional(_ECHO)
+    prompt_cache_key: Any = optional(_ECHO)
+    prompt_cache_options: Any = optional(_ECHO)
+    prompt_cache_retention: Any = optional(_ECHO)
+    reasoning: Object = optional(_ECHO)
+    safety_identifier: Any = optional(_ECHO)
+    service_tier: Text = optional("the tier that served the request")
+    temperature: Any = optional(_ECHO)
+    text: Object = optional(_ECHO)
+    tool_choice: Any = optional(_ECHO)
+    tools: AnyList = optional(_ECHO)
+    top_logprobs: Any = optional(_ECHO)
+    top_p: Any = optional(_ECHO)
+    truncation: Any = optional(_ECHO)
+    user: Any = optional(_ECHO)
 
 
 def _check_output(items: list[Any]) -> list[Any]:
@@ -204,6 +265,7 @@ class ReplyScript(ScriptObject):
     phase: Annotated[str, OneOf(PHASES)] = optional("the phase of messages that say none")
     model: Text = optional("the model's name as the response gives it")
     response: ResponseMembers = optional("members laid over the finished Response")
+    verbatim: Flag = optional("true: {{ }} in its texts is text, no template")
 
     @model_validator(mode="after")
     def _has_one_form(self) -> ReplyScript:
@@ -247,5 +309,6 @@ class ScenarioFile(ScriptObject):
 
     lines: Lines = Field(description="the first line whose `when` holds answers")
     seed: Whole = optional("the run's seed, unless the server is given one")
+    given: GivenState = optional("conversations and stored responses that are there before the first request")
     editor_schema: Text = optional("for editors only", alias="$schema")
     about: Text = optional("for readers only, where a file can't have comments")

@@ -90,6 +90,7 @@ class ScenarioShape(BaseModel):
     model_config = STRICT
     seed: int | None
     lines: list[dict[str, Any]]
+    given: dict[str, Any] | None = None
 
 
 class FaultShape(BaseModel):
@@ -202,7 +203,7 @@ SECTIONS: Mapping[str, Section] = {
         "scenario",
         ScenarioShape,
         lambda put: orjson.loads(put.doc),
-        lambda id, one: Put("scenario", id, encode_compact({"seed": one.seed, "lines": one.lines})),
+        lambda id, one: Put("scenario", id, encode_compact(one.model_dump(exclude_unset=True))),
     ),
     "played": Section(
         "played",

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from threading import RLock
 from typing import Any
 
@@ -15,10 +15,13 @@ from mockserver.store.view import Store
 
 
 class Started:
-    """Another store, with records for every project that has none of its own yet; journals begin empty."""
+    """Another store, with records for every project that has none of its own yet; journals begin empty.
 
-    def __init__(self, store: Store, records: Sequence[Put]) -> None:
-        self._store, self._records = store, records
+    `first` gives the records that a project begins with, by its name.
+    """
+
+    def __init__(self, store: Store, first: Callable[[str], Iterable[Put]]) -> None:
+        self._store, self._first = store, first
         self._begun: set[str] = set()
         self._lock = RLock()
 
@@ -29,7 +32,7 @@ class Started:
                 if project not in self._begun:
                     with self._store.transaction(project):
                         if self._store.get(project, *PROJECT_KEY) is None:
-                            self._store.apply(project, self._records)
+                            self._store.apply(project, self._first(project))
                     self._begun.add(project)
         return self._store
 
@@ -69,6 +72,10 @@ class Started:
     def clear(self, project: str) -> None:
         """Forget everything of a project; it does not begin again by itself."""
         self._of(project).clear(project)
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the store can't be written now."""
+        self._store.check()
 
     def close(self) -> None:
         """Close the store."""

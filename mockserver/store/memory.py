@@ -90,7 +90,7 @@ class MemoryStore:
         for change in changes:
             if isinstance(change, Put):
                 kind, id, doc, parent, order = change
-                if kind not in UNORDERED_KINDS:
+                if parent or kind not in UNORDERED_KINDS:
                     _list(mine, kind, id, parent, order)
                 records[kind, id] = (doc, parent, order)
             else:
@@ -99,6 +99,9 @@ class MemoryStore:
     def clear(self, project: str) -> None:
         """Forget a project."""
         self._projects.pop(project, None)
+
+    def check(self) -> None:
+        """Nothing can be wrong."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -111,7 +114,7 @@ def _rank(put: Put) -> tuple[str, str, int, str]:
 def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
     old = mine.records.get((kind, id))
     if old is None or old[1:] != (parent, order):
-        if old is not None:
+        if old is not None and (old[1] or kind not in UNORDERED_KINDS):
             _displace(mine, kind, id, old)
         if kind in PENDING_KINDS:
             mine.agenda[kind] = mine.agenda.get(kind, 0) + 1
@@ -126,7 +129,7 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
 
 def _delete(mine: _Project, kind: str, id: str) -> None:
     old = mine.records.pop((kind, id), None)
-    if old is not None and kind not in UNORDERED_KINDS:
+    if old is not None and (old[1] or kind not in UNORDERED_KINDS):
         _displace(mine, kind, id, old)
 
 
@@ -134,6 +137,8 @@ def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
     _, parent, order = old
     places = mine.places[kind, parent]
     del places[bisect_left(places, (order, id))]
+    if not places:
+        del mine.places[kind, parent]
     if kind in PENDING_KINDS:
         mine.agenda[kind] -= 1
         if not mine.agenda[kind]:

@@ -18,20 +18,30 @@ the file's consistency. Several processes may share one file. Files of an earlie
 # * What kinds are on a project's agenda is remembered until another process writes (`data_version`), for it is
 #   asked on every call.
 #
-# What must stay true: one connection, one lock. Reads of other threads wait for a transaction's end, so that
-# nobody sees half of one. A file of an earlier version is rewritten in one transaction or not at all.
+# What must stay true:
+# * One connection, one lock. Reads of other threads wait for a transaction's end, so that nobody sees half of one.
+# * A file of an earlier version is rewritten in one transaction or not at all; one of another program is refused.
+# * Nobody waits long for another process: calls run on the event loop, and health has to be answered meanwhile. What
+#   SQLite refuses at run time is `StoreUnavailable`, an answer of 503 in words, and nothing has changed.
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
+from typing import Any
+
+import orjson
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
+from mockserver.wire.errors.api import MockError
 
-VERSION = 2
+VERSION = 3
+APPLICATION = 0x756E6473  # says in the file's head that it is ours
 MOST_AGENDAS = 100_000  # projects whose agenda is remembered
+TRY_MS, TRIES = 1, 60  # how long a call waits for the file at a time, and how often: 0.1 s at most
+VACUUM_AFTER, VACUUM_PAGES, SPARE_PAGES = 256, 200, 256  # deleted records; pages of 4 KB given back at a time, and kept
 CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
 
 
@@ -39,7 +49,7 @@ def _names(kinds: Iterable[str]) -> str:
     return ", ".join([f"'{kind}'" for kind in sorted(kinds)])
 
 
-_LISTED = f"kind NOT IN ({_names(UNORDERED_KINDS)})"
+_LISTED = f"(kind NOT IN ({_names(UNORDERED_KINDS)}) OR parent <> '')"
 # Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
 # prefix after it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
 _SCHEMA = (
@@ -50,18 +60,18 @@ _SCHEMA = (
     "CREATE UNIQUE INDEX found ON records (project, place, kind)",
     f'CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE {_LISTED}',
 )
+_MOVED = (
+    'INSERT INTO records (project, place, kind, id, parent, "order", doc)'
+    ' SELECT project, turned(id), kind, id, parent_of(kind, parent, doc), "order", doc FROM former',
+    "DROP TABLE former",
+)
 # version of a file → what makes the next version of it, before and after the table is made anew
 _UPGRADES = {
     0: ((), ()),
-    1: (
-        ("ALTER TABLE records RENAME TO former", "DROP INDEX listed"),
-        (
-            'INSERT INTO records (project, place, kind, id, parent, "order", doc)'
-            ' SELECT project, turned(id), kind, id, parent, "order", doc FROM former',
-            "DROP TABLE former",
-        ),
-    ),
+    1: (("ALTER TABLE records RENAME TO former", "DROP INDEX listed"), _MOVED),
+    2: (("ALTER TABLE records RENAME TO former", "DROP INDEX listed", "DROP INDEX found"), _MOVED),
 }
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _GET = "SELECT doc FROM records WHERE project = ? AND place = ? AND kind = ?"
 _PUT = (
     'INSERT INTO records (project, place, kind, id, parent, "order", doc) VALUES (?, ?, ?, ?, ?, ?, ?)'
@@ -83,8 +93,26 @@ def prefix_last(id: str) -> str:
     return f"{rest}_{prefix}" if mark else id
 
 
+def parent_of(kind: str, parent: str, doc: bytes) -> str:
+    """The parent of a record in a file whose nodes have none: it stands in the first line of their documents."""
+    if kind != "node":
+        return parent
+    try:
+        return str(orjson.loads(doc.partition(b"\n")[0])[1] or "")
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return ""
+
+
 class StoreError(Exception):
     """A store that can't be opened; the message says which and why."""
+
+
+class StoreUnavailable(MockError):
+    """A store that can't be read or written now. Nothing was changed, and the same call may succeed later."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=503)
+        self.headers = {"x-should-retry": "true"}
 
 
 class SQLiteStore:
@@ -92,30 +120,52 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._lock = RLock()
+        self._path = path
+        self._blocked = False  # whether another process holds the file, as far as is known
+        self._deleted = 0  # records deleted since the file was last made smaller
         self._agendas: dict[str, frozenset[str]] = {}
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
         try:
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             self._prepare(path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreUnavailable) as error:
             raise StoreError(f"can't open the SQLite file {path}: {error}") from error
+        # from now on nobody waits longer than this at a time: it is the event loop that waits
+        self._connection.execute(f"PRAGMA busy_timeout = {TRY_MS}")
 
     def _prepare(self, path: str) -> None:
         run = self._connection.execute
+        self._refuse_foreign(path)  # before anything is written to it
+        run("PRAGMA auto_vacuum = INCREMENTAL")  # heeded as long as the file has no table
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if self._version() == VERSION:
             return
         self._connection.create_function("turned", 1, prefix_last, deterministic=True)
+        self._connection.create_function("parent_of", 3, parent_of, deterministic=True)
+        former = self._version()
         with self.transaction(""):
             version = self._version()  # another process may have been faster
             if version != VERSION:
                 if version not in _UPGRADES:
                     raise StoreError(f"the SQLite file {path} has version {version}; this understudy reads {VERSION}")
                 before, after = _UPGRADES[version]
-                for statement in (*before, *_SCHEMA, *after, f"PRAGMA user_version = {VERSION}"):
+                marks = (f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERSION}")
+                for statement in (*before, *_SCHEMA, *after, *marks):
                     run(statement)
+        if former:  # a file of an earlier version can't be made smaller in steps until it was written anew
+            run("VACUUM")
+
+    def _refuse_foreign(self, path: str) -> None:
+        """Raise StoreError for a file of another program, which would be destroyed."""
+        tables = [name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        if application == APPLICATION or not tables:
+            return
+        if application or "records" not in tables or not self._version():
+            shown = ", ".join(sorted(tables)[:3])
+            raise StoreError(f"the SQLite file {path} is of another program (it has {shown}); name another file")
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -125,20 +175,74 @@ class SQLiteStore:
     def transaction(self, project: str) -> Iterator[None]:
         """Keep other threads and processes from writing; all that is applied inside is written, or nothing."""
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield
-            except BaseException:
+                if self._deleted >= VACUUM_AFTER:
+                    self._shrink()
+                self._connection.execute("COMMIT")
+            except BaseException as error:
                 self._agendas.clear()
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._unavailable(error) from None
                 raise
-            self._connection.execute("COMMIT")
+
+    def _begin(self) -> None:
+        """Take the file for writing; raises StoreUnavailable when another process has it for longer than a moment.
+
+        Once that has happened, nobody else waits until it is free again: many callers would add up their waits.
+        """
+        for tries in range(1 if self._blocked else TRIES, 0, -1):
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                if tries == 1 or error.sqlite_errorcode & 0xFF not in _BUSY:
+                    self._blocked = True
+                    raise self._unavailable(error) from None
+            else:
+                self._blocked = False
+                return
+
+    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        path = self._path
+        if code in _BUSY:
+            why = f"The SQLite file {path} is locked by another process"
+        elif code == sqlite3.SQLITE_FULL:
+            why = f"The disk is full that holds the SQLite file {path}"
+        else:
+            why = f"The SQLite file {path} can't be used now ({error})"
+        return StoreUnavailable(f"{why}. Nothing was changed; try again.")
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if the file can't be written now."""
+        with self._lock:
+            if not self._connection.in_transaction:
+                self._blocked = True  # one try
+                self._begin()
+                self._connection.execute("ROLLBACK")
+
+    def _shrink(self) -> None:
+        """Give some of the pages back that deleted records have left; the rest with the next transactions."""
+        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        if free <= SPARE_PAGES:
+            self._deleted = 0
+        else:
+            self._connection.execute(f"PRAGMA incremental_vacuum({min(free - SPARE_PAGES, VACUUM_PAGES)})").fetchall()
+
+    def _fetch(self, query: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise self._unavailable(error) from None
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
         with self._lock:
-            row = self._connection.execute(_GET, (project, prefix_last(id), kind)).fetchone()
-        return row[0] if row else None
+            rows = self._fetch(_GET, (project, prefix_last(id), kind))
+        return rows[0][0] if rows else None
 
     def scan(
         self,
@@ -160,26 +264,26 @@ class SQLiteStore:
         query += f' ORDER BY "order" {direction}, id {direction} LIMIT ?'
         bounds.append(-1 if limit is None else limit)
         with self._lock:
-            rows = self._connection.execute(query, (*values, *bounds)).fetchall()
+            rows = self._fetch(query, (*values, *bounds))
         return [Record(*row) for row in rows]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is remembered while no other process writes."""
         with self._lock:
-            (seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+            ((seen,),) = self._fetch("PRAGMA data_version", ())
             if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
                 self._seen = seen
                 self._agendas.clear()
             agenda = self._agendas.get(project)
             if agenda is None:
-                agenda = frozenset([kind for (kind,) in self._connection.execute(_PENDING, (project,))])
+                agenda = frozenset([kind for (kind,) in self._fetch(_PENDING, (project,))])
                 self._agendas[project] = agenda
             return agenda
 
     def records(self, project: str) -> list[Put]:
         """Every record as the change that would write it, by kind, parent, order and id."""
         with self._lock:
-            return [Put(*row) for row in self._connection.execute(_RECORDS, (project,)).fetchall()]
+            return [Put(*row) for row in self._fetch(_RECORDS, (project,))]
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""
@@ -193,13 +297,14 @@ class SQLiteStore:
                     kind, id, doc, parent, order = change
                     run(_PUT, (project, place, kind, id, parent, order, doc))
                 else:
+                    self._deleted += 1
                     run(_DELETE, (project, place, change.kind))
 
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""
         with self._lock:
             self._agendas.pop(project, None)
-            self._connection.execute("DELETE FROM records WHERE project = ?", (project,))
+            self._deleted += self._connection.execute("DELETE FROM records WHERE project = ?", (project,)).rowcount
 
     def close(self) -> None:
         """Close the file."""

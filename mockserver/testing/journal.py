@@ -91,7 +91,7 @@ class Exchange:
     @property
     def context(self) -> Context | None:
         """What the model saw, None if the call is no turn or its context is lost."""
-        for document in self._read(limit=1, after=self.id - 1)["data"]:
+        for document in self._read(limit=1, after=self.id - 1, context="full")["data"]:
             if document["id"] == self.id and document["context"] is not None:
                 return Context(document["context"])
         return None
@@ -242,7 +242,7 @@ class Journal(Exchanges):
         exchanges: list[Exchange] = []
         after: int | None = None
         while True:
-            page = self._page(limit=PAGE, after=after, context=False)
+            page = self._page(limit=PAGE, after=after, context="none")
             exchanges += [Exchange(document, self._page) for document in page["data"]]
             if not page["has_more"]:
                 return exchanges

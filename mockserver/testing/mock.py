@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from typing import Any, Unpack
@@ -20,6 +20,7 @@ from mockserver.scenarios.loader import load_file
 from mockserver.testing.clock import MockClock
 from mockserver.testing.embedded_server import Host
 from mockserver.testing.faults import MockFaults
+from mockserver.testing.given import GivenConversation, GivenResponse
 from mockserver.testing.items import line_of
 from mockserver.testing.journal import PAGE, Context, Finding, Journal
 from mockserver.testing.options import MockOptions, ScenarioSource
@@ -136,6 +137,18 @@ class Mock:
             if not page["has_more"]:
                 return listed
             after = page["last_id"]
+
+    # --- given state -------------------------------------------------------------------------------------------
+
+    def given(
+        self, *, conversations: Iterable[GivenConversation] = (), responses: Iterable[GivenResponse] = ()
+    ) -> dict[str, list[str]]:
+        """Add conversations and stored responses to the state, with ids of your choice; returns their ids, by kind.
+
+        Raises MockError, and adds nothing, for what the API could not hold.
+        """
+        state = {"conversations": list(conversations), "responses": list(responses)}
+        return self._host.levers.give(self._project, state)
 
     # --- the whole state ---------------------------------------------------------------------------------------
 

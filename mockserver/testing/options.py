@@ -31,4 +31,5 @@ class MockOptions(TypedDict, total=False):
     pacing: float | tuple[float, float] | str | Pacing | None
     set: Mapping[str, SwitchValue] | Iterable[str] | None
     journal: int | None
+    journal_bytes: int | None
     max_body_bytes: int | None

@@ -20,17 +20,22 @@ the values mean is the control service's business, so `Mock` calls it directly a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
+from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
 
 from mockserver.delivery.answer import Answer
+from mockserver.delivery.player import Pieces
 from mockserver.engine.control import DAY, RESETTABLE, ProjectControl, check_number
 from mockserver.engine.endpoints import Parts, Table
 from mockserver.engine.engine import Engine
+from mockserver.engine.journal_reading import CONTEXTS
 from mockserver.journal.exchange import Call
+from mockserver.transport.http import Chunk, chunks
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
 
@@ -122,16 +127,35 @@ def _read_id(call: Call, parts: Parts) -> tuple[Any, ...]:
 
 def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
-    context = where.pop("context", "true")
-    if context not in ("true", "false"):
-        raise MockError("context: takes true or false.", param="context")
+    context = where.pop("context", "reference")
+    context = {"true": "reference", "false": "none"}.get(context, context)
+    if context not in CONTEXTS:
+        raise MockError("context: takes full, reference or none.", param="context")
     for key in where:
         if key not in ("path", "response_id"):
             raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
     if after is not None and not re.fullmatch(r"\d{1,15}", after):  # more than a store can number
         raise MockError("after: takes the id of an exchange.", param="after")
     number = None if after is None else int(after)
-    return control.journal(project, limit=limit, after=number, context=context == "true", **where)
+    found = control.read_journal(project, limit=limit, after=number, context=context, **where)
+    return _write_page(found, limit)
+
+
+def _write_page(found: Iterator[dict[str, Any] | None], limit: int) -> Iterator[bytes]:
+    """Yield a page of exchanges in pieces, one for each: a long one must not hold up others."""
+    yield b'{"object": "list", "data": ['
+    ids: list[int] = []
+    more = False
+    for exchange in found:
+        if exchange is None:
+            yield b""
+        elif len(ids) == limit:
+            more = True
+        else:
+            yield b"%b\n%b" % (b"," if ids else b"", json_body(exchange))
+            ids.append(exchange["id"])
+    ends = orjson.dumps(ids[0] if ids else None), orjson.dumps(ids[-1] if ids else None), orjson.dumps(more)
+    yield b'\n], "first_id": %b, "last_id": %b, "has_more": %b}' % ends
 
 
 def _list_responses(control: ProjectControl, project: str, call: Call) -> Any:
@@ -161,8 +185,9 @@ def _queue(control: ProjectControl, project: str, lines: Any) -> Any:
     return {"queued": control.enqueue(project, lines)}
 
 
-def _find(control: ProjectControl, project: str) -> Any:
-    return {"findings": [one._asdict() for one in control.verdict(project)]}
+def _find(control: ProjectControl, project: str) -> Iterator[bytes]:
+    for findings in control.find_mistakes(project):
+        yield b"" if findings is None else json_body({"findings": [one._asdict() for one in findings]})
 
 
 def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
@@ -189,6 +214,8 @@ CONTROL = Table(
         ControlCall(
             "DELETE", "/_mock/scenario", _quiet(ProjectControl.set_scenario), lambda call, parts: ({"lines": []},)
         ),
+        ControlCall("PUT", "/_mock/given", ProjectControl.give, _read_value),
+        ControlCall("POST", "/_mock/given", ProjectControl.give, _read_value),
         ControlCall("GET", "/_mock/snapshot", ProjectControl.snapshot),
         ControlCall("PUT", "/_mock/snapshot", ProjectControl.restore, _read_value),
         ControlCall("GET", "/_mock/responses", _list_responses, _read_call),
@@ -219,7 +246,34 @@ def control_answer(engine: Engine, project: str, call: Call) -> Answer:
     if row is None:
         raise MockError(f"{call.path} takes {', '.join(methods)}, not {call.method}.", status=405)
     result = row.run(engine.control, project, *row.read(call, parts))
+    if isinstance(result, Iterator):
+        return _pieces_answer(result)
     return Answer(status=204) if result is None else Answer(json_body(result))
+
+
+SLICE_S = 0.01  # how long a piece of work may hold up others
+
+
+def _pieces_answer(pieces: Iterator[bytes]) -> Answer:
+    """The answer that leaves in pieces; at once, if making it takes less than a slice of time."""
+    until, made = perf_counter() + SLICE_S, list[bytes]()
+    for piece in pieces:
+        made.append(piece)
+        if perf_counter() > until:
+            return Answer(streamed=True, player=Pieces(chain(made, _let_pass(pieces))))
+    return Answer(b"".join(made))
+
+
+def _let_pass(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, larger ones together, with an empty one after each slice of time."""
+    until, made = perf_counter() + SLICE_S, list[bytes]()
+    for piece in pieces:
+        made.append(piece)
+        if perf_counter() > until:
+            yield b"".join(made)
+            yield b""
+            until, made = perf_counter() + SLICE_S, []
+    yield b"".join(made)
 
 
 def call_control(engine: Engine, project: str, method: str, path: str, body: Any = None) -> Any:
@@ -230,4 +284,9 @@ def call_control(engine: Engine, project: str, method: str, path: str, body: Any
     path, _, query = path.partition("?")
     sent = b"" if body is None else orjson.dumps(body)
     answer = control_answer(engine, project, Call(method, f"/_mock{path}", sent, project, parse_qsl(query)))
-    return orjson.loads(answer.body) if answer.body else None
+    body = (
+        answer.body
+        if answer.player is None
+        else b"".join(chunk.data for chunk in chunks(answer) if isinstance(chunk, Chunk))
+    )
+    return orjson.loads(body) if body else None

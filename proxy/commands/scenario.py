@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -12,12 +13,15 @@ from mockserver.transport.command_line import USAGE_ERROR, Subcommands, complain
 NAME = "understudy scenario"
 
 
-def check(files: Sequence[str]) -> int:
-    """Print what is wrong in which line; returns 0, 1 when a file has mistakes, 2 when one can't be read."""
+def check(files: Sequence[str], *, lax: bool = False) -> int:
+    """Print what is wrong in which line; returns 0, 1 when a file has mistakes, 2 when one can't be read.
+
+    With `lax`, what a scenario may not hold is a warning; only what is neither YAML nor JSON is a mistake.
+    """
     from mockserver.config.settings import SettingError
     from mockserver.scenarios.loader import load_file
 
-    lines, wrong, unread = 0, 0, 0
+    lines, warned, wrong, unread = 0, 0, 0, 0
     for file in files:
         try:
             document = load_file(file)
@@ -26,15 +30,22 @@ def check(files: Sequence[str]) -> int:
             complain(NAME, str(error))
             continue
         for mistake in document.mistakes:
-            print(f"{file}:{mistake}")
-        wrong += len(document.mistakes)
-        lines += 0 if document.mistakes else len(document.value["lines"])
+            warns = lax and mistake.refusal
+            print(f"{file}:{mistake.line}: warning: {mistake.sentence}" if warns else f"{file}:{mistake}")
+            warned, wrong = warned + warns, wrong + (not warns)
+        lines += _line_count(document.value)
     if unread:
         return USAGE_ERROR
     if wrong:
         return 1
-    print(f"{_count(len(files), 'file')}, {_count(lines, 'line')}: no mistakes")
+    found = _count(warned, "warning") if warned else "no mistakes"
+    print(f"{_count(len(files), 'file')}, {_count(lines, 'line')}: {found}")
     return 0
+
+
+def _line_count(document: Any) -> int:
+    lines = document.get("lines") if isinstance(document, dict) else None
+    return len(lines) if isinstance(lines, list) else 0
 
 
 def print_schema() -> None:
@@ -55,7 +66,10 @@ command = Subcommands(
         click.Command(
             "check",
             callback=check,
-            params=[click.Argument(["files"], nargs=-1, required=True, metavar="FILE...")],
+            params=[
+                click.Argument(["files"], nargs=-1, required=True, metavar="FILE..."),
+                click.Option(["--lax"], is_flag=True, help="Only warn about what a scenario may not hold."),
+            ],
             help="Print file:line: path: what is wrong. Exit status 1 when something is, 2 when a file can't be read.",
         ),
         click.Command("schema", callback=print_schema, help="Print the JSON Schema of the format, for editors."),

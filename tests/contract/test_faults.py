@@ -329,7 +329,7 @@ def test_a_lost_socket_is_opened_again(mock: Served, client: OpenAI) -> None:
 
 def test_what_a_socket_asked_for_is_in_the_journal(mock: Served, client: OpenAI) -> None:
     assert raised(socket, client) == "response.completed"
-    handshake, turn = mock.control("GET", "/journal")["data"]
+    handshake, turn = mock.control("GET", "/journal?context=full")["data"]
     assert (handshake["method"], handshake["status"]) == ("GET", 101)
     assert (turn["method"], turn["path"], turn["transport"]) == ("POST", "/v1/responses", "websocket")
     assert turn["request"] == {"type": "response.create", **ASKED}
@@ -347,6 +347,6 @@ def test_the_context_of_unstored_turns_of_a_socket(mock: Served, client: OpenAI)
             while (event := connection.recv()).type != "response.completed":
                 pass
             parent = event.response.id
-    one = mock.control("GET", f"/journal?response_id={parent}")["data"][0]
+    one = mock.control("GET", f"/journal?response_id={parent}&context=full")["data"][0]
     texts = [item["content"][0]["text"] for item in one["context"]["items"] if item["role"] == "user"]
     assert texts == ["one", "two", "three"]

@@ -122,7 +122,7 @@ def test_E55_reasoning_for_a_model_that_cannot_read_it() -> None:
 
 
 def test_T9_a_replayed_reasoning_item_gets_back_its_hidden_content() -> None:
-    drive = Driver()
+    drive = Driver(set=(("encrypted_content", "included"),))
     first = drive.create("u1", model=REASONING_MODEL)
     reasoning, answer = first["output"]
     assert "encrypted_content" not in reasoning

@@ -111,12 +111,14 @@ def test_R3_5_unknown_unstored_deleted() -> None:
         assert summary(refused(drive.input_items, id)) == (404, f"Response with id '{id}' not found.", None, None)
 
 
-def test_F3_sealed_reasoning_is_listed_when_asked_for() -> None:
-    drive = Driver()
+@pytest.mark.parametrize("value", ["always", "stateless_or_included", "included"])
+def test_F3_sealed_reasoning_is_listed_unasked_or_when_asked_for(value: str) -> None:
+    """Spec: R1.41."""
+    drive = Driver(set=(("encrypted_content", value),))
     first = drive.create("u", model="gpt-5.6-terra")
     second = drive.create("v", model="gpt-5.6-terra", previous_response_id=first["id"])
     [reasoning] = [item for item in drive.input_items(second["id"])["data"] if item["type"] == "reasoning"]
-    assert "encrypted_content" not in reasoning
+    assert ("encrypted_content" in reasoning) == (value == "always")
     pairs = {"include[]": "reasoning.encrypted_content"}
     [sealed] = [item for item in drive.input_items(second["id"], **pairs)["data"] if item["type"] == "reasoning"]
     assert sealed["encrypted_content"].startswith("gAAAAAB")

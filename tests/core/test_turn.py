@@ -198,8 +198,18 @@ def test_F3_log_probabilities_when_asked_for() -> None:
         assert -1 <= one["logprob"] <= 0
 
 
-def test_R1_41_sealed_reasoning_unasked_only_when_stateless() -> None:
+def test_R1_41_sealed_reasoning_always() -> None:
+    """Spec: F3."""
     drive = Driver()
+    stored = drive.create("u", model=TERRA)
+    assert list(stored["output"][0]) == ["id", "type", "content", "encrypted_content", "summary"]
+    assert drive.get(stored["id"]) == stored
+    done = [event for event in drive.stream("u", model=TERRA) if event["type"] == "response.output_item.done"]
+    assert done[0]["item"]["encrypted_content"].startswith("gAAAAAB")
+
+
+def test_R1_41_sealed_reasoning_unasked_only_when_stateless_where_the_switch_says_so() -> None:
+    drive = Driver(set=(("encrypted_content", "stateless_or_included"),))
     stored = drive.create("u", model=TERRA)
     assert "encrypted_content" not in stored["output"][0]
     assert drive.create("u", model=TERRA, store=False)["output"][0]["encrypted_content"].startswith("gAAAAAB")

@@ -146,9 +146,20 @@ def test_P13_to_P16_items_of_a_conversation() -> None:
     assert drive.call("GET", path)["data"] == added["data"][1:]
 
 
-def test_P13_and_P15_what_is_hidden_is_shown_when_the_query_asks_for_it() -> None:
+def test_P13_P14_and_P15_sealed_reasoning_is_shown_unasked() -> None:
+    """Spec: F3, R1.41."""
     drive = Driver()
     sealed = drive.create("u", model="gpt-5.6", store=False)["output"][0]
+    path = f"/v1/conversations/{drive.conversation()['id']}/items"
+    [added] = drive.call("POST", path, {"items": [sealed]})["data"]
+    assert added["encrypted_content"] == sealed["encrypted_content"]
+    assert drive.call("GET", f"{path}/{added['id']}") == added
+    assert drive.call("GET", path)["data"] == [added]
+
+
+def test_P13_and_P15_what_is_hidden_is_shown_when_the_query_asks_for_it() -> None:
+    drive = Driver(set=(("encrypted_content", "included"),))
+    sealed = drive.create("u", model="gpt-5.6", store=False, include=[REASONING])["output"][0]
     path = f"/v1/conversations/{drive.conversation()['id']}/items"
     [hidden] = drive.call("POST", path, {"items": [sealed]})["data"]
     assert "encrypted_content" not in hidden

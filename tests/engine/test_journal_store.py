@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine.journal_store import BATCH, MOST_WAITING, lines_of
+from mockserver.engine.journal_pages import BATCH, MOST_WAITING, lines_of
 from mockserver.journal.exchange import Call, Exchange
 from tests.support.caller import PROJECT, Caller
 from tests.support.driving import NOON, text_of
@@ -18,7 +18,7 @@ def test_an_exchange_tells_all() -> None:
     call = Caller()
     call.levers.enqueue(PROJECT, [{"reply": {"text": "scripted"}}])
     response = call.create("what?", store=True)
-    one = call.last()
+    one = call.last(context="full")
     assert (one["id"], one["at"], one["transport"], one["status"]) == (1, NOON, "http", 200)
     assert one["request"] == {"model": "gpt-4.1", "input": "what?", "store": True} == json.loads(one["body"])
     assert one["response_id"] == response["id"] and one["line"] == {"place": "queue", "reply": {"text": "scripted"}}
@@ -60,20 +60,21 @@ def test_contexts(store: bool) -> None:
     call = Caller()
     first = call.create("one")
     call.create("two", previous_response_id=first["id"], store=store, instructions="Be kind.")
-    context = call.last()["context"]
+    context = call.last(context="full")["context"]
     assert [text_of(item) for item in context["items"]] == ["one", text_of(first["output"][0]), "two"]
     assert context["instructions"] == "Be kind." and context["input_tokens"] > 0
     call("DELETE", f"/v1/responses/{first['id']}")
-    assert call.journal()[0]["context"]["items"] and call.journal()[1]["context"] == context
+    first_one, second_one, _ = call.journal(context="full")
+    assert first_one["context"]["items"] and second_one["context"] == context
     call.levers.reset(PROJECT, ["state"])
-    assert call.journal()[1]["context"] is None
+    assert call.journal(context="full")[1]["context"] is None
 
 
 def test_the_context_of_a_turn_under_way() -> None:
     call = Caller()
     call.levers.enqueue(PROJECT, [{"reply": {"text": "slow"}, "pacing": {"first_token": 60}}])
     call.create("now", background=True)
-    one = call.last()
+    one = call.last(context="full")
     assert [text_of(item) for item in one["context"]["items"]] == ["now"]
 
 
@@ -124,11 +125,11 @@ def test_exchanges_are_written_in_batches_and_survive_the_process(tmp_path: Path
     assert len(Caller(store=where).journal(limit=1000)) == BATCH + 1
 
 
-def test_what_waits_of_many_projects_is_written_before_it_is_much() -> None:
-    logbook = Caller().app.engine.journal
+def test_what_waits_of_many_projects_is_written_before_it_is_much(tmp_path: Path) -> None:
+    engine = Caller(store=f"sqlite:///{tmp_path}/state.db").app.engine
     for number in range(MOST_WAITING):
-        logbook.note(f"p{number}", Exchange(Call(), "http", at=0.0))
-    assert len(logbook.read("p0", limit=1, after=None)["data"]) == 1 and not logbook._waiting
+        engine.journal.note(f"p{number}", Exchange(Call(), "http", at=0.0))
+    assert len(engine.store.records("p0/journal")) == 1 == len(list(engine.journal.read("p0", limit=1, after=None)))
 
 
 def test_shared_stores_write_at_once(tmp_path: Path) -> None:

@@ -100,6 +100,21 @@ def resends_in_a_conversation(client: Client) -> tuple[list[int], list[str]]:
     return [4], [next(one["id"] for one in output.items if one["type"] == "function_call_output")]
 
 
+def resends_the_only_thing_it_said(client: Client) -> tuple[list[int], list[str]]:
+    """The commonest way to keep a history twice. Spec: R1.20."""
+    first = client.ask("one")
+    second = client.ask([user("one"), user("two")], previous_response_id=first.id)
+    return [2], [client.mock.context(second.id).items[0]["id"]]
+
+
+def edits_what_was_thought_about(client: Client) -> tuple[list[int], list[str]]:
+    """Spec: R1.46."""
+    first = client.ask([user("one")], model="gpt-6.2-sol", store=False)
+    second = client.ask([user("ine"), *dumped(first), user("two")], model="gpt-6.2-sol", store=False)
+    assert second.input_transformations[0].reason == "prefix_mismatch"
+    return [2], [first.output[0].id]
+
+
 def retries_what_is_wrong(client: Client) -> tuple[list[int], list[str]]:
     for _ in range(3):
         client.refused(temperature=9)
@@ -220,6 +235,7 @@ def locked(client: Client) -> str:
 WRONG: list[tuple[str, Wrong]] = [
     ("resent_history", resends_all),
     ("resent_history", resends_what_it_said),
+    ("resent_history", resends_the_only_thing_it_said),
     ("resent_history", resends_in_a_conversation),
     ("retried_refusal", retries_what_is_wrong),
     ("retried_refusal", retries_a_scripted_refusal),
@@ -228,6 +244,7 @@ WRONG: list[tuple[str, Wrong]] = [
     ("dropped_tool_output", replays_without_the_call),
     ("lost_phase", replays_without_a_phase),
     ("lost_phase", replays_an_item_without_its_phase),
+    ("edited_prefix", edits_what_was_thought_about),
     ("chained_on_unstored", chains_on_what_is_not_stored),
     ("used_unstored_item", names_what_is_not_stored),
     ("ignored_incomplete", chains_on_a_part),
@@ -279,6 +296,14 @@ def replays(client: Client) -> None:
         second = client.ask(history, store=store, tools=[TOOL], include=["reasoning.encrypted_content"])
         history += [*dumped(second), user("and?")]
         client.ask(history, store=store, include=["reasoning.encrypted_content"])
+
+
+def changes_what_the_newest_models_may_not_see(client: Client) -> None:
+    """Appended items, another effort, fewer turns of reasoning. Spec: R1.46."""
+    first = client.ask([user("one")], model="gpt-6.2-sol", store=False)
+    history = [user("one"), *dumped(first), user("two")]
+    client.ask(history, model="gpt-6.2-sol", store=False, instructions="Be brief.")
+    client.ask(history, model="gpt-6.2-sol", store=False, reasoning={"context": "current_turn"})
 
 
 def replays_words(client: Client) -> None:
@@ -409,6 +434,7 @@ RIGHT = [
     chains,
     replays,
     replays_words,
+    changes_what_the_newest_models_may_not_see,
     converses,
     retries_what_may_pass,
     asks_the_same_again,

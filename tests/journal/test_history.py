@@ -10,7 +10,8 @@ from tests.support.caller import PROJECT, Caller
 
 
 def history_of(call: Caller) -> Any:
-    return call.app.engine.journal.history(PROJECT)
+    *_, history = call.app.engine.journal.history(PROJECT)
+    return history
 
 
 def said(items: Any) -> list[str]:

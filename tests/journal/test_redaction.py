@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from mockserver.journal import redaction
+from mockserver.journal.exchange import LONGEST, keep_body
 from mockserver.journal.redaction import REDACTED
 
 TOKEN = "ya29.a-token-of-somebody"
@@ -72,8 +74,10 @@ def test_what_looks_like_a_key_goes_even_from_broken_json() -> None:
 
 
 def test_a_long_body_is_cut_with_a_mark() -> None:
-    text, _ = redaction.body(b"x" * 300_000)
-    assert text.startswith("x" * redaction.LONGEST + "…") and text.endswith("[cut, 300000 bytes in all]")
+    sent = b"x" * 300_000
+    text = keep_body(sent)
+    digest = hashlib.sha256(sent).hexdigest()
+    assert text == "x" * LONGEST + f"… [cut, 300000 bytes in all, sha256 {digest}]"
 
 
 def test_documents_are_scrubbed_wherever_a_secret_stands() -> None:

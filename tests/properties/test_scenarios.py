@@ -15,14 +15,18 @@ from mockserver.scenarios.lines import find_mistakes, parse_scenario
 from mockserver.scenarios.loader import read
 from tests.support.driving import Driver
 from tests.support.examples import examples
+from tests.support.item_inputs import INPUTS
 from tests.support.prompts import ASKED, prompt
-from tests.support.scenario_mistakes import GRAMMAR, SHAPES, reply
+from tests.support.scenario_mistakes import GRAMMAR, SHAPES, reply, state
 from tests.support.scripted_items import REPLIES
 from tests.support.stream_rules import check_stream
 
 JUDGE = Draft202012Validator(document())
 REPLYING: list[Any] = [reply(**one) for one in REPLIES.values()]
-SEEDS: list[Any] = REPLYING + [wrong.value for wrong in SHAPES + GRAMMAR]
+GIVING: list[Any] = [
+    state(conversations=[{"items": list(items)}], responses=[{"output": "a"}]) for items in INPUTS.values()
+]
+SEEDS: list[Any] = REPLYING + GIVING + [wrong.value for wrong in SHAPES + GRAMMAR]
 WORDS = [
     "",
     "x",

@@ -41,6 +41,18 @@ def test_every_mistake_of_every_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
 
 
+def test_lax_turns_refusals_into_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd, torn = tmp_path / "odd.yaml", tmp_path / "torn.yaml"
+    odd.write_text("lines:\n  - reply: {error: {code: rate_limited}}\n")
+    torn.write_text("lines: [\n")
+    assert scenario.main(["check", "--lax", str(odd)]) == 0
+    warning, summary = capsys.readouterr().out.splitlines()
+    assert warning.startswith(f"{odd}:2: warning: lines[0].reply.error.code: is no error code of the API")
+    assert summary == "1 file, 1 line: 1 warning"
+    assert scenario.main(["check", "--lax", str(odd), str(torn)]) == 1
+    assert "neither YAML nor JSON" in capsys.readouterr().out
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     binary, wrong = tmp_path / "binary.yaml", tmp_path / "wrong.yaml"
     binary.write_bytes(b"\xff")

@@ -49,6 +49,10 @@ def test_it_takes_what_the_api_can_send(name: str) -> None:
         reply(output=[{"type": "function_call", "name": "{{ metadata.tool }}", "call_id": "{{ turn }}"}]),
         reply(json=[None, {"a": 1}], reasoning="Think."),
         {"$schema": "scenario.schema.json", "seed": -3, "lines": []},
+        {"given": {"conversations": [{"id": "conv_1", "items": [{"role": "user", "content": "a"}]}]}, "lines": []},
+        {"given": {"responses": [{"input": "a", "output": "b", "age": {"days": 1.5}}]}, "lines": []},
+        reply(error={"code": "own", "status": 418, "type": "t", "message": "m"}),
+        reply(text="{{ no template }}", verbatim=True),
     ],
 )
 def test_both_take_it(value: object) -> None:

@@ -13,7 +13,7 @@ def members(model: type[ScriptObject]) -> list[str]:
 
 def test_the_contract_s_words_are_there() -> None:
     assert list(FORMS) == ["text", "output", "refusal", "json", "error", "failed", "incomplete"]
-    assert members(ReplyScript) == [*FORMS, "reasoning", "usage", "phase", "model", "response"]
+    assert members(ReplyScript) == [*FORMS, "reasoning", "usage", "phase", "model", "response", "verbatim"]
     assert set(members(LineScript)) == {"when", "reply", "pacing", "times"}
     assert len(CONDITIONS.keys() - {"prompt"}) == 17  # a template is known by script only (R15.4)
 

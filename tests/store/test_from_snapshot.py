@@ -20,7 +20,7 @@ RECORDS = [Put(*PROJECT_KEY, b"{}"), Put("response", "resp_1", b"1", "", 1)]
 
 class TestStarted(StoreSuite):
     def fresh(self) -> Started:
-        return Started(MemoryStore(), [])
+        return Started(MemoryStore(), lambda project: [])
 
 
 def one(kind: str, path: Path) -> Store:
@@ -29,7 +29,7 @@ def one(kind: str, path: Path) -> Store:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_every_project_starts_with_the_records(kind: str, tmp_path: Path) -> None:
-    started = Started(one(kind, tmp_path), RECORDS)
+    started = Started(one(kind, tmp_path), lambda project: RECORDS)
     assert started.get("a", "response", "resp_1") == b"1"
     assert [record.id for record in started.scan("b", "response")] == ["resp_1"]
     assert len(started.records("c")) == 2
@@ -48,6 +48,6 @@ def test_a_project_that_has_begun_elsewhere_is_left_alone(tmp_path: Path) -> Non
     with first.transaction("a"):
         first.apply("a", [Put(*PROJECT_KEY, b'{"own": 1}')])
     first.close()
-    again = Started(one("sqlite", tmp_path), RECORDS)
+    again = Started(one("sqlite", tmp_path), lambda project: RECORDS)
     assert again.get("a", "response", "resp_1") is None and again.get("a", *PROJECT_KEY) == b'{"own": 1}'
     again.close()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
-from mockserver.store.sqlite import SQLiteStore, StoreError, prefix_last
+from mockserver.store.sqlite import SQLiteStore, StoreError, StoreUnavailable, prefix_last
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -94,6 +94,87 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         SQLiteStore(str(tmp_path / "missing" / "s.db"))
 
 
+def test_a_file_of_another_program_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    """It was taken over: our table was written beside the others."""
+    for number, script in enumerate(
+        (
+            "CREATE TABLE people (name TEXT)",
+            "CREATE TABLE records (x TEXT)",
+            "CREATE TABLE people (name TEXT); PRAGMA user_version = 2",
+            "CREATE TABLE records (x TEXT); PRAGMA user_version = 2; PRAGMA application_id = 7",
+        )
+    ):
+        path = tmp_path / f"{number}.db"
+        with sqlite3.connect(path) as other:
+            other.executescript(script)
+        other.close()
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="another program"):
+            SQLiteStore(str(path))
+        assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == number + 1
+
+
+def test_an_empty_file_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "s.db").touch()
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    write(opened, Put("node", "n", b"1"))
+    opened.close()
+    SQLiteStore(str(tmp_path / "s.db")).close()
+
+
+def test_a_lock_of_another_process_is_told_in_words_and_passes_by_itself(tmp_path: Path) -> None:
+    """Every caller waited 30 s on the event loop."""
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match=r"s\.db is locked by another process") as caught:
+            write(opened, Put("node", "n", b"1"))
+        assert (caught.value.status, caught.value.headers) == (503, {"x-should-retry": "true"})
+        with pytest.raises(StoreUnavailable):
+            opened.check()
+    assert opened.get("project", "node", "n") is None, "reading goes on"
+    other.execute("ROLLBACK")
+    opened.check()
+    write(opened, Put("node", "n", b"1"))
+    assert opened.get("project", "node", "n") == b"1"
+    other.close()
+    opened.close()
+
+
+def test_a_full_disk_is_told_in_words_and_passes_by_itself(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    (pages,) = opened._connection.execute("PRAGMA page_count").fetchone()
+    opened._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        write(opened, Put("node", "small", b"1"), Put("node", "large", b"x" * 100_000))
+    assert opened.get("project", "node", "small") is None
+    opened._connection.execute("PRAGMA max_page_count = 100000")
+    write(opened, Put("node", "large", b"x" * 100_000))
+    opened.close()
+
+
+def test_a_file_that_is_gone_bad_is_told_in_words(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    opened._connection.execute("PRAGMA query_only = 1")
+    with pytest.raises(StoreUnavailable, match="can't be used now"):
+        write(opened, Put("node", "n", b"1"))
+    opened.close()
+
+
+def test_the_file_shrinks_when_records_go(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    for number in range(2000):
+        write(opened, Put("response", f"resp_{number}", b"x" * 4000, "", number))
+    opened._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    full = (tmp_path / "s.db").stat().st_size
+    for number in range(2000):
+        write(opened, Delete("response", f"resp_{number}"))
+    opened._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (tmp_path / "s.db").stat().st_size < full / 4
+    opened.close()
+
+
 def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "s.db") as other:
         other.execute("PRAGMA user_version = 99")
@@ -110,25 +191,41 @@ CREATE TABLE records (
 ) WITHOUT ROWID;
 CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE kind NOT IN ('item', 'node', 'project');
 INSERT INTO records VALUES ('project', 'entry', 'conv_1/msg_1', 'conv_1', 7, x'31'),
-  ('project', 'node', 'resp_1', '', 0, x'32'), ('other', 'node', 'resp_1', '', 0, x'33');
+  ('project', 'node', 'resp_1', '', 0, x'32'), ('other', 'node', 'resp_1', '', 0, x'33'),
+  ('project', 'node', 'resp_2', '', 0, CAST('["resp_2","resp_1",1]' || char(10) || '[]' AS BLOB));
 PRAGMA user_version = 1;
+"""
+VERSION_2 = """
+CREATE TABLE records (
+  number INTEGER PRIMARY KEY, project TEXT NOT NULL, place TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+  parent TEXT NOT NULL, "order" INTEGER NOT NULL, doc BLOB NOT NULL
+);
+CREATE UNIQUE INDEX found ON records (project, place, kind);
+CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE kind NOT IN ('item', 'node', 'project');
+INSERT INTO records VALUES (1, 'project', '1/msg_1_conv', 'entry', 'conv_1/msg_1', 'conv_1', 7, x'31'),
+  (2, 'project', '1_resp', 'node', 'resp_1', '', 0, x'32'), (3, 'other', '1_resp', 'node', 'resp_1', '', 0, x'33'),
+  (4, 'project', '2_resp', 'node', 'resp_2', '', 0, CAST('["resp_2","resp_1",1]' || char(10) || '[]' AS BLOB));
+PRAGMA user_version = 2;
 """
 
 
-def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [VERSION_1, VERSION_2])
+def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, version: str) -> None:
     path = str(tmp_path / "s.db")
     with sqlite3.connect(path) as other:
-        other.executescript(VERSION_1)
+        other.executescript(version)
     other.close()
     for _ in range(2):
         opened = SQLiteStore(path)
         assert opened.scan("project", "entry", "conv_1") == [Record("conv_1/msg_1", b"1", 7)]
         assert [opened.get(project, "node", "resp_1") for project in ("project", "other")] == [b"2", b"3"]
+        assert [record.id for record in opened.scan("project", "node", "resp_1")] == ["resp_2"]
         write(opened, Put("node", "resp_1", b"2"), Put("entry", "conv_1/msg_1", b"1", "conv_1", 7))
-        assert [put.id for put in opened.records("project")] == ["conv_1/msg_1", "resp_1"]
+        assert [put.id for put in opened.records("project")] == ["conv_1/msg_1", "resp_1", "resp_2"]
         opened.close()
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [("records",)]
+        assert other.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     other.close()
 
 

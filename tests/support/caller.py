@@ -32,5 +32,5 @@ class Caller:
     def journal(self, **query: Any) -> list[dict[str, Any]]:
         return self.levers.journal(PROJECT, **query)["data"]
 
-    def last(self) -> dict[str, Any]:
-        return self.journal(limit=1000)[-1]
+    def last(self, **query: Any) -> dict[str, Any]:
+        return self.journal(limit=1000, **query)[-1]

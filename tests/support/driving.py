@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from mockserver.config.settings import Settings
+from mockserver.conformance.usage_invariants import check_usage, usages_of
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.events import Emit, events_in
 from mockserver.engine.engine import Engine
@@ -24,8 +25,15 @@ class Driver:
     def __init__(self, engine: Engine | None = None, project: str = "p", **settings: Any) -> None:
         self.engine = engine or Engine(Settings(**{"clock": NOON, **settings}))
         self.project = project
+        self.adds_up = True  # what a test scripts need not
+
+    def checked(self, usages: list[Any]) -> None:
+        """Check an invariant of every answer. Spec: O2, R8.6."""
+        for usage in usages if self.adds_up else ():
+            check_usage(usage)
 
     def script(self, *lines: dict[str, Any]) -> None:
+        self.adds_up &= not any({"usage", "response"} & line["reply"].keys() for line in lines if "reply" in line)
         self.engine.control.enqueue(self.project, list(lines))
 
     def create(self, input: Any = "hello", **fields: Any) -> dict[str, Any]:
@@ -34,12 +42,16 @@ class Driver:
         assert delivery.body is not None
         if delivery.running and delivery.steps:
             self.engine.finish(self.project, delivery.id)
-        return json.loads(delivery.body)
+        response: dict[str, Any] = json.loads(delivery.body)
+        self.checked(usages_of(response))
+        return response
 
     def stream(self, input: Any = "hello", **fields: Any) -> list[Event]:
         body = {"model": MODEL, "input": input, "stream": True, **fields}
         delivery = self.engine.create_response(self.project, json.dumps(body).encode())
-        return [event for step in delivery.steps if isinstance(step, Emit) for event in step.events]
+        events = [event for step in delivery.steps if isinstance(step, Emit) for event in step.events]
+        self.checked(usages_of(None, events))
+        return events
 
     def answer(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         """Return what a call is answered; raises the error that answers it."""

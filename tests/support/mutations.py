@@ -204,9 +204,21 @@ _ITEMS = (
         "",
     ),
     Mutation(
-        "stateless requests get no sealed reasoning",
+        "a blob of a script is foreign in the next turn",
+        "engine/pipeline.py",
+        "        if turn.handed_out:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "reasoning is read again after any history",
+        "core/reasoning_origin.py",
+        "if (origin.prefix, origin.settings) != (now.prefix, now.settings):",
+        "if False:",
+    ),
+    Mutation(
+        "stored responses get sealed reasoning only when it is included",
         "core/turn.py",
-        '_SEALED_UNASKED = frozenset({("stateless_or_included", False), ',
+        '_SEALED_UNASKED = frozenset({("always", True), ',
         "_SEALED_UNASKED = frozenset({",
     ),
     Mutation(

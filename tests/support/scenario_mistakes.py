@@ -29,6 +29,11 @@ def output(*items: Any, **members: Any) -> Any:
     return reply(output=list(items), **members)
 
 
+def state(**members: Any) -> Any:
+    """Return a scenario with given state."""
+    return {"given": members, "lines": []}
+
+
 CALL = {"type": "function_call", "name": "f", "call_id": "call_1"}
 ANSWER = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
 ITEM = "lines[0].reply.output[0]"
@@ -63,6 +68,8 @@ SHAPES = [
     Wrong(reply(text="{{ nope }}"), "lines[0].reply.text", "Unknown template", told=False),
     Wrong(reply(error={}), "lines[0].reply.error", "code or a status"),
     Wrong(reply(error={"status": 200}), "lines[0].reply.error.status", "from 400 to 599"),
+    Wrong(reply(error={"code": "rate_limited"}), "lines[0].reply.error.code", "Did you mean 'rate_limit_exceeded'?"),
+    Wrong(reply(error={"code": "own", "status": 418}), "lines[0].reply.error.code", "needs status, type, message"),
     Wrong(reply(failed={"cod": "x"}), "lines[0].reply.failed.cod", "'code'"),
     Wrong(reply(incomplete="x"), "lines[0].reply.incomplete", "content_filter"),
     Wrong(reply(text="a", usage={"input_tokens": -1}), "lines[0].reply.usage.input_tokens", "from 0"),
@@ -89,6 +96,19 @@ SHAPES = [
     Wrong(output({"text": "a", "audio_chunks": ["?"]}), f"{ITEM}.audio_chunks[0]", "base64", told=False),
     Wrong(output({"type": "reasoning", "content": ["a"], "encrypted_content": "b"}), ITEM, "", told=False),
 ]
+SHAPES += [
+    Wrong({"given": [], "lines": []}, "given", "an object"),
+    Wrong(state(conversation=[]), "given.conversation", "Did you mean 'conversations'"),
+    Wrong(state(conversations=[{"id": "x"}]), "given.conversations[0].id", "begin with 'conv_'"),
+    Wrong(
+        state(conversations=[{"items": [{"role": "user"}]}]), "given.conversations[0].items[0].content", "no content"
+    ),
+    Wrong(state(conversations=[{"metadata": {"a": 1}}]), "given.conversations[0].metadata.a", "a text"),
+    Wrong(state(responses=[{"input": "a"}]), "given.responses[0].output", "no output"),
+    Wrong(state(responses=[{"output": 1}]), "given.responses[0].output", "a text or a list of items"),
+    Wrong(state(responses=[{"output": "a", "age": {"day": 1}}]), "given.responses[0].age.day", "Did you mean 'days'"),
+    Wrong(state(responses=[{"output": [CALL, CALL]}]), "given.responses[0].output[1].call_id", "earlier", told=False),
+]
 SECOND = "lines[0].reply.output[1]"
 GRAMMAR = [
     Wrong(reply(error={"status": 500}, reasoning="x"), "lines[0].reply.reasoning", "combined with error"),
@@ -108,19 +128,7 @@ GRAMMAR = [
         "before",
         told=False,
     ),
-    Wrong(output({"type": "web_search_call", "status": "searching"}), f"{ITEM}.status", "when the turn is", told=False),
-    Wrong(
-        output({"type": "mcp_list_tools", "error": "x", "tools": [{"name": "t", "input_schema": {}}]}),
-        f"{ITEM}.tools",
-        "either failed",
-        told=False,
-    ),
-    Wrong(output({"type": "mcp_call", "name": "t", "status": "failed"}), f"{ITEM}.status", "without", told=False),
-    Wrong(
-        output({"type": "mcp_call", "name": "t", "status": "completed", "error": "x"}),
-        f"{ITEM}.status",
-        "must be failed",
-        told=False,
-    ),
+    Wrong(output({**CALL, "status": "in_progress"}), f"{ITEM}.status", "when the turn is", told=False),
+    Wrong(output({**CALL, "status": "incomplete"}), f"{ITEM}.status", "only where the reply says", told=False),
     Wrong(output({"type": "tool_search_call", "call_id": "c"}), f"{ITEM}.call_id", "execution: client", told=False),
 ]

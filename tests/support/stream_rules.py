@@ -100,11 +100,11 @@ GRAMMAR: Mapping[str, str] = {
     "reasoning": _SUMMARIES + _THOUGHTS,
     "function_call": "(function_call_arguments.delta )*function_call_arguments.done ",
     "custom_tool_call": "(custom_tool_call_input.delta )*custom_tool_call_input.done ",
-    "web_search_call": "web_search_call.in_progress web_search_call.searching web_search_call.completed ",
-    "file_search_call": "file_search_call.in_progress file_search_call.searching file_search_call.completed ",
+    "web_search_call": "web_search_call.in_progress web_search_call.searching (web_search_call.completed )?",
+    "file_search_call": "file_search_call.in_progress file_search_call.searching (file_search_call.completed )?",
     "code_interpreter_call": (
         "code_interpreter_call.in_progress (code_interpreter_call_code.delta )*code_interpreter_call_code.done "
-        "code_interpreter_call.interpreting code_interpreter_call.completed "
+        "code_interpreter_call.interpreting (code_interpreter_call.completed )?"
     ),
     "image_generation_call": (
         "image_generation_call.in_progress image_generation_call.generating "

@@ -37,7 +37,7 @@ def create(app: MockApp, **fields: Any) -> dict[str, Any]:
 def test_health(app: MockApp) -> None:
     status, health = control(app, "GET", "health")
     assert health.pop("switches")["done_sentinel"] == "off"
-    assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock"})
+    assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock", "store": "memory"})
 
 
 def test_clock(app: MockApp) -> None:
@@ -51,6 +51,16 @@ def test_advance_tells_what_expired(app: MockApp) -> None:
     made = create(app)
     later = {"now": NOON + 30 * 86_400 + 5, "expired": [made["id"]], "completed": []}
     assert control(app, "POST", "clock/advance", {"days": 30, "seconds": 5}) == (200, later)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_R15_7_given_state(app: MockApp, method: str) -> None:
+    state = {"conversations": [{"id": "conv_1"}], "responses": [{"id": "resp_1", "input": "a", "output": "b"}]}
+    assert control(app, method, "given", state) == (200, {"conversations": ["conv_1"], "responses": ["resp_1"]})
+    assert create(app, conversation="conv_1")["conversation"] == {"id": "conv_1"}
+    status, refusal = control(app, method, "given", state)
+    assert (status, refusal["error"]["param"]) == (400, "given.conversations[0].id")
+    assert control(app, method, "given", b"{")[0] == 400
 
 
 def test_script_and_reset(app: MockApp) -> None:

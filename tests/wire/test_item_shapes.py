@@ -175,7 +175,7 @@ def test_F3_include_decides_at_every_endpoint(name: str) -> None:
 )
 def test_F3_include_at_create_and_retrieve(name: str, reply: str) -> None:
     look = PLACES[name][1]
-    bare, full = Driver(), Driver()
+    bare, full = (Driver(set=(("encrypted_content", "included"),)) for _ in range(2))  # Spec: R1.41
     for drive in (bare, full):
         drive.script({"reply": REPLIES[reply]})
     at = 1 if reply == "computer" else 0

@@ -20,6 +20,7 @@ from mockserver.conformance.server_under_test import (
 )
 
 EXACT = "gpt-5.2"  # a model that reasons, reports its reasoning exactly, and doesn't reread old reasoning
+PREFIXED = "gpt-6.2-astra"  # a model that reads reasoning only after the history that it was thought after
 _SEALED = {"include": ["reasoning.encrypted_content"]}
 
 
@@ -201,8 +202,10 @@ def _when_reasoning_is_sealed(s: ServerUnderTest) -> None:
     )
     s.check("encrypted_content when included", all(item.get("encrypted_content") for item in _thoughts(included)))
     if s.mock:
-        s.check("none otherwise", not any(item.get("encrypted_content") for item in _thoughts(plain)))
-        s.check("none on GET", not any(item.get("encrypted_content") for item in _thoughts(s.get(plain))))
+        s.check("encrypted_content unasked", all(item.get("encrypted_content") for item in _thoughts(plain)))
+        s.check("encrypted_content on GET", all(item.get("encrypted_content") for item in _thoughts(s.get(plain))))
+        listed = [item for item in s.inputs(s.chain(plain, **thinking)) if item["type"] == "reasoning"]
+        s.check("encrypted_content on lists", listed and all(item.get("encrypted_content") for item in listed))
 
 
 @rule("R1.42", models=("gpt-5.4",))
@@ -229,6 +232,35 @@ def _sealed_reasoning_is_verified(s: ServerUnderTest) -> None:
     )
     edited = s.create([user("another question"), thought, *rest, user("two")], store=False, **thinking)
     s.check_equal("status with earlier history edited", edited["status"], "completed")
+    if s.mock:
+        recorded = {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAABrecorded"}
+        s.script({"output": [recorded, {"type": "message", "text": "done"}]})
+        scripted = s.create("one", store=False, **thinking)
+        s.check_equal("a scripted blob", _thoughts(scripted)[0]["encrypted_content"], "gAAAAABrecorded")
+        again = s.create([user("one"), *scripted["output"], user("two")], store=False, **thinking)
+        s.check_equal("status with a scripted blob sent back", again["status"], "completed")
+
+
+@rule("R1.46", models=(PREFIXED,))
+def _reasoning_is_withheld_after_an_edit(s: ServerUnderTest) -> None:
+    thinking: dict[str, Any] = {"model": PREFIXED, "reasoning": {"effort": "high"}, "store": False, **_SEALED}
+    response = s.create("Is 91 a prime?", **thinking)
+    s.check("the model reasons", _thoughts(response), response["output"])
+    later = [*response["output"], user("And 97?")]
+    appended = s.create([user("Is 91 a prime?"), *later], **thinking)
+    s.check("no input_transformations after appended items", not appended.get("input_transformations"))
+    edited = s.create([user("Is 93 a prime?"), *later], **thinking)
+    s.check_equal("status after an edit", edited["status"], "completed")
+    entries = edited.get("input_transformations") or []
+    s.check_equal(
+        "reasoning withheld after an edit",
+        [(entry["id"], entry["type"], entry["action"]) for entry in entries],
+        [(item["id"], "reasoning", "removed") for item in _thoughts(response)],
+    )
+    if s.mock:
+        s.check_equal("reasons", {entry["reason"] for entry in entries}, {"prefix_mismatch"})
+    chained = s.chain(s.create("Is 91 a prime?", **{**thinking, "store": True}), **thinking)
+    s.check("no input_transformations in a chain", not chained.get("input_transformations"))
 
 
 @rule("R1.43")

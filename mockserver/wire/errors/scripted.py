@@ -70,6 +70,19 @@ def _billing(code: str) -> Callable[[str], APIError]:
 
 _NAMED = {**BY_CODE, **BY_NAME, **{code: _billing(code) for code in _BILLING}}
 
+# Codes of errors that need a certain request, so a script that names one gets no more than its code and status.
+_OTHERS = """
+array_above_max_length decimal_above_max_value decimal_below_min_value empty_array empty_string integer_above_max_value
+integer_below_min_value invalid_function_parameters invalid_id_prefix invalid_json_schema invalid_parameter
+invalid_stream_id invalid_type invalid_value missing_mutually_exclusive_parameters missing_required_parameter
+mutually_exclusive_parameters object_above_max_properties property_name_above_max_length request_timeout
+string_above_max_length unknown_parameter unsupported_content_type unsupported_country unsupported_parameter
+unsupported_value websocket_connection_limit_reached websocket_stream_limit_reached
+""".split()
+
+# Every code and name that a script may give without saying what the error looks like.
+KNOWN = frozenset({*_NAMED, *_OTHERS})
+
 _BY_STATUS: Mapping[int, Callable[[str], APIError]] = {
     401: BY_CODE["invalid_api_key"],
     403: lambda model: APIError("Country, region, or territory not supported", status=403, code="unsupported_country"),

@@ -284,7 +284,27 @@ def output_item(
     if kind == "shell_call" and (draft.get("environment") or {}) == {"type": "container_reference"}:
         draft = {**draft, "environment": {**draft["environment"], "container_id": id_generator.container(number)}}
         number += 1
-    return fill_item(draft, id_generator, number), number + (not draft.get("id"))
+    item = fill_item(draft, id_generator, number)
+    if kind in STATUSLESS or None in draft.values():
+        item = _as_written(draft, item)
+    return item, number + (not draft.get("id"))
+
+
+def _as_written(draft: Item, item: Item) -> Item:
+    """An item of the output with what its draft says although most items lack it: nulls, a status.
+
+    A recording comes back as it was: reasoning that brings its id has no more members than were written (Spec: W7).
+    """
+    kept = {key: value for key, value in draft.items() if key not in item and key not in _FILLED_LATER}
+    if draft["type"] == "reasoning" and draft.get("id") and draft.get("content") is None:
+        item = {key: value for key, value in item.items() if key != "content"}
+        kept.pop("content", None)
+    if draft.get("status") is None:
+        kept.pop("status", None)
+    return order_keys({**item, **kept}) if kept else item
+
+
+_FILLED_LATER = ("encrypted_content", "phase")  # null stands for "none" here, and the wire has no such null
 
 
 def _call_ids(draft: Item) -> Iterator[tuple[str, str | None]]:

@@ -1,0 +1,158 @@
+"""The journals of a process that keeps its state in memory: the newest exchanges, by number and by bytes."""
+
+# How it works. An exchange is kept as it is, and its document is made when somebody reads it: most are never read. A
+# long one is packed at once: its document is made, cut and redacted as it would be for a reader, and what it came from
+# (the body, the turn, the changes) is let go. Long base64 texts in it (images, sealed content), which clients send
+# again with every turn, are kept once for all projects.
+#
+# What must stay true:
+# * `_bytes` is the sum of the weights of all exchanges here and of the shared texts. Above the limit the oldest of all
+#   projects go, an eighth of the limit at a time, so that looking for them costs little per call.
+# * The weight of what is not packed is an estimate, never far too small: a request is parsed, and what was parsed
+#   takes several times the room of its text.
+# * An exchange has its number from the beginning. One that fell out while it was in progress stays out.
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from hashlib import sha256
+from heapq import heapify, heappop, heapreplace
+from itertools import islice
+
+from mockserver.journal.exchange import NO_HEADERS, Entry, Exchange, document_of, release_turn
+
+PACKED_FROM = 32 * 1024  # bytes of a request or of what it changed, from which an exchange is packed
+LIGHTEST = 3 * 1024  # what an exchange takes without its body
+_SHARED = re.compile(rb"[A-Za-z0-9+/=_-]{4096,}")
+
+
+class _Journal:
+    """The exchanges of one project, and the number of the next."""
+
+    __slots__ = ("exchanges", "next")
+
+    def __init__(self) -> None:
+        self.exchanges: deque[Exchange] = deque()
+        self.next = 1
+
+
+class JournalRing:
+    """At most `most` exchanges of each project, and `most_bytes` of all together; the oldest go first."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._journals: dict[str, _Journal] = {}
+        self._bytes = 0
+        self._texts: dict[bytes, tuple[bytes, int]] = {}  # hash → a shared text, and how many documents hold it
+
+    def add(self, project: str, exchange: Exchange) -> None:
+        """Add an exchange, or note that one has gone on."""
+        journal = self._journals.get(project)
+        if exchange.number is not None:
+            if journal is not None and journal.exchanges and exchange.number >= journal.next - len(journal.exchanges):
+                self._weigh(exchange)
+            return
+        if journal is None:
+            journal = self._journals[project] = _Journal()
+        exchange.number = journal.next
+        journal.next += 1
+        journal.exchanges.append(exchange)
+        self._weigh(exchange)
+        if len(journal.exchanges) > self._most:
+            self._drop(journal)
+        if self._bytes > self._most_bytes:
+            self._make_room()
+
+    def entries(self, project: str, after: int) -> Iterator[Entry]:
+        """The exchanges after a number, oldest first, as they are when they are reached."""
+        journal = self._journals.get(project)
+        if journal is None:
+            return iter(())
+        first = journal.next - len(journal.exchanges)
+        found = list(islice(journal.exchanges, max(after + 1 - first, 0), None))
+        return (Entry(one.number or 0, _document(one)) for one in found)
+
+    def forget(self, project: str) -> None:
+        """Empty a project's journal; the next exchange is the first again."""
+        journal = self._journals.pop(project, None)
+        while journal is not None and journal.exchanges:
+            self._drop(journal)
+
+    def close(self) -> None:
+        """Nothing to write."""
+
+    # --- weights --------------------------------------------------------------------------------------------------
+
+    def _weigh(self, exchange: Exchange) -> None:
+        if exchange.document is not None:  # it was packed, and has gone on: only small members change
+            return
+        size = len(exchange.call.body)
+        for change in exchange.changes:
+            if len(change) > 2:
+                size += len(change[2])
+        turn = exchange.turn
+        if turn is not None:
+            usage = turn.final["usage"]
+            size += 0 if usage is None else 6 * int(usage["output_tokens"])
+        if exchange.ended is not None:
+            release_turn(exchange)
+            if size >= PACKED_FROM or exchange.line is not None:
+                self._pack(exchange)
+                return
+        self._set_weight(exchange, LIGHTEST + 3 * size)
+
+    def _set_weight(self, exchange: Exchange, weight: int) -> None:
+        self._bytes += weight - exchange.weight
+        exchange.weight = weight
+
+    def _pack(self, exchange: Exchange) -> None:
+        """Keep only the document of an exchange that has ended, its long texts shared."""
+        pieces: list[bytes] = []
+        document, done = document_of(exchange), 0
+        for match in _SHARED.finditer(document):
+            name = sha256(match[0]).digest()
+            text, holders = self._texts.get(name, (match[0], 0))
+            self._texts[name] = text, holders + 1
+            self._bytes += 0 if holders else len(text)
+            pieces += [document[done : match.start()], text]
+            done = match.end()
+        exchange.document = (*pieces, document[done:]) if pieces else (document,)
+        exchange.call = exchange.call._replace(body=b"", headers=NO_HEADERS, query=())
+        exchange.saw, exchange.changes, exchange.line, exchange.error = None, (), None, None
+        self._set_weight(exchange, LIGHTEST + len(document) - sum(map(len, pieces[1::2])))
+
+    def _drop(self, journal: _Journal) -> None:
+        """Forget the oldest exchange of a journal."""
+        exchange = journal.exchanges.popleft()
+        self._set_weight(exchange, 0)
+        for text in (exchange.document or ())[1::2]:
+            name = sha256(text).digest()
+            text, holders = self._texts[name]
+            if holders > 1:
+                self._texts[name] = text, holders - 1
+            else:
+                del self._texts[name]
+                self._bytes -= len(text)
+
+    def _make_room(self) -> None:
+        """Forget the oldest exchanges of all projects."""
+        wanted = self._most_bytes - self._most_bytes // 8
+        oldest = [(one.exchanges[0].started, name) for name, one in self._journals.items() if one.exchanges]
+        heapify(oldest)
+        while self._bytes > wanted and oldest:
+            name = oldest[0][1]
+            journal = self._journals[name]
+            self._drop(journal)
+            if journal.exchanges:
+                heapreplace(oldest, (journal.exchanges[0].started, name))
+            else:
+                heappop(oldest)
+
+
+def _document(exchange: Exchange) -> bytes:
+    if exchange.document is not None:
+        return b"".join(exchange.document)
+    release_turn(exchange)
+    return document_of(exchange)
