@@ -138,7 +138,8 @@ def admit(
     """
     continues = not CONTINUING.isdisjoint(request)
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
-    if not request.get("input") and lineage.fresh and not templated:
+    if not request.get("input") and lineage.fresh and not templated and request.get("generate") is not False:
+        # Codex warms a socket up with `input: []` and sends all of its input with the next frame (X10).
         raise errors.input_missing()
     model = served_model(request, rules, now)
     if not request.keys() <= model_support.ANY_MODEL:
