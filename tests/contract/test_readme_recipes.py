@@ -43,6 +43,17 @@ def test_typescript(typescript_client: Path) -> None:
     assert "# pass 1" in said or "ℹ pass 1" in said, said
 
 
+@pytest.mark.newest
+def test_ai_sdk(ai_sdk: tuple[Path, Path]) -> None:
+    node, place = ai_sdk
+    source = place / "ai_sdk.test.ts"
+    shutil.copy(EXAMPLES / source.name, source)
+    (place / "package.json").write_text('{"type": "module"}')
+    with serving() as served:
+        said = run(place, str(node), "--test", source.name, base_url=served.base_url)
+    assert "# pass 1" in said or "ℹ pass 1" in said, said
+
+
 @pytest.mark.parametrize(("page", "heading"), sorted(HEAVY))
 def test_long_chapters_do_what_they_show(page: str, heading: str, tmp_path: Path) -> None:
     with serving() as served:
