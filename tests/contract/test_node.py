@@ -7,6 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.environments import OPENAI_NODE
 from tests.support.scripted_items import INCLUDE, REPLIES
 from tests.support.serving import KEY, serving
@@ -15,6 +17,7 @@ JUDGE = Path(__file__).with_name("node") / "judge.mjs"
 LIMIT_S = 300
 
 
+@pytest.mark.newest
 def test_the_client_for_node_takes_in_everything(node_client: Path) -> None:
     scripts = {
         name: reply for name, reply in REPLIES.items() if "failed" not in reply

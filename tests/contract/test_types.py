@@ -188,6 +188,7 @@ def test_nothing_was_refused(bodies: list[dict[str, Any]]) -> None:
     ] == []
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("major", [3, 2])
 def test_the_clients_models_accept_everything(
     major: int, mock: Served, clients: Mapping[int, Path], bodies: list[dict[str, Any]]
