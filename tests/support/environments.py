@@ -51,9 +51,10 @@ class Client:
         return f"{self.name}@{self.version}" if self.npm else f"{self.name}{self.extra}=={self.version}"
 
     def __str__(self) -> str:
+        name = f"{self.name} of npm" if self.npm else self.name
         if chosen_versions() == PINNED:
-            return f"{self.name} {self.pin}"
-        return f"{self.name} {_newest.get(self, 'unknown')} (newest; the pin is {self.pin})"
+            return f"{name} {self.pin}"
+        return f"{name} {_newest.get(self, 'unknown')} (newest; the pin is {self.pin})"
 
 
 OPENAI: Mapping[int, Client] = {
