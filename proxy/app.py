@@ -1,7 +1,7 @@
 """The proxy's ASGI app: each request is answered by the mock, by the upstream, or by an error that says why not."""
 
-# Guard → decide → the mock's app, or (key check →) relay. The mock's app knows nothing of the proxy: it gets scope,
-# receive and send as they came, so a served answer is the same with and without us.
+# Guard → decide → the mock's app, or (key check →) a relay, a recorder or a cassette (`modes`). The mock's app knows
+# nothing of the proxy: it gets scope, receive and send as they came, so its answer is the same with and without us.
 #
 # The order matters:
 # 1. The guard comes first and for everything: a foreign web page must not spend the user's key, nor read the control
@@ -17,23 +17,24 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
+from mockserver.transport.access_log import log_requests
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.guard import ErrorApp, Guard
-from mockserver.wire.errors.api import MockError
+from mockserver.wire.errors.api import APIError, MockError
 from proxy.headers import first
-from proxy.routing import MODE_HEADER, Decision, decide, refuse_unbuilt
+from proxy.routing import MODE_HEADER, Decision, decide
 
 if TYPE_CHECKING:
     import httpx
 
-    from proxy.relay import Relay
-    from proxy.relay_websocket import WebSocketRelay
+    from proxy.modes import Modes
 
 MODE = MODE_HEADER.lower().encode()
 SOURCE = (b"x-understudy-source", b"mock")
@@ -42,18 +43,20 @@ SOURCE = (b"x-understudy-source", b"mock")
 class ProxyApp:
     """An ASGI app that hands requests to the mock's app or relays them; `transport` is the way to the upstream.
 
-    Raises SettingError when the settings ask for a mode that does not exist yet.
+    Raises SettingError for a cassette that can't be used.
     """
 
     def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        refuse_unbuilt(settings)
         self._settings = settings
-        self._transport = transport
-        self._relays: Mapping[str, Relay | WebSocketRelay] = {}
-        if settings.upstream:
-            self._transport, self._relays = _connect(settings, transport)
+        self.modes: Modes | None = None
+        if settings.upstream or settings.cassette:
+            self.modes = _open_modes(settings, transport)
+            # any app may stand in the mock's place; the mock itself tells of this proxy where it tells of itself
+            if (engine := getattr(mock, "engine", None)) is not None:
+                engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._mock = CommonHeaders(mock, [SOURCE])
+        self.logs_requests = False  # a served process tells what the mock does not answer; the mock tells the rest
         self._guarded = Guard(self._route, settings, _refusal)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -66,19 +69,34 @@ class ProxyApp:
         try:
             await self._mock(scope, receive, send)
         finally:
-            if self._transport is not None:
-                await self._transport.aclose()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let cassettes and connections go."""
+        if self.modes is not None:
+            await self.modes.close()
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)
         if decision.answerer == "mock":
             return self._mock(scope, receive, send)
+        source = decision.answerer or "-"
+        app: ASGIApp = partial(self._answer, source)
         if decision.error is not None:
-            return _refusal(decision.error)(scope, receive, send)
-        return self._relay(scope, receive, send)
+            app = _refusal(decision.error)
+        return (log_requests(app, source) if self.logs_requests else app)(scope, receive, send)
 
-    async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = self._check_key(scope) or await self._relays[scope["type"]](scope, receive, send)
+    async def _answer(self, answerer: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a relay, a recorder or a cassette answer; what they return is the error to answer with."""
+        assert self.modes is not None
+        error: MockError | APIError | None = self._check_key(scope)
+        if error is None:
+            try:
+                answering = self.modes.find(answerer, scope["type"])
+            except MockError as problem:
+                error = problem
+            else:
+                error = await answering(scope, receive, send)
         if error is not None:
             await _refusal(error)(scope, receive, send)
 
@@ -98,21 +116,17 @@ class ProxyApp:
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
 
 
-def _connect(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None
-) -> tuple[httpx.AsyncBaseTransport, Mapping[str, Relay | WebSocketRelay]]:
-    """The way to the upstream and the relays over it.
+def _open_modes(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> Modes:
+    """What answers besides the mock; raises SettingError.
 
-    They are imported now: httpx and the client of websockets are a sixth of the start of a server without upstream.
+    It is imported now: httpx and the client of websockets are a sixth of the start of a server without upstream.
     """
-    from proxy.relay import Relay
-    from proxy.relay_websocket import WebSocketRelay
-    from proxy.target import Target
-    from proxy.upstream import Upstream
+    from proxy.modes import Modes
 
-    transport, target = transport or Upstream(), Target(settings)
-    return transport, {"http": Relay(settings, target, transport), "websocket": WebSocketRelay(settings, target)}
+    modes = Modes(settings, transport)
+    modes.open()
+    return modes
 
 
-def _refusal(error: MockError) -> ASGIApp:
+def _refusal(error: MockError | APIError) -> ASGIApp:
     return CommonHeaders(ErrorApp(error), [SOURCE])

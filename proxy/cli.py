@@ -33,29 +33,34 @@ COMMANDS = {
         "proxy.cli:serve_command", "One process: the proxy, the mock, the control API and the viewer (the default)."
     ),
     "verify": LazyCommand(
-        None, "Replay recorded exchanges through the mock, print where it answers differently [not built yet]."
+        "proxy.commands.verify:command", "Play recordings through the mock, print where it answers differently."
     ),
     "explain": LazyCommand("proxy.cli:explain_command", "Print rules of the API's behaviour, such as R1.24."),
     "conform": LazyCommand(
         "mockserver.conformance.cli:command", "Run the state rules against any server that speaks the two APIs."
     ),
     "scenario": LazyCommand(
-        "proxy.commands.scenario:command", "Check scenario files, print the JSON Schema of the format."
+        "proxy.commands.scenario:command", "Check scenario files, print the JSON Schema of the format, or a recording."
     ),
-    "cassette": LazyCommand(None, "List recorded exchanges; find secrets and truncated exchanges [not built yet]."),
+    "cassette": LazyCommand(
+        "proxy.commands.cassette:command", "List recorded exchanges, find secrets in them, convert those of others."
+    ),
     "snapshot": LazyCommand("proxy.commands.snapshot:command", "Print what two snapshots differ in."),
     "help": LazyCommand("proxy.cli:help_command", "Print this help, or that of a command."),
 }
 
 
 def make_app(settings: Settings) -> ProxyApp:
-    """The proxy with the mock in it; raises SettingError for a mode that is not built yet."""
-    from mockserver.transport.app import create_app
+    """The proxy with the mock in it; raises SettingError for a file that can't be used, and for a loop."""
+    from mockserver.transport.access_log import is_on
     from proxy.app import ProxyApp
-    from proxy.routing import refuse_unbuilt
+    from proxy.loops import refuse_loop
+    from proxy.mock import make_mock
 
-    refuse_unbuilt(settings)
-    return ProxyApp(create_app(settings), settings)
+    refuse_loop(settings)
+    app = ProxyApp(make_mock(settings), settings)
+    app.logs_requests = is_on(settings)
+    return app
 
 
 def serve(options: dict[str, Any]) -> int:

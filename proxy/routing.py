@@ -10,6 +10,9 @@
 # 3. Then the table ANSWERERS decides: a covered path, another path. A new mode is a new row.
 # 4. Without an upstream, other paths are 501 `mock_error`: not 404, which a client takes for the API's own answer.
 #
+# 5. A covered path without its /v1, and `/`, are answered by the mock where it is asked: it says what is wrong or what
+#    this is. A base URL without /v1 is the commonest mistake, and the upstream's 404 would not name it.
+#
 # Paths are percent-decoded and compared by whole segments: /v1/responsesx and /_mockery are not ours.
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from mockserver.config.settings import MODES, SettingError, Settings
+from mockserver.config.recordings import missing_setting
+from mockserver.config.settings import MODES, Settings
 from mockserver.wire.errors.api import MockError
 
-Answerer = Literal["mock", "upstream"]
+Answerer = Literal["mock", "upstream", "recorder", "cassette", "auto", "shadow"]
 
 MODE_HEADER = "X-Understudy-Mode"
 CONTROL = "/_mock"
@@ -31,10 +35,15 @@ _BELOW_COVERED = tuple(prefix + "/" for prefix in COVERED)
 
 # mode: who answers (a covered path, any other path)
 ANSWERERS: Mapping[str, tuple[Answerer, Answerer]] = MappingProxyType(
-    {"mock": ("mock", "upstream"), "forward": ("upstream", "upstream")}
+    {
+        "mock": ("mock", "upstream"),
+        "forward": ("upstream", "upstream"),
+        "record": ("recorder", "recorder"),
+        "replay": ("cassette", "cassette"),
+        "auto": ("auto", "auto"),
+        "shadow": ("shadow", "upstream"),
+    }
 )
-# modes that can't be asked for by a header without an upstream
-NEED_UPSTREAM = frozenset(("forward",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,10 @@ class Decision:
     error: MockError | None = None
 
 
-MOCK = Decision("mock")
-UPSTREAM = Decision("upstream")
+DECISIONS: Mapping[Answerer, Decision] = MappingProxyType(
+    {answerer: Decision(answerer) for row in ANSWERERS.values() for answerer in row}
+)
+MOCK, UPSTREAM = DECISIONS["mock"], DECISIONS["upstream"]
 
 
 def decide(method: str, path: str, mode_header: str | None, settings: Settings) -> Decision:
@@ -60,24 +71,19 @@ def decide(method: str, path: str, mode_header: str | None, settings: Settings) 
         if complaint := _complaint(mode, settings):
             return Decision(error=MockError(complaint, param=MODE_HEADER))
     covered, other = ANSWERERS[mode]
-    if (covered if _is_covered(path) else other) == "mock":
+    if covered == "mock" and (_is_covered(f"/v1{path}") or (path == "/" and not settings.upstream)):
         return MOCK
-    return UPSTREAM if settings.upstream else Decision(error=_not_mocked_error(method, path))
-
-
-def refuse_unbuilt(settings: Settings) -> None:
-    """Raise SettingError when the server's mode does not exist yet."""
-    if settings.default_mode not in ANSWERERS:
-        raise SettingError(f"--mode {settings.default_mode} is not built yet; choose one of {', '.join(ANSWERERS)}")
+    decision = DECISIONS[covered if _is_covered(path) else other]
+    if decision is UPSTREAM and not settings.upstream:
+        return Decision(error=_not_mocked_error(method, path))
+    return decision
 
 
 def _complaint(mode: str, settings: Settings) -> str | None:
     if mode not in MODES:
         return f"{MODE_HEADER} takes one of {', '.join(ANSWERERS)}, not {mode[:100]!r}."
-    if mode not in ANSWERERS:
-        return f"{MODE_HEADER}: {mode} is not built yet; choose one of {', '.join(ANSWERERS)}."
-    if mode in NEED_UPSTREAM and not settings.upstream:
-        return f"{MODE_HEADER}: {mode} needs a server that was started with --upstream URL."
+    if missing := missing_setting(mode, settings):
+        return f"{MODE_HEADER}: {mode} needs a server that was started with {missing}."
     return None
 
 

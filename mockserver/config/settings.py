@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.config.pacing import Pacing, make_pacing, parse_pacing
+from mockserver.config.recordings import missing_setting, read_factor, read_field, read_pattern
 from mockserver.config.redaction import REDACTED, clean
 from mockserver.config.switches import SwitchError, nearest, parse_assignment, parse_value
 
@@ -39,6 +40,10 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,4000}")  # int() also reads "1_0" and dig
 
 class SettingError(ValueError):
     """A setting that can't be used; the message names the option and says what it takes."""
+
+
+class UnknownOption(TypeError):
+    """An argument of `Mock` that does not exist; the message has the nearest one."""
 
 
 # --- what an option takes ------------------------------------------------------------------------------------------
@@ -144,6 +149,9 @@ COUNT = Kind("takes a whole number, 0 or more", partial(_read_whole, 0, float("i
 POSITIVE = Kind("takes a whole number, 1 or more", partial(_read_whole, 1, float("inf")))
 INTEGER = Kind("takes a whole number", partial(_read_whole, float("-inf"), float("inf")))
 SECONDS = Kind("takes a number of seconds above 0", _read_seconds)
+FACTOR = Kind("takes a number, 0 or more", read_factor)
+PATTERN = Kind("takes a regular expression", read_pattern)
+FIELD = Kind("takes +FIELD to compare a field of a request or -FIELD to ignore it", read_field)
 UPSTREAM = Kind("takes a URL such as https://api.openai.com/v1", _read_upstream)
 STORE = Kind("takes memory or sqlite:///FILE", _read_store)
 CLOCK = Kind("takes system or an ISO time such as 2026-11-20T12:00:00Z", _read_clock)
@@ -157,6 +165,11 @@ SWITCH = Kind("takes NAME=VALUE", _read_assignment)
 
 def _split_at_commas(text: str) -> list[str]:
     return text.split(",")
+
+
+def _alone(text: str) -> list[str]:
+    """Take a text as one value: regular expressions hold commas."""
+    return [text]
 
 
 def _split_assignments(text: str) -> list[str]:
@@ -280,6 +293,41 @@ class Settings:
         shown="mock, or forward with --upstream",
         scope="proxy",
     )
+    cassette: tuple[str, ...] = option(
+        TEXT,
+        (),
+        "FILE",
+        "recorded exchanges: ours, or those of vcrpy, VCR or a HAR (repeatable); the first is recorded to",
+        repeatable=True,
+        scope="proxy",
+    )
+    replay_speed: float = option(
+        FACTOR,
+        0.0,
+        "N",
+        "how fast recorded streams are replayed: 1 as recorded, 10 ten times as fast",
+        shown="0, at once",
+        scope="proxy",
+    )
+    match: tuple[str, ...] = option(
+        FIELD,
+        (),
+        "+FIELD,-FIELD",
+        "a field of requests that a recording must agree with, or need not (repeatable)",
+        shown="all except metadata, user and the like",
+        repeatable=True,
+        scope="proxy",
+    )
+    redact: tuple[str, ...] = option(
+        PATTERN,
+        (),
+        "REGEX",
+        "what is hidden in recordings besides keys and passwords; of a group, the group (repeatable)",
+        shown="keys and passwords",
+        repeatable=True,
+        split=_alone,
+        scope="proxy",
+    )
     store: str = option(
         STORE, "memory", "WHERE", "memory, or sqlite:///FILE, which survives a restart and can be shared by processes"
     )
@@ -359,6 +407,7 @@ class Settings:
 SETTINGS: tuple[Setting, ...] = tuple(Setting(name=one.name, **one.metadata) for one in fields(Settings))
 # what is about a process that serves, or about the proxy, means nothing to a mock inside a test
 MOCK_SETTINGS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.scope == "mock"}
+PROXY_SETTINGS: Mapping[str, Setting] = {row.name: row for row in SETTINGS if row.scope != "process"}
 
 
 def settings_of_program(*, proxy: bool) -> tuple[Setting, ...]:
@@ -382,21 +431,22 @@ def load(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings
     return _check(Settings(**values))
 
 
-def from_python(options: Mapping[str, Any]) -> Settings:
-    """Read the settings from the keyword arguments of a `Mock`; None is the default.
+def from_python(options: Mapping[str, Any], taker: str = "Mock") -> Settings:
+    """Read the settings from the keyword arguments of a `Mock` or a `Proxy`; None is the default.
 
     Raises TypeError for an unknown name, as Python does, and SettingError for a value that can't be used.
     """
+    rows = MOCK_SETTINGS if taker == "Mock" else PROXY_SETTINGS
     for name in options:
-        if name not in MOCK_SETTINGS:
+        if name not in rows:
             # `model` is an argument of Mock and no setting, but it should be suggested for a misspelt one
             # too.
-            known = sorted((*MOCK_SETTINGS, "model"))
+            known = sorted((*rows, "model"))
             close = nearest(name, known)
             hint = f"did you mean {close!r}? It takes" if close else "it takes"
-            raise TypeError(f"Mock() takes no {name!r}; {hint} {', '.join(known)}")
+            raise UnknownOption(f"{taker}() takes no {name!r}; {hint} {', '.join(known)}")
     given = {name: value for name, value in options.items() if value is not None}
-    return _check(Settings(**{name: MOCK_SETTINGS[name].read(value, name) for name, value in given.items()}))
+    return _check(Settings(**{name: rows[name].read(value, name) for name, value in given.items()}))
 
 
 def _check_variables(environment: Mapping[str, str]) -> None:
@@ -410,8 +460,10 @@ def _check_variables(environment: Mapping[str, str]) -> None:
 
 
 def _check(settings: Settings) -> Settings:
-    if settings.mode not in (None, "mock", "replay") and not settings.upstream:
-        raise SettingError(f"--mode {settings.mode} needs --upstream URL")
+    if complaint := missing_setting(settings.default_mode, settings):
+        raise SettingError(f"--mode {settings.default_mode} needs {complaint}")
+    if settings.workers > 1 and settings.cassette:
+        raise SettingError("--workers above 1 can't share a --cassette: it has one recorder and one order")
     if settings.workers > 1 and settings.store == "memory":
         raise SettingError("--workers above 1 needs a store that processes can share, such as --store sqlite:///FILE")
     return settings

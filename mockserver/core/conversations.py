@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Any
+
+import orjson
 
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.lifecycle import append
@@ -28,6 +30,7 @@ from mockserver.core.state import (
     Summary,
     items_back,
     nodes_back,
+    nodes_holding,
     read_conversation,
     read_entry,
     read_node,
@@ -103,7 +106,7 @@ def _add(
         id_generator.node(), conversation.head, kept, len(kept), created_at, summary, partition, "", conversation.id
     )
     changes = [
-        Put("node", node.id, node.doc()),
+        node.put(),
         *shared_item_pointers(state, node, None),
         *append(state, conversation, node),
     ]
@@ -153,9 +156,35 @@ def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]
     if read_entry(state, id, item_id) is None:
         raise errors.item_not_in_conversation(item_id)
     head, rebuilt = _without(state, conversation.head, item_id)
-    puts = [Put("node", node.id, node.doc()) for node in rebuilt]
-    changes: list[Change] = [Delete("entry", f"{id}/{item_id}"), *puts, replace(conversation, head=head).put()]
-    return conversation.object, changes
+    changes: list[Change] = [Delete("entry", f"{id}/{item_id}"), *_forget_places(state, item_id)]
+    for old, node in rebuilt:
+        changes += [node.put(), *_move_items(state, id, old, node)]
+    return conversation.object, [*changes, replace(conversation, head=head).put()]
+
+
+def _forget_places(state: State, item_id: str) -> list[Change]:
+    """The changes after which a deleted item can be referred to only where a stored response holds it."""
+    held = nodes_holding(state, item_id)
+    left = [place for place in held if state.get("response", place[0]) is not None]
+    return [Put("item", item_id, orjson.dumps(left)) if left else Delete("item", item_id)] if held != left else []
+
+
+def _move_items(state: State, id: str, old: Node, node: Node) -> Iterator[Change]:
+    """Yield the changes after which a conversation keeps its items in a copy of a node, for the old one may go."""
+    places = {item["id"]: index for index, item in enumerate(old.items)}
+    for index, item in enumerate(node.items):
+        item_id = item["id"]
+        entry = read_entry(state, id, item_id)
+        if entry is not None:
+            yield Entry(node.id, index, entry.order).put(id, item_id)
+        origin = old.id.partition("+")[0]  # of a copy that was made when its turn ended late
+        held = nodes_holding(state, item_id)
+        moved = [
+            (node.id, index) if place in ((old.id, places[item_id]), (origin, places[item_id])) else place
+            for place in held
+        ]
+        if moved != held:
+            yield Put("item", item_id, orjson.dumps(moved))
 
 
 def _edit_summary(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:
@@ -167,8 +196,8 @@ def _edit_summary(before: Summary, items: list[Item], history: Iterable[Item], *
     return summary
 
 
-def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, list[Node]]:
-    """The head of a context that lacks an item, and the nodes to write for it: those from the item on, anew.
+def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, list[tuple[Node, Node]]]:
+    """The head of a context that lacks an item, and the nodes from the item on, each with the one to write for it.
 
     The nodes themselves stay as they are, for responses keep the context that they saw.
     """
@@ -179,13 +208,13 @@ def _without(state: State, head: str | None, item_id: str) -> tuple[str | None, 
             break
     parent = behind[-1].parent
     before = read_summary(state, parent)
-    rebuilt: list[Node] = []
+    rebuilt: list[tuple[Node, Node]] = []
     for node in reversed(behind):
         items = [item for item in node.items if item["id"] != item_id]
-        history = chain(*(copy.items for copy in rebuilt), items_back(state, behind[-1].parent))
+        history = chain(*(copy.items for _, copy in rebuilt), items_back(state, behind[-1].parent))
         before = _edit_summary(before, items, history, turns=bool(node.status))
         id = f"{node.id}-{item_id}"
         copy = node._replace(id=id, parent=parent, packed=items, own=len(items), summary=before)
-        rebuilt.append(copy)
+        rebuilt.append((node, copy))
         parent = copy.id
     return parent, rebuilt

@@ -141,7 +141,7 @@ def commit(
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]
+        changes += [node.put(), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes
@@ -160,7 +160,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     tail = node
     if conversation.head != node.parent:
         tail = rebase(state, node, conversation.head)
-        changes.append(Put("node", tail.id, tail.doc()))
+        changes.append(tail.put())
     return [*changes, replace(conversation, head=tail.id, next=first + len(node.items)).put()]
 
 
@@ -215,7 +215,7 @@ def forget(state: State, now: float) -> tuple[str, list[Change]] | None:
     gone: list[Change] = []
     if node is not None:
         transition(BACKGROUND, node.status, "forget")
-        gone.append(Put("node", id, node._replace(deleted=True).doc()))
+        gone.append(node._replace(deleted=True).put())
     return id, [Delete("fleeting", id), Delete("response", id), *gone]
 
 
@@ -253,7 +253,7 @@ def delete_response(state: State, id: str, rules: Semantics, now: float) -> tupl
         raise errors.response_not_found(id)
     response = orjson.loads(body)
     transition(MODES[response["background"]], node.status, "delete", id=id)
-    changes: list[Change] = [Delete("response", id), Put("node", id, node._replace(deleted=True).doc())]
+    changes: list[Change] = [Delete("response", id), node._replace(deleted=True).put()]
     if not response["store"]:
         changes.append(Delete("fleeting", id))  # or it would expire once more
     return deletion_marker(id, rules.delete_object), changes

@@ -51,6 +51,7 @@ class ProjectControl:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
+        self.sections: dict[str, Callable[[], Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
@@ -64,13 +65,27 @@ class ProjectControl:
         """The server's status and settings; raises MockError 503 when the store can't be written."""
         settings = self._calls.settings
         self._calls.store.check()
-        return {
+        health = {
             "status": "ok",
             "version": __version__,
             "mode": settings.default_mode,
             "switches": describe(settings.set),
             "store": settings.store.partition(":")[0],
         }
+        recorder = self._section("recorder")
+        return health if recorder is None else {**health, "recorder": recorder}
+
+    def drift(self, project: str) -> dict[str, Any]:
+        """Where this mock would have answered differently than the upstream of mode `shadow`."""
+        return {"data": self._section("drift") or []}
+
+    def clear_drift(self, project: str) -> None:
+        """Forget what `drift` says."""
+        self._section("clear_drift")
+
+    def _section(self, name: str) -> Any:
+        read = self.sections.get(name)
+        return None if read is None else read()
 
     def read_clock(self, project: str) -> dict[str, Any]:
         """The project's clock: its time and mode."""
@@ -98,6 +113,7 @@ class ProjectControl:
             # first, so that what only stays to be polled is not found a second time among what has expired
             forgotten = self._calls.forget(project, at.state, now)
             expired = [*inspection.expiries_between(at.state, self._rules, at.now, now), *forgotten]
+            self._calls.collect_expired(project, at.state, now)
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)

@@ -260,10 +260,13 @@ class Table:
                 return methods, match.groupdict()
         return None
 
-    def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, Parts]:
+    def find_endpoint(self, call: Call) -> tuple[Endpoint, Parts]:
         """The endpoint of a call to the public API; raises E99 and E101, and what `unknown_path` says."""
+        method, path = call.method, call.path
         found = (self._literal[path], NO_PARTS) if path in self._literal else self.find(path)
         if found is None:
+            if self.find(f"/v1{path}") is not None:
+                raise errors.invalid_url(method, path, call.header(b"host") or "127.0.0.1:4010")
             raise unknown_path(method, path)
         methods, parts = found
         if method not in methods:

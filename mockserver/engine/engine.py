@@ -152,7 +152,7 @@ class Engine:
             return NO_BODY  # Spec: E100
         endpoint, parts = self._table.literal.get((call.method, call.path)), NO_PARTS
         if endpoint is None:
-            endpoint, parts = self._table.find_endpoint(call.method, call.path)
+            endpoint, parts = self._table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
             result = self._calls.write(project, endpoint.run, parts, request, recorder=recorder)
@@ -187,6 +187,7 @@ class Engine:
         Spec: P1, R4.5.
         """
         with self._lock:
+            self._calls.sockets.add(near)
             outcome = self._calls.write(
                 recorder.project,
                 self.pipeline.answer,

@@ -50,6 +50,7 @@ class JournalStore:
             self._entries = JournalPages(transactions.store, self._most, settings.journal_bytes, batch)
         self._complaint = ""
         self._lock = RLock()
+        self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
 
     def record(self, call: Call) -> ExchangeRecorder:
         """Begin to record a call."""
@@ -57,6 +58,8 @@ class JournalStore:
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on. Never raises: the call was answered, and is not undone."""
+        if self.on_end is not None and exchange.ended is not None:
+            self.on_end(exchange)
         if self._most <= 0 or not project:
             return
         try:

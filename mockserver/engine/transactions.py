@@ -6,15 +6,16 @@ Whatever raises has written nothing, apart from time that has passed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
+from weakref import WeakSet
 
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
-from mockserver.core import lifecycle
+from mockserver.core import collection, lifecycle
 from mockserver.core.project import Clock, Project, Restored, read_project
 from mockserver.core.records import PROJECT_KEY, Change, Put, State, _new
 from mockserver.core.semantics import Semantics
@@ -23,6 +24,7 @@ from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.given_state import Given, Nothing, Played, play
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.journal.exchange import Call
+from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.store.from_snapshot import Started
 from mockserver.store.view import Store, open_store, view_project
 from mockserver.wire.responses.ids import IdGenerator
@@ -31,6 +33,7 @@ from mockserver.wire.tokens import tokenizer
 T = TypeVar("T")
 
 MOST_VIEWS = 4096  # projects whose view is kept
+COLLECT_EVERY = 64  # calls of a project that write, after which it is looked for expired responses
 
 
 class Recorder(Protocol):
@@ -122,6 +125,8 @@ class Transactions:
     ) -> None:
         self.settings, self.wall, self._start, self._given = settings, wall, start, given
         self.store = store or open_store(settings.store)
+        self.sockets: WeakSet[ConnectionRecords] = WeakSet()
+        self._spared: dict[str, set[str]] = {}  # project → nodes that only a socket or a turn in progress needs
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         if start is not None or given:
             self.store = Started(self.store, self._first_records)
@@ -182,6 +187,8 @@ class Transactions:
         while (settled := lifecycle.settle(state, now, self.rules)) is not None:
             ended.append(settled[0])
             self.store.apply(project, settled[1])
+        if ended and project in self._spared:
+            self._collect(project, state, ())
         return ended
 
     def forget(self, project: str, state: State, now: float) -> list[str]:
@@ -189,8 +196,36 @@ class Transactions:
         gone = []
         while (found := lifecycle.forget(state, now)) is not None:
             gone.append(found[0])
-            self.store.apply(project, found[1])
+            self.apply_deletions(project, state, found[1])
         return gone
+
+    def collect_expired(self, project: str, state: State, now: float) -> None:
+        """Take away some of the responses whose time has been over for long."""
+        gone = collection.expired(state, self.rules, now)
+        if gone:
+            self.apply_deletions(project, state, gone)
+
+    def apply_deletions(self, project: str, state: State, changes: Sequence[Change]) -> None:
+        """Write changes that delete something, and delete what nothing needs after them."""
+        nodes = collection.candidates(state, changes)
+        self.store.apply(project, [*changes, *collection.leftovers(state, changes)])
+        self._collect(project, state, nodes)
+
+    def _collect(self, project: str, state: State, nodes: Iterable[str]) -> None:
+        """Delete the nodes that nothing needs, and then their ancestors; what is only held for now is tried later."""
+        running = collection.running_parents(state)
+        spared = self._spared.pop(project, set())
+        for start in [*spared, *nodes]:
+            id: str | None = start
+            while id is not None:
+                if id in running or any(near.goes_on_from(id) for near in self.sockets):
+                    self._spared.setdefault(project, set()).add(id)
+                    break
+                dropped = collection.drop(state, id, self.rules)
+                if dropped is None:
+                    break
+                self.store.apply(project, dropped[0])
+                id = dropped[1]
 
     def write(
         self,
@@ -227,7 +262,12 @@ class Transactions:
                 own = _new(Project, (moved[0] if moved else clock, ordinal + 1, name, scenario))
                 put = own.put()
                 changes = [*changes, put]
-                store.apply(project, changes)
+                if recorder.call.method == "DELETE" or "fault" in pending:
+                    self.apply_deletions(project, state, changes)
+                else:
+                    store.apply(project, changes)
+                    if ordinal % COLLECT_EVERY == 0:
+                        self.collect_expired(project, state, now)
                 self._known[project] = put.doc, own
                 recorder.add_writes(now, changes)
                 return result

@@ -276,7 +276,7 @@ def _expire(one: ActiveFault, struck: FaultOutcome, at: _Circumstances) -> None:
     node = read_node(at.state, parent)
     if node is not None and at.state.get("response", parent) is not None:
         # Its node stays, marked as deleted: what was chained to it before goes on, as it does after DELETE.
-        struck.changes += [Delete("response", parent), Put("node", parent, node._replace(deleted=True).doc())]
+        struck.changes += [Delete("response", parent), node._replace(deleted=True).put()]
     struck.kinds.append(one.fault.kind)
     struck.error = errors.previous_response_not_found(parent)
 

@@ -135,7 +135,8 @@ def document_of(exchange: Exchange) -> bytes:
 
 def _write_document(exchange: Exchange) -> bytes:
     call = exchange.call
-    text, secrets = redaction.clean_text(keep_body(call.body))
+    kept, mark = keep_body(call.body)
+    text, secrets = redaction.clean_text(kept)
     secrets += redaction.credentials(call.headers)
     if len(call.body) > LONGEST:
         secrets += redaction.secrets_beyond(call.body, LONGEST)
@@ -146,7 +147,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "path": call.path,
         "query": redaction.query(call.query),
         "headers": redaction.headers(call.headers),
-        "body": text,
+        "body": text + mark,
         "status": exchange.status,
         "error": redaction.redact_noting(exchange.error, secrets),
         "response_id": exchange.response_id,
@@ -193,13 +194,16 @@ def unreadable(sent: bytes) -> str:
     return f"unreadable, {len(sent)} bytes, sha256 {sha256(sent).hexdigest()}"
 
 
-def keep_body(sent: bytes) -> str:
-    """What is kept of a body: long parts (images, files) by length and hash, and no more than `LONGEST` bytes."""
+def keep_body(sent: bytes) -> tuple[str, str]:
+    """What is kept of a body, and what stands after it where it was cut.
+
+    Long parts (images, files) are kept by length and hash, and of the rest no more than `LONGEST` bytes.
+    """
     kept = _without_long_parts(sent)
     if len(kept) <= LONGEST:
-        return kept.decode(errors="replace")
+        return kept.decode(errors="replace"), ""
     mark = f"… [cut, {len(sent)} bytes in all, sha256 {sha256(sent).hexdigest()}]"
-    return kept[:LONGEST].decode(errors="replace") + mark
+    return kept[:LONGEST].decode(errors="replace"), mark
 
 
 def _without_long_parts(written: bytes) -> bytes:

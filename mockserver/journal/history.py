@@ -167,12 +167,15 @@ class History:
     def place_before(self, call: Call) -> Place | None:
         """Where the context ends that a turn continued, or tried to; None where it continued nothing that is known."""
         node_id = call.parent if call.node is None else call.node.parent
-        path: list[Node] = []
-        while node_id is not None and node_id not in self._places and (node := self.node(node_id)) is not None:
-            path.append(node)
+        path: dict[str, Node] = {}  # a context that leads back to itself ends there
+        while node_id is not None and node_id not in self._places and node_id not in path:
+            node = self.node(node_id)
+            if node is None:
+                break
+            path[node_id] = node
             node_id = node.parent
         place = self._places.get(node_id or "")
-        for node in reversed(path):
+        for node in reversed(path.values()):
             place = self._places[node.id] = Place(node, place)
         return place
 

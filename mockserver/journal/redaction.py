@@ -114,7 +114,12 @@ def clean_text(text: str) -> tuple[str, list[str]]:
         for match in USERINFO.finditer(text):
             secrets += [match[2], *match[2].split(":", 1)]
         secrets += [unquote(one) for one in secrets if "%" in one]
+    text = _TORN_URL.sub(rf"\1{REDACTED}", text)
     return clean(text), [one for one in dict.fromkeys(secrets) if len(one) >= SHORTEST]
+
+
+# a text that ends before it is known whether a host follows or an @
+_TORN_URL = re.compile(r"(:(?:\\?/){2})[^/?#\s\"'@<>]*\Z")
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.model.prompt import Prompt
@@ -42,13 +42,18 @@ def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
 
 def _why(candidate: Candidate, wrong: dict[str, tuple[Any, Any]]) -> str:
     number = len(candidate.line.when)
-    parts = [f"{key} wants {short(want)}, found {short(actual)}" for key, (want, actual) in wrong.items()]
+    parts = [describe_mismatches(wrong)] if wrong else []
     if candidate.spent:
         parts.append("it was used as often as `times` allows")
     if not parts:
         parts.append("it answers compaction triggers only where it names them")
     held = f"{number - len(wrong)} of {number} keys hold" if number else "no keys"
     return f"{candidate.place} ({held}): {' and '.join(parts)}"
+
+
+def describe_mismatches(wrong: Mapping[str, tuple[Any, Any]]) -> str:
+    """The keys of a line that did not hold, each with what it wants and what there was."""
+    return " and ".join(f"{key} wants {short(want)}, found {short(actual)}" for key, (want, actual) in wrong.items())
 
 
 def short(value: Any) -> str:

@@ -29,7 +29,9 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_mode
 
 from mockserver.core.project import Clock, Project, Restored
 from mockserver.core.records import Put
+from mockserver.snapshots import values
 from mockserver.snapshots.records import SECTIONS, STRICT
+from mockserver.snapshots.values import find_mistake, find_mistake_in_body, find_mistake_in_item
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
 
@@ -118,6 +120,10 @@ def restore(document: Any, seed: int, upgrades: Upgrades = UPGRADES, version: in
     """
     current = upgrade(document, upgrades, version)
     try:
+        orjson.dumps(current)
+    except TypeError as error:  # deeper than anything that can be stored, or a number beyond 64 bits
+        raise _wrong(MARK, f"the document can't be stored: {error}") from None
+    try:
         shape: Any = _Shape.model_validate(current)
     except ValidationError as error:
         first = error.errors()[0]
@@ -159,15 +165,12 @@ def _path(location: Iterable[int | str]) -> str:
 
 # --- references: what names another record must find it ------------------------------------------------------------
 
-# members of a stored body that the mock reads, so each must be there
-_BODY = frozenset(
-    "id created_at status background error incomplete_details instructions model output".split()
-    + "service_tier tools usage".split()
-)
-
 
 def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
     """Yield each place that contradicts the rest of the document, and why."""
+    orders = [one.order for one in (*shape.responses.values(), *shape.conversations.values(), *shape.running.values())]
+    if shape.calls <= max(orders, default=-1):
+        yield "calls", f"must be above {max(orders)}, or ids would be given a second time"
     nodes = {**shape.nodes, **{record.id: None for record in shape.others if record.kind == "node"}}
     for id, node in shape.nodes.items():
         yield from _items(f"nodes.{id}", node)
@@ -182,7 +185,8 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
     for id, record in shape.conversations.items():
         yield from _check_reference(f"conversations.{id}.head", record.head, nodes)
         yield from _check_reference(f"conversations.{id}.running", record.running, shape.running)
-        if record.object.get("id") != id or {"object", "created_at", "metadata"} - record.object.keys():
+        yield from find_mistake(f"conversations.{id}.object", record.object, values.Conversation)
+        if record.object["id"] != id:
             yield f"conversations.{id}.object", "is not the object of this conversation"
     for id, record in shape.entries.items():
         yield from _check_item_place(f"entries.{id}", id, record, nodes)
@@ -200,14 +204,14 @@ def _check_reference(where: str, id: str | None, there: Mapping[str, Any]) -> It
 def _items(where: str, node: Any) -> Iterator[tuple[str, str]]:
     if not 0 <= node.own <= len(node.items):
         yield f"{where}.own", f"must be a number from 0 to {len(node.items)}"
+    if node.status and node.status not in values.STATUSES:
+        yield f"{where}.status", "must be a status of a response, or empty"
     for index, item in enumerate(node.items):
-        if not isinstance(item.get("id"), str) or not isinstance(item.get("type"), str):
-            yield f"{where}.items[{index}]", "an item has an id and a type"
+        yield from find_mistake_in_item(f"{where}.items[{index}]", item)
 
 
 def _body(where: str, id: str, body: Document) -> Iterator[tuple[str, str]]:
-    for key in sorted(_BODY - body.keys()):
-        yield f"{where}.{key}", "is missing"
+    yield from find_mistake_in_body(where, body)
     if body["id"] != id:
         yield f"{where}.id", f"must be '{id}'"
 

@@ -179,7 +179,7 @@ SECTIONS: Mapping[str, Section] = {
         "node",
         NodeShape,
         lambda put: _node_to_public(decode_node(put.doc)),
-        lambda id, node: Put("node", id, _node(id, node).doc()),
+        lambda id, node: _node(id, node).put(),
     ),
     "items": Section(
         "item",

@@ -90,16 +90,21 @@ class ConnectionRecords:
         """Return what a stored response must bring along, so that its context outlives the connection."""
         changes: list[Change] = []
         while (node := self._node(id)) is not None:
-            changes.append(Put("node", node.id, node._replace(deleted=True).doc()))
+            changes.append(node._replace(deleted=True).put())
             id = node.parent
         return changes
+
+    def goes_on_from(self, id: str) -> bool:
+        """Whether something that is remembered goes back to a node of the project."""
+        nodes = (decode_node(doc) for (kind, _), doc in self._records.items() if kind == "node")
+        return any(node.parent == id for node in nodes)
 
     def _node(self, id: str | None) -> Node | None:
         doc = self._records.get(("node", id or ""))
         return None if doc is None else decode_node(doc)
 
     def _write(self, node: Node) -> None:
-        for change in (Put("node", node.id, node.doc()), *item_pointers(node)):
+        for change in (node.put(), *item_pointers(node)):
             if isinstance(change, Put):
                 self._records[change.kind, change.id] = change.doc
 

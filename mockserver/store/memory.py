@@ -92,6 +92,8 @@ class MemoryStore:
                 kind, id, doc, parent, order = change
                 if parent or kind not in UNORDERED_KINDS:
                     _list(mine, kind, id, parent, order)
+                elif kind == "node" and (old := records.get((kind, id))) is not None and old[1]:
+                    _displace(mine, kind, id, old)  # it has no parent any more
                 records[kind, id] = (doc, parent, order)
             else:
                 _delete(mine, *change)

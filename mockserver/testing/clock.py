@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from mockserver.testing.blame import at_caller
+
 if TYPE_CHECKING:
     from mockserver.testing.embedded_server import Host
 
@@ -35,12 +37,14 @@ class MockClock:
         """Whether the clock is stopped."""
         return bool(self._host.levers.read_clock(self._project)["mode"] == "manual")
 
+    @at_caller
     def freeze(self, at: float | str | datetime | None = None) -> None:
         """Stop the clock at a time: unix seconds, ISO text (UTC unless it says otherwise), or now for None."""
         if isinstance(at, datetime):
             at = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
         self._host.levers.set_clock(self._project, self.now if at is None else at)
 
+    @at_caller
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> Moved:
         """Move the clock forward, running or frozen."""
         total = days * DAY + hours * HOUR + minutes * MINUTE + seconds

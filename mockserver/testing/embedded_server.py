@@ -12,13 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from threading import Lock
 from typing import Any
 
 from mockserver.config.settings import from_python
 from mockserver.engine.control import ProjectControl
 from mockserver.engine.engine import DEFAULT_PROJECT, Engine
+from mockserver.journal.history import History
 from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.scenarios.lines import parse_lines
@@ -32,6 +33,8 @@ from mockserver.transport.server_thread import ServerThread
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.tokens import tokenizer
 
+# A model that a fixture makes anew for each test is a new option each time: its host must not live as long as the run.
+MOST_HOSTS = 16
 CLOSED = "This mock is closed: it was used after its `with` block or its close()."
 
 
@@ -56,6 +59,7 @@ class Host:
         self.engine = _SingleProjectEngine(
             from_python(options), model=None if model is None else ScriptableModel(model)
         )
+        self.has_own_model = model is not None
         self.app = MockApp(self.engine)
         self.inprocess = InProcess(self.app)
         self._served: ServerThread | None = None
@@ -86,6 +90,18 @@ class Host:
         self._check()
         return self.engine.control
 
+    @property
+    def closed(self) -> bool:
+        """Whether the mock was closed."""
+        return self._closed
+
+    def history(self, project: str) -> History:
+        """The project's journal as the history of its clients."""
+        self._check()
+        *_, history = self.engine.journal.history(project)  # what comes before it are pauses, for servers
+        assert history is not None
+        return history
+
     def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
         self._check()
@@ -105,6 +121,30 @@ class Host:
     def _check(self) -> None:
         if self._closed:
             raise MockError(CLOSED)
+
+
+class Hosts:
+    """The hosts of a test run: one for all tests that have the same options, made by the first of them."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[Hashable, Host] = {}
+
+    def host_of(self, options: Mapping[str, object]) -> Host:
+        """The host with these options of a `Mock`; raises TypeError or SettingError for wrong ones."""
+        given = dict(options)
+        model = given.pop("model", None)
+        # A model is itself only: two functions never mean the same. It is held by its host, so its id is not reused.
+        key = from_python(given), None if model is None else id(model)
+        host = self._hosts.pop(key, None) or Host(given, model)
+        self._hosts[key] = host  # the latest last
+        if len(self._hosts) > MOST_HOSTS:
+            self._hosts.pop(next(iter(self._hosts))).close()
+        return host
+
+    def close(self) -> None:
+        """Close all hosts."""
+        for host in self._hosts.values():
+            host.close()
 
 
 class ScriptableModel:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from mockserver.testing.blame import at_caller
 
 if TYPE_CHECKING:
     from mockserver.testing.embedded_server import Host
+
+
+# faults that need no value; the others are objects such as `{"delay": 0.5}`
+FaultWord = Literal["cut", "stall", "malformed", "drop_event", "expire", "close_socket"]
 
 
 class MockFaults:
@@ -15,18 +21,30 @@ class MockFaults:
     def __init__(self, host: Host, project: str) -> None:
         self._host, self._project = host, project
 
-    def add(self, do: Any, *, at: Mapping[str, Any] | None = None, times: int | None = None, **when: Any) -> None:
+    @at_caller
+    def add(
+        self,
+        do: FaultWord | Mapping[str, Any],
+        *,
+        at: Mapping[str, Any] | None = None,
+        times: int | None = None,
+        **when: Any,
+    ) -> None:
         """Add a fault: `do` is a word such as `"cut"`, or an object such as `{"delay": 0.5}`.
 
         `at` is the place in a stream, `times` the number of uses (no limit if None); other keywords are conditions:
         those of a scenario's lines, and `path`, `method`, `probability`. Raises MockError for an invalid fault.
         """
         given = {"when": when or None, "at": at, "do": do, "times": times}
-        self.set([*self._specs(), {key: value for key, value in given.items() if value is not None}])
+        self._replace([*self._specs(), {key: value for key, value in given.items() if value is not None}])
 
-    def set(self, faults: Any) -> None:
+    @at_caller
+    def set(self, faults: Iterable[Mapping[str, Any]]) -> None:
         """Replace all faults by a list of `{"when": …, "at": …, "do": …, "times": …}`."""
-        self._host.levers.set_faults(self._project, list(faults))
+        self._replace(list(faults))
+
+    def _replace(self, faults: list[Any]) -> None:
+        self._host.levers.set_faults(self._project, faults)
 
     def clear(self) -> None:
         """Remove all faults."""

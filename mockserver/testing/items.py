@@ -17,6 +17,8 @@ from mockserver.wire.errors.api import MockError
 
 Item = dict[str, Any]
 Said = dict[str, Any]
+# what a test may reply with: a text, an item or a reply, or a list of texts and items
+ReplySource = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 
 
 def _item(type: str, members: Mapping[str, Any], **given: Any) -> Item:

@@ -16,10 +16,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from unittest.mock import ANY
 
 import orjson
 
+from mockserver.journal.history import TURNS
 from mockserver.wire.responses.resources import item_text
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Exchange:
     """
 
     def __init__(self, document: Mapping[str, Any], read: Callable[..., Any]) -> None:
-        self._read = read
+        self._document, self._read = document, read
         self.id: int = document["id"]
         self.at: float = document["at"]
         self.transport: str = document["transport"]
@@ -109,37 +111,53 @@ class Exchange:
         return f"#{self.id} {self.method} {self.path} → {self.status}"
 
 
-class Exchanges(Sequence[Exchange]):
+class TurnExchange(Exchange):
+    """A call of the journal that requested a response, as `Exchanges.turns` has it."""
+
+    @property
+    def context(self) -> Context:
+        """What the model saw; raises AssertionError if it saw nothing, or if that is lost."""
+        context = super().context
+        if context is None:
+            raise AssertionError(f"{self!r} has no context: it was refused, or its context is deleted")
+        return context
+
+
+E = TypeVar("E", bound=Exchange, covariant=True)
+
+
+class Exchanges(Sequence[E]):
     """Calls in the order of their arrival, and assertions about them.
 
     A condition on a member of a request's body is a value, a pattern that occurs in it (`re.compile`), a function that
-    is true for it, a type, `...` for any value, or None for null or absent. An object matches if it is a subset of the
-    sent one; a list must have the same length.
+    is true for it, a type, `...` or `unittest.mock.ANY` for any value, None for null or absent, or any object that
+    compares itself, such as those of dirty-equals. An object matches if it is a subset of the sent one; a list must
+    have the same length.
     """
 
-    def __init__(self, load: Callable[[], Sequence[Exchange]], asserted: set[tuple[Any, ...]]) -> None:
+    def __init__(self, load: Callable[[], Sequence[E]], asserted: set[tuple[Any, ...]]) -> None:
         self._load, self._asserted = load, asserted
 
     # --- reading -----------------------------------------------------------------------------------------------
 
     @overload
-    def __getitem__(self, index: int) -> Exchange: ...
+    def __getitem__(self, index: int) -> E: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Exchange]: ...
-    def __getitem__(self, index: int | slice) -> Exchange | Sequence[Exchange]:
+    def __getitem__(self, index: slice) -> Sequence[E]: ...
+    def __getitem__(self, index: int | slice) -> E | Sequence[E]:
         return self._load()[index]
 
     def __len__(self) -> int:
         return len(self._load())
 
-    def __iter__(self) -> Iterator[Exchange]:
+    def __iter__(self) -> Iterator[E]:
         return iter(self._load())
 
     def __repr__(self) -> str:
         return repr(list(self))
 
     @property
-    def last(self) -> Exchange:
+    def last(self) -> E:
         """The latest call; raises AssertionError if there is none."""
         calls = self._load()
         if not calls:
@@ -152,9 +170,14 @@ class Exchanges(Sequence[Exchange]):
         return [call.request for call in self if isinstance(call.request, dict)]
 
     @property
-    def turns(self) -> Exchanges:
+    def turns(self) -> Exchanges[TurnExchange]:
         """The calls that requested a response, over any transport."""
-        return self.filter(method="POST", path="/v1/responses")
+
+        def select() -> list[TurnExchange]:
+            calls = self.filter(method="POST", path=TURNS)
+            return [TurnExchange(call._document, call._read) for call in calls]
+
+        return Exchanges(select, self._asserted)
 
     def filter(
         self,
@@ -165,12 +188,12 @@ class Exchanges(Sequence[Exchange]):
         model: str | None = None,
         response_id: str | None = None,
         transport: str | None = None,
-    ) -> Exchanges:
+    ) -> Exchanges[E]:
         """The calls that match; `path` may be a pattern such as `/v1/conversations*`."""
         exact = {"method": method, "status": status, "model": model, "response_id": response_id, "transport": transport}
         wanted = {name: value for name, value in exact.items() if value is not None}
 
-        def select() -> list[Exchange]:
+        def select() -> list[E]:
             return [
                 call
                 for call in self._load()
@@ -184,7 +207,7 @@ class Exchanges(Sequence[Exchange]):
 
     def assert_sent(
         self, body: Mapping[str, Any] | None = None, /, *, times: int | None = None, **conditions: Any
-    ) -> Exchange:
+    ) -> E:
         """Assert that a call was made whose body meets conditions (exactly `times` such calls); returns the last one.
 
         Conditions are keywords, or an object for names that can't be keywords.
@@ -198,11 +221,11 @@ class Exchanges(Sequence[Exchange]):
         self._asserted.update(call._mark for call in matching)
         return matching[-1] if matching else self.last
 
-    def assert_sequence(self, *bodies: Mapping[str, Any]) -> list[Exchange]:
+    def assert_sequence(self, *bodies: Mapping[str, Any]) -> list[E]:
         """Assert that calls with these bodies were made in this order, with or without others between; returns them."""
         __tracebackhide__ = True
         left = list(self._load())
-        matched: list[Exchange] = []
+        matched: list[E] = []
         for number, wanted in enumerate(bodies, start=1):
             index = next((place for place, call in enumerate(left) if not differences(wanted, call)), None)
             if index is None:
@@ -228,7 +251,7 @@ class Exchanges(Sequence[Exchange]):
             raise AssertionError(f"Expected no call, found {_count_calls(calls)}:{_list_calls(calls)}")
 
 
-class Journal(Exchanges):
+class Journal(Exchanges[Exchange]):
     """All calls of a mock's project so far; the oldest are dropped beyond the journal's size."""
 
     def __init__(self, host: Host, project: str) -> None:
@@ -301,10 +324,12 @@ def _unmet(path: str, wanted: Any, actual: Any) -> Iterator[str]:
 
 
 def _holds(wanted: Any, actual: Any) -> bool:
+    if wanted is ... or wanted is ANY:
+        return actual is not _ABSENT
+    if _compares_itself(wanted):
+        return bool(wanted == (None if actual is _ABSENT else actual))
     if actual is _ABSENT:
         return wanted is None
-    if wanted is ...:
-        return True
     if isinstance(wanted, re.Pattern):
         return isinstance(actual, str) and wanted.search(actual) is not None
     if isinstance(wanted, type):
@@ -314,6 +339,18 @@ def _holds(wanted: Any, actual: Any) -> bool:
     return wanted == actual and (type(wanted) is type(actual) or (_number(wanted) and _number(actual)))
 
 
+def _compares_itself(wanted: Any) -> bool:
+    """Whether a condition is an object, or a class, that says itself what it is equal to, as those of dirty-equals."""
+    if isinstance(wanted, type):
+        return type(wanted).__eq__ is not type.__eq__
+    own = type(wanted).__eq__ is not object.__eq__
+    return own and not isinstance(wanted, _VALUES) and not callable(wanted)
+
+
+# conditions that mean what the docs say, and JSON's own values, which `==` takes too easily: 1 == True
+_VALUES = (str, int, float, list, tuple, Mapping, re.Pattern, type(None))
+
+
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -321,8 +358,10 @@ def _number(value: Any) -> bool:
 def _format(value: Any) -> str:
     if value is _ABSENT:
         return "nothing"
-    if value is ...:
+    if value is ... or value is ANY:
         return "any value"
+    if _compares_itself(value):
+        return repr(value)
     if isinstance(value, re.Pattern):
         return f"/{value.pattern}/"
     if callable(value):

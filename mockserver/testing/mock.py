@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Unpack
 
 from mockserver.config.settings import SettingError
 from mockserver.engine.engine import DEFAULT_PROJECT
 from mockserver.scenarios.loader import load_file
+from mockserver.testing.blame import at_caller
 from mockserver.testing.clock import MockClock
 from mockserver.testing.embedded_server import Host
 from mockserver.testing.faults import MockFaults
 from mockserver.testing.given import GivenConversation, GivenResponse
-from mockserver.testing.items import line_of
+from mockserver.testing.items import ReplySource, line_of
 from mockserver.testing.journal import PAGE, Context, Finding, Journal
-from mockserver.testing.options import MockOptions, ScenarioSource
+from mockserver.testing.options import MockOptions, ModelSource, Part, ScenarioSource
+from mockserver.testing.origins import Origins, shorten_path
 from mockserver.testing.snapshot import Snapshot
 from mockserver.transport.server_thread import ready_value
 from mockserver.wire.errors.api import MockError
@@ -38,8 +40,13 @@ class Mock:
     `respond(prompt)`, or a function of the prompt, and returns what `reply` takes.
     """
 
+    @at_caller
     def __init__(
-        self, *, model: Any = None, scenario: ScenarioSource | None = None, **options: Unpack[MockOptions]
+        self,
+        *,
+        model: ModelSource | None = None,
+        scenario: ScenarioSource | None = None,
+        **options: Unpack[MockOptions],
     ) -> None:
         files = None if isinstance(scenario, Mapping) else scenario
         self._host = Host({**options, "scenario": files}, model)
@@ -52,6 +59,12 @@ class Mock:
         host, project = self._host, self._project
         self.clock, self.faults = MockClock(host, project), MockFaults(host, project)
         self.journal = Journal(host, project)
+        self._origins, self._default_allowed = Origins(), False
+
+    @property
+    def allows_default(self) -> bool:
+        """Whether turns that no line answers are no failure: `allow_default()`, `strict=False`, or an own `model`."""
+        return self._default_allowed or self._host.has_own_model
 
     @classmethod
     def tenant(cls, host: Host, key: str) -> Mock:
@@ -83,21 +96,37 @@ class Mock:
 
     # --- replies -----------------------------------------------------------------------------------------------
 
-    def reply(self, *replies: Any) -> None:
+    @at_caller
+    def reply(self, *replies: ReplySource) -> None:
         """Queue one reply for each of the next turns: a text, an item, a list of items, or any other reply.
 
         Raises MockError, and queues nothing, for a reply that the API could not send.
         """
-        self.script([line_of(reply) for reply in replies])
+        self._enqueue([line_of(reply) for reply in replies])
 
-    def script(self, lines: Any) -> None:
+    @at_caller
+    def script(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Queue lines as in a scenario file: `{"when": …, "reply": …, "pacing": …, "times": …}`."""
-        self._host.levers.enqueue(self._project, list(lines))
+        self._enqueue(list(lines))
 
+    def _enqueue(self, lines: list[Any]) -> None:
+        self._host.levers.enqueue(self._project, lines)
+        self._origins.note_queued(lines)
+
+    @at_caller
     def play(self, scenario: Mapping[str, Any] | str | PathLike[str]) -> None:
         """Set the scenario, a file or its contents; it answers when no queued line does."""
-        document = dict(scenario) if isinstance(scenario, Mapping) else _load_scenario(scenario)
+        places = None
+        if isinstance(scenario, Mapping):
+            document: Any = dict(scenario)
+        else:
+            document, places = _load_scenario(scenario)
         self._host.levers.set_scenario(self._project, document)
+        self._origins.note_played(document, places)
+
+    def allow_default(self) -> None:
+        """Let turns pass that no line answers, in this test; otherwise they fail a test that has lines, at its end."""
+        self._default_allowed = True
 
     @property
     def queued(self) -> list[dict[str, Any]]:
@@ -106,6 +135,7 @@ class Mock:
 
     # --- queries -----------------------------------------------------------------------------------------------
 
+    @at_caller
     def context(self, response_id: str) -> Context:
         """What the model saw for a stored response."""
         return Context(self._host.levers.context(self._project, response_id))
@@ -140,6 +170,7 @@ class Mock:
 
     # --- given state -------------------------------------------------------------------------------------------
 
+    @at_caller
     def given(
         self, *, conversations: Iterable[GivenConversation] = (), responses: Iterable[GivenResponse] = ()
     ) -> dict[str, list[str]]:
@@ -156,11 +187,13 @@ class Mock:
         """The whole state as one JSON document; its `diff` compares it with another."""
         return Snapshot(self._host.levers.snapshot(self._project))
 
+    @at_caller
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Replace the whole state by a snapshot's."""
         self._host.levers.restore(self._project, snapshot)
 
-    def reset(self, *parts: str) -> None:
+    @at_caller
+    def reset(self, *parts: Part) -> None:
         """Reset everything, or only the named parts: `state`, `scenario` (with queue), `faults`, `journal`, `clock`.
 
         Resetting the state starts ids over, so the same requests get the same ids again.
@@ -168,12 +201,20 @@ class Mock:
         self._host.levers.reset(self._project, parts or None)
         if not parts or "journal" in parts:
             self.journal.forget_assertions()
+        if not parts:
+            self._origins.forget()
 
+    @at_caller
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
         return self._host.control(self._project, method, path, body)
 
     # --- lifetime ----------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._host.closed
 
     def close(self) -> None:
         """Stop the server and drop all state; every later call raises MockError.
@@ -187,22 +228,32 @@ class Mock:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self.close()
+        self._close_after(failure)
 
     def __aenter__(self) -> Awaitable[Mock]:
         return ready_value(self)
 
     def __aexit__(self, *failure: object) -> Awaitable[None]:
-        self.close()
+        self._close_after(failure)
         return ready_value(None)
 
+    def _close_after(self, failure: tuple[object, ...]) -> None:
+        """Close; an exception that ends a `with` block takes the traffic with it, which is gone after that."""
+        error = failure[1] if len(failure) > 1 else None
+        if isinstance(error, Exception) and not self._shared and not self.closed:
+            from mockserver.testing.report import note_traffic
 
-def _load_scenario(path: str | PathLike[str]) -> Any:
-    """Load a scenario file; raises MockError that names the first mistake and its line."""
+            note_traffic(error, self)
+        self.close()
+
+
+def _load_scenario(path: str | PathLike[str]) -> tuple[Any, list[str]]:
+    """Load a scenario file and the places of its lines; raises MockError that names the first mistake and its line."""
     try:
         document = load_file(path)
     except SettingError as error:
         raise MockError(f"The scenario {error}.") from None
     if document.mistakes:
         raise MockError(f"{path}:{document.mistakes[0]}", param=document.mistakes[0].path)
-    return document.value
+    numbers = range(len(document.value["lines"]))
+    return document.value, [f"{shorten_path(fspath(path))}:{document.lines[f'lines[{number}]']}" for number in numbers]

@@ -6,13 +6,25 @@ a test compares them. `scenario` is a parameter of its own, since it may also be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from typing import Any, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from mockserver.config.pacing import Pacing
+from mockserver.model.prompt import Prompt
 
+
+class ScriptedRespondent(Protocol):
+    """A model of a test: what it returns is what `Mock.reply` takes, or a `Reply`."""
+
+    def respond(self, prompt: Prompt, /) -> Any:
+        """The reply to a prompt."""
+        ...
+
+
+ModelSource = Callable[[Prompt], Any] | ScriptedRespondent
+Part = Literal["state", "scenario", "faults", "journal", "clock"]
 File = str | PathLike[str]
 ScenarioSource = File | Sequence[File] | Mapping[str, Any]
 SwitchValue = str | int | float | Sequence[str]

@@ -18,14 +18,20 @@ class Abort(Exception):
     """
 
 
-# what uvicorn says of a WebSocket that was refused with an HTTP answer
-REFUSED = "ASGI callable returned without completing handshake."
+# what uvicorn says of a WebSocket that was refused with an HTTP answer, and of streams that are open when it ends
+EXPECTED = (
+    "ASGI callable returned without completing handshake.",
+    "Cancel %s running task(s), timeout graceful shutdown exceeded",
+)
 
 
 class AbortFilter(logging.Filter):
-    """Keeps out of the log what the server reports about aborts, refused sockets and requests cancelled at exit."""
+    """Keeps out of the log what the server reports about aborts, refused sockets and requests cancelled at exit.
+
+    Whoever presses Ctrl-C while a stream is open has done nothing wrong.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is shown."""
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, Abort | CancelledError) and record.msg != REFUSED
+        return not isinstance(error, Abort | CancelledError) and record.msg not in EXPECTED

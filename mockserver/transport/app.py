@@ -36,11 +36,12 @@ from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import StoreError
-from mockserver.transport import rate_limit_headers
-from mockserver.transport.control_api import control_answer
+from mockserver.transport import access_log, rate_limit_headers
+from mockserver.transport.control_api import CONTROL_CALLS, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
 from mockserver.transport.websocket import Socket
+from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
@@ -112,6 +113,8 @@ class MockApp:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
         engine = self.engine
         if call.path != SOCKETS:
+            if call.path == SOCKETS.removeprefix("/v1"):
+                raise errors.invalid_url(call.method, call.path, call.header(b"host"))
             raise unknown_path(call.method, call.path)
         if engine.rules.websocket == "off":
             raise frames.switched_off()
@@ -139,6 +142,9 @@ class MockApp:
         if call.path.startswith(CONTROL_PREFIX):
             answer = self._control(call, refused)
             return answer, all_headers(answer, [])
+        if call.path in PATHS and asks_for_page(call):
+            answer = welcome(call, self.engine.settings, CONTROL_CALLS)
+            return answer, all_headers(answer, [])
         try:
             answer = self.engine.handle(call, refused)
         except Exception:
@@ -150,6 +156,8 @@ class MockApp:
         return answer, all_headers(answer, headers)
 
     def _control(self, call: Call, refused: APIError | MockError | None) -> Answer:
+        if asks_for_page(call):
+            return welcome(call, self.engine.settings, CONTROL_CALLS)
         try:
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
             if refused is not None:
@@ -193,8 +201,11 @@ _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"unde
 
 
 def create_app(settings: Settings) -> MockApp:
-    """The mock as an ASGI app; raises SettingError when the store can't be opened."""
+    """The mock as an ASGI app of a served process; raises SettingError when the store can't be opened."""
     try:
-        return MockApp(Engine(settings))
+        engine = Engine(settings)
     except StoreError as error:
         raise SettingError(f"--store {settings.store}: {error}") from error
+    if access_log.is_on(settings):
+        engine.journal.on_end = access_log.log_exchange
+    return MockApp(engine)

@@ -166,7 +166,7 @@ class Subcommands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the words name; raises UsageError with the nearest name for an unknown one."""
-        if args[0] not in self.names():
+        if self.get_command(ctx, args[0]) is None:
             ctx.fail(unknown_command(args[0], self.names()))
         return super().resolve_command(ctx, args)
 
@@ -189,8 +189,8 @@ class LazyCommands(Subcommands):
         return super().parse_args(ctx, spell_out_flags(args))
 
     def names(self) -> Sequence[str]:
-        """The names of all commands, also of those that are not built yet."""
-        return list(self._table)
+        """The names of the commands that are built: no other is offered."""
+        return [name for name, row in self._table.items() if row.place is not None]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command, imported now; None for an unknown name."""
@@ -206,7 +206,7 @@ class LazyCommands(Subcommands):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each command does, from the table: click's own way would import all of them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, row.does) for name, row in self._table.items()])
+            formatter.write_dl([(name, self._table[name].does) for name in self.names()])
 
 
 def unknown_command(name: str, known: Sequence[str]) -> str:

@@ -199,7 +199,7 @@ def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
     return answer
 
 
-_UNBUILT = ("drift", "metrics", "")
+_UNBUILT = ("metrics",)
 
 CONTROL = Table(
     (
@@ -227,6 +227,8 @@ CONTROL = Table(
         ControlCall("GET", "/_mock/journal", _list_journal, _read_call),
         ControlCall("DELETE", "/_mock/journal", ProjectControl.clear_journal),
         ControlCall("GET", "/_mock/verdict", _find),
+        ControlCall("GET", "/_mock/drift", ProjectControl.drift),
+        ControlCall("DELETE", "/_mock/drift", ProjectControl.clear_drift),
         *(
             ControlCall(method, f"/_mock/{name}", _refuse_unbuilt, _read_call)
             for name in _UNBUILT
@@ -234,6 +236,10 @@ CONTROL = Table(
         ),
     )
 )
+
+
+# what is there, for people
+CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows if row.run is not _refuse_unbuilt]
 
 
 def control_answer(engine: Engine, project: str, call: Call) -> Answer:

@@ -27,13 +27,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from mockserver.config.settings import SettingError, Settings
+from mockserver.transport.access_log import AccessLine
 from mockserver.transport.guard import WILDCARDS
 from mockserver.version import __version__
 
@@ -91,14 +92,15 @@ def _bind_complaint(error: OSError, host: str, port: int) -> str:
 
 
 def banner(settings: Settings, port: int) -> str:
-    """Return what is printed once the port is bound: version and mode, the exports, the viewer's address."""
+    """Return what is printed once the port is bound: version and mode, the exports, where to look, how to stop."""
     host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
     origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return (
         f"understudy {__version__} · mode {settings.default_mode}\n"
         f"export OPENAI_BASE_URL={origin}/v1\n"
         f"export OPENAI_API_KEY={_key_to_export(settings)}\n"
-        f"{origin}/_mock/"
+        f"{origin}/_mock/\n"
+        "Press Ctrl-C to stop."
     )
 
 
@@ -224,17 +226,35 @@ def open_websocket(**given: Any) -> asyncio.Protocol:
     return WebSocketsSansIOProtocol(**given)
 
 
+class TextLines(logging.Formatter):
+    """Formats each record as one line: time, level, logger, message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """The local time of a record; that of a second is written once."""
+        return f"{_second(int(record.created))},{int(record.msecs):03d}"
+
+
+@lru_cache(maxsize=1)  # a busy server tells a thousand requests in the same second
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+
+
 class JsonLines(logging.Formatter):
     """Formats each record as one JSON object: time, level, logger, message, and the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
+        line: dict[str, Any] = {
             "time": f"{stamp}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if isinstance(record.msg, AccessLine):
+            line |= record.msg._asdict()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -249,7 +269,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {"aborts": {"()": "mockserver.transport.abort.AbortFilter"}},
         "formatters": {
-            "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+            "text": {"()": "mockserver.transport.serve.TextLines"},
             "json": {"()": "mockserver.transport.serve.JsonLines"},
         },
         "handlers": {

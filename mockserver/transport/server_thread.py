@@ -15,6 +15,7 @@ It sets up no logging, handles no signals and leaves the garbage collector alone
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from threading import Event, Thread
 from typing import TypeVar
 
@@ -30,10 +31,11 @@ PATIENCE_S = 10.0  # far more than it takes to start or to end
 
 
 class ServerThread:
-    """An app that is served until `stop`."""
+    """An app that is served until `stop`; `at_end` is awaited in its loop before that ends."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
         self._server = uvicorn.Server(server_config(app, settings, guest=True))
+        self._at_end = at_end
         self._listener = bind("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self._ready = Event()
@@ -67,6 +69,8 @@ class ServerThread:
         await asyncio.sleep(0)  # `connection_lost` is called in the next round of the loop, and tells the app's tasks
         if state.tasks:
             await asyncio.wait(list(state.tasks), timeout=PATIENCE_S / 2)
+        if self._at_end is not None:
+            await self._at_end()
 
     def stop(self) -> None:
         """Serve no longer; open connections are cut."""

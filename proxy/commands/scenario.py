@@ -55,13 +55,30 @@ def print_schema() -> None:
     print(json.dumps(document(), indent=2))
 
 
+def print_recorded(files: Sequence[str]) -> int:
+    """Print recordings as a scenario; returns 2 when one can't be read."""
+    import yaml
+
+    from mockserver.config.settings import SettingError
+    from proxy.cassettes.file import load
+    from proxy.recorded_model import scenario_of
+
+    try:
+        scenario = scenario_of(map(load, files))
+    except SettingError as error:
+        complain(NAME, str(error))
+        return USAGE_ERROR
+    print(yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True, width=120), end="")
+    return 0
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 command = Subcommands(
     "scenario",
-    help="Check scenario files, print the JSON Schema of their format.",
+    help="Check scenario files, print the JSON Schema of their format, or a recording as a scenario.",
     commands=[
         click.Command(
             "check",
@@ -71,6 +88,12 @@ command = Subcommands(
                 click.Option(["--lax"], is_flag=True, help="Only warn about what a scenario may not hold."),
             ],
             help="Print file:line: path: what is wrong. Exit status 1 when something is, 2 when a file can't be read.",
+        ),
+        click.Command(
+            "from",
+            callback=print_recorded,
+            params=[click.Argument(["files"], nargs=-1, required=True, metavar="CASSETTE...")],
+            help="Print the turns of recordings as a scenario, to be edited.",
         ),
         click.Command("schema", callback=print_schema, help="Print the JSON Schema of the format, for editors."),
     ],

@@ -18,6 +18,7 @@ from tests.support.environments import (
     frameworks,
     inprocess_python,
     node_client,
+    pyright,
     typescript_client,
     xdist_python,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "frameworks",
     "inprocess_python",
     "node_client",
+    "pyright",
     "typescript_client",
     "xdist_python",
 ]

@@ -254,6 +254,7 @@ def test_W1_nothing_of_a_compaction_is_persisted() -> None:
 
 
 def test_T10_compact_usage() -> None:
+    """With instructions, which are deprecated and still taken. Spec: T10, F10."""
     drive = Driver()
     first = drive.create("one")
     made = compact(drive, previous_response_id=first["id"], instructions="be brief")

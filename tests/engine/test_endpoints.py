@@ -40,7 +40,7 @@ TABLE = Table(endpoints(lambda at, parts, request: None))
 
 def find(line: str) -> tuple[Endpoint, Parts]:
     method, _, path = line.partition(" ")
-    return TABLE.find_endpoint(method, path)
+    return TABLE.find_endpoint(Call(method, path))
 
 
 @pytest.mark.parametrize(("line", "parts"), FOUND.items(), ids=list(FOUND))
@@ -70,7 +70,7 @@ containers moderations images/generations audio/speech batches evals realtime re
 skills agents nope responsesx""".split()
 
 
-@pytest.mark.parametrize("path", [*(f"/v1/{name}" for name in NEIGHBOURS), "/responses", "/"])
+@pytest.mark.parametrize("path", [*(f"/v1/{name}" for name in NEIGHBOURS), "/chat/completions", "/"])
 def test_P24_neighbouring_routes_are_not_mocked(path: str) -> None:
     with pytest.raises(MockError) as caught:
         find(f"POST {path}")

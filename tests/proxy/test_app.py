@@ -147,9 +147,9 @@ def test_websocket_without_the_response_extension_is_closed() -> None:
     assert sent == ["websocket.close"]
 
 
-def test_mode_that_is_not_built() -> None:
-    with pytest.raises(SettingError):
-        ProxyApp(StubMock(), Settings(mode="shadow", upstream=UP))
+def test_a_cassette_that_can_not_be_read() -> None:
+    with pytest.raises(SettingError, match=r"none\.yaml can't be read"):
+        ProxyApp(StubMock(), Settings(mode="replay", cassette=("none.yaml",)))
 
 
 MEMORY_CHILD = """

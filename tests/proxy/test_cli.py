@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from mockserver.transport import serve
 from proxy import cli
 from proxy.cli import COMMANDS
 from tests.support.raw_upstream import PATIENCE, connect, exchange, get, parse, serving
+from tests.support.serving import serving as serving_mock
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -60,7 +62,7 @@ def running(tmp_path: Path, *arguments: str, **options: str) -> Iterator[tuple[s
     process = command(tmp_path, *arguments, **options)
     assert process.stdout is not None
     try:
-        banner = [process.stdout.readline().rstrip("\n") for _ in range(4)]
+        banner = [process.stdout.readline().rstrip("\n") for _ in range(5)]
         found = re.fullmatch(r"http://.*:(\d+)/_mock/", banner[3])
         assert found, banner
         yield process, banner, int(found[1])
@@ -76,6 +78,7 @@ def test_banner(tmp_path: Path) -> None:
             f"export OPENAI_BASE_URL=http://127.0.0.1:{port}/v1",
             "export OPENAI_API_KEY=any",
             f"http://127.0.0.1:{port}/_mock/",
+            "Press Ctrl-C to stop.",
         ]
         assert parse(exchange(port, get("/v1/models"))).body == b"mock"
 
@@ -122,14 +125,20 @@ def test_environment(tmp_path: Path) -> None:
         (["--upstream", "ftp://x"], "--upstream takes a URL"),
         (["--upstream", "http://x:99999/v1"], "--upstream takes a URL"),
         (["--mode", "forward"], "--upstream"),
-        (["--mode", "record", "--upstream", "http://up.test"], "not built yet"),
-        (["--mode", "replay"], "not built yet"),
+        (["--mode", "record", "--upstream", "http://up.test"], "--mode record needs --cassette FILE"),
+        (["--mode", "replay"], "--mode replay needs --cassette FILE"),
+        (["--mode", "replay", "--cassette", "none.yaml"], "none.yaml can't be read: No such file"),
+        (["--cassette", "none.yaml"], "none.yaml can't be read: No such file"),
+        (["--cassette", "x", "--workers", "2", "--store", "sqlite:///x"], "--workers above 1 can't share a --cassette"),
+        (["--match", "metadata"], "--match takes +FIELD to compare a field of a request or -FIELD to ignore it"),
+        (["--redact", "("], "--redact takes a regular expression"),
+        (["--replay-speed", "-1"], "--replay-speed takes a number, 0 or more"),
         (["--host", "no-such-host.invalid"], "--host"),
         (["--host", "192.0.2.1", "--port", "0"], "--host 192.0.2.1"),
-        (["verify", "x.json"], "verify is not built yet"),
+        (["verify", "x.json"], "x.json can't be read"),
         (["conform", "--base-url", "http://127.0.0.1:9/v1"], "no answer from http://127.0.0.1:9/v1"),
         (["scenario", "check", "x"], "x can't be read"),
-        (["cassette", "show", "x"], "cassette is not built yet"),
+        (["cassette", "shw", "x"], "there is no command 'shw'; did you mean show?"),
         (["nonsense"], "there is no command 'nonsense'; there are serve, verify, explain, conform"),
         (["serv"], "there is no command 'serv'; did you mean serve?"),
         (["help", "conformn"], "there is no command 'conformn'; did you mean conform?"),
@@ -176,8 +185,8 @@ def test_the_usage_line_lists_the_commands(capsys: pytest.CaptureFixture[str]) -
     assert cli.main(["help"]) == 0
     told = capsys.readouterr().out
     usage, _, rest = " ".join(told.split()).partition("] [OPTIONS]")
-    assert usage == f"Usage: understudy [{' | '.join(COMMANDS)}"
-    assert all(f" {name} " in rest for name in COMMANDS), "each with what it does"
+    assert usage == f"Usage: understudy [{' | '.join(name for name, row in COMMANDS.items() if row.place)}"
+    assert all(f" {name} " in rest for name, row in COMMANDS.items() if row.place), "each with what it does"
     assert cli.main(["--help"]) == 0
     assert capsys.readouterr().out == told
 
@@ -248,8 +257,8 @@ def test_the_app_that_is_served_is_the_proxy_with_the_mock_in_it() -> None:
         answer = parse(exchange(port, request))
     assert answer.status == 200 and b'"id": "gpt-5.5"' in answer.body
     assert answer.all(b"x-understudy-source") == [b"mock"]
-    with pytest.raises(SettingError, match="--mode record is not built yet"):
-        cli.make_app(Settings(mode="record", upstream="http://up.test/v1"))
+    with pytest.raises(SettingError, match=r"x\.yaml can't be read"):
+        cli.make_app(Settings(mode="replay", cassette=("x.yaml",)))
 
 
 def test_mock_alone(tmp_path: Path) -> None:
@@ -286,5 +295,28 @@ def test_log_in_json(tmp_path: Path) -> None:
         assert parse(exchange(port, get("/v1/x?k=sk-query", "authorization: Bearer sk-secret"))).status == 502
         process.terminate()
         err = process.communicate(timeout=PATIENCE)[1]
-    assert re.fullmatch(r'\{"time": ".*Z", "level": "warning", "logger": "understudy.proxy", "message": ".*"\}\n', err)
+    failure, request = err.splitlines()
+    assert re.fullmatch(
+        r'\{"time": ".*Z", "level": "warning", "logger": "understudy.proxy", "message": ".*"\}', failure
+    )
+    told = json.loads(request)
+    assert (told["logger"], told["method"], told["path"], told["status"]) == ("understudy.access", "GET", "/v1/x", 502)
+    assert told["answered_by"] == "upstream" and told["ms"] > 0
     assert "sk-" not in err
+
+
+def test_a_stop_with_an_open_stream_logs_no_error() -> None:
+    body = b'{"model":"gpt-4.1","input":"a stream of a minute","stream":true}'
+    head = b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    with serving_mock("--pacing", "0:1", "--log-level", "warning") as served:
+        with socket.create_connection(("127.0.0.1", served.port), PATIENCE) as client:
+            client.sendall(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            assert b"200 OK" in client.recv(4096)
+            served.process.send_signal(signal.SIGINT)
+            assert served.process.wait(PATIENCE) == 0
+        assert served.logged() == ""
+
+
+def test_an_upstream_that_is_the_server_itself_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--upstream", "http://localhost:4010/v1"]) == 2
+    assert "leads back to this server" in capsys.readouterr().err

@@ -88,6 +88,10 @@ def at(*path: Any, to: Any) -> Change:
     return change
 
 
+DEEP: Any = {}
+for _ in range(300):
+    DEEP = {"a": DEEP}
+
 WRONG: list[tuple[Change, str]] = [
     (at(MARK, to=2), MARK),
     (at(MARK, to="1"), MARK),
@@ -97,6 +101,7 @@ WRONG: list[tuple[Change, str]] = [
     (at("seed", to=...), "seed"),
     (at("mint", to=None), "mint"),
     (at("calls", to=-1), "calls"),
+    (at("calls", to=4), "calls"),
     (at("clock", to={"now": 1}), "clock.now"),
     (at("colour", to="red"), "colour"),
     (at("responses", to=[]), "responses"),
@@ -107,7 +112,12 @@ WRONG: list[tuple[Change, str]] = [
     (at("nodes", 0, "own", to="x"), "nodes.*.own"),
     (at("nodes", 0, "own", to=99), "nodes.*.own"),
     (at("nodes", 0, "parent", to="node_x"), "nodes.*.parent"),
-    (at("nodes", 0, "items", 0, "type", to=...), "nodes.*.items[0]"),
+    (at("nodes", 0, "items", 0, "type", to=...), "nodes.*.items[0].type"),
+    (at("nodes", 0, "items", 0, "content", 0, "type", to={}), "nodes.*.items[0].content[0].type"),
+    (at("responses", 0, "body", "background", to={}), "responses.*.body.background"),
+    (at("responses", 0, "body", "output", 0, "content", 0, "text", to=[]), "responses.*.output[0].content[0].text"),
+    (at("conversations", 0, "object", "metadata", to={"a": {"b": 1}}), "conversations.*.object.metadata.a"),
+    (at("conversations", 0, "object", "metadata", to=DEEP), MARK),
     (at("nodes", 0, "items", 0, to="text"), "nodes.*.items[0]"),
     (at("nodes", 0, "summary", "colour", to="red"), "nodes.*.summary.colour"),
     (at("nodes", 0, "packed", to=[]), "nodes.*.packed"),

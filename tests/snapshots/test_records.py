@@ -25,6 +25,7 @@ def records() -> list[Put]:
     drive.create(
         [{"role": "user", "content": OVER}, {"role": "user", "content": "u"}], model="gpt-4o", truncation="auto"
     )
+    drive.create("y", previous_response_id=drive.create("stays")["id"])
     drive.delete(first["id"])
     drive.get(drive.create(background=True, store=False)["id"])
     lines = [{"when": {"turn": 1}, "reply": {"text": "stays"}}]

@@ -27,6 +27,7 @@ from tests.support.serving import ROOT
 HOME = ROOT / ".venvs"
 SWITCH = "UNDERSTUDY_CLIENTS"
 PINNED, NEWEST = "pinned", "newest"
+PYRIGHT = "pyright@^1.1.400"
 QUIET = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
 
@@ -77,6 +78,7 @@ FIXTURES: Mapping[str, tuple[Client, ...]] = {  # what the tests of each fixture
     "frameworks": (AGENTS, PYDANTIC_AI, LANGCHAIN),
     "inprocess_python": (OPENAI[2],),
     "node_client": (OPENAI_NODE,),
+    "pyright": (),
     "typescript_client": (OPENAI_NODE,),
     "xdist_python": (OPENAI[3],),
 }
@@ -130,6 +132,12 @@ def node_client() -> Path:
 def typescript_client() -> Path:
     """The directory that has the client, the compiler and the types of node."""
     return node_packages("recipes-node", OPENAI_NODE, "typescript@^5.9", "@types/node@^22")
+
+
+@pytest.fixture(scope="session")
+def pyright() -> Path:
+    """The type checker pyright, a program of node."""
+    return node_packages("pyright", PYRIGHT) / "node_modules" / "pyright" / "index.js"
 
 
 @pytest.fixture(scope="session")

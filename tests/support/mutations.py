@@ -79,8 +79,8 @@ _LIFETIMES = (
     Mutation(
         "DELETE leaves the response",
         "core/lifecycle.py",
-        '[Delete("response", id), Put("node", id, node._replace(deleted=True).doc())]',
-        '[Put("node", id, node.doc())]',
+        '[Delete("response", id), node._replace(deleted=True).put()]',
+        "[node.put()]",
     ),
 )
 
@@ -137,10 +137,10 @@ _CHAINS = (
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]',
-        'changes += [_new(Put, ("node", node.id, node.doc(), "", 0)), *shared_item_pointers(state, node, again)]\n'
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]",
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]\n"
         "        if node.parent and node.parent.startswith('resp_'):\n"
-        '            changes.append(Put("node", node.parent, replace(node, id=node.parent, parent=None).doc()))',
+        "            changes.append(node._replace(id=node.parent, parent=None).put())",
     ),
     Mutation("instructions are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="instructions")),
     Mutation("tools are inherited", "core/admission.py", _ADMITTING, _INHERIT.format(name="tools")),
@@ -252,8 +252,7 @@ _CONVERSATIONS = (
         "a turn's items are appended when it begins",
         "core/lifecycle.py",
         "return [running.put(), replace(conversation, running=turn.id).put()]",
-        'return [running.put(), Put("node", turn.id, turn.node.doc()),'
-        " *append(state, replace(conversation, running=turn.id), turn.node)]",
+        "return [running.put(), turn.node.put(), *append(state, replace(conversation, running=turn.id), turn.node)]",
     ),
     Mutation(
         "failed turns write to their conversation",

@@ -48,6 +48,14 @@ class StoreSuite:
         write(store, Put("entry", "x", b"1", "c", 0), Put("entry", "y", b"2", "d", 0), Put("line", "x", b"3", "c", 0))
         assert store.scan(P, "entry", "c") == [Record("x", b"1", 0)]
 
+    def test_nodes_are_listed_below_their_parents_only(self, store: Any) -> None:
+        write(store, Put("node", "a", b"1"), Put("node", "b", b"2", "a"), Put("node", "c", b"3", "a"))
+        assert [record.id for record in store.scan(P, "node", "a")] == ["b", "c"] and store.scan(P, "node") == []
+        write(store, Put("node", "b", b"2"), Put("node", "c", b"4", "a"))
+        assert store.scan(P, "node", "a") == [Record("c", b"4", 0)] and store.get(P, "node", "b") == b"2"
+        write(store, Delete("node", "c"))
+        assert store.scan(P, "node", "a") == []
+
     def test_scans_page_in_both_directions(self, store: Any) -> None:
         write(store, *(Put("entry", f"i{n}", b"%d" % n, "c", n) for n in (3, 0, 2, 4, 1)))
         names = lambda records: [record.id for record in records]  # noqa: E731

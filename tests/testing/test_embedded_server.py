@@ -8,7 +8,8 @@ import pytest
 
 from mockserver.config.settings import SettingError
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.testing.embedded_server import CLOSED, Host
+from mockserver.testing import embedded_server
+from mockserver.testing.embedded_server import CLOSED, Host, Hosts
 from mockserver.wire.errors.api import APIError, MockError
 from tests.support.driving import NOON
 
@@ -73,6 +74,25 @@ def test_control_and_its_refusals() -> None:
     assert host.control("p", "GET", "/responses?limit=3")["data"] == []
     with pytest.raises(MockError, match="lines"):
         host.control("p", "POST", "/script", {"lines": 3})
+
+
+def test_hosts_are_shared_by_equal_options_and_closed_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_server, "MOST_HOSTS", 2)
+    hosts = Hosts()
+
+    def model(prompt: Prompt) -> str:
+        return "own"
+
+    plain = hosts.host_of({})
+    assert hosts.host_of({"seed": None, "set": {"zdr": "off"}, "journal": 1000}) is not plain, "a switch is an option"
+    assert hosts.host_of({"strict": False, "scenario": None}) is plain
+    own = hosts.host_of({"model": model})
+    assert hosts.host_of({"model": model}) is own and hosts.host_of({"model": lambda prompt: "own"}) is not own
+    assert plain.closed and hosts.host_of({}) is not plain, "the one that was longest not asked for is gone"
+    with pytest.raises(TypeError, match="did you mean 'seed'"):
+        hosts.host_of({"sed": 1})
+    hosts.close()
+    assert own.closed
 
 
 def test_a_closed_host() -> None:

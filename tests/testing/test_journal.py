@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
+from dirty_equals import HasLen, IsPartialDict, IsPositiveInt, IsStr
 from openai import OpenAI
 
 import mockserver
@@ -80,6 +82,8 @@ def test_calls_are_found_by_what_they_are(mock: Mock) -> None:
     assert [one.id for one in journal.turns] == [3, 4, 5] and journal.turns.filter(status=200).last.id == 4
     assert journal.last.error is not None and journal.last.error["code"] == "previous_response_not_found"
     assert journal.last.context is None
+    assert "#5 POST /v1/responses → 400 has no context" in failure(lambda: journal.turns.last.context)
+    assert journal.turns[0].context.texts == [journal.turns[0].request["input"]]
 
 
 def test_longer_journals_are_read_page_by_page(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +114,16 @@ CONDITIONS: list[tuple[dict[str, Any], bool]] = [
     ({"input": lambda items: len(items) == 1}, True),
     ({"tools": [{"name": "look"}]}, True),
     ({"tools": ()}, False),
+    ({"metadata": ANY}, True),
+    ({"metadata": {"size": ANY}}, False),
+    ({"metadata": {"colour": IsStr(regex="r.d")}}, True),
+    ({"metadata": {"colour": IsStr(regex="b.*")}}, False),
+    ({"max_output_tokens": IsPositiveInt, "store": False}, True),
+    ({"max_output_tokens": IsStr}, False),
+    ({"input": HasLen(1)}, True),
+    ({"metadata": IsPartialDict(a="b")}, True),
+    ({"instructions": IsStr() | None}, True),
+    ({"instructions": IsStr()}, False),
 ]
 
 

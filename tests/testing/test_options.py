@@ -1,4 +1,7 @@
-"""The options of `Mock` for a type checker, as the code of a user meets them."""
+"""What a type checker says of a user's tests: options of `Mock`, its methods, the recipes.
+
+`tests/contract/test_pyright.py` asks another checker.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.support.type_mistakes import RIGHT, WRONG, lines_of
+from tests.support.type_mistakes import recipes as copy_recipes
+
 ROOT = Path(__file__).resolve().parents[2]
-RIGHT = """
-from datetime import datetime
-from pathlib import Path
-
-from mockserver import Mock
-
-Mock(seed=7, clock="2026-11-20T12:00:00Z", pacing=(0.3, 60), set={"done_sentinel": "on"}, scenario="a.yaml")
-Mock(clock=datetime(2026, 11, 20), scenario=[Path("a.yaml")], api_key=["a", "b"], strict=True, journal=0)
-Mock(scenario={"lines": []}, model=lambda prompt: "text", set=["zdr=on"], snapshot=None)
-"""
-WRONG = """
-from mockserver import Mock
-
-Mock(sead=7)
-Mock(seed="7")
-Mock(port=0)
-"""
+STRICT = ("-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--follow-imports=silent")
 
 
-def test_a_misspelt_option_is_an_error_of_the_type_checker(tmp_path: Path) -> None:
+def check(place: Path, *files: str) -> list[str]:
+    """The errors that mypy finds in these files of a user."""
+    command = [sys.executable, *STRICT, *files]
+    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment)
+    assert not done.stderr
+    return [line for line in done.stdout.splitlines() if ": error: " in line]
+
+
+def test_mistakes_are_errors_of_the_type_checker(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(RIGHT)
     (tmp_path / "wrong.py").write_text(WRONG)
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "right.py", "wrong.py"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "MYPYPATH": str(ROOT)},
-    )
-    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
-    assert errors == [
-        'wrong.py:4: error: Unexpected keyword argument "sead" for "Mock"  [call-arg]',
-        'wrong.py:5: error: Argument "seed" to "Mock" has incompatible type "str"; expected "int | None"  [arg-type]',
-        'wrong.py:6: error: Unexpected keyword argument "port" for "Mock"  [call-arg]',
-    ], done.stderr
+    errors = check(tmp_path, "right.py", "wrong.py")
+    assert lines_of(errors, r"wrong\.py:(\d+): error: ") == lines_of(WRONG.splitlines(), r".*  # (\d+)$"), errors
+    assert 'Unexpected keyword argument "sed" for "Mock"' in errors[0]
+
+
+@pytest.mark.slow
+def test_recipes_are_typed_strictly(tmp_path: Path) -> None:
+    assert check(tmp_path, *copy_recipes(tmp_path)) == []

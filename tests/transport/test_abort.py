@@ -35,6 +35,8 @@ def shown(error: BaseException | None) -> bool:
 def test_filter() -> None:
     assert not shown(Abort()) and not shown(asyncio.CancelledError())
     assert shown(ValueError()) and shown(None)
+    open_at_exit = "Cancel %s running task(s), timeout graceful shutdown exceeded"  # uvicorn's words
+    assert not AbortFilter().filter(logging.LogRecord("uvicorn.error", logging.ERROR, "", 1, open_at_exit, (2,), None))
 
 
 def test_a_refused_socket_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:

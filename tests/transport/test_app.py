@@ -126,3 +126,28 @@ def test_W15_processing_takes_as_long_as_the_turn() -> None:
     assert took({"reply": {"text": "pong"}}) == "1"
     assert took(slow) == "25"
     assert took(slow, PING[:-1] + b',"stream":true}') == "1", "the headers of a stream leave before it takes any time"
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"), [("/responses", True), ("/conversations/c/items", True), ("/v1/responses/a/b", False)]
+)
+def test_E99_a_base_url_without_v1_is_told_how_to_set_it(path: str, meant: bool) -> None:
+    status, headers, body = ask(MockApp(Engine()), "POST", path, PING, host="127.0.0.1:4321")
+    error = json.loads(body)["error"]
+    hint = ". Set OPENAI_BASE_URL to http://127.0.0.1:4321/v1; this path lacks its /v1." if meant else ""
+    assert (status, error["type"], error["param"], error["code"]) == (404, "invalid_request_error", None, None)
+    assert error["message"] == f"Invalid URL (POST {path}){hint}" and "x-request-id" in headers
+
+
+@pytest.mark.parametrize("path", ["/", "/_mock/", "/_mock"])
+def test_the_root_says_what_this_is(path: str) -> None:
+    app = MockApp(Engine(Settings(api_key=("secret",))))
+    status, headers, body = ask(app, "GET", path, host="box.test:4321")
+    assert (status, headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert b"export OPENAI_BASE_URL=http://box.test:4321/v1\n" in body and b"GET /_mock/journal\n" in body
+    assert b"drift" not in body and b"secret" not in body, "what is not built is offered nowhere"
+    status, headers, body = ask(app, "GET", path, host="<b>", accept="text/html,*/*")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert body.startswith(b"<!doctype html>") and b"http://&lt;b&gt;/v1" in body
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert ask(app, "POST", path)[0] == 401, "nothing else is there"

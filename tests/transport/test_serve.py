@@ -86,6 +86,7 @@ def test_banner_names_an_address_that_works(host: str, shown: str) -> None:
         f"export OPENAI_BASE_URL=http://{shown}:99/v1",
         "export OPENAI_API_KEY=any",
         f"http://{shown}:99/_mock/",
+        "Press Ctrl-C to stop.",
     ]
 
 

@@ -169,6 +169,15 @@ def test_F7_secrets_of_mcp_tools_are_hidden() -> None:
     assert shown["authorization"] == "<redacted>"
     assert shown["headers"] == {"X-Key": "<redacted>"}
     assert shown["server_url"] == "https://example.com/<redacted>"
+    for sent, url in (
+        ("https://me:secret@example.com/path", "https://example.com/<redacted>"),
+        ("https://me:se@cret@example.com", "https://example.com"),
+        ("https://example.com?token=secret", "https://example.com/<redacted>"),
+        ("https://example.com", "https://example.com"),
+        ("me:secret@example.com", "example.com"),
+    ):
+        tool = {"type": "mcp", "server_label": "s", "server_url": sent}
+        assert tool_echo.echo_tool(tool)["server_url"] == url
 
 
 def test_F7_namespaces() -> None:

@@ -424,9 +424,14 @@ def server_error(request_id: str = UNKNOWN_REQUEST) -> APIError:
     )
 
 
-def invalid_url(method: str, path: str) -> APIError:
-    """No such route. Spec: E99."""
-    return APIError(f"Invalid URL ({method} {path})", status=404)
+def invalid_url(method: str, path: str, host: str | None = None) -> APIError:
+    """No such route. Spec: E99.
+
+    With the `host` of a caller whose path only lacks its /v1, which is the commonest mistake of all, the sentence goes
+    on with the base URL to set.
+    """
+    hint = f". Set OPENAI_BASE_URL to http://{host[:200]}/v1; this path lacks its /v1." if host else ""
+    return APIError(f"Invalid URL ({method} {path}){hint}", status=404)
 
 
 def invalid_method(method: str, path: str) -> APIError:

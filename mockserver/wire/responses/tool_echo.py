@@ -12,6 +12,7 @@ Spec: F7, W8.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -112,6 +113,9 @@ def _order(value: dict[str, Any]) -> dict[str, Any]:
     return {key: value[key] for key in sorted(value, key=lambda key: (key != "type", key))}
 
 
+_AFTER_HOST = re.compile(r"[/?#]")
+
+
 def redact_mcp_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """Hide what an MCP tool must not show once it was sent: authorization, header values, the URL's path. Spec: F7."""
     hidden = dict(tool)
@@ -120,9 +124,11 @@ def redact_mcp_tool(tool: dict[str, Any]) -> dict[str, Any]:
     if "headers" in hidden:
         hidden["headers"] = dict.fromkeys(hidden["headers"], "<redacted>")
     if "server_url" in hidden:
-        scheme, _, rest = hidden["server_url"].partition("://")
-        host, slash, _path = rest.partition("/")
-        hidden["server_url"] = f"{scheme}://{host}/<redacted>" if slash else hidden["server_url"]
+        scheme, mark, rest = hidden["server_url"].partition("://")
+        host = _AFTER_HOST.split(rest if mark else scheme, maxsplit=1)[0]
+        path = "/<redacted>" if len(host) < len(rest if mark else scheme) else ""
+        # a user name and password are no part of the host; a URL without a scheme may hold them too
+        hidden["server_url"] = f"{scheme if mark else ''}{mark}{host.rpartition('@')[2]}{path}"
     return hidden
 
 

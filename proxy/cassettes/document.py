@@ -1,0 +1,323 @@
+"""One document of a cassette: an interaction as YAML, written by hand and read by the C loader."""
+
+# Why the writer is ours. PyYAML takes milliseconds for what a recorder may spend microseconds on, and chooses its own
+# line breaks. All that is written here is JSON, which YAML's flow style contains, and literal blocks. A person reads
+# the result in a pull request: bodies are indented, each event of a stream is one line.
+#
+# What must stay true:
+# * Bytes survive: what is written and read again is equal, whatever it is. A text goes into a literal block only if
+#   all its characters may stand in one (YAML 1.2 §5.1); else it is a JSON string, or `!!binary` where it is no UTF-8.
+# * A JSON body whose value says less than its text (a repeated key, nesting that a parser may refuse, a bare string)
+#   is kept as text.
+# * `ended` is the last line. A document without it, or with a part of it, is torn: no prefix of a document passes for
+#   a whole one, and neither value is the beginning of the other.
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import yaml
+
+from proxy.cassettes.interaction import Closing, Head, Headers, Interaction, Piece, Request, Response
+
+KIND, VERSION = "cassette", 1
+SEPARATOR = "---\n"
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML without libyaml reads the same, ten times slower
+
+
+class DocumentError(ValueError):
+    """A document that is none of ours, or torn; the message is the reason."""
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+# bytes that a literal block may hold; those above 0x7f are looked at as characters
+_PLAIN = bytes([9, 10, *range(32, 127)])
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_DEEPEST = 60  # levels of a value that is written as one; the loader's recursion is bounded by Python's stack
+_LONGEST_KEY = 500  # YAML takes keys of 1024 characters, escapes included
+
+
+def format_head(head: Head) -> str:
+    """The first document of a file."""
+    upstream = "" if head.upstream is None else f"upstream: {_json(head.upstream)}\n"
+    return f"understudy: {KIND}\nversion: {VERSION}\n{upstream}recorded: {_json(head.recorded)}\n"
+
+
+def format_interaction(interaction: Interaction) -> str:
+    """A document, with the separator before it."""
+    return "".join(format_parts(interaction))
+
+
+def format_parts(interaction: Interaction) -> Iterable[str]:
+    """Yield a document in parts: a stream may be larger than memory."""
+    request, response = interaction.request, interaction.response
+    yield f"{SEPARATOR}id: {interaction.id}\nat: {_seconds(interaction.at)}\n"
+    if request.socket:
+        yield "transport: websocket\n"
+    if interaction.lane is not None:
+        yield f"lane: {_json(interaction.lane)}\n"
+    if interaction.rehydrated:
+        yield "rehydrated: true\n"
+    query = f"  query: {_json(request.query)}\n" if request.query else ""
+    yield f"request:\n  method: {request.method}\n  path: {_json(request.path)}\n{query}"
+    if request.headers:
+        yield f"  headers: {{{', '.join(f'{_json(name)}: {_json(value)}' for name, value in request.headers)}}}\n"
+    if request.body:
+        yield f"  body: {_format_request_body(request.body)}\n"
+    yield f"response:\n  status: {response.status}\n"
+    if response.headers:
+        yield "  headers:\n"
+        yield "".join([_format_header(pair) for pair in response.headers])
+    yield from _format_body(request.socket, response)
+    if response.closing is not None:
+        code, reason = response.closing
+        yield f"  closing: [{'null' if code is None else code}, {_json(reason)}]\n"
+    yield f"  ended: {response.ended}\n"
+
+
+@lru_cache(maxsize=1024)  # a server sends most of them all the time
+def _format_header(pair: tuple[str, str]) -> str:
+    return f"    - [{_json(pair[0])}, {_json(pair[1])}]\n"
+
+
+def _format_body(socket: bool, response: Response) -> Iterable[str]:
+    if socket:
+        yield "  frames:\n" if response.pieces else "  frames: []\n"
+        for at, data, sent in response.pieces:
+            yield f"    - [{_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n"
+    elif response.streamed:
+        yield "  stream:\n" if response.pieces else "  stream: []\n"
+        for at, data, _ in response.pieces:
+            yield f"    - [{_seconds(at)}, {_scalar(data)}]\n"
+    else:
+        if seconds := response.seconds:
+            yield f"  seconds: {_seconds(seconds)}\n"
+        if body := response.body:
+            yield f"  body: {_format_text(body, '    ')}\n"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _json(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    if text.isascii() and "\x7f" not in text:  # nearly always
+        return text
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _scalar(data: bytes) -> str:
+    """Bytes on one line."""
+    try:
+        return _json(data.decode())
+    except UnicodeDecodeError:
+        return f'!!binary "{base64.b64encode(data).decode()}"'
+
+
+def _format_request_body(body: bytes) -> str:
+    if body[:1] in (b"{", b"["):
+        value = _faithful_value(body)
+        if value is not None:
+            text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+            if not text.isascii() or "\x7f" in text:
+                text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+            return text.replace("\n", "\n    ")
+    return _format_text(body, "    ")
+
+
+def _faithful_value(body: bytes) -> Any:
+    """The value of a JSON text if the value says all that the text does, else None."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    # a key that is repeated is lost, and two quotes with it; an escaped quote may count differently, which only means
+    # that the body is kept as text
+    if not _fits(value, 0) or orjson.dumps(value).count(b'"') != body.count(b'"'):
+        return None
+    return value
+
+
+def _fits(value: Any, depth: int) -> bool:
+    """Whether a value may stand in a document: not too deep, no key too long."""
+    if depth > _DEEPEST:
+        return False
+    if isinstance(value, dict):
+        return all(len(key) <= _LONGEST_KEY and _fits(member, depth + 1) for key, member in value.items())
+    if isinstance(value, list):
+        return all(_fits(member, depth + 1) for member in value)
+    return True
+
+
+def _format_text(body: bytes, indent: str) -> str:
+    """A text as a literal block, else as JSON or base64."""
+    if body.translate(None, _PLAIN):
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return f'!!binary "{base64.b64encode(body).decode()}"'
+        if _UNPRINTABLE.search(text):
+            return _json(text)
+    else:
+        text = body.decode("ascii")
+    if not text.strip("\n\t "):  # a block without content has no indentation that a reader could find
+        return _json(text)
+    # the indentation is said where the first line would hide it; it counts from the parent's
+    hint = "2" if text[0] in " \n\t" else ""
+    # `-`: no line break at the end; `+`: those that are there
+    keep = "+" if text.endswith("\n") else "-"
+    block = text.removesuffix("\n").replace("\n", "\n" + indent)
+    return f"|{hint}{keep}\n{indent}{block}"
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+class _Loader(_Base):
+    """YAML with the scalars of JSON: `no` and `12:30` are texts, a time is what was written."""
+
+
+# a dictionary of its own: resolvers are looked up in the class, and the parent's must stay as they are
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in (
+    ("null", r"(?:~|null|)$", ["~", "n", ""]),
+    ("bool", r"(?:true|false)$", list("tf")),
+    ("int", r"-?[0-9]+$", list("-0123456789")),
+    ("float", r"-?(?:[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", list("-0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(_pattern), _first)
+for _name, _read in (("int", int), ("float", float)):
+    _Loader.add_constructor(
+        f"tag:yaml.org,2002:{_name}", lambda loader, node, read=_read: read(loader.construct_scalar(node))
+    )
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """The value of one YAML document; raises DocumentError."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise DocumentError(f"{line}not YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise DocumentError(f"not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise DocumentError("nested too deeply") from None
+
+
+def read_head(text: str) -> Head:
+    """The head of a cassette; raises DocumentError for anything else, another version too."""
+    value = load_yaml(text)
+    if not isinstance(value, dict) or value.get("understudy") != KIND:
+        raise DocumentError("not a cassette of understudy")
+    version = value.get("version")
+    if version != VERSION:
+        raise DocumentError(f"version {version!r} of the cassette format; this understudy reads version {VERSION}")
+    return Head(_text_or_none(value.get("upstream")), _text_or_none(value.get("recorded")))
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def read_interaction(text: str) -> Interaction:
+    """The interaction of a document; raises DocumentError with the reason."""
+    value = _mapping(load_yaml(text), "the document")
+    request, response = _mapping(value.get("request"), "request"), _mapping(value.get("response"), "response")
+    socket = value.get("transport") == "websocket"
+    ended = response.get("ended")
+    if ended not in ("complete", "cut"):
+        raise DocumentError("torn: it has no end")
+    number, at = value.get("id"), value.get("at", 0)
+    if type(number) is not int or not isinstance(at, int | float):
+        raise DocumentError("id is a whole number, at is a number of seconds")
+    return Interaction(
+        id=number,
+        at=float(at),
+        request=Request(
+            method=str(request.get("method", "GET")),
+            path=str(request.get("path", "")),
+            query=str(request.get("query") or ""),
+            headers=_read_headers(request.get("headers"), "request"),
+            body=_read_body(request.get("body")),
+            socket=socket,
+        ),
+        response=_read_response(response, ended, socket),
+        lane=_text_or_none(value.get("lane")),
+        rehydrated=value.get("rehydrated") is True,
+    )
+
+
+def _read_response(response: Mapping[str, Any], ended: Any, socket: bool) -> Response:
+    status = response.get("status")
+    if type(status) is not int or not 100 <= status <= 599:
+        raise DocumentError(f"status is a number from 100 to 599, not {status!r}")
+    streamed = socket or "stream" in response
+    listed = response.get("frames" if socket else "stream") if streamed else None
+    if listed is not None and not isinstance(listed, list):
+        raise DocumentError("stream and frames are lists")
+    if streamed:
+        pieces = tuple(_read_piece(entry) for entry in listed or ())
+    else:
+        seconds, body = response.get("seconds", 0), _read_body(response.get("body"))
+        at = float(seconds) if isinstance(seconds, int | float) else 0.0
+        pieces = (Piece(at, body),) if body or at else ()
+    closing = response.get("closing")
+    if closing is not None and not (isinstance(closing, list) and len(closing) == 2):
+        raise DocumentError("closing is [code, reason]")
+    return Response(
+        status=status,
+        headers=_read_headers(response.get("headers"), "response"),
+        pieces=pieces,
+        streamed=streamed,
+        ended=ended,
+        closing=None if closing is None else Closing(closing[0], str(closing[1])),
+    )
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise DocumentError(f"{name} is not a mapping")
+    return value
+
+
+def _read_headers(value: Any, name: str) -> Headers:
+    """Headers as pairs; a mapping is taken too."""
+    if value is None:
+        return ()
+    pairs: Iterable[Any] = value.items() if isinstance(value, dict) else value
+    try:
+        return tuple((str(name), str(text)) for name, text in pairs)
+    except (TypeError, ValueError):
+        raise DocumentError(f"{name}.headers is a list of [name, value]") from None
+
+
+def _read_body(value: Any) -> bytes:
+    """The bytes of a body: its text, its bytes, or the JSON of its value."""
+    if value is None:
+        return b""
+    if isinstance(value, str | bytes):
+        return _bytes(value)
+    return orjson.dumps(value)
+
+
+def _read_piece(entry: Any) -> Piece:
+    match entry:
+        case [int() | float() as at, str() | bytes() as data]:
+            return Piece(float(at), _bytes(data))
+        case [int() | float() as at, "sent", str() | bytes() as data]:
+            return Piece(float(at), _bytes(data), sent=True)
+    raise DocumentError("a piece is [seconds, text]")
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

@@ -1,0 +1,282 @@
+"""Which recording answers a request, and what to say where none does."""
+
+# All recordings are keyed once, in their order, by a ledger that reads them. A session (one per caller's project) has a
+# ledger of its own, which notes the interactions that it was answered with: so a conversation has, at every moment of
+# the replay, the items that it had at that moment of the recording, whatever other sessions and chains do.
+#
+# Several recordings with the same key are taken in recorded order. First come those that are also equal in what the key
+# leaves out (ids, metadata): if two users asked the same, each goes on in his own chain.
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from proxy.cassettes.canonical import IGNORED, encode, raw_items
+from proxy.cassettes.interaction import Cassette, Interaction, Request
+from proxy.cassettes.ledger import EMPTY, Key, Ledger, conversation_of
+
+NEAREST = 3
+LONGEST = 200  # characters of a value that a message shows
+
+
+class Recorded(NamedTuple):
+    """A recording with its key and where it stands."""
+
+    interaction: Interaction
+    key: Key
+    place: str
+    features: frozenset[Any]
+
+
+@dataclass
+class Difference:
+    """The first thing in which a request differs from a recording: a JSON path, and both values."""
+
+    path: str
+    recorded: Any
+    sent: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: recorded {_show(self.recorded)}, sent {_show(self.sent)}"
+
+
+class Missing:
+    """What stands for a value that is not there."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING = Missing()
+
+
+@dataclass
+class Miss:
+    """A request that no recording answers: the nearest ones, and what differs."""
+
+    request: Request
+    key: Key
+    nearest: list[tuple[Recorded, Difference]] = field(default_factory=list)
+    used_up: Recorded | None = None
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in one line."""
+        asked = self.key.endpoint
+        if self.used_up is not None:
+            return (
+                f"{asked}: each recording of this request was answered with already ({self.used_up.place}); "
+                "without --strict the last one would repeat."
+            )
+        if not self.nearest:
+            return f"{asked}: the cassette has no recording of this endpoint."
+        told = [f"{recorded.place} differs at {difference}" for recorded, difference in self.nearest]
+        return f"{asked}: no recording asks this. Nearest: {'; '.join(told)}."
+
+
+class Library:
+    """The recordings of some cassettes by what they ask. Threads may share it."""
+
+    def __init__(self, cassettes: Iterable[Cassette], ignored: frozenset[str] = IGNORED) -> None:
+        self.ignored = ignored
+        self.ledger = Ledger(ignored)  # all that the recordings tell: ids that a session did not bring are known here
+        self.recorded: list[Recorded] = []
+        self._by_key: dict[bytes, list[int]] = {}
+        for cassette in cassettes:
+            for interaction in cassette.interactions:
+                self.add(interaction, f"interaction {interaction.id} ({cassette.path}{_line(cassette, interaction)})")
+
+    def add(self, interaction: Interaction, place: str) -> int:
+        """Key one more recording; returns its number."""
+        number = self.hold(interaction, self.ledger.key_of(interaction.request), place)
+        self.ledger.note(interaction)
+        return number
+
+    def hold(self, interaction: Interaction, key: Key, place: str) -> int:
+        """Hold a recording under a key; returns its number."""
+        number = len(self.recorded)
+        self._by_key.setdefault(key.digest, []).append(number)
+        self.recorded.append(Recorded(interaction, key, place, _features(key)))
+        return number
+
+    def with_key(self, key: Key) -> list[int]:
+        """The numbers of the recordings with a key."""
+        return self._by_key.get(key.digest, [])
+
+    def nearest(self, key: Key) -> list[tuple[Recorded, Difference]]:
+        """The recordings of the same endpoint that have the most in common with a key."""
+        asked = _features(key)
+        scored = [
+            (len(recorded.features & asked) - 0.1 * len(recorded.features ^ asked), -number)
+            for number, recorded in enumerate(self.recorded)
+            if recorded.key.endpoint == key.endpoint
+        ]
+        best = [self.recorded[-number] for _, number in sorted(scored, reverse=True)[:NEAREST]]
+        if not best:
+            # of a path with an id, another method or another object may have been recorded
+            return []
+        return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+
+
+def _line(cassette: Cassette, interaction: Interaction) -> str:
+    line = cassette.lines.get(interaction.id)
+    return f":{line}" if line else ""
+
+
+class Session:
+    """One caller's way through a library: which recordings it had, and what it knows because of them."""
+
+    def __init__(self, library: Library, strict: bool = False) -> None:
+        self._library = library
+        self._strict = strict
+        self._lock = threading.Lock()
+        self.ledger = Ledger(library.ignored, library.ledger)
+        self.used: dict[int, int] = {}
+
+    def find(self, request: Request) -> Recorded | Miss:
+        """The recording that answers a request, which is noted as used; else what to say."""
+        with self._lock:
+            key = self.ledger.key_of(request)
+            numbers = self._library.with_key(key) or self._resume(request, key)
+            if not numbers:
+                return Miss(request, key, self._library.nearest(key))
+            unused = [number for number in numbers if number not in self.used]
+            if not unused and self._strict:
+                return Miss(request, key, used_up=self._library.recorded[numbers[-1]])
+            number = self._choose(request, unused or numbers, repeats=not unused)
+            self.used[number] = self.used.get(number, 0) + 1
+            recorded = self._library.recorded[number]
+            self.ledger.note(recorded.interaction)
+            return recorded
+
+    def adopt(self, interaction: Interaction, place: str) -> None:
+        """Add a recording that was made for this session just now."""
+        with self._lock:
+            self.used[self._library.add(interaction, place)] = 1
+            self.ledger.note(interaction)
+
+    def find_unused(self, request: Request) -> Recorded | None:
+        """The next recording of a request that was not used yet, which is noted as used; None where there is none."""
+        with self._lock:
+            numbers = self._library.with_key(self.ledger.key_of(request))
+            number = next((number for number in numbers if number not in self.used), None)
+            if number is None:
+                return None
+            self.used[number] = 1
+            return self._library.recorded[number]
+
+    def _resume(self, request: Request, key: Key) -> list[int]:
+        """The recordings of a turn in a conversation that this session has not been in: it may begin in its middle.
+
+        What such a conversation holds is not known; so the first recording in it that asks the same is meant.
+        """
+        body = request.value
+        conversation = conversation_of(body) if isinstance(body, dict) and key.context is not None else None
+        if conversation is None or conversation in self.ledger.conversations:
+            return []
+        own = self.ledger.extend(EMPTY, raw_items(body.get("input"))).digest
+        for number, recorded in enumerate(self._library.recorded):
+            other = recorded.interaction.request.value
+            if (
+                number not in self.used
+                and recorded.key.endpoint == key.endpoint
+                and conversation_of(other) == conversation
+                and recorded.key.fields == key.fields
+                and self.ledger.extend(EMPTY, raw_items(other.get("input"))).digest == own
+            ):
+                parent = recorded.key.context.parent if recorded.key.context else None
+                self.ledger.conversations[conversation] = parent or EMPTY
+                return [number]
+        return []
+
+    def _choose(self, request: Request, numbers: list[int], *, repeats: bool) -> int:
+        """The recording that is most like the request in what the key leaves out; the first, or the last one again."""
+        if len(numbers) == 1:
+            return numbers[0]
+        sent = request.value
+        likeness = [_likeness(sent, self._library.recorded[number].interaction.request.value) for number in numbers]
+        best = max(likeness)
+        chosen = [number for number, likely in zip(numbers, likeness, strict=True) if likely == best]
+        return chosen[-1] if repeats else chosen[0]
+
+
+def _likeness(sent: Any, recorded: Any) -> tuple[bool, bool, bool]:
+    """How much two bodies with the same key have in common: all; the parent; the way in which they have one."""
+    if not isinstance(sent, dict) or not isinstance(recorded, dict):
+        return sent == recorded, True, True
+    ties = ("previous_response_id", "conversation")
+    return (
+        sent == recorded,
+        all(sent.get(tie) == recorded.get(tie) for tie in ties),
+        all((sent.get(tie) is None) == (recorded.get(tie) is None) for tie in ties),
+    )
+
+
+# --- what differs ----------------------------------------------------------------------------------------------------
+
+
+def _features(key: Key) -> frozenset[Any]:
+    """What two keys may have in common: fields with their values, and items at their place in the context."""
+    found: set[Any] = {hash(name) ^ hash(encode(value)) for name, value in key.fields.items()}
+    if key.context is not None:
+        for place, item in enumerate(key.context.all_items()[-_LAST:]):
+            found.add(hash((place, encode(item))))
+            found |= {hash((place, word)) for word in _words(item)}
+    return frozenset(found)
+
+
+_LAST = 12  # items of a context that are compared in order to find the nearest one
+
+
+def _words(item: Any) -> Iterator[str]:
+    """Some of the words that an item says, so that a prompt in which one word differs is near."""
+    text = ""
+    for part in item.get("content", ()) if isinstance(item, dict) and isinstance(item.get("content"), list) else ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            text += part["text"][:400] + " "
+    yield from text.split()[:24]
+
+
+def first_difference(recorded: Key, sent: Key) -> Difference:
+    """The first thing in which two keys differ: a field, else the first item of the context that is not the same."""
+    # the context last: a field is the simpler explanation, and nearly always wrong by itself
+    for name in sorted({*recorded.fields, *sent.fields}):
+        found = _compare(name, recorded.fields.get(name, MISSING), sent.fields.get(name, MISSING))
+        if found is not None:
+            return found
+    one = recorded.context.all_items() if recorded.context else []
+    other = sent.context.all_items() if sent.context else []
+    for place in range(max(len(one), len(other))):
+        found = _compare(f"context[{place}]", _at(one, place), _at(other, place))
+        if found is not None:
+            return found
+    return Difference("endpoint", recorded.endpoint, sent.endpoint)
+
+
+def _at(items: list[Any], place: int) -> Any:
+    return items[place] if place < len(items) else MISSING
+
+
+def _compare(path: str, one: Any, other: Any) -> Difference | None:
+    """The first difference of two JSON values, None if they are equal."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in [*one, *(key for key in other if key not in one)]:
+            found = _compare(f"{path}.{key}", one.get(key, MISSING), other.get(key, MISSING))
+            if found is not None:
+                return found
+        return None
+    if isinstance(one, list) and isinstance(other, list):
+        for place in range(max(len(one), len(other))):
+            found = _compare(f"{path}[{place}]", _at(one, place), _at(other, place))
+            if found is not None:
+                return found
+        return None
+    return None if one == other and type(one) is type(other) else Difference(path, one, other)
+
+
+def _show(value: Any) -> str:
+    text = repr(value) if value is MISSING else encode(value).decode(errors="replace")
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -1,0 +1,247 @@
+"""Mode `replay`: a cassette answers, with the bytes and in the pieces that were recorded."""
+
+# Each caller's project has a `Session` (see `cassettes.matching`). A body is read whole, for its key is made of all of
+# it; then the recorded pieces are sent, at once or with their gaps. A recorded cut is a cut again.
+#
+# What must stay true: nothing is asked of anybody else here. A request that no recording answers is 501 `mock_error`,
+# which no SDK repeats, and its message says what differs.
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from starlette.types import Message, Receive, Scope, Send
+
+from mockserver.transport.abort import Abort
+from mockserver.transport.http import Disconnected, read_body
+from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.requests import frames
+from proxy.cassettes.content import header
+from proxy.cassettes.interaction import Interaction, Piece, Request, parse_json
+from proxy.cassettes.matching import Library, Miss, Recorded, Session
+from proxy.cassettes.redaction import Redactor
+from proxy.recorder import make_request
+
+SOURCE = (b"x-understudy-source", b"cassette")
+MOST_MISSES = 1000
+_NO_BODY = frozenset((204, 304))
+
+
+class Sessions:
+    """The sessions of all projects on one library, and the misses of all of them."""
+
+    def __init__(self, library: Library, redactor: Redactor, *, strict: bool = False) -> None:
+        self.library, self.redactor = library, redactor
+        self.misses: deque[Miss] = deque(maxlen=MOST_MISSES)
+        self._strict = strict
+        self._sessions: dict[tuple[str | None, str | None], Session] = {}
+
+    def of(self, scope: Scope) -> Session:
+        """The session of a caller: of his key and his project."""
+        headers = scope["headers"]
+        caller = header(headers, b"authorization"), header(headers, b"openai-project")
+        session = self._sessions.get(caller)
+        if session is None:
+            session = self._sessions[caller] = Session(self.library, self._strict)
+        return session
+
+    def find(self, session: Session, request: Request) -> Recorded | Miss:
+        """What answers a request; a miss is remembered."""
+        found = session.find(request)
+        if isinstance(found, Miss):
+            self.misses.append(found)
+        return found
+
+    def unused(self) -> list[Recorded]:
+        """The recordings that no session was answered with, in their order."""
+        used = {number for session in self._sessions.values() for number in session.used}
+        return [recorded for number, recorded in enumerate(self.library.recorded) if number not in used]
+
+
+class Replayer:
+    """Answers HTTP requests from a library; `speed` 0 means at once, 1 with the recorded gaps."""
+
+    def __init__(self, sessions: Sessions, speed: float, max_body_bytes: int) -> None:
+        self._sessions, self._speed, self._limit = sessions, speed, max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> MockError | APIError | None:
+        """Answer one request; returns the error to answer with on a miss."""
+        try:
+            body = await read_body(receive, dict(scope["headers"]), self._limit)
+        except Disconnected:
+            return None
+        except APIError as error:
+            return error
+        request, _ = make_request(scope, body, self._sessions.redactor)
+        found = self._sessions.find(self._sessions.of(scope), request)
+        if isinstance(found, Miss):
+            return miss_error(found)
+        await send_recorded(found.interaction, self._speed, scope, send)
+        return None
+
+
+def miss_error(miss: Miss) -> MockError:
+    """The error that answers a miss."""
+    return MockError(miss.message, status=501)
+
+
+async def send_recorded(interaction: Interaction, speed: float, scope: Scope, send: Send) -> None:
+    """Send a recorded answer; raises Abort where it was cut."""
+    response = interaction.response
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    cut = response.ended == "cut"
+    steps = list(_steps(response.pieces, speed))
+    whole = len(steps) == 1 and not cut and not response.streamed
+    if (whole or not response.pieces) and not cut and response.status not in _NO_BODY:
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": [*headers, SOURCE]})
+    silent = scope.get("method") == "HEAD"
+    for number, (wait, data) in enumerate(steps, 1):
+        if wait:
+            await asyncio.sleep(wait)
+        last = number == len(steps) and not cut
+        await send({"type": "http.response.body", "body": b"" if silent else data, "more_body": not last})
+    if cut:
+        raise Abort
+    if not steps:
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _steps(pieces: tuple[Piece, ...], speed: float) -> Iterator[tuple[float, bytes]]:
+    """Yield how long to wait and what to write then: pieces that arrived together leave together."""
+    before = 0.0
+    for at, group in groupby(pieces, key=lambda piece: piece.at):
+        yield (max(0.0, at - before) / speed if speed else 0.0), b"".join([piece.data for piece in group])
+        before = at
+
+
+# --- sockets ---------------------------------------------------------------------------------------------------------
+
+
+class WebSocketReplayer:
+    """Answers WebSockets from a library: each `response.create` gets the frames that were recorded for its like."""
+
+    def __init__(self, sessions: Sessions, speed: float) -> None:
+        self._sessions, self._speed = sessions, speed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> MockError | None:
+        """Answer one socket; raises Abort where the recorded one was lost."""
+        await receive()  # websocket.connect
+        session = self._sessions.of(scope)
+        handshake, _ = make_request(scope, b"", self._sessions.redactor)
+        refusal = session.find_unused(handshake)
+        if refusal is not None:
+            await _send_refusal(refusal.interaction, send)
+            return None
+        await send({"type": "websocket.accept", "headers": [SOURCE]})
+        await SocketReplay(self._sessions, session, handshake, self._speed, send).serve(receive)
+        return None
+
+
+class SocketReplay:
+    """One socket that is replayed: turns of a lane one after the other, lanes side by side."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        session: Session,
+        handshake: Request,
+        speed: float,
+        send: Send,
+        ask_upstream: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._ask_upstream = ask_upstream
+        self._sessions, self._session, self._handshake = sessions, session, handshake
+        self._speed, self._send = speed, send
+        self._lanes: dict[str | None, asyncio.Lock] = {}
+        self._waiting: deque[asyncio.Event] = deque()  # turns that go on when the client sends what was sent then
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost = asyncio.Event()
+
+    async def serve(self, receive: Receive) -> None:
+        """Answer frames until one side ends. Raises Abort."""
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            while True:
+                reading = asyncio.ensure_future(_receive(receive))
+                await asyncio.wait((reading, lost), return_when=asyncio.FIRST_COMPLETED)
+                if lost.done():
+                    reading.cancel()
+                    raise Abort
+                message = reading.result()
+                if message["type"] == "websocket.disconnect":
+                    return
+                self._take(message)
+        finally:
+            lost.cancel()
+            for task in self._tasks:
+                task.cancel()
+
+    def _take(self, message: Message) -> None:
+        data = message["text"].encode() if message.get("text") is not None else message.get("bytes") or b""
+        frame = parse_json(data)
+        create = isinstance(frame, dict) and frame.get("type") == "response.create"
+        if not create and self._waiting:
+            self._waiting.popleft().set()
+            return
+        lane = frame.get("stream_id") if isinstance(frame, dict) else None
+        task = asyncio.ensure_future(self._answer(data, lane if isinstance(lane, str) else None))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, data: bytes, lane: str | None) -> None:
+        async with self._lanes.setdefault(lane, asyncio.Lock()):
+            body = self._sessions.redactor.redact_bytes(data, self._sessions.redactor.secrets_of(None, data))
+            request = _frame_request(self._handshake, body)
+            if self._ask_upstream is not None:
+                found = self._session.find(request)
+                if isinstance(found, Miss):
+                    self._ask_upstream(data)
+                    return
+            else:
+                found = self._sessions.find(self._session, request)
+            if isinstance(found, Miss):
+                await self._send_text(frames.text(frames.error_frame(miss_error(found), lane)))
+                return
+            await self._play(found.interaction)
+
+    async def _play(self, interaction: Interaction) -> None:
+        before = 0.0
+        for at, data, sent in interaction.response.pieces:
+            if sent:
+                event = asyncio.Event()
+                self._waiting.append(event)
+                await event.wait()
+            elif self._speed and at > before:
+                await asyncio.sleep((at - before) / self._speed)
+            if not sent:
+                await self._send_text(data.decode())
+            before = at
+        closing = interaction.response.closing
+        if interaction.response.ended == "cut" and closing is not None:
+            if closing.code is None:
+                self._lost.set()
+            else:
+                await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+
+    async def _send_text(self, text: str) -> None:
+        await self._send({"type": "websocket.send", "text": text})
+
+
+def _frame_request(handshake: Request, body: bytes) -> Request:
+    return Request(handshake.method, handshake.path, handshake.query, handshake.headers, body, socket=True)
+
+
+async def _receive(receive: Receive) -> Message:
+    return await receive()  # a task needs a coroutine; `receive` may return any awaitable
+
+
+async def _send_refusal(interaction: Interaction, send: Send) -> None:
+    response = interaction.response
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    start = {"type": "websocket.http.response.start", "status": response.status, "headers": [*headers, SOURCE]}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": response.body})

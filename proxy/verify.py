@@ -1,0 +1,200 @@
+"""Playing recorded exchanges through the mock, to see where it would have answered differently."""
+
+# The mock gets each request in recorded order, with the recorded output as its script: so it says the same, and what
+# differs is what the mock makes of it. Its ids are its own; they are learnt pair by pair from the answers and exchanged
+# in requests and answers. Its clock stands at the time of the recorded exchange.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from mockserver.config.settings import Settings
+from mockserver.conformance import drivers
+from mockserver.conformance.drivers import Answer
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
+from mockserver.model.default_model import SeededModel
+from mockserver.model.prompt import Prompt, Reply
+from mockserver.websocket.session import WebSocketSession
+from proxy.cassettes.drift import Drift, Finding, compare, compare_events, pair_ids
+from proxy.cassettes.interaction import Cassette, Interaction, parse_json
+from proxy.cassettes.replies import reply_of
+
+COVERED = ("/v1/responses", "/v1/conversations", "/v1/models")
+PROJECT = "verify"
+_ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]{8,}")
+# refusals that say something about the account or the moment, and nothing about the request
+_NOT_OURS = frozenset((401, 403, 408, 429, 500, 502, 503, 504))
+
+
+class ScriptedOnce:
+    """A model that says what it was told to for the next turn."""
+
+    def __init__(self) -> None:
+        self.reply: Reply | None = None
+        self._default = SeededModel()
+
+    def respond(self, prompt: Prompt) -> Reply:
+        """The reply that was set, else the default model's."""
+        return self._default.respond(prompt) if self.reply is None else self.reply
+
+
+class Verifier:
+    """A mock that plays what was recorded; `drift` holds what it answered differently."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.drift = Drift()
+        self.checked = self.skipped = 0
+        self._began = 0.0
+        self._model = ScriptedOnce()
+        self._now = 0.0
+        self.engine = Engine(settings or Settings(), model=self._model, wall=lambda: self._now)
+        self._ids: dict[str, str] = {}  # recorded → the mock's
+        self._ended: dict[str, Interaction] = {}
+        self._socket: WebSocketSession | None = None
+
+    def check_all(self, cassette: Cassette) -> None:
+        """Check the interactions of a cassette, in order."""
+        self.begin(cassette)
+        for interaction in cassette.interactions:
+            self.check(interaction)
+
+    def begin(self, cassette: Cassette) -> None:
+        """Look ahead in a cassette whose interactions are checked next."""
+        self._began = _seconds(cassette.head.recorded)
+        self._ended |= ended_turns(cassette.interactions)
+
+    def check(self, interaction: Interaction) -> list[Finding]:
+        """Play one interaction and compare; returns what differs."""
+        if not self._is_checkable(interaction):
+            self.skipped += 1
+            return []
+        self.checked += 1
+        self._now = max(self._now, _time_of(interaction) or self._began + interaction.at)
+        status = interaction.response.status
+        # a refusal that only the real service can cause is the script's; any other has to be the mock's own
+        said = self._ended.get(_response_id(interaction), interaction)
+        self._model.reply = reply_of(said, usage=False) if status < 400 or status in _NOT_OURS else None
+        ours = self._play(interaction)
+        findings = list(self._compare(interaction, ours))
+        for finding in findings:
+            self.drift.add(finding, interaction.id)
+        return findings
+
+    def _is_checkable(self, interaction: Interaction) -> bool:
+        path = interaction.request.path
+        covered = any(path == known or path.startswith(known + "/") for known in COVERED)
+        socket = interaction.request.socket and interaction.request.value is None
+        return (
+            covered and not socket and interaction.response.ended == "complete" and interaction.response.status != 401
+        )
+
+    # --- playing -------------------------------------------------------------------------------------------------
+
+    def _play(self, interaction: Interaction) -> Answer:
+        request = interaction.request
+        body = self._exchange(request.body)
+        if request.socket:
+            return self._play_frame(body)
+        headers = {name.encode(): value.encode("latin-1", "replace") for name, value in request.headers}
+        query = parse_qsl(self._exchange(request.query.encode()).decode(), keep_blank_values=True)
+        path = unquote(self._exchange(request.path.encode()).decode())
+        return drivers._receive(self.engine.handle(Call(request.method, path, body, PROJECT, query, headers)))
+
+    def _play_frame(self, body: bytes) -> Answer:
+        if self._socket is None:
+            self._socket = WebSocketSession(self.engine, PROJECT)
+        return drivers._of_frames(drivers._play(self._socket, self._socket.receive(body)))
+
+    def _exchange(self, text: bytes) -> bytes:
+        """A text with the mock's ids in the place of the recorded ones."""
+        if not self._ids or not text:
+            return text
+        return _ID.sub(lambda found: self._ids.get(found[0], found[0]), text.decode("latin-1")).encode("latin-1")
+
+    # --- comparing -----------------------------------------------------------------------------------------------
+
+    def _compare(self, interaction: Interaction, ours: Answer) -> Iterable[Finding]:
+        endpoint = _endpoint(interaction)
+        status = 200 if interaction.request.socket else interaction.response.status
+        events, value = list(interaction.events), interaction.value
+        if interaction.request.socket and len(events) == 1 and events[0].get("type") == "error":
+            status, events, value = int(events[0].get("status") or 0), [], events[0]
+        if status != ours.status:
+            shown = (str(status), f"{ours.status} {orjson.dumps(ours.body).decode()[:200]}")
+            return [Finding(endpoint, "status", "status", *shown)]
+        if events:
+            return self._compare_streams(endpoint, events, ours.events or [])
+        if ours.events is not None:
+            return [Finding(endpoint, "body", "stream", "a body", "a stream")]
+        self._learn(value, ours.body)
+        return compare(endpoint, self._known(value), ours.body)
+
+    def _compare_streams(self, endpoint: str, recorded: list[Any], ours: list[Any]) -> Iterable[Finding]:
+        # items and responses are named by their first event; runs of deltas may be of different lengths
+        for one, other in zip(_without_deltas(recorded), _without_deltas(ours), strict=False):
+            self._learn(one, other)
+        return compare_events(endpoint, [self._known(event) for event in recorded], ours)
+
+    def _learn(self, recorded: Any, ours: Any) -> None:
+        for one, other in pair_ids(recorded, ours):
+            self._ids.setdefault(one, other)
+
+    def _known(self, value: Any) -> Any:
+        """A recorded value with the mock's ids."""
+        return parse_json(self._exchange_all(orjson.dumps(value)))
+
+    def _exchange_all(self, text: bytes) -> bytes:
+        return _ID.sub(lambda found: self._ids.get(found[0], found[0]), text.decode()).encode()
+
+    def close(self) -> None:
+        """Close the mock."""
+        self.engine.close()
+
+
+def ended_turns(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
+    """The interactions that show how a turn ended, by the response's id: of one in the background, a later one."""
+    return {
+        _response_id(interaction): interaction
+        for interaction in interactions
+        if isinstance(interaction.resource, dict)
+        and interaction.resource.get("object") == "response"
+        and interaction.resource.get("status") in ("completed", "incomplete", "failed")
+    }
+
+
+def _response_id(interaction: Interaction) -> str:
+    resource = interaction.resource
+    return str(resource.get("id")) if isinstance(resource, dict) else ""
+
+
+def _without_deltas(events: list[Any]) -> list[Any]:
+    return [event for event in events if not str(event.get("type")).endswith(".delta")]
+
+
+def _endpoint(interaction: Interaction) -> str:
+    request = interaction.request
+    path = "/".join("{id}" if _ID.fullmatch(part) else part for part in request.path.split("/"))
+    return f"{'WEBSOCKET' if request.socket else request.method} {path}"
+
+
+def _time_of(interaction: Interaction) -> float | None:
+    """The service's own time of a turn, which its answer says."""
+    if interaction.request.method == "GET" and not interaction.request.socket:
+        return None
+    resource = interaction.resource
+    created = resource.get("created_at") if isinstance(resource, dict) else None
+    return float(created) if isinstance(created, int | float) else None
+
+
+def _seconds(recorded: str | None) -> float:
+    try:
+        return datetime.fromisoformat(recorded or "").timestamp()
+    except ValueError:
+        return 0.0
