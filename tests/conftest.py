@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.environments import FIXTURES
 from tests.support.examples import register_profiles
-
-# fixtures that fetch them
-OTHER_CLIENTS = {"agents_js", "agents_python", "clients", "codex_program", "node_client", "pyright"}
 
 register_profiles()
 
@@ -19,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if OTHER_CLIENTS & set(getattr(item, "fixturenames", ())):
+        if FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.clients)
 
 

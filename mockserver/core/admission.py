@@ -134,11 +134,12 @@ def admit(
 ) -> Admission:
     """Decide whether a request is answered and with what context; raises the first APIError in the API's order.
 
-    `templated` says that there is the prompt template that it names, which may stand in for `input`. Spec: R15.4.
+    `templated` says that there is the prompt template that it names, which may stand in for `input`. Spec: R15.4. A
+    warm-up needs no input: Codex opens a socket with `input: []` and sends all of it with the next frame. Spec: X10.
     """
     continues = not CONTINUING.isdisjoint(request)
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
-    if not request.get("input") and lineage.fresh and not templated:
+    if not request.get("input") and lineage.fresh and not templated and request.get("generate") is not False:
         raise errors.input_missing()
     model = served_model(request, rules, now)
     if not request.keys() <= model_support.ANY_MODEL:

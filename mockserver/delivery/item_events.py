@@ -185,7 +185,9 @@ def _precise_logprobs(script: EventWriter, index: int, content_index: int, part:
 def _slow_text_deltas(script: EventWriter, item: Item, index: int, content_index: int, part: dict[str, Any]) -> None:
     """Write the deltas of a text that has log probabilities or citations, each citation at its place. Spec: S8 a."""
     logprobs = part["logprobs"]
-    citations = sorted(enumerate(part["annotations"]), key=lambda citation: place_of_citation(citation[1]))
+    # By index, for openai-node refuses a citation that skips one: whoever scripts them out of the order of the text
+    # gets a citation later than its place, after the one before it.
+    citations = [*enumerate(part["annotations"])]
     pieces = _pieces_with_logprobs(script, part) if logprobs else _pieces_with_citations(script, part)
     position = 0
     per_piece = len(logprobs) == len(pieces)

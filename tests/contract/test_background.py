@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.environments import OPENAI
 from tests.support.patience import until
 from tests.support.raw_http import connect, read_on, request
 from tests.support.serving import Served, serving
@@ -95,7 +96,7 @@ def runs(one: Served, other: Served, clients: Mapping[int, Path]) -> Iterator[Ru
 def test_background(runs: Runs, variant: Variant) -> None:
     done = runs[variant].result(LIMIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"done with openai {variant.openai}.")
+    assert done.stdout.splitlines()[-1].startswith(f"done with openai {OPENAI[variant.openai].version}")
     assert done.stderr == ""
 
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import tomllib
+from pathlib import Path
 
-import pytest
-
-from tests.support.environments import interpreter
-from tests.support.serving import ROOT
-
-pytestmark = pytest.mark.clients
+from tests.support.environments import OPENAI
 
 PROGRAM = """
 import asyncio, sys, time
@@ -63,8 +58,6 @@ with Mock() as mock:
 """
 
 
-def test_the_older_client_with_no_socket() -> None:
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    python = interpreter("inprocess", "openai>=2,<3", "respx>=0.22", f"--editable={ROOT}", *needed)
-    done = subprocess.run([str(python), "-c", PROGRAM], capture_output=True, text=True, timeout=120)
-    assert done.stdout.startswith("all hold with openai 2."), done.stdout + done.stderr
+def test_the_older_client_with_no_socket(inprocess_python: Path) -> None:
+    done = subprocess.run([str(inprocess_python), "-c", PROGRAM], capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith(f"all hold with openai {OPENAI[2].version}"), done.stdout + done.stderr

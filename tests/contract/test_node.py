@@ -7,6 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from tests.support.environments import OPENAI_NODE
 from tests.support.scripted_items import INCLUDE, REPLIES
 from tests.support.serving import KEY, serving
 
@@ -14,6 +17,7 @@ JUDGE = Path(__file__).with_name("node") / "judge.mjs"
 LIMIT_S = 300
 
 
+@pytest.mark.newest
 def test_the_client_for_node_takes_in_everything(node_client: Path) -> None:
     scripts = {
         name: reply for name, reply in REPLIES.items() if "failed" not in reply
@@ -34,4 +38,5 @@ def test_the_client_for_node_takes_in_everything(node_client: Path) -> None:
     *complaints, last = done.stdout.splitlines()
     assert complaints == []
     assert last.startswith(f"judged {len(scripts)} scripts, ")
+    assert last.endswith(f" openai-node {OPENAI_NODE.version}")
     print(last)

@@ -8,31 +8,21 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.docs.evaluators import HEAVY, newcomer_environment, run_chapter
 from tests.docs.pages import EXAMPLES
-from tests.support.environments import interpreter, node_packages
 from tests.support.serving import ROOT, serving
 
-FRAMEWORKS = ("openai-agents>=0.24,<0.25", "pydantic-ai-slim[openai]>=2.68,<3", "langchain-openai>=1.7,<2")
-NODE = ("openai@^7", "typescript@^5.9", "@types/node@^22")
 COMPILED = ("--strict", "--module", "nodenext", "--target", "es2022", "--types", "node", "--skipLibCheck")
 LIMIT_S = 120
 
 pytestmark = pytest.mark.heavy
 
 
-@pytest.fixture(scope="module")
-def frameworks() -> Path:
-    """The interpreter of an environment with this product, pytest and the frameworks."""
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return interpreter("recipes", "pytest>=8.3", *FRAMEWORKS, f"--editable={ROOT}", *needed)
-
-
+@pytest.mark.newest
 @pytest.mark.parametrize("name", ["test_agents.py", "test_pydantic_ai.py", "test_langchain.py"])
 def test_frameworks(frameworks: Path, name: str, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / name, tmp_path)
@@ -41,14 +31,26 @@ def test_frameworks(frameworks: Path, name: str, tmp_path: Path) -> None:
     assert f"{tests} passed" in said, said
 
 
-def test_typescript() -> None:
-    place = node_packages("recipes-node", *NODE)
+@pytest.mark.newest
+def test_typescript(typescript_client: Path) -> None:
+    place = typescript_client
     source, compiled = place / "weather.test.ts", place / "compiled"
     shutil.copy(EXAMPLES / source.name, source)
     (place / "package.json").write_text('{"type": "module"}')
     run(place, str(place / "node_modules" / ".bin" / "tsc"), *COMPILED, "--outDir", str(compiled), str(source))
     with serving() as served:
         said = run(place, "node", "--test", str(compiled / f"{source.stem}.js"), base_url=served.base_url)
+    assert "# pass 1" in said or "ℹ pass 1" in said, said
+
+
+@pytest.mark.newest
+def test_ai_sdk(ai_sdk: tuple[Path, Path]) -> None:
+    node, place = ai_sdk
+    source = place / "ai_sdk.test.ts"
+    shutil.copy(EXAMPLES / source.name, source)
+    (place / "package.json").write_text('{"type": "module"}')
+    with serving() as served:
+        said = run(place, str(node), "--test", source.name, base_url=served.base_url)
     assert "# pass 1" in said or "ℹ pass 1" in said, said
 
 

@@ -8,15 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tomllib
 from pathlib import Path
-
-import pytest
-
-from tests.support.environments import interpreter
-from tests.support.serving import ROOT
-
-pytestmark = pytest.mark.clients
 
 TESTS, WORKERS = 200, 4
 LIMIT_S = 300
@@ -68,13 +60,6 @@ def test_one(openai_mock, number, client_of):
     with open(f"seen-{{number}}", "x") as file:
         file.write(first.id)
 """
-
-
-@pytest.fixture(scope="session")
-def xdist_python() -> Path:
-    """The interpreter of an environment with this product, pytest 8, pytest-xdist and OpenAI's client."""
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return interpreter("xdist", "pytest>=8,<9", "pytest-xdist>=3.6,<4", "openai>=3,<4", f"--editable={ROOT}", *needed)
 
 
 def run(python: Path, place: Path, source: str) -> float:

@@ -281,7 +281,7 @@ CITATIONS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     "two at one place": ([{**FILE, "index": 4}, {**FILE, "index": 4}], ["one ", "+0", "+1", "two ", "three ", "four"]),
     "not in their order": (
         [{**FILE, "index": 18}, {**URL, "start_index": 0, "end_index": 7}],
-        ["one two", "+1", " ", "three ", "four", "+0"],
+        ["one two", " ", "three ", "four", "+0", "+1"],  # by index all the same: openai-node refuses one that skips
     ),
     "beyond the text": ([{**URL, "start_index": 0, "end_index": 99}], ["one two three four", "+0"]),
     "overlapping": (

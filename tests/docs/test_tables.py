@@ -23,6 +23,7 @@ from mockserver.journal import client_findings
 from mockserver.testing import items
 from mockserver.wire.errors import scripted
 from tests.docs.pages import EXAMPLES, ROOT, anchors, rows, section, switch_rows
+from tests.support.environments import FIXTURES
 
 MOCK, TESTING, CONFORMANCE = (f"mockserver/{name}README.md" for name in ("", "testing/", "conformance/"))
 
@@ -202,3 +203,9 @@ def test_the_first_page_is_short() -> None:
     first_screen = "\n".join(lines[:25])
     assert "chat/completions" in first_screen and "## Two commands" in first_screen
     assert "contents" in anchors(ROOT / "README.md")
+
+
+def test_the_clients_are_the_pins() -> None:
+    table = " ".join(row[0] for row in rows(section(MOCK, "Clients")))
+    pins = {client.pin for used in FIXTURES.values() for client in used}
+    assert set(re.findall(r"\d+\.\d+\.\d+", table)) == pins

@@ -22,13 +22,13 @@ _INHERIT = """    continues = not CONTINUING.isdisjoint(request)
     if lineage.head and {name!r} not in request and state.get("response", lineage.head):
         import orjson
         request = {{**request, {name!r}: orjson.loads(state.get("response", lineage.head) or b"")[{name!r}]}}
-    if not request.get("input") and lineage.fresh and not templated:
+    if not request.get("input") and lineage.fresh and not templated and request.get("generate") is not False:
         raise errors.input_missing()
     model = served_model(request, rules, now)
     if"""
 _ADMITTING = """    continues = not CONTINUING.isdisjoint(request)
     lineage = resolve_lineage(state, request, rules, now, templated=templated) if continues else FRESH
-    if not request.get("input") and lineage.fresh and not templated:
+    if not request.get("input") and lineage.fresh and not templated and request.get("generate") is not False:
         raise errors.input_missing()
     model = served_model(request, rules, now)
     if"""

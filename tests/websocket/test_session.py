@@ -182,6 +182,19 @@ def test_X10_a_warm_up_then_a_tool_loop_on_one_socket(frames: Frames) -> None:
     assert text_of(last["output"][0]).endswith("[4 items in context]")
 
 
+def test_X10_a_warm_up_needs_no_input(frames: Frames) -> None:
+    """Codex sends all of it with the next frame, which names the warm-up. Spec: R4.4, X10, C1."""
+    asked = {"model": "gpt-6.2-sol", "store": False}
+    warm = frames.create([], generate=False, **asked)
+    assert (warm["status"], warm["output"]) == ("completed", [])
+    brought = {"type": "additional_tools", "role": "developer", "tools": TOOLS}
+    user = {"role": "user", "content": "do it"}
+    frames.script({"when": {"turn": 1, "has_tool": "f"}, "reply": {"text": "done"}})
+    turn = frames.create([brought, user], previous_response_id=warm["id"], **asked)
+    assert text_of(turn["output"][-1]) == "done"
+    assert code(frames.create([], **asked)) == "missing_required_parameter"
+
+
 def test_R4_4_a_warm_up_says_nothing_and_uses_no_line(frames: Frames) -> None:
     frames.script({"reply": {"text": "scripted"}})
     said = frames.send(generate=False)
