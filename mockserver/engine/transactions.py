@@ -231,9 +231,9 @@ class Transactions:
 
     def _collect(self, project: str, state: State, nodes: Iterable[str]) -> None:
         """Delete the nodes that nothing needs, and then their ancestors; what is only held for now is tried later."""
-        running = collection.running_parents(state)
-        spared = self._spared.pop(project, set())
-        for start in [*spared, *nodes]:
+        starts = [*self._spared.pop(project, ()), *nodes]
+        running = collection.running_parents(state) if starts else ()
+        for start in starts:
             id: str | None = start
             while id is not None:
                 if id in running or any(near.goes_on_from(id) for near in self.sockets):
@@ -284,7 +284,7 @@ class Transactions:
                     self.apply_deletions(project, state, changes)
                 else:
                     store.apply(project, changes)
-                    if ordinal % COLLECT_EVERY == 0:
+                    if (ordinal + 1) % COLLECT_EVERY == 0:  # the work of one call in so many
                         self.collect_expired(project, state, now)
                 self._known[project] = put.doc, own
                 recorder.add_writes(now, changes)

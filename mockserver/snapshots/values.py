@@ -5,11 +5,11 @@ Members that only go back to a client may be anything; those that are read must 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 _OPEN = ConfigDict(extra="allow", strict=True)
 JSON_OBJECT = dict[str, Any]
@@ -30,6 +30,27 @@ class Part(BaseModel):
     detail: str | None = None
     annotations: list[JSON_OBJECT] = []
     logprobs: list[JSON_OBJECT] | None = None
+
+
+# type of a part → what a stream of its response reads of it
+_STREAMED = {
+    "output_text": ("text", "annotations", "logprobs"),
+    "refusal": ("refusal",),
+    "summary_text": ("text",),
+    "reasoning_text": ("text",),
+}
+
+
+class OutputPart(Part):
+    """A part of what a response says, which is streamed from the snapshot."""
+
+    @model_validator(mode="after")
+    def has_what_is_streamed(self) -> OutputPart:
+        """Refuse a part that a stream could not show."""
+        missing = [name for name in _STREAMED.get(self.type, ()) if name not in self.model_fields_set]
+        if missing:
+            raise ValueError(f"{self.type} needs {missing[0]}")
+        return self
 
 
 class Item(BaseModel):
@@ -78,6 +99,15 @@ class Output(Item):
 class Reasoning(Item):
     summary: list[Part]
     content: list[Part] | None = None
+
+
+class OutputMessage(Message):
+    content: list[OutputPart]  # type: ignore[assignment]
+
+
+class OutputReasoning(Reasoning):
+    summary: list[OutputPart]  # type: ignore[assignment]
+    content: list[OutputPart] | None = None  # type: ignore[assignment]
 
 
 class Details(BaseModel):
@@ -176,6 +206,9 @@ _BY_TYPE: dict[str, type[BaseModel]] = {
 }
 
 
+_OF_OUTPUT: dict[str, type[BaseModel]] = {**_BY_TYPE, "message": OutputMessage, "reasoning": OutputReasoning}
+
+
 @cache
 def _adapter(shape: type[BaseModel]) -> TypeAdapter[Any]:
     return TypeAdapter(shape)
@@ -194,14 +227,14 @@ def find_mistake(where: str, value: Any, shape: type[BaseModel]) -> Iterator[Mis
         yield f"{where}{steps}", f"{first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def find_mistake_in_item(where: str, item: Any) -> Iterator[Mistake]:
+def find_mistake_in_item(where: str, item: Any, shapes: Mapping[str, type[BaseModel]] = _BY_TYPE) -> Iterator[Mistake]:
     """Yield the first place of an item that is wrong for its type."""
     kind = item.get("type") if isinstance(item, dict) else None
-    yield from find_mistake(where, item, _BY_TYPE.get(kind, Item) if isinstance(kind, str) else Item)
+    yield from find_mistake(where, item, shapes.get(kind, Item) if isinstance(kind, str) else Item)
 
 
 def find_mistake_in_body(where: str, body: Any) -> Iterator[Mistake]:
     """Yield the first place of a response that is wrong, its output included."""
     yield from find_mistake(where, body, Body)
     for index, item in enumerate(body["output"] if isinstance(body.get("output"), list) else ()):
-        yield from find_mistake_in_item(f"{where}.output[{index}]", item)
+        yield from find_mistake_in_item(f"{where}.output[{index}]", item, _OF_OUTPUT)

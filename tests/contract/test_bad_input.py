@@ -417,7 +417,7 @@ def test_unknown_url(abused: Served, twin: Served, method: str, path: str) -> No
     assert error["status"] == 404 and error["message"] == f"Invalid URL ({method} {path})"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/chat/completions", "/v2/responses", "/v1/responsesx"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v1/chat/completions", "/v2/responses", "/v1/responsesx"])
 def test_what_is_not_mocked_says_so(abused: Served, twin: Served, path: str) -> None:
     """Such a request has nowhere to go without an upstream, which is the test author's mistake."""
     answer = exchange(abused.port, request("GET", path))

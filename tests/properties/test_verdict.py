@@ -34,8 +34,7 @@ class RightClient(Operations):
         own = how["input"][1] if how.get("input") else ask.input_and_items()[1]
         place = {name: how.get(name) for name in ("parent", "conversation")}
         reasons = self.reads_reasoning(ask)
-        background = how.get("background", False)
-        if self.reference.judge(own, store=ask.store, background=background, reasons=reasons, **place):
+        if self.reference.judge(own, store=ask.store, reasons=reasons, **place):
             return None
         answered = [item.call_id for item in own if item.type == "function_call_output"]
         context = self.reference.context(place["parent"], place["conversation"])

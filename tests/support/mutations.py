@@ -421,8 +421,8 @@ _BACKGROUND = (
     Mutation(
         "what the background does not store stays",
         "core/lifecycle.py",
-        'orjson.loads(body)["store"] is False:',
-        'orjson.loads(body)["store"] is None:',
+        'orjson.loads(body).get("store") is False:',
+        'orjson.loads(body).get("store") is None:',
     ),
     Mutation(
         "what the background does not store can be continued",
