@@ -76,12 +76,16 @@ def decide(path: str, mode_header: str | None, settings: Settings) -> Decision:
         if complaint := _complaint(mode, settings):
             return Decision(error=MockError(complaint, param=MODE_HEADER))
     covered, doubled, other = ANSWERERS[mode]
+    if is_mocked(path):  # first, for nearly all are
+        return DECISIONS[covered] if covered != "upstream" or settings.upstream else MOCK
     if covered == "mock" and is_mocked(f"/v1{path}"):
         return MOCK
-    answerer = covered if is_mocked(path) else doubled if is_doubled(path) else other
-    if answerer == "upstream" and not settings.upstream:
+    answerer = doubled if is_doubled(path) else other
+    if answerer != "upstream":
+        return DECISIONS[answerer]
+    if not settings.upstream:
         return MOCK
-    return UPSTREAM_UNLESS_SCRIPTED if (covered, answerer) == ("mock", "upstream") else DECISIONS[answerer]
+    return UPSTREAM_UNLESS_SCRIPTED if covered == "mock" else UPSTREAM
 
 
 def _complaint(mode: str, settings: Settings) -> str | None:

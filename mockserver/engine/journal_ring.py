@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
+from operator import itemgetter
 
+from mockserver.core.records import Change, Put
 from mockserver.journal.exchange import NO_HEADERS, Entry, Exchange, document_of, release_turn
 
 PACKED_FROM = 32 * 1024  # bytes of a request or of what it changed, from which an exchange is packed
@@ -88,11 +90,7 @@ class JournalRing:
     def _weigh(self, exchange: Exchange) -> None:
         if exchange.document is not None:  # it was packed, and has gone on: only small members change
             return
-        size = len(exchange.call.body)
-        for change in exchange.changes:
-            if len(change) > 2:
-                size += len(change[2])
-        turn = exchange.turn
+        size, turn = len(exchange.call.body) + _size_of(exchange.changes), exchange.turn
         if turn is not None:
             usage = turn.final["usage"]
             size += 0 if usage is None else 6 * int(usage["output_tokens"])
@@ -101,7 +99,9 @@ class JournalRing:
             if size >= PACKED_FROM or exchange.line is not None:
                 self._pack(exchange)
                 return
-        self._set_weight(exchange, LIGHTEST + 3 * size)
+        weight = LIGHTEST + 3 * size  # as `_set_weight` does it, which nearly every call would pay for
+        self._bytes += weight - exchange.weight
+        exchange.weight = weight
 
     def _set_weight(self, exchange: Exchange, weight: int) -> None:
         self._bytes += weight - exchange.weight
@@ -149,6 +149,17 @@ class JournalRing:
                 heapreplace(oldest, (journal.exchanges[0].started, name))
             else:
                 heappop(oldest)
+
+
+_document_in = itemgetter(2)
+
+
+def _size_of(changes: Sequence[Change]) -> int:
+    """The bytes of what changes write."""
+    try:
+        return sum(map(len, map(_document_in, changes)))
+    except IndexError:  # one deletes something
+        return sum([len(change[2]) for change in changes if isinstance(change, Put)])
 
 
 def _document(exchange: Exchange) -> bytes:
