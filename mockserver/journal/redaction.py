@@ -28,6 +28,7 @@ import orjson
 from mockserver.config.redaction import KEY, REDACTED, USERINFO, clean
 from mockserver.wire.responses.encoding import encode_compact
 
+LONGEST = 8192  # nothing repeats a longer one, and looking for it in all its forms takes long
 SHORTEST = 8  # a shorter secret may be a common word: it is redacted in its place, but not searched for elsewhere
 
 _SECRET_HEADERS = frozenset(("cookie", "set-cookie", "x-session-id"))
@@ -212,7 +213,11 @@ def _parse(value: str) -> Any:
 
 
 def _leaves(text: str, start: int, end: int) -> list[str]:
-    """The texts of a value, without the names of members; a credential also without its scheme."""
+    """The texts of a value that are looked for elsewhere; a credential also without its scheme.
+
+    Names of members are no part of them. A value without texts is one itself; what is longer than any credential is
+    not looked for.
+    """
     found: list[str] = []
     for token in _STRING.finditer(text, start, end):
         if text[token.end() : token.end() + 16].lstrip().startswith(":") and token.end() < end:
@@ -221,7 +226,7 @@ def _leaves(text: str, start: int, end: int) -> list[str]:
         parsed = _parse(f'"{written}"') if token[0][0] == '"' else None
         plain = parsed if isinstance(parsed, str) else written
         found += [plain, written, *plain.split(" ", 1)[1:]]
-    return found or [text[start:end]]
+    return [one for one in found or [text[start:end]] if len(one) <= LONGEST]
 
 
 def secrets_beyond(sent: bytes, first: int) -> list[str]:

@@ -140,16 +140,17 @@ def stores(tmp_path: Path) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("deep", [DEEP, b'{"authorization":' * 5000, b"[" * 100_000, b'{"a":' * 20_000 + b"1"])
 def test_a_deep_body_costs_nobody_an_answer_or_an_entry(tmp_path: Path, deep: bytes) -> None:
     """A refused body of 2 KB made the next journal read a 500, and an innocent later create with SQLite."""
+    rounds = 80 if deep is DEEP else 5  # more than a page of the journal, for the one that is quick
     for settings in stores(tmp_path):
         call = Caller(**settings)
-        for _ in range(80):
+        for _ in range(rounds):
             assert call("POST", "/v1/responses", deep)["error"]["type"] == "invalid_request_error"
             assert call.create("innocent")["status"] == "completed"
         journal = call.journal(limit=1000)
-        assert [one["status"] for one in journal] == [400, 200] * 80
+        assert [one["status"] for one in journal] == [400, 200] * rounds
         assert "Xyz-1" not in json.dumps(journal)
         _, answer = control(call, "/_mock/journal?limit=1000")
-        assert len(answer["data"]) == 160 and answer["data"][0]["request"] is None
+        assert len(answer["data"]) == 2 * rounds and answer["data"][0]["request"] is None
 
 
 def test_what_cannot_be_redacted_is_kept_as_its_length_and_hash(monkeypatch: pytest.MonkeyPatch) -> None:

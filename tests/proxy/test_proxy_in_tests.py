@@ -17,6 +17,7 @@ from mockserver.config.settings import SettingError, Settings
 from proxy import Proxy
 from proxy.mock import make_mock
 from tests.support.cassettes import mock_upstream
+from tests.support.patience import until
 
 pytest_plugins = ["pytester"]
 # pytester forgets what a run imported, and the C part of yaml can't be imported a second time: it is here before
@@ -46,6 +47,9 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, upstream: st
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real-0123456789")
     monkeypatch.delenv("CI", raising=False)
     pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider")
+
+    # what is imported before pytester looks is not imported again by each of its runs
+    record(upstream, str(pytester.path / "warm-up.yaml"))
 
     def run_file(source: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(test_talk=CLIENT + source)
@@ -145,7 +149,8 @@ def test_proxy(tmp_path: Path, upstream: str) -> None:
         OpenAI(base_url=proxy.base_url, api_key="sk-real-0123456789", max_retries=0) as client,
     ):
         assert client.responses.create(model="gpt-4.1", input="hi").output_text.startswith("Mock reply")
-        assert proxy.control("GET", "/health")["recorder"]["recorded"] == 1
+        # the client comes first, the recorder second
+        assert until(lambda: proxy.control("GET", "/health")["recorder"]["recorded"] == 1)
     with (
         Proxy(cassette=path, replay_speed=0) as proxy,
         OpenAI(base_url=proxy.base_url, api_key="x", max_retries=0) as client,
