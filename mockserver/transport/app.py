@@ -68,7 +68,7 @@ class MockApp:
         self._served = count(1)
         self._knows_heavy = False  # whether there was a large body
         self._in_progress = 0  # calls that are answered in threads
-        self._threads = _new_threads()
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
         engine.control.on_clock_moved(self.wake_sockets)
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
@@ -89,8 +89,6 @@ class MockApp:
         await send({"type": "lifespan.startup.complete"})
         asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
         await receive()
-        self._threads.shutdown(wait=False)
-        self._threads = _new_threads()  # an app may be served again
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -227,10 +225,6 @@ class MockApp:
             limited = rate_limit_headers.with_buckets(limited, answer.buckets.values())
         took = (b"openai-processing-ms", b"%d" % max(1, round(answer.lead_s * 1000))) if answer.lead_s else _AT_ONCE
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
-
-
-def _new_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
 
 
 def _failure(call: Call) -> MockError:
