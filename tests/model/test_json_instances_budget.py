@@ -10,7 +10,7 @@ import pytest
 from mockserver.model.json_instances import generate
 from mockserver.model.json_instances.budget import MOST_STEPS, VALUE, Budget, BudgetSpent
 from mockserver.model.json_instances.generate import instance
-from mockserver.model.json_instances.strings import may_explode
+from mockserver.model.json_instances.strings import may_explode, takes_long
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import MODEL, Driver
 
@@ -127,3 +127,28 @@ def test_texts_are_not_held_against_patterns_that_may_explode(pattern: str) -> N
     assert instance(schema, "x") in schema["enum"]
     named = {"type": "object", "required": ["a" * 4000 + "!"], "patternProperties": {pattern + "never$": False}}
     assert list(instance(named, "x")) == named["required"]
+
+
+LONG_SEARCHES = [
+    *("^a*a*a*a*c$", "^" + "a?" * 28 + "b$", "^" + "(?:aa|a|aaa)" * 26 + "b$", "^" + "a{0,9}" * 9 + "b$", "a*a*a*c"),
+    *("^(a?b?){30}c$", "(?m)^a*a*a*c$"),
+]
+
+
+@pytest.mark.parametrize("pattern", LONG_SEARCHES)
+def test_rows_of_repeats_and_choices_take_long_in_long_texts(pattern: str) -> None:
+    """None of them explodes by repeats of repeats, and each would hold all threads up for minutes or for ever."""
+    assert takes_long(pattern, 4000)
+    schema = {"enum": ["a" * 4000, "a" * 4001], "pattern": pattern}
+    assert instance(schema, "x") in schema["enum"]
+
+
+@pytest.mark.parametrize("pattern", ORDINARY)
+def test_ordinary_patterns_take_no_long_time(pattern: str) -> None:
+    assert not takes_long(pattern, 120)
+
+
+def test_patterns_that_take_no_long_time_are_obeyed() -> None:
+    assert instance({"enum": ["no", "a-b", "a b"], "pattern": "^[a-z]+-[a-z]+$"}, "x") == "a-b"
+    assert instance({"enum": ["a" * 300, "b" * 300], "pattern": "^a*a*$"}, "x") == "a" * 300
+    assert instance({"enum": [1, "b"], "pattern": "^a$"}, "x") == 1, "a pattern says nothing of what is no string"
