@@ -129,8 +129,11 @@ def test_after_so_many_tries_the_others_wait(engine: Engine) -> None:
 
 
 def test_calls_of_another_project_do_not_count(engine: Engine) -> None:
+    def note(at: UnitOfWork) -> tuple[None, list[Change]]:
+        return None, [Put("use", "others", b"1")]
+
     def write_elsewhere() -> None:
-        engine._calls.write("q", lambda at: (0, [Put("use", "others", b"1")]))
+        engine._calls.write("q", note)
 
     work = Work(engine, write_elsewhere, times=1)
     assert work.do()[::2] == (0, None) and len(work.ordinals) == 1
