@@ -23,7 +23,7 @@ _ONE = frozenset(("additionalItems", "additionalProperties", "contains", "else",
 _SEVERAL = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 # What other keywords read beside themselves.
 _BESIDE = frozenset(("additionalItems", "else", "maxContains", "minContains", "then"))
-_LONG_NAME = 1000  # characters: names of properties are hardly longer
+_LONG_NAME = 200  # characters: names of properties are hardly longer
 # Not judged, because nothing of them is obeyed when an instance is made.
 _IGNORED = ("$dynamicRef", "dependentSchemas", "format", "unevaluatedItems", "unevaluatedProperties")
 
