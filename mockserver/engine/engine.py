@@ -225,7 +225,7 @@ class Engine:
         Spec: P1, R4.5.
         """
         with self._lock:
-            self._calls.sockets.add(near)
+            self._calls.sockets[id(near)] = near
             outcome = self._calls.write(
                 recorder.project,
                 self._answer_turn,

@@ -145,6 +145,10 @@ class ExchangeRecorder:
         """Note the project's time at which something was read."""
         self.exchange.at = now
 
+    def begin_again(self) -> None:
+        """Forget which line and which turn answer: the work is done again, on a later state."""
+        self.exchange.line, self.exchange.turn, self.exchange.dropped = None, None, ()
+
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the scripted line that answers, and its place."""
         self.exchange.line = line

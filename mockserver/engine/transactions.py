@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import collection, lifecycle
 from mockserver.core.project import Clock, Project, Restored, read_project
-from mockserver.core.records import PROJECT_KEY, Change, Put, State, _new
+from mockserver.core.records import PROJECT_KEY, Change, Put, Record, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
@@ -51,6 +51,9 @@ class Recorder(Protocol):
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
 
+    def begin_again(self) -> None:
+        """Forget which line and which turn answer: the work is done again, on a later state."""
+
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the line of a script that answers."""
 
@@ -72,6 +75,7 @@ class NoRecorder:
     turn_faults: Sequence[ActiveFault] | None = None
 
     def add_reads(self, now: float) -> None: ...
+    def begin_again(self) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
     def add_faults(self, struck: FaultOutcome) -> None: ...
@@ -121,9 +125,20 @@ class _Outdated(Exception):
     """Another call has written since the work was begun."""
 
 
-def _hand_over(at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: bytes | None) -> Written[T]:
+def _mark(state: State) -> tuple[bytes | None, list[Record]]:
+    """What tells whether a project has changed: its own record, which every call that writes replaces, and its turns.
+
+    A turn in progress ends without a call, and what it says becomes part of its conversation then.
+    """
+    return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")]
+
+
+def _hand_over(
+    at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: tuple[bytes | None, list[Record]]
+) -> Written[T]:
     """Hand over what was worked out before, if the project is still as it was: the very record, not an equal one."""
-    if at.state.get(*PROJECT_KEY) is not began:
+    own, turns = _mark(at.state)
+    if own is not began[0] or turns != began[1]:
         raise _Outdated
     if isinstance(outcome, Exception):
         raise outcome
@@ -143,7 +158,8 @@ class Transactions:
     ) -> None:
         self.settings, self.wall, self._start, self._given = settings, wall, start, given
         self.store = store or open_store(settings.store)
-        self.sockets: WeakSet[ConnectionRecords] = WeakSet()
+        # what the sockets remember, by identity: one is added while another thread looks through them
+        self.sockets: WeakValueDictionary[int, ConnectionRecords] = WeakValueDictionary()
         self._spared: dict[str, set[str]] = {}  # project → nodes that only a socket or a turn in progress needs
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         if start is not None or given:
@@ -236,7 +252,7 @@ class Transactions:
         for start in starts:
             id: str | None = start
             while id is not None:
-                if id in running or any(near.goes_on_from(id) for near in self.sockets):
+                if id in running or self._goes_on_from(id):
                     self._spared.setdefault(project, set()).add(id)
                     break
                 dropped = collection.drop(state, id, self.rules)
@@ -244,6 +260,11 @@ class Transactions:
                     break
                 self.store.apply(project, dropped[0])
                 id = dropped[1]
+
+    def _goes_on_from(self, id: str) -> bool:
+        """Whether the next turn of some socket may go on from a node."""
+        alive = [reference() for reference in self.sockets.valuerefs()]
+        return any(near.goes_on_from(id) for near in alive if near is not None)
 
     def write(
         self,
@@ -303,10 +324,11 @@ class Transactions:
         state = self.view(project)
         for _ in range(TRIES_APART):
             with self.store.transaction(project):
-                began = state.get(*PROJECT_KEY)
                 clock, ordinal, name, scenario = self.project(project, state)
-                now, pending = clock.reading(self.wall()), frozenset(self.store.pending(project))
+                now = clock.reading(self.wall())
                 ended = self.settle(project, state, now)
+                self.forget(project, state, now)
+                began, pending = _mark(state), frozenset(self.store.pending(project))
             if not pending.isdisjoint(_COUNTED):  # what counts its uses is asked while others are kept out
                 break
             ids = self.id_generator(name, ordinal, now)
@@ -317,9 +339,11 @@ class Transactions:
             except (APIError, MockError) as error:
                 outcome = error
             except Exception:  # another call may have taken away what was read
+                recorder.begin_again()
                 break
             with suppress(_Outdated):
                 return self.write(project, _hand_over, outcome, began, recorder=recorder)
+            recorder.begin_again()
         return self.write(project, work, *args, recorder=recorder)
 
     def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:

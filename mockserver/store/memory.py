@@ -3,15 +3,15 @@
 # Why `(kind, id)` in one dictionary and lists of places beside it: nearly all reads are by id. Lists are kept for
 # kinds that are listed, in order, so that a page is a slice. A transaction is the lock and nothing more: the core
 # returns its changes and they are applied last, so there is never anything to roll back. Each project has a lock of its
-# own: what takes long in one does not hold up the others. (A `defaultdict` makes it in one step of the interpreter.)
+# own: what takes long in one does not hold up the others.
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
+from typing import Any
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
@@ -29,12 +29,22 @@ class _Project:
         self.agenda: dict[str, int] = {}  # kind → how many of it; a kind of which there is none is not there
 
 
+class _Locks(dict[str, Any]):
+    """A lock per project, made when it is first asked for; the same one for all threads that ask at once.
+
+    A `defaultdict` would not do: `RLock` is a function of Python's, in which another thread may take its turn.
+    """
+
+    def __missing__(self, project: str) -> Any:
+        return self.setdefault(project, RLock())
+
+
 class MemoryStore:
     """A store that forgets with its process."""
 
     def __init__(self) -> None:
         self._projects: dict[str, _Project] = {}
-        self._locks: defaultdict[str, RLock] = defaultdict(RLock)
+        self._locks = _Locks()
 
     def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out of the project; what is applied inside is applied at once, so callers apply last."""

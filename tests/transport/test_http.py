@@ -165,3 +165,67 @@ def test_a_stream_whose_last_event_was_dropped_ends_all_the_same() -> None:
 def test_a_signal_of_life_is_a_comment() -> None:
     answer = Answer(streamed=True, player=Player([Emit([EVENT]), Wait(9), Emit([EVENT])], Silent(), keep_alive_s=5))
     assert [one.data for one in http.chunks(answer) if isinstance(one, Chunk)] == [WHOLE, b": keep-alive\n\n", WHOLE]
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, http.MOST_WRITTEN, http.MOST_WRITTEN + 1])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_large_body_arrives_whole_in_pieces(more: int, streamed: bool) -> None:
+    size = http.MOST_WRITTEN + more
+    event = {**EVENT, "text": "x" * size}
+    answer = Answer(content_type=SSE, streamed=True, events=[event]) if streamed else Answer(bytes(range(256)) * size)
+    answer = answer if streamed else answer._replace(body=answer.body[:size])
+    whole = http.whole_body(answer)
+    start, *pieces = deliver(answer)
+    assert start["type"] == "http.response.start"
+    assert b"".join(piece["body"] for piece in pieces) == whole
+    assert max(len(piece["body"]) for piece in pieces) <= http.MOST_WRITTEN
+    assert len(pieces) == -(-len(whole) // http.MOST_WRITTEN)
+    assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+
+
+def test_HEAD_of_a_large_body_has_its_length_and_no_byte() -> None:
+    size = 3 * http.MOST_WRITTEN
+    start, *pieces = deliver(Answer(b"x" * size), head=True)
+    assert (b"content-length", b"%d" % size) in start["headers"]
+    assert pieces == [{"type": "http.response.body", "body": b""}]
+
+
+def test_others_are_served_between_two_pieces_and_a_slow_reader_holds_them_back() -> None:
+    """A piece is handed over when the one before was taken; meanwhile the loop does other things."""
+    answer = Answer(b"x" * (4 * http.MOST_WRITTEN))
+    order: list[str] = []
+
+    async def both() -> None:
+        taken = asyncio.Semaphore(1)
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await taken.acquire()
+                order.append("piece")
+
+        async def serve_others() -> None:
+            while len(order) < 7:
+                if order[-1:] == ["piece"]:
+                    order.append("other")
+                    taken.release()
+                await asyncio.sleep(0)
+
+        headers = http.all_headers(answer, [])
+        await asyncio.gather(http.send_answer(answer, headers, receiver(), send, head=False), serve_others())
+
+    asyncio.run(both())
+    assert order == ["piece", "other"] * 3 + ["piece"]
+
+
+def test_a_client_that_leaves_midway_gets_no_further_piece() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 3:
+            raise ConnectionResetError
+
+    answer = Answer(b"x" * (9 * http.MOST_WRITTEN))
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(http.send_answer(answer, http.all_headers(answer, []), receiver(), send, head=False))
+    assert len(sent) == 3

@@ -62,3 +62,18 @@ def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) ->
 
 def test_at_once() -> None:
     assert asyncio.run(ready_value(5)) == 5
+
+
+def test_a_large_body_whose_client_leaves_midway_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
+    server = served()
+    text = "x" * 4_000_000
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}/v1", trust_env=False) as client:
+        made = client.post("/conversations", json={"items": [{"role": "user", "content": text}]}).json()
+        path = f"/conversations/{made['id']}/items"
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+                leaving.sendall(f"GET /v1{path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                assert leaving.recv(12) == b"HTTP/1.1 200"
+        assert client.get(path).json()["data"][0]["content"][0]["text"] == text
+    server.stop()
+    assert not caplog.records

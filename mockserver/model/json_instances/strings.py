@@ -66,6 +66,8 @@ _BY_NAME: Mapping[str, tuple[str, ...]] = {
     "date": ("2026-03-14", "2026-06-21", "2026-10-05"),
 }
 _TRIES = 64  # texts written for one pattern; most take one, lookaheads some
+MOST_WAYS = 500_000  # of dividing a text that are tried: some hundredths of a second
+_MOST_DOUBLINGS = 32  # more than enough to pass that
 _LONGEST = 20_000  # characters of a text, also if a schema requires more
 
 
@@ -78,9 +80,9 @@ def text(schema: Mapping[str, Any], key: str, name: str, budget: Budget | None =
     longest = _length(schema.get("maxLength"), _LONGEST)
     budget = budget or Budget()
     budget.spend(shortest // CHARACTERS)
-    pattern = _judge(schema.get("pattern"))
+    pattern = schema.get("pattern")
     for candidate in _candidates(schema, key, name, shortest, longest, budget):
-        if shortest <= len(candidate) <= longest and (pattern is None or pattern.search(candidate)):
+        if shortest <= len(candidate) <= longest and _fits(pattern, candidate):
             return candidate
     return _words(key, shortest, longest)
 
@@ -97,11 +99,43 @@ def _compile(pattern: Any) -> re.Pattern[str] | None:
         return None
 
 
-@lru_cache(maxsize=512)
-def _judge(pattern: Any) -> re.Pattern[str] | None:
-    """What texts are held against; nothing, where to do so could take for ever."""
+def _fits(pattern: Any, text: str) -> bool:
+    """Whether a text matches; any does where it could take for ever to find out, and where there is no pattern."""
     compiled = _compile(pattern)
-    return None if compiled is None or may_explode(pattern) else compiled
+    return compiled is None or takes_long(pattern, len(text)) or compiled.search(text) is not None
+
+
+@lru_cache(maxsize=512)
+def takes_long(pattern: str, length: int) -> bool:
+    """Whether to search a text of a length with a valid pattern may take long.
+
+    A row of repeats is no exponential thing, but `a*a*a*b` tries 170 million ways to divide a thousand letters.
+    """
+    if may_explode(pattern):
+        return True
+    tree = _PARSER.parse(pattern)
+    first = tree[0] if len(tree) else None
+    is_anchored = first is not None and str(first[1]).startswith("AT_BEGINNING") and not tree.state.flags & re.MULTILINE
+    return _ways(tree, length) * (1 if is_anchored else length + 1) > MOST_WAYS
+
+
+def _ways(tree: Any, length: int) -> int:
+    """In how many ways a pattern may divide a text, at most; counted up to a little more than `MOST_WAYS`."""
+    ways = 1
+    for operation, argument in tree:
+        name = str(operation)
+        if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            least, most, inner = int(argument[0]), int(argument[1]), _ways(argument[2], length)
+            ways *= 1 + min(most - least, length)
+            if inner > 1:
+                ways *= inner ** min(most, length, _MOST_DOUBLINGS)
+        elif name == "BRANCH":
+            ways *= sum(_ways(branch, length) for branch in argument[1])
+        else:
+            for part in _parts(name, argument):
+                ways *= _ways(part, length)
+        ways = min(ways, MOST_WAYS + 1)
+    return ways
 
 
 @lru_cache(maxsize=512)
@@ -216,12 +250,11 @@ def matching(
         with suppress(BudgetSpent):
             return matching(pattern, key, shortest, longest, Budget())
         return None
-    judge = _judge(pattern)
     tree = _PARSER.parse(pattern)
     written = 0
     for number in range(_TRIES):
         candidate = _Maker(f"{key}~{number}", shortest + number // 8, budget).write(tree)
-        if shortest <= len(candidate) <= longest and (judge is None or judge.search(candidate)):
+        if shortest <= len(candidate) <= longest and _fits(pattern, candidate):
             return candidate
         written += len(candidate)
         if written > _LONGEST:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from mockserver.model.json_instances.schemas import Schemas, sound
-from mockserver.model.json_instances.strings import may_explode
+from mockserver.model.json_instances.schemas import Schemas, matches, sound
+from mockserver.model.json_instances.strings import takes_long
 
 Schema = Mapping[str, Any]
 
@@ -23,6 +23,7 @@ _ONE = frozenset(("additionalItems", "additionalProperties", "contains", "else",
 _SEVERAL = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 # What other keywords read beside themselves.
 _BESIDE = frozenset(("additionalItems", "else", "maxContains", "minContains", "then"))
+_LONG_NAME = 200  # characters: names of properties are hardly longer
 # Not judged, because nothing of them is obeyed when an instance is made.
 _IGNORED = ("$dynamicRef", "dependentSchemas", "format", "unevaluatedItems", "unevaluatedProperties")
 
@@ -36,8 +37,12 @@ def _validator() -> Any:
         if not refers(value):
             yield ValidationError("is not what the reference asks for")
 
+    def match(validator: Any, pattern: str, value: Any, schema: Schema) -> Iterator[Any]:
+        if isinstance(value, str) and not matches(pattern, value):
+            yield ValidationError("does not match")
+
     keywords = {word: check for word, check in Draft202012Validator.VALIDATORS.items() if word not in _IGNORED}
-    return create(meta_schema={}, validators={**keywords, "$ref": refer})
+    return create(meta_schema={}, validators={**keywords, "$ref": refer, "pattern": match})
 
 
 class InstanceChecker:
@@ -90,7 +95,7 @@ class InstanceChecker:
             return self._tidy(value)
         if word == "uniqueItems":
             return value is True
-        return _readable(value) if word == "pattern" else value
+        return value
 
     def _refers(self, value: Any, reference: str) -> bool:
         key = (reference, id(value))
@@ -104,6 +109,6 @@ def _readable(pattern: str) -> str:
     """The pattern, or one that matches everything if it is of another dialect or may take for ever."""
     try:
         re.compile(pattern)
-        return "" if may_explode(pattern) else pattern
+        return "" if takes_long(pattern, _LONG_NAME) else pattern
     except (re.error, OverflowError, RecursionError):
         return ""
