@@ -94,6 +94,9 @@ _SUMMARIES = (
 )
 _THOUGHTS = "(content_part.added (reasoning_text.delta )*reasoning_text.done content_part.done )*"
 
+# hosted calls whose `.completed` event says that they did not fail
+COMPLETED_UNLESS_FAILED = frozenset(("web_search_call", "file_search_call", "code_interpreter_call"))
+
 # item type → what stands between its added and its done event (Spec: S8); a type that is not here has nothing
 GRAMMAR: Mapping[str, str] = {
     "message": f"(({_TEXT})|({_REFUSAL}))*{_AUDIO}",
@@ -178,6 +181,8 @@ def _check_item(added: dict[str, Any], events: list[Event], done: dict[str, Any]
     assert [added.get(key) for key in ("id", "type", "call_id")] == [done.get(key) for key in ("id", "type", "call_id")]
     told = "".join(event["type"].removeprefix("response.") + " " for event in events)
     assert re.fullmatch(GRAMMAR.get(done["type"], ""), told), (done["type"], told)
+    if done["type"] in COMPLETED_UNLESS_FAILED:
+        assert (f"{done['type']}.completed " in told) == (done["status"] != "failed"), (done["status"], told)
     _check_deltas(events)
 
 
