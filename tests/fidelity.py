@@ -90,6 +90,7 @@ CHANGED: tuple[tuple[str, str], ...] = (
 
 TESTS = ROOT / "tests"
 ROWS, CHECKS = "tests/wire/test_error_rows.py::test_row", "tests/conformance/test_checks.py::test_rule"
+FEW = 10
 SHOWN = 3  # tests named per rule
 PASSED, FAILED, BARE = "passed", "FAILED", "NO TEST"
 
@@ -142,6 +143,7 @@ def run(tests: list[str]) -> set[str]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         options = ["-q", "-m", "not clients and not heavy and not bench", f"--junitxml={report}"]
+        options += ["-n", "0"] if len(tests) < FEW else []  # workers take longer to start than few tests to run
         subprocess.run(
             [sys.executable, "-m", "pytest", *options, *tests], cwd=ROOT, check=False, stdout=subprocess.DEVNULL
         )
