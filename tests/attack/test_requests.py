@@ -89,6 +89,7 @@ def send_mutated(target: Target, random: Random, count: int) -> Counter[str]:
             continue
         told[str(reply.status)] += 1
         assert b"The mock itself failed" not in body, sent
+    connection.close()
     return told
 
 
