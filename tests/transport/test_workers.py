@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.supervisors.multiprocess import SIGNALS
 
 from mockserver.transport import workers
+from mockserver.transport.workers import Workers
 from tests.support.patience import until
 from tests.support.serving import FROZEN, Served, serving
 
@@ -75,3 +80,67 @@ def test_a_worker_whose_parent_is_gone_ends_itself(monkeypatch: pytest.MonkeyPat
     assert workers.make_in_worker(lambda: "app") == "app"  # type: ignore[arg-type, return-value, comparison-overlap]
     assert ended.wait(10)
     assert signals == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_a_process_without_a_parent_of_ours_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signals.append(number))
+    workers._end_with_parent()  # this process was started by a shell or a test runner, not by multiprocessing
+    assert signals == []
+
+
+# --- the parent, in this process --------------------------------------------------------------------------------------
+
+
+async def serve_nothing(scope: Any, receive: Any, send: Any) -> None:
+    """An app without answers; its workers only have to be there."""
+
+
+@pytest.fixture
+def parent() -> Iterator[Workers]:
+    """A parent of one worker, whose handlers of signals are taken back at the end."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    config = uvicorn.Config(serve_nothing, lifespan="off", log_config=None, timeout_worker_healthcheck=60)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        watching = Workers(config, [listener])
+        try:
+            watching.init_processes()
+            yield watching
+        finally:
+            for worker in watching.processes:
+                worker.kill()
+                worker.join()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def end(parent: Workers) -> int:
+    """Kill the only worker, and wait until it is gone."""
+    (worker,) = parent.processes
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    return worker.pid
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if (one.name, one.levelno) == ("understudy", logging.WARNING)]
+
+
+def test_the_parent_tells_of_a_dead_worker_and_starts_another(
+    parent: Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead = end(parent)
+    parent.keep_subprocess_alive()
+    assert warnings(caplog) == [f"worker {dead} has ended (-9), another takes its place"]
+    (worker,) = parent.processes
+    assert worker.pid not in (None, dead)
+    parent.keep_subprocess_alive()
+    assert len(warnings(caplog)) == 1 and parent.processes == [worker], "one that lives is left alone"
+
+
+def test_a_parent_that_ends_replaces_nobody(parent: Workers, caplog: pytest.LogCaptureFixture) -> None:
+    dead = end(parent)
+    parent.should_exit.set()
+    parent.keep_subprocess_alive()
+    assert [worker.pid for worker in parent.processes] == [dead] and warnings(caplog) == []
