@@ -25,11 +25,11 @@ class Workers(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Replace workers that have ended."""
-        if not self.should_exit.is_set():
-            for worker in self.processes:
-                if not worker.process.is_alive():
-                    log.warning("worker %s has ended (%s), another takes its place", worker.pid, worker.exitcode)
+        before = list(self.processes)
         super().keep_subprocess_alive()
+        for worker, now in zip(before, self.processes, strict=True):
+            if now is not worker:
+                log.warning("worker %s has ended (%s), another takes its place", worker.pid, worker.exitcode)
 
 
 def make_in_worker(make_app: Callable[[], ASGIApp]) -> ASGIApp:
