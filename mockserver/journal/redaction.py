@@ -133,8 +133,8 @@ def _differs(plain: str, text: str) -> bool:
     return len(KEY.findall(plain)) != len(KEY.findall(text)) or len(clean(plain)) != len(plain)
 
 
-def _without_members(text: str) -> tuple[str, list[str]]:
-    """A text without the values of secret members, and those values."""
+def _without_members(text: str, *, of_mcp: bool = False) -> tuple[str, list[str]]:
+    """A text without the values of secret members, and those values; `of_mcp`: `headers` are secret in any case."""
     lower = text.lower()  # looking for words is ten times as fast as looking for members
     match = _MEMBER.search(text) if any(word in lower for word in _WORDS) else None
     if match is None:
@@ -142,7 +142,7 @@ def _without_members(text: str) -> tuple[str, list[str]]:
     secrets: list[str] = []
     pieces: list[str] = []
     done = 0
-    of_mcp = _OF_MCP.search(text) is not None
+    of_mcp = of_mcp or _OF_MCP.search(text) is not None
     while match is not None:
         start, name = match.end(), match[2].lower()
         end, shown = start, None
@@ -235,7 +235,7 @@ def secrets_beyond(sent: bytes, first: int) -> list[str]:
     for name in _LATE:
         at = sent.find(name, first)
         while at >= 0 and len(found) < _MOST_LATE:
-            _, secrets = _without_members(sent[at : at + _LONGEST_LATE].decode(errors="replace"))
+            _, secrets = _without_members(sent[at : at + _LONGEST_LATE].decode(errors="replace"), of_mcp=True)
             found += secrets
             at = sent.find(name, at + 1)
     return [one for one in dict.fromkeys(found) if len(one) >= SHORTEST]

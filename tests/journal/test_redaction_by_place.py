@@ -208,3 +208,8 @@ def test_a_document_without_secrets_stays() -> None:
     assert redaction.scrub(document, []) is document
     assert redaction.scrub(b'{"a": "<redacted>"}', [REDACTED]) == b'{"a": "<redacted>"}'
     assert redaction.scrub(b'{"a": "Bearer abcdefgh12"}', []) == b'{"a": "Bearer <redacted>"}'
+
+
+def test_late_headers_are_searched_for_whatever_stands_before_them() -> None:
+    sent = b'{"type":"mcp","server_label":"x","headers":{"a":"a-late-secret"}}'
+    assert redaction.secrets_beyond(sent, 0) == ["a-late-secret"]
