@@ -50,12 +50,16 @@ def test_a_full_disk_harms_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
             def fail(*_: object) -> int:
                 raise OSError(28, "No space left on device")
 
+            recorder = app.modes.recorder  # writes after the client has its answer
+            assert until(lambda: recorder.recorded == 1)
             monkeypatch.setattr("os.pwrite", fail)
             assert [get_text(url, "/models/gpt-5.5") for _ in range(2)] == [first, first]
+            assert until(lambda: recorder.failures == 2)
             monkeypatch.undo()
             assert get_text(url, "/models/gpt-5.5") == first
-            health = app.modes.recorder.health()
-    assert health["recorded"] == 2 and health["failures"] == 2 and "No space" in health["last_failure"]
+            assert until(lambda: recorder.recorded == 2)
+            health = recorder.health()
+    assert health["failures"] == 2 and "No space" in health["last_failure"]
     assert capfd.readouterr().err.count("the recorder failed") == 1
     assert [one.id for one in load(path).interactions] == [1, 4]
 
@@ -298,4 +302,3 @@ def test_a_socket_that_was_lost_or_refused_is_so_again(tmp_path: Path) -> None:
             socket.send(json.dumps({"type": "response.create", "input": "c"}))
             error = json.loads(socket.recv(20))
             assert error["status"] == 501 and "no recording asks this" in error["error"]["message"]
-    assert until(lambda: True)
