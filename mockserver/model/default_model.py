@@ -85,7 +85,12 @@ def last_user_text(prompt: Prompt) -> str:
 
 def default_text(prompt: Prompt) -> str:
     """The text of an unscripted answer."""
-    return f"Mock reply to: {last_user_text(prompt)} [{prompt.item_count} items in context]"
+    return echo(last_user_text(prompt), prompt.item_count)
+
+
+def echo(text: str, item_count: int) -> str:
+    """What is said to a text, as the last of so many items."""
+    return f"Mock reply to: {text} [{item_count} items in context]"
 
 
 def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item:
