@@ -15,6 +15,7 @@ from typing import Any
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
+_PLAIN_KINDS = UNORDERED_KINDS - {"node"}  # which never have a parent
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
 _new = tuple.__new__  # makes one as Record(...) does, without a call of Python's
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
@@ -100,15 +101,13 @@ class MemoryStore:
             mine = self._projects[project] = _Project()
         records = mine.records
         for change in changes:
-            if isinstance(change, Put):
-                kind, id, doc, parent, order = change
-                if parent or kind not in UNORDERED_KINDS:
-                    _list(mine, kind, id, parent, order)
-                elif kind == "node" and (old := records.get((kind, id))) is not None and old[1]:
-                    _displace(mine, kind, id, old)  # it has no parent any more
-                records[kind, id] = (doc, parent, order)
-            else:
+            kind = change[0]
+            if len(change) == 2:
                 _delete(mine, *change)
+                continue
+            if kind not in _PLAIN_KINDS:
+                _place(mine, *change)
+            records[change[:2]] = change[2:]  # plain tuples, as slices are
 
     def clear(self, project: str) -> None:
         """Forget a project."""
@@ -123,6 +122,14 @@ class MemoryStore:
 
 def _rank(put: Put) -> tuple[str, str, int, str]:
     return put.kind, put.parent, put.order, put.id
+
+
+def _place(mine: _Project, kind: str, id: str, doc: bytes, parent: str, order: int) -> None:
+    """List a record that is about to be written where it belongs, and no more where it did."""
+    if parent or kind not in UNORDERED_KINDS:
+        _list(mine, kind, id, parent, order)
+    elif (old := mine.records.get((kind, id))) is not None and old[1]:
+        _displace(mine, kind, id, old)  # it has no parent any more
 
 
 def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:

@@ -154,10 +154,14 @@ class Socket:
                 wake.set()
 
     async def _send_events(self, events: list[Event]) -> None:
+        if not events:
+            return
         send = self._send
         async with self._lock:
-            for event in events:
-                await send({"type": "websocket.send", "text": frames.text(event)})
+            for event in events[:-1]:
+                # a server that does not know the key sends each frame by itself
+                await send({"type": "websocket.send", "text": frames.text(event), "more_frames": True})
+            await send({"type": "websocket.send", "text": frames.text(events[-1])})
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
