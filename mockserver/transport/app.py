@@ -43,7 +43,7 @@ from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
-from mockserver.transport.websocket import Socket
+from mockserver.transport.websocket import FRAMES, Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
@@ -107,7 +107,8 @@ class MockApp:
             await ErrorApp(error, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1)
+        batches = FRAMES in scope.get("extensions", ())
+        socket = Socket(session, receive, send, shared=engine.settings.workers > 1, batches=batches)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:

@@ -37,20 +37,32 @@ from mockserver.wire.responses.events import Event
 
 log = logging.getLogger("understudy")
 
+FRAMES = "understudy.frames"  # the extension of ASGI that `websocket_protocol` has
 POLL_S = 1.0  # how often a clock is looked at that another process may have moved
 NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket. `shared` says that other processes serve the same projects."""
+    """One accepted WebSocket.
+
+    `shared` says that other processes serve the same projects, `batches` that the server sends several frames at once.
+    """
 
     _main: asyncio.Task[Any] | None = None
     _is_broken = _is_cut = False
 
-    def __init__(self, connection: WebSocketSession, receive: Receive, send: Send, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        connection: WebSocketSession,
+        receive: Receive,
+        send: Send,
+        *,
+        shared: bool = False,
+        batches: bool = False,
+    ) -> None:
         self._connection = connection
         self._receive, self._send = receive, send
-        self._shared = shared
+        self._shared, self._batches = shared, batches
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -154,14 +166,13 @@ class Socket:
                 wake.set()
 
     async def _send_events(self, events: list[Event]) -> None:
-        if not events:
-            return
-        send = self._send
+        texts = [frames.text(event) for event in events]
         async with self._lock:
-            for event in events[:-1]:
-                # a server that does not know the key sends each frame by itself
-                await send({"type": "websocket.send", "text": frames.text(event), "more_frames": True})
-            await send({"type": "websocket.send", "text": frames.text(events[-1])})
+            if self._batches and len(texts) > 1:
+                await self._send({"type": FRAMES, "texts": texts})
+                return
+            for text in texts:
+                await self._send({"type": "websocket.send", "text": text})
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:

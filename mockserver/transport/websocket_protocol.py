@@ -1,45 +1,63 @@
 """The server's side of a WebSocket: uvicorn's, which is quiet about a client's text that is none.
 
-Frames that leave together are one write: a text that another one follows at once says so (`more_frames`).
+It has an extension of ASGI (`FRAMES`, in the scope's `extensions`): a message of this type holds several `texts`, which
+leave in one write.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-MOST_HELD = 65_536  # bytes of frames; with more, `send` waits for a slow reader again
+from mockserver.transport.websocket import FRAMES
+
 INVALID_TEXT = 1007  # RFC 6455, 7.4.1: the type of a message and its content disagree
+MOST_WRITTEN = 65_536  # bytes at once; then a slow reader is waited for
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol over websockets; it waits for a slow reader, and refuses in the app's own words."""
 
     _has_failed = False  # whether the connection was ended because of what the client sent
-    _held = 0  # bytes of frames that wait for those that follow at once
 
     async def send(self, message: Any) -> None:
         """Send; raises ConnectionResetError once the connection was ended, which the app does not know yet."""
         if self._has_failed:
             raise ConnectionResetError
-        if "more_frames" in message and self.handshake_complete and not (self.close_sent or self.disconnected):
-            text = message["text"].encode()
-            self._held += len(text)
-            if self._held < MOST_HELD:
-                self._hold(text)
-                return
-        self._held = 0
-        await super().send(message)
+        if message["type"] == FRAMES:
+            await self._send_texts(message["texts"])
+        else:
+            await super().send(message)
 
-    def _hold(self, text: bytes) -> None:
-        # what was given to `conn` and not asked for with `data_to_send` leaves with the next frame that is
+    async def _send_texts(self, texts: Iterable[str]) -> None:
+        size = 0
         try:
-            self.conn.send_text(text)
-        except InvalidState:
+            for text in texts:
+                data = text.encode()
+                self.conn.send_text(data)
+                size += len(data)
+                if size >= MOST_WRITTEN:
+                    await self._write()
+                    size = 0
+            await self._write()
+        except InvalidState:  # the connection was closed meanwhile
             raise ClientDisconnected from None
+
+    async def _write(self) -> None:
+        await self.writable.wait()
+        if self.disconnected:
+            raise ClientDisconnected
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def handle_connect(self, event: Any) -> None:
+        """Have the app answer a handshake; it learns that several frames can be sent at once."""
+        super().handle_connect(event)
+        if not self.close_sent:  # else it was refused, and no app is asked
+            self.scope["extensions"][FRAMES] = {}
 
     def handle_parser_exception(self) -> None:
         """End the connection."""
