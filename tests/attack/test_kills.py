@@ -31,7 +31,9 @@ class Writer:
                 body = {"model": "gpt-4.1", "input": text, "previous_response_id": parent}
                 if random.random() < 0.2 or (conversation is not None and random.random() < 0.5):
                     if conversation is None:
-                        conversation = served.request("POST", "/v1/conversations", {}).json["id"]
+                        made = served.request("POST", "/v1/conversations", {})
+                        assert made.status == 200, made.body
+                        conversation = made.json["id"]
                     body = {"model": "gpt-4.1", "input": text, "conversation": conversation}
                 reply = served.request("POST", "/v1/responses", body)
                 assert reply.status == 200, reply.body

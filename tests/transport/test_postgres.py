@@ -1,4 +1,4 @@
-"""Servers that share a PostgreSQL: a chain over two of them, a hot project beside a quiet one, a server that is gone."""
+"""Servers that share a PostgreSQL: a chain over two of them, a hot project beside a quiet one, one that is gone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_chain_over_two_servers(url: str) -> None:
         assert [call["path"] for call in seen if call["method"] == "POST"] == ["/v1/responses"] * 3
         assert one.request("DELETE", f"/v1/responses/{first['id']}").status == 200
         assert two.request("GET", f"/v1/responses/{first['id']}").status == 404
-        two.control("PUT", "/faults", [{"do": "rate_limit"}])
+        two.control("PUT", "/faults", [{"do": {"error": "rate_limit_exceeded"}}])
         assert one.request("POST", "/v1/responses", {"model": "gpt-4.1", "input": "x"}).status == 429
 
 
@@ -56,7 +56,7 @@ def test_streams_background_and_sockets(url: str) -> None:
         assert two.request("GET", f"/v1/responses/{whole['id']}").json["output"] == whole["output"]
         waiting = create(one, "long", background=True)
         assert waiting["status"] in ("queued", "in_progress")
-        two.control("POST", "/clock", {"advance": 3600})
+        two.control("POST", "/clock/advance", {"seconds": 3600})
         assert two.request("GET", f"/v1/responses/{waiting['id']}").json["status"] == "completed"
         where = one.base_url.replace("http", "ws", 1) + "/responses"
         with connect(where, additional_headers={"authorization": "Bearer test"}, proxy=None) as socket:
