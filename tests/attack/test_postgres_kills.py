@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
-from tests.attack.test_kills import Writer
 from tests.support.patience import until
 from tests.support.postgres import PostgresServer, server, url
 from tests.support.serving import FROZEN, Served, serving
+from tests.support.writers import Writer
 
 __all__ = ["server", "url"]
 

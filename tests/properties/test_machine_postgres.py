@@ -7,13 +7,13 @@ import pytest
 from mockserver.conformance.machine.random_walk import walk
 from mockserver.store.memory import MemoryStore
 from mockserver.store.postgres import PostgresStore
-from tests.properties.test_machine_stores import Twins
 from tests.support.examples import part_of
 from tests.support.postgres import server, url
+from tests.support.twins import Twins
 
 __all__ = ["server", "url"]
 
-pytestmark = pytest.mark.postgres
+pytestmark = pytest.mark.services
 
 
 @pytest.mark.parametrize("seed", range(2))

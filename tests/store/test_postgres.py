@@ -22,7 +22,7 @@ from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["server", "store", "url"]
 
-pytestmark = pytest.mark.postgres
+pytestmark = pytest.mark.services
 
 
 class TestPostgres(StoreSuite):

@@ -20,7 +20,7 @@ from tests.support.serving import FROZEN, Served, serving
 
 __all__ = ["server", "url"]
 
-pytestmark = pytest.mark.postgres
+pytestmark = pytest.mark.services
 
 LOUD = ("--log-level", "info")
 
