@@ -259,6 +259,14 @@ def test_the_row_of_events_is_bounded_in_bytes(drive: Driver, monkeypatch: pytes
     assert len(read(stream)) == 1  # the loss: no exchange.ended is that short
 
 
+def test_what_looks_like_a_key_is_not_shown(drive: Driver) -> None:
+    stream = drive.engine.control.listen()
+    with pytest.raises(APIError):
+        drive.get("sk-proj-0123456789abcdef0123456789abcdef")
+    told = json.dumps(read(stream))
+    assert "/v1/responses/" in told and "0123456789" not in told
+
+
 def test_a_listener_begins_with_a_comment_and_has_one_in_each_silence(drive: Driver) -> None:
     stream = drive.engine.control.listen()
     assert stream.next() == Body(HELLO)
