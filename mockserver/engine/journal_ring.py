@@ -99,7 +99,7 @@ class JournalRing:
             size += 0 if usage is None else 6 * int(usage["output_tokens"])
         if exchange.ended is not None:
             release_turn(exchange)
-            if size >= PACKED_FROM or exchange.line is not None:
+            if size >= PACKED_FROM or exchange.line is not None or exchange.misses:
                 self._pack(exchange)
                 return
         weight = LIGHTEST + 3 * size  # as `_set_weight` does it, which nearly every call would pay for
@@ -123,7 +123,7 @@ class JournalRing:
             done = match.end()
         exchange.document = (*pieces, document[done:]) if pieces else (document,)
         exchange.call = exchange.call._replace(body=b"", headers=NO_HEADERS, query=())
-        exchange.saw, exchange.changes, exchange.line, exchange.error = None, (), None, None
+        exchange.saw, exchange.changes, exchange.line, exchange.error, exchange.misses = None, (), None, None, ()
         self._set_weight(exchange, LIGHTEST + len(document) - sum(map(len, pieces[1::2])))
 
     def _drop(self, journal: _Journal) -> None:

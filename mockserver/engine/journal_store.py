@@ -169,11 +169,16 @@ class ExchangeRecorder:
 
     def begin_again(self) -> None:
         """Forget which line and which turn answer: the work is done again, on a later state."""
-        self.exchange.line, self.exchange.turn, self.exchange.dropped = None, None, ()
+        exchange = self.exchange
+        exchange.line, exchange.turn, exchange.dropped, exchange.misses = None, None, (), ()
 
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the scripted line that answers, and its place."""
         self.exchange.line = line
+
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
+        """Note which lines came nearest where none answers."""
+        self.exchange.misses = misses
 
     def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
         """Note what else the call changed, and when; the end of a delivery (None) sets no time."""

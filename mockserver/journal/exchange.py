@@ -71,6 +71,7 @@ class Exchange:
     status: int = 200
     error: dict[str, Any] | None = None
     line: Any = None
+    misses: Sequence[dict[str, Any]] = ()
     turn: Turn | None = None
     dropped: Collection[int] = ()
     changes: Sequence[Change] = ()
@@ -161,6 +162,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "error": redaction.redact_noting(exchange.error, secrets),
         "response_id": exchange.response_id,
         "line": redaction.redact_noting(exchange.line, secrets),
+        "near_misses": redaction.redact_noting([*exchange.misses], secrets),
         "faults": exchange.faults,
         "changes": _list_changes(exchange.changes),
         "events": exchange.events,
@@ -187,6 +189,7 @@ def _write_outline(exchange: Exchange) -> bytes:
         "error": None,
         "response_id": exchange.response_id,
         "line": None,
+        "near_misses": [],
         "faults": [],
         "changes": [],
         "events": exchange.events,
