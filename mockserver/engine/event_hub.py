@@ -69,6 +69,11 @@ class EventHub:
         self._bytes = self._number = self._exchanges = 0
         self._ordinals: dict[str, int] = {}
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
     # --- listeners ----------------------------------------------------------------------------------------------
 
     def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:

@@ -61,7 +61,8 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of.
+    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of,
+    `first_bytes_s` the seconds until its first bytes, if more followed.
     """
 
     call: Call
@@ -86,6 +87,7 @@ class Exchange:
     document: tuple[bytes, ...] | None = None
     weight: int = 0
     announced: int | None = None
+    first_bytes_s: float | None = None
 
 
 class Entry(NamedTuple):
