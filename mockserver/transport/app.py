@@ -27,6 +27,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -43,7 +44,16 @@ from mockserver.store.sqlite import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import STOPPING, Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.http import (
+    STOPPING,
+    WORKERS,
+    Disconnected,
+    Headers,
+    all_headers,
+    read_body,
+    read_call,
+    send_answer,
+)
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -51,6 +61,9 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
 from mockserver.wire.tokens import tokenizer
+
+if TYPE_CHECKING:
+    from mockserver.transport.worker_links import WorkerLinks
 
 log = logging.getLogger("understudy")
 
@@ -82,15 +95,18 @@ class MockApp:
         if scope["type"] == "http":
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
-            return self._live(receive, send)
+            return self._live(scope, receive, send)
         return self._connect(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        links = open_links(self.engine, scope)
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
         asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
         await receive()
+        if links is not None:
+            links.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -237,6 +253,17 @@ class MockApp:
             limited = rate_limit_headers.with_buckets(limited, answer.buckets.values())
         took = (b"openai-processing-ms", b"%d" % max(1, round(answer.lead_s * 1000))) if answer.lead_s else _AT_ONCE
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
+
+
+def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
+    """The links of a worker to the others of its server; None in a process that serves alone."""
+    if WORKERS not in scope:
+        return None
+    from mockserver.transport.worker_links import WorkerLinks  # with multiprocessing, which one process does not need
+
+    links = WorkerLinks(engine, scope[WORKERS])
+    engine.control.sections["worker_samples"] = links.ask_samples
+    return links
 
 
 def _failure(call: Call) -> MockError:
