@@ -34,6 +34,7 @@ from mockserver.delivery.events import Body, Wait
 from mockserver.delivery.player import KEEP_ALIVE, KeepAlive, Pieces
 from mockserver.engine.transactions import Transactions
 from mockserver.journal.exchange import Exchange
+from mockserver.wire.errors.api import MockError
 
 MOST_EVENTS = 4096
 MOST_BYTES = 4 * 1024 * 1024
@@ -155,16 +156,23 @@ class EventHub:
         with self._lock:
             self._exchanges += 1
             exchange.announced = self._exchanges
-        calls, call = self._calls, exchange.call
+        call = exchange.call
         data = {
             "project": project,
             "exchange": exchange.announced,
-            "at": calls.project(project, calls.view(project)).clock.reading(calls.wall()),
+            "at": self._read_time(project),
             "transport": call.transport,
             "method": call.method,
             "path": call.path,
         }
         self.publish(b"exchange.began", data)
+
+    def _read_time(self, project: str) -> float | None:
+        calls = self._calls
+        try:
+            return calls.project(project, calls.view(project)).clock.reading(calls.wall())
+        except MockError:  # the store can't be read now: the call will find that out itself
+            return None
 
     def end(self, project: str, exchange: Exchange, summary: dict[str, Any]) -> None:
         """Tell how an exchange has ended, if it was told that it began, or there was nobody to tell."""

@@ -25,7 +25,6 @@ from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
 from tests.support.patience import until
 from tests.support.serving import FROZEN, serving
-from tests.transport.test_live_events import names
 
 KEY = b"k" * 32
 
@@ -144,8 +143,7 @@ def test_served_workers_count_and_tell_together(tmp_path: Any) -> None:
             assert next(lines) == ": understudy"
             for _ in range(8):
                 assert served.request("POST", "/v1/responses", {"model": "gpt-4.1", "input": "x"}).status == 200
-            while "exchange.ended" not in names(lines, 1):
-                pass
+            assert "event: exchange.ended" in lines
         text = served.request("GET", "/_mock/metrics").body.decode()
         assert (
             'understudy_requests_total{endpoint="/v1/responses",method="POST",status="200",transport="http"} 8.0'
