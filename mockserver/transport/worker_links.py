@@ -24,7 +24,7 @@ from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, NamedTuple
 
 from mockserver.delivery.events import Body, Wait
@@ -118,18 +118,27 @@ class WorkerLinks:
                     yield file.read_text(encoding="utf-8")
 
     def _start_hearing(self) -> None:
+        """Have the events of all others come in; returns when they do, so that whoever listens misses none."""
+        for begun in self._hear_others():
+            begun.wait(PATIENCE_S)
         self._start(self._hear_all)
 
     def _hear_all(self) -> None:
-        """Have the events of all others come in while somebody listens here."""
         while self._is_open and self._engine.events.is_heard:
-            for address in self._others():
-                if address not in self._heard:
-                    self._heard.add(address)
-                    self._start(self._hear, address)
+            self._hear_others()
             time.sleep(RESCAN_S)
 
-    def _hear(self, address: str) -> None:
+    def _hear_others(self) -> list[Event]:
+        """Begin to hear those that are not heard yet; returns what is set when that has begun."""
+        begun = []
+        for address in self._others():
+            if address not in self._heard:
+                self._heard.add(address)
+                begun.append(Event())
+                self._start(self._hear, address, begun[-1])
+        return begun
+
+    def _hear(self, address: str, begun: Event) -> None:
         events = self._engine.events
         try:
             with Client(address, authkey=self._place.key) as connection:
@@ -138,7 +147,9 @@ class WorkerLinks:
                     if connection.poll(PATIENCE_S):
                         for block in connection.recv_bytes().split(b"\n\n"):
                             events.relay(block)
+                        begun.set()  # its greeting has come
         except FAILURES:
             pass  # it has ended; another one takes its place
         finally:
             self._heard.discard(address)
+            begun.set()

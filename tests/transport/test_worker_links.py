@@ -23,7 +23,7 @@ from mockserver.transport.app import MockApp
 from mockserver.transport.worker_links import SAMPLE, MeetingPoint, WorkerLinks
 from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
-from tests.support.patience import until
+from tests.support.patience import PATIENCE_S, until
 from tests.support.serving import FROZEN, serving
 
 KEY = b"k" * 32
@@ -138,7 +138,7 @@ def test_once_nobody_listens_the_others_are_not_heard_any_more(
 
 def test_served_workers_count_and_tell_together(tmp_path: Any) -> None:
     with serving(*FROZEN, "--store", f"sqlite:///{tmp_path}/s.db", "--workers", "2") as served:
-        with httpx.stream("GET", f"{served.origin}/_mock/events") as stream:
+        with httpx.stream("GET", f"{served.origin}/_mock/events", timeout=PATIENCE_S) as stream:
             lines = stream.iter_lines()
             assert next(lines) == ": understudy"
             for _ in range(8):
