@@ -57,7 +57,7 @@ CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
 MOST_THREADS = 16
-LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
+LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
 
 
 class MockApp:
