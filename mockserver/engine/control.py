@@ -51,11 +51,16 @@ class ProjectControl:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
+        self._forgetters: list[Callable[[], None]] = []
         self.sections: dict[str, Callable[[], Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
+
+    def on_reset(self, forget: Callable[[], None]) -> None:
+        """Register a function that is called when a project was reset, for what is only remembered to be quick."""
+        self._forgetters.append(forget)
 
     def _notify_clock_watchers(self, project: str) -> None:
         for notify in self._watchers:
@@ -254,7 +259,12 @@ class ProjectControl:
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
             begin = [put for put in first.records if _part(put) in parts]
-            store.apply(project, [record.put(), *left, *begin, *again])
+            puts = [*left, *begin, *again]
+            if "state" not in parts or puts or not self._calls.is_first(project, record):
+                store.apply(project, [record.put(), *puts])
+        self._calls.drop_project(project)
+        for forget in self._forgetters:
+            forget()
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:

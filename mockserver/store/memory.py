@@ -2,8 +2,9 @@
 
 # Why `(kind, id)` in one dictionary and lists of places beside it: nearly all reads are by id. Lists are kept for
 # kinds that are listed, in order, so that a page is a slice. A transaction is the lock and nothing more: the core
-# returns its changes and they are applied last, so there is never anything to roll back. Each project has a lock of its
-# own: what takes long in one does not hold up the others.
+# returns its changes and they are applied last, so there is never anything to roll back. Few projects share a lock, so
+# that what takes long in one does not hold up the others. One lock for each would have to stay when the project goes:
+# nobody can tell whether another thread is about to take it.
 
 from __future__ import annotations
 
@@ -11,12 +12,13 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from threading import RLock
-from typing import Any
+from zlib import crc32
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
 _new = tuple.__new__  # makes one as Record(...) does, without a call of Python's
+_LOCKS = 1024
 _Kept = tuple[bytes, str, int]  # (doc, parent, order): a plain tuple, which the garbage collector need not follow
 
 
@@ -29,26 +31,19 @@ class _Project:
         self.agenda: dict[str, int] = {}  # kind → how many of it; a kind of which there is none is not there
 
 
-class _Locks(dict[str, Any]):
-    """A lock per project, made when it is first asked for; the same one for all threads that ask at once.
-
-    A `defaultdict` would not do: `RLock` is a function of Python's, in which another thread may take its turn.
-    """
-
-    def __missing__(self, project: str) -> Any:
-        return self.setdefault(project, RLock())
-
-
 class MemoryStore:
     """A store that forgets with its process."""
 
     def __init__(self) -> None:
         self._projects: dict[str, _Project] = {}
-        self._locks = _Locks()
+        self._locks = [RLock() for _ in range(_LOCKS)]
 
     def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out of the project; what is applied inside is applied at once, so callers apply last."""
-        return self._locks[project]
+        return self._lock(project)
+
+    def _lock(self, project: str) -> AbstractContextManager[object]:
+        return self._locks[crc32(project.encode()) % _LOCKS]
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
@@ -71,7 +66,7 @@ class MemoryStore:
         places = mine.places.get((kind, parent)) if mine else None
         if not mine or not places:
             return []
-        with self._locks[project]:  # another thread may be deleting what is found here
+        with self._lock(project):  # another thread may be deleting what is found here
             if descending:
                 end = len(places) if after is None else bisect_left(places, (after, ""))
                 start = 0 if limit is None else max(0, end - limit)

@@ -1,10 +1,6 @@
-"""The memory store passes the stores' suite; each project has one lock."""
+"""The memory store passes the stores' suite; a project has one lock, and nothing stays of it."""
 
-from threading import RLock
-
-import pytest
-
-from mockserver.store import memory
+from mockserver.core.records import Put
 from mockserver.store.memory import MemoryStore
 from tests.support.store_suite import StoreSuite, store
 
@@ -16,17 +12,18 @@ class TestMemory(StoreSuite):
         return MemoryStore()
 
 
-def test_threads_that_ask_for_a_projects_first_lock_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second thread asks while the lock is being made for the first."""
-    asked: list[object] = []
-
-    def make() -> object:
-        if not asked:
-            asked.append(None)
-            asked.append(stored.transaction("p"))
-        return RLock()
-
-    monkeypatch.setattr(memory, "RLock", make)
+def test_a_project_has_one_lock_which_few_others_share() -> None:
     stored = MemoryStore()
-    assert stored.transaction("p") is asked[1] is stored.transaction("p")
-    assert stored.transaction("q") is not asked[1]
+    locks = {id(stored.transaction(f"project {number}")) for number in range(1000)}
+    assert stored.transaction("p") is stored.transaction("p")
+    assert 500 < len(locks) < 1000
+
+
+def test_nothing_stays_of_projects_that_are_cleared() -> None:
+    stored = MemoryStore()
+    for number in range(3):
+        with stored.transaction(f"p{number}"):
+            stored.apply(f"p{number}", [Put("response", "resp_1", b"{}", "", 1)])
+            stored.clear(f"p{number}")
+        assert stored.scan(f"p{number}", "response") == []
+    assert stored._projects == {}
