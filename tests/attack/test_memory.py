@@ -27,7 +27,9 @@ IMAGES, REFUSED, DELETED = 60, 200, 12_500
 KEYS, ALL_KEYS = 5_000, 50_000
 TURNS, ALL_TURNS = 15_000, 150_000
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux's /proc")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux's /proc"
+)
 
 
 def memory(served: Served, field: str = "Rss") -> float:
