@@ -51,7 +51,7 @@ class _Parts:
         second = doc.find(b'\n  "output": ', first)
         fourth = doc.rfind(b'\n  "usage": ')
         third = doc.rfind(b'\n  "parallel_tool_calls": ', second, fourth)
-        if first < 0 or second < 0 or third < 0:
+        if min(first, second, third, fourth) < 0:
             return doc
         return (
             doc[:first],

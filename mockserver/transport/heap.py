@@ -8,8 +8,11 @@ from __future__ import annotations
 
 
 def trim_heap() -> None:
-    """Give freed memory back, where the C library knows how; it takes a few milliseconds."""
+    """Give freed memory back, where the C library knows how; it takes some milliseconds."""
     import ctypes  # 10 ms, which only a server that was reset spends
+    import gc
+
+    gc.collect()  # also lets go what Python keeps of each small type, a block of which keeps a megabyte in use
 
     try:
         trim = ctypes.CDLL(None).malloc_trim

@@ -139,7 +139,7 @@ def _count(text: str) -> int:
     return len(_encode(_load_encoding(), text))
 
 
-_count_short = lru_cache(maxsize=16384)(_count)
+_count_short = lru_cache(maxsize=2048)(_count)
 
 
 def count_cl100k(text: str) -> int:
