@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from mockserver.config.settings import parse_time
+from mockserver.config.settings import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
 from mockserver.core import inspection
 from mockserver.core.project import Clock, Project, id_namespace
@@ -114,6 +114,8 @@ class ProjectControl:
 
         def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
             now = at.now + seconds
+            if now > LATEST:
+                raise MockError("seconds: no clock goes beyond 2106-02-07T06:28:15Z.", param="seconds")
             completed = [*at.ended, *self._calls.settle(project, at.state, now)]
             # first, so that what only stays to be polled is not found a second time among what has expired
             forgotten = self._calls.forget(project, at.state, now)
@@ -298,7 +300,7 @@ class ProjectControl:
         Later calls give the same bytes as they would have there. Raises MockError, and changes nothing, for a document
         that is invalid or of another seed.
         """
-        restored = validate(document, self._calls.seed)
+        restored = validate(document, self._calls.seed, self._calls.wall())
         if not restored.project.scenario and self._scenarios.lines:  # it was taken where there are none
             own = restored.project._replace(scenario=True)
             restored = restored._replace(project=own, records=[*restored.records, script_queue.scenario_put([], None)])
@@ -339,13 +341,10 @@ def check_number(value: Any, name: str) -> float:
 
 
 def _time(value: float | str) -> float:
-    if not isinstance(value, str):
-        return check_number(value, "now")
     try:
-        moment = parse_time(value)
+        return parse_time(value) if isinstance(value, str) else check_moment(check_number(value, "now"))
     except ValueError:
-        raise MockError("now: takes unix seconds or an ISO time such as 2026-11-20T12:00:00Z.", param="now") from None
-    return check_number(moment, "now")  # years before 1970 would give ids of another form
+        raise MockError(f"now: takes unix seconds from 0 to {LATEST}, or {TIMES}.", param="now") from None
 
 
 def _part(put: Put) -> str:

@@ -64,7 +64,7 @@ class Engine:
         model: Answering | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        start, settings = start_of(settings or Settings())
+        start, settings = start_of(settings or Settings(), wall())
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
