@@ -85,6 +85,8 @@ def _placed(kept: _Kept) -> _Placed:
 class MemoryStore:
     """A store that forgets with its process."""
 
+    waits = False
+
     def __init__(self) -> None:
         self._projects: dict[str, _Project] = {}
         self._parts = _Parts()
