@@ -50,9 +50,9 @@ def test_it_passes_in_auto_and_record_mode(tmp_path: Path) -> None:
         peer.send(answer(b"200 Fine"))
 
     with RawUpstream({"/v1/files": behave}) as upstream:
-        for more in ({"mode": "auto"}, {"mode": "record", "cassette": (str(tmp_path / "c.yaml"),)}):
-            settings = Settings(upstream=upstream.url, **more)  # type: ignore[arg-type]
-            assert relayed(make_app(settings), settings) == b"HTTP/1.1 200 Fine", more
+        for mode in ("auto", "record"):
+            settings = Settings(upstream=upstream.url, mode=mode, cassette=(str(tmp_path / f"{mode}.yaml"),))
+            assert relayed(make_app(settings), settings) == b"HTTP/1.1 200 Fine", mode
 
 
 def test_the_next_answer_of_the_connection_has_its_own() -> None:
