@@ -109,16 +109,18 @@ class Library:
     def nearest(self, key: Key) -> list[tuple[Recorded, Difference]]:
         """The recordings of the same endpoint that have the most in common with a key."""
         asked = _features(key)
-        scored = [
-            (len(recorded.features & asked) - 0.1 * len(recorded.features ^ asked), -number)
-            for number, recorded in enumerate(self.recorded)
-            if recorded.key.endpoint == key.endpoint
-        ]
-        best = [self.recorded[-number] for _, number in sorted(scored, reverse=True)[:NEAREST]]
-        if not best:
-            # of a path with an id, another method or another object may have been recorded
-            return []
-        return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+        # a client that falls back to HTTP from sockets asks there what was recorded here
+        other = "WEBSOCKET" if key.endpoint.startswith("POST ") else "POST"
+        for endpoint in (key.endpoint, f"{other} {key.endpoint.partition(' ')[2]}"):
+            scored = [
+                (len(recorded.features & asked) - 0.1 * len(recorded.features ^ asked), -number)
+                for number, recorded in enumerate(self.recorded)
+                if recorded.key.endpoint == endpoint
+            ]
+            if scored:
+                best = [self.recorded[-number] for _, number in sorted(scored, reverse=True)[:NEAREST]]
+                return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+        return []  # of a path with an id, another method or another object may have been recorded
 
 
 def _line(cassette: Cassette, interaction: Interaction) -> str:
