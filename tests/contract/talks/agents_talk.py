@@ -25,7 +25,7 @@ def make_agent() -> Agent[Any]:
 
 
 async def talk() -> None:
-    """A run with a tool in a session that is a conversation, a streamed one after it; then a chain without a session."""
+    """Runs in a session that is a conversation, with a tool and streamed; then a chain without a session."""
     async with AsyncOpenAI(max_retries=0, timeout=30) as client:
         session = OpenAIConversationsSession(openai_client=client)
         guide = make_agent()
