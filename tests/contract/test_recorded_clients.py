@@ -7,9 +7,7 @@ city: that is a miss, and the message names what differs.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,36 +17,8 @@ import pytest
 from mockserver import Mock
 from proxy import Proxy
 from tests.support.codex import Codex
+from tests.support.talks import PROGRAMS, SCENARIO, command_of, run_talk
 
-TALKS = Path(__file__).with_name("talks")
-LIMIT_S = 120
-CALL = {"type": "function_call", "name": "get_weather", "arguments": {"city": "Paris"}}
-SHELL = 'const done = await tools.exec_command({cmd: "echo from-the-shell > made.txt"});\ntext("made");'
-LOOK = {"last_item": "message", "input_contains": "weather"}
-SCENARIO: dict[str, Any] = {
-    "lines": [
-        {"when": {"last_item": "message", "input_contains": "Say that again."}, "reply": {"text": "As I said."}},
-        {"when": {"last_item": "custom_tool_call_output"}, "reply": {"text": "It is mild."}},
-        {"when": {"last_item": "function_call_output"}, "reply": {"text": "It is mild: {{ tool_output }}."}},
-        {"when": {**LOOK, "has_tool": "get_weather"}, "reply": {"reasoning": "A look outside.", "output": [CALL]}},
-        {
-            "when": {**LOOK, "has_tool": "exec"},
-            "reply": {
-                "reasoning": "A shell first.",
-                "output": [{"type": "custom_tool_call", "namespace": "functions", "name": "exec", "input": SHELL}],
-            },
-        },
-    ]
-}
-PROGRAMS = {
-    "openai3": ("clients", "openai_talk.py"),
-    "openai3-async": ("clients", "openai_talk.py", "--async"),
-    "openai2": ("clients", "openai_talk.py"),
-    "openai2-async": ("clients", "openai_talk.py", "--async"),
-    "openai-node": ("node_client", "openai_talk.mjs"),
-    "openai-agents": ("agents_python", "agents_talk.py"),
-    "pydantic-ai": ("frameworks", "pydantic_ai_talk.py"),
-}
 HEAVY = ("pydantic-ai",)
 PROMPTS = 'recorded "What is the weather in Paris?", sent "What is the weather in Oslo?"'
 
@@ -63,27 +33,13 @@ def mark(name: str) -> Any:
 def command(request: pytest.FixtureRequest) -> list[str]:
     """How the program of this test's client is run; its environment is made where it is not there yet."""
     name = request.node.callspec.params["name"]
-    fixture, program, *options = PROGRAMS[name]
-    value = request.getfixturevalue(fixture)
-    if program.endswith(".mjs"):
-        return ["node", str(TALKS / program), str(value)]
-    python = value[3 if name.startswith("openai3") else 2] if fixture == "clients" else value
-    return [str(python), str(TALKS / program), *options]
-
-
-def run(command: list[str], base_url: str, *, city: str = "Paris", number: int = 1) -> str:
-    """Run a talk; returns what it heard, which is nothing where it failed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "UNDERSTUDY_"))}
-    told = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": f"sk-somebody-{number}", "NO_PROXY": "127.0.0.1"}
-    own = {"CITY": city, "RUN": f"run-{number}", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env={**inherited, **told, **own})
-    assert (done.returncode == 0) == (city == "Paris"), done.stdout + done.stderr
-    return done.stdout
+    found = request.getfixturevalue(PROGRAMS[name][0])
+    return command_of(name, found[int(name[6])] if isinstance(found, dict) else found)
 
 
 @pytest.mark.parametrize("name", [mark(name) for name in PROGRAMS])
 def test_a_client_is_recorded_once(command: list[str], tmp_path: Path, name: str) -> None:
-    assert_replays(tmp_path, lambda base_url, city, number: run(command, base_url, city=city, number=number))
+    assert_replays(tmp_path, lambda base_url, city, number: run_talk(command, base_url, city=city, number=number))
 
 
 def assert_replays(place: Path, talk: Callable[[str, str, int], str], *match: str, **switches: str) -> list[Any]:
