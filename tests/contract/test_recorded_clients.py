@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,38 @@ import pytest
 from mockserver import Mock
 from proxy import Proxy
 from tests.support.codex import Codex
-from tests.support.talks import PROGRAMS, SCENARIO, command_of, run_talk
+from tests.support.talks import SCENARIO, command_of, run_talk
 
-HEAVY = ("pydantic-ai",)
 PROMPTS = 'recorded "What is the weather in Paris?", sent "What is the weather in Oslo?"'
 
 
-def mark(name: str) -> Any:
-    """One run of each client is enough to see what a new release breaks."""
-    marks = [pytest.mark.heavy] * (name in HEAVY) + [pytest.mark.newest] * ("async" not in name)
-    return pytest.param(name, marks=marks)
+@pytest.mark.parametrize(
+    "name", [pytest.param("openai3", marks=pytest.mark.newest), "openai3-async", "openai2", "openai2-async"]
+)
+def test_openai_python(clients: Mapping[int, Path], tmp_path: Path, name: str) -> None:
+    assert_program_replays(name, clients[int(name[6])], tmp_path)
 
 
-@pytest.fixture
-def command(request: pytest.FixtureRequest) -> list[str]:
-    """How the program of this test's client is run; its environment is made where it is not there yet."""
-    name = request.node.callspec.params["name"]
-    found = request.getfixturevalue(PROGRAMS[name][0])
-    return command_of(name, found[int(name[6])] if isinstance(found, dict) else found)
+@pytest.mark.newest
+def test_openai_node(node_client: Path, tmp_path: Path) -> None:
+    assert_program_replays("openai-node", node_client, tmp_path)
 
 
-@pytest.mark.parametrize("name", [mark(name) for name in PROGRAMS])
-def test_a_client_is_recorded_once(command: list[str], tmp_path: Path, name: str) -> None:
-    assert_replays(tmp_path, lambda base_url, city, number: run_talk(command, base_url, city=city, number=number))
+@pytest.mark.newest
+def test_openai_agents(agents_python: Path, tmp_path: Path) -> None:
+    assert_program_replays("openai-agents", agents_python, tmp_path)
+
+
+@pytest.mark.heavy
+@pytest.mark.newest
+def test_pydantic_ai(frameworks: Path, tmp_path: Path) -> None:
+    assert_program_replays("pydantic-ai", frameworks, tmp_path)
+
+
+def assert_program_replays(name: str, found: Path, place: Path) -> None:
+    """Check a program; `found` is its interpreter, or the directory of its packages."""
+    command = command_of(name, found)
+    assert_replays(place, lambda base_url, city, number: run_talk(command, base_url, city=city, number=number))
 
 
 def assert_replays(place: Path, talk: Callable[[str, str, int], str], *match: str, **switches: str) -> list[Any]:
@@ -73,7 +82,7 @@ PLACE = r"-/<(cwd|root|current_date|timezone)>[^<]*/"
 @pytest.mark.heavy
 @pytest.mark.newest
 @pytest.mark.parametrize("websocket", ["on", "off"])
-def test_codex_is_recorded_once(codex_program: Path, tmp_path: Path, websocket: str) -> None:
+def test_codex(codex_program: Path, tmp_path: Path, websocket: str) -> None:
     def talk(base_url: str, city: str, number: int) -> str:
         place = tmp_path / "codex"  # a new home in the same place, for Codex names files in there
         shutil.rmtree(place, ignore_errors=True)

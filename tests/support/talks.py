@@ -29,20 +29,20 @@ SCENARIO: dict[str, Any] = {
         },
     ]
 }
-PROGRAMS = {
-    "openai3": ("clients", "openai_talk.py"),
-    "openai3-async": ("clients", "openai_talk.py", "--async"),
-    "openai2": ("clients", "openai_talk.py"),
-    "openai2-async": ("clients", "openai_talk.py", "--async"),
-    "openai-node": ("node_client", "openai_talk.mjs"),
-    "openai-agents": ("agents_python", "agents_talk.py"),
-    "pydantic-ai": ("frameworks", "pydantic_ai_talk.py"),
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "openai3": ("openai_talk.py",),
+    "openai3-async": ("openai_talk.py", "--async"),
+    "openai2": ("openai_talk.py",),
+    "openai2-async": ("openai_talk.py", "--async"),
+    "openai-node": ("openai_talk.mjs",),
+    "openai-agents": ("agents_talk.py",),
+    "pydantic-ai": ("pydantic_ai_talk.py",),
 }
 
 
 def command_of(name: str, found: Path) -> list[str]:
     """How a program is run; `found` is its interpreter, or the directory of its packages."""
-    _, program, *options = PROGRAMS[name]
+    program, *options = PROGRAMS[name]
     source = str(TALKS / program)
     return ["node", source, str(found)] if program.endswith(".mjs") else [str(found), source, *options]
 
