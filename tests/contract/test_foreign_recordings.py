@@ -27,7 +27,7 @@ from tests.support.raw_upstream import serving
 TALK = Path(__file__).with_name("vcr_talk.py")
 NAMES = ("sync", "async")
 KEY = "sk-a-real-key-of-somebody"
-LIMIT_S = 120
+LIMIT_S = 600
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.serving import ROOT
 
 TALKS = ROOT / "tests" / "contract" / "talks"
-LIMIT_S = 120
+LIMIT_S = 600
 CALL = {"type": "function_call", "name": "get_weather", "arguments": {"city": "Paris"}}
 SHELL = 'const done = await tools.exec_command({cmd: "echo from-the-shell > made.txt"});\ntext("made");'
 LOOK = {"last_item": "message", "input_contains": "weather"}
