@@ -25,6 +25,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mockserver.transport.http import STOPPING
 from mockserver.transport.response_cycle import ResponseCycle
 
 MOST_HEAD = 65_536  # bytes
@@ -88,6 +89,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def shutdown(self) -> None:
+        """End: at once between two requests, else with the answer to this one, which is told so."""
+        if self.cycle is not None:
+            self.cycle.scope[STOPPING] = True  # type: ignore[literal-required]  # a key of our own
+        super().shutdown()
 
     def on_message_begin(self) -> None:
         """Begin to read a head."""

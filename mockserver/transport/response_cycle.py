@@ -14,6 +14,7 @@ value with control characters, RFC 9110 §5.5) is refused as uvicorn refuses it.
 #   whose body is still to come (a relayed stream), the head is not held back.
 # * A body that is longer or shorter than its `content-length` is an error of the app, and breaks the connection off:
 #   what follows would be read as another response (RFC 9112 §6.3).
+# * A relayed response has the reason phrase of its upstream. ASGI has no place for it: it comes in the scope's state.
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from mockserver.transport.http import REASON
 
 MOST_JOINED = 65_536  # bytes of body; a larger one is not copied only to have its head in front of it
 # What `bytes.translate` leaves when it takes away the bytes that are allowed is wrong: one pass in C for each.
@@ -107,7 +110,12 @@ class ResponseCycle(RequestResponseCycle):
         else:
             for name, value in headers:
                 self._heed(name.lower(), value)
-        head = b"\r\n".join([STATUS_LINE[status][:-2], *map(b": ".join, headers), b""])
+        line = STATUS_LINE[status][:-2]
+        state = self.scope.get("state")
+        reason = state.get(REASON) if state else None  # nearly every answer is our own, and the state is empty
+        if reason is not None:
+            line = b"%b %b" % (line[: len("HTTP/1.1 200")], reason)
+        head = b"\r\n".join([line, *map(b": ".join, headers), b""])
         if not self.keep_alive and not self._says_close:
             head += b"connection: close\r\n"
         if self.chunked_encoding is None and status not in _NO_BODY and self.scope["method"] != "HEAD":
