@@ -82,6 +82,9 @@ class JournalRing:
         while journal is not None and journal.exchanges:
             self._drop(journal)
 
+    def write(self, project: str) -> None:
+        """Nothing to write."""
+
     def close(self) -> None:
         """Nothing to write."""
 

@@ -61,7 +61,7 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes.
+    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of.
     """
 
     call: Call
@@ -84,6 +84,7 @@ class Exchange:
     waits: bool = False
     document: tuple[bytes, ...] | None = None
     weight: int = 0
+    announced: int | None = None
 
 
 class Entry(NamedTuple):
@@ -104,6 +105,8 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
     """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
     final = turn.final
     usage = final["usage"]
+    details = usage and usage["input_tokens_details"]
+    conversation = final["conversation"]
     data = {
         "model": final["model"],
         "instructions": final["instructions"],
@@ -111,6 +114,12 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
         "input_tokens": usage["input_tokens"] if usage else None,
         "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
+        "status": final["status"],
+        "previous_response_id": final["previous_response_id"],
+        "conversation": conversation and conversation["id"],
+        "store": turn.stored,
+        "cached_tokens": details and details["cached_tokens"],
+        "output_tokens": usage and usage["output_tokens"],
     }
     if final.get("input_transformations"):
         data["withheld"] = [one["id"] for one in final["input_transformations"] if one["reason"] == "prefix_mismatch"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from threading import RLock
 from typing import Any
 
-from mockserver.core.records import PROJECT_KEY, Change, Put, Record
+from mockserver.core.records import PROJECT_KEY, Change, Put, Record, Watch
 from mockserver.store.view import Store
 
 
@@ -72,6 +72,18 @@ class Started:
     def clear(self, project: str) -> None:
         """Forget everything of a project; it does not begin again by itself."""
         self._of(project).clear(project)
+
+    def watch(self, watch: Watch | None) -> None:
+        """Have somebody told of all changes, before they are written; None ends it."""
+        self._store.watch(watch)
+
+    def projects(self) -> list[str]:
+        """The names of all that has records."""
+        return self._store.projects()
+
+    def count(self, project: str, kind: str) -> int:
+        """How many records of a listed kind there are below no parent."""
+        return self._of(project).count(project, kind)
 
     def check(self) -> None:
         """Raise StoreUnavailable if the store can't be written now."""

@@ -35,14 +35,15 @@ from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
+from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
 from mockserver.store.sqlite import StoreError
 from mockserver.transport import access_log, rate_limit_headers
-from mockserver.transport.control_api import CONTROL_CALLS, control_answer
+from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.http import STOPPING, Disconnected, Headers, all_headers, read_body, read_call, send_answer
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -143,6 +144,8 @@ class MockApp:
             answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
         else:
             answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
+        if isinstance(answer.player, EventStream):
+            answer.player.is_stopping = partial(scope.get, STOPPING)
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
 
     async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
@@ -200,6 +203,9 @@ class MockApp:
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
             if refused is not None:
                 raise refused
+            named = call.header(PROJECT_HEADER)
+            if named is not None:
+                project = self.engine.control.check_project(named)
             return control_answer(self.engine, project, call)
         except (APIError, MockError) as error:
             return error_answer(error)

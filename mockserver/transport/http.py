@@ -36,6 +36,7 @@ Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
 COMMENT = b": keep-alive\n\n"
+STOPPING = "understudy.stopping"  # in a request's scope once its server ends: what has no end of its own ends now
 
 
 class Disconnected(Exception):

@@ -96,6 +96,8 @@ class WebSocketSession:
         call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
         recorder = self._engine.journal.record(call)
         recorder.project = self._project
+        if self._engine.events.is_on:
+            self._engine.events.begin(self._project, recorder.exchange)
         return recorder
 
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:
