@@ -106,7 +106,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
     final = turn.final
     usage = final["usage"]
     details = usage and usage["input_tokens_details"]
-    conversation = final["conversation"]
+    conversation = final.get("conversation")
     data = {
         "model": final["model"],
         "instructions": final["instructions"],
@@ -114,8 +114,8 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
         "input_tokens": usage["input_tokens"] if usage else None,
         "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
-        "status": final["status"],
-        "previous_response_id": final["previous_response_id"],
+        "status": final.get("status"),
+        "previous_response_id": final.get("previous_response_id"),
         "conversation": conversation and conversation["id"],
         "store": turn.stored,
         "cached_tokens": details and details["cached_tokens"],

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 from mockserver.core.records import PROJECT_KEY, Change, Put, Record, Watch
@@ -23,16 +23,21 @@ class Started:
     def __init__(self, store: Store, first: Callable[[str], Iterable[Put]]) -> None:
         self._store, self._first = store, first
         self._begun: set[str] = set()
+        self._filling: tuple[str, int] | None = None  # the project that begins, and the thread that fills it
         self._lock = RLock()
 
     def _of(self, project: str) -> Store:
         # journals are projects too, of their own name, and begin empty
-        if project not in self._begun and not project.endswith("/journal"):
+        if project not in self._begun and not project.endswith("/journal") and self._filling != (project, get_ident()):
             with self._lock:
                 if project not in self._begun:
                     with self._store.transaction(project):
                         if self._store.get(project, *PROJECT_KEY) is None:
-                            self._store.apply(project, self._first(project))
+                            self._filling = project, get_ident()  # a watcher of it may look
+                            try:
+                                self._store.apply(project, self._first(project))
+                            finally:
+                                self._filling = None
                     self._begun.add(project)
         return self._store
 
