@@ -83,8 +83,11 @@ class ProjectControl:
         return name
 
     def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:
-        """The events of a project, or of all (None): from now on, or from after the event `last_id`."""
-        return self._logbook.events.listen(None if project is None else self.check_project(project), last_id)
+        """The events of a project, or of all (None): from now on, or from after the event `last_id`.
+
+        The project need not be there yet: a browser that reconnects to a server that was started again would give up.
+        """
+        return self._logbook.events.listen(project, last_id)
 
     def health(self) -> dict[str, Any]:
         """The server's status and settings; raises MockError 503 when the store can't be written."""

@@ -27,6 +27,7 @@ from weakref import WeakSet
 
 import orjson
 
+from mockserver.config.redaction import clean
 from mockserver.core.records import Change, Put
 from mockserver.delivery.events import Body, Wait
 from mockserver.delivery.player import KEEP_ALIVE, KeepAlive, Pieces
@@ -157,7 +158,9 @@ class EventHub:
 
     def publish(self, name: str, data: dict[str, Any]) -> None:
         """Add an event of the project that `data` names."""
-        text, project = orjson.dumps(data, default=list), data["project"]
+        text, project = orjson.dumps(data), data["project"]
+        if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
+            text = clean(text.decode()).encode()
         with self._lock:
             if not self.is_on:
                 return

@@ -72,7 +72,7 @@ def _write(document: dict[str, Any], number: int | None, body: bytes) -> dict[st
         "output_tokens": turn.get("output_tokens"),
         "duration_ms": document["duration_ms"],
         "answered_by": describe_source(document["line"], document["faults"], is_turn=saw is not None),
-        "faults": document["faults"],
+        "faults": [*document["faults"]],
         "response_id": document["response_id"],
         "response_status": turn.get("status"),
         "previous_response_id": turn.get("previous_response_id"),
