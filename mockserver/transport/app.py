@@ -44,6 +44,7 @@ from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.http import STOPPING, Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.viewer import Viewer
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -66,6 +67,7 @@ class MockApp:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._viewer = Viewer()
         self._served = count(1)
         self._knows_heavy = False  # whether there was a large body
         self._in_progress = 0  # calls that are answered in threads
@@ -79,6 +81,9 @@ class MockApp:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
         if scope["type"] == "http":
+            # two comparisons for a turn: `/v1/…` is neither
+            if (scope["path"].startswith("/_mock") or scope["path"] == "/") and self._viewer.covers(scope):
+                return self._viewer(scope, receive, send)
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
             return self._live(receive, send)
