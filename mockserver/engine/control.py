@@ -70,7 +70,7 @@ class ProjectControl:
             notify(project)
         if self._logbook.events.is_on:
             clock = {**self.read_clock(project), "expired": [], "completed": [], **moved}
-            self._logbook.events.publish("clock", {"project": project, **clock})
+            self._logbook.events.publish(b"clock", {"project": project, **clock})
 
     def projects(self) -> dict[str, Any]:
         """All projects of the server, the one with the latest call first."""

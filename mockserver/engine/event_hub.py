@@ -10,14 +10,14 @@ A listener (`EventStream`) is played like the body of any other answer. Its even
 #
 # What must stay true:
 # * `is_on` is all that a call looks at while nobody listens. It stays on for a while after the last listener has left,
-#   so that one that reconnects misses nothing; then the first event that finds nobody there turns it off.
+#   so that one that reconnects misses nothing; then one of the next events finds nobody there and turns it off.
 # * Changes are told by the store, which all of them go through, before they are written: only then it can be seen what
 #   is new. A listener that reads the state when it is told finds them written, or waits for the transaction.
 # * Nothing here may fail a call. What is told was made by ourselves, so encoding it can't fail.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 from threading import RLock
@@ -25,10 +25,10 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-import orjson
+from orjson import dumps
 
 from mockserver.config.redaction import clean
-from mockserver.core.records import Change, Put
+from mockserver.core.records import Change, Put, _new
 from mockserver.delivery.events import Body, Wait
 from mockserver.delivery.player import KEEP_ALIVE, KeepAlive, Pieces
 from mockserver.engine.transactions import Transactions
@@ -38,9 +38,11 @@ MOST_EVENTS = 4096
 MOST_BYTES = 4 * 1024 * 1024
 MOST_CHANGES = 100  # of one event
 RESUME_S = 60.0  # how long after the last listener left events are kept for one that comes back
+LOOK_EVERY = 64  # events after which it is looked whether anybody listens
 LOOK_S = 0.05  # how often a listener looks for new events
 SILENCE_S = 15.0  # after which a comment is sent
 HELLO = b": understudy\n\n"  # a head leaves with the first bytes, and a browser's page waits for the head
+_ENCODED = b"id: %b-%d\nevent: %b\ndata: %b\n\n"
 _KINDS = frozenset(("response", "running", "conversation"))
 
 
@@ -62,10 +64,10 @@ class EventHub:
         self._lock = RLock()
         self._listeners: WeakSet[EventStream] = WeakSet()  # one that was dropped without a word is no listener
         self._last_left = 0.0
-        self._run = ""
+        self._run = b""
         self._events: deque[Event] = deque()
         self._bytes = self._number = self._exchanges = 0
-        self._ordinals: Counter[str] = Counter()
+        self._ordinals: dict[str, int] = {}
 
     # --- listeners ----------------------------------------------------------------------------------------------
 
@@ -86,7 +88,11 @@ class EventHub:
         if not last_id:
             return self._number, True
         run, _, number = last_id.rpartition("-")
-        if run != self._run or not number.isdecimal() or not self._first() - 1 <= int(number) <= self._number:
+        if (
+            run.encode(errors="replace") != self._run
+            or not number.isdecimal()
+            or not self._first() - 1 <= int(number) <= self._number
+        ):
             return self._number, False
         return int(number), True
 
@@ -100,7 +106,7 @@ class EventHub:
             self._last_left = perf_counter()
 
     def _turn_on(self) -> None:
-        self._run = f"{int(self._calls.wall() * 1000):x}"  # ids of an earlier run are not ours
+        self._run = b"%x" % int(self._calls.wall() * 1000)  # ids of an earlier run are not ours
         self._number = self._exchanges = 0
         self._last_left = perf_counter()
         self._calls.store.watch(self._announce_changes)
@@ -129,25 +135,25 @@ class EventHub:
             "method": call.method,
             "path": call.path,
         }
-        self.publish("exchange.began", data)
+        self.publish(b"exchange.began", data)
 
     def end(self, project: str, exchange: Exchange, summary: dict[str, Any]) -> None:
         """Tell how an exchange has ended, if it was told that it began, or there was nobody to tell."""
-        self.publish("exchange.ended", {"project": project, "exchange": exchange.announced, **summary})
+        self.publish(b"exchange.ended", {"project": project, "exchange": exchange.announced, **summary})
 
     def _announce_changes(self, project: str, changes: Iterable[Change] | None) -> Iterable[Change]:
         """Tell which responses and conversations are about to change, all (None) or some."""
         if project.endswith("/journal"):  # the journal of a store that has one
             return changes or ()
         if changes is None:
-            self.publish("state", {"project": project, "cleared": True, "changes": [], "more": 0})
+            self.publish(b"state", {"project": project, "cleared": True, "changes": [], "more": 0})
             return ()
         changes = list(changes)
         listed = [self._describe(project, change) for change in changes if change.kind in _KINDS]
         if listed:
             more = max(0, len(listed) - MOST_CHANGES)
             data = {"project": project, "cleared": False, "changes": listed[:MOST_CHANGES], "more": more}
-            self.publish("state", data)
+            self.publish(b"state", data)
         return changes
 
     def _describe(self, project: str, change: Change) -> dict[str, str]:
@@ -156,24 +162,29 @@ class EventHub:
             what = "created" if self._calls.store.get(project, change.kind, change.id) is None else "updated"
         return {"change": what, "kind": change.kind, "id": change.id}
 
-    def publish(self, name: str, data: dict[str, Any]) -> None:
+    def publish(self, name: bytes, data: dict[str, Any]) -> None:
         """Add an event of the project that `data` names."""
-        text, project = orjson.dumps(data), data["project"]
+        text, project = dumps(data), data["project"]
         if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
             text = clean(text.decode()).encode()
         with self._lock:
             if not self.is_on:
                 return
-            if not self._listeners and perf_counter() - self._last_left > RESUME_S:
+            number = self._number = self._number + 1
+            # to look each time would cost as much as all the rest
+            if not number % LOOK_EVERY and not self._is_heard():
                 self._turn_off()
                 return
-            self._number += 1
-            self._ordinals[project] += 1
-            encoded = b"id: %b-%d\nevent: %b\ndata: %b\n\n" % (self._run.encode(), self._number, name.encode(), text)
-            self._events.append(Event(self._number, project, self._ordinals[project], encoded))
+            ordinal = self._ordinals[project] = self._ordinals.get(project, 0) + 1
+            encoded = _ENCODED % (self._run, number, name, text)
+            self._events.append(_new(Event, (number, project, ordinal, encoded)))
             self._bytes += len(encoded)
             while self._bytes > MOST_BYTES or len(self._events) > MOST_EVENTS:
                 self._bytes -= len(self._events.popleft().data)
+
+    def _is_heard(self) -> bool:
+        """Whether somebody listens, or may come back."""
+        return bool(self._listeners) or perf_counter() - self._last_left <= RESUME_S
 
     def read(self, project: str | None, number: int, ordinal: int) -> tuple[bytes, int, int, int]:
         """What came after an event: the encoded events, the latest number and ordinal, and how many are lost."""
@@ -183,7 +194,7 @@ class EventHub:
             missed = self._number - number
             found = list(islice(self._events, max(0, len(self._events) - missed), None))
             mine = [event for event in found if project in (None, event.project)]
-            latest = self._number if project is None else self._ordinals[project]
+            latest = self._number if project is None else self._ordinals.get(project, 0)
             lost = max(0, latest - ordinal - len(mine))
             return b"".join([event.data for event in mine]), self._number, latest, lost
 
@@ -192,7 +203,7 @@ class EventHub:
         if project is None:
             return number
         after = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
-        return self._ordinals[project] - sum(event.project == project for event in after)
+        return self._ordinals.get(project, 0) - sum(event.project == project for event in after)
 
 
 def _never() -> bool:
@@ -241,4 +252,4 @@ class EventStream(Pieces):
 
 def _lost(count: int | None) -> bytes:
     """The event in place of those that are gone; without an id, so that a resumption does not start from it."""
-    return b'event: lost\ndata: {"count":%b}\n\n' % orjson.dumps(count)
+    return b'event: lost\ndata: {"count":%b}\n\n' % dumps(count)

@@ -220,6 +220,7 @@ def test_after_a_while_without_listeners_nothing_is_kept(drive: Driver, monkeypa
     id = last_id(stream)
     stream.leave()
     monkeypatch.setattr(event_hub, "RESUME_S", -1.0)
+    monkeypatch.setattr(event_hub, "LOOK_EVERY", 2)
     drive.create()
     assert not drive.engine.events.is_on
     again = drive.engine.control.listen(None, id)
@@ -286,6 +287,7 @@ def test_a_listener_that_was_dropped_without_a_word_is_none(drive: Driver, monke
     stream = drive.engine.control.listen()
     del stream
     monkeypatch.setattr(event_hub, "RESUME_S", -1.0)
+    monkeypatch.setattr(event_hub, "LOOK_EVERY", 2)
     drive.create()
     assert not drive.engine.events.is_on
 

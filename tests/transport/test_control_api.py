@@ -145,7 +145,7 @@ def test_events_are_sent_until_the_client_leaves(app: MockApp) -> None:
         create(app)
         names = [line for line in islice(lines, 12) if line.startswith("event")]
         assert names == ["event: exchange.began", "event: state", "event: exchange.ended"]
-        id = f"{app.engine.events._run}-1"
+        id = f"{app.engine.events._run.decode()}-1"
     with request.stream("GET", "/_mock/events", headers={"Last-Event-ID": id}) as stream:
         names = [line for line in islice(stream.iter_lines(), 9) if line.startswith("event")]
     assert names == ["event: state", "event: exchange.ended"]
