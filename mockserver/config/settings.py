@@ -387,6 +387,14 @@ class Settings:
         shown="30",
         scope="process",
     )
+    open: bool = option(
+        FLAG,
+        False,
+        "[true|false]",
+        "open the viewer in the browser once the server accepts connections",
+        shown="false",
+        scope="process",
+    )
     log_format: str = option(
         _one_of(LOG_FORMATS),
         "text",

@@ -4,10 +4,11 @@ import { h, replaceIf, s } from "./dom.js";
 import { chainOf, isTurn } from "./exchanges.js";
 import { milliseconds, number, shortId, visible } from "./format.js";
 
-const WIDTH = 640;
 const HEIGHT = 220;
 const PAD = { left: 56, right: 12, top: 12, bottom: 26 };
 const MOST_BARS = 300;
+
+let WIDTH = 640; // of the narrowest chart, so that texts keep their size
 
 export function createChartsView(store, actions) {
   const chain = h("figure", { class: "chart" });
@@ -18,8 +19,9 @@ export function createChartsView(store, actions) {
     element,
     update(state) {
       if (state.view !== "charts") return;
+      WIDTH = Math.max(300, Math.min(900, totals.clientWidth - 30));
       const id = state.selected?.response ?? newestOf(state.nodes);
-      replaceIf(chain, `${id} ${state.graphVersion} ${state.models.size}`, () => drawChain(state, id, actions));
+      replaceIf(chain, `${id} ${state.graphVersion} ${state.models.size} ${WIDTH}`, () => drawChain(state, id, actions));
       replaceIf(totals, state.exchanges, () => drawTotals(state.exchanges));
       replaceIf(timing, state.exchanges, () => drawTiming(state.exchanges));
     },

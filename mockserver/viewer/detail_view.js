@@ -2,7 +2,7 @@
 
 import { h, replace, replaceIf } from "./dom.js";
 import { copyButton } from "./clipboard.js";
-import { otherOf, responseKey } from "./details.js";
+import { isHeld, otherOf, responseKey } from "./details.js";
 import { dateTime, number, visible } from "./format.js";
 import { createContextTab } from "./tab_context.js";
 import { createDiffTab } from "./tab_diff.js";
@@ -77,7 +77,7 @@ function drawHead(selected, summary, node, actions) {
       summary && `exchange ${summary.id}`, node && (node.state === "live" ? node.status : node.state), node?.model && visible(node.model),
       node?.usage && `${number(node.usage.input_tokens)} in, ${number(node.usage.output_tokens)} out`,
       node?.store === false ? "not stored" : null,
-      node?.expires_at && `expires ${dateTime(node.expires_at)}`,
+      node?.expires_at && `expires ${dateTime(node.expires_at).slice(0, 10)}`,
       node?.conversation && visible(node.conversation),
     ].filter(Boolean).join(" · "),
     node?.parent && [" · ", h("button", { type: "button", class: "link", onclick: () => actions.selectResponse(node.parent) }, "parent")]),
@@ -99,13 +99,13 @@ function inputOf(state, tab, selected, summary, node) {
     if (selected.exchange !== null && entry?.status !== "ready") return { message: "Reading…" };
     if (selected.exchange !== null && !exchange) return { message: "The journal no longer has this exchange." };
     if (tab === "response" && answered?.status === "loading") return { message: "Reading…" };
-    const newest = state.exchanges.at(-1)?.id ?? 0;
-    return { input: { exchange, summary, response, node, failure: answered?.message, verdict: value(`verdict ${newest}`) } };
+    return { input: { exchange, summary, response, node, failure: answered?.message, findings: state.reports.verdict } };
   }
   if (!id) return { message: summary?.error_code || summary?.status >= 400 ? "No response was made: the call was refused. The tab Why says why." : "This exchange made no response." };
+  if (tab === "events" && !isHeld(node)) return { message: missing(node) };
   const needed = { context: `context ${id}`, events: `events ${id}`, diff: `context ${id}` }[tab];
   const entry = read(needed);
-  if (entry?.status === "failed") return { message: missing(tab, node, entry.message) };
+  if (entry?.status === "failed") return { message: visible(entry.message) };
   if (entry?.status !== "ready") return { message: "Reading…" };
   if (tab === "events") return { input: { events: entry.value } };
   const parentContext = node?.parent ? value(`context ${node.parent}`) : null;
@@ -114,7 +114,7 @@ function inputOf(state, tab, selected, summary, node) {
   return { input: { state, id, context: entry.value, otherId, other: otherId ? value(`context ${otherId}`) : null } };
 }
 
-function missing(tab, node, message) {
-  if (node?.store === false) return tab === "events" ? "This turn was not stored, so its events can't be made again." : visible(message);
-  return node && node.state !== "live" && node.state !== "running" ? `It is ${node.state}: nothing of it is left to show.` : visible(message);
+function missing(node) {
+  if (node?.store === false) return "This turn was not stored, so its events can't be made again.";
+  return node ? `It is ${node.state}: its events can't be made again.` : "This response is not known.";
 }

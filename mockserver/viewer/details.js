@@ -31,21 +31,18 @@ export function createDetails(api, store) {
   }
 
   function wantContext(id) {
-    const exchange = exchangeOf(store.state.exchanges, id);
-    want(`context ${id}`, (project) => readContext(id, exchange, project));
+    const node = store.state.nodes.get(id);
+    if (isHeld(node)) want(`context ${id}`, (project) => api.get(`responses/${encodeURIComponent(id)}/context`, project));
+    else want(`context ${id}`, (project) => readFromJournal(exchangeOf(store.state.exchanges, id), project));
   }
 
-  /** From the state; of a turn that was not stored, from the journal. */
-  async function readContext(id, exchange, project) {
-    try {
-      return await api.get(`responses/${encodeURIComponent(id)}/context`, project);
-    } catch (problem) {
-      if (problem.status !== 404 || !exchange?.id) throw problem;
-      const page = await api.get(`journal?limit=1&context=full&after=${exchange.id - 1}`, project);
-      const context = page.data[0]?.context;
-      if (!context?.items) throw problem;
-      return context;
-    }
+  /** What the model saw of a turn that the state no longer holds, or never did. */
+  async function readFromJournal(exchange, project) {
+    if (!exchange?.id) throw new Error("The journal no longer has the exchange of this response.");
+    const page = await api.get(`journal?limit=1&context=full&after=${exchange.id - 1}`, project);
+    const context = page.data[0]?.context;
+    if (!context?.items) throw new Error("What the model saw is not kept any more.");
+    return context;
   }
 
   function load(state) {
@@ -56,34 +53,36 @@ export function createDetails(api, store) {
       want(`exchange ${exchange}`, async (project) =>
         (await api.get(`journal?limit=1&after=${exchange - 1}`, project)).data.find((one) => one.id === exchange) ?? null);
     }
-    const parent = response ? nodes.get(response)?.parent ?? null : null;
-    const running = nodes.get(response)?.state === "running";
+    const node = nodes.get(response);
+    const parent = node?.parent ?? null;
+    const running = node?.state === "running";
     if (response && (tab === "context" || tab === "diff")) {
       wantContext(response);
       if (parent) wantContext(parent);
       const other = tab === "diff" ? otherOf(state) : null;
       if (other) wantContext(other);
     }
-    if (response && (tab === "response" || tab === "request" || tab === "context" || tab === "events")) {
+    if (isHeld(node) && (tab === "response" || tab === "request" || tab === "context" || tab === "events")) {
       want(responseKey(response, running), (project) => api.get(`responses/${encodeURIComponent(response)}`, project));
     }
-    if (response && parent && tab === "context") {
+    if (isHeld(nodes.get(parent)) && tab === "context") {
       want(`response ${parent}`, (project) => api.get(`responses/${encodeURIComponent(parent)}`, project));
     }
-    if (response && tab === "events") {
+    if (isHeld(node) && tab === "events") {
       const pacing = pacingOf(state.details.get(`exchange ${exchange}`)?.value);
       if (exchange === null || state.details.get(`exchange ${exchange}`)?.status === "ready") {
         const query = pacing ? `?first_token=${pacing.first_token ?? 0}&tokens_per_second=${pacing.tokens_per_second ?? 0}` : "";
         want(`events ${response}`, (project) => api.get(`responses/${encodeURIComponent(response)}/events${query}`, project));
       }
     }
-    if (tab === "why") {
-      const newest = state.exchanges.at(-1)?.id ?? 0;
-      want(`verdict ${newest}`, (project) => api.get("verdict", project));
-    }
   }
 
   store.watch(load);
+}
+
+/** Whether the server still holds a response: it can then be read, expired or not. */
+export function isHeld(node) {
+  return Boolean(node) && node.store !== false && node.state !== "deleted" && node.state !== "gone";
 }
 
 /** The key of a response's answer: what is running will be another one. */

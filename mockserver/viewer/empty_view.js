@@ -13,7 +13,7 @@ export function createEmptyView() {
     step("1. Set these two variables where your program runs", exports),
     step("2. Or try it from a shell", curl),
     h("p", null, "Each API key is a project of its own: state, clock, scenario and faults. The picker above chooses one. ",
-      h("a", { href: "README.md", target: "_blank", rel: "noopener" }, "The documentation")," says what else there is.")));
+      h("a", { href: "README.md", target: "_blank", rel: "noopener" }, "The documentation"), " says what else there is."));
 }
 
 function step(title, code) {

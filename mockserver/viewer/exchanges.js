@@ -93,6 +93,17 @@ export function chainOf(nodes, id) {
   return chain.reverse();
 }
 
+/** The rules that each exchange breaks, by its id. */
+export function mistakesOf(findings) {
+  const mistakes = new Map();
+  // the last of a finding's exchanges is the one that did it; those before it only show what was there
+  for (const { rule, exchanges } of findings ?? []) {
+    const id = exchanges.at(-1);
+    mistakes.set(id, [...(mistakes.get(id) ?? []), rule]);
+  }
+  return mistakes;
+}
+
 const FIELDS = {
   path: (exchange, value) => exchange.path?.toLowerCase().includes(value),
   model: (exchange, value) => exchange.model?.toLowerCase().includes(value),
@@ -110,18 +121,20 @@ function statusHolds(exchange, value) {
 }
 
 /** Those that a filter lets through: words, and `path:`, `model:`, `status:4xx`, `chain:resp_…`, `by:`, `over:`. */
-export function filterExchanges(exchanges, filter, nodes) {
-  const terms = filter.toLowerCase().split(/\s+/).filter(Boolean).map((term) => readTerm(term, nodes));
+export function filterExchanges(exchanges, filter, nodes, mistakes) {
+  const terms = filter.toLowerCase().split(/\s+/).filter(Boolean).map((term) => readTerm(term, nodes, mistakes));
   return terms.length ? exchanges.filter((exchange) => terms.every((holds) => holds(exchange))) : exchanges;
 }
 
-function readTerm(term, nodes) {
+function readTerm(term, nodes, mistakes) {
   const negated = term.startsWith("-") && term.length > 1;
   const [, name, value] = /^(\w+):(.+)$/.exec(negated ? term.slice(1) : term) ?? [];
   let holds = (exchange) => textOf(exchange).includes(negated ? term.slice(1) : term);
   if (name === "chain") {
     const members = chainMembers(nodes, value);
     holds = (exchange) => members.has(exchange.response_id);
+  } else if (name === "is") {
+    holds = (exchange) => value === "mistake" && Boolean(mistakes?.has(exchange.id));
   } else if (name in FIELDS) {
     holds = (exchange) => Boolean(FIELDS[name](exchange, value));
   }

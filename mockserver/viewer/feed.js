@@ -129,12 +129,18 @@ export function createFeed(api, store, notify) {
         return { exchanges: all, ...graphPart(graph.responses, all), details: new Map() };
       });
       for (const exchange of exchanges) if (exchange.conversation) lastOf.set(exchange.conversation, exchange.response_id);
+      await readVerdict(mine, project);
     } catch (problem) {
       if (mine !== generation) return;
       if (problem.status === 404) vanished();
       else if (problem.status === 401) store.change({ keyWanted: true, loaded: true });
       else if (problem.status !== 0) notify(`Could not read the project: ${problem.message}`);
     }
+  }
+
+  async function readVerdict(mine, project) {
+    const { findings } = await api.get("verdict", project);
+    if (mine === generation) store.change((state) => ({ reports: { ...state.reports, verdict: findings } }));
   }
 
   function graphPart(responses, exchanges) {
@@ -147,8 +153,10 @@ export function createFeed(api, store, notify) {
     const mine = generation;
     refresh = setTimeout(async () => {
       try {
-        const { responses } = await api.get("graph", store.state.project);
+        const { project } = store.state;
+        const { responses } = await api.get("graph", project);
         if (mine === generation) store.change((state) => graphPart(responses, state.exchanges));
+        await readVerdict(mine, project);
       } catch (problem) {
         if (problem instanceof CallError && problem.status === 404) vanished();
       }
@@ -170,13 +178,13 @@ export function createFeed(api, store, notify) {
     "exchange.ended": (data) =>
       store.change((state) => {
         const exchanges = withEnded(state.exchanges, data);
+        refreshLater();
         if (!isTurn(data)) return { exchanges };
         const nodes = new Map(state.nodes);
         const sketch = nodeOf(data, lastOf.get(data.conversation) ?? null);
         const known = nodes.get(data.response_id);
         nodes.set(data.response_id, known && known.state !== "running" ? { ...sketch, ...withoutUsage(known) } : sketch);
         if (data.conversation) lastOf.set(data.conversation, data.response_id);
-        refreshLater();
         return { exchanges, nodes, graphVersion: state.graphVersion + 1 };
       }),
     clock: (data) => {

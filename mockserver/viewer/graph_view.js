@@ -114,7 +114,7 @@ export function createGraphView(store, actions) {
     const [x, y, px, py] = [toX(place.x), toY(place.lane), toX(parent.x), toY(parent.lane)];
     context.moveTo(px, py);
     if (y === py) context.lineTo(x, y);
-    else context.bezierCurveTo(px + (x - px) * 0.1, y, px + (x - px) * 0.3, y, x, y);
+    else context.bezierCurveTo(px + (x - px) * 0.62, py, px + (x - px) * 0.38, y, x, y);
   }
 
   function drawNode(place, time) {
@@ -158,7 +158,7 @@ export function createGraphView(store, actions) {
     if (view.scale >= 0.8 && node.usage?.input_tokens) {
       context.fillStyle = colours.quiet;
       context.font = `${Math.round(10 * Math.min(1.2, view.scale))}px ${colours.font}`;
-      context.fillText(compact(node.usage.input_tokens), x, y + radius + 9 * view.scale);
+      context.fillText(compact(node.usage.input_tokens), x, y + radius + 12 * view.scale);
     }
   }
 
@@ -328,7 +328,7 @@ function describe(plan, id) {
     `${visible(id)}: turn ${place.x + 1}`, node.model, node.state === "live" ? node.status : node.state,
     node.usage?.input_tokens ? `${number(node.usage.input_tokens)} tokens in, ${number(node.usage.cached_tokens)} cached` : null,
     node.store === false ? "not stored" : null, forks > 0 ? `${forks + 1} branches` : null, node.compacted ? "compacted" : null,
-    node.dropped ? `${node.dropped} items dropped` : null, `created ${clockTime(node.created_at)}`,
+    node.dropped ? `${node.dropped} items dropped` : null, node.conversation ? visible(node.conversation) : null, `created ${clockTime(node.created_at)}`,
   ].filter(Boolean).join(" · ");
 }
 

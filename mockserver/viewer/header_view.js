@@ -34,6 +34,8 @@ export function createHeader(store, actions) {
       for (const button of views.children) {
         button.setAttribute("aria-current", button.id === `open-${state.view}` ? "page" : "false");
       }
+      const found = state.reports.verdict?.length ?? 0;
+      replaceIf(views.lastChild, found, () => ["Findings", found > 0 && h("span", { class: "badge" }, number(found))]);
       drawClock(state);
     },
   };

@@ -1,11 +1,11 @@
 // The exchanges: a list that follows what happens, with a filter.
 
 import { h, replaceIf } from "./dom.js";
-import { filterExchanges } from "./exchanges.js";
+import { filterExchanges, mistakesOf } from "./exchanges.js";
 import { clockTime, milliseconds, number, shortId, visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
-const HINT = "words, or path: model: status:4xx by: over:websocket fault: conversation: chain:resp_…, - in front excludes";
+const HINT = "words, or path: model: status:4xx by: over:websocket fault: is:mistake conversation: chain:resp_…, - in front excludes";
 
 export function createListView(store, actions) {
   const filter = h("input", {
@@ -18,19 +18,17 @@ export function createListView(store, actions) {
   });
   const count = h("output", { class: "count", for: "filter" });
   const list = createList({
-    label: "Exchanges", rowHeight: 46, follow: true, draw: drawRow, name: nameOf,
+    label: "Exchanges", rowHeight: 46, follow: true, draw: (exchange) => drawRow(exchange, shown.mistakes), name: nameOf,
     onSelect: (exchange) => actions.selectExchange(exchange),
     onOpen: () => actions.openDetail(),
     empty: () => (store.state.filter ? "No exchange matches the filter." : "Nothing has happened yet."),
   });
-  const chips = h("div", { class: "chips" }, ["status:4xx", "status:5xx", "over:websocket", "fault:"].map(chip));
+  const chips = h("div", { class: "chips" }, [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WebSocket"], ["is:mistake", "mistakes"]].map(chip));
   const element = h("section", { class: "pane pane-list", "aria-label": "Exchanges" },
     h("div", { class: "pane-head" }, filter, count), chips, list.element);
 
-  function chip(term) {
-    const label = { "status:4xx": "4xx", "status:5xx": "5xx", "over:websocket": "WebSocket", "fault:": "faults" }[term];
-    const value = term === "fault:" ? "by:fault" : term;
-    return h("button", { type: "button", class: "chip", "aria-pressed": "false", "data-term": value, onclick: () => actions.toggleTerm(value) }, label);
+  function chip([term, label]) {
+    return h("button", { type: "button", class: "chip", "aria-pressed": "false", "data-term": term, onclick: () => actions.toggleTerm(term) }, label);
   }
 
   let shown = {};
@@ -39,9 +37,11 @@ export function createListView(store, actions) {
     focusFilter: () => filter.focus(),
     update(state) {
       const { exchanges, filter: text, selected, nodes } = state;
+      const { verdict } = state.reports;
       if (filter.value !== text) filter.value = text;
-      if (shown.exchanges !== exchanges || shown.text !== text || (text.includes("chain:") && shown.nodes !== nodes)) {
-        shown = { exchanges, text, nodes, found: filterExchanges(exchanges, text, nodes) };
+      if (shown.exchanges !== exchanges || shown.verdict !== verdict || shown.text !== text || (text.includes("chain:") && shown.nodes !== nodes)) {
+        const mistakes = mistakesOf(verdict);
+        shown = { exchanges, text, nodes, verdict, mistakes, found: filterExchanges(exchanges, text, nodes, mistakes) };
         shown.version = {};
       }
       if (shown.drawn !== shown.version || shown.selected !== selected) {
@@ -62,7 +62,8 @@ function nameOf(exchange) {
   return exchange.id ?? `running ${exchange.exchange}`;
 }
 
-function drawRow(exchange) {
+function drawRow(exchange, mistakes) {
+  const mistake = mistakes?.get(exchange.id);
   const status = exchange.running ? "…" : exchange.status;
   const tokens = exchange.input_tokens === null || exchange.input_tokens === undefined ? null
     : h("span", { class: "tokens", title: "tokens in / cached / out" },
@@ -73,10 +74,12 @@ function drawRow(exchange) {
       h("b", { class: "method" }, exchange.method), " ", h("span", { class: "path", title: visible(exchange.path) }, pathOf(exchange)),
       exchange.transport === "websocket" && h("i", { class: "tag" }, "ws"),
       exchange.transport === "sse" && h("i", { class: "tag" }, "sse"),
-      exchange.faults?.length > 0 && h("i", { class: "tag bad" }, "fault")),
-    h("span", { class: "line-2" },
-      h("time", null, clockTime(exchange.at).slice(0, 8)), h("span", { class: "what" }, whatOf(exchange)), tokens,
+      exchange.faults?.length > 0 && h("i", { class: "tag bad" }, "fault"),
+      h("span", { class: "spring" }),
+      mistake && h("i", { class: "tag mistake", title: mistake.join(", ") }, mistake[0].replaceAll("_", " ")),
       h("span", { class: "took" }, exchange.running ? "running" : milliseconds(exchange.duration_ms))),
+    h("span", { class: "line-2" },
+      h("time", null, clockTime(exchange.at).slice(0, 8)), h("span", { class: "what" }, whatOf(exchange)), tokens),
   ];
 }
 
@@ -88,7 +91,7 @@ function whatOf(exchange) {
   if (exchange.error_code) return visible(exchange.error_code);
   if (exchange.ended && exchange.ended !== "delivered") return exchange.ended;
   const model = exchange.model?.replace(/-\d{4}-\d\d-\d\d$/, "");
-  return [model, exchange.answered_by].filter(Boolean).map(visible).join(" · ");
+  return [model, exchange.answered_by?.replace("default model", "default")].filter(Boolean).map(visible).join(" · ");
 }
 
 function statusClass(exchange) {

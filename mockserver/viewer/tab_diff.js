@@ -34,6 +34,8 @@ export function createDiffTab(store, actions) {
       summary.textContent = context && other ? ` ${number(rows.length - gone - added)} in both, ${number(gone)} only there, ${number(added)} only here` : "";
       reader.show(null);
       list.show(rows);
+      const first = rows.findIndex((row) => !row.left || !row.right);
+      if (first > 0) requestAnimationFrame(() => list.reveal(first)); // once the rows have their height
     },
   };
 }

@@ -5,7 +5,7 @@ import { milliseconds, number, preview, visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
 const WIDTH = 560;
-const HEIGHT = 64;
+const HEIGHT = 54;
 const MOST_TICKS = 1200;
 
 export function createEventsTab() {
@@ -45,6 +45,7 @@ export function createEventsTab() {
       }));
       slider.max = String(Math.max(0, rows.length - 1));
       replace(chart, drawAxis(rows));
+      element.classList.toggle("at-once", !(rows.at(-1)?.at > 0));
       list.show(rows, null);
       move(rows.length - 1, false);
     },
@@ -75,10 +76,9 @@ function drawAxis(rows) {
     return s("line", { x1: x, x2: x, y1: delta ? 26 : 12, y2: 44, class: delta ? "tick-delta" : "tick" });
   });
   const label = last > 0 ? `${number(rows.length)} events in ${milliseconds(last * 1000)}` : `${number(rows.length)} events, sent at once; the axis shows their order`;
-  return s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+  return [s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
     s("line", { x1: 6, x2: WIDTH - 6, y1: 44, y2: 44, class: "axis" }), ticks,
-    s("line", { x1: 0, x2: 0, y1: 6, y2: 50, class: "cursor" }),
-    s("text", { x: 6, y: 60, class: "axis-text" }, label));
+    s("line", { x1: 0, x2: 0, y1: 6, y2: 50, class: "cursor" })), h("p", { class: "count" }, label)];
 }
 
 function drawRow({ event, at, gap, index }) {

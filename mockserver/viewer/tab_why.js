@@ -11,10 +11,10 @@ export function createWhyTab(actions) {
   let shown = [];
   return {
     element,
-    update({ exchange, summary, verdict }) {
-      if (shown[0] === exchange && shown[1] === verdict && shown[2] === summary) return;
-      shown = [exchange, verdict, summary];
-      replace(top, drawAnswerer(exchange, summary), drawMisses(exchange), drawFaults(exchange), drawFindings(exchange, verdict, actions), drawChanges(exchange, actions));
+    update({ exchange, summary, findings }) {
+      if (shown[0] === exchange && shown[1] === findings && shown[2] === summary) return;
+      shown = [exchange, findings, summary];
+      replace(top, drawAnswerer(exchange, summary), drawFindings(exchange, findings, actions), drawMisses(exchange), drawFaults(exchange), drawChanges(exchange, actions));
       json.element.hidden = !exchange?.line;
       json.show(exchange?.line ?? undefined);
     },
@@ -54,8 +54,8 @@ function drawFaults(exchange) {
   return section("Faults that struck", h("ul", null, exchange.faults.map((fault) => h("li", null, h("code", null, visible(typeof fault === "string" ? fault : JSON.stringify(fault)))))));
 }
 
-function drawFindings(exchange, verdict, actions) {
-  const mine = (verdict?.findings ?? []).filter((finding) => finding.exchanges.includes(exchange?.id));
+function drawFindings(exchange, findings, actions) {
+  const mine = (findings ?? []).filter((finding) => finding.exchanges.includes(exchange?.id));
   if (!mine.length) return null;
   return section("What the client did wrong", mine.map((finding) => drawFinding(finding, actions)));
 }
