@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from mockserver.config.settings import parse_time
@@ -56,6 +57,7 @@ class ProjectControl:
         directory: ProjectDirectory,
     ) -> None:
         self._directory = directory
+        self._began = perf_counter()
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
@@ -99,6 +101,7 @@ class ProjectControl:
             "mode": settings.default_mode,
             "switches": describe(settings.set),
             "store": settings.store.partition(":")[0],
+            "uptime_s": round(perf_counter() - self._began, 3),
         }
         recorder = self._section("recorder")
         return health if recorder is None else {**health, "recorder": recorder}

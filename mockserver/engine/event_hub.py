@@ -69,6 +69,11 @@ class EventHub:
         self._bytes = self._number = self._exchanges = 0
         self._ordinals: dict[str, int] = {}
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
     # --- listeners ----------------------------------------------------------------------------------------------
 
     def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:
@@ -87,17 +92,11 @@ class EventHub:
         """The number of the event with an id, the latest for none; and whether all that came after it is here."""
         if not last_id:
             return self._number, True
-        run, _, number = last_id.rpartition("-")
-        if (
-            run.encode(errors="replace") != self._run
-            or not number.isdecimal()
-            or not self._first() - 1 <= int(number) <= self._number
-        ):
+        run, _, text = last_id.rpartition("-")
+        number = int(text) if text.isdecimal() and len(text) < 20 else -1
+        if run.encode(errors="replace") != self._run or not 0 <= self._number - number <= len(self._events):
             return self._number, False
-        return int(number), True
-
-    def _first(self) -> int:
-        return self._number - len(self._events) + 1
+        return number, True
 
     def leave(self, stream: EventStream) -> None:
         """Note that a listener has left."""

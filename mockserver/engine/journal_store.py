@@ -26,6 +26,7 @@ from mockserver.engine.event_hub import EventHub
 from mockserver.engine.journal_pages import BATCH, JournalPages
 from mockserver.engine.journal_reading import list_exchanges, read_history
 from mockserver.engine.journal_ring import JournalRing
+from mockserver.engine.metrics import Metrics
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
@@ -53,7 +54,7 @@ class JournalStore:
         self._complaint = ""
         self._lock = RLock()
         self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
-        self.events = EventHub(transactions)
+        self.events, self.metrics = EventHub(transactions), Metrics()
         self.active: dict[str, float] = {}  # project → when its latest call began, on the process's own clock
 
     def record(self, call: Call) -> ExchangeRecorder:
@@ -62,6 +63,7 @@ class JournalStore:
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on. Never raises: the call was answered, and is not undone."""
+        self.metrics.count(exchange)
         if self.on_end is not None and exchange.ended is not None:
             self.on_end(exchange)
         if not project:
@@ -97,6 +99,11 @@ class JournalStore:
         if reason != self._complaint:
             self._complaint = reason
             log.warning("the journal can't be written now, its newest entries wait: %s", reason)
+
+    @property
+    def bytes(self) -> int:
+        """What the journals take in this process, about."""
+        return self._entries.bytes
 
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
@@ -169,11 +176,16 @@ class ExchangeRecorder:
 
     def begin_again(self) -> None:
         """Forget which line and which turn answer: the work is done again, on a later state."""
-        self.exchange.line, self.exchange.turn, self.exchange.dropped = None, None, ()
+        exchange = self.exchange
+        exchange.line, exchange.turn, exchange.dropped, exchange.misses = None, None, (), ()
 
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the scripted line that answers, and its place."""
         self.exchange.line = line
+
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
+        """Note which lines came nearest where none answers."""
+        self.exchange.misses = misses
 
     def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
         """Note what else the call changed, and when; the end of a delivery (None) sets no time."""

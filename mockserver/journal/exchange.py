@@ -61,7 +61,8 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of.
+    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of,
+    `first_bytes_s` the seconds until its first bytes, if more followed.
     """
 
     call: Call
@@ -71,6 +72,7 @@ class Exchange:
     status: int = 200
     error: dict[str, Any] | None = None
     line: Any = None
+    misses: Sequence[dict[str, Any]] = ()
     turn: Turn | None = None
     dropped: Collection[int] = ()
     changes: Sequence[Change] = ()
@@ -85,6 +87,7 @@ class Exchange:
     document: tuple[bytes, ...] | None = None
     weight: int = 0
     announced: int | None = None
+    first_bytes_s: float | None = None
 
 
 class Entry(NamedTuple):
@@ -161,6 +164,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "error": redaction.redact_noting(exchange.error, secrets),
         "response_id": exchange.response_id,
         "line": redaction.redact_noting(exchange.line, secrets),
+        "near_misses": redaction.redact_noting([*exchange.misses], secrets),
         "faults": exchange.faults,
         "changes": _list_changes(exchange.changes),
         "events": exchange.events,
@@ -187,6 +191,7 @@ def _write_outline(exchange: Exchange) -> bytes:
         "error": None,
         "response_id": exchange.response_id,
         "line": None,
+        "near_misses": [],
         "faults": [],
         "changes": [],
         "events": exchange.events,

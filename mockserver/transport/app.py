@@ -73,6 +73,7 @@ class MockApp:
         self._in_progress = 0  # calls that are answered in threads
         self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
         engine.control.on_clock_moved(self.wake_sockets)
+        engine.control.sections["sockets"] = self._count_sockets
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart: two of them would else give the same id to different requests
@@ -216,6 +217,11 @@ class MockApp:
             return error_answer(error)
         except Exception:
             return error_answer(_failure(call))
+
+    def _count_sockets(self) -> dict[str, int]:
+        """How many sockets are open, and on how many of their lanes a turn is played."""
+        sockets = [socket for mine in list(self._sockets.values()) for socket in list(mine)]
+        return {"open": len(sockets), "lanes": sum([socket.busy_lanes for socket in sockets])}
 
     def wake_sockets(self, project: str) -> None:
         """Have the project's sockets look at its clock again."""

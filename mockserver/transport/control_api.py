@@ -15,7 +15,6 @@ the values mean is the control service's business, so `Mock` calls it directly a
 # * A wrong call changes nothing: `read` judges the form before `run` is called, and the service judges the values
 #   before it writes.
 # * Unknown keys and filters are refused and named: a misspelt one that is ignored would look as if it worked.
-# * What is planned and not there answers 501, so that nobody takes a 404 for a wrong address.
 
 from __future__ import annotations
 
@@ -36,6 +35,7 @@ from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_reading import CONTEXTS, VIEWS
 from mockserver.journal.exchange import Call
+from mockserver.transport import metrics
 from mockserver.transport.http import Chunk, chunks
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
@@ -220,8 +220,9 @@ def _read_call(call: Call, parts: Parts) -> tuple[Any, ...]:
     return (call,)
 
 
-def _refuse_unbuilt(control: ProjectControl, project: str, call: Call) -> Any:
-    raise MockError(f"{call.path} is not built yet.", status=501)
+def show_metrics(engine: Engine) -> Answer:
+    """The metrics of this server, of all projects, as Prometheus reads them."""
+    return Answer(metrics.render([metrics.sample(engine)]), content_type=metrics.CONTENT_TYPE)
 
 
 def _queue(control: ProjectControl, project: str, lines: Any) -> Any:
@@ -241,8 +242,6 @@ def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
 
     return answer
 
-
-_UNBUILT = ("metrics",)
 
 CONTROL = Table(
     (
@@ -278,17 +277,13 @@ CONTROL = Table(
         ControlCall("GET", "/_mock/verdict", _find),
         ControlCall("GET", "/_mock/drift", ProjectControl.drift),
         ControlCall("DELETE", "/_mock/drift", ProjectControl.clear_drift),
-        *(
-            ControlCall(method, f"/_mock/{name}", _refuse_unbuilt, _read_call)
-            for name in _UNBUILT
-            for method in ("GET", "PUT", "POST", "DELETE")
-        ),
+        ControlCall("GET", "/_mock/metrics", show_metrics),
     )
 )
 
 
 # what is there, for people
-CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows if row.run is not _refuse_unbuilt]
+CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows]
 
 
 def control_answer(engine: Engine, project: str, call: Call) -> Answer:
@@ -300,6 +295,8 @@ def control_answer(engine: Engine, project: str, call: Call) -> Answer:
     row = methods.get(call.method)
     if row is None:
         raise MockError(f"{call.path} takes {', '.join(methods)}, not {call.method}.", status=405)
+    if row.run is show_metrics:  # the counters are the engine's, of all projects
+        return show_metrics(engine)
     result = row.run(engine.control, project, *row.read(call, parts))
     if isinstance(result, Answer):
         return result

@@ -73,6 +73,11 @@ class WebSocketSession:
         """Whether so much waits that no more should be read for now."""
         return self._lanes.waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
 
+    @property
+    def busy_lanes(self) -> int:
+        """On how many lanes a turn is played."""
+        return self._lanes.in_flight
+
     # --- Frames in ---------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Out]:
