@@ -11,8 +11,11 @@ export function withBegun(exchanges, begun) {
 export function withEnded(exchanges, summary) {
   const kept = exchanges.slice();
   for (let at = kept.length - 1; at >= 0; at -= 1) {
-    const same = summary.id !== null && kept[at].id === summary.id;
-    if (same || (kept[at].running && kept[at].exchange === summary.exchange)) {
+    if (summary.id !== null && kept[at].id === summary.id && kept[at].exchange !== summary.exchange) {
+      // numbers begin again: somebody has emptied the journal
+      return [...kept.filter((one) => one.running && one.exchange !== summary.exchange), summary];
+    }
+    if (kept[at].exchange === summary.exchange && (kept[at].running || kept[at].id === summary.id)) {
       kept[at] = summary;
       return kept;
     }

@@ -92,6 +92,7 @@ export function createFeed(api, store, notify) {
     if (!store.state.gone) {
       notify("This project is gone: it was forgotten, or the server has started over. It comes back with its first call.");
     }
+    lastOf.clear();
     store.change({ gone: true, loaded: true, connection: "live", exchanges: [], nodes: new Map(), selected: null, details: new Map() });
     readProjects();
   }
@@ -195,7 +196,7 @@ export function createFeed(api, store, notify) {
     state: (data) => {
       if (data.cleared) {
         lastOf.clear();
-        store.change({ nodes: new Map(), details: new Map(), selected: null, graphVersion: store.state.graphVersion + 1 });
+        store.change({ exchanges: [], nodes: new Map(), details: new Map(), selected: null, graphVersion: store.state.graphVersion + 1 });
         read(generation);
         return;
       }
@@ -206,7 +207,13 @@ export function createFeed(api, store, notify) {
     },
   };
 
-  return { start, select, readProjects, refresh: () => read(generation) };
+  /** Read everything again, as after a reset. */
+  function refreshNow() {
+    store.change({ exchanges: [] });
+    return read(generation);
+  }
+
+  return { start, select, readProjects, refresh: refreshNow };
 }
 
 function withoutUsage(node) {

@@ -309,9 +309,10 @@ export function createGraphView(store, actions) {
         plan = layout(state.nodes);
         if (!touched) home();
       }
+      const text = describe(plan, response);
+      if (said.textContent !== text) said.textContent = text;
       if (selected !== response) {
         selected = response;
-        said.textContent = describe(plan, response);
         center(response);
       }
       schedule();

@@ -6,7 +6,7 @@ import { bytes, dateTime, number, shortId, visible } from "./format.js";
 import { createJsonView } from "./json_view.js";
 import { compareSnapshots } from "./snapshots.js";
 
-export function createLeversView(api, store) {
+export function createLeversView(api, store, reread) {
   const said = h("p", { class: "lever-said", role: "status" });
   const cards = [clockCard(), queueCard(), faultCard(), snapshotCard(), journalCard(), resetCard()];
   const element = h("div", { class: "view view-levers", id: "view-levers" }, said, cards.map((card) => card.element));
@@ -174,7 +174,7 @@ export function createLeversView(api, store) {
     });
     const reset = () => act((project) => {
       const only = parts.filter((label) => label.firstChild.checked).map((label) => label.firstChild.value);
-      return api.send("POST", "reset", project, only.length === parts.length ? {} : { only }).then(() => refresh(project));
+      return api.send("POST", "reset", project, only.length === parts.length ? {} : { only }).then(() => refresh(project)).then(reread);
     }, () => "Forgotten. The same requests get the same ids again.");
     const element = form("Reset this project", h("div", { class: "checks" }, parts), h("div", { class: "buttons" }, button("Reset", reset, "danger")));
     return { element, update() {} };

@@ -70,9 +70,9 @@ const header = createHeader(store, actions);
 const list = createListView(store, actions);
 const graph = createGraphView(store, actions);
 const detail = createDetailView(store, actions);
-const views = { charts: createChartsView(store, actions), levers: createLeversView(api, store), reports: createReportsView(api, store, actions) };
+const views = { charts: createChartsView(store, actions), levers: createLeversView(api, store, feed.refresh), reports: createReportsView(api, store, actions) };
 const empty = createEmptyView();
-const graphPane = h("section", { class: "pane pane-graph", "aria-label": "State graph" }, graph.element, empty);
+const graphPane = h("section", { class: "pane pane-graph", "aria-label": "State graph" }, graph.element, empty.element);
 const panes = h("div", { class: "panes", role: "group", "aria-label": "Panes" },
   [["list", "Exchanges"], ["graph", "Graph"], ["detail", "Detail"]].map(([name, label]) => h("button", { type: "button", "data-pane": name, onclick: () => actions.openPane(name) }, label)));
 const trace = h("div", { class: "view view-trace" }, panes, list.element, graphPane, detail.element);
@@ -92,7 +92,8 @@ function draw(state) {
   for (const [name, view] of Object.entries(views)) view.element.hidden = state.view !== name;
   for (const button of panes.children) button.setAttribute("aria-pressed", String(button.dataset.pane === state.pane));
   const bare = state.loaded && !state.exchanges.length && !state.nodes.size;
-  empty.hidden = !bare;
+  empty.element.hidden = !bare;
+  empty.update(state);
   graph.element.hidden = bare;
   keyForm.hidden = !state.keyWanted;
   if (state.view === "trace") {

@@ -28,7 +28,7 @@ export function createReportsView(api, store, actions) {
     update(state) {
       if (state.view !== "reports" || state.gone) return;
       const version = `${state.project} ${state.exchanges.at(-1)?.id} ${state.connection}`;
-      if (state.project !== null && readFor !== version) {
+      if (readFor !== version) {
         readFor = version;
         read(state);
       }
@@ -45,7 +45,7 @@ function failure(problem) {
 
 function drawVerdict(findings, actions) {
   const title = h("h2", null, "Verdict on the client", findings && h("span", { class: "count" }, ` ${number(findings.length)}`));
-  if (!findings) return [title, h("p", null, "Reading…")];
+  if (!findings) return [title, h("p", null, "No call yet.")];
   if (!findings.length) return [title, h("p", null, "No mistake found in the journal.")];
   return [title, findings.slice(0, 200).map((finding) => drawFinding(finding, actions))];
 }

@@ -36,17 +36,12 @@ function drawAnswerer(exchange, summary) {
   ]);
 }
 
-/** The lines that came nearest: from the entry, or from the words of the error. */
+/** The lines that came nearest, and the keys of each that did not hold. */
 function drawMisses(exchange) {
-  const misses = exchange?.near_misses;
-  if (Array.isArray(misses) && misses.length) {
-    return section("Near misses", h("ul", null, misses.map((miss) => h("li", null, typeof miss === "string" ? visible(miss) : [
-      h("code", { class: "place" }, visible(miss.place ?? "line")), " ", visible(miss.why ?? miss.reason ?? JSON.stringify(miss)),
-    ]))));
-  }
-  const told = /Nearest(?: of \d+)?: (.*)$/s.exec(exchange?.error?.message ?? "");
-  if (!told) return null;
-  return section("Near misses", h("ul", null, told[1].replace(/\.$/, "").split("; ").map((miss) => h("li", null, visible(miss)))));
+  if (!exchange?.near_misses?.length) return null;
+  return section("Near misses", h("ul", { class: "misses" }, exchange.near_misses.map(({ place, spent, keys, mismatches }) => h("li", null,
+    h("code", { class: "place" }, visible(place)), spent ? " matched, but is used up." : ` ${keys - mismatches.length} of ${keys} keys held.`,
+    mismatches.map(({ key, wants, found }) => h("p", { class: "mismatch" }, h("b", null, visible(key)), " wants ", h("code", null, visible(wants)), ", found ", h("code", null, visible(found))))))));
 }
 
 function drawFaults(exchange) {

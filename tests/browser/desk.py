@@ -85,7 +85,7 @@ class Desk:
     def copied(self, label: str) -> str:
         """What a copy button copies."""
         self.panel.get_by_role("button", name=label).click()
-        expect(self.panel.get_by_role("button", name="Copied")).to_be_visible()
+        expect(self.panel.get_by_role("button", name="Copied").first).to_be_visible()
         return str(self.page.evaluate("navigator.clipboard.readText()"))
 
     def import_and(self, module: str, expression: str, argument: Any = None) -> Any:

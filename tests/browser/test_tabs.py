@@ -135,7 +135,10 @@ def test_why_names_the_line_that_answered(desk: Desk) -> None:
     panel = desk.choose(0, "why")
     expect(panel.locator(".place").first).to_have_text("lines[0]")
     expect(panel.locator(".row", has_text="input_contains")).to_contain_text('"ping"')
-    expect(desk.choose(1)).to_contain_text("The default model: no line matched.")
+    panel = desk.choose(1)
+    expect(panel).to_contain_text("The default model: no line matched.")
+    expect(panel.locator(".misses")).to_contain_text("lines[0]")
+    expect(panel.locator(".mismatch")).to_contain_text("input_contains wants")
 
 
 def test_why_tells_which_fault_struck(desk: Desk) -> None:
