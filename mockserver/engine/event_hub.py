@@ -17,6 +17,7 @@ A listener (`EventStream`) is played like the body of any other answer. Its even
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -25,7 +26,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from orjson import dumps
+from orjson import dumps, loads
 
 from mockserver.config.redaction import clean
 from mockserver.core.records import Change, Put, _new
@@ -33,6 +34,7 @@ from mockserver.delivery.events import Body, Wait
 from mockserver.delivery.player import KEEP_ALIVE, KeepAlive, Pieces
 from mockserver.engine.transactions import Transactions
 from mockserver.journal.exchange import Exchange
+from mockserver.wire.errors.api import MockError
 
 MOST_EVENTS = 4096
 MOST_BYTES = 4 * 1024 * 1024
@@ -47,12 +49,16 @@ _KINDS = frozenset(("response", "running", "conversation"))
 
 
 class Event(NamedTuple):
-    """An encoded event, its number, its project, and its number among that project's events."""
+    """An encoded event, its number, its project, its number among that project's events, and if it came from outside.
+
+    Outside is another worker of the same server.
+    """
 
     number: int
     project: str
     ordinal: int
     data: bytes
+    relayed: bool
 
 
 class EventHub:
@@ -63,7 +69,10 @@ class EventHub:
         self._calls = transactions
         self._lock = RLock()
         self._listeners: WeakSet[EventStream] = WeakSet()  # one that was dropped without a word is no listener
-        self._last_left = 0.0
+        self._guests: WeakSet[EventStream] = WeakSet()  # other workers
+        self._last_left = -math.inf
+        self._first_exchange = 0
+        self.on_heard: Callable[[], None] | None = None  # called when somebody begins to listen and nobody did
         self._run = b""
         self._events: deque[Event] = deque()
         self._bytes = self._number = self._exchanges = 0
@@ -76,9 +85,19 @@ class EventHub:
 
     # --- listeners ----------------------------------------------------------------------------------------------
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody listens, or may come back; other workers do not count."""
+        return bool(self._listeners) or perf_counter() - self._last_left <= RESUME_S
+
+    def number_exchanges_from(self, first: int) -> None:
+        """Give exchanges numbers that no other worker gives."""
+        self._first_exchange = first
+
     def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:
         """A stream of a project's events, or of all (None), from now on or from after an event's id."""
         with self._lock:
+            was_heard = self.is_heard
             if not self.is_on:
                 self._turn_on()
             number, known = self._find(last_id)
@@ -86,6 +105,17 @@ class EventHub:
             if not known:
                 stream.lose_unknown()
             self._listeners.add(stream)
+        if not was_heard and self.on_heard is not None:
+            self.on_heard()
+        return stream
+
+    def listen_as_worker(self) -> EventStream:
+        """A stream of what happens in this process, for another worker."""
+        with self._lock:
+            if not self.is_on:
+                self._turn_on()
+            stream = EventStream(self, None, self._number, only_own=True)
+            self._guests.add(stream)
             return stream
 
     def _find(self, last_id: str | None) -> tuple[int, bool]:
@@ -101,13 +131,14 @@ class EventHub:
     def leave(self, stream: EventStream) -> None:
         """Note that a listener has left."""
         with self._lock:
-            self._listeners.discard(stream)
-            self._last_left = perf_counter()
+            self._guests.discard(stream)
+            if stream in self._listeners:
+                self._listeners.discard(stream)
+                self._last_left = perf_counter()
 
     def _turn_on(self) -> None:
         self._run = b"%x" % int(self._calls.wall() * 1000)  # ids of an earlier run are not ours
-        self._number = self._exchanges = 0
-        self._last_left = perf_counter()
+        self._number, self._exchanges = 0, self._first_exchange
         self._calls.store.watch(self._announce_changes)
         self.is_on = True
 
@@ -125,16 +156,23 @@ class EventHub:
         with self._lock:
             self._exchanges += 1
             exchange.announced = self._exchanges
-        calls, call = self._calls, exchange.call
+        call = exchange.call
         data = {
             "project": project,
             "exchange": exchange.announced,
-            "at": calls.project(project, calls.view(project)).clock.reading(calls.wall()),
+            "at": self._read_time(project),
             "transport": call.transport,
             "method": call.method,
             "path": call.path,
         }
         self.publish(b"exchange.began", data)
+
+    def _read_time(self, project: str) -> float | None:
+        calls = self._calls
+        try:
+            return calls.project(project, calls.view(project)).clock.reading(calls.wall())
+        except MockError:  # the store can't be read now: the call will find that out itself
+            return None
 
     def end(self, project: str, exchange: Exchange, summary: dict[str, Any]) -> None:
         """Tell how an exchange has ended, if it was told that it began, or there was nobody to tell."""
@@ -166,24 +204,29 @@ class EventHub:
         text, project = dumps(data), data["project"]
         if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
             text = clean(text.decode()).encode()
+        self._append(name, text, project)
+
+    def relay(self, block: bytes) -> None:
+        """Add an event of another worker, as it was sent there."""
+        fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if line[:1] not in (b"", b":"))
+        if b"id" in fields:  # else it is a loss between workers, which has no project
+            self._append(fields[b"event"], fields[b"data"], loads(fields[b"data"])["project"], relayed=True)
+
+    def _append(self, name: bytes, text: bytes, project: str, *, relayed: bool = False) -> None:
         with self._lock:
             if not self.is_on:
                 return
             number = self._number = self._number + 1
             # to look each time would cost as much as all the rest
-            if not number % LOOK_EVERY and not self._is_heard():
+            if not number % LOOK_EVERY and not (self._guests or self.is_heard):
                 self._turn_off()
                 return
             ordinal = self._ordinals[project] = self._ordinals.get(project, 0) + 1
             encoded = _ENCODED % (self._run, number, name, text)
-            self._events.append(_new(Event, (number, project, ordinal, encoded)))
+            self._events.append(_new(Event, (number, project, ordinal, encoded, relayed)))
             self._bytes += len(encoded)
             while self._bytes > MOST_BYTES or len(self._events) > MOST_EVENTS:
                 self._bytes -= len(self._events.popleft().data)
-
-    def _is_heard(self) -> bool:
-        """Whether somebody listens, or may come back."""
-        return bool(self._listeners) or perf_counter() - self._last_left <= RESUME_S
 
     def read(self, project: str | None, number: int, ordinal: int) -> tuple[bytes, int, int, int]:
         """What came after an event: the encoded events, the latest number and ordinal, and how many are lost."""
@@ -196,6 +239,12 @@ class EventHub:
             latest = self._number if project is None else self._ordinals.get(project, 0)
             lost = max(0, latest - ordinal - len(mine))
             return b"".join([event.data for event in mine]), self._number, latest, lost
+
+    def read_own(self, number: int) -> tuple[bytes, int]:
+        """What happened in this process after an event: the encoded events, and the latest number."""
+        with self._lock:
+            found = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
+            return b"".join([event.data for event in found if not event.relayed]), self._number
 
     def ordinal(self, project: str | None, number: int) -> int:
         """How many events of a project, or of all, there were up to a number that is no older than the row."""
@@ -214,8 +263,9 @@ class EventStream(Pieces):
 
     instant = False
 
-    def __init__(self, hub: EventHub, project: str | None, number: int) -> None:
+    def __init__(self, hub: EventHub, project: str | None, number: int, *, only_own: bool = False) -> None:
         super().__init__(iter(()))
+        self._only_own = only_own
         self._hub, self._project, self._number = hub, project, number
         self._ordinal = hub.ordinal(project, number)
         self._waiting = HELLO
@@ -231,8 +281,7 @@ class EventStream(Pieces):
         if self.ended or self.is_stopping():
             self.leave()
             return None
-        data, self._number, self._ordinal, lost = self._hub.read(self._project, self._number, self._ordinal)
-        data = self._waiting + (_lost(lost) if lost else b"") + data
+        data = self._waiting + self._read()
         if data:
             self._waiting, self._silent_s = b"", 0.0
             return Body(data)
@@ -241,6 +290,13 @@ class EventStream(Pieces):
             return KEEP_ALIVE
         self._silent_s += LOOK_S
         return Wait(LOOK_S)
+
+    def _read(self) -> bytes:
+        if self._only_own:
+            data, self._number = self._hub.read_own(self._number)
+            return data
+        data, self._number, self._ordinal, lost = self._hub.read(self._project, self._number, self._ordinal)
+        return _lost(lost) + data if lost else data
 
     def leave(self) -> None:
         """Listen no longer."""

@@ -21,12 +21,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -39,12 +40,22 @@ from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
-from mockserver.store.sqlite import StoreError
+from mockserver.store.failures import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import STOPPING, Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.http import (
+    STOPPING,
+    WORKERS,
+    Disconnected,
+    Headers,
+    all_headers,
+    read_body,
+    read_call,
+    send_answer,
+)
 from mockserver.transport.viewer import Viewer
+from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -52,6 +63,9 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
 from mockserver.wire.tokens import tokenizer
+
+if TYPE_CHECKING:
+    from mockserver.transport.worker_links import WorkerLinks
 
 log = logging.getLogger("understudy")
 
@@ -72,6 +86,7 @@ class MockApp:
         self._knows_heavy = False  # whether there was a large body
         self._in_progress = 0  # calls that are answered in threads
         self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
+        self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
         engine.control.sections["sockets"] = self._count_sockets
         self._loop: asyncio.AbstractEventLoop
@@ -87,15 +102,18 @@ class MockApp:
                 return self._viewer(scope, receive, send)
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
-            return self._live(receive, send)
+            return self._live(scope, receive, send)
         return self._connect(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        links = open_links(self.engine, scope)
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
         asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
         await receive()
+        if links is not None:
+            links.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -105,16 +123,14 @@ class MockApp:
         recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
         await receive()  # websocket.connect, which a server sends first
-        try:
-            session = self._open(call, recorder)
-            recorder.answer(101)
-        except (APIError, MockError) as error:
-            recorder.answer(error.status, error)
-            headers = self._headers(error_answer(error)._replace(buckets=recorder.buckets), 0)
-            await ErrorApp(error, headers)(scope, receive, send)
+        run = None if self._waiting is None else partial(self._waiting.run, _caller_of(call.headers))
+        session = self._try_open(call, recorder) if run is None else await run(self._try_open, call, recorder)
+        if isinstance(session, APIError | MockError):
+            headers = self._headers(error_answer(session)._replace(buckets=recorder.buckets), 0)
+            await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1)
+        socket = Socket(session, receive, send, shared=engine.settings.workers > 1 or engine.waits, run=run)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -123,6 +139,15 @@ class MockApp:
             mine.discard(socket)
             if not mine:
                 self._sockets.pop(recorder.project, None)
+
+    def _try_open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession | APIError | MockError:
+        try:
+            session = self._open(call, recorder)
+            recorder.answer(101)
+        except (APIError, MockError) as error:
+            recorder.answer(error.status, error)
+            return error
+        return session
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
@@ -146,13 +171,21 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        if len(body) > HEAVY or self._knows_heavy:
+        run = None
+        if self._waiting is not None:
+            call = read_call(scope, headers, body)
+            if call.path.startswith(CONTROL_PREFIX):
+                answer, answer_headers = await self._waiting.look(self.answer, call, refused)
+            else:
+                run = partial(self._waiting.run, _caller_of(headers))
+                answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
+        elif len(body) > HEAVY or self._knows_heavy:
             answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
         else:
             answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
         if isinstance(answer.player, EventStream):
             answer.player.is_stopping = partial(scope.get, STOPPING)
-        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
+        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
 
     async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
         """Answer in a thread a call that may take long, and while there is one in progress any other.
@@ -244,10 +277,26 @@ class MockApp:
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
 
 
+def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
+    """The links of a worker to the others of its server; None in a process that serves alone."""
+    if WORKERS not in scope:
+        return None
+    from mockserver.transport.worker_links import WorkerLinks  # with multiprocessing, which one process does not need
+
+    links = WorkerLinks(engine, scope[WORKERS])
+    engine.control.sections["worker_samples"] = links.ask_samples
+    return links
+
+
 def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
     return MockError("The mock itself failed; its log has the traceback.", status=500)
+
+
+def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return what a caller's project is known by."""
+    return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
 
 
 def _reads_much(call: Call) -> bool:
@@ -267,7 +316,7 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
     try:
         engine = Engine(settings, model=model)
     except StoreError as error:
-        raise SettingError(f"--store {settings.store}: {error}") from error
+        raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
     if access_log.is_on(settings):
         engine.journal.on_end = access_log.log_exchange
     return MockApp(engine)

@@ -221,8 +221,9 @@ def _read_call(call: Call, parts: Parts) -> tuple[Any, ...]:
 
 
 def show_metrics(engine: Engine) -> Answer:
-    """The metrics of this server, of all projects, as Prometheus reads them."""
-    return Answer(metrics.render([metrics.sample(engine)]), content_type=metrics.CONTENT_TYPE)
+    """The metrics of this server, of all projects and workers, as Prometheus reads them."""
+    ask_others = engine.control.sections.get("worker_samples", list)
+    return Answer(metrics.render([metrics.sample(engine), *ask_others()]), content_type=metrics.CONTENT_TYPE)
 
 
 def _queue(control: ProjectControl, project: str, lines: Any) -> Any:

@@ -99,7 +99,7 @@ function inputOf(state, tab, selected, summary, node) {
     if (selected.exchange !== null && entry?.status !== "ready") return { message: "Reading…" };
     if (selected.exchange !== null && !exchange) return { message: "The journal no longer has this exchange." };
     if (tab === "response" && answered?.status === "loading") return { message: "Reading…" };
-    return { input: { exchange, summary, response, node, failure: answered?.message, findings: state.reports.verdict } };
+    return { input: { exchange, summary, response, node, failure: answered?.message, findings: state.reports.verdict, parent: state.nodes.get(exchange?.request?.previous_response_id) } };
   }
   if (!id) return { message: summary?.error_code || summary?.status >= 400 ? "No response was made: the call was refused. The tab Why says why." : "This exchange made no response." };
   if (tab === "events" && !isHeld(node)) return { message: missing(node) };

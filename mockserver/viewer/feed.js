@@ -71,7 +71,7 @@ export function createFeed(api, store, notify) {
     if (mine !== generation) return;
     const wasLost = lost;
     lost = false;
-    store.change({ connection: "live", gone: false });
+    store.change({ connection: "live", gone: false, ...(again ? { details: new Map() } : {}) });
     if (wasLost || again) {
       if (wasLost) notify("The server is back. Everything was read again.");
       if (store.state.project !== null) read(mine);
@@ -127,7 +127,7 @@ export function createFeed(api, store, notify) {
         // what happened while the journal was read is in the store already
         const later = state.exchanges.filter((one) => one.running || one.id > newest);
         const all = [...exchanges, ...later];
-        return { exchanges: all, ...graphPart(graph.responses, all), details: new Map() };
+        return { exchanges: all, ...graphPart(graph.responses, all) };
       });
       for (const exchange of exchanges) if (exchange.conversation) lastOf.set(exchange.conversation, exchange.response_id);
       await readVerdict(mine, project);
@@ -169,6 +169,11 @@ export function createFeed(api, store, notify) {
       select(data.project); // the first call of all
       readProjects();
       return;
+    }
+    if (store.state.gone) {
+      store.change({ gone: false });
+      readProjects();
+      read(mine);
     }
     if (type === "lost") read(mine);
     else HAPPENED[type]?.(data);

@@ -7,7 +7,7 @@ import { nowOf } from "./levers_view.js";
 export const VIEWS = [["trace", "Trace"], ["charts", "Charts"], ["levers", "Levers"], ["reports", "Findings"]];
 
 export function createHeader(store, actions) {
-  const projects = h("select", { id: "project", "aria-label": "Project", onchange: () => actions.selectProject(projects.value) });
+  const projects = h("select", { id: "project", "aria-label": "Project", onfocus: actions.readProjects, onchange: () => actions.selectProject(projects.value) });
   const status = h("span", { class: "live", role: "status" });
   const clock = h("button", { type: "button", class: "clock quiet", title: "The project's clock", onclick: () => actions.openView("levers") });
   const mode = h("span", { class: "mode" });

@@ -27,6 +27,7 @@ const actions = {
     history.replaceState(null, "", url);
     feed.select(name);
   },
+  readProjects: () => feed.readProjects(),
   selectExchange(exchange) {
     const id = exchange.id ?? `running ${exchange.exchange}`;
     const tab = exchange.response_id || store.state.tab === "why" ? store.state.tab : exchange.status >= 400 ? "why" : "request";

@@ -11,10 +11,10 @@ export function createWhyTab(actions) {
   let shown = [];
   return {
     element,
-    update({ exchange, summary, findings }) {
-      if (shown[0] === exchange && shown[1] === findings && shown[2] === summary) return;
-      shown = [exchange, findings, summary];
-      replace(top, drawAnswerer(exchange, summary), drawFindings(exchange, findings, actions), drawMisses(exchange), drawFaults(exchange), drawChanges(exchange, actions));
+    update({ exchange, summary, findings, parent }) {
+      if (shown[0] === exchange && shown[1] === findings && shown[2] === summary && shown[3] === parent) return;
+      shown = [exchange, findings, summary, parent];
+      replace(top, drawAnswerer(exchange, summary), drawParent(exchange, parent, actions), drawFindings(exchange, findings, actions), drawMisses(exchange), drawFaults(exchange), drawChanges(exchange, actions));
       json.element.hidden = !exchange?.line;
       json.show(exchange?.line ?? undefined);
     },
@@ -34,6 +34,15 @@ function drawAnswerer(exchange, summary) {
     exchange?.error && !line && h("p", { class: "bad-text" }, `${exchange.status} ${visible(exchange.error.code ?? exchange.error.type ?? "")}: ${visible(exchange.error.message ?? "")}`),
     text && h("p", null, visible(text)),
   ]);
+}
+
+/** What a call that was refused wanted to go on from: its state often says why. */
+function drawParent(exchange, parent, actions) {
+  const id = exchange?.request?.previous_response_id;
+  if (!exchange?.error || typeof id !== "string") return null;
+  return section("Goes on from", h("p", null,
+    parent ? h("button", { type: "button", class: "link", onclick: () => actions.selectResponse(id) }, `parent ${shortId(id)}`) : h("code", null, shortId(id)),
+    parent ? `, which is ${parent.state === "live" ? parent.status : parent.state}${parent.store === false ? " and was not stored" : ""}.` : ", which this project does not have."));
 }
 
 /** The lines that came nearest, and the keys of each that did not hold. */

@@ -34,9 +34,7 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
 
   function render() {
     waiting = false;
-    const most = Math.floor(TALLEST / rowHeight);
-    const count = Math.min(items.length, most);
-    canvas.style.height = `${count * rowHeight}px`;
+    const count = setHeight();
     if (stick && !document.hidden) element.scrollTop = element.scrollHeight;
     const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - MARGIN);
     const last = Math.min(count, Math.ceil((element.scrollTop + element.clientHeight) / rowHeight) + MARGIN);
@@ -50,6 +48,12 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
     const shown = selected >= first && selected < last;
     if (shown) element.setAttribute("aria-activedescendant", `${id}-${selected}`);
     else element.removeAttribute("aria-activedescendant");
+  }
+
+  function setHeight() {
+    const count = Math.min(items.length, Math.floor(TALLEST / rowHeight));
+    canvas.style.height = `${count * rowHeight}px`;
+    return count;
   }
 
   function row(index) {
@@ -99,6 +103,7 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
     /** Show other items; the row called `chosen` is the selected one. */
     show(next, chosen = null) {
       items = next;
+      setHeight(); // at once: a key that is pressed before the next frame scrolls
       const before = selected;
       selected = chosen === null ? -1 : items.findLastIndex((item) => name(item) === chosen);
       if (selected !== before && selected >= 0 && !stick) reveal(selected);

@@ -71,7 +71,7 @@ class Watch:
         self.requests: list[str] = []
         self.hosts: set[str] = set()
         context.on("console", self._said)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("weberror", lambda error: self.errors.append(f"{error.error}\n{error.error.stack}"))
         context.on("request", self._requested)
         context.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 

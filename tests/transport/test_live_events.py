@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from mockserver import Mock
+from tests.support.patience import PATIENCE_S
 from tests.support.serving import FROZEN, Served, serving
 
 PING = {"model": "gpt-4.1", "input": "ping"}
@@ -21,10 +23,17 @@ def names(lines: Iterator[str], count: int) -> list[str]:
     return list(islice((line[7:] for line in lines if line.startswith("event: ")), count))
 
 
+def listening(served: Served) -> AbstractContextManager[httpx.Response]:
+    return httpx.stream("GET", f"{served.origin}/_mock/events", timeout=PATIENCE_S)
+
+
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
 def test_a_server_that_stops_ends_the_stream(workers: Any, tmp_path: Any) -> None:
     store = ("--store", f"sqlite:///{tmp_path}/s.db") if workers else ()
-    with serving(*FROZEN, *workers, *store) as served, httpx.stream("GET", f"{served.origin}/_mock/events") as stream:
+    with (
+        serving(*FROZEN, *workers, *store) as served,
+        listening(served) as stream,
+    ):
         lines = stream.iter_lines()
         assert next(lines) == ": understudy"
         stopping = threading.Thread(target=served.stop)
@@ -35,7 +44,7 @@ def test_a_server_that_stops_ends_the_stream(workers: Any, tmp_path: Any) -> Non
 
 
 def test_what_happens_is_told_while_it_happens() -> None:
-    with serving(*FROZEN) as served, httpx.stream("GET", f"{served.origin}/_mock/events") as stream:
+    with serving(*FROZEN) as served, listening(served) as stream:
         lines = stream.iter_lines()
         assert next(lines) == ": understudy"
         assert create(served) == 200
