@@ -14,7 +14,7 @@ from mockserver.transport.viewer import FOLDER
 from tests.support.asgi import ask
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-MOST_BYTES = 150_000
+MOST_BYTES = 150 * 1024
 
 
 @pytest.fixture
