@@ -114,7 +114,6 @@ const FIELDS = {
 	method: (exchange, value) => exchange.method?.toLowerCase() === value,
 	over: (exchange, value) => exchange.transport?.toLowerCase() === value,
 	by: (exchange, value) => exchange.answered_by?.toLowerCase().includes(value),
-	fault: (exchange, value) => exchange.faults?.some((fault) => JSON.stringify(fault).toLowerCase().includes(value)),
 	conversation: (exchange, value) => exchange.conversation?.toLowerCase().includes(value),
 };
 

@@ -71,7 +71,8 @@ export function createGraphView(store, actions) {
 		const last = Math.min(plan.lanes.length - 1, Math.ceil(((height - view.y) / view.scale - TOP) / LANE) + 1);
 		let runs = false;
 		for (let at = first; at <= last; at += 1) drawLaneLine(plan.lanes[at], width);
-		for (let at = first; at <= last; at += 1) runs = drawLane(plan.lanes[at], width, time) || runs;
+		for (let at = first; at <= last; at += 1) drawEdges(plan.lanes[at], width);
+		for (let at = first; at <= last; at += 1) runs = drawNodes(plan.lanes[at], width, time) || runs;
 		for (let at = first; at <= last; at += 1) drawLabel(plan.lanes[at]);
 		if (runs && !still.matches) schedule();
 	}
@@ -90,21 +91,25 @@ export function createGraphView(store, actions) {
 		context.fillRect(0, toY(lane.index) - (LANE / 2) * view.scale, width, LANE * view.scale);
 	}
 
-	/** Draw the nodes of a lane that are in sight, and the edges that lead to them; returns whether one is running. */
-	function drawLane(lane, width, time) {
+	/** The ids of a lane that are in sight. */
+	function idsInSight(lane, width) {
 		const step = COLUMN * view.scale;
 		const from = Math.max(0, Math.floor((0 - toX(lane.from)) / step) - 1);
-		const to = Math.min(lane.ids.length, Math.ceil((width - toX(lane.from)) / step) + 2);
-		let runs = false;
+		return lane.ids.slice(from, Math.max(from, Math.ceil((width - toX(lane.from)) / step) + 2));
+	}
+
+	function drawEdges(lane, width) {
 		context.lineWidth = Math.max(1, 1.6 * view.scale);
 		context.strokeStyle = colours.edge;
 		context.beginPath();
-		for (let at = from; at < to; at += 1) addEdge(plan.places.get(lane.ids[at]));
+		for (const id of idsInSight(lane, width)) addEdge(plan.places.get(id));
 		context.stroke();
-		for (let at = from; at < to; at += 1) {
-			const place = plan.places.get(lane.ids[at]);
-			runs = drawNode(place, time) || runs;
-		}
+	}
+
+	/** Draw the nodes of a lane that are in sight; returns whether one is running. */
+	function drawNodes(lane, width, time) {
+		let runs = false;
+		for (const id of idsInSight(lane, width)) runs = drawNode(plan.places.get(id), time) || runs;
 		return runs;
 	}
 
@@ -152,7 +157,7 @@ export function createGraphView(store, actions) {
 		context.font = `600 ${Math.round(10 * Math.min(1.4, view.scale))}px ${colours.font}`;
 		context.textAlign = "center";
 		context.textBaseline = "middle";
-		context.fillText(node.state === "deleted" || node.state === "gone" ? "×" : node.state === "expired" ? "⌛︎" : String(turn + 1), x, y + 0.5);
+		context.fillText(node.state === "deleted" || node.state === "gone" ? "×" : String(turn + 1), x, y + 0.5);
 		if (node.compacted) diamond(x + radius * 0.9, y - radius * 0.9, 5 * view.scale, colours.compact);
 		if (node.dropped) square(x - radius * 0.9, y - radius * 0.9, 4 * view.scale, colours.warn);
 		if (view.scale >= 0.8 && node.usage?.input_tokens) {

@@ -5,7 +5,7 @@ import { filterExchanges, mistakesOf } from "./exchanges.js";
 import { clockTime, milliseconds, number, shortId, visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
-const HINT = "words, or path: model: status:4xx by: over:websocket fault: is:mistake conversation: chain:resp_…, - in front excludes";
+const HINT = "words, or path: model: status:4xx by: over:websocket is:mistake conversation: chain:resp_…, - in front excludes";
 
 export function createListView(store, actions) {
 	const filter = h("input", {
@@ -23,7 +23,7 @@ export function createListView(store, actions) {
 		onOpen: () => actions.openDetail(),
 		empty: () => (store.state.filter ? "No exchange matches the filter." : "Nothing has happened yet."),
 	});
-	const chips = h("div", { class: "chips" }, [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WebSocket"], ["is:mistake", "mistakes"]].map(chip));
+	const chips = h("div", { class: "chips" }, [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WS"], ["is:mistake", "mistakes"]].map(chip));
 	const element = h("section", { class: "pane pane-list", "aria-label": "Exchanges" },
 		h("div", { class: "pane-head" }, filter, count), chips, list.element);
 
@@ -76,10 +76,10 @@ function drawRow(exchange, mistakes) {
 			exchange.transport === "sse" && h("i", { class: "tag" }, "sse"),
 			exchange.faults?.length > 0 && h("i", { class: "tag bad" }, "fault"),
 			h("span", { class: "spring" }),
-			mistake && h("i", { class: "tag mistake", title: mistake.join(", ") }, mistake[0].replaceAll("_", " ")),
 			h("span", { class: "took" }, exchange.running ? "running" : milliseconds(exchange.duration_ms))),
 		h("span", { class: "line-2" },
-			h("time", null, clockTime(exchange.at).slice(0, 8)), h("span", { class: "what" }, whatOf(exchange)), tokens),
+			h("time", null, clockTime(exchange.at).slice(0, 8)), mistake && h("i", { class: "tag mistake", title: mistake.join(", ") }, mistake[0].replaceAll("_", " ")),
+			h("span", { class: "what" }, whatOf(exchange)), tokens),
 	];
 }
 

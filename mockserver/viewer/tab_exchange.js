@@ -11,8 +11,7 @@ export function createRequestTab() {
 	const tools = h("div", { class: "tab-tools" },
 		copyButton("Copy as curl", () => asCurl(current.exchange, location.origin)),
 		copyButton("Copy as Python", () => asPython(current.exchange)),
-		copyButton("Copy as scenario line", () => asScenarioLine(current.exchange, current.response)),
-		copyButton("Copy body", () => current.exchange.body ?? ""));
+		copyButton("Copy as scenario line", () => asScenarioLine(current.exchange, current.response)));
 	const element = h("div", { class: "tab-body" }, tools, json.element);
 	let shown = null;
 	return {

@@ -84,7 +84,7 @@ def test_a_socket_s_turns_are_shown(desk: Desk) -> None:
     expect(desk.rows("ws")).to_have_count(3)
     expect(desk.choose(2, "context")).to_contain_text("over a socket")
     expect(desk.said).to_contain_text("turn 2")
-    desk.page.get_by_role("button", name="WebSocket").click()
+    desk.page.get_by_role("button", name="WS").click()
     expect(desk.rows("ws")).to_have_count(3)
 
 
