@@ -46,9 +46,6 @@ export function asPython(exchange) {
 	if (exchange.method === "POST" && /\/responses$/.test(exchange.path)) {
 		return `${head}response = client.responses.create(\n${keywords(request)})\n`;
 	}
-	if (exchange.method === "POST" && /\/conversations$/.test(exchange.path)) {
-		return `${head}conversation = client.conversations.create(\n${keywords(request)})\n`;
-	}
 	const path = exchange.path.replace(/^\/v1/, "");
 	const body = exchange.request ? `, body=${python(exchange.request)}` : "";
 	return `${head}answer = client.${exchange.method.toLowerCase()}(${python(path)}, cast_to=object${body})\n`;

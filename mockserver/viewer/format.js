@@ -83,5 +83,5 @@ export function itemKind(item) {
 
 /** A number of bytes. */
 export function bytes(count) {
-	return count < 1024 ? `${count} B` : count < 1_048_576 ? `${(count / 1024).toFixed(1)} KB` : `${(count / 1_048_576).toFixed(1)} MB`;
+	return count < 1024 ? `${count} B` : `${(count / 1024).toFixed(1)} KB`;
 }

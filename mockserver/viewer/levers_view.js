@@ -163,7 +163,16 @@ export function createLeversView(api, store, reread) {
 		});
 		const element = form("Journal", h("p", null, "Everything that was answered, as a cassette: ", h("code", null, "--mode replay --cassette journal.yaml"), " answers from it."),
 			h("div", { class: "buttons" }, button("Download as a cassette", fetchCassette, "primary")));
-		return { element, update() {} };
+		let asked = false;
+		element.hidden = true;
+		return {
+			element,
+			update() {
+				if (asked) return;
+				asked = true; // a server may be without this call: the text at this address lists all there are
+				api.text("").then((text) => { element.hidden = !text.includes("/_mock/journal.cassette"); }, () => {});
+			},
+		};
 	}
 
 	function resetCard() {

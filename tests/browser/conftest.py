@@ -1,4 +1,4 @@
-"""A browser for the viewer's tests: Debian's chromium, driven by Playwright; a page that may not err or call elsewhere."""
+"""A browser for the viewer's tests: Debian's chromium by Playwright; a page that may neither err nor call elsewhere."""
 
 from __future__ import annotations
 

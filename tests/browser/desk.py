@@ -90,5 +90,5 @@ class Desk:
 
     def import_and(self, module: str, expression: str, argument: Any = None) -> Any:
         """Evaluate an expression over a module `m` of the page, with an argument `x`."""
-        script = f"async (text) => {{ const m = await import('/_mock/viewer/{module}'); const x = JSON.parse(text); return {expression} }}"
-        return self.page.evaluate(script, json.dumps(argument))
+        begin = f"const m = await import('/_mock/viewer/{module}'); const x = JSON.parse(text)"
+        return self.page.evaluate(f"async (text) => {{ {begin}; return {expression} }}", json.dumps(argument))

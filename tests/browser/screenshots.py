@@ -1,4 +1,4 @@
-"""The pictures of the viewer in the README: `python -m tests.browser.screenshots` makes them anew, from real traffic."""
+"""The pictures of the viewer in the README, from real traffic: `python -m tests.browser.screenshots` makes them anew."""
 
 from __future__ import annotations
 
@@ -30,10 +30,15 @@ SCENARIO = {
         },
         {
             "when": {"last_item": "function_call_output"},
-            "reply": {"text": "It is 18 degrees in Paris, with a light wind from the west. Take a scarf for the evening."},
+            "reply": {
+                "text": "It is 18 degrees in Paris, with a light wind from the west. Take a scarf for the evening."
+            },
             "pacing": {"first_token": 0.05, "tokens_per_second": 120},
         },
-        {"when": {"input_contains": "museum"}, "reply": {"text": "The Louvre is open until 21:00 on Wednesdays and Fridays."}},
+        {
+            "when": {"input_contains": "museum"},
+            "reply": {"text": "The Louvre is open until 21:00 on Wednesdays and Fridays."},
+        },
         {"when": {"input_contains": "London", "turn": 1}, "reply": {"text": "London has rain."}},
     ]
 }
@@ -63,7 +68,12 @@ def travel(desk: Desk) -> None:
     second = [*turn([done], first, stream=True)][-1].response
     refused("And in Lyon?", first)  # leaves the call without its output
     last = second
-    for question in ("And tomorrow?", "Is a museum open late?", "How do I get there from Gare du Nord?", "Book a table."):
+    for question in (
+        "And tomorrow?",
+        "Is a museum open late?",
+        "How do I get there from Gare du Nord?",
+        "Book a table.",
+    ):
         last = turn(question, last)
     fork = turn("What about London instead?", second)
     turn("And Rome?", fork, store=False)

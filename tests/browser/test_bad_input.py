@@ -41,7 +41,11 @@ def test_strings_of_clients_and_models_stay_text_everywhere(desk: Desk) -> None:
     desk.create("nothing matches", previous_response_id=first.id, model="gpt-5.5")
     refused = desk.served.request("GET", "/v1/responses/" + "%3Cimg%20src=x%20onerror=alert(1)%3E", key=desk.key)
     assert refused.status == 404
-    desk.control("PUT", "/faults", {"faults": [{"when": {"path": f"/{HTML}"}, "do": {"error": {"status": 500, "message": HOSTILE}}}]})
+    desk.control(
+        "PUT",
+        "/faults",
+        {"faults": [{"when": {"path": f"/{HTML}"}, "do": {"error": {"status": 500, "message": HOSTILE}}}]},
+    )
     desk.open()
     for index in range(4):
         desk.choose(index)
@@ -85,7 +89,8 @@ def test_100_kb_are_folded_and_10_000_items_are_rows_in_sight_only(desk: Desk) -
 def test_deep_json_is_drawn(desk: Desk) -> None:
     desk.create()
     desk.open()
-    rows = "(() => { let v = 1; for (let i = 0; i < x; i += 1) v = [v]; const all = m.rowsOf(v, new Set()); return all.length })()"
+    nest = "let v = 1; for (let i = 0; i < x; i += 1) v = [v]"
+    rows = f"(() => {{ {nest}; return m.rowsOf(v, new Set()).length }})()"
     assert desk.import_and("json_view.js", rows, 5_000) < 20
 
 

@@ -73,7 +73,9 @@ def test_a_running_response_ends_live(desk: Desk) -> None:
     assert desk.client.responses.retrieve(made.id).status == "completed"
 
 
-@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning")  # of websockets, for what openai does
+@pytest.mark.filterwarnings(
+    r"ignore:connect\(\) must be used:DeprecationWarning"
+)  # of websockets, for what openai does
 def test_a_socket_s_turns_are_shown(desk: Desk) -> None:
     with desk.client.responses.connect() as connection:
         connection.response.create(model="gpt-4.1", input="over a socket", store=False)
@@ -97,7 +99,9 @@ LAYOUT = """(() => {
 def test_forks_begin_a_lane_below_and_cycles_end(desk: Desk) -> None:
     desk.create()
     desk.open()
-    nodes = [{"id": id, "parent": parent} for id, parent in [("a", None), ("b", "a"), ("c", "a"), ("d", "b"), ("e", None)]]
+    nodes = [
+        {"id": id, "parent": parent} for id, parent in [("a", None), ("b", "a"), ("c", "a"), ("d", "b"), ("e", None)]
+    ]
     places = desk.import_and("graph_layout.js", LAYOUT, nodes)
     # the newest root first; a's first child goes on in its lane
     assert places == [["a", 1, 0], ["b", 1, 1], ["c", 2, 1], ["d", 1, 2], ["e", 0, 0]]

@@ -184,9 +184,10 @@ def test_findings_lead_to_their_exchange(desk: Desk) -> None:
 
 
 def test_drift_of_a_shadow_is_listed_and_forgotten(page, request: pytest.FixtureRequest) -> None:
-    with serving("--set", "delete_object=response.deleted") as upstream, serving(
-        "--mode", "shadow", "--upstream", upstream.base_url
-    ) as shadow:
+    with (
+        serving("--set", "delete_object=response.deleted") as upstream,
+        serving("--mode", "shadow", "--upstream", upstream.base_url) as shadow,
+    ):
         desk = Desk(shadow, page, request.node.name)
         made = desk.create()
         desk.client.responses.delete(made.id)
@@ -202,9 +203,10 @@ def test_drift_of_a_shadow_is_listed_and_forgotten(page, request: pytest.Fixture
 
 def test_a_recorder_and_its_cassette_are_told_of(page, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     cassette = str(tmp_path / "talk.yaml")
-    with serving() as upstream, serving(
-        "--mode", "record", "--upstream", upstream.base_url, "--cassette", cassette
-    ) as recorder:
+    with (
+        serving() as upstream,
+        serving("--mode", "record", "--upstream", upstream.base_url, "--cassette", cassette) as recorder,
+    ):
         desk = Desk(recorder, page, request.node.name)
         desk.create()
         page.goto(f"{recorder.origin}/_mock/")
