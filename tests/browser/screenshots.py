@@ -1,4 +1,4 @@
-"""The pictures of the viewer in the README, from real traffic: `python -m tests.browser.screenshots` makes them anew."""
+"""The pictures of the viewer in the README, from real traffic: `python -m tests.browser.screenshots`."""
 
 from __future__ import annotations
 

@@ -123,7 +123,8 @@ FRAMES = """(steps) => new Promise((done) => {
     frames.push(now - last); last = now;
     if (at++ >= steps) return done(frames.slice(2));
     list.scrollTop = (at * 997) % list.scrollHeight;
-    const turn = { deltaX: at % 60 < 30 ? 220 : -220, deltaY: at % 40 < 20 ? 180 : -180, bubbles: true, cancelable: true };
+    const way = { deltaX: at % 60 < 30 ? 220 : -220, deltaY: at % 40 < 20 ? 180 : -180 };
+    const turn = { ...way, bubbles: true, cancelable: true };
     canvas.dispatchEvent(new WheelEvent('wheel', at % 10 ? turn : { ...turn, ctrlKey: true }));
     requestAnimationFrame(step);
   }
