@@ -150,7 +150,7 @@ class Modes:
         from proxy.cassettes.canonical import read_match
         from proxy.cassettes.matching import Library
 
-        return Library(self.cassettes, read_match(",".join(self.settings.match)))
+        return Library(self.cassettes, read_match(self.settings.match))
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -17,7 +17,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from mockserver.config.settings import parse_time
+from mockserver.config.settings import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
 from mockserver.core import graph, inspection
 from mockserver.core.project import Clock, Project, id_namespace
@@ -61,11 +61,16 @@ class ProjectControl:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
+        self._forgetters: list[Callable[[], None]] = []
         self.sections: dict[str, Callable[[], Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
+
+    def on_reset(self, forget: Callable[[], None]) -> None:
+        """Register a function that is called when a project was reset, for what is only remembered to be quick."""
+        self._forgetters.append(forget)
 
     def _notify_clock_watchers(self, project: str, **moved: Any) -> None:
         for notify in self._watchers:
@@ -140,6 +145,8 @@ class ProjectControl:
 
         def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
             now = at.now + seconds
+            if now > LATEST:
+                raise MockError("seconds: no clock goes beyond 2106-02-07T06:28:15Z.", param="seconds")
             completed = [*at.ended, *self._calls.settle(project, at.state, now)]
             # first, so that what only stays to be polled is not found a second time among what has expired
             forgotten = self._calls.forget(project, at.state, now)
@@ -285,7 +292,12 @@ class ProjectControl:
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
             begin = [put for put in first.records if _part(put) in parts]
-            store.apply(project, [record.put(), *left, *begin, *again])
+            puts = [*left, *begin, *again]
+            if "state" not in parts or puts or not self._calls.is_first(project, record):
+                store.apply(project, [record.put(), *puts])
+        self._calls.drop_project(project)
+        for forget in self._forgetters:
+            forget()
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
@@ -319,7 +331,7 @@ class ProjectControl:
         Later calls give the same bytes as they would have there. Raises MockError, and changes nothing, for a document
         that is invalid or of another seed.
         """
-        restored = validate(document, self._calls.seed)
+        restored = validate(document, self._calls.seed, self._calls.wall())
         if not restored.project.scenario and self._scenarios.lines:  # it was taken where there are none
             own = restored.project._replace(scenario=True)
             restored = restored._replace(project=own, records=[*restored.records, script_queue.scenario_put([], None)])
@@ -388,13 +400,10 @@ def check_number(value: Any, name: str) -> float:
 
 
 def _time(value: float | str) -> float:
-    if not isinstance(value, str):
-        return check_number(value, "now")
     try:
-        moment = parse_time(value)
+        return parse_time(value) if isinstance(value, str) else check_moment(check_number(value, "now"))
     except ValueError:
-        raise MockError("now: takes unix seconds or an ISO time such as 2026-11-20T12:00:00Z.", param="now") from None
-    return check_number(moment, "now")  # years before 1970 would give ids of another form
+        raise MockError(f"now: takes unix seconds from 0 to {LATEST}, or {TIMES}.", param="now") from None
 
 
 def _part(put: Put) -> str:

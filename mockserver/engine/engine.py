@@ -65,7 +65,7 @@ class Engine:
         model: Answering | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        start, settings = start_of(settings or Settings())
+        start, settings = start_of(settings or Settings(), wall())
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
@@ -84,6 +84,7 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
+        self.control.on_reset(self._project_of.cache_clear)
         self._answer_turn: Callable[..., Any] = self.pipeline.answer
         rows = endpoints(self.pipeline.answer)
         if self.rules.unknown_file == "refuse":
@@ -413,7 +414,6 @@ _NO_LOCK = nullcontext()
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
 
 
-@lru_cache(maxsize=4096)
 def _project_name(key: str, openai_project: str) -> str:
     """A project's name; a key is never written down."""
     if not key and not openai_project:

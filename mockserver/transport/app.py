@@ -44,6 +44,7 @@ from mockserver.store.failures import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
+from mockserver.transport.heap import trim_heap
 from mockserver.transport.http import (
     STOPPING,
     WORKERS,
@@ -73,7 +74,8 @@ CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
 MOST_THREADS = 16
-LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
+LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
+TRIM_AFTER_S = 1.0  # resets often come one after the other
 
 
 class MockApp:
@@ -84,6 +86,7 @@ class MockApp:
         self._viewer = Viewer()
         self._served = count(1)
         self._knows_heavy = False  # whether there was a large body
+        self._trims = False  # whether memory will be given back soon
         self._in_progress = 0  # calls that are answered in threads
         self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
         self._waiting = WaitingThreads() if engine.waits else None
@@ -110,12 +113,24 @@ class MockApp:
         links = open_links(self.engine, scope)
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
-        asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
+        self._loop = asyncio.get_running_loop()
+        self._loop.call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
+        self.engine.control.on_reset(self._trim_soon)
         await receive()
         if links is not None:
             links.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _trim_soon(self) -> None:
+        """Give memory back once the resets are over; any thread may call this."""
+        if not self._trims:
+            self._trims = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim)
+
+    def _trim(self) -> None:
+        self._trims = False
+        self._threads.submit(trim_heap)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""

@@ -67,7 +67,7 @@ def _limit(call: Call) -> tuple[int, str | None, dict[str, str]]:
     """Return `limit` (1 to 1000, default 20), `after` and the other query parameters of a listing."""
     query = dict(call.query)
     text = query.pop("limit", "20")
-    if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= 1000:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:
         raise MockError("limit: takes a whole number from 1 to 1000.", param="limit")
     return int(text), query.pop("after", None), query
 
@@ -156,7 +156,7 @@ def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     for key in where:
         if key not in ("path", "response_id"):
             raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
-    if after is not None and not re.fullmatch(r"\d{1,15}", after):  # more than a store can number
+    if after is not None and not re.fullmatch("[0-9]{1,15}", after):  # more than a store can number
         raise MockError("after: takes the id of an exchange.", param="after")
     number = None if after is None else int(after)
     found = control.read_journal(project, limit=limit, after=number, context=context, view=view, **where)
