@@ -297,12 +297,7 @@ class Settings:
         scope="proxy",
     )
     mode: str | None = option(
-        _one_of(MODES),
-        None,
-        "|".join(MODES),
-        "who answers",
-        shown="mock, or forward with --upstream",
-        scope="proxy",
+        _one_of(MODES), None, "|".join(MODES), "who answers", shown="mock, or forward with --upstream", scope="proxy"
     )
     cassette: tuple[str, ...] = option(
         TEXT,
@@ -401,6 +396,9 @@ class Settings:
         "how long a connection may stay silent at first, and the head of a request incomplete, before it is closed",
         shown="30",
         scope="process",
+    )
+    open: bool = option(
+        FLAG, False, "[true|false]", "open the viewer in the browser at the start", shown="false", scope="process"
     )
     log_format: str = option(
         _one_of(LOG_FORMATS),
