@@ -21,6 +21,7 @@ from mockserver.conformance.rule_catalog import catalogue
 from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
 from tests.support.serving import ROOT, Served, serving
 
+TOUCHED = ("storage", "conversations", "tools", "service", "machine")
 FEW = ("R1.2", "R1.5", "R2.12", "R11.4", "R13.4")
 
 
@@ -48,7 +49,11 @@ def test_the_mock_conforms_twice_in_a_row(served: Served, capsys: pytest.Capture
         status, out, err = run(capsys, *words)
         assert (status, err) == (0, ""), out
         rows = [line for line in out.splitlines() if line and not line.startswith(" ")]
-        assert [row.split()[0] for row in rows[:-1]] == [*FEW, "machine"]
+        assert [row.split()[0] for row in rows[:6]] == [*FEW, "machine"]
+        assert [row.split() for row in rows[6:-1]] == [
+            ["topic", "passed", "failed", "not", "observable", "score"],
+            *([topic, "1", "0", "1" if topic == "storage" else "0", "100", "%"] for topic in TOUCHED),
+        ]
         assert rows[-1] == "5 passed, 0 failed, 1 not observable"
         assert catalogue()["R2.12"].sentence in out
 
@@ -140,7 +145,7 @@ def test_any_server_gets_a_verdict_for_every_rule(capsys: pytest.CaptureFixture[
         server.shutdown()
     told = json.loads(out)
     assert (status, err, told["server"]) == (1, "", "other")
-    assert [row["id"] for row in told["rules"]] == [*catalogue(), "machine"]
+    assert sorted(row["id"] for row in told["rules"]) == sorted([*catalogue(), "machine"])
     assert {row["verdict"] for row in told["rules"]} == {"failed", "not observable"}
     assert told["rules"][-1]["verdict"] == "failed", "the machine, too, has a verdict"
     assert all(row["evidence"] for row in told["rules"])
@@ -149,9 +154,9 @@ def test_any_server_gets_a_verdict_for_every_rule(capsys: pytest.CaptureFixture[
 def test_the_machine_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     engine = EngineDriver()
-    row = next(cli.run_rules(engine, ["machine"], "gpt-4.1"))
+    row = next(cli.Judging(engine, "gpt-4.1").run(["machine"]))
     assert (row.verdict, "not installed" in row.evidence) == (NOT_OBSERVABLE, True)
-    none = next(cli.run_rules(engine, ["machine"], "gpt-4.1", 0))
+    none = next(cli.Judging(engine, "gpt-4.1", examples=0).run(["machine"]))
     assert (none.verdict, "--examples 0" in none.evidence) == (NOT_OBSERVABLE, True)
     engine.close()
 
@@ -167,7 +172,7 @@ def test_what_the_machine_finds_is_evidence(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(machine, "run_machine", run_machine)
     engine = EngineDriver()
-    rows = [next(cli.run_rules(engine, ["machine"], "gpt-4.1")) for _ in range(3)]
+    rows = [next(cli.Judging(engine, "gpt-4.1").run(["machine"])) for _ in range(3)]
     assert [row.verdict for row in rows] == [FAILED, FAILED, PASSED]
     assert [row.evidence.split(" of")[0] for row in rows] == ["state.run()", "RuntimeError: no", "40 programs"]
     engine.close()
