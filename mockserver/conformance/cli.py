@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -139,9 +139,12 @@ def _conform(options: Options) -> int:
     # Written before the run, so that a path which can't be written is reported now and not after all rules.
     for option, path in (("--junit", options.junit), ("--markdown", options.markdown), ("--badge", options.badge)):
         _write(option, path, b"")
-    with closing(connect(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any")) as driver:
+    with ExitStack() as stack:
+        driver = stack.enter_context(
+            closing(connect(base_url, options.api_key or os.environ.get("OPENAI_API_KEY") or "any"))
+        )
         recorder = Recorder(driver)
-        terms, lacks = _terms(recorder, options)
+        terms, lacks = _terms(recorder, options, stack)
         judging = Judging(recorder, options.model, terms, options.examples, options.machine_seconds, base_url)
         rows = []
         with Report(len(chosen), rows_shown=not options.json) as report:
@@ -163,11 +166,11 @@ def _conform(options: Options) -> int:
     return DRIFTED if expectation.new else FINE
 
 
-def _terms(driver: Driver, options: Options) -> tuple[Terms, dict[str, str]]:
+def _terms(driver: Driver, options: Options, stack: ExitStack) -> tuple[Terms, dict[str, str]]:
     """The terms for the server, once the mock behind it is known to be its model."""
     if options.upstream_journal is None or driver.controls:
         return terms_of(driver, options.model, options.profile)
-    upstream = Upstream(options.upstream_journal)
+    upstream = stack.enter_context(closing(Upstream(options.upstream_journal)))
     try:
         upstream.newest_context()
         terms = terms_of(driver, options.model, options.profile, upstream)

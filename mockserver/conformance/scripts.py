@@ -23,6 +23,7 @@ from mockserver.conformance.drivers import NOON, Answer, EngineDriver
 from mockserver.conformance.leniency import is_refusal
 from mockserver.conformance.recorder import Exchange
 from mockserver.engine.engine import Engine
+from mockserver.model.echo_model import read_echo
 
 _ID = re.compile(r"(?:resp|conv|msg|fc|rs|cmp|call|item)_[A-Za-z0-9_=-]{8,}")
 OURS = Settings(clock=NOON, model="echo")
@@ -48,7 +49,11 @@ class Step(NamedTuple):
 
 
 def steps_of(calls: Sequence[Exchange]) -> list[Step]:
-    """The calls with the ids named `{aN.path}`, and with what this mock answers where that is something else."""
+    """The calls with the ids named `{aN.path}`, up to the first that this mock answers otherwise.
+
+    The texts of a model that is no echo are its own, so then it is only compared what is refused.
+    """
+    echoes = any(read_echo(text) for call in calls for text in texts_of(call.answer))
     names: dict[str, str] = {}  # of the foreign ids
     ours: dict[str, str] = {}  # the engine's id for each foreign one
     steps = []
@@ -62,10 +67,13 @@ def steps_of(calls: Sequence[Exchange]) -> list[Step]:
                 if isinstance(found, str):
                     ours.setdefault(id, found)
             expected = texts_of(answer)
-            texts = expected if expected != texts_of(call.answer) and not is_refusal(answer) else None
+            differs = echoes and expected != texts_of(call.answer) and not is_refusal(answer)
+            texts = expected if differs else None
             asked = "&".join(f"{key}={value}" for key, value in call.query.items())
             path = _swap(call.path + (f"?{asked}" if asked else ""), names)
             steps.append(Step(call.method, path, _swap(call.body, names), is_refusal(answer), texts))
+            if differs or is_refusal(answer) != (call.answer.status != 200 or is_refusal(call.answer)):
+                break
     return steps
 
 

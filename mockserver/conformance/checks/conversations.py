@@ -276,7 +276,8 @@ def _no_largest_number_of_items(s: ServerUnderTest) -> None:
         s.add(talk, *[user(str(number)) for number in range(first, first + 20)])
     response = s.create("next", conversation=talk["id"], model="gpt-4o-mini")
     s.check_equal("status of a turn on 120 items", response["status"], "completed")
-    s.check_equal("the oldest item", text_of(s.items(talk)[0]), "0")
+    if not s.lenient:  # which asks for the newest
+        s.check_equal("the oldest item", text_of(s.items(talk)[0]), "0")
     # Two items, each within the window of 128,000 tokens and together beyond it.
     s.add(talk, user(words(70_000)), user(words(70_000)))
     s.check_create_refused(expected_errors.context_too_long(), "next", conversation=talk["id"], model="gpt-4o-mini")

@@ -29,8 +29,9 @@ def _counting_leaves_nothing_behind(s: ServerUnderTest) -> None:
     first = s.create("one")
     s.count(input="more", previous_response_id=first["id"])
     s.check_equal("input items of the response", len(s.inputs(first)), 1)
-    s.count()
-    s.claims.append("every field of the body is optional")
+    if not s.lenient:
+        s.count()
+        s.claims.append("every field of the body is optional")
 
 
 @rule("R8.2")

@@ -32,6 +32,8 @@ from mockserver.conformance.machine.reference_model import (
     PredictedError,
     Reference,
     Response,
+    item_of,
+    without_billing,
 )
 from mockserver.conformance.machine.requests import CALLING, CHAT, NO_REASONING, REPLIES, SLOW_LINE, SLOW_S, RequestCase
 from mockserver.conformance.stream_invariants import check_stream
@@ -321,9 +323,7 @@ class CheckedClient:
         body, usage = response.body, response.body.get("usage")
         assert response.status in (*CHAINABLE, "failed", "cancelled"), f"status {response.status}"
         if self.lenient:
-            context = [*map(self.reference.items.__getitem__, response.before), *response.own]
-            if response.output and response.output[-1].type == "message":
-                check_seen(response.output[-1].text, context, response.instructions)
+            check_seen(response.output, self.context(response), response.instructions)
             return
         assert (usage is not None) or response.status not in CHAINABLE, "no usage (O2)"
         if usage is not None:
@@ -345,9 +345,13 @@ class CheckedClient:
                 f"{response.output[-1].text!r}, not {self.echo_text(response)!r} (R1.20)"
             )
 
+    def context(self, response: Response) -> list[Item]:
+        """The items that the model should have seen."""
+        return [*map(self.reference.items.__getitem__, response.before), *response.own]
+
     def echo_text(self, response: Response) -> str:
         """The text that the default model answers with; it shows what the model saw."""
-        context = [*map(self.reference.items.__getitem__, response.before), *response.own]
+        context = self.context(response)
         last = next((item.text for item in reversed(context) if item.role == "user"), "")
         return f"{ECHO}{last} [{len(context)} items in context]"
 
@@ -482,22 +486,3 @@ class CheckedClient:
 
 
 ECHO = "Mock reply to: "
-
-
-def item_of(item: Json) -> Item:
-    """The part of an item that the reference compares."""
-    match item["type"]:
-        case "message":
-            text = "".join([part.get("text") or part.get("refusal") or "" for part in item["content"]])
-            return Item("message", text, item["role"], id=item["id"])
-        case "function_call":
-            return Item("function_call", item["arguments"], call_id=item["call_id"], id=item["id"])
-        case "function_call_output":
-            return Item("function_call_output", item["output"], call_id=item["call_id"], id=item["id"])
-        case kind:
-            return Item(kind, id=item["id"])
-
-
-def without_billing(body: Json) -> Json:
-    """The response without `billing`, which only JSON bodies have. Spec: W9."""
-    return {key: value for key, value in body.items() if key != "billing"}

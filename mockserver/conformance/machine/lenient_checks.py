@@ -5,7 +5,7 @@ Assertion rewriting is off, so failures show only the messages written here: PYT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.conformance.machine.reference_model import Item
@@ -21,9 +21,9 @@ def check_echoes(body: Json, expected: Mapping[str, Any]) -> None:
         assert found is None or found == value, f"{name} is {found!r}, was {value!r}"
 
 
-def check_seen(text: str, context: Iterable[Item], instructions: str | None) -> None:
-    """Check what an echo model says that it saw; other texts say nothing. Spec: R1.20, R1.21, R1.28, R2.8."""
-    echo = read_echo(text)
+def check_seen(output: Sequence[Item], context: Iterable[Item], instructions: str | None) -> None:
+    """Check what an echo model says that it saw; other outputs say nothing. Spec: R1.20, R1.21, R1.28, R2.8."""
+    echo = read_echo(output[-1].text) if output and output[-1].type == "message" else None
     if echo is None:
         return
     wanted = [_line(item.type, item.role, shown(item.text)) for item in context]

@@ -20,9 +20,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mockserver.conformance.machine.checked_client import CheckedClient, item_of, without_billing
+from mockserver.conformance.machine.checked_client import CheckedClient
 from mockserver.conformance.machine.operation_table import Operation
-from mockserver.conformance.machine.reference_model import RUNNING, THIRTY_DAYS, Conversation, Item, PredictedError
+from mockserver.conformance.machine.reference_model import (
+    RUNNING,
+    THIRTY_DAYS,
+    Conversation,
+    Item,
+    PredictedError,
+    item_of,
+    without_billing,
+)
 from mockserver.conformance.machine.requests import CHAT, INVALID_REQUESTS, SLOW_S, RequestCase
 from mockserver.conformance.stream_invariants import check_stream
 
