@@ -7,7 +7,33 @@ from typing import Any
 import pytest
 
 from mockserver.model.echo_model import WHOLE, EchoModel, read_echo, shown
-from tests.model.test_default_model import WEATHER, called, prompt, returned, text, user
+from mockserver.model.prompt import Prompt, Reply
+from mockserver.wire.catalog import resolve
+
+WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+def called(name: str) -> dict[str, Any]:
+    return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": "{}"}
+
+
+def returned(text: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": "call_1", "output": text}
+
+
+def prompt(*items: dict[str, Any], seed: str = "s", **request: Any) -> Prompt:
+    model = resolve("gpt-4.1")
+    assert model
+    asked = {"model": "gpt-4.1", **request}
+    return Prompt(asked, model, items[-1:], lambda: reversed(items), len(items), turn=1, seed=seed)
+
+
+def text(reply: Reply) -> str:
+    return str(reply.output[-1]["content"][0]["text"])
 
 
 def echoed(*items: dict, **request: Any) -> Any:
@@ -52,6 +78,8 @@ def test_a_tool_is_called_only_when_it_is_forced() -> None:
     assert echoed(user("the weather forecast, please"), **tools)["echo"][0]["role"] == "user"
     forced = EchoModel().respond(prompt(user("hm"), tool_choice="required", **tools))
     assert [item["type"] for item in forced.output] == ["function_call"]
+    again = EchoModel().respond(prompt(user("hm"), seed="another", tool_choice="required", **tools))
+    assert again == forced, "the same context gets the same answer"
 
 
 @pytest.mark.parametrize("other", ["plain", "[1]", '{"echo": 1}', '{"reply": "x"}'])
