@@ -31,6 +31,7 @@ from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
+from mockserver.engine.project_directory import ProjectDirectory
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
@@ -39,7 +40,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, Respondent, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
-from mockserver.store.sqlite import StoreUnavailable
+from mockserver.store.failures import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
@@ -73,7 +74,7 @@ class Engine:
         model: Answering | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        start, settings = start_of(settings or Settings())
+        start, settings = start_of(settings or Settings(), wall())
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = _model_of(self.settings) if model is None else respondent(model)
@@ -81,7 +82,9 @@ class Engine:
         self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
-        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
+        self.events = self.journal.events
+        self.projects = ProjectDirectory(self._calls, self.journal, DEFAULT_PROJECT)
+        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector, self.projects)
         self.pipeline = Pipeline(
             self.scenarios,
             self.model,
@@ -90,6 +93,7 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
+        self.control.on_reset(self._project_of.cache_clear)
         self._answer_turn: Callable[..., Any] = self.pipeline.answer
         rows = endpoints(self.pipeline.answer)
         if self.rules.unknown_file == "refuse":
@@ -98,6 +102,7 @@ class Engine:
             self._answer_turn, rows = require_files_of(self.pipeline.answer), require_files(rows)
         self._table = Table(rows)
         self.answers_apart = self.settings.store == "memory"  # a file has one connection, and one transaction at a time
+        self.waits = self.store.waits  # then each call has a thread, and the store keeps the calls of a project apart
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
@@ -111,7 +116,9 @@ class Engine:
             raise errors.missing_bearer()
         if allowed and key not in allowed:
             raise errors.incorrect_api_key(key)
-        return _project_name(key, openai_project or "")
+        name = _project_name(key, openai_project or "")
+        self.projects.note_key(name, key)
+        return name
 
     def _read_project(self, authorization: bytes, openai_project: bytes) -> str:
         return self.project(authorization.decode("latin-1"), openai_project.decode("latin-1"))
@@ -123,7 +130,7 @@ class Engine:
 
         Only one call is answered at a time, apart from those that are answered `apart`, each in a thread of its own.
         """
-        with _NO_LOCK if apart and self.answers_apart else self._lock:
+        with _NO_LOCK if apart and (self.answers_apart or self.waits) else self._lock:
             recorder = self.journal.record(call)
             recorder.apart = apart and self.answers_apart
             try:
@@ -166,6 +173,8 @@ class Engine:
             headers = call.headers
             project = self._project_of(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
         recorder.project = project
+        if self.events.is_on:
+            self.events.begin(project, recorder.exchange)
         if refused is not None:
             raise refused
         self.strike(recorder)
@@ -233,7 +242,7 @@ class Engine:
 
         Spec: P1, R4.5.
         """
-        with self._lock:
+        with _NO_LOCK if self.waits else self._lock:
             self._calls.sockets[id(near)] = near
             outcome = self._calls.write(
                 recorder.project,
@@ -414,7 +423,6 @@ _NO_LOCK = nullcontext()
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
 
 
-@lru_cache(maxsize=4096)
 def _project_name(key: str, openai_project: str) -> str:
     """A project's name; a key is never written down."""
     if not key and not openai_project:

@@ -10,14 +10,17 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.core.records import Change, Put, Record
+from mockserver.core.records import Change, Put, Record, Watch
+from mockserver.store.failures import StoreError
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 
 
 class Store(Protocol):
-    """Where records live: nine methods, written by every store."""
+    """Where records live: twelve methods, written by every store, and whether a call may wait for another machine."""
 
+    @property
+    def waits(self) -> bool: ...
     def transaction(self, project: str) -> Any: ...
     def get(self, project: str, kind: str, id: str) -> bytes | None: ...
     def scan(
@@ -34,13 +37,24 @@ class Store(Protocol):
     def pending(self, project: str) -> Collection[str]: ...
     def apply(self, project: str, changes: Iterable[Change]) -> None: ...
     def clear(self, project: str) -> None: ...
+    def watch(self, watch: Watch | None) -> None: ...
+    def projects(self) -> list[str]: ...
+    def count(self, project: str, kind: str) -> int: ...
     def check(self) -> None: ...
     def close(self) -> None: ...
 
 
 def open_store(where: str) -> Store:
     """Open the store that a setting names."""
-    return MemoryStore() if where == "memory" else SQLiteStore(where.removeprefix("sqlite:///"))
+    if where == "memory":
+        return MemoryStore()
+    if where.startswith("sqlite:///"):
+        return SQLiteStore(where.removeprefix("sqlite:///"))
+    try:
+        from mockserver.store.postgres import PostgresStore  # whose driver few need
+    except ImportError:
+        raise StoreError("needs the driver psycopg: pip install 'understudy[postgres]'") from None
+    return PostgresStore(where)
 
 
 class ProjectView(NamedTuple):

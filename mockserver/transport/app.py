@@ -21,12 +21,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -35,14 +36,26 @@ from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
+from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
-from mockserver.store.sqlite import StoreError
+from mockserver.store.failures import StoreError
 from mockserver.transport import access_log, rate_limit_headers
-from mockserver.transport.control_api import CONTROL_CALLS, control_answer
+from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.heap import trim_heap
+from mockserver.transport.http import (
+    STOPPING,
+    WORKERS,
+    Disconnected,
+    Headers,
+    all_headers,
+    read_body,
+    read_call,
+    send_answer,
+)
+from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -51,13 +64,17 @@ from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
 from mockserver.wire.tokens import tokenizer
 
+if TYPE_CHECKING:
+    from mockserver.transport.worker_links import WorkerLinks
+
 log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
 MOST_THREADS = 16
-LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
+LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
+TRIM_AFTER_S = 1.0  # resets often come one after the other
 
 
 class MockApp:
@@ -67,9 +84,12 @@ class MockApp:
         self.engine = engine
         self._served = count(1)
         self._knows_heavy = False  # whether there was a large body
+        self._trims = False  # whether memory will be given back soon
         self._in_progress = 0  # calls that are answered in threads
         self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
+        self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
+        engine.control.sections["sockets"] = self._count_sockets
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart: two of them would else give the same id to different requests
@@ -80,17 +100,32 @@ class MockApp:
         if scope["type"] == "http":
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
-            return self._live(receive, send)
+            return self._live(scope, receive, send)
         return self._connect(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        links = open_links(self.engine, scope)
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
-        asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
+        self._loop = asyncio.get_running_loop()
+        self._loop.call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
+        self.engine.control.on_reset(self._trim_soon)
         await receive()
+        if links is not None:
+            links.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _trim_soon(self) -> None:
+        """Give memory back once the resets are over; any thread may call this."""
+        if not self._trims:
+            self._trims = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim)
+
+    def _trim(self) -> None:
+        self._trims = False
+        self._threads.submit(trim_heap)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
@@ -98,16 +133,14 @@ class MockApp:
         recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
         await receive()  # websocket.connect, which a server sends first
-        try:
-            session = self._open(call, recorder)
-            recorder.answer(101)
-        except (APIError, MockError) as error:
-            recorder.answer(error.status, error)
-            headers = self._headers(error_answer(error)._replace(buckets=recorder.buckets), 0)
-            await ErrorApp(error, headers)(scope, receive, send)
+        run = None if self._waiting is None else partial(self._waiting.run, _caller_of(call.headers))
+        session = self._try_open(call, recorder) if run is None else await run(self._try_open, call, recorder)
+        if isinstance(session, APIError | MockError):
+            headers = self._headers(error_answer(session)._replace(buckets=recorder.buckets), 0)
+            await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1)
+        socket = Socket(session, receive, send, shared=engine.settings.workers > 1 or engine.waits, run=run)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -116,6 +149,15 @@ class MockApp:
             mine.discard(socket)
             if not mine:
                 self._sockets.pop(recorder.project, None)
+
+    def _try_open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession | APIError | MockError:
+        try:
+            session = self._open(call, recorder)
+            recorder.answer(101)
+        except (APIError, MockError) as error:
+            recorder.answer(error.status, error)
+            return error
+        return session
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
@@ -139,11 +181,21 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        if len(body) > HEAVY or self._knows_heavy:
+        run = None
+        if self._waiting is not None:
+            call = read_call(scope, headers, body)
+            if call.path.startswith(CONTROL_PREFIX):
+                answer, answer_headers = await self._waiting.look(self.answer, call, refused)
+            else:
+                run = partial(self._waiting.run, _caller_of(headers))
+                answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
+        elif len(body) > HEAVY or self._knows_heavy:
             answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
         else:
             answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
-        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
+        if isinstance(answer.player, EventStream):
+            answer.player.is_stopping = partial(scope.get, STOPPING)
+        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
 
     async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
         """Answer in a thread a call that may take long, and while there is one in progress any other.
@@ -200,11 +252,19 @@ class MockApp:
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
             if refused is not None:
                 raise refused
+            named = call.header(PROJECT_HEADER)
+            if named is not None:
+                project = self.engine.control.check_project(named)
             return control_answer(self.engine, project, call)
         except (APIError, MockError) as error:
             return error_answer(error)
         except Exception:
             return error_answer(_failure(call))
+
+    def _count_sockets(self) -> dict[str, int]:
+        """How many sockets are open, and on how many of their lanes a turn is played."""
+        sockets = [socket for mine in list(self._sockets.values()) for socket in list(mine)]
+        return {"open": len(sockets), "lanes": sum([socket.busy_lanes for socket in sockets])}
 
     def wake_sockets(self, project: str) -> None:
         """Have the project's sockets look at its clock again."""
@@ -227,10 +287,26 @@ class MockApp:
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
 
 
+def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
+    """The links of a worker to the others of its server; None in a process that serves alone."""
+    if WORKERS not in scope:
+        return None
+    from mockserver.transport.worker_links import WorkerLinks  # with multiprocessing, which one process does not need
+
+    links = WorkerLinks(engine, scope[WORKERS])
+    engine.control.sections["worker_samples"] = links.ask_samples
+    return links
+
+
 def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
     return MockError("The mock itself failed; its log has the traceback.", status=500)
+
+
+def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return what a caller's project is known by."""
+    return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
 
 
 def _reads_much(call: Call) -> bool:
@@ -250,7 +326,7 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
     try:
         engine = Engine(settings, model=model)
     except StoreError as error:
-        raise SettingError(f"--store {settings.store}: {error}") from error
+        raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
     if access_log.is_on(settings):
         engine.journal.on_end = access_log.log_exchange
     return MockApp(engine)

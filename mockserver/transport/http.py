@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -35,7 +35,10 @@ from mockserver.wire.responses.events import sse
 Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
+REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"
+WORKERS = "understudy.workers"  # in the scope of a worker's lifespan: where it meets the others
+STOPPING = "understudy.stopping"  # in a request's scope once its server ends: what has no end of its own ends now
 
 
 class Disconnected(Exception):
@@ -53,10 +56,13 @@ def query_pairs(query: bytes) -> list[tuple[str, str]]:
     return parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
 
 
+_LONGEST_NUMBER = 18  # digits of a length; int() takes 4300
+
+
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     """A request's body; raises APIError 413 beyond `limit` bytes, before reading more than that."""
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
         raise errors.body_too_large(limit)
     message = await receive()
     # nearly every body comes in one message: no list, no join
@@ -99,10 +105,16 @@ def whole_body(answer: Answer) -> bytes:
     return answer.body if answer.events is None else sse(answer.events) + answer.tail
 
 
-async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool) -> None:
+Runner = Callable[..., Awaitable[Any]]  # runs a function where it may wait
+
+
+async def send_answer(
+    answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool, run: Runner | None = None
+) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
-    Spec: R9.20. Raises Abort where the connection is to be broken off.
+    With `run`, steps of the delivery may wait for a store, and are run by it. Spec: R9.20. Raises Abort where the
+    connection is to be broken off.
     """
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
@@ -117,8 +129,9 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
     # watching for a client that leaves costs a task, and what takes no time is over before one could
     gone = None if player.instant else asyncio.ensure_future(_wait_for_disconnect(receive))
     begun = False
+    parts = chunks(answer)
     try:
-        for chunk in chunks(answer):
+        while (chunk := next(parts, None) if run is None else await run(next, parts, None)) is not None:
             if isinstance(chunk, Wait):
                 await _wait(chunk.seconds, gone)
                 continue
@@ -127,7 +140,10 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
                 await send(start)
             await send({"type": "http.response.body", "body": chunk.data, "more_body": chunk.more})
     except Disconnected:
-        player.leave()
+        if run is None:
+            player.leave()
+        else:
+            await run(player.leave)
     finally:
         if gone is not None:
             gone.cancel()
