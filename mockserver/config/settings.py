@@ -324,7 +324,7 @@ class Settings:
         FIELD,
         (),
         "+FIELD,-FIELD",
-        "a field of requests that a recording must agree with, or need not (repeatable)",
+        "a field that a recording must agree with, or need not; -/REGEX/: text that need not (repeatable)",
         shown="all except metadata, user and the like",
         repeatable=True,
         scope="proxy",

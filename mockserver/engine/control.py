@@ -14,17 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from mockserver.config.settings import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
-from mockserver.core import inspection
+from mockserver.core import graph, inspection
 from mockserver.core.project import Clock, Project, id_namespace
 from mockserver.core.records import Change, Delete, Put
 from mockserver.engine import script_queue
+from mockserver.engine.event_hub import EventStream
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.given_state import Drafted, Nothing
 from mockserver.engine.journal_store import JournalStore
+from mockserver.engine.project_directory import ProjectDirectory
 from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
@@ -46,8 +49,15 @@ class ProjectControl:
     """The control operations of a project, for test authors; none is part of the public API."""
 
     def __init__(
-        self, transactions: Transactions, scenarios: Scenarios, logbook: JournalStore, hazards: FaultInjector
+        self,
+        transactions: Transactions,
+        scenarios: Scenarios,
+        logbook: JournalStore,
+        hazards: FaultInjector,
+        directory: ProjectDirectory,
     ) -> None:
+        self._directory = directory
+        self._began = perf_counter()
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
@@ -62,9 +72,29 @@ class ProjectControl:
         """Register a function that is called when a project was reset, for what is only remembered to be quick."""
         self._forgetters.append(forget)
 
-    def _notify_clock_watchers(self, project: str) -> None:
+    def _notify_clock_watchers(self, project: str, **moved: Any) -> None:
         for notify in self._watchers:
             notify(project)
+        if self._logbook.events.is_on:
+            clock = {**self.read_clock(project), "expired": [], "completed": [], **moved}
+            self._logbook.events.publish(b"clock", {"project": project, **clock})
+
+    def projects(self) -> dict[str, Any]:
+        """All projects of the server, the one with the latest call first."""
+        return {"data": self._directory.list_projects()}
+
+    def check_project(self, name: str) -> str:
+        """The name of a project; raises MockError 404 when there is none of that name."""
+        if not self._directory.is_known(name):
+            raise MockError(f"There is no project {name[:100]!r}; GET /_mock/projects lists them.", status=404)
+        return name
+
+    def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:
+        """The events of a project, or of all (None): from now on, or from after the event `last_id`.
+
+        The project need not be there yet: a browser that reconnects to a server that was started again would give up.
+        """
+        return self._logbook.events.listen(project, last_id)
 
     def health(self) -> dict[str, Any]:
         """The server's status and settings; raises MockError 503 when the store can't be written."""
@@ -76,6 +106,7 @@ class ProjectControl:
             "mode": settings.default_mode,
             "switches": describe(settings.set),
             "store": settings.store.partition(":")[0],
+            "uptime_s": round(perf_counter() - self._began, 3),
         }
         recorder = self._section("recorder")
         return health if recorder is None else {**health, "recorder": recorder}
@@ -124,7 +155,7 @@ class ProjectControl:
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)
-        self._notify_clock_watchers(project)
+        self._notify_clock_watchers(project, **moved)
         return moved
 
     def enqueue(self, project: str, lines: Any) -> int:
@@ -314,6 +345,12 @@ class ProjectControl:
         """What the model saw for a response."""
         state = self._calls.reading(project).state
         return inspection.context_of(state, response_id, self._rules)
+
+    def graph(self, project: str) -> Iterator[dict[str, Any]]:
+        """Yield first `now`, the project's time, then each response as a node, without its texts."""
+        reading = self._calls.reading(project)
+        yield {"now": reading.now}
+        yield from graph.list_nodes(reading.state, self._rules, reading.now)
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""

@@ -31,6 +31,7 @@ from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
+from mockserver.engine.project_directory import ProjectDirectory
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
@@ -72,7 +73,9 @@ class Engine:
         self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
-        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
+        self.events = self.journal.events
+        self.projects = ProjectDirectory(self._calls, self.journal, DEFAULT_PROJECT)
+        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector, self.projects)
         self.pipeline = Pipeline(
             self.scenarios,
             self.model,
@@ -104,7 +107,9 @@ class Engine:
             raise errors.missing_bearer()
         if allowed and key not in allowed:
             raise errors.incorrect_api_key(key)
-        return _project_name(key, openai_project or "")
+        name = _project_name(key, openai_project or "")
+        self.projects.note_key(name, key)
+        return name
 
     def _read_project(self, authorization: bytes, openai_project: bytes) -> str:
         return self.project(authorization.decode("latin-1"), openai_project.decode("latin-1"))
@@ -159,6 +164,8 @@ class Engine:
             headers = call.headers
             project = self._project_of(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
         recorder.project = project
+        if self.events.is_on:
+            self.events.begin(project, recorder.exchange)
         if refused is not None:
             raise refused
         self.strike(recorder)

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from threading import RLock
 from zlib import crc32
 
-from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
+from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record, Watch
 
 _Place = tuple[int, str]  # (order, id): the place of a record below its parent
 _new = tuple.__new__  # makes one as Record(...) does, without a call of Python's
@@ -91,6 +91,7 @@ class MemoryStore:
         self._projects: dict[str, _Project] = {}
         self._parts = _Parts()
         self._locks = [RLock() for _ in range(_LOCKS)]
+        self._watch: Watch | None = None
 
     def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out of the project; what is applied inside is applied at once, so callers apply last."""
@@ -150,6 +151,8 @@ class MemoryStore:
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes."""
+        if self._watch is not None:
+            changes = self._watch(project, changes)
         mine = self._projects.get(project)
         if mine is None:
             mine = self._projects[project] = _Project()
@@ -173,7 +176,22 @@ class MemoryStore:
 
     def clear(self, project: str) -> None:
         """Forget a project."""
+        if self._watch is not None:
+            self._watch(project, None)
         self._projects.pop(project, None)
+
+    def watch(self, watch: Watch | None) -> None:
+        """Have somebody told of all changes, before they are written; None ends it."""
+        self._watch = watch
+
+    def projects(self) -> list[str]:
+        """The names of all that has records."""
+        return list(self._projects)
+
+    def count(self, project: str, kind: str) -> int:
+        """How many records of a listed kind there are below no parent."""
+        mine = self._projects.get(project)
+        return len(mine.places.get((kind, ""), ())) if mine else 0
 
     def check(self) -> None:
         """Nothing can be wrong."""

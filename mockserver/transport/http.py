@@ -37,6 +37,8 @@ Headers = list[tuple[bytes, bytes]]
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
 REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"
+WORKERS = "understudy.workers"  # in the scope of a worker's lifespan: where it meets the others
+STOPPING = "understudy.stopping"  # in a request's scope once its server ends: what has no end of its own ends now
 
 
 class Disconnected(Exception):

@@ -24,7 +24,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mockserver.transport.http import REASON
+from mockserver.transport.http import REASON, STOPPING
 
 MOST_HEAD = 65_536  # bytes
 MOST_JOINED = 65_536  # bytes of body; a larger one is not copied only to have its head in front of it
@@ -74,6 +74,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def shutdown(self) -> None:
+        """End: at once between two requests, else with the answer to this one, which is told so."""
+        if self.cycle is not None:
+            self.cycle.scope[STOPPING] = True  # type: ignore[literal-required]  # a key of our own
+        super().shutdown()
 
     def on_message_begin(self) -> None:
         """Begin to read a head."""

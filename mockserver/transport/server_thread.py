@@ -15,6 +15,7 @@ It sets up no logging, handles no signals and leaves the garbage collector alone
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from threading import Event, Thread
 from typing import TypeVar
@@ -22,10 +23,23 @@ from typing import TypeVar
 from starlette.types import ASGIApp
 
 from mockserver.config.settings import Settings
+from mockserver.transport.abort import AbortFilter
 
 T = TypeVar("T")
 
 PATIENCE_S = 10.0  # far more than it takes to start or to end
+
+
+class _OwnAborts(AbortFilter):
+    """Keeps out of the host's log what uvicorn reports about aborts of one server; its host may run others."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__()
+        self._thread = thread
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is shown."""
+        return record.threadName != self._thread or super().filter(record)
 
 
 class ServerThread:
@@ -43,6 +57,8 @@ class ServerThread:
         self.port: int = self._listener.getsockname()[1]
         self._ready = Event()
         self._thread = Thread(target=self._run, name=f"understudy:{self.port}", daemon=True)
+        self._filter = _OwnAborts(self._thread.name)
+        logging.getLogger("uvicorn.error").addFilter(self._filter)
         self._thread.start()
         if not self._ready.wait(PATIENCE_S):
             raise RuntimeError("the mock's server did not start; an error of its thread says why")
@@ -80,6 +96,7 @@ class ServerThread:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(PATIENCE_S)
+        logging.getLogger("uvicorn.error").removeFilter(self._filter)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
