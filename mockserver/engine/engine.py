@@ -93,7 +93,8 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
-        self.control.on_reset(self._project_of.cache_clear)
+        self.control.on_reset(self.projects.forget)
+        self.control.on_reset(lambda _: self._project_of.cache_clear())
         self._answer_turn: Callable[..., Any] = self.pipeline.answer
         rows = endpoints(self.pipeline.answer)
         if self.rules.unknown_file == "refuse":

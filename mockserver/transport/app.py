@@ -122,7 +122,7 @@ class MockApp:
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _trim_soon(self) -> None:
+    def _trim_soon(self, project: str) -> None:
         """Give memory back once the resets are over; any thread may call this."""
         if not self._trims:
             self._trims = True
