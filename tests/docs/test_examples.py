@@ -33,12 +33,8 @@ from tests.support.serving import ROOT, serving
 pytest_plugins = ["pytester"]
 
 Ask = Callable[[str], httpx2.Response]
-LOADED = (
-    openai,
-    respx,
-    ResponsesMachine,
-    http_protocol,
-)  # once, for all runs; the C part of the last one knows no second
+# once, for all runs: the C part of the last one knows no second time
+LOADED = (openai, respx, ResponsesMachine, http_protocol)
 UNSHOWN = {"ruff.toml", "wrong.yaml"}  # the linter's; `cat` shows it in a console block
 FOREIGN = {"test_agents.py", "test_pydantic_ai.py", "test_langchain.py"}  # need other clients
 SERVER = "test_agent_machine.py"  # needs a server besides
