@@ -20,12 +20,10 @@ from collections.abc import Awaitable, Callable
 from threading import Event, Thread
 from typing import TypeVar
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from mockserver.config.settings import Settings
 from mockserver.transport.abort import AbortFilter
-from mockserver.transport.serve import bind, server_config
 
 T = TypeVar("T")
 
@@ -48,6 +46,11 @@ class ServerThread:
     """An app that is served until `stop`; `at_end` is awaited in its loop before that ends."""
 
     def __init__(self, app: ASGIApp, settings: Settings, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        # not with the module: a `Mock` that serves clients in process never gets here
+        import uvicorn
+
+        from mockserver.transport.serve import bind, server_config
+
         self._server = uvicorn.Server(server_config(app, settings, guest=True))
         self._at_end = at_end
         self._listener = bind("127.0.0.1", 0)
