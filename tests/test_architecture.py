@@ -53,6 +53,7 @@ IMPURE = frozenset(
 )
 IMPURE_ALLOWED: dict[tuple[str, str], str] = {
     ("mockserver/config/kinds.py", "os"): "fspath: what counts as a path",
+    ("mockserver/config/settings.py", "os"): "PathLike: a path is one value",
     ("mockserver/store/from_snapshot.py", "threading"): "two calls begin a project only once",
     ("mockserver/store/memory.py", "threading"): "one writer at a time",
     ("mockserver/store/postgres.py", "threading"): "a transaction belongs to its thread",

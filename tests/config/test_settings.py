@@ -9,17 +9,16 @@ from typing import Any
 import click
 import pytest
 
+from mockserver.config.kinds import TIMES, parse_time
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import (
     MOCK_SETTINGS,
     SETTINGS,
-    TIMES,
     SettingError,
     Settings,
     from_python,
     load,
     options_table,
-    parse_time,
 )
 from mockserver.testing.options import MockOptions
 from mockserver.transport.command_line import ServeCommand, explicit_options, settings_options
