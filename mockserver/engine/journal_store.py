@@ -66,8 +66,9 @@ class JournalStore:
             if exchange.at is None:  # nothing was read for it
                 calls = self._calls
                 exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
+            document = self._entries.pack(exchange)  # without the lock: a long one takes long
             with self._lock:
-                self._entries.add(project, exchange)
+                self._entries.add(project, exchange, document)
         except Exception as error:
             self._complain(error)
 

@@ -15,7 +15,7 @@ written at all. Keys and passwords never get into a document.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
@@ -61,7 +61,7 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes.
+    is what it takes in memory, in bytes, `size` what its body, its changes and its answer take.
     """
 
     call: Call
@@ -84,6 +84,7 @@ class Exchange:
     waits: bool = False
     document: tuple[bytes, ...] | None = None
     weight: int = 0
+    size: int = 0
 
 
 class Entry(NamedTuple):
@@ -91,6 +92,13 @@ class Entry(NamedTuple):
 
     number: int
     doc: bytes
+
+
+def release_sources(exchange: Exchange, document: tuple[bytes, ...]) -> None:
+    """Keep only the document of an exchange that has ended, and let go what it was made from."""
+    exchange.document = document
+    exchange.call = exchange.call._replace(body=b"", headers=NO_HEADERS, query=())
+    exchange.saw, exchange.changes, exchange.line, exchange.error = None, (), None, None
 
 
 def release_turn(exchange: Exchange) -> None:
@@ -119,7 +127,9 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
 
 LONGEST = 256 * 1024  # bytes of a body that are kept, and of one part of it
 LONGEST_NODE = 4 * LONGEST  # bytes of the items of an unstored turn
-_LONG_PART = re.compile(rb'(?<=["\',])[A-Za-z0-9+/=_\\-]{%d,}(?=["\'])' % (LONGEST + 1))
+_BLOCK = LONGEST // 4  # bytes that are looked at in one go: the interpreter's lock is not let go inside of a search
+_PART = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_\\-"  # what a long part consists of
+_PART_BYTES = re.compile(rb"[%b]*" % re.escape(_PART))
 
 
 def document_of(exchange: Exchange) -> bytes:
@@ -207,12 +217,31 @@ def keep_body(sent: bytes) -> tuple[str, str]:
 
 
 def _without_long_parts(written: bytes) -> bytes:
-    return _LONG_PART.sub(_describe_part, written) if len(written) > LONGEST else written
+    if len(written) <= LONGEST:
+        return written
+    pieces, done = list[bytes](), 0
+    for start, end in _find_long_parts(written):
+        part = written[start:end]
+        pieces += [written[done:start], f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()]
+        done = end
+    return b"".join([*pieces, written[done:]]) if pieces else written
 
 
-def _describe_part(match: re.Match[bytes]) -> bytes:
-    part = match[0]
-    return f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()
+def _find_long_parts(written: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the parts longer than `LONGEST` begin and end, quotes around them.
+
+    One covers whole blocks, and where a block is not whole, only its end can be the beginning of one.
+    """
+    start = 0
+    for block in range(0, len(written), _BLOCK):
+        end = min(block + _BLOCK, len(written))
+        match = _PART_BYTES.match(written, block, end)
+        stop = block if match is None else match.end()
+        if stop == end:
+            continue
+        if stop - start > LONGEST and start and written[start - 1] in b"\"'," and written[stop] in b"\"'":
+            yield start, stop
+        start = block + len(written[block:end].rstrip(_PART))
 
 
 def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
