@@ -21,12 +21,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -42,7 +42,8 @@ from mockserver.store.sqlite import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer, whole_body
+from mockserver.transport.threads import Threads, takes_long
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -55,8 +56,6 @@ log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
-HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
-MOST_THREADS = 16
 LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
 
 
@@ -66,9 +65,7 @@ class MockApp:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._served = count(1)
-        self._knows_heavy = False  # whether there was a large body
-        self._in_progress = 0  # calls that are answered in threads
-        self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
+        self._threads = Threads()
         engine.control.on_clock_moved(self.wake_sockets)
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
@@ -85,6 +82,7 @@ class MockApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        self._threads.share_fairly()
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
         asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
@@ -107,7 +105,8 @@ class MockApp:
             await ErrorApp(error, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1)
+        caller = caller_of(call.headers)
+        socket = Socket(session, receive, send, self._threads, caller, shared=engine.settings.workers > 1)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -139,26 +138,37 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        if len(body) > HEAVY or self._knows_heavy:
-            answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
-        else:
-            answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
-        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
+        call, head, threads = read_call(scope, headers, body), scope["method"] == "HEAD", self._threads
+        is_long = takes_long(body)
+        if is_long or threads.knows_large:
+            threads.knows_large = True
+            is_long = is_long or _reads_much(call)
+            if is_long or threads.busy:
+                answer, answer_headers = await self._answer_apart(call, refused, is_long=is_long)
+                await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
+                return
+        answer, answer_headers = self.answer(call, refused)
+        await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
 
-    async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
+    async def _answer_apart(
+        self, call: Call, refused: APIError | None, *, is_long: bool
+    ) -> tuple[Answer, Headers]:
         """Answer in a thread a call that may take long, and while there is one in progress any other.
 
         What a large body has left behind is read by small calls too: by listings, and by turns that go on from it.
         """
-        self._knows_heavy = True
-        if not (self._in_progress or len(call.body) > HEAVY or _reads_much(call)):
-            return self.answer(call, refused)
-        self._in_progress += 1
-        try:
-            work = partial(self.answer, call, refused, apart=True)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._in_progress -= 1
+
+        def work() -> tuple[Answer, Headers]:
+            answer, headers = self.answer(call, refused, apart=True)
+            if answer.player is None and answer.events is not None:  # encoded here, for it may be large
+                answer = answer._replace(body=whole_body(answer), events=None, tail=b"")
+            return answer, headers
+
+        return await self._threads.run(work, long=is_long, caller=caller_of(call.headers))
+
+    async def _fetch(self, work: Callable[[], Any]) -> Any:
+        """Have the next piece of a long answer made in a thread."""
+        return await self._threads.run(work, long=True)
 
     def answer(
         self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False
@@ -231,6 +241,11 @@ def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
     return MockError("The mock itself failed; its log has the traceback.", status=500)
+
+
+def caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Whose call it is, as far as its headers tell."""
+    return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
 
 
 def _reads_much(call: Call) -> bool:

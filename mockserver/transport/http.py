@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -26,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.events import Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.delivery.fault_effects import truncate_json
-from mockserver.delivery.player import KeepAlive
+from mockserver.delivery.player import KeepAlive, Pieces
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import api as errors
@@ -99,10 +100,16 @@ def whole_body(answer: Answer) -> bytes:
     return answer.body if answer.events is None else sse(answer.events) + answer.tail
 
 
-async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool) -> None:
+Fetch = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+async def send_answer(
+    answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool, fetch: Fetch | None = None
+) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
-    Spec: R9.20. Raises Abort where the connection is to be broken off.
+    A body that is made while it leaves is made where `fetch` runs it. Spec: R9.20. Raises Abort where the connection is
+    to be broken off.
     """
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
@@ -113,6 +120,13 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
             await _send_large(body, send)
             return
         await send({"type": "http.response.body", "body": b"" if head else body})
+        return
+    if fetch is not None and isinstance(player, Pieces):
+        await send(start)
+        parts = chunks(answer)
+        while (chunk := await fetch(partial(next, parts, None))) is not None:
+            if not isinstance(chunk, Wait):
+                await send({"type": "http.response.body", "body": chunk.data, "more_body": chunk.more})
         return
     # watching for a client that leaves costs a task, and what takes no time is over before one could
     gone = None if player.instant else asyncio.ensure_future(_wait_for_disconnect(receive))

@@ -13,6 +13,8 @@
 #   otherwise a turn could be written after its client was gone.
 # * A cut has no close frame: the client sees 1006 (RFC 6455 §7.1.5), like after a crash. `Abort` makes the server drop
 #   the connection. A close by a fault, or at the age limit, is a close frame with its code. Spec: R4.12, R4.19.
+# * What may take long is done in a thread, and until it is done nothing else of the session is called: a session is
+#   used by one thread at a time, and is not left before.
 # * Real time is only slept here. How long, and what the time is, say the turn and the project's clock.
 
 from __future__ import annotations
@@ -21,15 +23,17 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 
 from starlette.types import Message, Receive, Send
 
-from mockserver.delivery.events import Cut, Emit, Malformed, Wait
+from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
+from mockserver.transport.threads import Threads, takes_long
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
@@ -42,13 +46,24 @@ NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket. `shared` says that other processes serve the same projects."""
+    """One accepted WebSocket of a `caller`. `shared` says that other processes serve the same projects."""
 
     _main: asyncio.Task[Any] | None = None
+    _work: asyncio.Future[list[Out]] | None = None  # what the session does in a thread
     _is_broken = _is_cut = False
 
-    def __init__(self, connection: WebSocketSession, receive: Receive, send: Send, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        connection: WebSocketSession,
+        receive: Receive,
+        send: Send,
+        threads: Threads | None = None,
+        caller: Hashable = None,
+        *,
+        shared: bool = False,
+    ) -> None:
         self._connection = connection
+        self._threads, self._caller = threads or Threads(), caller
         self._receive, self._send = receive, send
         self._shared = shared
         self._lock = asyncio.Lock()
@@ -69,7 +84,8 @@ class Socket:
         self._keep(self._watch())
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
-                await self._perform(self._connection.receive(_data(message)))
+                data = _data(message)
+                await self._perform(await self._call(self._connection.receive, data, long=takes_long(data)))
                 while self._connection.is_congested and not self._is_gone:
                     self._room.clear()
                     await self._room.wait()
@@ -81,6 +97,7 @@ class Socket:
         finally:
             for task in self._tasks:
                 task.cancel()
+            await self._wait_for_work()
             self._connection.leave()
         if self._is_cut:
             raise Abort
@@ -98,6 +115,26 @@ class Socket:
             if not isinstance(failure, OSError | Broken):  # an OSError is what a write raises once the client is gone
                 log.error("a fault of the mock: WebSocket", exc_info=failure)
         self._room.set()
+
+    async def _call(self, work: Callable[..., list[Out]], of: Any, *, long: bool) -> list[Out]:
+        """Have the session do something: in a thread what may take long, and what meets something long in progress."""
+        threads = self._threads
+        await self._wait_for_work()
+        if not (long or threads.busy):
+            return work(of)
+        threads.knows_large = True
+        self._work = asyncio.ensure_future(
+            threads.run(partial(work, of, apart=True), long=long, caller=self._caller),
+        )
+        self._work.add_done_callback(self._on_work_done)
+        return await asyncio.shield(self._work)  # whoever cancels this can't end the thread
+
+    def _on_work_done(self, work: asyncio.Future[list[Out]]) -> None:
+        self._work = None
+
+    async def _wait_for_work(self) -> None:
+        while self._work is not None:
+            await asyncio.wait([self._work])
 
     async def _watch(self) -> None:
         """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
@@ -134,7 +171,7 @@ class Socket:
 
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
         connection = self._connection
-        while (step := connection.advance(playback)) is not None:
+        while (step := await self._advance(playback)) is not None:
             if isinstance(step, Emit):
                 await self._send_events(step.events)
             elif isinstance(step, Malformed):
@@ -144,7 +181,12 @@ class Socket:
             elif isinstance(step, Wait) and wake is not None:
                 await _sleep(step.seconds, wake)
         self._room.set()
-        return connection.on_turn_end(playback)
+        return await self._call(connection.on_turn_end, playback, long=connection.has_long_frames)
+
+    async def _advance(self, playback: Playback) -> Step | None:
+        if self._work is not None:
+            await self._wait_for_work()
+        return self._connection.advance(playback)
 
     def _wake(self) -> None:
         """Wake the turns that were told to stop where they are."""
