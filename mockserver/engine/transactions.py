@@ -126,6 +126,7 @@ class _Outdated(Exception):
 
 _Mark = tuple[bytes | None, list[Record], int]
 
+
 class Transactions:
     """The projects of one store, their clocks, and the rules that what is done to them follows."""
 

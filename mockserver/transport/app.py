@@ -22,7 +22,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -150,9 +149,7 @@ class MockApp:
         answer, answer_headers = self.answer(call, refused)
         await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
 
-    async def _answer_apart(
-        self, call: Call, refused: APIError | None, *, is_long: bool
-    ) -> tuple[Answer, Headers]:
+    async def _answer_apart(self, call: Call, refused: APIError | None, *, is_long: bool) -> tuple[Answer, Headers]:
         """Answer in a thread a call that may take long, and while there is one in progress any other.
 
         What a large body has left behind is read by small calls too: by listings, and by turns that go on from it.

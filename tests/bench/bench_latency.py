@@ -247,8 +247,11 @@ class Sender:
         self._port = port
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         body = orjson.dumps({"model": MODEL, "input": "ping"})
-        head = f"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer short\r\nContent-Length: {len(body)}"
-        self._request = head.encode() + b"\r\nContent-Type: application/json\r\n\r\n" + body
+        head = (
+            "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer short\r\n"
+            f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
+        )
+        self._request = head.encode() + body
 
     async def send(self) -> float:
         """Send a turn; returns the seconds until its answer was read."""

@@ -19,7 +19,7 @@ from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.transport.app import MockApp
 from mockserver.transport.http import whole_body
-from mockserver.transport.threads import HEAVY, MOST_LONG, MOST_THREADS, Threads, takes_long
+from mockserver.transport.threads import HEAVY, MOST_THREADS
 from tests.support.driving import NOON, Driver
 from tests.support.patience import PATIENCE_S
 
