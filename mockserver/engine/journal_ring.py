@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -24,12 +23,12 @@ from itertools import islice
 from operator import itemgetter
 
 from mockserver.core.records import Change, Put
-from mockserver.journal.exchange import Entry, Exchange, document_of, release_sources, release_turn
+from mockserver.journal.exchange import Entry, Exchange, document_of, find_runs, release_sources, release_turn
 
 PACKED_FROM = 32 * 1024  # bytes of a request or of what it changed, from which an exchange is packed
 LIGHTEST = 3 * 1024  # what an exchange takes without its body
-# what is before it keeps a search from trying a run of such letters again from each of them
-_SHARED = re.compile(rb"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{4096,}")
+SHARED_FROM = 4096  # letters of a base64 text that is kept once
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 
 
 class _Journal:
@@ -60,9 +59,9 @@ class JournalRing:
         if exchange.size < PACKED_FROM and exchange.line is None:
             return None
         document, done, pieces = document_of(exchange), 0, list[bytes]()
-        for match in _SHARED.finditer(document):
-            pieces += [document[done : match.start()], match[0]]
-            done = match.end()
+        for start, end in find_runs(document, SHARED_FROM, _BASE64):
+            pieces += [document[done:start], document[start:end]]
+            done = end
         return (*pieces, document[done:]) if pieces else (document,)
 
     def add(self, project: str, exchange: Exchange, document: tuple[bytes, ...] | None = None) -> None:

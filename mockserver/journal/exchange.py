@@ -127,9 +127,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
 
 LONGEST = 256 * 1024  # bytes of a body that are kept, and of one part of it
 LONGEST_NODE = 4 * LONGEST  # bytes of the items of an unstored turn
-_BLOCK = LONGEST // 4  # bytes that are looked at in one go: the interpreter's lock is not let go inside of a search
 _PART = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_\\-"  # what a long part consists of
-_PART_BYTES = re.compile(rb"[%b]*" % re.escape(_PART))
 
 
 def document_of(exchange: Exchange) -> bytes:
@@ -220,28 +218,33 @@ def _without_long_parts(written: bytes) -> bytes:
     if len(written) <= LONGEST:
         return written
     pieces, done = list[bytes](), 0
-    for start, end in _find_long_parts(written):
-        part = written[start:end]
-        pieces += [written[done:start], f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()]
-        done = end
+    for start, end in find_runs(written, LONGEST + 1, _PART):
+        if start and end < len(written) and written[start - 1] in b"\"'," and written[end] in b"\"'":
+            part = written[start:end]
+            pieces += [written[done:start], f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()]
+            done = end
     return b"".join([*pieces, written[done:]]) if pieces else written
 
 
-def _find_long_parts(written: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the parts longer than `LONGEST` begin and end, quotes around them.
+def find_runs(written: bytes, least: int, letters: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the runs of at least so many bytes begin and end that consist of these letters alone.
 
-    One covers whole blocks, and where a block is not whole, only its end can be the beginning of one.
+    No other thread may go on inside of a search, so a block at a time is looked at. A long run covers whole blocks, and
+    where a block is not one, only its end can be the beginning of a run.
     """
-    start = 0
-    for block in range(0, len(written), _BLOCK):
-        end = min(block + _BLOCK, len(written))
-        match = _PART_BYTES.match(written, block, end)
+    length, start = least // 4, 0
+    only = re.compile(b"[%b]*" % re.escape(letters))
+    for block in range(0, len(written), length):
+        end = min(block + length, len(written))
+        match = only.match(written, block, end)
         stop = block if match is None else match.end()
         if stop == end:
             continue
-        if stop - start > LONGEST and start and written[start - 1] in b"\"'," and written[stop] in b"\"'":
+        if stop - start >= least:
             yield start, stop
-        start = block + len(written[block:end].rstrip(_PART))
+        start = block + len(written[block:end].rstrip(letters))
+    if len(written) - start >= least:
+        yield start, len(written)
 
 
 def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:

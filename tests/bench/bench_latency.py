@@ -163,16 +163,16 @@ async def _listing(client: Client) -> Call:
 
 async def _journal(client: Client) -> Call:
     """A journal full of large bodies."""
-    for number in range(40):
+    for number in range(20):
         await client.call("POST", "/v1/responses", {"model": MODEL, "input": f"{number} {_long_words(MB)}"})
     return lambda: client.call("GET", "/_mock/journal?limit=1000&context=full")
 
 
 async def _slow_readers(client: Client) -> Call:
     """Several who read slowly what is 48 MB long."""
-    items = [{**MESSAGE, "content": _long_words(8 * MB)}] * 6
-    made = json.loads(await client.call("POST", "/v1/responses", {"model": MODEL, "input": items}))
-    path = f"/v1/responses/{made['id']}/input_items?limit=100"
+    place = json.loads(await client.call("POST", "/v1/conversations", {}))["id"]
+    path = f"/v1/conversations/{place}/items?limit=100"
+    await client.call("POST", path, {"items": [{**MESSAGE, "content": _long_words(8 * MB)}] * 6})
 
     async def read() -> None:
         await asyncio.gather(*(client.read_slowly(path) for _ in range(READERS)))
@@ -194,7 +194,7 @@ ROWS = [
     *(Row(name, _post(make)) for name, make in TURNS.items()),
     Row("stream of 30 MB", _echo),
     Row("listing of 51 items of 1 MB", _listing),
-    Row("journal of 40 bodies of 1 MB", _journal),
+    Row("journal of 20 bodies of 1 MB", _journal),
     Row(f"{READERS} slow readers of 48 MB", _slow_readers),
     *(Row(f"WebSocket: {name}", _frame(make)) for name, make in TURNS.items()),
     Row("WebSocket: events of 30 MB", _frame(lambda: {"input": "x", "instructions": _long_words(10 * MB)})),

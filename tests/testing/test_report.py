@@ -154,7 +154,7 @@ def test_bug_4_an_output_names_its_call_by_the_id_of_the_item(mock: Mock, client
 
 
 def test_bug_5_an_agent_hides_that_its_thread_has_expired(mock: Mock, client: OpenAI) -> None:
-    """Spec: R1.30."""
+    """Spec: R1.3."""
 
     class Hiding(Agent):
         def create(self, input: Any) -> Any:
