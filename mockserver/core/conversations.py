@@ -130,12 +130,18 @@ def _unambiguous(
     return kept, id_generator.skip(number)
 
 
-def item_at(state: State, entry: Entry) -> Item:
-    """The item that a conversation keeps in a place."""
-    node = read_node(state, entry.node)
-    if node is None:
-        raise LookupError(f"node {entry.node} of a conversation's item is missing")
-    return node.items[entry.place]
+def items_at(state: State, entries: Iterable[Entry]) -> list[Item]:
+    """The items that a conversation keeps in some places; neighbours are of one node, which is read once."""
+    found: list[Item] = []
+    node_id, items = "", list[Item]()
+    for entry in entries:
+        if entry.node != node_id:
+            node = read_node(state, entry.node)
+            if node is None:
+                raise LookupError(f"node {entry.node} of a conversation's item is missing")
+            node_id, items = entry.node, node.items
+        found.append(items[entry.place])
+    return found
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:
@@ -144,7 +150,7 @@ def retrieve_item(state: State, id: str, item_id: str) -> Item:
     entry = read_entry(state, id, item_id)
     if entry is None:
         raise errors.item_not_in_conversation(item_id)
-    return item_at(state, entry)
+    return items_at(state, [entry])[0]
 
 
 def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]]:

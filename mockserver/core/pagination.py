@@ -28,7 +28,7 @@ def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics
         records = [record for record in records if inside(record.order)]
     more = len(records) > query.limit
     entries = [read_entry(state, id, record.id.partition("/")[2]) for record in records[: query.limit]]
-    items = [conversations.item_at(state, entry) for entry in entries if entry is not None]
+    items = conversations.items_at(state, [entry for entry in entries if entry is not None])
     include = rules.visible(query.include)
     return page([present(item, include) for item in items], has_more=more)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -42,7 +42,7 @@ from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer, whole_body
-from mockserver.transport.threads import Threads, takes_long
+from mockserver.transport.threads import Kind, Threads, takes_long
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -104,8 +104,7 @@ class MockApp:
             await ErrorApp(error, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        caller = caller_of(call.headers)
-        socket = Socket(session, receive, send, self._threads, caller, shared=engine.settings.workers > 1)
+        socket = Socket(session, receive, send, self._threads, recorder.project, shared=engine.settings.workers > 1)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -141,16 +140,19 @@ class MockApp:
         is_long = takes_long(body)
         if is_long or threads.knows_large:
             threads.knows_large = True
-            is_long = is_long or _reads_much(call)
-            if is_long or threads.busy:
-                answer, answer_headers = await self._answer_apart(call, refused, is_long=is_long)
+            kind: Kind = "write" if is_long else "read" if _reads_much(call) else "short"
+            project = self._project_of(call)
+            if kind != "short" or threads.is_busy_with(project):
+                answer, answer_headers = await self._answer_apart(call, refused, kind, project)
                 await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
                 return
         answer, answer_headers = self.answer(call, refused)
         await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
 
-    async def _answer_apart(self, call: Call, refused: APIError | None, *, is_long: bool) -> tuple[Answer, Headers]:
-        """Answer in a thread a call that may take long, and while there is one in progress any other.
+    async def _answer_apart(
+        self, call: Call, refused: APIError | None, kind: Kind, project: str
+    ) -> tuple[Answer, Headers]:
+        """Answer in a thread a call that may take long, and while there is one in progress any other of its project.
 
         What a large body has left behind is read by small calls too: by listings, and by turns that go on from it.
         """
@@ -161,11 +163,18 @@ class MockApp:
                 answer = answer._replace(body=whole_body(answer), events=None, tail=b"")
             return answer, headers
 
-        return await self._threads.run(work, long=is_long, caller=caller_of(call.headers))
+        return await self._threads.run(work, kind, project)
+
+    def _project_of(self, call: Call) -> str:
+        """The project of a call, nobody's for one that is not let in."""
+        try:
+            return self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
+        except APIError:
+            return ""
 
     async def _fetch(self, work: Callable[[], Any]) -> Any:
         """Have the next piece of a long answer made in a thread."""
-        return await self._threads.run(work, long=True)
+        return await self._threads.run(work, "read", work)
 
     def answer(
         self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False
@@ -238,11 +247,6 @@ def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
     return MockError("The mock itself failed; its log has the traceback.", status=500)
-
-
-def caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Whose call it is, as far as its headers tell."""
-    return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
 
 
 def _reads_much(call: Call) -> bool:

@@ -1,24 +1,28 @@
 """Threads for calls that may take long, so that others are answered meanwhile."""
 
 # How it works. Most calls are answered on the event loop, in less time than it takes to wake a thread. One that may
-# take long gets a thread, and while there is one in progress so does every other call, since it may have to wait for
-# something that the long one holds.
+# take long gets a thread, and while there is one in progress so does every other call of the same project, which may
+# have to wait for it. Those of other projects stay on the loop: beside a thread that is busy, each step from thread to
+# thread waits for the interpreter's lock again.
 #
 # What must stay true:
 # * Python runs one thread at a time and gives the next one its turn after 1 ms, so each long call in progress makes
 #   others slower: no more than `MOST_LONG` are.
-# * One caller never has all threads: calls of one project may have to wait for each other, those of others must not.
+# * One project never has all threads: its calls may have to wait for each other, those of others must not. So of its
+#   long calls one that writes and one that reads are in progress: two would only take turns, each with its memory.
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
 T = TypeVar("T")
+Kind = Literal["write", "read", "short"]  # the first two may take long
 
 HEAVY = 65_536  # bytes of a body that may take long
 SMALL = 16_384  # bytes of a body whose schemas take little time, if nothing in them makes much of little
@@ -43,29 +47,31 @@ class Threads:
     def __init__(self) -> None:
         self._long = ThreadPoolExecutor(MOST_LONG, "understudy_long")
         self._short = ThreadPoolExecutor(MOST_THREADS, "understudy")
-        self._in_progress = 0
+        self._in_progress: Counter[Hashable] = Counter()  # project → its long calls
         self._places: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
         self.knows_large = False  # whether something large may have been left behind, which small calls read
 
-    @property
-    def busy(self) -> bool:
-        """Whether a long call is in progress."""
-        return self._in_progress > 0
+    def is_busy_with(self, project: Hashable) -> bool:
+        """Whether a long call of a project is in progress."""
+        return project in self._in_progress
 
-    async def run(self, work: Callable[[], T], *, long: bool, caller: Hashable = None) -> T:
-        """Return what a piece of work returns; that of one caller waits where too much of it is in progress."""
-        threads, most = (self._long, MOST_LONG // 2) if long else (self._short, MOST_THREADS // 2)
-        places = self._places.get((long, caller))
+    async def run(self, work: Callable[[], T], kind: Kind, project: Hashable = None) -> T:
+        """Return what a piece of work returns; that of one project waits where too much of its kind is in progress."""
+        long = kind != "short"
+        places = self._places.get((kind, project))
         if places is None:
-            places = self._places[long, caller] = asyncio.Semaphore(most)
+            places = self._places[kind, project] = asyncio.Semaphore(1 if long else MOST_THREADS // 2)
+        threads = self._long if long else self._short
         if long:
-            self._in_progress += 1
+            self._in_progress[project] += 1
         try:
             async with places:
                 return await asyncio.get_running_loop().run_in_executor(threads, work)
         finally:
             if long:
-                self._in_progress -= 1
+                self._in_progress[project] -= 1
+                if not self._in_progress[project]:
+                    del self._in_progress[project]
 
     def share_fairly(self) -> None:
         """Have the interpreter's threads take turns sooner; for a process that serves and nothing else."""

@@ -46,7 +46,7 @@ NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket of a `caller`. `shared` says that other processes serve the same projects."""
+    """One accepted WebSocket of a `project`. `shared` says that other processes serve the same projects."""
 
     _main: asyncio.Task[Any] | None = None
     _work: asyncio.Future[list[Out]] | None = None  # what the session does in a thread
@@ -58,12 +58,12 @@ class Socket:
         receive: Receive,
         send: Send,
         threads: Threads | None = None,
-        caller: Hashable = None,
+        project: Hashable = None,
         *,
         shared: bool = False,
     ) -> None:
         self._connection = connection
-        self._threads, self._caller = threads or Threads(), caller
+        self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
         self._shared = shared
         self._lock = asyncio.Lock()
@@ -120,11 +120,11 @@ class Socket:
         """Have the session do something: in a thread what may take long, and what meets something long in progress."""
         threads = self._threads
         await self._wait_for_work()
-        if not (long or threads.busy):
+        if not (long or threads.is_busy_with(self._project)):
             return work(of)
         threads.knows_large = True
         self._work = asyncio.ensure_future(
-            threads.run(partial(work, of, apart=True), long=long, caller=self._caller),
+            threads.run(partial(work, of, apart=True), "write" if long else "short", self._project)
         )
         self._work.add_done_callback(self._on_work_done)
         return await asyncio.shield(self._work)  # whoever cancels this can't end the thread
@@ -173,7 +173,10 @@ class Socket:
         connection = self._connection
         while (step := await self._advance(playback)) is not None:
             if isinstance(step, Emit):
-                await self._send_events(step.events)
+                if playback.recorder.apart:  # its events may be as large as its frame
+                    await self._send_texts(await self._threads.run(partial(_encode, step.events), "read", self))
+                else:
+                    await self._send_events(step.events)
             elif isinstance(step, Malformed):
                 await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
@@ -201,6 +204,12 @@ class Socket:
             for event in events:
                 await send({"type": "websocket.send", "text": frames.text(event)})
 
+    async def _send_texts(self, texts: list[str]) -> None:
+        async with self._lock:
+            for text in texts:
+                await self._send({"type": "websocket.send", "text": text})
+                await asyncio.sleep(0)
+
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
             await self._send({"type": "websocket.send", "text": truncate_json(frames.text(event).encode()).decode()})
@@ -226,6 +235,10 @@ def _data(message: Message) -> bytes:
     """A frame's bytes, text or binary."""
     text = message.get("text")
     return message["bytes"] if text is None else text.encode()
+
+
+def _encode(events: list[Event]) -> list[str]:
+    return [frames.text(event) for event in events]
 
 
 async def _sleep(seconds: float, wake: asyncio.Event) -> None:

@@ -4,7 +4,8 @@ The server, the heavy client and the sender of short turns are three processes. 
 whether or not earlier ones were answered, so a pause counts for all that begin in it. Run with
 `pytest -m bench tests/bench/bench_latency.py -s`, or as a script, which takes parts of the names of rows to measure.
 
-Latencies include what else the machine does: compare them with the row `idle`, and ratios with ratios.
+Latencies include what else the machine does: compare them with the row `idle`. The last column does not: it is the
+most CPU that the server has used, in all of its threads, while its event loop waited for its turn.
 """
 
 from __future__ import annotations
@@ -291,36 +292,62 @@ async def probe(port: int) -> None:
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
+class Heartbeat:
+    """An ASGI app around another one that answers `/_held` with the seconds of CPU that its loop has waited at most."""
+
+    def __init__(self, app: Any) -> None:
+        self._app, self._most = app, 0.0
+        self._beating: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") != "/_held":
+            await self._app(scope, receive, send)
+            return
+        self._beating = self._beating or asyncio.ensure_future(self._beat())
+        body, self._most = repr(self._most).encode(), 0.0
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _beat(self) -> None:
+        while True:
+            before = time.process_time()
+            await asyncio.sleep(0.001)
+            self._most = max(self._most, time.process_time() - before)
+
+
 def child(store: str, where: str) -> None:
     """Serve until the parent ends this process; prints the port."""
     listener = bind("127.0.0.1", 0)
     settings = Settings(store="memory" if store == "memory" else f"sqlite:///{where}", log_level="warning")
-    app = ProxyApp(create_app(settings), settings)
+    app = Heartbeat(ProxyApp(create_app(settings), settings))
     Server(server_config(app, settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
 
 
-async def measure(row: Row, port: int) -> tuple[float, list[float]]:
-    """Return the seconds that a heavy call took, and those of the short turns that began meanwhile."""
+async def measure(row: Row, port: int) -> tuple[float, list[float], float]:
+    """Return the seconds that a heavy call took, those of the short turns that began meanwhile, and of CPU held."""
     client = Client(port, "key-1")
     call = await row.prepare(client)
-    took, latencies = 0.0, list[float]()
+    took, held, latencies = 0.0, 0.0, list[float]()
     short = Probe(port)
     try:
         for _ in range(ROUNDS):
             short.begin()
+            await client.call("GET", "/_held")
             start = time.perf_counter()
             with suppress(ConnectionError):
                 await call()
             took += time.perf_counter() - start
             latencies += short.end()
+            held = max(held, float((await client.call("GET", "/_held")).split(b"\r\n")[1]))
     finally:
         short.stop()
-    return took / ROUNDS, latencies
+    return took / ROUNDS, latencies, held
 
 
 def run(wanted: list[str]) -> None:
     """Measure the rows and print the table."""
-    print(f"\n{'milliseconds of a short turn beside':<44}{'took s':>8}{'turns':>7}{'p50':>8}{'p99':>8}{'max':>8}")
+    columns = "".join(f"{name:>8}" for name in ("p50", "p99", "max", "held"))
+    print(f"\n{'milliseconds of a short turn beside':<44}{'took s':>8}{'turns':>7}{columns}")
     with tempfile.TemporaryDirectory() as directory:
         for store in STORES:
             for number, row in enumerate(ROWS):
@@ -329,12 +356,12 @@ def run(wanted: list[str]) -> None:
                     continue
                 server = Child(MODULE, store, f"{directory}/{number}.db")  # each row has a server of its own
                 try:
-                    took, found = asyncio.run(measure(row, server.port))
+                    took, found, held = asyncio.run(measure(row, server.port))
                 finally:
                     server.stop()
                 found.sort()
                 p50, p99 = (found[int(len(found) * share)] for share in (0.5, 0.99))
-                figures = "".join(f"{seconds * 1000:>8.1f}" for seconds in (p50, p99, found[-1]))
+                figures = "".join(f"{seconds * 1000:>8.1f}" for seconds in (p50, p99, found[-1], held))
                 print(f"{name:<44}{took:>8.2f}{len(found):>7}{figures}", flush=True)
 
 

@@ -18,7 +18,7 @@ from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.transport.threads import HEAVY, MOST_LONG, MOST_THREADS, SMALL, SWITCH_S, Threads, takes_long
+from mockserver.transport.threads import HEAVY, MOST_THREADS, SMALL, SWITCH_S, Kind, Threads, takes_long
 from mockserver.transport.websocket import Socket
 from mockserver.websocket.session import WebSocketSession
 from tests.support.driving import NOON
@@ -61,8 +61,8 @@ def test_a_word_of_a_schema_may_be_written_with_escapes() -> None:
     assert takes_long(rb'{"parameters":{"\u0070attern":"a{1000}"}}')
 
 
-@pytest.mark.parametrize(("long", "most"), [(True, MOST_LONG // 2), (False, MOST_THREADS // 2)])
-def test_one_caller_never_has_all_threads(long: bool, most: int) -> None:
+@pytest.mark.parametrize(("kind", "most"), [("write", 1), ("read", 1), ("short", MOST_THREADS // 2)])
+def test_one_project_never_has_all_threads(kind: Kind, most: int) -> None:
     threads, go = Threads(), Event()
     begun: list[str] = []
 
@@ -72,15 +72,16 @@ def test_one_caller_never_has_all_threads(long: bool, most: int) -> None:
         return name
 
     async def main() -> None:
-        calls = [asyncio.ensure_future(threads.run(lambda: hold("one"), long=long, caller="one")) for _ in range(20)]
-        other = asyncio.ensure_future(threads.run(lambda: hold("other"), long=long, caller="other"))
+        calls = [asyncio.ensure_future(threads.run(lambda: hold("one"), kind, project="one")) for _ in range(20)]
+        other = asyncio.ensure_future(threads.run(lambda: hold("other"), kind, project="other"))
         while "other" not in begun:
             await asyncio.sleep(0)
         assert begun.count("one") <= most
-        assert threads.busy is long, "short calls in threads keep nobody off the loop"
+        assert threads.is_busy_with("one") is (kind != "short"), "short calls in threads keep nobody off the loop"
+        assert not threads.is_busy_with("third")
         go.set()
         assert await asyncio.gather(*calls, other) == ["one"] * 20 + ["other"]
-        assert not threads.busy
+        assert not threads.is_busy_with("one")
 
     run(main())
 
@@ -92,8 +93,8 @@ def test_what_is_raised_in_a_thread_reaches_the_caller() -> None:
         raise KeyError("deliberate")
 
     with pytest.raises(KeyError, match="deliberate"):
-        run(threads.run(fail, long=True))
-    assert not threads.busy
+        run(threads.run(fail, "read"))
+    assert not threads.is_busy_with(None)
 
 
 def test_a_server_has_its_threads_take_turns_sooner() -> None:

@@ -56,8 +56,10 @@ def json_body_in_parts(value: Any) -> bytes:
         return json_body(value)
     before, _, after = json_body({**value, "data": []}).partition(_NO_ITEMS)  # no text has a line break of its own
     first, last = len(_FIRST), -len(_LAST)
-    written = b",".join([json_body({"data": [item]})[first:last] for item in items])
-    return b"".join((before, _FIRST[len(b"{") :], written, _LAST[: -len(b"\n}")], after))
+    pieces = [before, _FIRST[len(b"{") :]]
+    for item in items:
+        pieces += (json_body({"data": [item]})[first:last], b",")
+    return b"".join((*pieces[:-1], _LAST[: -len(b"\n}")], after))
 
 
 _NO_ITEMS, _FIRST, _LAST = b'\n  "data": []', b'{\n  "data": [', b"\n  ]\n}"
