@@ -31,7 +31,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
-from mockserver.delivery.player import DELIVERED
+from mockserver.delivery.player import DELIVERED, Pieces
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
@@ -136,18 +136,21 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        call, head, threads = read_call(scope, headers, body), scope["method"] == "HEAD", self._threads
-        is_long = takes_long(body)
-        if is_long or threads.knows_large:
+        call, threads = read_call(scope, headers, body), self._threads
+        is_large = takes_long(body)
+        kind: Kind = "write" if is_large else "short"
+        project = ""
+        if is_large or threads.knows_large:
             threads.knows_large = True
-            kind: Kind = "write" if is_long else "read" if _reads_much(call) else "short"
             project = self._project_of(call)
-            if kind != "short" or threads.is_busy_with(project):
-                answer, answer_headers = await self._answer_apart(call, refused, kind, project)
-                await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
-                return
-        answer, answer_headers = self.answer(call, refused)
-        await send_answer(answer, answer_headers, receive, send, head=head, fetch=self._fetch)
+            if _reads_much(call) and not is_large:
+                kind = "read"
+        if kind != "short" or threads.is_busy_with(project):
+            answer, answer_headers = await self._answer_apart(call, refused, kind, project)
+        else:
+            answer, answer_headers = self.answer(call, refused)
+        fetch = self._fetch if kind != "short" or isinstance(answer.player, Pieces) else None
+        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", fetch=fetch)
 
     async def _answer_apart(
         self, call: Call, refused: APIError | None, kind: Kind, project: str
@@ -173,7 +176,7 @@ class MockApp:
             return ""
 
     async def _fetch(self, work: Callable[[], Any]) -> Any:
-        """Have the next piece of a long answer made in a thread."""
+        """Have the next part of a long answer made in a thread."""
         return await self._threads.run(work, "read", work)
 
     def answer(

@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.events import Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.delivery.fault_effects import truncate_json
-from mockserver.delivery.player import KeepAlive, Pieces
+from mockserver.delivery.player import KeepAlive
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import api as errors
@@ -108,8 +108,8 @@ async def send_answer(
 ) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
-    A body that is made while it leaves is made where `fetch` runs it. Spec: R9.20. Raises Abort where the connection is
-    to be broken off.
+    The parts of a played answer are made where `fetch` runs it. Spec: R9.20. Raises Abort where the connection is to be
+    broken off.
     """
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
@@ -121,18 +121,12 @@ async def send_answer(
             return
         await send({"type": "http.response.body", "body": b"" if head else body})
         return
-    if fetch is not None and isinstance(player, Pieces):
-        await send(start)
-        parts = chunks(answer)
-        while (chunk := await fetch(partial(next, parts, None))) is not None:
-            if not isinstance(chunk, Wait):
-                await send({"type": "http.response.body", "body": chunk.data, "more_body": chunk.more})
-        return
     # watching for a client that leaves costs a task, and what takes no time is over before one could
     gone = None if player.instant else asyncio.ensure_future(_wait_for_disconnect(receive))
     begun = False
     try:
-        for chunk in chunks(answer):
+        parts = partial(next, chunks(answer), None)
+        while (chunk := parts() if fetch is None else await fetch(parts)) is not None:
             if isinstance(chunk, Wait):
                 await _wait(chunk.seconds, gone)
                 continue

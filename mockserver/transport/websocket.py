@@ -26,18 +26,20 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from starlette.types import Message, Receive, Send
 
 from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
-from mockserver.transport.threads import Threads, takes_long
+from mockserver.transport.threads import HEAVY, Kind, Threads, takes_long
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.events import Event
+
+T = TypeVar("T")
 
 log = logging.getLogger("understudy")
 
@@ -49,7 +51,7 @@ class Socket:
     """One accepted WebSocket of a `project`. `shared` says that other processes serve the same projects."""
 
     _main: asyncio.Task[Any] | None = None
-    _work: asyncio.Future[list[Out]] | None = None  # what the session does in a thread
+    _work: asyncio.Future[Any] | None = None  # what the session does in a thread
     _is_broken = _is_cut = False
 
     def __init__(
@@ -123,13 +125,16 @@ class Socket:
         if not (long or threads.is_busy_with(self._project)):
             return work(of)
         threads.knows_large = True
-        self._work = asyncio.ensure_future(
-            threads.run(partial(work, of, apart=True), "write" if long else "short", self._project)
-        )
-        self._work.add_done_callback(self._on_work_done)
-        return await asyncio.shield(self._work)  # whoever cancels this can't end the thread
+        return await self._work_apart(partial(work, of, apart=True), "write" if long else "short")
 
-    def _on_work_done(self, work: asyncio.Future[list[Out]]) -> None:
+    async def _work_apart(self, work: Callable[[], T], kind: Kind) -> T:
+        """Have the session do something in a thread, and nothing else until it is done."""
+        future = asyncio.ensure_future(self._threads.run(work, kind, self._project))
+        future.add_done_callback(self._on_work_done)
+        self._work = future
+        return await asyncio.shield(future)  # whoever cancels this can't end the thread
+
+    def _on_work_done(self, work: asyncio.Future[Any]) -> None:
         self._work = None
 
     async def _wait_for_work(self) -> None:
@@ -189,6 +194,8 @@ class Socket:
     async def _advance(self, playback: Playback) -> Step | None:
         if self._work is not None:
             await self._wait_for_work()
+        if playback.recorder.apart:  # its entry of the journal is written with the last step
+            return await self._work_apart(partial(self._connection.advance, playback), "read")
         return self._connection.advance(playback)
 
     def _wake(self) -> None:
@@ -208,7 +215,8 @@ class Socket:
         async with self._lock:
             for text in texts:
                 await self._send({"type": "websocket.send", "text": text})
-                await asyncio.sleep(0)
+                if len(text) > HEAVY:
+                    await asyncio.sleep(0)
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:

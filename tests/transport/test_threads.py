@@ -129,6 +129,9 @@ class Watched:
         return [name.startswith("understudy") for name in self.threads]
 
 
+ENDS = ('{"type":"response.completed"', '{"type":"error"')
+
+
 class Peer:
     """The client's side of a socket that is called as a server calls it."""
 
@@ -149,8 +152,8 @@ class Peer:
     @property
     def ends(self) -> list[dict[str, Any]]:
         """The last events of the turns that are over."""
-        events = [json.loads(message["text"]) for message in self.sent if "text" in message]
-        return [event for event in events if event["type"] in ("response.completed", "error")]
+        texts = [message["text"] for message in self.sent if message.get("text", "").startswith(ENDS)]
+        return [json.loads(text) for text in texts]
 
     async def until(self, count: int) -> list[dict[str, Any]]:
         while len(self.ends) < count:
@@ -173,11 +176,11 @@ def test_a_large_frame_is_answered_in_a_thread_with_the_same_events() -> None:
 
         async def main() -> list[Any]:
             peer = Peer(engine, Threads())
-            peer.put(LARGE)
+            peer.put(instructions=LARGE)
             await peer.until(1)
             peer.put("and?", previous_response_id=peer.ends[0]["response"]["id"])
             await peer.until(2)
-            peer.put(LARGE, store=False, previous_response_id="resp_none")
+            peer.put(instructions=LARGE, store=False, previous_response_id="resp_none")
             await peer.until(3)
             await peer.leave()
             return [message.get("text") for message in peer.sent]
@@ -199,7 +202,7 @@ def test_others_are_answered_while_a_large_frame_is_in_progress(store: str, tmp_
     async def main() -> None:
         threads = Threads()
         peer, other = Peer(engine, threads), Peer(engine, threads, "q")
-        peer.put(LARGE, metadata={"hold": "1"})
+        peer.put(instructions=LARGE, metadata={"hold": "1"})
         peer.put("second", stream_id="b")
         while not model.entered.is_set():
             await asyncio.sleep(0)
@@ -223,7 +226,7 @@ def test_a_large_frame_that_waits_for_its_lane_begins_in_a_thread() -> None:
     async def main() -> None:
         peer = Peer(engine, Threads())
         peer.put("first")
-        peer.put(LARGE)
+        peer.put(instructions=LARGE)
         await peer.until(2)
         await peer.leave()
 
@@ -236,7 +239,7 @@ def test_a_client_that_leaves_meanwhile_leaves_after_it() -> None:
 
     async def main() -> None:
         peer = Peer(engine, Threads())
-        peer.put(LARGE, metadata={"hold": "1"})
+        peer.put(instructions=LARGE, metadata={"hold": "1"})
         while not model.entered.is_set():
             await asyncio.sleep(0)
         peer.serving.cancel()
