@@ -291,7 +291,7 @@ class SQLiteStore:
         """Write changes; call it inside a transaction."""
         run = self._connection.execute
         with self._lock:
-            if isinstance(changes, list) and len(changes) > MANY:
+            if isinstance(changes, list | tuple) and len(changes) > MANY:
                 changes = self._put_many(project, changes)
             for change in changes:
                 place = prefix_last(change.id)
