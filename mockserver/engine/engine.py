@@ -39,7 +39,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
-from mockserver.store.sqlite import StoreUnavailable
+from mockserver.store.failures import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
@@ -90,6 +90,7 @@ class Engine:
         self._table = Table(rows)
         # a turn that was disturbed is answered again: a model that counts its turns must not be asked twice
         self._asks_again = getattr(self.model, "may_be_asked_again", False)
+        self.waits = self.store.waits  # then each call has a thread, and the store keeps the calls of a project apart
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
@@ -117,7 +118,7 @@ class Engine:
         """
         with _NO_LOCK if apart else self._lock:
             recorder = self.journal.record(call)
-            recorder.apart = apart
+            recorder.apart = apart and not self.waits
             try:
                 result = self._perform(call, recorder, refused)
             except (APIError, MockError) as error:
@@ -229,7 +230,7 @@ class Engine:
 
         Other calls are answered at the same time if the recorder says so (`apart`). Spec: P1, R4.5.
         """
-        with _NO_LOCK if recorder.apart else self._lock:
+        with _NO_LOCK if recorder.apart or self.waits else self._lock:
             self._calls.sockets[id(near)] = near
             outcome = self._write_of(recorder)(
                 recorder.project,

@@ -21,7 +21,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -37,12 +38,22 @@ from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
-from mockserver.store.sqlite import StoreError
+from mockserver.store.failures import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer, whole_body
+from mockserver.transport.http import (
+    Disconnected,
+    Headers,
+    Runner,
+    all_headers,
+    read_body,
+    read_call,
+    send_answer,
+    whole_body,
+)
 from mockserver.transport.threads import Kind, Threads, takes_long
+from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -65,6 +76,7 @@ class MockApp:
         self.engine = engine
         self._served = count(1)
         self._threads = Threads()
+        self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
@@ -95,16 +107,15 @@ class MockApp:
         recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
         await receive()  # websocket.connect, which a server sends first
-        try:
-            session = self._open(call, recorder)
-            recorder.answer(101)
-        except (APIError, MockError) as error:
-            recorder.answer(error.status, error)
-            headers = self._headers(error_answer(error)._replace(buckets=recorder.buckets), 0)
-            await ErrorApp(error, headers)(scope, receive, send)
+        run = None if self._waiting is None else partial(self._waiting.run, _caller_of(call.headers))
+        session = self._try_open(call, recorder) if run is None else await run(self._try_open, call, recorder)
+        if isinstance(session, APIError | MockError):
+            headers = self._headers(error_answer(session)._replace(buckets=recorder.buckets), 0)
+            await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, self._threads, recorder.project, shared=engine.settings.workers > 1)
+        shared = engine.settings.workers > 1 or engine.waits
+        socket = Socket(session, receive, send, self._threads, recorder.project, shared=shared, run=run)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -113,6 +124,15 @@ class MockApp:
             mine.discard(socket)
             if not mine:
                 self._sockets.pop(recorder.project, None)
+
+    def _try_open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession | APIError | MockError:
+        try:
+            session = self._open(call, recorder)
+            recorder.answer(101)
+        except (APIError, MockError) as error:
+            recorder.answer(error.status, error)
+            return error
+        return session
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
@@ -136,8 +156,20 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        call, threads = read_call(scope, headers, body), self._threads
-        is_large = takes_long(body)
+        run: Runner | None = None
+        call = read_call(scope, headers, body)
+        if self._waiting is None:
+            answer, answer_headers, run = await self._answer_in_place(call, refused)
+        elif call.path.startswith(CONTROL_PREFIX):
+            answer, answer_headers = await self._waiting.look(self.answer, call, refused)
+        else:
+            run = partial(self._waiting.run, _caller_of(headers))
+            answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
+        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
+
+    async def _answer_in_place(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers, Runner | None]:
+        """Answer a call where it keeps nobody waiting, and say what runs the steps of its delivery."""
+        threads, is_large = self._threads, takes_long(call.body)
         kind: Kind = "write" if is_large else "short"
         project = ""
         if is_large or threads.knows_large:
@@ -146,11 +178,10 @@ class MockApp:
             if _reads_much(call) and not is_large:
                 kind = "read"
         if kind != "short" or threads.is_busy_with(project):
-            answer, answer_headers = await self._answer_apart(call, refused, kind, project)
+            answer, headers = await self._answer_apart(call, refused, kind, project)
         else:
-            answer, answer_headers = self.answer(call, refused)
-        fetch = self._fetch if kind != "short" or isinstance(answer.player, Pieces) else None
-        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", fetch=fetch)
+            answer, headers = self.answer(call, refused)
+        return answer, headers, self._run if kind != "short" or isinstance(answer.player, Pieces) else None
 
     async def _answer_apart(
         self, call: Call, refused: APIError | None, kind: Kind, project: str
@@ -175,9 +206,9 @@ class MockApp:
         except APIError:
             return ""
 
-    async def _fetch(self, work: Callable[[], Any]) -> Any:
+    async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
         """Have the next part of a long answer made in a thread."""
-        return await self._threads.run(work, "read", work)
+        return await self._threads.run(partial(work, *given), "read", self)
 
     def answer(
         self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False
@@ -252,6 +283,11 @@ def _failure(call: Call) -> MockError:
     return MockError("The mock itself failed; its log has the traceback.", status=500)
 
 
+def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return what a caller's project is known by."""
+    return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
+
+
 def _reads_much(call: Call) -> bool:
     """Whether a call reads what other calls have left, more than one response."""
     if call.method == "POST":
@@ -269,7 +305,7 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
     try:
         engine = Engine(settings, model=model)
     except StoreError as error:
-        raise SettingError(f"--store {settings.store}: {error}") from error
+        raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
     if access_log.is_on(settings):
         engine.journal.on_end = access_log.log_exchange
     return MockApp(engine)

@@ -26,13 +26,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from starlette.types import Message, Receive, Send
 
 from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
+from mockserver.transport.http import Runner
 from mockserver.transport.threads import HEAVY, Kind, Threads, takes_long
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
@@ -48,7 +49,10 @@ NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket of a `project`. `shared` says that other processes serve the same projects."""
+    """One accepted WebSocket of a `project`. `shared` says that other processes serve the same projects.
+
+    With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
+    """
 
     _main: asyncio.Task[Any] | None = None
     _work: asyncio.Future[Any] | None = None  # what the session does in a thread
@@ -63,11 +67,12 @@ class Socket:
         project: Hashable = None,
         *,
         shared: bool = False,
+        run: Runner | None = None,
     ) -> None:
         self._connection = connection
         self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
-        self._shared = shared
+        self._shared, self._run = shared, run
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -99,10 +104,17 @@ class Socket:
         finally:
             for task in self._tasks:
                 task.cancel()
-            await self._wait_for_work()
-            self._connection.leave()
+            await self._ask(self._connection.leave)
         if self._is_cut:
             raise Abort
+
+    async def _ask(self, do: Callable[..., T], *given: Any) -> T:
+        """Return what the session says to something."""
+        if self._run is not None:
+            return cast(T, await self._run(do, *given))
+        if self._work is not None:
+            await self._wait_for_work()
+        return do(*given)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -122,8 +134,8 @@ class Socket:
         """Have the session do something: in a thread what may take long, and what meets something long in progress."""
         threads = self._threads
         await self._wait_for_work()
-        if not (long or threads.is_busy_with(self._project)):
-            return work(of)
+        if self._run is not None or not (long or threads.is_busy_with(self._project)):
+            return await self._ask(work, of)
         threads.knows_large = True
         return await self._work_apart(partial(work, of, apart=True), "write" if long else "short")
 
@@ -143,7 +155,7 @@ class Socket:
 
     async def _watch(self) -> None:
         """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
-        while (left := self._connection.remaining_seconds()) > 0:
+        while (left := await self._ask(self._connection.remaining_seconds)) > 0:
             self._clock_moved.clear()
             with suppress(TimeoutError):
                 # a manual clock does not move by itself: whoever moves it wakes this, unless it is another process
@@ -192,11 +204,10 @@ class Socket:
         return await self._call(connection.on_turn_end, playback, long=connection.has_long_frames)
 
     async def _advance(self, playback: Playback) -> Step | None:
-        if self._work is not None:
-            await self._wait_for_work()
-        if playback.recorder.apart:  # its entry of the journal is written with the last step
-            return await self._work_apart(partial(self._connection.advance, playback), "read")
-        return self._connection.advance(playback)
+        if not playback.recorder.apart:
+            return await self._ask(self._connection.advance, playback)
+        await self._wait_for_work()  # its entry of the journal is written with the last step, and that may take long
+        return await self._work_apart(partial(self._connection.advance, playback), "read")
 
     def _wake(self) -> None:
         """Wake the turns that were told to stop where they are."""
