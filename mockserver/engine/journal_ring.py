@@ -47,7 +47,7 @@ class JournalRing:
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._journals: dict[str, _Journal] = {}
-        self._bytes = 0
+        self.bytes = 0
         self._texts: dict[bytes, tuple[bytes, int]] = {}  # hash → a shared text, and how many documents hold it
 
     def pack(self, exchange: Exchange) -> tuple[bytes, ...] | None:
@@ -56,7 +56,7 @@ class JournalRing:
         if exchange.ended is None or exchange.document is not None:
             return None
         release_turn(exchange)
-        if exchange.size < PACKED_FROM and exchange.line is None:
+        if exchange.size < PACKED_FROM and exchange.line is None and not exchange.misses:
             return None
         document, done, pieces = document_of(exchange), 0, list[bytes]()
         for start, end in find_runs(document, SHARED_FROM, _BASE64):
@@ -79,7 +79,7 @@ class JournalRing:
         self._weigh(exchange, document)
         if len(journal.exchanges) > self._most:
             self._drop(journal)
-        if self._bytes > self._most_bytes:
+        if self.bytes > self._most_bytes:
             self._make_room()
 
     def entries(self, project: str, after: int) -> Iterator[Entry]:
@@ -97,6 +97,9 @@ class JournalRing:
         while journal is not None and journal.exchanges:
             self._drop(journal)
 
+    def write(self, project: str) -> None:
+        """Nothing to write."""
+
     def close(self) -> None:
         """Nothing to write."""
 
@@ -107,11 +110,11 @@ class JournalRing:
             self._hold(exchange, document)
         elif exchange.document is None:  # else it was packed, and has gone on: only small members change
             weight = LIGHTEST + 3 * exchange.size  # as `_set_weight` does it, which nearly every call would pay for
-            self._bytes += weight - exchange.weight
+            self.bytes += weight - exchange.weight
             exchange.weight = weight
 
     def _set_weight(self, exchange: Exchange, weight: int) -> None:
-        self._bytes += weight - exchange.weight
+        self.bytes += weight - exchange.weight
         exchange.weight = weight
 
     def _hold(self, exchange: Exchange, document: tuple[bytes, ...]) -> None:
@@ -121,7 +124,7 @@ class JournalRing:
             name = sha256(pieces[index]).digest()
             text, holders = self._texts.get(name, (pieces[index], 0))
             self._texts[name] = text, holders + 1
-            self._bytes += 0 if holders else len(text)
+            self.bytes += 0 if holders else len(text)
             pieces[index] = text
         release_sources(exchange, tuple(pieces))
         self._set_weight(exchange, LIGHTEST + sum(map(len, pieces[::2])))
@@ -137,14 +140,14 @@ class JournalRing:
                 self._texts[name] = text, holders - 1
             else:
                 del self._texts[name]
-                self._bytes -= len(text)
+                self.bytes -= len(text)
 
     def _make_room(self) -> None:
         """Forget the oldest exchanges of all projects."""
         wanted = self._most_bytes - self._most_bytes // 8
         oldest = [(one.exchanges[0].started, name) for name, one in self._journals.items() if one.exchanges]
         heapify(oldest)
-        while self._bytes > wanted and oldest:
+        while self.bytes > wanted and oldest:
             name = oldest[0][1]
             journal = self._journals[name]
             self._drop(journal)

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import collection, lifecycle
-from mockserver.core.project import Clock, Project, Restored, read_project
+from mockserver.core.project import Clock, Project, Restored, forget_documents, read_project
 from mockserver.core.records import PROJECT_KEY, Change, Put, Record, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
@@ -56,6 +56,9 @@ class Recorder(Protocol):
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the line of a script that answers."""
 
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
+        """Note which lines came nearest where none answers."""
+
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
         """Note the turn that answers."""
 
@@ -76,6 +79,7 @@ class NoRecorder:
     def add_reads(self, now: float) -> None: ...
     def begin_again(self) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None: ...
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
     def add_faults(self, struck: FaultOutcome) -> None: ...
     def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
@@ -143,9 +147,9 @@ class Transactions:
         # what the sockets remember, by identity: one is added while another thread looks through them
         self.sockets: WeakValueDictionary[int, ConnectionRecords] = WeakValueDictionary()
         self._spared: dict[str, set[str]] = {}  # project → nodes that only a socket or a turn in progress needs
+        self._resets = 0
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         self._reserved: dict[str, Any] = {}  # project → the lock of long work that its other calls wait for
-        self._beginnings = 0  # how often a project was emptied, and its calls are counted anew
         if start is not None or given:
             self.store = Started(self.store, self._first_records)
         # a project's records, to be read: made once, for every call of the project looks through it
@@ -166,6 +170,19 @@ class Transactions:
         if known is not None and known[0] == doc:
             return known[1]
         return read_project(doc, name, self.settings.clock)
+
+    def is_first(self, name: str, project: Project) -> bool:
+        """Whether a project without records is as a new one, which nobody need write down."""
+        return self._start is None and not self._given and project == Project(self.first_clock, 0, name)
+
+    def drop_project(self, name: str) -> None:
+        """Hold nothing any more of a project that was written anew, or taken away."""
+        self._resets += 1
+        self._known.pop(name, None)
+        self._spared.pop(name, None)
+        # A few small objects for each of many projects keep nearly all memory of their records from being given back.
+        self.view.cache_clear()
+        forget_documents()
 
     @property
     def first_clock(self) -> Clock:
@@ -197,7 +214,7 @@ class Transactions:
 
     def clear(self, project: str) -> None:
         """Forget a project, which begins anew; call it inside a transaction."""
-        self._beginnings += 1
+        self._resets += 1
         self.store.clear(project)
 
     def id_generator(self, name: str, ordinal: int, now: float) -> IdGenerator:
@@ -374,7 +391,7 @@ class Transactions:
 
         A turn in progress ends without a call, and what it says becomes part of its conversation then.
         """
-        return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")], self._beginnings
+        return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")], self._resets
 
     def _hand_over(self, at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: _Mark) -> Written[T]:
         """Hand over what was worked out before, if the project is still as it was."""

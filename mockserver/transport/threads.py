@@ -73,6 +73,10 @@ class Threads:
                 if not self._in_progress[project]:
                     del self._in_progress[project]
 
+    def submit(self, work: Callable[[], object]) -> None:
+        """Have something done at some time, for which nobody waits."""
+        self._short.submit(work)
+
     def share_fairly(self) -> None:
         """Have the interpreter's threads take turns sooner; for a process that serves and nothing else."""
         sys.setswitchinterval(SWITCH_S)

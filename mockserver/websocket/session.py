@@ -80,6 +80,11 @@ class WebSocketSession:
         """Whether what waits is so long that to begin it may take long."""
         return self._waiting_bytes > MOST_AT_ONCE
 
+    @property
+    def busy_lanes(self) -> int:
+        """On how many lanes a turn is played."""
+        return self._lanes.in_flight
+
     # --- Frames in ---------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, *, apart: bool = False) -> list[Out]:
@@ -107,6 +112,8 @@ class WebSocketSession:
         call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
         recorder = self._engine.journal.record(call)
         recorder.project, recorder.apart = self._project, self._apart
+        if self._engine.events.is_on:
+            self._engine.events.begin(self._project, recorder.exchange)
         return recorder
 
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:

@@ -20,6 +20,7 @@ from proxy.cassettes.ledger import EMPTY, Key, Ledger, conversation_of
 
 NEAREST = 3
 LONGEST = 200  # characters of a value that a message shows
+BEFORE = 40  # characters that it shows of what two long texts have in common
 
 
 class Recorded(NamedTuple):
@@ -40,7 +41,10 @@ class Difference:
     sent: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: recorded {_show(self.recorded)}, sent {_show(self.sent)}"
+        recorded, sent = self.recorded, self.sent
+        if isinstance(recorded, str) and isinstance(sent, str):
+            recorded, sent = _from_the_difference(recorded, sent)
+        return f"{self.path}: recorded {_show(recorded)}, sent {_show(sent)}"
 
 
 class Missing:
@@ -73,7 +77,13 @@ class Miss:
             )
         if not self.nearest:
             return f"{asked}: the cassette has no recording of this endpoint."
-        told = [f"{recorded.place} differs at {difference}" for recorded, difference in self.nearest]
+        places: dict[str, list[str]] = {}
+        for recorded, difference in self.nearest:
+            places.setdefault(str(difference), []).append(recorded.place)
+        told = [
+            f"{' and '.join(same)} {'differs' if len(same) == 1 else 'differ'} at {difference}"
+            for difference, same in places.items()
+        ]
         return f"{asked}: no recording asks this. Nearest: {'; '.join(told)}."
 
 
@@ -109,16 +119,18 @@ class Library:
     def nearest(self, key: Key) -> list[tuple[Recorded, Difference]]:
         """The recordings of the same endpoint that have the most in common with a key."""
         asked = _features(key)
-        scored = [
-            (len(recorded.features & asked) - 0.1 * len(recorded.features ^ asked), -number)
-            for number, recorded in enumerate(self.recorded)
-            if recorded.key.endpoint == key.endpoint
-        ]
-        best = [self.recorded[-number] for _, number in sorted(scored, reverse=True)[:NEAREST]]
-        if not best:
-            # of a path with an id, another method or another object may have been recorded
-            return []
-        return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+        # a client that falls back to HTTP from sockets asks there what was recorded here
+        other = "WEBSOCKET" if key.endpoint.startswith("POST ") else "POST"
+        for endpoint in (key.endpoint, f"{other} {key.endpoint.partition(' ')[2]}"):
+            scored = [
+                (len(recorded.features & asked) - 0.1 * len(recorded.features ^ asked), -number)
+                for number, recorded in enumerate(self.recorded)
+                if recorded.key.endpoint == endpoint
+            ]
+            if scored:
+                best = [self.recorded[-number] for _, number in sorted(scored, reverse=True)[:NEAREST]]
+                return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+        return []  # of a path with an id, another method or another object may have been recorded
 
 
 def _line(cassette: Cassette, interaction: Interaction) -> str:
@@ -275,6 +287,13 @@ def _compare(path: str, one: Any, other: Any) -> Difference | None:
                 return found
         return None
     return None if one == other and type(one) is type(other) else Difference(path, one, other)
+
+
+def _from_the_difference(one: str, other: str) -> tuple[str, str]:
+    """Two texts from a little before the place where they part, where that is far from their beginning."""
+    same = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    start = same - BEFORE if same > LONGEST // 2 else 0
+    return (f"…{one[start:]}", f"…{other[start:]}") if start else (one, other)
 
 
 def _show(value: Any) -> str:
