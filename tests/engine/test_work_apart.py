@@ -24,6 +24,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.store.connection_overlay import ConnectionRecords
+from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import MODEL, NOON, Driver
@@ -31,11 +32,16 @@ from tests.support.driving import MODEL, NOON, Driver
 LARGE = "pebble " * 10_000  # beyond the 64 KiB from which a body is answered in a thread
 
 
+def lock_of(engine: Engine) -> Any:
+    """What a transaction of the project holds."""
+    return engine.store._lock if isinstance(engine.store, SQLiteStore) else engine.store.transaction("p")
+
+
 def is_locked(engine: Engine) -> bool:
     """Whether other calls of the project have to wait."""
     if engine._calls._reserved:
         return True
-    lock, free = getattr(engine.store, "_lock", None) or engine.store.transaction("p"), []
+    lock, free = lock_of(engine), []
 
     def look() -> None:
         free.append(lock.acquire(blocking=False))
@@ -139,7 +145,7 @@ def test_with_a_queued_line_the_others_wait_and_those_of_other_projects_do_not(e
     work = Work(engine)
     work.do()
     assert work.locked == [True] and not engine._calls._reserved
-    lock = getattr(engine.store, "_lock", None) or engine.store.transaction("p")
+    lock = lock_of(engine)
     assert lock.acquire(blocking=False)
     lock.release()
 
