@@ -287,7 +287,7 @@ class ProjectControl:
                 )
                 kept = [put for put in records if _part(put) not in parts]
                 record, again = self._give_again(kept, first.records, record)
-                store.clear(project)
+                self._calls.clear(project)
                 left: list[Change] = [*kept]
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
@@ -337,7 +337,7 @@ class ProjectControl:
             restored = restored._replace(project=own, records=[*restored.records, script_queue.scenario_put([], None)])
         store = self._calls.store
         with store.transaction(project):
-            store.clear(project)
+            self._calls.clear(project)
             store.apply(project, [restored.project.put(), *restored.records])
         self._notify_clock_watchers(project)
 

@@ -46,7 +46,7 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.paths import is_doubled, is_mocked
 from mockserver.wire.requests import bodies, frames
-from mockserver.wire.responses.encoding import json_body
+from mockserver.wire.responses.encoding import json_body, json_body_in_parts
 from mockserver.wire.responses.events import Event
 
 DEFAULT_PROJECT = "default"
@@ -102,7 +102,8 @@ class Engine:
 
             self._answer_turn, rows = require_files_of(self.pipeline.answer), require_files(rows)
         self._table = Table(rows)
-        self.answers_apart = self.settings.store == "memory"  # a file has one connection, and one transaction at a time
+        # a turn that was disturbed is answered again: a model that counts its turns must not be asked twice
+        self._asks_again = getattr(self.model, "may_be_asked_again", False)
         self.waits = self.store.waits  # then each call has a thread, and the store keeps the calls of a project apart
         self._lock = RLock()  # callers without a socket come on threads of their own
 
@@ -131,9 +132,9 @@ class Engine:
 
         Only one call is answered at a time, apart from those that are answered `apart`, each in a thread of its own.
         """
-        with _NO_LOCK if apart and (self.answers_apart or self.waits) else self._lock:
+        with _NO_LOCK if apart else self._lock:
             recorder = self.journal.record(call)
-            recorder.apart = apart and self.answers_apart
+            recorder.apart = apart and not self.waits
             try:
                 result = self._perform(call, recorder, refused)
             except (APIError, MockError) as error:
@@ -191,8 +192,7 @@ class Engine:
             endpoint, parts = table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
-            write = self._calls.write_apart if recorder.apart else self._calls.write
-            result = write(project, endpoint.run, parts, request, recorder=recorder)
+            result = self._write_of(recorder)(project, endpoint.run, parts, request, recorder=recorder)
         else:
             result = endpoint.run(self._calls.reading(project, recorder), parts, request)
         if isinstance(result, Delivery):
@@ -203,7 +203,12 @@ class Engine:
             return Replay(result, parts["id"])
         if isinstance(result, Answer):
             return result
-        return Answer(result if isinstance(result, bytes) else json_body(result))
+        encode = json_body_in_parts if recorder.apart else json_body
+        return Answer(result if isinstance(result, bytes) else encode(result))
+
+    def _write_of(self, recorder: ExchangeRecorder) -> Callable[..., Any]:
+        """How a call that writes does its work: one in a thread keeps others out only for a moment."""
+        return self._calls.write_apart if recorder.apart and self._asks_again else self._calls.write
 
     @cached_property
     def _doubles(self) -> Table:
@@ -241,11 +246,11 @@ class Engine:
     def respond(self, request: dict[str, Any], near: ConnectionRecords, recorder: ExchangeRecorder) -> Delivery:
         """Answer the judged request of a socket, which remembers what is `near`; raises the error that answers it.
 
-        Spec: P1, R4.5.
+        Other calls are answered at the same time if the recorder says so (`apart`). Spec: P1, R4.5.
         """
-        with _NO_LOCK if self.waits else self._lock:
+        with _NO_LOCK if recorder.apart or self.waits else self._lock:
             self._calls.sockets[id(near)] = near
-            outcome = self._calls.write(
+            outcome = self._write_of(recorder)(
                 recorder.project,
                 self._answer_turn,
                 NO_PARTS,

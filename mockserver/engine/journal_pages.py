@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from mockserver.core.records import Change, Delete, Put, Record
-from mockserver.journal.exchange import KIND, Entry, Exchange, document_of, release_turn
+from mockserver.engine.journal_ring import PACKED_FROM, size_of
+from mockserver.journal.exchange import KIND, Entry, Exchange, document_of, release_sources, release_turn
 from mockserver.store.view import Store
 
 BATCH = 64
@@ -41,18 +42,28 @@ class JournalPages:
         self._unchecked: Counter[str] = Counter()  # bytes written to a journal since its size was looked at
         self._count = self.bytes = 0
 
-    def add(self, project: str, exchange: Exchange) -> None:
-        """Add an exchange, or one that has gone on; raises what the store raises when a page can't be written."""
+    def pack(self, exchange: Exchange) -> tuple[bytes, ...] | None:
+        """The document of a long exchange that has ended, None for any other; nobody has to wait for it."""
+        if exchange.ended is None or exchange.document is not None:
+            return None
+        release_turn(exchange)
+        return (document_of(exchange),) if size_of(exchange) >= PACKED_FROM else None
+
+    def add(self, project: str, exchange: Exchange, document: tuple[bytes, ...] | None = None) -> None:
+        """Add an exchange with what `pack` has made of it, or one that has gone on.
+
+        Raises what the store raises when a page can't be written.
+        """
+        if document is not None:
+            release_sources(exchange, document)
         if exchange.waits:
             return
-        if exchange.ended is not None:
-            release_turn(exchange)
         waiting = self._waiting.get(project)
         if waiting is None:
             waiting = self._waiting[project] = deque()
         waiting.append(exchange)
         exchange.waits = True
-        exchange.weight = 3 * len(exchange.call.body)
+        exchange.weight = 3 * len(exchange.call.body) if exchange.document is None else len(exchange.document[0])
         self._count += 1
         self.bytes += exchange.weight
         if project in self._failed:
@@ -82,7 +93,7 @@ class JournalPages:
         store, place = self._store, _place(project)
         known = [one for one in waiting if one.number is not None]
         fresh = [one for one in waiting if one.number is None]
-        documents = [document_of(one) for one in fresh]
+        documents = [_document(one) for one in fresh]
         with store.transaction(place):
             last = store.scan(place, KIND, limit=1, descending=True)
             number = last[0].order + len(lines_of(last[0].doc)) if last else 1
@@ -123,7 +134,7 @@ class JournalPages:
             if number and records:  # else it was forgotten meanwhile
                 lines = pages.setdefault(records[0].order, lines_of(records[0].doc))
                 if number - records[0].order < len(lines):
-                    lines[number - records[0].order] = document_of(exchange)
+                    lines[number - records[0].order] = _document(exchange)
         return [_page(first, lines) for first, lines in pages.items()]
 
     def _surplus(self, place: str, next_number: int) -> list[Change]:
@@ -177,6 +188,10 @@ class JournalPages:
         """Write all waiting exchanges."""
         for project in list(self._waiting):
             self.write(project)
+
+
+def _document(exchange: Exchange) -> bytes:
+    return document_of(exchange) if exchange.document is None else exchange.document[0]
 
 
 def _place(project: str) -> str:

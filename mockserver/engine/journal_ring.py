@@ -11,10 +11,10 @@
 # * The weight of what is not packed is an estimate, never far too small: a request is parsed, and what was parsed
 #   takes several times the room of its text.
 # * An exchange has its number from the beginning. One that fell out while it was in progress stays out.
+# * `pack` does the long work and touches nothing of the ring: it is called without the lock that `add` needs.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -23,11 +23,12 @@ from itertools import islice
 from operator import itemgetter
 
 from mockserver.core.records import Change, Put
-from mockserver.journal.exchange import NO_HEADERS, Entry, Exchange, document_of, release_turn
+from mockserver.journal.exchange import Entry, Exchange, document_of, find_runs, release_sources, release_turn
 
 PACKED_FROM = 32 * 1024  # bytes of a request or of what it changed, from which an exchange is packed
 LIGHTEST = 3 * 1024  # what an exchange takes without its body
-_SHARED = re.compile(rb"[A-Za-z0-9+/=_-]{4096,}")
+SHARED_FROM = 4096  # letters of a base64 text that is kept once
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 
 
 class _Journal:
@@ -49,19 +50,33 @@ class JournalRing:
         self.bytes = 0
         self._texts: dict[bytes, tuple[bytes, int]] = {}  # hash → a shared text, and how many documents hold it
 
-    def add(self, project: str, exchange: Exchange) -> None:
-        """Add an exchange, or note that one has gone on."""
+    def pack(self, exchange: Exchange) -> tuple[bytes, ...] | None:
+        """The document of a long exchange that has ended, every other piece to be shared; None for any other."""
+        exchange.size = size_of(exchange)
+        if exchange.ended is None or exchange.document is not None:
+            return None
+        release_turn(exchange)
+        if exchange.size < PACKED_FROM and exchange.line is None and not exchange.misses:
+            return None
+        document, done, pieces = document_of(exchange), 0, list[bytes]()
+        for start, end in find_runs(document, SHARED_FROM, _BASE64):
+            pieces += [document[done:start], document[start:end]]
+            done = end
+        return (*pieces, document[done:]) if pieces else (document,)
+
+    def add(self, project: str, exchange: Exchange, document: tuple[bytes, ...] | None = None) -> None:
+        """Add an exchange with what `pack` has made of it, or note that one has gone on."""
         journal = self._journals.get(project)
         if exchange.number is not None:
             if journal is not None and journal.exchanges and exchange.number >= journal.next - len(journal.exchanges):
-                self._weigh(exchange)
+                self._weigh(exchange, document)
             return
         if journal is None:
             journal = self._journals[project] = _Journal()
         exchange.number = journal.next
         journal.next += 1
         journal.exchanges.append(exchange)
-        self._weigh(exchange)
+        self._weigh(exchange, document)
         if len(journal.exchanges) > self._most:
             self._drop(journal)
         if self.bytes > self._most_bytes:
@@ -90,41 +105,29 @@ class JournalRing:
 
     # --- weights --------------------------------------------------------------------------------------------------
 
-    def _weigh(self, exchange: Exchange) -> None:
-        if exchange.document is not None:  # it was packed, and has gone on: only small members change
-            return
-        size, turn = len(exchange.call.body) + _size_of(exchange.changes), exchange.turn
-        if turn is not None:
-            usage = turn.final["usage"]
-            size += 0 if usage is None else 6 * int(usage["output_tokens"])
-        if exchange.ended is not None:
-            release_turn(exchange)
-            if size >= PACKED_FROM or exchange.line is not None or exchange.misses:
-                self._pack(exchange)
-                return
-        weight = LIGHTEST + 3 * size  # as `_set_weight` does it, which nearly every call would pay for
-        self.bytes += weight - exchange.weight
-        exchange.weight = weight
+    def _weigh(self, exchange: Exchange, document: tuple[bytes, ...] | None) -> None:
+        if document is not None:
+            self._hold(exchange, document)
+        elif exchange.document is None:  # else it was packed, and has gone on: only small members change
+            weight = LIGHTEST + 3 * exchange.size  # as `_set_weight` does it, which nearly every call would pay for
+            self.bytes += weight - exchange.weight
+            exchange.weight = weight
 
     def _set_weight(self, exchange: Exchange, weight: int) -> None:
         self.bytes += weight - exchange.weight
         exchange.weight = weight
 
-    def _pack(self, exchange: Exchange) -> None:
-        """Keep only the document of an exchange that has ended, its long texts shared."""
-        pieces: list[bytes] = []
-        document, done = document_of(exchange), 0
-        for match in _SHARED.finditer(document):
-            name = sha256(match[0]).digest()
-            text, holders = self._texts.get(name, (match[0], 0))
+    def _hold(self, exchange: Exchange, document: tuple[bytes, ...]) -> None:
+        """Keep only the document of an exchange, its long texts shared."""
+        pieces = list(document)
+        for index in range(1, len(pieces), 2):
+            name = sha256(pieces[index]).digest()
+            text, holders = self._texts.get(name, (pieces[index], 0))
             self._texts[name] = text, holders + 1
             self.bytes += 0 if holders else len(text)
-            pieces += [document[done : match.start()], text]
-            done = match.end()
-        exchange.document = (*pieces, document[done:]) if pieces else (document,)
-        exchange.call = exchange.call._replace(body=b"", headers=NO_HEADERS, query=())
-        exchange.saw, exchange.changes, exchange.line, exchange.error, exchange.misses = None, (), None, None, ()
-        self._set_weight(exchange, LIGHTEST + len(document) - sum(map(len, pieces[1::2])))
+            pieces[index] = text
+        release_sources(exchange, tuple(pieces))
+        self._set_weight(exchange, LIGHTEST + sum(map(len, pieces[::2])))
 
     def _drop(self, journal: _Journal) -> None:
         """Forget the oldest exchange of a journal."""
@@ -155,6 +158,15 @@ class JournalRing:
 
 
 _document_in = itemgetter(2)
+
+
+def size_of(exchange: Exchange) -> int:
+    """The bytes of what an exchange came from: its body, its changes, roughly its answer."""
+    size, turn = len(exchange.call.body) + _size_of(exchange.changes), exchange.turn
+    if turn is not None:
+        usage = turn.final["usage"]
+        size += 0 if usage is None else 6 * int(usage["output_tokens"])
+    return size
 
 
 def _size_of(changes: Sequence[Change]) -> int:

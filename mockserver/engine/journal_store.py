@@ -80,18 +80,22 @@ class JournalStore:
             if self.events.is_on and exchange.ended is not None:
                 self._tell_end(project, exchange)
             elif self._most > 0:
-                with self._lock:
-                    self._entries.add(project, exchange)
+                self._add(project, exchange)
         except Exception as error:
             self._complain(error)
+
+    def _add(self, project: str, exchange: Exchange) -> None:
+        document = self._entries.pack(exchange)  # without the lock: a long one takes long
+        with self._lock:
+            self._entries.add(project, exchange, document)
 
     def _tell_end(self, project: str, exchange: Exchange) -> None:
         """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal."""
         summary = summarize(exchange)  # first: a long exchange is packed when it is added
         try:
             if self._most > 0:
+                self._add(project, exchange)
                 with self._lock:
-                    self._entries.add(project, exchange)
                     if exchange.number is None:
                         self._entries.write(project)
         finally:

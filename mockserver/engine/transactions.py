@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
+from threading import RLock
 from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -34,10 +35,8 @@ from mockserver.wire.tokens import tokenizer
 
 T = TypeVar("T")
 
-_COUNTED = frozenset(("fault", "line"))
-
 MOST_VIEWS = 4096  # projects whose view is kept
-TRIES_APART = 3  # of long work beside other calls of the project, before these have to wait for it
+TRIES_APART = 3  # of long work beside other calls of the project, before these have to wait for it, and after that
 COLLECT_EVERY = 64  # calls of a project that write, after which it is looked for expired responses
 
 
@@ -150,6 +149,7 @@ class Transactions:
         self._spared: dict[str, set[str]] = {}  # project → nodes that only a socket or a turn in progress needs
         self._resets = 0
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
+        self._reserved: dict[str, Any] = {}  # project → the lock of long work that its other calls wait for
         if start is not None or given:
             self.store = Started(self.store, self._first_records)
         # a project's records, to be read: made once, for every call of the project looks through it
@@ -211,6 +211,11 @@ class Transactions:
     def _first_records(self, name: str) -> list[Put]:
         start = self.start(name)
         return [start.project.put(), *start.records]
+
+    def clear(self, project: str) -> None:
+        """Forget a project, which begins anew; call it inside a transaction."""
+        self._resets += 1
+        self.store.clear(project)
 
     def id_generator(self, name: str, ordinal: int, now: float) -> IdGenerator:
         """The source of ids for one call, by the name under which a project's ids are drawn."""
@@ -279,6 +284,9 @@ class Transactions:
 
         Turns that have ended by now are written also then.
         """
+        if self._reserved and (lock := self._reserved.get(project)) is not None:
+            with lock:  # held until the long work is done
+                pass
         store = self.store
         state = self.view(project)
         with store.transaction(project):
@@ -316,49 +324,78 @@ class Transactions:
         finally:
             del raised  # or error and frame would hold each other
 
-    def write_apart(self, project: str, work: Callable[..., Written[T]], *args: Any, recorder: Recorder) -> T:
+    def write_apart(
+        self,
+        project: str,
+        work: Callable[..., Written[T]],
+        *args: Any,
+        recorder: Recorder,
+        transport: str = "http",
+    ) -> T:
         """Do the same as `write`, but keep nobody out while the work is done: it may take seconds.
 
         Work only reads, and what it read is still so if nothing was written by another call meanwhile. Else it is done
-        again, at last as `write` does it.
+        again, at last with the project's other calls waiting; those of other projects never do.
+        """
+        try_apart = partial(self._try_apart, project, work, *args, recorder=recorder, transport=transport)
+        for _ in range(TRIES_APART):
+            with suppress(_Outdated):
+                return try_apart(alone=False)
+        lock = self._reserved.setdefault(project, RLock())
+        with lock:
+            self._reserved[project] = lock
+            try:
+                for _ in range(TRIES_APART):  # a turn in progress may still end, or another process write
+                    with suppress(_Outdated):
+                        return try_apart(alone=True)
+            finally:
+                self._reserved.pop(project, None)
+            return self.write(project, work, *args, recorder=recorder, transport=transport)
+
+    def _try_apart(
+        self, project: str, work: Callable[..., Written[T]], *args: Any, recorder: Recorder, transport: str, alone: bool
+    ) -> T:
+        """Work without keeping the store, and write if the project is still as it was; else raises _Outdated.
+
+        `alone` says that the project's other calls wait.
         """
         state = self.view(project)
-        for _ in range(TRIES_APART):
-            with self.store.transaction(project):
-                clock, ordinal, name, scenario = self.project(project, state)
-                now = clock.reading(self.wall())
-                ended = self.settle(project, state, now)
-                self.forget(project, state, now)
-                began, pending = self._mark(state), frozenset(self.store.pending(project))
-            if not pending.isdisjoint(_COUNTED):  # what counts its uses is asked while others are kept out
-                break
-            ids = self.id_generator(name, ordinal, now)
-            try:
-                outcome: Written[T] | APIError | MockError = work(
-                    UnitOfWork(state, clock, now, ordinal, ids, ended, self.rules, recorder, scenario, pending), *args
-                )
-            except (APIError, MockError) as error:
-                outcome = error
-            except Exception:  # another call may have taken away what was read
-                recorder.begin_again()
-                break
-            with suppress(_Outdated):
-                return self.write(project, self._hand_over, outcome, began, recorder=recorder)
+        with self.store.transaction(project):
+            clock, ordinal, name, scenario = self.project(project, state)
+            now = clock.reading(self.wall())
+            ended = self.settle(project, state, now)
+            self.forget(project, state, now)
+            began, pending = self._mark(state), frozenset(self.store.pending(project))
+        if "line" in pending and not alone:  # what counts its uses is asked while others are kept out
+            raise _Outdated
+        if "fault" in pending:  # and faults count those of calls that write nothing too
+            return self.write(project, work, *args, recorder=recorder, transport=transport)
+        ids, rules = self.id_generator(name, ordinal, now), self.rules_of[transport]
+        try:
+            outcome: Written[T] | APIError | MockError = work(
+                UnitOfWork(state, clock, now, ordinal, ids, ended, rules, recorder, scenario, pending), *args
+            )
+        except (APIError, MockError) as error:
+            outcome = error
+        except Exception:  # another call may have taken away what was read
             recorder.begin_again()
-        return self.write(project, work, *args, recorder=recorder)
+            return self.write(project, work, *args, recorder=recorder, transport=transport)
+        try:
+            return self.write(project, self._hand_over, outcome, began, recorder=recorder, transport=transport)
+        except _Outdated:
+            recorder.begin_again()
+            raise
 
     def _mark(self, state: State) -> _Mark:
-        """What tells whether a project has changed: its own record, which every call that writes replaces, its turns.
+        """What tells whether a project has changed: its own record, which counts the calls that write, and its turns.
 
-        A turn in progress ends without a call, and what it says becomes part of its conversation then. A reset may
-        leave no record at all.
+        A turn in progress ends without a call, and what it says becomes part of its conversation then.
         """
         return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")], self._resets
 
     def _hand_over(self, at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: _Mark) -> Written[T]:
-        """Hand over what was worked out before, if the project is as it was: the very record, not an equal one."""
-        own, *others = self._mark(at.state)
-        if own is not began[0] or others != [*began[1:]]:
+        """Hand over what was worked out before, if the project is still as it was."""
+        if self._mark(at.state) != began:
             raise _Outdated
         if isinstance(outcome, Exception):
             raise outcome

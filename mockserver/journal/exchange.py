@@ -15,7 +15,7 @@ written at all. Keys and passwords never get into a document.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
@@ -61,8 +61,8 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of,
-    `first_bytes_s` the seconds until its first bytes, if more followed.
+    is what it takes in memory, in bytes, `size` what its body, its changes and its answer take. `announced` is its
+    number among those that a listener was told of, `first_bytes_s` the seconds until its first bytes, if more followed.
     """
 
     call: Call
@@ -86,6 +86,7 @@ class Exchange:
     waits: bool = False
     document: tuple[bytes, ...] | None = None
     weight: int = 0
+    size: int = 0
     announced: int | None = None
     first_bytes_s: float | None = None
 
@@ -102,6 +103,13 @@ class Entry(NamedTuple):
 
     number: int
     doc: bytes
+
+
+def release_sources(exchange: Exchange, document: tuple[bytes, ...]) -> None:
+    """Keep only the document of an exchange that has ended, and let go what it was made from."""
+    exchange.document = document
+    exchange.call = exchange.call._replace(body=b"", headers=NO_HEADERS, query=())
+    exchange.saw, exchange.changes, exchange.line, exchange.error, exchange.misses = None, (), None, None, ()
 
 
 def release_turn(exchange: Exchange) -> None:
@@ -138,7 +146,7 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
 
 LONGEST = 256 * 1024  # bytes of a body that are kept, and of one part of it
 LONGEST_NODE = 4 * LONGEST  # bytes of the items of an unstored turn
-_LONG_PART = re.compile(rb'(?<=["\',])[A-Za-z0-9+/=_\\-]{%d,}(?=["\'])' % (LONGEST + 1))
+_PART = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_\\-"  # what a long part consists of
 
 
 def document_of(exchange: Exchange) -> bytes:
@@ -228,12 +236,36 @@ def keep_body(sent: bytes) -> tuple[str, str]:
 
 
 def _without_long_parts(written: bytes) -> bytes:
-    return _LONG_PART.sub(_describe_part, written) if len(written) > LONGEST else written
+    if len(written) <= LONGEST:
+        return written
+    pieces, done = list[bytes](), 0
+    for start, end in find_runs(written, LONGEST + 1, _PART):
+        if start and end < len(written) and written[start - 1] in b"\"'," and written[end] in b"\"'":
+            part = written[start:end]
+            pieces += [written[done:start], f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()]
+            done = end
+    return b"".join([*pieces, written[done:]]) if pieces else written
 
 
-def _describe_part(match: re.Match[bytes]) -> bytes:
-    part = match[0]
-    return f"[{len(part)} bytes, sha256 {sha256(part).hexdigest()}]".encode()
+def find_runs(written: bytes, least: int, letters: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the runs of at least so many bytes begin and end that consist of these letters alone.
+
+    No other thread may go on inside of a search, so a block at a time is looked at. A long run covers whole blocks, and
+    where a block is not one, only its end can be the beginning of a run.
+    """
+    length, start = least // 4, 0
+    only = re.compile(b"[%b]*" % re.escape(letters))
+    for block in range(0, len(written), length):
+        end = min(block + length, len(written))
+        match = only.match(written, block, end)
+        stop = block if match is None else match.end()
+        if stop == end:
+            continue
+        if stop - start >= least:
+            yield start, stop
+        start = block + len(written[block:end].rstrip(letters))
+    if len(written) - start >= least:
+        yield start, len(written)
 
 
 def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:

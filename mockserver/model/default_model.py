@@ -62,6 +62,8 @@ _WORDS = re.compile(r"[^\W_]+")
 class SeededModel:
     """The default model; it stores nothing, all variation comes from the prompt's seed."""
 
+    may_be_asked_again = True
+
     def respond(self, prompt: Prompt) -> Reply:
         """The reply: a forced or fitting tool call, else an instance of the format, else an echo.
 

@@ -96,7 +96,11 @@ def context_text(prompt: Prompt) -> str:
 
 
 class Respondent(Protocol):
-    """Any object with this method is a model."""
+    """Any object with this method is a model.
+
+    It is asked once per turn, unless it has an attribute `may_be_asked_again` that is true: then the turn of a large
+    body is answered while other calls of its project go on, and answered again if one of them has changed the project.
+    """
 
     def respond(self, prompt: Prompt) -> Reply:
         """The reply to a prompt; the same prompt always gets the same reply."""

@@ -29,8 +29,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -39,6 +40,7 @@ from mockserver.store.failures import StoreError, StoreUnavailable
 
 VERSION = 3
 APPLICATION = 0x756E6473  # says in the file's head that it is ours
+MANY = 64  # changes that are not written one by one
 MOST_AGENDAS = 100_000  # projects whose agenda is remembered
 TRY_MS, TRIES = 1, 60  # how long a call waits for the file at a time, and how often: 0.1 s at most
 VACUUM_AFTER, VACUUM_PAGES, SPARE_PAGES = 256, 200, 256  # deleted records; pages of 4 KB given back at a time, and kept
@@ -290,6 +292,8 @@ class SQLiteStore:
         with self._lock:
             if self._watch is not None:
                 changes = self._watch(project, changes)
+            if isinstance(changes, list | tuple) and len(changes) > MANY:
+                changes = self._put_many(project, changes)
             for change in changes:
                 place = prefix_last(change.id)
                 if change.kind in PENDING_KINDS:
@@ -300,6 +304,16 @@ class SQLiteStore:
                 else:
                     self._deleted += 1
                     run(_DELETE, (project, place, change.kind))
+
+    def _put_many(self, project: str, changes: Sequence[Change]) -> Sequence[Change]:
+        """Write the records that stand first, in one go; returns the other changes."""
+        puts = list(takewhile(lambda change: isinstance(change, Put), changes))
+        first = cast(list[Put], puts)
+        if not PENDING_KINDS.isdisjoint([put.kind for put in first]):
+            self._agendas.pop(project, None)
+        rows = [(project, prefix_last(id), kind, id, parent, order, doc) for kind, id, doc, parent, order in first]
+        self._connection.executemany(_PUT, rows)
+        return changes[len(first) :]
 
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""

@@ -70,6 +70,7 @@ class LineAudit:
     def __init__(self, mock: Audited) -> None:
         self.calls: list[Exchange] = list(mock.journal)
         self.history = mock._host.history(mock._project)
+        self.kept_days: float = mock._host.engine.rules.response_ttl_days  # 0: for ever
         self.known = {call.id: call for call in self.history.calls}
         scenario = mock._host.levers.scenario(mock._project)
         self._origins = mock._origins

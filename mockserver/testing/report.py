@@ -4,8 +4,9 @@
 """
 
 # How it works. A call is its head (what was called and what came back), then what was sent: short members by name, of
-# the items only the newest whole, for that is what the turn was about; the rest by number and type. An error about a
-# tool call is followed by that call. `LineAudit` tells which line answered, and why a line did not.
+# the items only the newest whole, for that is what the turn was about; the rest by number and type. An error about
+# something of an earlier call is followed by what became of that (`error_causes`). `LineAudit` tells which line
+# answered, and why a line did not.
 #
 # What must stay true:
 # * Text is the same with and without colours, so that a log of CI and a terminal say the same.
@@ -13,11 +14,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mockserver.testing.error_causes import explain_error
 from mockserver.testing.line_audit import Audited, LineAudit, UnusedLine, is_answered, is_turn
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.resources import item_text
@@ -34,7 +35,6 @@ MOST_LINES = 10  # unused lines shown
 NEWEST = 2000  # characters of the newest item, and of what came back
 MEMBER = 80  # characters of another member
 SHOWN_APART = ("input", "items", "model", "stream")
-CALL_ID = re.compile(r"No tool (?:output|call) found for function call (?:output with call_id )?(\S+)\.")
 
 
 def plain(text: str, style: str) -> str:
@@ -117,7 +117,7 @@ def _list_calls(audit: LineAudit, paint: Paint) -> Iterator[str]:
         yield _head(audit, call, paint)
         if sent := _sent(audit, call):
             yield f"     sent {sent}"
-        if about := _pairing(audit, call):
+        if about := explain_error(audit, call, describe_output):
             yield f"     {paint(about, 'yellow')}"
 
 
@@ -213,25 +213,6 @@ def describe_input(item: Item) -> str:
         return f"{item.get('role')}: {_quote(text)}"
     name = " ".join(str(item[key]) for key in ("name", "call_id", "id") if item.get(key))
     return " ".join(word for word in (str(item["type"]), name, _quote(text) if text else "") if word)
-
-
-def _pairing(audit: LineAudit, call: Exchange) -> str:
-    """The tool call that an error is about, and who made it; or which calls wait for an output."""
-    match = CALL_ID.match(str((call.error or {}).get("message")))
-    if match is None:
-        return ""
-    known, wanted = audit.known[call.id], match[1]
-    for earlier in reversed(audit.history.calls):
-        for item in earlier.output if earlier.id < call.id else ():
-            if item.get("call_id") == wanted and str(item.get("type")).endswith("_call"):
-                return f"{describe_output(item)} came back from #{earlier.id}"
-    for item in known.items:
-        if item.get("call_id") == wanted and str(item["type"]).endswith("_call"):
-            return f"{describe_output(item)} is among the items that this request sent"
-    before = audit.history.nodes_before(known)
-    pending = before[-1].summary.pending if before else {}
-    waiting = f"outputs are due for {', '.join(pending)}" if pending else "no call waits for an output"
-    return f"no call with {wanted} is known; {waiting} here"
 
 
 def _quote(text: str) -> str:

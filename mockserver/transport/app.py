@@ -21,19 +21,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Scope, Send
 
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
-from mockserver.delivery.player import DELIVERED
+from mockserver.delivery.player import DELIVERED, Pieces
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
@@ -50,11 +49,14 @@ from mockserver.transport.http import (
     WORKERS,
     Disconnected,
     Headers,
+    Runner,
     all_headers,
     read_body,
     read_call,
     send_answer,
+    whole_body,
 )
+from mockserver.transport.threads import Kind, Threads, takes_long
 from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import FRAMES, Socket
@@ -72,8 +74,6 @@ log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
-HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
-MOST_THREADS = 16
 LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
 TRIM_AFTER_S = 1.0  # resets often come one after the other
 
@@ -85,10 +85,8 @@ class MockApp:
         self.engine = engine
         self._viewer = Viewer()
         self._served = count(1)
-        self._knows_heavy = False  # whether there was a large body
+        self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
-        self._in_progress = 0  # calls that are answered in threads
-        self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
         self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
         engine.control.sections["sockets"] = self._count_sockets
@@ -110,6 +108,7 @@ class MockApp:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        self._threads.share_fairly()
         links = open_links(self.engine, scope)
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
@@ -146,7 +145,9 @@ class MockApp:
             return
         self._loop = asyncio.get_running_loop()
         shared, batches = engine.settings.workers > 1 or engine.waits, FRAMES in scope.get("extensions", ())
-        socket = Socket(session, receive, send, shared=shared, batches=batches, run=run)
+        socket = Socket(
+            session, receive, send, self._threads, recorder.project, shared=shared, batches=batches, run=run
+        )
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -187,36 +188,61 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        run = None
-        if self._waiting is not None:
-            call = read_call(scope, headers, body)
-            if call.path.startswith(CONTROL_PREFIX):
-                answer, answer_headers = await self._waiting.look(self.answer, call, refused)
-            else:
-                run = partial(self._waiting.run, _caller_of(headers))
-                answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
-        elif len(body) > HEAVY or self._knows_heavy:
-            answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
+        run: Runner | None = None
+        call = read_call(scope, headers, body)
+        if self._waiting is None:
+            answer, answer_headers, run = await self._answer_in_place(call, refused)
+        elif call.path.startswith(CONTROL_PREFIX):
+            answer, answer_headers = await self._waiting.look(self.answer, call, refused)
         else:
-            answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
+            run = partial(self._waiting.run, _caller_of(headers))
+            answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
         if isinstance(answer.player, EventStream):
-            answer.player.is_stopping = partial(scope.get, STOPPING)
+            answer.player.is_stopping, run = partial(scope.get, STOPPING), None
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
 
-    async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
-        """Answer in a thread a call that may take long, and while there is one in progress any other.
+    async def _answer_in_place(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers, Runner | None]:
+        """Answer a call where it keeps nobody waiting, and say what runs the steps of its delivery."""
+        threads, is_large = self._threads, takes_long(call.body)
+        kind: Kind = "write" if is_large else "short"
+        project = ""
+        if is_large or threads.knows_large:
+            threads.knows_large = True
+            project = self._project_of(call)
+            if _reads_much(call) and not is_large:
+                kind = "read"
+        if kind != "short" or threads.is_busy_with(project):
+            answer, headers = await self._answer_apart(call, refused, kind, project)
+        else:
+            answer, headers = self.answer(call, refused)
+        return answer, headers, self._run if kind != "short" or isinstance(answer.player, Pieces) else None
+
+    async def _answer_apart(
+        self, call: Call, refused: APIError | None, kind: Kind, project: str
+    ) -> tuple[Answer, Headers]:
+        """Answer in a thread a call that may take long, and while there is one in progress any other of its project.
 
         What a large body has left behind is read by small calls too: by listings, and by turns that go on from it.
         """
-        self._knows_heavy = True
-        if not (self._in_progress or len(call.body) > HEAVY or _reads_much(call)):
-            return self.answer(call, refused)
-        self._in_progress += 1
+
+        def work() -> tuple[Answer, Headers]:
+            answer, headers = self.answer(call, refused, apart=True)
+            if answer.player is None and answer.events is not None:  # encoded here, for it may be large
+                answer = answer._replace(body=whole_body(answer), events=None, tail=b"")
+            return answer, headers
+
+        return await self._threads.run(work, kind, project)
+
+    def _project_of(self, call: Call) -> str:
+        """The project of a call, nobody's for one that is not let in."""
         try:
-            work = partial(self.answer, call, refused, apart=True)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._in_progress -= 1
+            return self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
+        except APIError:
+            return ""
+
+    async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Have the next part of a long answer made in a thread."""
+        return await self._threads.run(partial(work, *given), "read", self)
 
     def answer(
         self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False

@@ -113,8 +113,8 @@ async def send_answer(
 ) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
-    With `run`, steps of the delivery may wait for a store, and are run by it. Spec: R9.20. Raises Abort where the
-    connection is to be broken off.
+    With `run`, steps of the delivery may wait for a store or take long, and are run by it. Spec: R9.20. Raises Abort
+    where the connection is to be broken off.
     """
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player

@@ -13,6 +13,8 @@
 #   otherwise a turn could be written after its client was gone.
 # * A cut has no close frame: the client sees 1006 (RFC 6455 §7.1.5), like after a crash. `Abort` makes the server drop
 #   the connection. A close by a fault, or at the age limit, is a close frame with its code. Spec: R4.12, R4.19.
+# * What may take long is done in a thread, and until it is done nothing else of the session is called: a session is
+#   used by one thread at a time, and is not left before.
 # * Real time is only slept here. How long, and what the time is, say the turn and the project's clock.
 
 from __future__ import annotations
@@ -21,24 +23,26 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
 
 from starlette.types import Message, Receive, Send
 
-from mockserver.delivery.events import Cut, Emit, Malformed, Wait
+from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
 from mockserver.transport.http import Runner
+from mockserver.transport.threads import HEAVY, Kind, Threads, takes_long
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.events import Event
 
-log = logging.getLogger("understudy")
-
 T = TypeVar("T")
+
+log = logging.getLogger("understudy")
 
 FRAMES = "understudy.frames"  # the extension of ASGI that `websocket_protocol` has
 POLL_S = 1.0  # how often a clock is looked at that another process may have moved
@@ -46,13 +50,14 @@ NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket.
+    """One accepted WebSocket of a `project`.
 
     `shared` says that other processes serve the same projects, `batches` that the server sends several frames at once.
     With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
     """
 
     _main: asyncio.Task[Any] | None = None
+    _work: asyncio.Future[Any] | None = None  # what the session does in a thread
     _is_broken = _is_cut = False
 
     def __init__(
@@ -60,12 +65,15 @@ class Socket:
         connection: WebSocketSession,
         receive: Receive,
         send: Send,
+        threads: Threads | None = None,
+        project: Hashable = None,
         *,
         shared: bool = False,
         batches: bool = False,
         run: Runner | None = None,
     ) -> None:
         self._connection = connection
+        self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
         self._shared, self._batches, self._run = shared, batches, run
         self._lock = asyncio.Lock()
@@ -91,7 +99,8 @@ class Socket:
         self._keep(self._watch())
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
-                await self._perform(await self._ask(self._connection.receive, _data(message)))
+                data = _data(message)
+                await self._perform(await self._call(self._connection.receive, data, long=takes_long(data)))
                 while self._connection.is_congested and not self._is_gone:
                     self._room.clear()
                     await self._room.wait()
@@ -109,7 +118,11 @@ class Socket:
 
     async def _ask(self, do: Callable[..., T], *given: Any) -> T:
         """Return what the session says to something."""
-        return do(*given) if self._run is None else cast(T, await self._run(do, *given))
+        if self._run is not None:
+            return cast(T, await self._run(do, *given))
+        if self._work is not None:
+            await self._wait_for_work()
+        return do(*given)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -124,6 +137,29 @@ class Socket:
             if not isinstance(failure, OSError | Broken):  # an OSError is what a write raises once the client is gone
                 log.error("a fault of the mock: WebSocket", exc_info=failure)
         self._room.set()
+
+    async def _call(self, work: Callable[..., list[Out]], of: Any, *, long: bool) -> list[Out]:
+        """Have the session do something: in a thread what may take long, and what meets something long in progress."""
+        threads = self._threads
+        await self._wait_for_work()
+        if self._run is not None or not (long or threads.is_busy_with(self._project)):
+            return await self._ask(work, of)
+        threads.knows_large = True
+        return await self._work_apart(partial(work, of, apart=True), "write" if long else "short")
+
+    async def _work_apart(self, work: Callable[[], T], kind: Kind) -> T:
+        """Have the session do something in a thread, and nothing else until it is done."""
+        future = asyncio.ensure_future(self._threads.run(work, kind, self._project))
+        future.add_done_callback(self._on_work_done)
+        self._work = future
+        return await asyncio.shield(future)  # whoever cancels this can't end the thread
+
+    def _on_work_done(self, work: asyncio.Future[Any]) -> None:
+        self._work = None
+
+    async def _wait_for_work(self) -> None:
+        while self._work is not None:
+            await asyncio.wait([self._work])
 
     async def _watch(self) -> None:
         """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
@@ -160,9 +196,12 @@ class Socket:
 
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
         connection = self._connection
-        while (step := await self._ask(connection.advance, playback)) is not None:
+        while (step := await self._advance(playback)) is not None:
             if isinstance(step, Emit):
-                await self._send_events(step.events)
+                if playback.recorder.apart:  # its events may be as large as its frame
+                    await self._send_texts(await self._threads.run(partial(_encode, step.events), "read", self))
+                else:
+                    await self._send_events(step.events)
             elif isinstance(step, Malformed):
                 await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
@@ -170,7 +209,13 @@ class Socket:
             elif isinstance(step, Wait) and wake is not None:
                 await _sleep(step.seconds, wake)
         self._room.set()
-        return await self._ask(connection.on_turn_end, playback)
+        return await self._call(connection.on_turn_end, playback, long=connection.has_long_frames)
+
+    async def _advance(self, playback: Playback) -> Step | None:
+        if not playback.recorder.apart:
+            return await self._ask(self._connection.advance, playback)
+        await self._wait_for_work()  # its entry of the journal is written with the last step, and that may take long
+        return await self._work_apart(partial(self._connection.advance, playback), "read")
 
     def _wake(self) -> None:
         """Wake the turns that were told to stop where they are."""
@@ -180,13 +225,17 @@ class Socket:
                 wake.set()
 
     async def _send_events(self, events: list[Event]) -> None:
-        texts = [frames.text(event) for event in events]
+        await self._send_texts(_encode(events))
+
+    async def _send_texts(self, texts: list[str]) -> None:
         async with self._lock:
-            if self._batches and len(texts) > 1:
+            if self._batches and len(texts) > 1 and sum(map(len, texts)) <= HEAVY:
                 await self._send({"type": FRAMES, "texts": texts})
                 return
             for text in texts:
                 await self._send({"type": "websocket.send", "text": text})
+                if len(text) > HEAVY:
+                    await asyncio.sleep(0)
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
@@ -213,6 +262,10 @@ def _data(message: Message) -> bytes:
     """A frame's bytes, text or binary."""
     text = message.get("text")
     return message["bytes"] if text is None else text.encode()
+
+
+def _encode(events: list[Event]) -> list[str]:
+    return [frames.text(event) for event in events]
 
 
 async def _sleep(seconds: float, wake: asyncio.Event) -> None:

@@ -43,6 +43,7 @@ REMEMBERED = 256  # turns that are over and whose end is still known, for a stee
 # Frames, and bytes of them, that wait for their lanes before no more are read. A lane never refuses (R4.9), so the
 # only brake left is TCP's: the client's writes wait.
 MOST_WAITING = 1024
+MOST_AT_ONCE = 16 * 1024  # bytes of waiting frames that begin without delay to others
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 
 
@@ -59,6 +60,7 @@ class WebSocketSession:
         self._finished: dict[str, FinishedTurn] = {}  # by response, the oldest first
         self._steering = Steering(engine, self._near)
         self._waiting_bytes = 0
+        self._apart = False  # whether what is in progress is done in a thread of its own
         self._opened_at = self._now()
 
     def _now(self) -> float:
@@ -74,14 +76,23 @@ class WebSocketSession:
         return self._lanes.waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
 
     @property
+    def has_long_frames(self) -> bool:
+        """Whether what waits is so long that to begin it may take long."""
+        return self._waiting_bytes > MOST_AT_ONCE
+
+    @property
     def busy_lanes(self) -> int:
         """On how many lanes a turn is played."""
         return self._lanes.in_flight
 
     # --- Frames in ---------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[Out]:
-        """Take a frame in; returns what is to be said and played because of it."""
+    def receive(self, data: bytes, *, apart: bool = False) -> list[Out]:
+        """Take a frame in; returns what is to be said and played because of it.
+
+        `apart` says that this is done in a thread, and that others' calls are answered meanwhile.
+        """
+        self._apart = apart
         lane: Lane = None
         recorder: ExchangeRecorder | None = None
         try:
@@ -100,7 +111,7 @@ class WebSocketSession:
         """Begin to record what a frame wants: the same that a POST would."""
         call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
         recorder = self._engine.journal.record(call)
-        recorder.project = self._project
+        recorder.project, recorder.apart = self._project, self._apart
         if self._engine.events.is_on:
             self._engine.events.begin(self._project, recorder.exchange)
         return recorder
@@ -137,6 +148,7 @@ class WebSocketSession:
         """Have a request answered; the parent is captured before anything is said. Spec: R4.11."""
         if self._rules.zdr == "on":  # who retains nothing still continues on the socket
             request = {**request, "store": False}
+        recorder.apart = self._apart  # it may have waited, and others begin it
         delivery = self._engine.respond(request, self._near, recorder)
         recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
@@ -220,8 +232,9 @@ class WebSocketSession:
         """Return how a turn goes on that has waited: one that the clock has ended waits no more."""
         return self._engine.interruption(self._project, playback.turn.id, number)
 
-    def on_turn_end(self, playback: Playback) -> list[Out]:
+    def on_turn_end(self, playback: Playback, *, apart: bool = False) -> list[Out]:
         """Return what follows a turn whose last events were sent: its successor, or what waited for its lane."""
+        self._apart = apart
         following = self._steering.end_turn(playback, self._create_successor)
         outs: list[Out] = [] if following is None else [following]
         if isinstance(following, Playback):

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
@@ -23,6 +24,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.store.connection_overlay import ConnectionRecords
+from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import MODEL, NOON, Driver
@@ -30,9 +32,16 @@ from tests.support.driving import MODEL, NOON, Driver
 LARGE = "pebble " * 10_000  # beyond the 64 KiB from which a body is answered in a thread
 
 
+def lock_of(engine: Engine) -> Any:
+    """What a transaction of the project holds."""
+    return engine.store._lock if isinstance(engine.store, SQLiteStore) else engine.store.transaction("p")
+
+
 def is_locked(engine: Engine) -> bool:
     """Whether other calls of the project have to wait."""
-    lock, free = engine.store.transaction("p"), []
+    if engine._calls._reserved:
+        return True
+    lock, free = lock_of(engine), []
 
     def look() -> None:
         free.append(lock.acquire(blocking=False))
@@ -71,9 +80,12 @@ class Work:
         return self.engine._calls.write_apart("p", self, recorder=NOT_RECORDED)
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine(Settings(clock=NOON))
+@pytest.fixture(params=["memory", "sqlite"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    store = "memory" if request.param == "memory" else f"sqlite:///{tmp_path}/s.db"
+    engine = Engine(Settings(clock=NOON, store=store))
+    yield engine
+    engine.close()
 
 
 def test_undisturbed_work_is_done_once_while_nobody_waits_and_gives_the_bytes_of_a_locked_one(engine: Engine) -> None:
@@ -126,6 +138,57 @@ def test_after_so_many_tries_the_others_wait(engine: Engine) -> None:
     work.times = TRIES_APART
     assert work.do()[::2] == (TRIES_APART, b"%d" % TRIES_APART)
     assert work.locked == [False] * TRIES_APART + [True]
+
+
+def test_with_a_queued_line_the_others_wait_and_those_of_other_projects_do_not(engine: Engine) -> None:
+    engine.control.enqueue("p", [{"reply": {"text": "once"}}])
+    work = Work(engine)
+    work.do()
+    assert work.locked == [True] and not engine._calls._reserved
+    lock = lock_of(engine)
+    assert lock.acquire(blocking=False)
+    lock.release()
+
+
+def test_a_call_waits_for_long_work_that_has_waited_for_others(engine: Engine) -> None:
+    order: list[str] = []
+
+    def write() -> None:
+        engine._calls.write("p", lambda at: (order.append("other"), []))
+
+    def work(at: UnitOfWork) -> tuple[None, list[Change]]:
+        if engine._calls._reserved and not order:
+            order.append("work")
+            other.start()
+            other.join(0.05)
+            assert other.is_alive(), "it waits"
+        elif not order:
+            Work(engine).write_another()
+        return None, []
+
+    other = Thread(target=write)
+    engine._calls.write_apart("p", work, recorder=NOT_RECORDED)
+    other.join()
+    assert order == ["work", "other"]
+
+
+def test_a_model_that_may_not_be_asked_again_is_asked_once() -> None:
+    class Counting:
+        """A model whose answers depend on how often it was asked."""
+
+        def __init__(self) -> None:
+            self.answers = 0
+
+        def respond(self, prompt: Prompt) -> Reply:
+            self.answers += 1
+            assert is_locked(drive.engine)
+            return SeededModel().respond(prompt)
+
+    model = Counting()
+    drive = Driver(Engine(Settings(clock=NOON), model=model))
+    body = json.dumps({"model": MODEL, "input": LARGE}).encode()
+    assert drive.engine.handle(Call("POST", "/v1/responses", body, "p"), apart=True).status == 200
+    assert model.answers == 1
 
 
 def test_calls_of_another_project_do_not_count(engine: Engine) -> None:
@@ -213,6 +276,8 @@ def test_work_that_fails_is_tried_once_more_while_the_others_wait(engine: Engine
 
 class Meddler:
     """A model during whose first answers something else happens."""
+
+    may_be_asked_again = True
 
     def __init__(self, between: Callable[[], Any], times: int = 1) -> None:
         self.between, self.times, self.answers = between, times, 0

@@ -10,6 +10,7 @@ import pytest
 from mockserver.model.json_instances import generate
 from mockserver.model.json_instances.budget import MOST_STEPS, VALUE, Budget, BudgetSpent
 from mockserver.model.json_instances.generate import instance
+from mockserver.model.json_instances.schemas import matches
 from mockserver.model.json_instances.strings import may_explode, takes_long
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import MODEL, Driver
@@ -152,3 +153,29 @@ def test_patterns_that_take_no_long_time_are_obeyed() -> None:
     assert instance({"enum": ["no", "a-b", "a b"], "pattern": "^[a-z]+-[a-z]+$"}, "x") == "a-b"
     assert instance({"enum": ["a" * 300, "b" * 300], "pattern": "^a*a*$"}, "x") == "a" * 300
     assert instance({"enum": [1, "b"], "pattern": "^a$"}, "x") == 1, "a pattern says nothing of what is no string"
+
+
+@pytest.mark.parametrize("form", ["enum", "property"])
+def test_searches_are_work(form: str) -> None:
+    """Each takes some hundredths of a second, in which no other thread goes on; a thousand of them would take long."""
+    texts = [f"{'a' * 700}{number}" for number in range(1000)]
+    assert not takes_long("^a*a*b$", 700)
+    schema: dict[str, Any] = {"type": "string", "enum": texts, "pattern": "^a*a*b$"}
+    if form == "property":
+        names = {"type": "string", "minLength": 600, "pattern": "^a*a*b$|^(?!x)[a-z]*[a-z]*!$"}
+        schema = {"type": "array", "minItems": 900, "items": names}
+    with pytest.raises(MockError) as caught:
+        instance(schema, "x")
+    assert caught.value.status == 501
+
+
+def test_a_search_among_few_ways_costs_nothing() -> None:
+    budget = Budget()
+    assert matches("^[a-z]+-[a-z]+$", "a-b", budget) and budget.left == Budget().left
+    assert not matches("^a*a*b$", "a" * 600, budget) and budget.left < Budget().left
+
+
+def test_the_values_of_an_enum_are_judged_once() -> None:
+    schema = {"type": "array", "minItems": 900, "items": {"enum": [f"v{n}" for n in range(1000)], "pattern": "9$"}}
+    made = instance(schema, "x")
+    assert len(made) == 900 and all(value.endswith("9") for value in made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mockserver.model.json_instances.budget import Budget
 from mockserver.model.json_instances.schemas import NEVER, Schemas, matches, sound
 
 
@@ -34,4 +35,4 @@ def test_heights() -> None:
 
 def test_nonsense_is_dropped() -> None:
     assert sound({"type": 5, "required": "a", "minimum": 1}) == {"minimum": 1}
-    assert matches("(", "anything")
+    assert matches("(", "anything", Budget())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.sqlite import SQLiteStore, prefix_last
+from mockserver.store.sqlite import MANY, SQLiteStore, prefix_last
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -236,3 +236,18 @@ IDS = st.text(alphabet="ab_/", max_size=6)
 @given(st.lists(IDS, unique=True))
 def test_no_two_ids_have_one_place(ids: list[str]) -> None:
     assert len({prefix_last(id) for id in ids}) == len(ids)
+
+
+def test_many_changes_are_those_that_they_are_one_by_one() -> None:
+    changes = [Put("item", f"msg_{n}", b"%d" % n, "c", n) for n in range(2 * MANY)]
+    changes += [Put("line", "l", b"x", "", 1), Put("item", "msg_0", b"again", "c", 0)]
+    mixed = [*changes, Delete("item", "msg_1"), Put("item", "msg_2", b"last", "c", 2)]
+    many, one_by_one = SQLiteStore(":memory:"), SQLiteStore(":memory:")
+    assert not many.pending("project")
+    write(many, *mixed)
+    for change in mixed:
+        write(one_by_one, change)
+    assert many.records("project") == one_by_one.records("project") and set(many.pending("project")) == {"line"}
+    assert many.get("project", "item", "msg_2") == b"last" and many.get("project", "item", "msg_1") is None
+    many.close()
+    one_by_one.close()

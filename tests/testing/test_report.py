@@ -1,4 +1,4 @@
-"""The report of a failed test is enough to find a bug: three bugs in a small agent, and what is told of each."""
+"""The report of a failed test is enough to find a bug: five bugs in a small agent, and what is told of each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def client(mock: Mock) -> Iterator[OpenAI]:
 
 def told(mock: Mock) -> list[str]:
     """The lines of the report, ids cut and the places in this file without their number."""
-    text = re.sub(r"\b(resp|call|msg|rs|conv)_[0-9A-Za-z]{20,}", r"\1_…", format_traffic(mock))
+    text = re.sub(r"\b(resp|call|fc|msg|rs|conv)_[0-9A-Za-z]{20,}", r"\1_…", format_traffic(mock))
     return re.sub(r"tests/testing/test_report\.py:\d+", "HERE", text).splitlines()
 
 
@@ -135,6 +135,74 @@ def test_bug_3_history_is_sent_beside_the_parent(mock: Mock, client: OpenAI) -> 
         "send only new items.",
         "  lost_phase (#2): The message msg_… was replayed without its phase, final_answer.",
     ]
+
+
+def test_bug_4_an_output_names_its_call_by_the_id_of_the_item(mock: Mock, client: OpenAI) -> None:
+    class Mistaken(Agent):
+        def outputs(self, calls: list[Any]) -> list[Any]:
+            return [{**output, "call_id": one.id} for output, one in zip(super().outputs(calls), calls, strict=True)]
+
+    mock.reply(PARIS, "18 degrees.")
+    with pytest.raises(BadRequestError):
+        Mistaken(client).ask("weather in Paris?")
+    assert told(mock)[2:5] == [
+        "#2 POST /v1/responses gpt-5.5 -> 400 No tool call found for function call output with call_id fc_….",
+        '     sent previous_response_id="resp_…" (#1) tools=["get_weather"]; function_call_output fc_… "18 degrees"',
+        '     fc_… is the `id` of the item get_weather({"city":"Paris"}) call_…, which came back from #1; '
+        "an output names its call by `call_id`: call_…",
+    ]
+
+
+def test_bug_5_an_agent_hides_that_its_thread_has_expired(mock: Mock, client: OpenAI) -> None:
+    """Spec: R1.3."""
+
+    class Hiding(Agent):
+        def create(self, input: Any) -> Any:
+            try:
+                return super().create(input)
+            except BadRequestError:
+                self.last = None
+                return super().create(input)
+
+    mock.reply("Hello Ada.", "Your name is Ada.")
+    agent = Hiding(client)
+    agent.ask("my name is Ada")
+    mock.clock.advance(days=35)
+    agent.ask("what is my name?")
+    assert told(mock)[2:] == [
+        "#2 POST /v1/responses gpt-5.5 -> 400 previous_response_not_found: Previous response with id 'resp_…' "
+        "not found.",
+        '     sent previous_response_id="resp_…" (#1) tools=["get_weather"]; user: "what is my name?"',
+        "     resp_… came back from #1 and has expired: it is 35 days old, and a response is kept for 30",
+        '#3 POST /v1/responses gpt-5.5 -> 200 resp_… "Your name is Ada." [queue, HERE]',
+        '     sent tools=["get_weather"]; user: "what is my name?"',
+    ]
+
+
+def test_why_a_parent_is_not_found(mock: Mock, client: OpenAI) -> None:
+    def why(parent: str) -> str:
+        with pytest.raises(BadRequestError):
+            client.responses.create(model="gpt-5.5", input="and?", previous_response_id=parent)
+        return [line.strip() for line in told(mock) if line.startswith("     ") and "sent " not in line[:10]][-1]
+
+    create = client.responses.create
+    unstored = create(model="gpt-5.5", input="a", store=False)
+    assert why(unstored.id) == "resp_… came back from #1, which sent store=false: it was never stored"
+    deleted = create(model="gpt-5.5", input="b")
+    client.responses.delete(deleted.id)
+    assert why(deleted.id) == "resp_… came back from #3 and was deleted by #4"
+    assert why("resp_elsewhere") == "no call before this one came back with resp_elsewhere"
+    lost = create(model="gpt-5.5", input="c")
+    mock.reset("state")
+    assert why(lost.id) == "resp_… came back from #7", "the journal does not show why"
+
+
+def test_calls_that_wait_in_the_items_of_the_same_request(mock: Mock, client: OpenAI) -> None:
+    call = {"type": "function_call", "call_id": "call_a", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "call_b", "output": "x"}
+    with pytest.raises(BadRequestError):
+        client.responses.create(model="gpt-5.5", input=[call, output])  # type: ignore[list-item]
+    assert told(mock)[2] == "     no call with call_b is known; outputs are due for call_a here"
 
 
 def test_the_page_shows_the_report_as_it_is(mock: Mock, client: OpenAI) -> None:

@@ -17,8 +17,9 @@ from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.transport.app import HEAVY, MOST_THREADS, MockApp
+from mockserver.transport.app import MockApp
 from mockserver.transport.http import whole_body
+from mockserver.transport.threads import HEAVY, MOST_THREADS
 from tests.support.driving import NOON, Driver
 from tests.support.patience import PATIENCE_S
 
@@ -27,6 +28,8 @@ LARGE = "pebble " * (HEAVY // 7 + 1)
 
 class Watched:
     """A model that notes in which thread each turn was answered; a turn that says so waits until it is let go."""
+
+    may_be_asked_again = True
 
     def __init__(self) -> None:
         self.threads: list[str] = []

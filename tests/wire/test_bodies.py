@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire.errors.api import APIError
+from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import bodies
 from mockserver.wire.requests.validation import Validator
 from tests.support.examples import examples
@@ -613,3 +613,24 @@ def test_what_is_plain_is_what_pydantic_lets_pass(key: str) -> None:
         else:
             with pytest.raises(APIError):
                 judge({key: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "is_read"),
+    [
+        ([0] * bodies.MOST_VALUES, True),
+        ([0] * (bodies.MOST_VALUES + 1), False),
+        ([{}] * (bodies.MOST_VALUES // 2 + 1), False),
+        ({"a": "x,[{" * bodies.MOST_VALUES, "b": '\\",[{' * bodies.MOST_VALUES}, True),
+    ],
+    ids=["as many as may be", "one more", "objects", "signs in texts"],
+)
+def test_a_body_of_too_many_values_is_refused_unread(value: Any, is_read: bool) -> None:
+    """A bound of the mock's own."""
+    body = orjson.dumps(value)
+    if is_read:
+        assert bodies.read_json(body) == value
+        return
+    with pytest.raises(MockError, match="more than 500,000 JSON values") as caught:
+        bodies.read_json(body)
+    assert caught.value.status == 413

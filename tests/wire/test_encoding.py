@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire.responses.encoding import json_body, json_compact
+from mockserver.wire.responses.encoding import json_body, json_body_in_parts, json_compact
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -19,6 +19,12 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_W4_bodies_are_pythons_json_with_indent_2(value: object) -> None:
     assert json_body(value) == json.dumps(value, indent=2).encode()
+
+
+@given(VALUES, st.lists(VALUES), VALUES)
+def test_W4_a_listing_has_the_same_bytes_an_item_at_a_time(before: object, data: list[object], after: object) -> None:
+    for value in ({"a": before, "data": data, "z": after}, {"data": data}, {"a": {"data": []}, "data": data}, data):
+        assert json_body_in_parts(value) == json_body(value)
 
 
 @given(VALUES)

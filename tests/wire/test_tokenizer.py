@@ -86,6 +86,47 @@ def test_S6_1_pieces_are_the_models_tokens() -> None:
     assert "".join(pieces(family)) == family
 
 
+WORDS = st.sampled_from(
+    [
+        "a",
+        " b",
+        " the",
+        "'s",
+        " ",
+        "  ",
+        "\n",
+        " \n",
+        "9",
+        " 9",
+        ",",
+        " ,",
+        "É",
+        " É",
+        "\u3042",
+        " \u3042",
+        "I'LL",
+        "\t",
+    ]
+)
+
+
+@examples(200)
+@given(st.lists(WORDS, max_size=60).map("".join))
+def test_T1_a_long_text_is_counted_in_parts(text: str) -> None:
+    whole = len(tokenizer._load_encoding().encode_ordinary(text)), len(tokenizer._load_cl100k().encode_ordinary(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "_PART", 3)
+        patch.setattr(tokenizer, "_SHORT", 0)
+        assert (count(text), count_cl100k(text)) == whole
+        assert "".join(tokenizer._parts_of(text)) == text
+
+
+def test_T1_words_are_parts() -> None:
+    text = "pebble " * 100_000
+    assert len(tokenizer._parts_of(text)) == 3
+    assert count(text) == len(tokenizer._load_encoding().encode_ordinary(text))
+
+
 def test_lone_surrogates_are_kept() -> None:
     assert pieces("a\ud800b") == ["a", "\ud800", "b"]
     assert count("a\ud800b") > 0

@@ -6,7 +6,10 @@ from mockserver.wire.errors.api import MockError
 
 MOST_STEPS = 60_000  # about a tenth of a second
 VALUE = 5  # steps that making and judging one value takes, where a character class of a pattern takes one
-CHARACTERS = 100  # of text that are written in one step
+CHARACTERS = 100  # of text that are written, or judged, in one step
+# ways to divide a text among a pattern's repeats: those that a search tries in one step, and those that cost nothing,
+# for they are counted at their worst, and a search that finds something has tried few
+WAYS, FREE_WAYS = 25, 20_000
 
 
 class BudgetSpent(Exception):

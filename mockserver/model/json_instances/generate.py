@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -39,12 +40,12 @@ _SPREAD = 20  # numbers stay within this many steps of their bound; a unique ite
 
 def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
     """A value valid for the schema; `every_property` adds optional properties. Spec: R10.5, R10.6."""
-    schemas = Schemas(schema)
+    budget = Budget()
+    schemas = Schemas(schema, budget)
     judge = InstanceChecker(schemas)
     height = schemas.height(schema, _DEEPEST)
     room = _SLACK + (0 if height == NEVER else height)
     value: Any = None
-    budget = Budget()
     for number in range(_TRIES):
         maker = _InstanceGenerator(schemas, judge, budget, every_property=every_property)
         try:
@@ -54,8 +55,10 @@ def instance(schema: Any, seed: str, *, every_property: bool = False) -> Any:
                 break  # an earlier value counts, valid or not
             raise too_much_work() from None
         # A schema that fills the limit once would fill it twelve times.
-        if judge.valid(value, schema) or maker.values > _MOST_VALUES:
-            break
+        with suppress(BudgetSpent):
+            if not judge.valid(value, schema) and maker.values <= _MOST_VALUES:
+                continue
+        break
     return value
 
 
@@ -70,6 +73,8 @@ class _InstanceGenerator:
         self._budget = budget
         self._judge = judge
         self._every_property = every_property
+        # By identity; the schema is kept beside its values, so that its identity can't be given to another.
+        self._enums: dict[int, tuple[Schema, list[Any]]] = {}
         self.values = 0
 
     def value(self, schema: Any, key: str, name: str, room: int) -> Any:
@@ -93,10 +98,17 @@ class _InstanceGenerator:
         return _scalar(kind, plain, key, name, self._budget)
 
     def _pick_enum(self, plain: Schema, key: str) -> Any:
+        known = self._enums.get(id(plain))
+        if known is None:
+            known = self._enums[id(plain)] = plain, self._fitting(plain)
+        return choose(key, known[1])
+
+    def _fitting(self, plain: Schema) -> list[Any]:
+        """The values of an enum that the keywords beside it allow."""
         values = plain["enum"][:_MOST_ITEMS]  # with all of them, each would be looked for among all
         beside = {word: value for word, value in plain.items() if word != "enum"}
-        fitting = [value for value in values if self._judge.valid(value, beside)]
-        return choose(key, fitting or values)
+        self._budget.spend(len(values) // VALUE)
+        return [value for value in values if self._judge.valid(value, beside)] or values
 
     def _one_of(self, plain: Schema, union: str, key: str, name: str, room: int) -> Any:
         """Take a branch that ends within the room, seldom null, and merge it with the keywords beside the union."""

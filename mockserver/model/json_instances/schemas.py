@@ -15,7 +15,8 @@ from math import isfinite, lcm
 from typing import Any
 from urllib.parse import unquote
 
-from mockserver.model.json_instances.strings import takes_long
+from mockserver.model.json_instances.budget import Budget
+from mockserver.model.json_instances.strings import searches
 
 Schema = Mapping[str, Any]
 
@@ -112,10 +113,13 @@ def sound(schema: Schema) -> Schema:
     return {word: value for word, value in schema.items() if word not in bad} if bad else schema
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Whether a text matches; a pattern of another dialect, or one that may take for ever, matches everything."""
+def matches(pattern: str, text: str, budget: Budget) -> bool:
+    """Whether a text matches; a pattern of another dialect, or one that may take for ever, matches everything.
+
+    Raises BudgetSpent.
+    """
     try:
-        return takes_long(pattern, len(text)) or re.search(pattern, text) is not None
+        return searches(re.compile(pattern), pattern, text, budget)
     except (re.error, OverflowError, RecursionError):
         return True
 
@@ -123,8 +127,9 @@ def matches(pattern: str, text: str) -> bool:
 class Schemas:
     """The schemas below one root; every answer depends on the schema alone, so answers are kept."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, budget: Budget | None = None) -> None:
         self._root = root
+        self.budget = budget or Budget()
         # By identity; the schema is kept beside its answer, so that its identity can't be given to another.
         self._plain: dict[int, tuple[Any, Schema]] = {}
         self._fits: dict[tuple[int, int], tuple[Any, bool]] = {}
@@ -197,7 +202,7 @@ class Schemas:
     def other_property(self, plain: Schema, name: str) -> Any:
         """The schema of a property that `properties` does not list."""
         for pattern, schema in (plain.get("patternProperties") or {}).items():
-            if matches(pattern, name):
+            if matches(pattern, name, self.budget):
                 return schema
         additional = plain.get("additionalProperties")
         return additional if isinstance(additional, Mapping) else {"type": "string"}

@@ -20,7 +20,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from mockserver.model.json_instances.budget import CHARACTERS, Budget, BudgetSpent
+from mockserver.model.json_instances.budget import CHARACTERS, FREE_WAYS, WAYS, Budget, BudgetSpent
 from mockserver.model.seeded_random import choose, draw
 
 # The standard library's own parser is private, so it has no types; writing another one would be another dialect.
@@ -82,7 +82,7 @@ def text(schema: Mapping[str, Any], key: str, name: str, budget: Budget | None =
     budget.spend(shortest // CHARACTERS)
     pattern = schema.get("pattern")
     for candidate in _candidates(schema, key, name, shortest, longest, budget):
-        if shortest <= len(candidate) <= longest and _fits(pattern, candidate):
+        if shortest <= len(candidate) <= longest and _fits(pattern, candidate, budget):
             return candidate
     return _words(key, shortest, longest)
 
@@ -99,24 +99,38 @@ def _compile(pattern: Any) -> re.Pattern[str] | None:
         return None
 
 
-def _fits(pattern: Any, text: str) -> bool:
+def _fits(pattern: Any, text: str, budget: Budget) -> bool:
     """Whether a text matches; any does where it could take for ever to find out, and where there is no pattern."""
     compiled = _compile(pattern)
-    return compiled is None or takes_long(pattern, len(text)) or compiled.search(text) is not None
+    return compiled is None or searches(compiled, pattern, text, budget)
 
 
-@lru_cache(maxsize=512)
+def searches(compiled: re.Pattern[str], pattern: str, text: str, budget: Budget) -> bool:
+    """Whether a text matches, or could take long to search; raises BudgetSpent."""
+    ways = search_ways(pattern, len(text))
+    if ways > MOST_WAYS:
+        return True
+    budget.spend(max(ways - FREE_WAYS, 0) // WAYS)
+    return compiled.search(text) is not None
+
+
 def takes_long(pattern: str, length: int) -> bool:
-    """Whether to search a text of a length with a valid pattern may take long.
+    """Whether to search a text of a length with a valid pattern may take long."""
+    return search_ways(pattern, length) > MOST_WAYS
+
+
+@lru_cache(maxsize=4096)
+def search_ways(pattern: str, length: int) -> int:
+    """How many ways to divide a text of a length among a pattern's repeats a search may try; counted up to `MOST_WAYS`.
 
     A row of repeats is no exponential thing, but `a*a*a*b` tries 170 million ways to divide a thousand letters.
     """
     if may_explode(pattern):
-        return True
+        return MOST_WAYS + 1
     tree = _PARSER.parse(pattern)
     first = tree[0] if len(tree) else None
     is_anchored = first is not None and str(first[1]).startswith("AT_BEGINNING") and not tree.state.flags & re.MULTILINE
-    return _ways(tree, length) * (1 if is_anchored else length + 1) > MOST_WAYS
+    return _ways(tree, length) * (1 if is_anchored else length + 1)
 
 
 def _ways(tree: Any, length: int) -> int:
@@ -254,7 +268,7 @@ def matching(
     written = 0
     for number in range(_TRIES):
         candidate = _Maker(f"{key}~{number}", shortest + number // 8, budget).write(tree)
-        if shortest <= len(candidate) <= longest and _fits(pattern, candidate):
+        if shortest <= len(candidate) <= longest and _fits(pattern, candidate, budget):
             return candidate
         written += len(candidate)
         if written > _LONGEST:

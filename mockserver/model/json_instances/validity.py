@@ -37,8 +37,8 @@ def _validator() -> Any:
         if not refers(value):
             yield ValidationError("is not what the reference asks for")
 
-    def match(validator: Any, pattern: str, value: Any, schema: Schema) -> Iterator[Any]:
-        if isinstance(value, str) and not matches(pattern, value):
+    def match(validator: Any, fits: Callable[[str], bool], value: Any, schema: Schema) -> Iterator[Any]:
+        if isinstance(value, str) and not fits(value):
             yield ValidationError("does not match")
 
     keywords = {word: check for word, check in Draft202012Validator.VALIDATORS.items() if word not in _IGNORED}
@@ -55,7 +55,7 @@ class InstanceChecker:
         self._referred: dict[tuple[str, int], tuple[Any, bool]] = {}
 
     def valid(self, value: Any, schema: Any) -> bool:
-        """Whether a value is valid; formats and exotic keywords are not judged."""
+        """Whether a value is valid; formats and exotic keywords are not judged. Raises BudgetSpent."""
         try:
             if id(schema) not in self._validators:
                 self._validators[id(schema)] = (schema, _validator()(self._tidy(schema)))
@@ -83,6 +83,8 @@ class InstanceChecker:
     def _tidy_word(self, word: str, value: Any) -> Any:
         if word == "$ref":
             return lambda instance: self._refers(instance, value)
+        if word == "pattern":
+            return lambda text: matches(value, text, self._schemas.budget)
         if word == "type":
             return [kind if kind in _TYPES else "string" for kind in ([value] if isinstance(value, str) else value)]
         if word == "properties":
