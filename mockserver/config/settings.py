@@ -29,6 +29,7 @@ from mockserver.config.switches import SwitchError, nearest, parse_assignment, p
 
 PREFIX = "UNDERSTUDY_"
 MODES = ("mock", "forward", "record", "replay", "auto", "shadow")
+MODELS = ("default", "echo")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 FLAG_WORDS: Mapping[str, bool] = {
@@ -347,6 +348,13 @@ class Settings:
     snapshot: str | None = option(TEXT, None, "FILE", "a snapshot that every project starts from")
     strict: bool = option(
         FLAG, False, "[true|false]", "a request that no scenario line matches is an error", shown="false"
+    )
+    model: str = option(
+        _one_of(MODELS),
+        "default",
+        "|".join(MODELS),
+        "what answers when no line does; echo says what it was given",
+        scope="process",
     )
     seed: int | None = option(
         INTEGER, None, "N", "seed of ids and of the default model", shown="the scenario's, else 0"

@@ -61,15 +61,15 @@ class ProjectControl:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
-        self._forgetters: list[Callable[[], None]] = []
+        self._forgetters: list[Callable[[str], None]] = []
         self.sections: dict[str, Callable[[], Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
 
-    def on_reset(self, forget: Callable[[], None]) -> None:
-        """Register a function that is called when a project was reset, for what is only remembered to be quick."""
+    def on_reset(self, forget: Callable[[str], None]) -> None:
+        """Register a function that is called with a project that was reset, and forgets what it remembers of it."""
         self._forgetters.append(forget)
 
     def _notify_clock_watchers(self, project: str, **moved: Any) -> None:
@@ -297,7 +297,7 @@ class ProjectControl:
                 store.apply(project, [record.put(), *puts])
         self._calls.drop_project(project)
         for forget in self._forgetters:
-            forget()
+            forget(project)
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:

@@ -57,7 +57,7 @@ from mockserver.transport.http import (
 )
 from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
-from mockserver.transport.websocket import Socket
+from mockserver.transport.websocket import FRAMES, Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
@@ -122,7 +122,7 @@ class MockApp:
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _trim_soon(self) -> None:
+    def _trim_soon(self, project: str) -> None:
         """Give memory back once the resets are over; any thread may call this."""
         if not self._trims:
             self._trims = True
@@ -145,7 +145,8 @@ class MockApp:
             await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1 or engine.waits, run=run)
+        shared, batches = engine.settings.workers > 1 or engine.waits, FRAMES in scope.get("extensions", ())
+        socket = Socket(session, receive, send, shared=shared, batches=batches, run=run)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
