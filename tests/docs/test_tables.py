@@ -136,6 +136,8 @@ def test_the_calls_of_the_control_api_exist() -> None:
     assert len(calls) > 10
     with Mock() as mock, httpx2.Client(transport=mock.transport(), base_url="http://mock") as client:
         for methods, path in calls:
+            if path == "/_mock/events":  # it does not end
+                continue
             for method in methods.split("|"):
                 body = {"nonsense": 1} if method in ("PUT", "POST") else None
                 answer = client.request(method, path, json=body)
