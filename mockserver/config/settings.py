@@ -29,6 +29,7 @@ from mockserver.config.switches import SwitchError, nearest, parse_assignment, p
 
 PREFIX = "UNDERSTUDY_"
 MODES = ("mock", "forward", "record", "replay", "auto", "shadow")
+MODELS = ("default", "echo")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 FLAG_WORDS: Mapping[str, bool] = {
@@ -297,12 +298,7 @@ class Settings:
         scope="proxy",
     )
     mode: str | None = option(
-        _one_of(MODES),
-        None,
-        "|".join(MODES),
-        "who answers",
-        shown="mock, or forward with --upstream",
-        scope="proxy",
+        _one_of(MODES), None, "|".join(MODES), "who answers", shown="mock, or forward with --upstream", scope="proxy"
     )
     cassette: tuple[str, ...] = option(
         TEXT,
@@ -353,6 +349,13 @@ class Settings:
     strict: bool = option(
         FLAG, False, "[true|false]", "a request that no scenario line matches is an error", shown="false"
     )
+    model: str = option(
+        _one_of(MODELS),
+        "default",
+        "|".join(MODELS),
+        "what answers when no line does; echo says what it was given",
+        scope="process",
+    )
     seed: int | None = option(
         INTEGER, None, "N", "seed of ids and of the default model", shown="the scenario's, else 0"
     )
@@ -401,6 +404,9 @@ class Settings:
         "how long a connection may stay silent at first, and the head of a request incomplete, before it is closed",
         shown="30",
         scope="process",
+    )
+    open: bool = option(
+        FLAG, False, "[true|false]", "open the viewer in the browser at the start", shown="false", scope="process"
     )
     log_format: str = option(
         _one_of(LOG_FORMATS),

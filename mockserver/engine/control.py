@@ -352,6 +352,28 @@ class ProjectControl:
         yield {"now": reading.now}
         yield from graph.list_nodes(reading.state, self._rules, reading.now)
 
+    def models(self) -> dict[str, Any]:
+        """Every model with its context window and its longest output, in tokens."""
+        return inspection.models()
+
+    def response(self, project: str, response_id: str) -> dict[str, Any]:
+        """A response of the project, expired or not; one in the background as a poll finds it."""
+        reading = self._calls.reading(project)
+        return inspection.response_of(reading.state, response_id, self._rules, reading.now)
+
+    def response_events(
+        self, project: str, response_id: str, first_token_s: float | None = None, tokens_per_s: float | None = None
+    ) -> dict[str, Any]:
+        """Every event of a response's stream with its second; without a pacing, with the server's."""
+        pacing = self._calls.settings.pacing
+        return inspection.events_of(
+            self._calls.reading(project).state,
+            response_id,
+            self._rules,
+            pacing.first_token_s if first_token_s is None else first_token_s,
+            pacing.tokens_per_s if tokens_per_s is None else tokens_per_s,
+        )
+
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""
         reading = self._calls.reading(project)

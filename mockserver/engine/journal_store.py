@@ -168,7 +168,7 @@ class ExchangeRecorder:
     def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
         self.project = ""  # of a caller who was not let in
-        self.exchange = Exchange(call, call.transport, perf_counter())
+        self.exchange = Exchange.begin(call, perf_counter())
         self.effects: Sequence[Effect] = ()
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
         self.turn_faults: Sequence[ActiveFault] | None = None

@@ -55,8 +55,9 @@ from mockserver.transport.http import (
     read_call,
     send_answer,
 )
+from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
-from mockserver.transport.websocket import Socket
+from mockserver.transport.websocket import FRAMES, Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
@@ -82,6 +83,7 @@ class MockApp:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._viewer = Viewer()
         self._served = count(1)
         self._knows_heavy = False  # whether there was a large body
         self._trims = False  # whether memory will be given back soon
@@ -98,6 +100,9 @@ class MockApp:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
         if scope["type"] == "http":
+            # two comparisons for a turn: `/v1/…` is neither
+            if (scope["path"].startswith("/_mock") or scope["path"] == "/") and self._viewer.covers(scope):
+                return self._viewer(scope, receive, send)
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
             return self._live(scope, receive, send)
@@ -140,7 +145,8 @@ class MockApp:
             await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1 or engine.waits, run=run)
+        shared, batches = engine.settings.workers > 1 or engine.waits, FRAMES in scope.get("extensions", ())
+        socket = Socket(session, receive, send, shared=shared, batches=batches, run=run)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
