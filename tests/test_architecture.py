@@ -52,7 +52,7 @@ IMPURE = frozenset(
     "asyncio contextvars httpx os random secrets socket sqlite3 starlette threading time uuid uvicorn".split()
 )
 IMPURE_ALLOWED: dict[tuple[str, str], str] = {
-    ("mockserver/config/settings.py", "os"): "fspath: what counts as a path",
+    ("mockserver/config/kinds.py", "os"): "fspath: what counts as a path",
     ("mockserver/store/from_snapshot.py", "threading"): "two calls begin a project only once",
     ("mockserver/store/memory.py", "threading"): "one writer at a time",
     ("mockserver/store/postgres.py", "threading"): "a transaction belongs to its thread",

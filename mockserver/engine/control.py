@@ -17,7 +17,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from mockserver.config.settings import LATEST, TIMES, check_moment, parse_time
+from mockserver.config.kinds import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
 from mockserver.core import graph, inspection
 from mockserver.core.project import Clock, Project, id_namespace
