@@ -9,11 +9,11 @@ from typing import Any
 import click
 import pytest
 
+from mockserver.config.kinds import TIMES
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import (
     MOCK_SETTINGS,
     SETTINGS,
-    TIMES,
     SettingError,
     Settings,
     from_python,
