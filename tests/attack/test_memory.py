@@ -165,7 +165,7 @@ def served() -> Iterator[Served]:
         ("60 images of 3 MB", send_images, 60),
         ("200 refused bodies of 1 MB", send_refused, 20),
         ("12,500 created and deleted", create_and_delete, 15),
-        ("keys with a turn each, all reset", reset_keys, 15),
+        ("keys with a turn each, all reset", reset_keys, 60),
         ("a soak", soak, 15),
     ],
 )
