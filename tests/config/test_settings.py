@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from mockserver.config.kinds import TIMES
+from mockserver.config.kinds import TIMES, parse_time
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import (
     MOCK_SETTINGS,
@@ -19,7 +19,6 @@ from mockserver.config.settings import (
     from_python,
     load,
     options_table,
-    parse_time,
 )
 from mockserver.testing.options import MockOptions
 from mockserver.transport.command_line import ServeCommand, explicit_options, settings_options
