@@ -22,6 +22,8 @@ def main(command: str) -> None:
     )
     with urllib.request.urlopen(asked, timeout=30) as answer:
         said = json.load(answer)["output"][0]["content"][0]["text"]
+    with urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/_mock/viewer/main.js", timeout=30) as answer:
+        assert b"createStore" in answer.read(), "the viewer's files are part of the package"
     process.send_signal(signal.SIGTERM)
     assert said == "Mock reply to: ping [1 items in context]", said
     assert process.wait(timeout=30) == 0

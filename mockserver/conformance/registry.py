@@ -15,7 +15,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
+from mockserver.conformance.rule_catalog import specification
 from mockserver.conformance.server_under_test import ServerUnderTest
+from mockserver.conformance.terms import CAPABILITIES
 
 Check = Callable[[ServerUnderTest], None]
 
@@ -37,12 +39,14 @@ MODULES = (
     "reasoning",
     "http",
 )
-NEEDS = {
+# what only the mock has; a script may also be that of the mock behind a server
+CONTROLS = {
     "clock": "needs a clock that can be moved",
     "script": "needs replies that can be scripted",
     "context": "needs to see the context that the model saw",
     "mock": "is about the mock itself",
 }
+NEEDS = {**CONTROLS, **CAPABILITIES}
 
 
 class Rule(NamedTuple):
@@ -60,6 +64,11 @@ class Rule(NamedTuple):
     def id(self) -> str:
         """The first id, under which it is reported."""
         return self.ids[0]
+
+    @property
+    def profile(self) -> str:
+        """Whether it is about `state` or about what is on the `wire`; the catalogue says it."""
+        return specification()[self.id].profile
 
 
 def rule(*ids: str, needs: tuple[str, ...] = (), models: tuple[str, ...] = ()) -> Callable[[Check], Check]:

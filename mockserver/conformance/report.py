@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -21,6 +21,8 @@ from rich.text import Text
 
 from mockserver.conformance.rule_catalog import Source
 from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
+from mockserver.conformance.terms import CAPABILITIES, CONTRACT
+from mockserver.conformance.topics import scores, topic_of
 
 WIDTH = 160  # characters of evidence shown for what passed; what failed is shown whole
 UNLIMITED = 100_000  # columns of a file
@@ -30,7 +32,10 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 class Row(NamedTuple):
-    """A rule with its verdict, and what the catalogue says of it; the machine has neither sources nor confidence."""
+    """A rule with its verdict, and what the catalogue says of it; the machine has neither sources nor confidence.
+
+    `lacks` is the capability without which the rule is not observable.
+    """
 
     id: str
     verdict: str
@@ -39,6 +44,13 @@ class Row(NamedTuple):
     seconds: float = 0.0
     sources: tuple[Source, ...] = ()
     confidence: str | None = None
+    profile: str | None = None
+    lacks: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """What it is about."""
+        return topic_of(self.id)
 
 
 class Target(NamedTuple):
@@ -47,6 +59,7 @@ class Target(NamedTuple):
     base_url: str
     model: str
     mock: bool
+    profile: str = CONTRACT
 
 
 def table(row: Row) -> Table:
@@ -57,7 +70,7 @@ def table(row: Row) -> Table:
     cells.add_column(overflow="fold")
     evidence = row.evidence if row.verdict == FAILED else _shorten(row.evidence)
     # text, never markup: evidence is full of square brackets, and a strange server's may hold codes for terminals
-    text = Text(_printable(f"{row.sentence}\n{evidence}"))
+    text = Text(printable(f"{row.sentence}\n{evidence}"))
     cells.add_row(Text(row.id), Text(row.verdict, style=STYLES[row.verdict]), text)
     return cells
 
@@ -85,17 +98,36 @@ def summary(rows: Sequence[Row]) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in counts(rows).items())
 
 
-def as_json(rows: Sequence[Row], target: Target) -> bytes:
-    """The whole report as one JSON document."""
+def as_json(rows: Sequence[Row], target: Target, lacks: Mapping[str, str] | None = None) -> bytes:
+    """The whole report as one JSON document; `lacks` are the missing capabilities, with what showed it."""
     document: dict[str, Any] = {
         "version": 1,
         "base_url": target.base_url,
         "model": target.model,
         "server": "understudy" if target.mock else "other",
+        "profile": target.profile,
         "summary": counts(rows),
-        "rules": [{**row._asdict(), "sources": [source._asdict() for source in row.sources]} for row in rows],
+        "topics": {topic: score._asdict() for topic, score in scores((row.id, row.verdict) for row in rows).items()},
+        "lacks": dict(lacks or {}),
+        "rules": [
+            {**row._asdict(), "topic": row.topic, "sources": [source._asdict() for source in row.sources]}
+            for row in rows
+        ],
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+
+
+def scoreboard(rows: Sequence[Row], lacks: Mapping[str, str]) -> list[str]:
+    """The end of the table: a line for each topic with its score, a line for each capability that is missing."""
+    lines = [f"{'topic':14} {PASSED:>6} {FAILED:>6} {NOT_OBSERVABLE:>14}  score"]
+    for topic, score in scores((row.id, row.verdict) for row in rows).items():
+        percent = "-" if score.percent is None else f"{score.percent} %"
+        lines.append(f"{topic:14} {score.passed:6} {score.failed:6} {score.hidden:14}  {percent:>5}")
+    for capability, number in Counter(row.lacks for row in rows if row.lacks).items():
+        why = f" ({lacks[capability]})" if capability in lacks else ""
+        rules = "rule" if number == 1 else "rules"
+        lines.append(printable(f"{CAPABILITIES[capability]}{why}: {number} {rules} not observable"))
+    return lines
 
 
 def as_junit(rows: Sequence[Row], target: Target) -> bytes:
@@ -112,12 +144,12 @@ def as_junit(rows: Sequence[Row], target: Target) -> bytes:
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (("base_url", target.base_url), ("model", target.model)):
-        ElementTree.SubElement(properties, "property", name=name, value=_printable(value))
+        ElementTree.SubElement(properties, "property", name=name, value=printable(value))
     for row in rows:
-        name = _printable(f"{row.id} {row.sentence}")
+        name = printable(f"{row.id} {row.sentence}")
         section = f"conform.{row.id.partition('.')[0]}"
         case = ElementTree.SubElement(suite, "testcase", classname=section, name=name, time=f"{row.seconds:.3f}")
-        evidence = _printable(row.evidence)
+        evidence = printable(row.evidence)
         if row.verdict == FAILED:
             ElementTree.SubElement(case, "failure", message=evidence.splitlines()[0]).text = evidence
         elif row.verdict == NOT_OBSERVABLE:
@@ -127,7 +159,8 @@ def as_junit(rows: Sequence[Row], target: Target) -> bytes:
     return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text without what a terminal or XML can't show; never empty."""
     return _UNPRINTABLE.sub("\ufffd", text) or "-"
 
 
@@ -170,8 +203,10 @@ class Report:
         self._progress.update(self._task, description=what)
 
     def add(self, row: Row) -> None:
-        """Write a row, and advance the progress by one rule."""
-        if self._styled:
+        """Write a row, and advance the progress by one rule; what a server lacks is told once, at the end."""
+        if row.lacks:
+            pass
+        elif self._styled:
             self._progress.console.print(table(row))
         elif self._rows_shown:
             print(line(row), flush=True)

@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
     `why` says why no fixed rule checks it, None where one does. `kinds` are those of the sources (measured, documented,
     types, reported, imitation, guess, design), `switches` control the rule in the mock, and `differs` says where the
-    mock differs from today's API.
+    mock differs from today's API. `profile` is that of a rule that servers are judged by: state or wire.
     """
 
     id: str
@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     kinds: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
     differs: str | None = None
+    profile: str = ""
 
 
 @cache
@@ -66,6 +67,7 @@ def specification() -> dict[str, Entry]:
             tuple(dict.fromkeys(known[key]["kind"] for key in rule["source"])),
             tuple(rule.get("switch", ())),
             rule.get("mock"),
+            rule.get("profile", ""),
         )
         for id, rule in _document()["rules"].items()
     }

@@ -15,64 +15,97 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mockserver.conformance.drivers import Driver, HTTPDriver
-from mockserver.conformance.registry import NEEDS, Rule
-from mockserver.conformance.server_under_test import NotObservable, ServerUnderTest
+from mockserver.conformance.registry import CONTROLS, Rule
+from mockserver.conformance.server_under_test import ServerUnderTest, missing
+from mockserver.conformance.terms import CAPABILITIES, DEFAULT, NotObservable, Terms
 
 PASSED, FAILED, NOT_OBSERVABLE = "passed", "failed", "not observable"
 DEFAULT_MODEL = "gpt-4.1"
 
 
 class Verdict(NamedTuple):
-    """The outcome of a rule: passed, failed or not observable; the evidence; its duration in seconds."""
+    """The outcome of a rule: passed, failed or not observable; the evidence; its duration in seconds.
+
+    `lacks` is the capability that the server lacks, if that is why the rule is not observable.
+    """
 
     id: str
     verdict: str
     evidence: str
     seconds: float = 0.0
+    lacks: str | None = None
 
 
-def judge(rule: Rule, driver: Driver, model: str = DEFAULT_MODEL) -> Verdict:
+def judge(rule: Rule, driver: Driver, model: str = DEFAULT_MODEL, terms: Terms = DEFAULT) -> Verdict:
     """Check one rule, in a project of its own where the server has projects; never raises."""
     started = time.perf_counter()
-    verdict, evidence = _run_rule(rule, driver, model)
-    return Verdict(rule.id, verdict, evidence, time.perf_counter() - started)
+    verdict, evidence, lacks = _run_rule(rule, driver, model, terms)
+    return Verdict(rule.id, verdict, evidence, time.perf_counter() - started, lacks)
 
 
-def judge_all(rules: Iterable[Rule], driver: Driver, model: str = DEFAULT_MODEL) -> Iterator[Verdict]:
+def judge_all(
+    rules: Iterable[Rule], driver: Driver, model: str = DEFAULT_MODEL, terms: Terms = DEFAULT
+) -> Iterator[Verdict]:
     """Check rules one after the other; a rule with several ids gives a verdict for each."""
     for rule in rules:
-        verdict = judge(rule, driver, model)
+        verdict = judge(rule, driver, model, terms)
         for id in rule.ids:
             yield verdict._replace(id=id)
 
 
-def _run_rule(rule: Rule, driver: Driver, model: str) -> tuple[str, str]:
-    hidden = [NEEDS[need] for need in rule.needs if not driver.controls]
-    if hidden:
-        return NOT_OBSERVABLE, ", ".join(hidden)
+def _run_rule(rule: Rule, driver: Driver, model: str, terms: Terms) -> tuple[str, str, str | None]:
     opened: list[Driver] = []
+    subject = ServerUnderTest(driver, model, terms)
     try:
+        _check_needs(rule, driver, terms)
         for name in rule.models:
-            if driver.call("GET", f"/models/{name}").status != 200:
-                return NOT_OBSERVABLE, f"the server does not offer {name}"
+            if not _offers(driver, name, terms):
+                return NOT_OBSERVABLE, f"the server does not offer {name}", None
         # What one rule leaves behind must not reach the next.
         own = driver.new_project(rule.id)
-        subject = ServerUnderTest(own, model)
+        subject = ServerUnderTest(own, model, terms)
         opened = subject.others = [own]
         if own.controls:
             own.control("POST", "/reset", {})
+        if terms.upstream is not None:
+            terms.upstream.control("POST", "/reset", {"only": ["scenario"]})
         rule.check(subject)
     except NotObservable as reason:
-        return NOT_OBSERVABLE, str(reason)
+        return NOT_OBSERVABLE, str(reason), reason.lacks
     except AssertionError as error:
-        return FAILED, str(error) or "an assertion without a message"
+        return FAILED, str(error) or "an assertion without a message", None
     # Before Exception: the text of a KeyError is the bare member, which says nothing in a report.
     except KeyError as error:
-        return FAILED, f"an answer lacks the member {error}"
+        return FAILED, f"an answer lacks the member {error}", None
     except Exception as error:  # any error is a verdict: the servers are not ours
-        return FAILED, f"{type(error).__name__}: {error}"
+        return FAILED, f"{type(error).__name__}: {error}", None
     finally:
+        subject.clean_up()
         for used in opened:
             if used is not driver and isinstance(used, HTTPDriver):
                 used.close()
-    return PASSED, "; ".join(subject.claims)
+    return PASSED, "; ".join(subject.claims), None
+
+
+def _check_needs(rule: Rule, driver: Driver, terms: Terms) -> None:
+    """Raise NotObservable where a rule needs what the server does not have."""
+    if driver.controls:
+        return
+    offered = {"script"} if terms.upstream is not None else set()
+    hidden = [CONTROLS[need] for need in rule.needs if need in CONTROLS and need not in offered]
+    if hidden:
+        raise NotObservable(", ".join(hidden))
+    lacking = next((need for need in rule.needs if need in CAPABILITIES and need in terms.lacks), None)
+    if lacking is not None:
+        raise missing(lacking)
+
+
+def _offers(driver: Driver, name: str, terms: Terms) -> bool:
+    """Whether a server has a model; before an echo model, the model behind it takes any name that it knows."""
+    if driver.call("GET", f"/models/{name}").status == 200:
+        return True
+    if driver.controls:
+        return False
+    listed = driver.call("GET", "/models").body
+    models = listed.get("data") if isinstance(listed, dict) else None
+    return any(isinstance(model, dict) and model.get("id") == name for model in models or ())

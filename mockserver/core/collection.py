@@ -134,10 +134,12 @@ def expired(state: State, rules: Semantics, now: float) -> list[Change]:
     if not rules.response_ttl_days:
         return []
     gone: list[Change] = []
-    for record in state.scan("response", limit=MOST_AT_ONCE):
-        node = read_node(state, record.id)
-        past = now - GRACE_S
-        if node is None or not is_expired(state, node.id, node.created_at, node.conversation, rules, past):
-            break  # those after it are younger, as a rule
-        gone.append(Delete("response", record.id))
+    for most in (1, MOST_AT_ONCE):  # nearly always the first is young, and those after it need not be listed
+        gone = []
+        for record in state.scan("response", limit=most):
+            node = read_node(state, record.id)
+            past = now - GRACE_S
+            if node is None or not is_expired(state, node.id, node.created_at, node.conversation, rules, past):
+                return gone  # those after it are younger, as a rule
+            gone.append(Delete("response", record.id))
     return gone

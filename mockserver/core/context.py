@@ -123,7 +123,7 @@ def with_token_count(state: State, summary: Summary, head: str | None, model: Mo
     if summary.cost_class == cost_class:
         return summary
     if head is None:
-        return _nothing(cost_class)
+        return begin_count(model)
     tally = context_tokens.add(
         context_tokens.Tally(), items_up_to(state, head), model, rules.count, rules.hidden_counter(state)
     )
@@ -133,6 +133,11 @@ def with_token_count(state: State, summary: Summary, head: str | None, model: Mo
 @cache
 def _nothing(cost_class: str) -> Summary:
     return Summary(cost_class=cost_class, tally=context_tokens.Tally())
+
+
+def begin_count(model: Model) -> Summary:
+    """The summary of an empty context, counted under this model's costs."""
+    return _nothing(context_tokens.cost_class(model))
 
 
 def input_tokens(

@@ -11,8 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -78,7 +77,7 @@ def update(state: State, id: str, request: Body, rules: Semantics) -> tuple[Body
     metadata = {**kept, **(request.get("metadata") or {})}
     if len(metadata) > MOST_METADATA:
         raise validation_errors.too_many_properties("metadata", MOST_METADATA, len(metadata))
-    changed = replace(conversation, object={**conversation.object, "metadata": metadata})
+    changed = conversation._replace(object={**conversation.object, "metadata": metadata})
     return changed.object, [changed.put()]
 
 
@@ -130,18 +129,25 @@ def _unambiguous(
     return kept, id_generator.skip(number)
 
 
-def items_at(state: State, entries: Iterable[Entry]) -> list[Item]:
-    """The items that a conversation keeps in some places; neighbours are of one node, which is read once."""
-    found: list[Item] = []
-    node_id, items = "", list[Item]()
+def items_at(state: State, entries: Sequence[Entry]) -> list[Item]:
+    """The items that a conversation keeps in these places; a node that holds several is read once."""
+    nodes: dict[str, list[Item]] = {}
     for entry in entries:
-        if entry.node != node_id:
-            node = read_node(state, entry.node)
-            if node is None:
-                raise LookupError(f"node {entry.node} of a conversation's item is missing")
-            node_id, items = entry.node, node.items
-        found.append(items[entry.place])
-    return found
+        if entry.node not in nodes:
+            nodes[entry.node] = _items_of(state, entry)
+    return [nodes[entry.node][entry.place] for entry in entries]
+
+
+def item_at(state: State, entry: Entry) -> Item:
+    """The item that a conversation keeps in a place."""
+    return _items_of(state, entry)[entry.place]
+
+
+def _items_of(state: State, entry: Entry) -> list[Item]:
+    node = read_node(state, entry.node)
+    if node is None:
+        raise LookupError(f"node {entry.node} of a conversation's item is missing")
+    return node.items
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:
@@ -150,7 +156,7 @@ def retrieve_item(state: State, id: str, item_id: str) -> Item:
     entry = read_entry(state, id, item_id)
     if entry is None:
         raise errors.item_not_in_conversation(item_id)
-    return items_at(state, [entry])[0]
+    return item_at(state, entry)
 
 
 def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]]:
@@ -165,7 +171,7 @@ def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]
     changes: list[Change] = [Delete("entry", f"{id}/{item_id}"), *_forget_places(state, item_id)]
     for old, node in rebuilt:
         changes += [node.put(), *_move_items(state, id, old, node)]
-    return conversation.object, [*changes, replace(conversation, head=head).put()]
+    return conversation.object, [*changes, conversation._replace(head=head).put()]
 
 
 def _forget_places(state: State, item_id: str) -> list[Change]:

@@ -11,12 +11,67 @@ from mockserver.core import background, compaction, lifecycle
 from mockserver.core.lineage import is_expired
 from mockserver.core.records import State
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Conversation, Item, decode_node, items_up_to, read_node
+from mockserver.core.state import Conversation, Item, Node, decode_node, items_up_to, read_node
 from mockserver.core.truncation import read_dropped
+from mockserver.core.turn import public_events
+from mockserver.delivery.events import Wait, deliver
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.resources import page
 from mockserver.wire.tokens import context as context_tokens
+
+
+def _read_response(state: State, id: str) -> tuple[dict[str, Any], Node]:
+    """A stored response, expired or not, or one that runs in the background as it will end, and its node."""
+    running, doc, node = lifecycle.read_running(state, id), state.get("response", id), read_node(state, id)
+    if running is not None and running.body is not None and running.background:
+        doc, node = running.body.encode(), decode_node(running.node)
+    if node is None or doc is None:
+        raise MockError(f"No response with id '{id}' is stored.", status=404)
+    return orjson.loads(doc), node
+
+
+def response_of(state: State, id: str, rules: Semantics, now: float) -> dict[str, Any]:
+    """A response as the public API shows it; one whose time is over can still be looked at. Raises MockError 404."""
+    running = lifecycle.read_running(state, id)
+    if running is not None and running.background:
+        return background.partial_view(
+            background.split(background.steps_of(running, rules), now - running.started_at)[0]
+        )
+    return _read_response(state, id)[0]
+
+
+def events_of(state: State, id: str, rules: Semantics, first_token_s: float, tokens_per_s: float) -> dict[str, Any]:
+    """Every event of a response's stream, and the second after its beginning at which each leaves with this pacing.
+
+    Of a background response in progress the pacing is its own. Raises MockError 404.
+    """
+    running = lifecycle.read_running(state, id)
+    if running is not None and running.background:
+        steps = background.steps_of(running, rules)
+    else:
+        final, node = _read_response(state, id)
+        steps = deliver(public_events(final, node.cues, rules), first_token_s, tokens_per_s)
+    events: list[dict[str, Any]] = []
+    seconds: list[float] = []
+    passed = 0.0
+    for step in steps:
+        if isinstance(step, Wait):
+            passed += step.seconds
+        else:
+            events += step.events
+            seconds += [round(passed, 6)] * len(step.events)
+    return {"events": events, "seconds": seconds}
+
+
+def models() -> dict[str, Any]:
+    """Every model of the catalogue with the sizes that the public API does not list, in tokens."""
+    return {
+        "data": [
+            {"id": name, "context_window": model.context_window, "max_output_tokens": model.max_output_tokens}
+            for name, model in catalog.names()
+        ]
+    }
 
 
 def context_of(state: State, id: str, rules: Semantics) -> dict[str, Any]:
@@ -24,12 +79,7 @@ def context_of(state: State, id: str, rules: Semantics) -> dict[str, Any]:
 
     A response whose time is over can't be retrieved any more, but what its model saw can still be looked at.
     """
-    running, doc, node = lifecycle.read_running(state, id), state.get("response", id), read_node(state, id)
-    if running is not None and running.body is not None and running.background:
-        doc, node = running.body.encode(), decode_node(running.node)
-    if node is None or doc is None:
-        raise MockError(f"No response with id '{id}' is stored.", status=404)
-    response = orjson.loads(doc)
+    response, node = _read_response(state, id)
     whole = [*items_up_to(state, node.parent), *node.items[: node.own]]
     usage = response["usage"]
     seen = {**response, "input_tokens": usage["input_tokens"] if usage else None}

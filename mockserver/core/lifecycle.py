@@ -23,7 +23,7 @@ What the background answers without storing it is `fleeting`: `forget` takes it 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
 
@@ -113,7 +113,7 @@ def begin(
     conversation = read_conversation(state, turn.conversation) if turn.conversation else None
     if conversation is None:
         return [running.put()]
-    return [running.put(), replace(conversation, running=turn.id).put()]
+    return [running.put(), conversation._replace(running=turn.id).put()]
 
 
 def commit(
@@ -131,7 +131,7 @@ def commit(
     """
     conversation = read_conversation(state, node.conversation) if node.conversation else None
     if conversation is not None:
-        conversation = replace(conversation, running=None)
+        conversation = conversation._replace(running=None)
     writes = conversation is not None and node.status in rules.conversation_write_on
     if rules.store_false_conversation == "read_only" and (body is None or is_marked_unstored(node.id)):
         writes = False
@@ -161,7 +161,7 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     if conversation.head != node.parent:
         tail = rebase(state, node, conversation.head)
         changes.append(tail.put())
-    return [*changes, replace(conversation, head=tail.id, next=first + len(node.items)).put()]
+    return [*changes, conversation._replace(head=tail.id, next=first + len(node.items)).put()]
 
 
 def rebase(state: State, node: Node, parent: str | None) -> Node:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from mockserver.core import conversations
 from mockserver.core.background import visible_node
 from mockserver.core.lineage import missing
@@ -27,8 +29,8 @@ def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics
         inside = (lambda order: order > stop) if query.order == "desc" else (lambda order: order < stop)
         records = [record for record in records if inside(record.order)]
     more = len(records) > query.limit
-    entries = [read_entry(state, id, record.id.partition("/")[2]) for record in records[: query.limit]]
-    items = conversations.items_at(state, [entry for entry in entries if entry is not None])
+    entries = [Entry(*orjson.loads(record.doc)) for record in records[: query.limit]]
+    items = conversations.items_at(state, entries)
     include = rules.visible(query.include)
     return page([present(item, include) for item in items], has_more=more)
 

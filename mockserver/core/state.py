@@ -21,7 +21,6 @@ that a turn reads one node and not its ancestry.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -182,8 +181,7 @@ def items_up_to(state: State, id: str | None) -> list[Item]:
     return [item for node in reversed(nodes) for item in node.items]
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """A conversation: its object, its place among the project's, the node its context ends in, the next item's number
     and the response that runs.
     """
@@ -201,7 +199,7 @@ class Conversation:
 
     def put(self) -> Put:
         """The change that stores it."""
-        return Put("conversation", self.id, encode_compact(self), "", self.order)
+        return Put("conversation", self.id, encode_compact(self._asdict()), "", self.order)
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:

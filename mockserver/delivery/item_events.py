@@ -93,10 +93,7 @@ class EventWriter:
             ]
             return
         fillers = self.padding.fill(pieces)
-        self.events += [
-            events.text_delta_with_padding(item_id, index, content_index, piece, shown, filler, number)
-            for number, (piece, filler) in enumerate(zip(pieces, fillers, strict=True), first)
-        ]
+        self.events += events.text_deltas_with_padding(item_id, index, content_index, pieces, shown, fillers, first)
 
     def deltas(self, type: str, item: Item, index: int, text: str, **fields: Any) -> None:
         """Write one padded delta per token of a text."""

@@ -17,7 +17,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from mockserver.config.settings import LATEST, TIMES, check_moment, parse_time
+from mockserver.config.kinds import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
 from mockserver.core import graph, inspection
 from mockserver.core.project import Clock, Project, id_namespace
@@ -61,15 +61,15 @@ class ProjectControl:
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
-        self._forgetters: list[Callable[[], None]] = []
+        self._forgetters: list[Callable[[str], None]] = []
         self.sections: dict[str, Callable[[], Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
 
-    def on_reset(self, forget: Callable[[], None]) -> None:
-        """Register a function that is called when a project was reset, for what is only remembered to be quick."""
+    def on_reset(self, forget: Callable[[str], None]) -> None:
+        """Register a function that is called with a project that was reset, and forgets what it remembers of it."""
         self._forgetters.append(forget)
 
     def _notify_clock_watchers(self, project: str, **moved: Any) -> None:
@@ -297,7 +297,7 @@ class ProjectControl:
                 store.apply(project, [record.put(), *puts])
         self._calls.drop_project(project)
         for forget in self._forgetters:
-            forget()
+            forget(project)
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
@@ -351,6 +351,28 @@ class ProjectControl:
         reading = self._calls.reading(project)
         yield {"now": reading.now}
         yield from graph.list_nodes(reading.state, self._rules, reading.now)
+
+    def models(self) -> dict[str, Any]:
+        """Every model with its context window and its longest output, in tokens."""
+        return inspection.models()
+
+    def response(self, project: str, response_id: str) -> dict[str, Any]:
+        """A response of the project, expired or not; one in the background as a poll finds it."""
+        reading = self._calls.reading(project)
+        return inspection.response_of(reading.state, response_id, self._rules, reading.now)
+
+    def response_events(
+        self, project: str, response_id: str, first_token_s: float | None = None, tokens_per_s: float | None = None
+    ) -> dict[str, Any]:
+        """Every event of a response's stream with its second; without a pacing, with the server's."""
+        pacing = self._calls.settings.pacing
+        return inspection.events_of(
+            self._calls.reading(project).state,
+            response_id,
+            self._rules,
+            pacing.first_token_s if first_token_s is None else first_token_s,
+            pacing.tokens_per_s if tokens_per_s is None else tokens_per_s,
+        )
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""

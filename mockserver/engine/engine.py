@@ -38,7 +38,7 @@ from mockserver.engine.transactions import Transactions, UnitOfWork
 from mockserver.faults.apply import ready_faults
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
-from mockserver.model.prompt import Answering, respondent
+from mockserver.model.prompt import Answering, Respondent, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.store.failures import StoreUnavailable
 from mockserver.store.view import Store
@@ -52,6 +52,15 @@ from mockserver.wire.responses.events import Event
 DEFAULT_PROJECT = "default"
 SENTINELS = {"off": b"", "on": b"data: [DONE]\n\n"}  # switch `done_sentinel`. Spec: S2
 SILENCES = {"comment": 15.0, "off": math.inf}  # switch `keep_alive`: seconds. Spec: S4
+
+
+def _model_of(settings: Settings) -> Respondent:
+    """The model that the settings name. Imported here, for a first answer seldom needs the other one."""
+    if settings.model == "default":
+        return SeededModel()
+    from mockserver.model.echo_model import EchoModel
+
+    return EchoModel()
 
 
 class Engine:
@@ -68,7 +77,7 @@ class Engine:
         start, settings = start_of(settings or Settings(), wall())
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
-        self.model = SeededModel() if model is None else respondent(model)
+        self.model = _model_of(self.settings) if model is None else respondent(model)
         self._calls = Transactions(self.settings, store, wall, start, self.scenarios.given)
         self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
@@ -84,7 +93,8 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
-        self.control.on_reset(self._project_of.cache_clear)
+        self.control.on_reset(self.projects.forget)
+        self.control.on_reset(lambda _: self._project_of.cache_clear())
         self._answer_turn: Callable[..., Any] = self.pipeline.answer
         rows = endpoints(self.pipeline.answer)
         if self.rules.unknown_file == "refuse":

@@ -37,6 +37,8 @@ from mockserver.wire.errors.api import APIError, MockError
 
 log = logging.getLogger("understudy")
 
+MOST_ACTIVE = 10_000  # projects of which it is known when they were last called
+
 
 class JournalStore:
     """The journals of one store; at most `settings.journal` exchanges are kept per project, none for 0."""
@@ -69,6 +71,8 @@ class JournalStore:
         if not project:
             return
         self.active[project] = exchange.started
+        if len(self.active) > MOST_ACTIVE:
+            self.active.pop(next(iter(self.active)), None)
         try:
             if exchange.at is None:  # nothing was read for it
                 calls = self._calls
@@ -168,7 +172,7 @@ class ExchangeRecorder:
     def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
         self.project = ""  # of a caller who was not let in
-        self.exchange = Exchange(call, call.transport, perf_counter())
+        self.exchange = Exchange.begin(call, perf_counter())
         self.effects: Sequence[Effect] = ()
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
         self.turn_faults: Sequence[ActiveFault] | None = None

@@ -13,9 +13,10 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mockserver.config.pacing import Pacing
-from mockserver.core import background, compaction, encrypted_content, lifecycle, truncation
+from mockserver.core import background, compaction, encrypted_content, lifecycle, plain_turn, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
+from mockserver.core.plain_turn import Plans, Shape
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
@@ -29,6 +30,7 @@ from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, 
 from mockserver.faults.apply import apply as apply_faults
 from mockserver.faults.spec import CallInfo
 from mockserver.model.compaction_summary import compacting, summary_tokens
+from mockserver.model.default_model import SeededModel
 from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, Respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
@@ -67,6 +69,9 @@ class Pipeline:
     def __init__(self, scenarios: Scenarios, model: Respondent, pacing: Pacing, *, seed: int, retains: bool) -> None:
         self._scenarios, self._model, self._pacing = scenarios, model, pacing
         self._seed, self._retains = seed, retains
+        # plans know what the default model says, and when; a scenario may say something else
+        usual = type(model) is SeededModel and pacing.instant and scenarios.silent and retains
+        self._plans = Plans() if usual else None
 
     def answer(
         self, at: UnitOfWork, parts: Mapping[str, str], request: dict[str, Any], near: ConnectionRecords | None = None
@@ -81,6 +86,12 @@ class Pipeline:
         if near is not None:
             near.reset_if_restarted(at.ordinal)
             state = Layered(near, state)
+        plans = self._plans
+        shape = None if plans is None or at.pending or at.scenario else plain_turn.shape_of(request)
+        if shape is not None and plans is not None:
+            planned = self._answer_by_plan(plans, shape, at, state, request, near)
+            if planned is not None:
+                return planned
         template = request.get("prompt")
         templated = template is not None and self._scenarios.has_template(at, template["id"])
         admission = admit(state, request, rules, at.id_generator, now, templated=templated)
@@ -108,6 +119,38 @@ class Pipeline:
         delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
         changes += self._changes_of(at, state, delivery, body, admission, near, pacing)
         recorder.add_turn(delivery.turn, admission.dropped)
+        if shape is not None and plans is not None:
+            plans.learn(shape, admission, turn, rules)
+        effects = recorder.effects
+        return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
+
+    def _answer_by_plan(
+        self,
+        plans: Plans,
+        shape: Shape,
+        at: UnitOfWork,
+        state: State,
+        request: dict[str, Any],
+        near: ConnectionRecords | None,
+    ) -> tuple[Delivery, list[Change]] | None:
+        """Answer a request by the plan of its shape; None where there is none that fits."""
+        plan, rules, recorder = plans.find(shape), at.rules, at.recorder
+        if plan is None:
+            return None
+        planned = plain_turn.answer(plan, shape, state, request, rules, at.id_generator, at.now)
+        if planned is None:
+            return None
+        turn, body = planned
+        changes = [*turn.learned, *lifecycle.commit(state, turn.node, body, at.ordinal, rules, ())]
+        if near is not None:
+            near.last_ordinal = at.ordinal
+            changes[len(turn.learned) : 0] = near.ancestors(turn.node.parent)
+        if rules.ttl_from != "created_at":
+            changes += note_use(request, at.now)
+        delivery = _new(Delivery, (turn, (), body, 0.0))
+        if plan.streamed:
+            delivery = _new(Delivery, (turn, [Emit(public_events(turn.final, turn.node.cues, rules))], None, 0.0))
+        recorder.add_turn(turn, ())
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
 

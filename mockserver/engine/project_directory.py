@@ -15,6 +15,7 @@ from mockserver.engine.transactions import Transactions
 SHOWN_ENDS = 4  # characters of a key at each end
 LONG_KEY = 4 * SHOWN_ENDS  # characters from which both ends are shown
 MOST_KEYS = 10_000
+FEW = 100  # projects that are remembered over a reset: somebody may be looking at them
 
 
 class ProjectDirectory:
@@ -30,6 +31,12 @@ class ProjectDirectory:
             if len(self._keys) >= MOST_KEYS:
                 del self._keys[next(iter(self._keys))]
             self._keys[project] = shorten_key(key)
+
+    def forget(self, project: str) -> None:
+        """Forget a project that was reset, where there are many."""
+        if len(self._logbook.active) > FEW:
+            self._logbook.active.pop(project, None)
+            self._keys.pop(project, None)
 
     def list_projects(self) -> list[dict[str, Any]]:
         """All projects with what is stored of each, the one with the latest call first."""

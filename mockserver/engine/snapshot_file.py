@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.config.settings import SettingError, Settings, check_moment
+from mockserver.config.kinds import check_moment
+from mockserver.config.settings import SettingError, Settings
 from mockserver.core.project import Clock, Restored
 from mockserver.faults.spec import parse_fault
 from mockserver.scenarios.lines import parse_given, parse_lines

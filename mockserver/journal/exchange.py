@@ -53,7 +53,7 @@ class Call(NamedTuple):
         return None if value is None else value.decode("latin-1")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)  # without slots: then defaults are the class's, and an entry that begins sets three members
 class Exchange:
     """A call's entry in the journal.
 
@@ -89,6 +89,13 @@ class Exchange:
     size: int = 0
     announced: int | None = None
     first_bytes_s: float | None = None
+
+    @classmethod
+    def begin(cls, call: Call, started: float) -> Exchange:
+        """The entry of a call that has just come in."""
+        exchange: Exchange = cls.__new__(cls)
+        exchange.call, exchange.transport, exchange.started = call, call.transport, started
+        return exchange
 
 
 class Entry(NamedTuple):

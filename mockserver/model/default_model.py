@@ -17,7 +17,7 @@ Spec: R10.5, R11.1, R11.3, R11.11, R15.9, T8.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.model.hosted_calls import (
@@ -69,11 +69,19 @@ class SeededModel:
 
         Raises MockError where a tool is forced that this model can't call.
         """
-        answer = _choose_calls(prompt) or (_message(prompt),)
-        reply = _with_reasoning(prompt, answer)
-        if answer[0]["type"] == "image_generation_call":
-            reply = reply._replace(cues=partial_images(prompt, len(reply.output) - 1))
-        return truncate_to_limit(reply, prompt, count)
+        return respond_with(prompt, default_text)
+
+
+def respond_with(prompt: Prompt, say: Callable[[Prompt], str], *, may_call: bool = True) -> Reply:
+    """The reply with a text of another model, which calls tools that nobody forces only if it may.
+
+    Raises MockError where a tool is forced that can't be called.
+    """
+    answer = _choose_calls(prompt, may_call) or (_message(prompt, say),)
+    reply = _with_reasoning(prompt, answer)
+    if answer[0]["type"] == "image_generation_call":
+        reply = reply._replace(cues=partial_images(prompt, len(reply.output) - 1))
+    return truncate_to_limit(reply, prompt, count)
 
 
 def last_user_text(prompt: Prompt) -> str:
@@ -86,7 +94,12 @@ def last_user_text(prompt: Prompt) -> str:
 
 def default_text(prompt: Prompt) -> str:
     """The text of an unscripted answer."""
-    return f"Mock reply to: {last_user_text(prompt)} [{prompt.item_count} items in context]"
+    return echo(last_user_text(prompt), prompt.item_count)
+
+
+def echo(text: str, item_count: int) -> str:
+    """What is said to a text, as the last of so many items."""
+    return f"Mock reply to: {text} [{item_count} items in context]"
 
 
 def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item:
@@ -101,8 +114,8 @@ def text_part(text: str) -> Item:
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
-def _message(prompt: Prompt) -> Item:
-    text = default_text(prompt)
+def _message(prompt: Prompt, say: Callable[[Prompt], str]) -> Item:
+    text = say(prompt)
     text_format = (prompt.request.get("text") or {}).get("format") or {}
     kind = text_format.get("type")
     if kind == "json_schema":
@@ -182,7 +195,7 @@ def _available_tools(prompt: Prompt) -> list[Named]:
     return _callable(tools) if tools else []
 
 
-def _choose_calls(prompt: Prompt) -> tuple[Item, ...]:
+def _choose_calls(prompt: Prompt, may_call: bool) -> tuple[Item, ...]:
     """The calls to make, empty to answer with text. Spec: R11.1, R11.11, R15.9."""
     choice = prompt.request.get("tool_choice") or "auto"
     tools = _available_tools(prompt)
@@ -197,7 +210,7 @@ def _choose_calls(prompt: Prompt) -> tuple[Item, ...]:
         choice = choice.get("mode") or "auto"
     if choice == "required":
         return _required_calls(prompt, tools, allowed)
-    fitting = _fitting(prompt, _loaded(tools)) if choice == "auto" else None
+    fitting = _fitting(prompt, _loaded(tools)) if choice == "auto" and may_call else None
     return (_call(prompt, *fitting),) if fitting else ()
 
 

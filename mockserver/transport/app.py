@@ -57,8 +57,9 @@ from mockserver.transport.http import (
     whole_body,
 )
 from mockserver.transport.threads import Kind, Threads, takes_long
+from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
-from mockserver.transport.websocket import Socket
+from mockserver.transport.websocket import FRAMES, Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
@@ -82,6 +83,7 @@ class MockApp:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._viewer = Viewer()
         self._served = count(1)
         self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
@@ -96,6 +98,9 @@ class MockApp:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
         if scope["type"] == "http":
+            # two comparisons for a turn: `/v1/…` is neither
+            if (scope["path"].startswith("/_mock") or scope["path"] == "/") and self._viewer.covers(scope):
+                return self._viewer(scope, receive, send)
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
             return self._live(scope, receive, send)
@@ -116,7 +121,7 @@ class MockApp:
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _trim_soon(self) -> None:
+    def _trim_soon(self, project: str) -> None:
         """Give memory back once the resets are over; any thread may call this."""
         if not self._trims:
             self._trims = True
@@ -139,8 +144,10 @@ class MockApp:
             await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        shared = engine.settings.workers > 1 or engine.waits
-        socket = Socket(session, receive, send, self._threads, recorder.project, shared=shared, run=run)
+        shared, batches = engine.settings.workers > 1 or engine.waits, FRAMES in scope.get("extensions", ())
+        socket = Socket(
+            session, receive, send, self._threads, recorder.project, shared=shared, batches=batches, run=run
+        )
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from mockserver.config.settings import FLAG_WORDS, SETTINGS, Setting, SettingError, Settings, settings_of_program
+from mockserver.config.kinds import FLAG_WORDS
+from mockserver.config.settings import SETTINGS, Setting, SettingError, Settings, settings_of_program
 from mockserver.config.switches import nearest
 from mockserver.version import __version__
 

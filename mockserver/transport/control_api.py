@@ -129,6 +129,21 @@ def _read_id(call: Call, parts: Parts) -> tuple[Any, ...]:
     return (parts["id"],)
 
 
+def _read_pacing(call: Call, parts: Parts) -> tuple[Any, ...]:
+    """The id, and a pacing as a scenario line has it: `first_token` in seconds, `tokens_per_second`."""
+    query = dict(call.query)
+    numbers: list[float | None] = []
+    for name in ("first_token", "tokens_per_second"):
+        text = query.pop(name, None)
+        try:
+            numbers.append(None if text is None else check_number(float(text), name))
+        except ValueError:
+            raise MockError(f"{name}: takes a number, not {text!r}.", param=name) from None
+    for key in query:
+        raise MockError(f"{key}: unknown parameter; there are first_token, tokens_per_second.", param=key)
+    return (parts["id"], *numbers)
+
+
 def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     context = where.pop("context", "reference")
@@ -250,7 +265,10 @@ CONTROL = Table(
         ControlCall("GET", "/_mock/snapshot", ProjectControl.snapshot),
         ControlCall("PUT", "/_mock/snapshot", ProjectControl.restore, _read_value),
         ControlCall("GET", "/_mock/responses", _list_responses, _read_call),
+        ControlCall("GET", "/_mock/responses/{id}", ProjectControl.response, _read_id),
         ControlCall("GET", "/_mock/responses/{id}/context", ProjectControl.context, _read_id),
+        ControlCall("GET", "/_mock/responses/{id}/events", ProjectControl.response_events, _read_pacing),
+        ControlCall("GET", "/_mock/models", lambda control, project: control.models()),
         ControlCall("GET", "/_mock/conversations", _list_conversations, _read_call),
         ControlCall("GET", "/_mock/faults", ProjectControl.faults),
         ControlCall("PUT", "/_mock/faults", ProjectControl.set_faults, _read_faults),

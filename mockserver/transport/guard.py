@@ -21,7 +21,7 @@ address is still in `Host`. No CORS header is ever sent.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.config.settings import Settings
 from mockserver.wire.errors.api import APIError, MockError
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Collection[tuple[bytes, bytes]]
 
 WILDCARDS = frozenset(("0.0.0.0", "::"))
 JSON = (b"content-type", b"application/json")
@@ -44,6 +44,10 @@ def host_allowlist(settings: Settings) -> frozenset[str]:
 
 def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
     """Return why a request with these headers is refused, or None; header names are lower case, as in ASGI."""
+    said = dict(headers)
+    # as nearly all: no browser's, and no name comes twice, of which each would have to be judged
+    if _OF_PAGES.isdisjoint(said) and len(said) == len(headers) and _is_allowed(said.get(b"host", b""), hosts):
+        return None
     named = False  # a request of HTTP/1.0 may have no Host; one of HTTP/1.1 has one (RFC 9112 §3.2)
     for name, value in [header for header in headers if header[0] in _TELLING]:
         if name == b"host":
@@ -57,7 +61,8 @@ def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
     return None if named else _forbidden("Host", b"", "a request must name its host")
 
 
-_TELLING = frozenset((b"host", b"origin", b"sec-fetch-site"))
+_OF_PAGES = frozenset((b"origin", b"sec-fetch-site"))
+_TELLING = _OF_PAGES | {b"host"}
 
 
 def page_refusal(headers: Headers, pages: frozenset[str]) -> MockError | None:

@@ -6,28 +6,30 @@ upgrade that this server doesn't know is ignored, and the request served.
 
 # Why more than uvicorn does:
 # * uvicorn writes a head as soon as it has one, so an ordinary answer is two system calls and two packets, of which the
-#   first says nothing yet. Here the head waits for the first piece of the body, and no longer than the event loop takes
-#   to come round: of a response whose body is still to come (a relayed stream), the head is not held back.
+#   first says nothing yet; and it looks at each header by itself. `response_cycle` has what is done instead.
 # * A request that asks for an upgrade the server doesn't know is to be served as if it had not asked (RFC 9110 §7.8).
 #   Java's HttpClient asks for h2c with every first request. The parser takes the request's body for another protocol
 #   and stops, so the head is given to a new parser once more, without the wish. A WebSocket is asked for with GET
 #   (RFC 6455 §4.1); with another method the wish is one that the server doesn't know.
-# * A relayed response has the reason phrase of its upstream. ASGI has no place for it: it comes in the scope's state.
 # * The size of a head is bounded while it comes, not when it is complete, and so is the time it takes. The timer only
 #   runs while a head is missing or incomplete: a request that comes in one piece arms none.
 
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
+from itertools import chain
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.transport.http import REASON, STOPPING
+from mockserver.transport.http import STOPPING
+from mockserver.transport.response_cycle import ResponseCycle
 
 MOST_HEAD = 65_536  # bytes
-MOST_JOINED = 65_536  # bytes of body; a larger one is not copied only to have its head in front of it
+SHORT_TARGET = 256  # bytes; a few targets come again and again, and are taken apart once
 _WISHES = frozenset((b"upgrade", b"connection", b"http2-settings"))
 _WITHOUT_WISH = frozenset((b"CONNECT", b"PRI"))  # after these the parser stops in any case, whatever the headers say
 _COMPLAINT = b"The head of a request may have %d bytes." % MOST_HEAD
@@ -44,7 +46,10 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._head_timeout_s = head_timeout_s
         self._head_timer: asyncio.TimerHandle | None = None
-        self._head_size = 0  # of the head that is coming in; 0 between them
+        self._in_head = self._in_message = False
+        self._head_size = 0  # what came of a head in earlier pieces
+        self._piece_size = 0  # of the piece that is being read
+        self._is_first = True  # whether the piece began with the message that it is in
         self._new_parser()
 
     def _new_parser(self) -> None:
@@ -62,10 +67,20 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a head that is still incomplete then has to be complete in time."""
+        """Read on; a head that is still incomplete then may not be too large yet, and has to be complete in time."""
+        self._is_first, self._piece_size = not self._in_message, len(data)
         super().data_received(data)
-        if self._head_timer is None and self._head_size:
+        if not self._in_head or self.transport.is_closing():
+            return
+        # what came before the head in this piece was a message, which is no part of it
+        self._head_size += len(data) if self._is_first or self._head_size else self._known_size()
+        if self._head_size > MOST_HEAD:
+            self.refuse_head()
+        elif self._head_timer is None:
             self._start_timer()
+
+    def _known_size(self) -> int:
+        return len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
 
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(self._head_timeout_s, self.transport.close)
@@ -83,34 +98,65 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to read a head."""
-        self._head_size = 1
+        self._in_head = self._in_message = True
         super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the target."""
-        self._grow(len(url))
-        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self._grow(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _grow(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > MOST_HEAD:
-            raise HeadTooLarge
+        name = name.lower()
+        if name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Serve the request, unless it is to be read again without a wish."""
-        self._head_size = 0
+        self._in_head = False
+        if self._head_size or self._piece_size > MOST_HEAD:
+            self._head_size = 0
+            if self._known_size() > MOST_HEAD:
+                raise HeadTooLarge
         if self._head_timer is not None:
             self._stop_timer()
-        if not self._has_vain_wish():
-            super().on_headers_complete()
+        parser = self.parser
+        if parser.should_upgrade() and (self._has_vain_wish() or self._should_upgrade()):
+            if not self._has_vain_wish():
+                super().on_headers_complete()
+            return
+        self._begin_response()
+
+    def _begin_response(self) -> None:
+        """Have the app answer the request whose head was read, after those that came before it."""
+        parser, scope, version = self.parser, self.scope, self.parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        scope["path"], scope["raw_path"], scope["query_string"] = _read_target(self.url)
+        before, self.cycle = (
+            self.cycle,
+            ResponseCycle(
+                self.loop,
+                scope,
+                self.transport,
+                self.flow,
+                self.logger,
+                self.access_logger,
+                False,  # no log of uvicorn's
+                self.server_state.default_headers,
+                asyncio.Event(),
+                self.expect_100_continue,
+                version != "1.0" and parser.should_keep_alive(),
+                self.on_response_complete,
+            ),
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         """End the request's body."""
+        self._in_message = self._is_first = False
         if not self._has_vain_wish():
             super().on_message_complete()
 
@@ -123,7 +169,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def refuse_head(self) -> None:
         """Answer a head that does not end."""
-        self._head_size = 0
+        self._in_head = False
         self.transport.write(_TOO_LARGE)
         self.transport.close()
 
@@ -148,10 +194,17 @@ class HttpProtocol(HttpToolsProtocol):
         options = [option.strip().lower() for value in values for option in value.split(b",")]
         return [option for option in options if option and option not in _WISHES]
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if not cycle.waiting_for_100_continue:  # else the first write is no head
-            cycle.transport = HeadJoiner(cycle, self.transport, self.loop)  # type: ignore[assignment]
-        super()._start_asgi_task(cycle, app)
+
+@lru_cache(maxsize=1024)
+def _read_short_target(url: bytes) -> tuple[str, bytes, bytes]:
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+def _read_target(url: bytes) -> tuple[str, bytes, bytes]:
+    """The decoded path, the path and the query of a request's target."""
+    return _read_short_target(url) if len(url) < SHORT_TARGET else _read_short_target.__wrapped__(url)
 
 
 class HeadTooLarge(Exception):
@@ -180,44 +233,3 @@ class _Parser(httptools.HttpRequestParser):
             if not isinstance(failed.__context__, HeadTooLarge):
                 raise
             self._protocol.refuse_head()
-
-
-class HeadJoiner:
-    """Stands for the transport of one response until its head is written; has what the response uses of one."""
-
-    __slots__ = ("_cycle", "_head", "_loop", "_transport", "is_closing")
-
-    def __init__(
-        self, cycle: RequestResponseCycle, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._cycle, self._transport, self._loop = cycle, transport, loop
-        self._head: bytes | None = None
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        """Hold the head; write it together with what comes next."""
-        if self._head is None:
-            state = self._cycle.scope.get("state")
-            reason = state.get(REASON) if state else None  # nearly every answer is our own, and the state is empty
-            if reason is not None:
-                status, _, headers = data.partition(b"\r\n")
-                data = b"%b %b\r\n%b" % (status[: len("HTTP/1.1 200")], reason, headers)
-            self._head = data
-            self._loop.call_soon(self._flush)
-        elif len(data) <= MOST_JOINED:
-            self._cycle.transport = self._transport
-            self._transport.write(self._head + data)
-        else:
-            self._flush()
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Close the connection behind what was written."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        """Write the head if it still waits."""
-        if self._cycle.transport is self and self._head is not None:
-            self._cycle.transport = self._transport
-            self._transport.write(self._head)

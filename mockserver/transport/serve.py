@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
+from threading import Thread
 from typing import Any, cast
 
 import uvicorn
@@ -95,8 +96,7 @@ def _bind_complaint(error: OSError, host: str, port: int) -> str:
 
 def banner(settings: Settings, port: int) -> str:
     """Return what is printed once the port is bound: version and mode, the exports, where to look, how to stop."""
-    host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
-    origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    origin = _origin(settings, port)
     return (
         f"understudy {__version__} · mode {settings.default_mode}\n"
         f"export OPENAI_BASE_URL={origin}/v1\n"
@@ -104,6 +104,11 @@ def banner(settings: Settings, port: int) -> str:
         f"{origin}/_mock/\n"
         "Press Ctrl-C to stop."
     )
+
+
+def _origin(settings: Settings, port: int) -> str:
+    host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _key_to_export(settings: Settings) -> str:
@@ -121,7 +126,17 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
             file=sys.stderr,
             flush=True,
         )
-    print(banner(settings, listener.getsockname()[1]), flush=True)
+    port = listener.getsockname()[1]
+    print(banner(settings, port), flush=True)
+    if settings.open:
+        open_viewer(f"{_origin(settings, port)}/_mock/")
+
+
+def open_viewer(url: str) -> None:
+    """Open the viewer in the user's browser, in a thread: a browser in a terminal would hold up the server."""
+    import webbrowser
+
+    Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def _is_loopback(address: str) -> bool:

@@ -44,13 +44,15 @@ T = TypeVar("T")
 
 log = logging.getLogger("understudy")
 
+FRAMES = "understudy.frames"  # the extension of ASGI that `websocket_protocol` has
 POLL_S = 1.0  # how often a clock is looked at that another process may have moved
 NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket of a `project`. `shared` says that other processes serve the same projects.
+    """One accepted WebSocket of a `project`.
 
+    `shared` says that other processes serve the same projects, `batches` that the server sends several frames at once.
     With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
     """
 
@@ -67,12 +69,13 @@ class Socket:
         project: Hashable = None,
         *,
         shared: bool = False,
+        batches: bool = False,
         run: Runner | None = None,
     ) -> None:
         self._connection = connection
         self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
-        self._shared, self._run = shared, run
+        self._shared, self._batches, self._run = shared, batches, run
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -222,10 +225,13 @@ class Socket:
                 wake.set()
 
     async def _send_events(self, events: list[Event]) -> None:
-        send = self._send
+        texts = [frames.text(event) for event in events]
         async with self._lock:
-            for event in events:
-                await send({"type": "websocket.send", "text": frames.text(event)})
+            if self._batches and len(texts) > 1:
+                await self._send({"type": FRAMES, "texts": texts})
+                return
+            for text in texts:
+                await self._send({"type": "websocket.send", "text": text})
 
     async def _send_texts(self, texts: list[str]) -> None:
         async with self._lock:

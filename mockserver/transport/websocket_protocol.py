@@ -1,11 +1,22 @@
-"""The server's side of a WebSocket: uvicorn's, which is quiet about a client's text that is none."""
+"""The server's side of a WebSocket: uvicorn's, which is quiet about a client's text that is none.
+
+It has an extension of ASGI (`FRAMES`, in the scope's `extensions`): a message of this type holds several `texts`, which
+leave in one write.
+"""
 
 from __future__ import annotations
 
-from uvicorn._types import ASGISendEvent
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+
+from mockserver.transport.websocket import FRAMES
 
 INVALID_TEXT = 1007  # RFC 6455, 7.4.1: the type of a message and its content disagree
+MOST_WRITTEN = 65_536  # bytes at once; then a slow reader is waited for
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -13,11 +24,40 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     _has_failed = False  # whether the connection was ended because of what the client sent
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         """Send; raises ConnectionResetError once the connection was ended, which the app does not know yet."""
         if self._has_failed:
             raise ConnectionResetError
-        await super().send(message)
+        if message["type"] == FRAMES:
+            await self._send_texts(message["texts"])
+        else:
+            await super().send(message)
+
+    async def _send_texts(self, texts: Iterable[str]) -> None:
+        size = 0
+        try:
+            for text in texts:
+                data = text.encode()
+                self.conn.send_text(data)
+                size += len(data)
+                if size >= MOST_WRITTEN:
+                    await self._write()
+                    size = 0
+            await self._write()
+        except InvalidState:  # the connection was closed meanwhile
+            raise ClientDisconnected from None
+
+    async def _write(self) -> None:
+        await self.writable.wait()
+        if self.disconnected:
+            raise ClientDisconnected
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def handle_connect(self, event: Any) -> None:
+        """Have the app answer a handshake; it learns that several frames can be sent at once."""
+        super().handle_connect(event)
+        if not self.close_sent:  # else it was refused, and no app is asked
+            self.scope["extensions"][FRAMES] = {}
 
     def handle_parser_exception(self) -> None:
         """End the connection."""

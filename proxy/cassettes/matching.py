@@ -80,10 +80,7 @@ class Miss:
         places: dict[str, list[str]] = {}
         for recorded, difference in self.nearest:
             places.setdefault(str(difference), []).append(recorded.place)
-        told = [
-            f"{' and '.join(same)} {'differs' if len(same) == 1 else 'differ'} at {difference}"
-            for difference, same in places.items()
-        ]
+        told = [f"{_list(same)} at {difference}" for difference, same in places.items()]
         return f"{asked}: no recording asks this. Nearest: {'; '.join(told)}."
 
 
@@ -287,6 +284,12 @@ def _compare(path: str, one: Any, other: Any) -> Difference | None:
                 return found
         return None
     return None if one == other and type(one) is type(other) else Difference(path, one, other)
+
+
+def _list(places: list[str]) -> str:
+    """Places as a subject with its verb: `1 differs`, `1, 2 and 3 differ`."""
+    *others, last = places
+    return f"{', '.join(others)} and {last} differ" if others else f"{last} differs"
 
 
 def _from_the_difference(one: str, other: str) -> tuple[str, str]:

@@ -121,14 +121,15 @@ def reset_keys(served: Served, times: int) -> None:
 
 
 def soak(served: Served, times: int) -> None:
-    """A long run: conversations of ten turns, each of which is deleted and forgotten."""
+    """A long run: chains of ten turns, all of which are deleted at the end."""
 
     def chain(client: Client, number: int) -> None:
-        conversation = json.loads(client.send("POST", "/v1/conversations", b"{}")[1])["id"]
-        responses = [client.create(input=f"turn {turn} of {number}", conversation=conversation) for turn in range(10)]
+        responses: list[str] = []
+        for turn in range(10):
+            previous = {"previous_response_id": responses[-1]} if responses else {}
+            responses.append(client.create(input=f"turn {turn} of {number}", **previous))
         for response in responses:
             assert client.send("DELETE", f"/v1/responses/{response}")[0] == 200
-        assert client.send("DELETE", f"/v1/conversations/{conversation}")[0] == 200
 
     in_parallel(served, chain, range((ALL_TURNS if times > 1 else TURNS) // 10))
 

@@ -1,6 +1,6 @@
 """What a mocked turn costs: CPU of the server's process per request, as a ratio to a bare ASGI app that sends the same
 bytes, head and body, from a can (beside it the same app with a head of two lines, to see what headers cost); and what
-a turn costs at depth 1, 20 and 200 of a chain.
+a turn costs at depth 1, 20 and 200 of a chain, and a request in a conversation.
 
 Everything is measured in one run, in rounds that take turns; the load comes from another process. Run with
 `pytest -m bench tests/bench/bench_mock.py -s`, or as a script.
@@ -9,6 +9,7 @@ Everything is measured in one run, in rounds that take turns; the load comes fro
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import pytest
 from mockserver.config.settings import Settings
 from mockserver.delivery.events import Emit
 from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
 from mockserver.wire.responses.events import sse
@@ -34,7 +36,9 @@ EVENTS = 58
 MODEL = "gpt-4.1"
 DEPTHS = (1, 20, 200)
 TURNS = 400  # measured per depth in a round
-KINDS = ("canned, two headers", "canned", "mock", "mock on sqlite")
+LOGGING = "mock with the access log"  # the canned apps log nothing, so the mock's other rows don't either
+BARE = "canned, uvicorn alone"
+KINDS = ("canned, two headers", BARE, "canned", "mock", LOGGING, "mock on sqlite")
 HOST = [(b"host", b"localhost")]
 
 
@@ -99,12 +103,18 @@ def canned(head: list[tuple[bytes, bytes]]) -> Any:
 def child(kind: str, where: str) -> None:
     """Serve until the parent ends this process; prints the port."""
     listener = bind("127.0.0.1", 0)
-    settings = Settings(store=f"sqlite:///{where}" if kind.endswith("sqlite") else "memory")
+    store, level = f"sqlite:///{where}" if kind.endswith("sqlite") else "memory", "warning"
+    settings = Settings(store=store, log_level="info" if kind == LOGGING else level)
     if kind.startswith("canned"):
-        app = canned(recorded_head() if kind == "canned" else [])
+        app = canned([] if kind == "canned, two headers" else recorded_head())
     else:
         app = ProxyApp(create_app(settings), settings)
-    Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
+    if kind == LOGGING:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    config = server_config(metered(app), settings)
+    if kind == BARE:
+        config.http = "httptools"  # as if this server had no protocol of its own
+    Server(config, lambda: print(listener.getsockname()[1], flush=True)).run([listener])
 
 
 async def client(port: int, kind: str, count: int, key: int) -> None:
@@ -165,6 +175,29 @@ def chain_cost(engine: Engine) -> dict[int, float]:
     return {depth: min(rows) for depth, rows in found.items()}
 
 
+def conversation_cost(engine: Engine) -> tuple[float, float]:
+    """The least microseconds of CPU of a plain turn, and of a request of a conversation: created, 10 turns, listed."""
+    plain, requests = body("json"), []
+    for _ in range(2 * ROUNDS):
+        start = time.process_time()
+        for _ in range(TURNS):
+            answer(engine, "/v1/responses", plain)
+        middle = time.process_time()
+        for _ in range(TURNS // 10):
+            conversation = orjson.loads(answer(engine, "/v1/conversations", b"{}"))["id"]
+            sent = orjson.dumps({"model": MODEL, "input": "and then?", "conversation": conversation})
+            for _ in range(10):
+                answer(engine, "/v1/responses", sent)
+            answer(engine, f"/v1/conversations/{conversation}/items", b"", "GET")
+        requests.append((middle - start, (time.process_time() - middle) / 1.2))
+    return min(one for one, _ in requests) / TURNS * 1e6, min(one for _, one in requests) / TURNS * 1e6
+
+
+def answer(engine: Engine, path: str, sent: bytes, method: str = "POST") -> bytes:
+    """What an engine answers a call with."""
+    return engine.handle(Call(method, path, sent, "p")).body
+
+
 def turn_body(parent: str | None) -> bytes:
     """Return the body of one turn of a chain."""
     return orjson.dumps({"model": MODEL, "input": "and then?", "previous_response_id": parent})
@@ -191,6 +224,10 @@ def run() -> None:
         for name, store in (("memory", "memory"), ("sqlite", f"sqlite:///{directory}/chain.db")):
             costs = chain_cost(Engine(Settings(store=store)))
             print(f"{name:<28}" + "".join(f"{costs[d]:>14.0f}{costs[d] / costs[1]:>7.2f}" for d in DEPTHS))
+        plain, request = conversation_cost(Engine(Settings()))
+        print(
+            f"\na plain turn {plain:.0f} µs, a request of a conversation {request:.0f} µs, ratio {request / plain:.2f}"
+        )
 
 
 @pytest.mark.bench

@@ -58,7 +58,8 @@ def canned() -> Any:
 def child(kind: str) -> None:
     """Serve until the parent ends this process; prints the port."""
     listener = bind("127.0.0.1", 0)
-    settings = Settings(pacing=Pacing(1000.0)) if kind == "paced" else Settings()
+    quiet = Settings(log_level="warning")  # as the canned app
+    settings = Settings(pacing=Pacing(1000.0), log_level="warning") if kind == "paced" else quiet
     app = canned() if kind == "canned" else ProxyApp(create_app(settings), settings)
     Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
 

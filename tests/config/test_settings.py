@@ -42,7 +42,7 @@ def test_a_mock_s_typed_options_are_the_rows_that_it_takes() -> None:
     assert MockOptions.__annotations__.keys() == MOCK_SETTINGS.keys() - {"scenario"}
     assert not MockOptions.__required_keys__
     assert {row.name for row in SETTINGS} - MOCK_SETTINGS.keys() == {
-        *("host", "port", "workers", "head_timeout", "log_format", "log_level"),
+        *("host", "port", "workers", "head_timeout", "log_format", "log_level", "model", "open"),
         *("mode", "upstream", "upstream_api_key", "upstream_timeout"),
         *("cassette", "replay_speed", "match", "redact"),
     }

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from mockserver.conformance.drivers import Answer, EngineDriver
-from mockserver.conformance.machine.checked_client import CheckedClient, item_of, stage_of
+from mockserver.conformance.machine.checked_client import CheckedClient, stage_of
 from mockserver.conformance.machine.operations import Operations
+from mockserver.conformance.machine.reference_model import item_of
 from mockserver.conformance.machine.requests import RequestCase
 
 

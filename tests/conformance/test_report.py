@@ -43,7 +43,11 @@ def test_json() -> None:
         "seconds": 0.25,
         "sources": [{"name": "a guide", "url": "https://x.test"}],
         "confidence": "B",
+        "profile": None,
+        "lacks": None,
+        "topic": "storage",
     }
+    assert told["topics"]["storage"] == {"passed": 1, "failed": 1, "hidden": 0}
 
 
 def test_junit() -> None:

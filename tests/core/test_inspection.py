@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mockserver.config.pacing import Pacing
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import Driver, refused, text_of
 
@@ -63,6 +64,49 @@ def test_conversations_are_listed_newest_first() -> None:
     made = [drive.conversation(metadata={"n": str(n)}) for n in range(3)]
     assert drive.engine.control.list_conversations("p", limit=9, after=None)["data"] == made[::-1]
     assert drive.engine.control.list_conversations("p", limit=1, after=made[2]["id"])["data"] == [made[1]]
+
+
+def test_a_response_can_be_looked_at_while_it_runs_and_after_its_time() -> None:
+    drive = Driver()
+    made = drive.create("old")
+    drive.advance(days=31)
+    assert drive.engine.control.response("p", made["id"]) == made
+    with pytest.raises(MockError) as caught:
+        drive.engine.control.response("p", "resp_x")
+    assert caught.value.status == 404
+
+
+def test_S5_the_events_of_a_response_with_the_second_of_each() -> None:
+    drive = Driver()
+    made = drive.create("ping")
+    at_once = drive.engine.control.response_events("p", made["id"])
+    assert {*at_once["seconds"]} == {0.0}
+    assert [at_once["events"][at]["type"] for at in (0, 1, -1)] == [
+        "response.created",
+        "response.in_progress",
+        "response.completed",
+    ]
+    paced = drive.engine.control.response_events("p", made["id"], 0.5, 10)
+    assert paced["events"] == at_once["events"]
+    types = [event["type"] for event in paced["events"]]
+    first, second = [paced["seconds"][at] for at, type in enumerate(types) if type.endswith(".delta")][:2]
+    # the first token after its delay and a tenth of a second, each other one a tenth later
+    assert (paced["seconds"][0], first, second) == (0.0, 0.6, 0.7)
+
+
+def test_R6_2_a_background_response_in_progress_as_a_poll_finds_it() -> None:
+    drive = Driver(pacing=Pacing(1, 1))
+    made = drive.create("ping", background=True)
+    assert drive.engine.control.response("p", made["id"])["status"] == "queued"
+    events = drive.engine.control.response_events("p", made["id"], 0, 0)
+    assert events["seconds"][-1] > 1, "its own pacing counts"
+    drive.advance(days=1)
+    assert drive.engine.control.response("p", made["id"])["status"] == "completed"
+
+
+def test_models_have_the_sizes_that_the_public_api_does_not_list() -> None:
+    sizes = {model["id"]: model for model in Driver().engine.control.models()["data"]}
+    assert sizes["gpt-4.1"] == {"id": "gpt-4.1", "context_window": 1_047_576, "max_output_tokens": 32_768}
 
 
 def test_the_context_of_a_response_whose_time_is_over_can_still_be_looked_at() -> None:

@@ -34,6 +34,7 @@ LOCAL, OPENAI = "http://127.0.0.1:4010", "https://api.openai.com/v1"
 PROGRAM = "python your_program.py"
 MARK = "\x1e"
 LIMIT_S = 900  # all of `conform` takes a minute on a machine that does nothing else
+WORKFLOWS = ("fixtures/examples/github_actions.yaml", "fixtures/examples/conformance.yaml")
 STATUS = {  # the pages show the mistakes, and the differences
     "understudy scenario check wrong.yaml": 1,
     "understudy snapshot diff state.json later.json": 1,
@@ -125,7 +126,7 @@ def start_and_stop(line: str, place: Path) -> None:
 
 def check_yaml(example: Example) -> None:
     """Load a scenario; a workflow only has to be YAML, `test_examples.py` looks at it."""
-    if included(example.document.text, example.start) == "fixtures/examples/github_actions.yaml":
+    if included(example.document.text, example.start) in WORKFLOWS:
         assert yaml.safe_load(str(example.parsed))
         return
     with Mock() as mock:

@@ -25,6 +25,7 @@ import yaml
 
 from mockserver import Mock
 from mockserver.testing import ResponsesMachine
+from mockserver.transport import http_protocol
 from tests.docs.evaluators import LOCAL, is_development, newcomer_environment
 from tests.docs.pages import EXAMPLES, PAGES, blocks, inclusions, refresh, section, title
 from tests.support.serving import ROOT, serving
@@ -32,7 +33,8 @@ from tests.support.serving import ROOT, serving
 pytest_plugins = ["pytester"]
 
 Ask = Callable[[str], httpx2.Response]
-LOADED = (openai, respx, ResponsesMachine)  # once, for all runs
+# once, for all runs: the C part of the last one knows no second time
+LOADED = (openai, respx, ResponsesMachine, http_protocol)
 UNSHOWN = {"ruff.toml", "wrong.yaml"}  # the linter's; `cat` shows it in a console block
 FOREIGN = {"test_agents.py", "test_pydantic_ai.py", "test_langchain.py"}  # need other clients
 SERVER = "test_agent_machine.py"  # needs a server besides

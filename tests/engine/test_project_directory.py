@@ -76,7 +76,17 @@ def test_which_projects_are_known() -> None:
     drive.script({"reply": {"text": "waits"}})
     assert directory.is_known("p") and not directory.is_known("q")
     drive.engine.control.reset("p")
-    assert directory.is_known("p")
+    assert not directory.is_known("p")  # a reset leaves nothing of a project
+
+
+def test_of_few_projects_it_is_known_when_they_were_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockserver.engine.journal_store.MOST_ACTIVE", 2)
+    engine = Engine(Settings(clock=NOON), wall=lambda: 1000.0)
+    for key in ("first", "second", "third"):
+        call(engine, key)
+    known = {project["key"]: project["last_activity"] for project in engine.control.projects()["data"]}
+    assert known.keys() == {"f…", "s…", "t…"}
+    assert [moment is None for _, moment in sorted(known.items())] == [True, False, False]
 
 
 def test_no_more_keys_are_remembered_than_that(monkeypatch: pytest.MonkeyPatch) -> None:

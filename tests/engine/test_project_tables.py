@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockserver.config.settings import Settings
+from mockserver.engine import project_directory
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.store.memory import MemoryStore
@@ -21,17 +22,21 @@ def engine() -> Engine:
     return Engine(Settings(clock=NOON))
 
 
-def test_nothing_stays_of_projects_that_were_reset(engine: Engine) -> None:
+def test_nothing_stays_of_projects_that_were_reset(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """1.2 KB stayed of each."""
+    monkeypatch.setattr(project_directory, "FEW", 3)
     projects = [engine.project(f"Bearer sk-{number}", None) for number in range(5)]
     for number, project in enumerate(projects):
         turn(engine, number)
         engine.control.enqueue(project, [{"reply": {"text": "once"}}])
         engine.control.advance_clock(project, 60)
+    for project in projects:
         engine.control.reset(project)
     calls, store = engine._calls, engine.store
     assert isinstance(store, MemoryStore)
     assert (store._projects, calls._known, calls._spared, engine.journal._entries._journals) == ({}, {}, {}, {})
+    directory = engine.projects
+    assert len(directory._keys) == len(directory._logbook.active) == 3  # few are remembered for who looks at them
     assert calls.view.cache_info().currsize == engine._project_of.cache_info().currsize == 0
 
 

@@ -288,3 +288,15 @@ def test_unknown_calls_are_loud(app: MockApp) -> None:
     # a mock without a proxy in mode `shadow` has nothing to tell
     assert control(app, "GET", "drift") == (200, {"data": []})
     assert control(app, "DELETE", "drift")[0] == 204
+
+
+def test_what_the_viewer_reads_of_a_response(app: MockApp) -> None:
+    made = create(app)
+    assert control(app, "GET", f"responses/{made['id']}") == (200, made)
+    assert control(app, "GET", "responses/resp_x")[0] == 404
+    events = control(app, "GET", f"responses/{made['id']}/events?first_token=1&tokens_per_second=2")[1]
+    assert events["seconds"][:3] == [0.0, 0.0, 1.0] and len(events["seconds"]) == len(events["events"])
+    for query, param in (("first_token=soon", "first_token"), ("first_token=-1", "first_token"), ("pace=1", "pace")):
+        status, answer = control(app, "GET", f"responses/{made['id']}/events?{query}")
+        assert (status, answer["error"]["param"]) == (400, param)
+    assert "gpt-5.5" in {model["id"] for model in control(app, "GET", "models")[1]["data"]}

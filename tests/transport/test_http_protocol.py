@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from mockserver.transport.http import STOPPING
-from mockserver.transport.http_protocol import MOST_JOINED, HttpProtocol
+from mockserver.transport.http_protocol import MOST_HEAD, HttpProtocol
+from mockserver.transport.response_cycle import MOST_JOINED
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -246,3 +247,141 @@ def test_a_method_after_which_no_http_follows_is_answered_once(method: str) -> N
     transport = serve(echo, f"{method} * HTTP/1.1\r\nHost: localhost\r\n\r\nno http".encode())
     assert transport.closed
     assert len(transport.writes) <= 1
+
+
+@pytest.mark.parametrize("split", range(1, 40, 3))
+def test_a_head_that_begins_behind_a_large_body_is_not_charged_with_it(split: int) -> None:
+    """A client may send its next request at once: the body before it is no part of that one's head."""
+    body = b"x" * (MOST_HEAD + 1)
+    first = b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    second = b"GET /second HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    transport = serve(echo, first + second[:split], second[split:])
+    assert b"GET /second host,connection " in b"".join(transport.writes)
+
+
+@pytest.mark.parametrize("size", [1000, 30_000, 100_000])
+def test_a_single_header_without_end_is_refused_while_it_comes(size: int) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 90_000
+    transport = serve(echo, *[request[at : at + size] for at in range(0, len(request), size)])
+    assert b"".join(transport.writes).startswith(b"HTTP/1.1 431 ")
+    assert transport.closed
+
+
+@pytest.mark.parametrize(
+    "header", [(b"x-a", b"1\r\nx-b: 2"), (b"x-a", b"\0"), (b"x a", b"1"), (b"x-a\r\n", b"1"), (b"x:a", b"1")]
+)
+def test_a_header_that_could_end_itself_is_never_written(header: tuple[bytes, bytes]) -> None:
+    """RFC 9110 §5.5: what a script or an upstream says can't begin a header, or a response, of its own."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [header]})
+
+    transport = serve(app)
+    assert transport.writes == [] and transport.closed
+
+
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "framing"),
+    [
+        (
+            [(b"Content-Length", b"2"), (b"X-A", b"1"), (b"X-A", b"2")],
+            b"Content-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\nhi",
+        ),
+        ([(b"Transfer-Encoding", b"Chunked")], b"Transfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"),
+        (
+            [(b"connection", b"x, Close")],
+            b"connection: x, Close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        ),
+        ([], b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"),
+    ],
+)
+def test_a_head_is_written_as_it_was_given_and_framed_as_it_says(
+    headers: list[tuple[bytes, bytes]], framing: bytes
+) -> None:
+    """RFC 9112 §6: names keep their case and order; without a length the body is chunked."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"hi"})
+
+    transport = serve(app)
+    assert transport.writes == [b"HTTP/1.1 200 OK\r\n" + framing]
+    assert transport.closed == (headers[:1] == [(b"connection", b"x, Close")])
+
+
+@pytest.mark.parametrize("pieces", [(b"hello!",), (b"hi",), (b"hello", b"!")])
+def test_a_body_of_another_length_than_its_head_says_breaks_the_connection_off(pieces: tuple[bytes, ...]) -> None:
+    """RFC 9112 §6.3: what follows would be read as another response."""
+    transport = serve(answering(*pieces, length=5))
+    assert transport.closed
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_response_without_a_body_is_not_chunked(status: int) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status})
+        await send({"type": "http.response.body"})
+
+    (head,) = serve(app).writes
+    assert head.endswith(b"\r\n\r\n") and b"transfer-encoding" not in head
+
+
+def test_the_answer_to_head_has_a_length_and_no_body() -> None:
+    """RFC 9110 §9.3.2."""
+    (head,) = serve(answering(b"hello", length=5), b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n").writes
+    assert head == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
+
+
+def test_an_app_that_answers_nothing_is_a_500_and_one_that_stops_breaks_off() -> None:
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    assert serve(silent).writes[0].startswith(b"HTTP/1.1 500 ")
+
+    async def begun(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+
+    transport = serve(begun)
+    assert transport.writes == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"] and transport.closed
+
+
+def test_messages_in_a_wrong_order_are_refused() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(RuntimeError, match=r"http\.response\.body"):
+            await send({"type": "http.response.body", "body": b"hi"})
+        await answering(b"hi", length=2)(scope, receive, send)
+        with pytest.raises(RuntimeError, match=r"http\.response\.start"):
+            await send({"type": "http.response.start", "status": 200})
+
+    assert body_of(serve(app)) == b"hi"
+
+
+def test_requests_that_come_together_are_answered_in_their_order() -> None:
+    whole = b"".join(serve(echo, REQUEST, REQUEST.replace(b"/", b"/b%20c", 1)).writes)
+    assert whole.index(b"GET / host ") < whole.index(b"GET /b c host ")
+
+
+def test_a_client_that_has_left_is_told_of_and_nothing_is_written_to_it() -> None:
+    heard: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append((await receive())["type"])
+        heard.append((await receive())["type"])
+        await answering(b"late", length=4)(scope, receive, send)
+
+    transport = Written()
+
+    async def run() -> None:
+        state = ServerState()
+        config = uvicorn.Config(app, lifespan="off", log_config=None)
+        protocol = HttpProtocol(config, state, {}, head_timeout_s=30)
+        protocol.connection_made(transport)
+        protocol.data_received(REQUEST)
+        await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        await asyncio.gather(*state.tasks)
+
+    asyncio.run(run())
+    assert heard == ["http.request", "http.disconnect"] and transport.writes == []

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ import pytest
 from mockserver.config.settings import SettingError, Settings
 from mockserver.transport import serve as serving
 from mockserver.transport import workers
-from mockserver.transport.serve import JsonLines, banner, bind, log_config, serve, server_config
+from mockserver.transport.serve import JsonLines, _announce, banner, bind, log_config, serve, server_config
+from tests.support.patience import until
 
 
 def test_bind_picks_a_free_port() -> None:
@@ -252,3 +254,15 @@ def test_workers_get_the_settings_pickled_and_the_bound_socket(
     assert (arguments, number, factory) == ((settings,), 2, True)
     assert made == [settings], "once in this process too, for its mistakes to be told"
     assert f":{port}/v1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("open_it", [True, False])
+def test_the_viewer_is_opened_on_demand(monkeypatch: pytest.MonkeyPatch, open_it: bool) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    with closing(bind("127.0.0.1", 0)) as listener:
+        _announce(Settings(open=open_it), listener)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/_mock/"
+    if open_it:
+        assert until(lambda: opened)
+    assert opened == [address] * open_it

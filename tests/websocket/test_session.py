@@ -9,6 +9,7 @@ import pytest
 
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
+from mockserver.delivery.events import Body
 from mockserver.engine.engine import Engine
 from mockserver.websocket.session import LIFETIME_S, MOST_WAITING, REMEMBERED
 from tests.support.api import Api
@@ -845,3 +846,21 @@ def test_R4_16_the_clock_ends_a_steered_turn_as_it_was_steered(frames: Frames) -
     drive.advance(seconds=100)
     assert drive.get(id)["incomplete_details"] == {"reason": "steered"}
     assert drive.create("on", model=STEERABLE, previous_response_id=id)["status"] == "completed"
+
+
+# --- Who is told -------------------------------------------------------------------------------------------------
+
+
+def test_listeners_are_told_when_a_frame_begins_and_ends(frames: Frames) -> None:
+    stream = frames.engine.events.listen()
+    response = frames.create("one")
+    step = stream.next()
+    assert isinstance(step, Body)
+    lines = step.data.decode().splitlines()
+    names = [line[7:] for line in lines if line.startswith("event: ")]
+    assert (names[0], names[-1]) == ("exchange.began", "exchange.ended")
+    ended = json.loads(lines[-2].removeprefix("data: "))
+    assert (ended["transport"], ended["response_id"], ended["exchange"]) == ("websocket", response["id"], 1)
+    assert frames.engine.journal.metrics.turns.keys() == {
+        ("/v1/responses", response["model"], "websocket", "completed", "default_model")
+    }

@@ -11,7 +11,7 @@ from mockserver.wire.responses import events
 
 
 def test_S7_exact_key_orders() -> None:
-    delta = events.text_delta_with_padding("msg_1", 0, 0, "pong", [], "axh0jSQQikAc", 4)
+    (delta,) = events.text_deltas_with_padding("msg_1", 0, 0, ["pong"], [], ["axh0jSQQikAc"], 4)
     assert list(delta) == "type content_index delta item_id logprobs obfuscation output_index sequence_number".split()
     bare = events.text_delta("msg_1", 0, 0, "pong", [], 4)
     assert list(bare) == [key for key in delta if key != "obfuscation"]

@@ -91,3 +91,9 @@ def test_a_source_of_ids_does_not_change() -> None:
 @given(st.integers(0, 1000))
 def test_drawn_text_has_the_size_asked_for(size: int) -> None:
     assert re.fullmatch(f"[A-Za-z0-9]{{{size}}}", ids.draw("seed", size))
+
+
+@pytest.mark.parametrize("first", [0, 1, 4, 5, 6, 7, 9])
+def test_a_row_of_ids_is_what_their_numbers_give_one_by_one(first: int) -> None:
+    source = IdGenerator.at("seed/p/1", 1_800_000_000.5).in_partition("0123456789abcdef").skip(first)
+    assert source.row(("msg", "rs", "resp")) == [source.new("msg", 0), source.new("rs", 1), source.new("resp", 2)]

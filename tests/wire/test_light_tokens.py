@@ -97,13 +97,13 @@ def compare_characters(light: LightTokenizer, tiktoken: Encoding, points: range)
 
 
 def test_T1_characters_have_the_classes_of_tiktoken(light: LightTokenizer, tiktoken: Encoding) -> None:
-    assert compare_characters(light, tiktoken, range(0x3000)) > 10_000
-    assert compare_characters(light, tiktoken, range(0x3000, sys.maxunicode, 97)) > 1_000
+    assert compare_characters(light, tiktoken, range(0x600)) > 1_000
+    assert compare_characters(light, tiktoken, range(0x600, sys.maxunicode, 97)) > 1_000
 
 
 @pytest.mark.slow
 def test_T1_every_character_does(light: LightTokenizer, tiktoken: Encoding) -> None:
-    assert compare_characters(light, tiktoken, range(0x3000, sys.maxunicode)) > 120_000
+    assert compare_characters(light, tiktoken, range(0x600, sys.maxunicode)) > 120_000
 
 
 @pytest.mark.parametrize("text", ["a" * (LONGEST_PIECE + 1), "a " * LONGEST_TEXT, "ſ", "\ud800", "\U0002fe00"])

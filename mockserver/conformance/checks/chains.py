@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from mockserver.conformance import expected_errors
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, TOOL, ServerUnderTest, user
+from mockserver.conformance.server_under_test import (
+    DAY,
+    FORCED,
+    NOWHERE,
+    SLOW_S,
+    TOOL,
+    ServerUnderTest,
+    call_of,
+    output_for,
+    user,
+)
 
 
 @rule("R1.20")
@@ -24,14 +34,15 @@ def _instructions_are_not_inherited(s: ServerUnderTest) -> None:
     second = s.chain(first, "two")
     s.check_equal("instructions of the second turn", second["instructions"], None)
     s.check_context(second, ruled, "one", *first["output"], "two")
-    # Instructions leave no item, so only the token count shows on every server whether they were inherited.
-    known = s.count(input=[ruled, user("one"), *first["output"], user("two")])
-    s.check_equal("input tokens, the first turn's instructions not among them", second["usage"]["input_tokens"], known)
+    s.check_instructions(second, None)
+    if s.has("count"):
+        # Instructions leave no item, so the token count shows on every server whether they were inherited.
+        known = s.count(input=[ruled, user("one"), *first["output"], user("two")])
+        what = "input tokens, the first turn's instructions not among them"
+        s.check_equal(what, second["usage"]["input_tokens"], known)
     third = s.chain(second, "three", instructions="Short.")
     s.check_equal("instructions of the third turn", third["instructions"], "Short.")
-    if s.mock:
-        instructions = s.driver.control("GET", f"/responses/{second['id']}/context")["instructions"]
-        s.check_equal("instructions that the model saw in the second turn", instructions, None)
+    s.check_instructions(third, "Short.")
 
 
 # Every member that a request can set, each with a value that is not its default: an inherited one would show.
@@ -59,11 +70,18 @@ def _nothing_else_is_inherited(s: ServerUnderTest) -> None:
     first = s.create("json please", **own)
     plain, second = s.create(), s.chain(first)
     for name in own:
+        if s.lenient and name not in plain:
+            continue
         s.check_equal(f"{name}, as if nothing came before", second.get(name), plain.get(name))
     s.check_equal("store", s.create(store=False, previous_response_id=first["id"])["store"], False)
     third = s.chain(first)
     s.check_equal("store", third["store"], True)
     s.get(third)
+    if s.has("tools"):
+        calling = s.create("look it up", **FORCED)
+        answered = s.chain(calling, [output_for(call_of(calling))])
+        calls = [item["name"] for item in answered["output"] if item["type"] == "function_call"]
+        s.check_equal("calls of a turn that offers no tools, after one that forced a call", calls, [])
 
 
 @rule("R1.23")
@@ -78,9 +96,12 @@ def _a_parent_excludes_a_conversation(s: ServerUnderTest) -> None:
 
 @rule("R1.24")
 def _a_parent_has_to_be_there(s: ServerUnderTest) -> None:
-    deleted, unstored = s.create(), s.create(store=False)
-    s.delete(deleted)
-    for id in (f"resp_{NOWHERE}", deleted["id"], unstored["id"]):
+    lost = [f"resp_{NOWHERE}", s.create(store=False)["id"]]
+    if s.has("delete"):
+        deleted = s.create()
+        s.delete(deleted)
+        lost.append(deleted["id"])
+    for id in lost:
         s.check_create_refused(expected_errors.no_parent(id), previous_response_id=id)
         s.check_create_refused(expected_errors.no_parent(id), previous_response_id=id, stream=True)
     if s.mock:
@@ -103,14 +124,15 @@ def _a_parent_is_named_by_a_string(s: ServerUnderTest) -> None:
 
 @rule("R1.26")
 def _only_the_immediate_parent_is_echoed(s: ServerUnderTest) -> None:
-    talk = s.conversation()
-    first = s.create(conversation=talk["id"])
+    talk = s.conversation() if s.has("conversations") else None
+    first = s.create(**({"conversation": talk["id"]} if talk else {}))
     second = s.chain(first)
     third = s.chain(second)
     s.check_equal("parent of the first", first["previous_response_id"], None)
     s.check_equal("parent of the second", second["previous_response_id"], first["id"])
     s.check_equal("parent of the third", third["previous_response_id"], second["id"])
-    s.check_members("the first response", first, conversation={"id": talk["id"]})
+    if talk:
+        s.check_members("the first response", first, conversation={"id": talk["id"]})
     for response in (second, third, s.get(third)):
         s.check("a chained response has no key conversation", "conversation" not in response)
 
@@ -140,7 +162,8 @@ def _siblings_do_not_see_each_other(s: ServerUnderTest) -> None:
     s.check_context(left, "root", *root["output"], "a rather long left question, longer than the other")
     question = "a rather long left question, longer than the other"
     s.check_context(again, "root", *root["output"], question, *left["output"], "again")
-    s.check_equal("parents", [sibling["previous_response_id"] for sibling in (left, right)], [root["id"]] * 2)
+    if not s.lenient:  # R1.26 judges it
+        s.check_equal("parents", [sibling["previous_response_id"] for sibling in (left, right)], [root["id"]] * 2)
 
 
 @rule("R1.29")
@@ -160,7 +183,8 @@ def _every_turn_pays_for_the_whole_chain(s: ServerUnderTest) -> None:
 def _the_model_may_change(s: ServerUnderTest) -> None:
     first = s.create("one", model="gpt-4o-mini")
     second = s.chain(first, "two", model="gpt-4.1")
-    s.check_equal("models", [first["model"], second["model"]], ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"])
+    if not s.lenient:
+        s.check_equal("models", [first["model"], second["model"]], ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"])
     s.check_context(second, "one", *first["output"], "two")
     if s.mock:
         thought = s.create("one", model="gpt-5.4", reasoning={"effort": "medium"})

@@ -78,6 +78,8 @@ def _metadata_has_limits_and_is_replaced(s: ServerUnderTest) -> None:
     s.check_equal("metadata, replaced", s.call_ok("POST", path, {"metadata": {"c": "3"}})["metadata"], {"c": "3"})
     s.check_equal("metadata on GET", s.call_ok("GET", path)["metadata"], {"c": "3"})
     s.check_equal("metadata, emptied", s.call_ok("POST", path, {"metadata": {}})["metadata"], {})
+    if s.lenient:
+        return
     most = {f"k{number}": "v" for number in range(16)}
     s.check_equal("metadata of 16 pairs", s.call_ok("POST", path, {"metadata": most})["metadata"], most)
     s.check_error(expected_errors.too_many_pairs(17), "POST", path, {"metadata": {**most, "more": "v"}})
@@ -135,16 +137,18 @@ def _unknown_conversations(s: ServerUnderTest) -> None:
 @rule("R2.7")
 def _naming_a_conversation(s: ServerUnderTest) -> None:
     talk = s.conversation()
-    for name in (talk["id"], {"id": talk["id"]}):
+    names = (talk["id"],) if s.lenient else (talk["id"], {"id": talk["id"]})
+    for name in names:
         response = s.create(conversation=name)
         s.check_members("response", response, conversation={"id": talk["id"]}, previous_response_id=None)
-    s.check_equal("number of items", len(s.items(talk)), 4)
+    s.check_equal("number of items", len(s.items(talk)), 2 * len(names))
     s.call_ok("DELETE", f"/conversations/{talk['id']}")
     for id in (_UNKNOWN, talk["id"]):
         s.check_create_refused(expected_errors.no_conversation_to_continue(id), conversation=id)
         s.check_create_refused(expected_errors.no_conversation_to_continue(id), conversation={"id": id}, stream=True)
         s.check_error(expected_errors.no_conversation(id), "GET", f"/conversations/{id}")
-    s.check("without a conversation the key is missing", "conversation" not in s.create())
+    if not s.lenient:
+        s.check("without a conversation the key is missing", "conversation" not in s.create())
 
 
 @rule("R2.14")
@@ -187,6 +191,8 @@ def paging(s: ServerUnderTest, path: str, oldest_first: list[str]) -> None:
         page(newest[:3], False, before=newest[3])
         page(oldest_first[:2], True, order="asc", before=oldest_first[3], limit="2")
         s.check_error(expected_errors.no_such_item("msg_none"), "GET", path, after="msg_none")
+    if s.lenient:
+        return
     s.check_error(expected_errors.too_big("limit", 100, 101), "GET", path, limit="101")
     s.check_error(expected_errors.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", path, limit="0")
     wrong = expected_errors.not_one_of("order", "up", ("asc", "desc"))
@@ -243,12 +249,17 @@ def _items_by_hand(s: ServerUnderTest) -> None:
     talk = s.conversation()
     added = s.add(talk, *[item for item, _ in _BY_HAND])
     for item, (_, prefix) in zip(added, _BY_HAND, strict=True):
+        if s.lenient:
+            continue
         s.check(f"id of a {item['type']} begins with {prefix}", re.match(prefix, item["id"]), item["id"])
         s.check_equal(f"status of a {item['type']}", item["status"], "completed")
-    s.check_equal("content, typed", added[0]["content"][0], {"type": "input_text", "text": "a"})
+    if not s.lenient:
+        s.check_equal("content, typed", added[0]["content"][0], {"type": "input_text", "text": "a"})
     s.check_equal("what is listed", s.items(talk), added)
     answer = s.create("next", conversation=talk["id"])
-    s.check_context(answer, "a", "b", "c", added[3], added[4], "next")
+    s.check_context(answer, "a", added[1], added[2], added[3], added[4], "next")
+    if s.lenient:
+        return
     content = [{"type": "input_text", "text": "look"}, {"type": "input_image", "detail": "auto"}]
     message = (
         "Missing mutually exclusive parameters: 'items[0].content[1]'. "
@@ -265,7 +276,8 @@ def _no_largest_number_of_items(s: ServerUnderTest) -> None:
         s.add(talk, *[user(str(number)) for number in range(first, first + 20)])
     response = s.create("next", conversation=talk["id"], model="gpt-4o-mini")
     s.check_equal("status of a turn on 120 items", response["status"], "completed")
-    s.check_equal("the oldest item", text_of(s.items(talk)[0]), "0")
+    if not s.lenient:  # which asks for the newest
+        s.check_equal("the oldest item", text_of(s.items(talk)[0]), "0")
     # Two items, each within the window of 128,000 tokens and together beyond it.
     s.add(talk, user(words(70_000)), user(words(70_000)))
     s.check_create_refused(expected_errors.context_too_long(), "next", conversation=talk["id"], model="gpt-4o-mini")

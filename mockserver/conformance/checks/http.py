@@ -77,6 +77,8 @@ def _metadata_of_responses(s: ServerUnderTest) -> None:
     s.check_equal("metadata on GET", s.get(response)["metadata"], metadata)
     most = {f"k{number}": "v" for number in range(16)}
     s.check_equal("16 pairs", s.create(metadata=most)["metadata"], most)
+    if s.lenient:
+        return
     s.check_create_refused(expected_errors.too_many_pairs(17), metadata={**most, "more": "v"})
     s.check_create_refused(expected_errors.too_long("metadata.k", 512, 513), metadata={"k": "v" * 513})
     answer = s.call("POST", "/responses", {"model": s.model, "input": "x", "metadata": {"k" * 65: "v"}})
@@ -122,10 +124,11 @@ def _repeating_makes_another(s: ServerUnderTest) -> None:
     first, second = s.create("same"), s.create("same")
     s.check("two responses", first["id"] != second["id"], first["id"])
     s.check_equal("the first is still there", s.get(first)["id"], first["id"])
-    talk = s.conversation()
-    for _ in range(2):
-        s.create("same", conversation=talk["id"])
-    s.check_equal("items after the same turn twice", len(s.items(talk)), 4)
+    if s.has("conversations"):
+        talk = s.conversation()
+        for _ in range(2):
+            s.create("same", conversation=talk["id"])
+        s.check_equal("items after the same turn twice", len(s.items(talk)), 4)
 
 
 @rule("R15.6", needs=("mock",))

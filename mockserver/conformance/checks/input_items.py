@@ -56,6 +56,8 @@ def _history_then_own_input(s: ServerUnderTest) -> None:
     s.check_equal("input items of the third", texts_of(s.inputs(third)), expected)
     newest = s.call_ok("GET", _path(third))["data"]
     s.check_equal("newest first unless asked otherwise", texts_of(newest), expected[::-1])
+    if not s.has("conversations"):
+        return
     talk = s.conversation(user("zero"))
     inside = s.create("one", conversation=talk["id"])
     s.create("later", conversation=talk["id"])
@@ -71,10 +73,15 @@ def _instructions_are_not_listed(s: ServerUnderTest) -> None:
 
 @rule("R3.5")
 def _whose_input_items_cannot_be_listed(s: ServerUnderTest) -> None:
-    response, deleted, unstored = s.create(), s.create(), s.create(store=False)
-    s.delete(deleted)
-    for id in (f"resp_{NOWHERE}", deleted["id"], unstored["id"]):
+    response, lost = s.create(), [f"resp_{NOWHERE}", s.create(store=False)["id"]]
+    if s.has("delete"):
+        deleted = s.create()
+        s.delete(deleted)
+        lost.append(deleted["id"])
+    for id in lost:
         s.check_error(expected_errors.no_response(id), "GET", f"/responses/{id}/input_items")
+    if s.lenient:
+        return
     s.check_error(expected_errors.too_big("limit", 100, 1000), "GET", _path(response), limit="1000")
     s.check_error(
         expected_errors.too_small("limit", 1, 0)._replace(guessed=("message",)), "GET", _path(response), limit="0"

@@ -44,7 +44,8 @@ def _a_call_has_to_be_answered(s: ServerUnderTest) -> None:
     answered = s.chain(calling, [output_for(call)])
     s.check_equal("status with the output", answered["status"], "completed")
     s.check_context(answered, "look it up", *calling["output"], output_for(call))
-    s.check_equal("status of a plain turn afterwards", s.chain(answered, "thanks")["status"], "completed")
+    if answered["output"][-1]["type"] == "message":
+        s.check_equal("status of a plain turn afterwards", s.chain(answered, "thanks")["status"], "completed")
 
 
 @rule("R1.34", "R11.4")
@@ -60,6 +61,8 @@ def _an_output_needs_its_call(s: ServerUnderTest) -> None:
     outputs = [output_for({"call_id": "call_b"}), output_for({"call_id": "call_a"})]
     done = s.create([user("a"), *calls, *outputs])
     s.check_equal("status with two outputs in another order than their calls", done["status"], "completed")
+    if s.lenient:  # not every server has searches
+        return
     search = {"type": "tool_search_call", "call_id": "call_c", "execution": "client", "arguments": {"goal": "x"}}
     found = s.create([user("a"), search, output_for(search)], model="gpt-5.6-terra")
     s.check_equal("status with an output for a search of the client", found["status"], "completed")
@@ -271,7 +274,11 @@ def _replaying_by_hand_equals_chaining(s: ServerUnderTest) -> None:
         history += [*turn["output"], user(text)]
         turn = s.chain(turn, text)
     replayed = s.create(history, store=False)
-    s.check_equal("input tokens", replayed["usage"]["input_tokens"], turn["usage"]["input_tokens"])
+    if not s.lenient:
+        s.check_equal("input tokens", replayed["usage"]["input_tokens"], turn["usage"]["input_tokens"])
+    else:
+        s.check_context(replayed, *history)
+        s.check_context(turn, *history)
     stored = s.create(history)
     if s.mock:
         contexts = [

@@ -90,6 +90,10 @@ def _check_deltas(s: ServerUnderTest, events: list[Item]) -> None:
 def _the_last_event_is_what_is_stored(s: ServerUnderTest) -> None:
     final = s.stream("Say hello.")[-1]["response"]
     stored = s.get(final)
+    if s.lenient:
+        s.check_output("GET", stored, final)
+        s.check_equal("status on GET", stored["status"], final["status"])
+        return
     s.check_equal("GET, except billing", {key: value for key, value in stored.items() if key != "billing"}, final)
     s.check("billing is in no event", "billing" not in final)
 

@@ -17,17 +17,21 @@ _FORMAT = {"format": {"type": "json_schema", "name": "out", "schema": TOOL["para
 @rule("R8.1")
 def _counting_leaves_nothing_behind(s: ServerUnderTest) -> None:
     body = s.call_ok("POST", "/responses/input_tokens", {"model": s.model, "input": "ping"})
-    s.check_equal("members", sorted(body), ["input_tokens", "object"])
-    s.check_equal("object", body["object"], "response.input_tokens")
+    if not s.lenient:
+        s.check_equal("members", sorted(body), ["input_tokens", "object"])
+        s.check_equal("object", body["object"], "response.input_tokens")
     s.check("a count", isinstance(body["input_tokens"], int) and body["input_tokens"] > 0, body)
-    talk, first = s.conversation(user("a")), s.create("one")
-    before = s.items(talk)
-    s.count(input="more", conversation=talk["id"])
+    if s.has("conversations"):
+        talk = s.conversation(user("a"))
+        before = s.items(talk)
+        s.count(input="more", conversation=talk["id"])
+        s.check_equal("items of the conversation", s.items(talk), before)
+    first = s.create("one")
     s.count(input="more", previous_response_id=first["id"])
-    s.check_equal("items of the conversation", s.items(talk), before)
     s.check_equal("input items of the response", len(s.inputs(first)), 1)
-    s.count()
-    s.claims.append("every field of the body is optional")
+    if not s.lenient:
+        s.count()
+        s.claims.append("every field of the body is optional")
 
 
 @rule("R8.2")

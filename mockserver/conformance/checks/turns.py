@@ -25,10 +25,11 @@ def _input_then_output_behind_what_was_there(s: ServerUnderTest) -> None:
     s.check_context(second, "old", "older", "one", "two", *first["output"], "three")
     expected = [*texts_of(items), "three", *texts_of(second["output"])]
     s.check_equal("items after the second turn", texts_of(s.items(talk)), expected)
-    known = s.count(input="x", conversation=talk["id"])
-    s.check_equal(
-        "input tokens of the next turn", s.create("x", conversation=talk["id"])["usage"]["input_tokens"], known
-    )
+    if s.has("count"):
+        known = s.count(input="x", conversation=talk["id"])
+        s.check_equal(
+            "input tokens of the next turn", s.create("x", conversation=talk["id"])["usage"]["input_tokens"], known
+        )
 
 
 # Looked at while queued, while in progress and half a second before the end: nothing may show before all of it

@@ -33,7 +33,8 @@ def _input_and_output_share_the_window(s: ServerUnderTest) -> None:
 
 @rule("R7.2", models=(MINI,))
 def _more_than_the_window_is_refused(s: ServerUnderTest) -> None:
-    for fields in ({}, {"truncation": "disabled"}, {"background": True}):
+    ways: list[Item] = [{}, {"truncation": "disabled"}, {"background": True}]
+    for fields in ways if s.has("background") else ways[:2]:
         s.check_create_refused(expected_errors.context_too_long(), words(WINDOW + 200), model=MINI, **fields)
     response = s.create(words(WINDOW // 2), model=MINI)
     s.check_create_refused(
@@ -72,7 +73,8 @@ def _truncation_drops_from_the_beginning(s: ServerUnderTest) -> None:
     s.check_equal("status", response["status"], "completed")
     s.check("input fits the window", response["usage"]["input_tokens"] <= WINDOW, response["usage"])
     s.check_context(response, *history[1:])
-    s.check_equal("input items that are kept", texts_of(s.inputs(response)), texts_of(history))
+    if s.has("input items"):
+        s.check_equal("input items that are kept", texts_of(s.inputs(response)), texts_of(history))
     if s.mock:
         # To the token: dropping one item more or less than needed would show in input_tokens.
         exact = [user("old" + words(99)), user("a" + words(126_999)), user("b" + words(WINDOW - 127_000 - 12))]
@@ -81,7 +83,8 @@ def _truncation_drops_from_the_beginning(s: ServerUnderTest) -> None:
         s.check_context(full, *exact[1:])
     chained = s.chain(response, "next", model=MINI, truncation="auto")
     s.check_context(chained, *history[1:], *response["output"], "next")
-    s.check_equal("input items of the next", len(s.inputs(chained)), 6)
+    if s.has("input items"):
+        s.check_equal("input items of the next", len(s.inputs(chained)), 6)
     s.check_create_refused(expected_errors.context_too_long(), "next", model=MINI, previous_response_id=response["id"])
 
 

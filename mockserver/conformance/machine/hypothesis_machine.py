@@ -47,7 +47,8 @@ from mockserver.conformance.drivers import Driver, EngineDriver
 from mockserver.conformance.machine.checked_client import ProjectSet, stage_of
 from mockserver.conformance.machine.operation_table import OPERATIONS, IdFrom, Operation
 from mockserver.conformance.machine.operations import Operations
-from mockserver.conformance.machine.random_walk import Id, Step, shrink, to_python, walk
+from mockserver.conformance.machine.random_walk import CounterExample, Id, Step, shrink, walk
+from mockserver.conformance.terms import DEFAULT, Terms
 
 EXAMPLES, STEPS = 100, 40
 ELSEWHERE = Id(-1, 0)  # stands for the id of a user's own rule
@@ -121,7 +122,8 @@ def _rule(verb: Operation) -> Callable[..., Any]:
         for name, choices in verb.arguments.items()
     }
     built = rule(targets=[bundles[name] for name in verb.into], **strategies)(run)
-    return precondition(lambda self: self.verbs.controls)(built) if verb.needs_controls else built
+    needy = verb.needs_controls or verb.needs or not verb.lenient
+    return precondition(lambda self: self.verbs.offers(verb))(built) if needy else built
 
 
 def _ids(of: IdFrom, bundle: Bundle[str]) -> Any:
@@ -132,13 +134,20 @@ for _verb in OPERATIONS:
     setattr(ResponsesMachine, _verb.name, _rule(_verb))
 
 
-def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS, model: str | None = None) -> None:
+def run_machine(
+    driver: Driver,
+    *,
+    examples: int = EXAMPLES,
+    steps: int = STEPS,
+    model: str | None = None,
+    terms: Terms = DEFAULT,
+) -> None:
     """Run the machine against a server, the same programs every time; raises AssertionError with the shortest
     failing program found, as Python.
 
     Hypothesis searches first; then, on the mock, a random walk takes as many steps: it is faster and gets deeper.
     """
-    stage = stage_of(driver)
+    stage = stage_of(driver, terms)
     machine: Any = type("ResponsesMachine", (ResponsesMachine,), {"driver": driver, "model": model, "stage": stage})
     plan = settings(
         max_examples=examples,
@@ -156,7 +165,7 @@ def run_machine(driver: Driver, *, examples: int = EXAMPLES, steps: int = STEPS,
     except (Exception, HypothesisException) as error:
         latest = machine.latest
         program, wrong = shrink(stage, latest.program if latest else [], error, model)
-        raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}") from error
+        raise CounterExample(wrong, program) from error
     # Only the mock: a foreign server may bill each step.
     if driver.controls:
         walk(stage, 0, examples * steps, model=model)

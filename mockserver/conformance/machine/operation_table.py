@@ -30,7 +30,7 @@ class IdFrom(NamedTuple):
 class Operation(NamedTuple):
     """One operation: its arguments (choices, or ids), the bundles that its result goes into, if it needs a clock.
 
-    If `several`, it returns a list of ids.
+    If `several`, it returns a list of ids. `lenient` operations are those of the profile `state`.
     """
 
     name: str
@@ -39,10 +39,32 @@ class Operation(NamedTuple):
     needs_controls: bool = False
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """The capabilities without which it is not tried."""
+        return _NEEDS.get(self.name, ())
+
+    @property
+    def lenient(self) -> bool:
+        """Whether it is about state, and not about what a validator says."""
+        return self.name not in _STRICT
+
+    @property
     def several(self) -> bool:
         """Whether the operation returns a list of ids."""
         return self.name == "fork" or "items" in self.into
 
+
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("create_call", "chain_call"), ("tools",)),
+    "converse_call": ("tools", "conversations"),
+    **dict.fromkeys(("background", "background_after", "background_in", "cancel"), ("background",)),
+    **dict.fromkeys(("list_input_items", "page_input_items"), ("input items",)),
+    "create_conversation": ("conversations",),
+    "retrieve": ("get",),
+    "delete": ("delete",),
+    "recount": ("count",),
+}
+_STRICT = frozenset({"refuse", "refuse_in"})
 
 RESPONSES, CONVERSATIONS, ITEMS, CALLS = IdFrom("responses"), IdFrom("conversations"), IdFrom("items"), IdFrom("calls")
 BUNDLES = ("responses", "conversations", "items", "calls")

@@ -33,6 +33,14 @@ RECENT = 8  # ids among which half of the choices fall, so that chains go on
 _TABLE: Mapping[str, Operation] = {verb.name: verb for verb in OPERATIONS}
 
 
+class CounterExample(AssertionError):
+    """A failure, with the shortest program found that leads to it."""
+
+    def __init__(self, wrong: Exception, program: Sequence[Step]) -> None:
+        super().__init__(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}")
+        self.program = list(program)
+
+
 class Id(NamedTuple):
     """Reference to the n-th id that an earlier step produced."""
 
@@ -59,16 +67,25 @@ def walk(server: Driver | ProjectSet, seed: int, steps: int, *, model: str | Non
         wrong = _explore(stage, random, min(length, steps - first), model, program)
         if wrong is not None:
             program, wrong = shrink(stage, program, wrong, model)
-            raise AssertionError(f"{str(wrong) or repr(wrong)}\n\n{to_python(program)}") from wrong
+            raise CounterExample(wrong, program) from wrong
+
+
+def walk_for(server: Driver | ProjectSet, seconds: float, model: str | None = None) -> int:
+    """Take programs of another seed each until the time is over; returns how many. Raises as `walk`."""
+    until, seed = monotonic() + seconds, 0
+    while monotonic() < until:
+        walk(server, seed, LENGTH, model=model)
+        seed += 1
+    return seed
 
 
 def _explore(stage: ProjectSet, random: Random, steps: int, model: str | None, program: list[Step]) -> Exception | None:
     """Draw a program while performing it; returns the failure, if any."""
     left: dict[str, list[Id]] = {name: [] for name in BUNDLES}
     values: dict[Id, str] = {}
+    verbs = Operations(stage, model)
     try:
-        verbs = Operations(stage, model)
-        table = [verb for verb in OPERATIONS if verbs.controls or not verb.needs_controls]
+        table = [verb for verb in OPERATIONS if verbs.offers(verb)]
         for number in range(steps):
             verb = random.choice(table)
             while not all(left[name] for name in bundles_of(verb)):
@@ -79,9 +96,10 @@ def _explore(stage: ProjectSet, random: Random, steps: int, model: str | None, p
             for name in verb.into:
                 left[name] += ids
         verbs.audit()
-        verbs.close()
     except Exception as error:
         return error
+    finally:
+        verbs.close()
     return None
 
 
@@ -113,15 +131,16 @@ def _perform(verbs: Operations, step: Step, values: dict[Id, str]) -> list[Id]:
 def replay(stage: ProjectSet, program: Iterable[Step], model: str | None = None) -> Exception | None:
     """Perform a program again, without the steps whose ids are missing; returns the failure, if any."""
     values: dict[Id, str] = {}
+    verbs = Operations(stage, model)
     try:
-        verbs = Operations(stage, model)
         for step in program:
             if all(value in values for value in step.arguments.values() if isinstance(value, Id)):
                 _perform(verbs, step, values)
         verbs.audit()
-        verbs.close()
     except Exception as error:
         return error
+    finally:
+        verbs.close()
     return None
 
 

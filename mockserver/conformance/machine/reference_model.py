@@ -328,3 +328,22 @@ class Reference:
         for item in items:
             self.know(item, "")
             conversation.items.append(item.id)
+
+
+def item_of(item: dict[str, Any]) -> Item:
+    """The part of an item that the reference compares."""
+    match item["type"]:
+        case "message":
+            text = "".join([part.get("text") or part.get("refusal") or "" for part in item["content"]])
+            return Item("message", text, item["role"], id=item["id"])
+        case "function_call":
+            return Item("function_call", item["arguments"], call_id=item["call_id"], id=item["id"])
+        case "function_call_output":
+            return Item("function_call_output", item["output"], call_id=item["call_id"], id=item["id"])
+        case kind:
+            return Item(kind, id=item["id"])
+
+
+def without_billing(body: dict[str, Any]) -> dict[str, Any]:
+    """The response without `billing`, which only JSON bodies have. Spec: W9."""
+    return {key: value for key, value in body.items() if key != "billing"}

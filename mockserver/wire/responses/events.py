@@ -15,8 +15,12 @@ alphabetical.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import accumulate, count, pairwise
 from typing import Any
+
+import orjson
 
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.ids import draw
@@ -72,20 +76,23 @@ def text_delta(item_id: str, index: int, content_index: int, delta: str, logprob
     }
 
 
-def text_delta_with_padding(
-    item_id: str, index: int, content_index: int, delta: str, logprobs: list[Any], padding: str, number: int
-) -> Event:
-    """`response.output_text.delta` with its obfuscation. Spec: S6, S7."""
-    return {
-        "type": "response.output_text.delta",
-        "content_index": content_index,
-        "delta": delta,
-        "item_id": item_id,
-        "logprobs": logprobs,
-        "obfuscation": padding,
-        "output_index": index,
-        "sequence_number": number,
-    }
+def text_deltas_with_padding(
+    item_id: str, index: int, content_index: int, deltas: list[str], logprobs: list[Any], padding: list[str], first: int
+) -> list[Event]:
+    """A row of `response.output_text.delta` with their obfuscation, numbered from `first`. Spec: S6, S7."""
+    return [  # in one go, for a stream is made of them: a call for each would cost as much as the event
+        {
+            "type": "response.output_text.delta",
+            "content_index": content_index,
+            "delta": delta,
+            "item_id": item_id,
+            "logprobs": logprobs,
+            "obfuscation": filler,
+            "output_index": index,
+            "sequence_number": number,
+        }
+        for number, delta, filler in zip(count(first), deltas, padding, strict=False)
+    ]
 
 
 def error(error: dict[str, Any], number: int) -> Event:
@@ -121,19 +128,24 @@ class Padding:
 
     def fill(self, deltas: list[str]) -> list[str]:
         """The padding of each of a row of deltas."""
-        fillers = []
-        pool, used = self._pool, self._used
-        for delta in deltas:
-            length = -len(delta) % 16
-            if used + length > len(pool):
-                pool = draw(f"{self._seed}/{pool[:16]}", 512)
-                used = 0
-            fillers.append(pool[used : used + length])
-            used += length
-        self._pool, self._used = pool, used
+        fillers: list[str] = []
+        lengths = [-len(delta) % 16 for delta in deltas]
+        done = 0
+        while done < len(lengths):
+            row = lengths[done : done + len(self._pool)]
+            ends = [*accumulate(row, initial=self._used)]
+            fitting = bisect_right(ends, len(self._pool)) - 1
+            fillers += [self._pool[start:end] for start, end in pairwise(ends[: fitting + 1])]
+            done, self._used = done + fitting, ends[fitting]
+            if fitting < len(row):
+                self._pool, self._used = draw(f"{self._seed}/{self._pool[:16]}", 512), 0
         return fillers
 
 
 def sse(events: Iterable[Event]) -> bytes:
     """Encode events as server-sent events: LF only, one line of data, raw UTF-8, no sentinel. Spec: S1, S2."""
-    return b"".join([b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json_compact(one)) for one in events])
+    events, encode = list(events), orjson.dumps
+    try:
+        return b"".join([b"event: %b\ndata: %b\n\n" % (one["type"].encode(), encode(one)) for one in events])
+    except TypeError:  # one holds what only the standard library can write
+        return b"".join([b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json_compact(one)) for one in events])

@@ -18,6 +18,7 @@ A new-form id is its prefix, a partition key `K` (16 hex, first digit 0, shared 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -161,6 +162,15 @@ class IdGenerator(NamedTuple):
         at = number % 8 * 16
         random = _digits(key, number // 8)[at : at + 16]
         return f"{prefix}_{partition}{mark}{time}{_VARIANTS[random[0]]}{random[1:]}"
+
+    def row(self, prefixes: Sequence[str]) -> list[str]:
+        """The first new-form ids of this source, one for each prefix: what `new` gives for 0, 1, …, in one step."""
+        key, time, partition, mark, first = self
+        if first + len(prefixes) > 8:
+            return [self.new(prefix, number) for number, prefix in enumerate(prefixes)]
+        digits, begin = _digits(key, 0), f"_{partition}{mark}{time}"
+        places = zip(prefixes, range(first * 16, 128, 16), strict=False)
+        return [f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}" for prefix, at in places]
 
     def item(self, type: str, number: int = 0) -> str:
         """The id of an item."""

@@ -1,0 +1,163 @@
+// What the page knows about exchanges and responses, as pure functions: lists and nodes in, lists and nodes out.
+
+const MOST = 20_000; // exchanges that the page keeps; the oldest go first
+
+/** The exchanges with one that has begun. */
+export function withBegun(exchanges, begun) {
+	return [...exchanges, { ...begun, id: null, running: true }].slice(-MOST);
+}
+
+/** The exchanges with one that has ended, in place of the one that had begun. */
+export function withEnded(exchanges, summary) {
+	const kept = exchanges.slice();
+	for (let at = kept.length - 1; at >= 0; at -= 1) {
+		if (summary.id !== null && kept[at].id === summary.id && kept[at].exchange !== summary.exchange) {
+			// numbers begin again: somebody has emptied the journal
+			return [...kept.filter((one) => one.running && one.exchange !== summary.exchange), summary];
+		}
+		if (kept[at].exchange === summary.exchange && (kept[at].running || kept[at].id === summary.id)) {
+			kept[at] = summary;
+			return kept;
+		}
+	}
+	kept.push(summary);
+	return kept.slice(-MOST);
+}
+
+/** Whether an exchange created a response, stored or not. */
+export function isTurn(exchange) {
+	return exchange.method === "POST" && Boolean(exchange.response_id) && !/\/cancel$/.test(exchange.path);
+}
+
+/** The node of a response that an exchange made, as far as its summary says. */
+export function nodeOf(exchange, last) {
+	return {
+		id: exchange.response_id,
+		state: "live",
+		status: exchange.response_status ?? "completed",
+		created_at: exchange.at,
+		expires_at: null,
+		model: exchange.model,
+		parent: exchange.previous_response_id ?? (exchange.conversation ? last : null),
+		previous_response_id: exchange.previous_response_id,
+		conversation: exchange.conversation,
+		store: exchange.store,
+		background: false,
+		usage: {
+			input_tokens: exchange.input_tokens,
+			cached_tokens: exchange.cached_tokens,
+			output_tokens: exchange.output_tokens,
+		},
+		compacted: false,
+		dropped: 0,
+		sketch: true, // the server knows more
+	};
+}
+
+/** All nodes: those of the server's graph, and those that only the journal knows (not stored, or gone). */
+export function mergeNodes(responses, exchanges) {
+	const nodes = new Map(responses.map((node) => [node.id, node]));
+	const lasts = new Map();
+	for (const exchange of exchanges) {
+		if (!isTurn(exchange)) continue;
+		const known = nodes.get(exchange.response_id);
+		if (!known) {
+			const state = exchange.store === false ? "live" : "gone";
+			const node = { ...nodeOf(exchange, lasts.get(exchange.conversation) ?? null), state, sketch: false };
+			nodes.set(node.id, node);
+		} else if (known.model === null) {
+			nodes.set(known.id, { ...nodeOf(exchange, null), ...withoutNulls(known), sketch: false });
+		}
+		if (exchange.conversation) lasts.set(exchange.conversation, exchange.response_id);
+	}
+	return nodes;
+}
+
+function withoutNulls(node) {
+	return Object.fromEntries(Object.entries(node).filter(([, value]) => value !== null));
+}
+
+/** The exchange that made a response. */
+export function exchangeOf(exchanges, responseId) {
+	for (let at = exchanges.length - 1; at >= 0; at -= 1) {
+		if (exchanges[at].response_id === responseId && isTurn(exchanges[at])) return exchanges[at];
+	}
+	return null;
+}
+
+/** The responses from the first of a chain to this one. */
+export function chainOf(nodes, id) {
+	const chain = [];
+	const seen = new Set();
+	for (let node = nodes.get(id); node && !seen.has(node.id); node = nodes.get(node.parent)) {
+		seen.add(node.id);
+		chain.push(node);
+	}
+	return chain.reverse();
+}
+
+/** The rules that each exchange breaks, by its id. */
+export function mistakesOf(findings) {
+	const mistakes = new Map();
+	// the last of a finding's exchanges is the one that did it; those before it only show what was there
+	for (const { rule, exchanges } of findings ?? []) {
+		const id = exchanges.at(-1);
+		mistakes.set(id, [...(mistakes.get(id) ?? []), rule]);
+	}
+	return mistakes;
+}
+
+const FIELDS = {
+	path: (exchange, value) => exchange.path?.toLowerCase().includes(value),
+	model: (exchange, value) => exchange.model?.toLowerCase().includes(value),
+	status: (exchange, value) => statusHolds(exchange, value),
+	method: (exchange, value) => exchange.method?.toLowerCase() === value,
+	over: (exchange, value) => exchange.transport?.toLowerCase() === value,
+	by: (exchange, value) => exchange.answered_by?.toLowerCase().includes(value),
+	conversation: (exchange, value) => exchange.conversation?.toLowerCase().includes(value),
+};
+
+function statusHolds(exchange, value) {
+	const status = String(exchange.status ?? "");
+	return /^\dxx$/.test(value) ? status[0] === value[0] : status === value || exchange.response_status === value;
+}
+
+/** Those that a filter lets through: words, and `path:`, `model:`, `status:4xx`, `chain:resp_…`, `by:`, `over:`. */
+export function filterExchanges(exchanges, filter, nodes, mistakes) {
+	const terms = filter.toLowerCase().split(/\s+/).filter(Boolean).map((term) => readTerm(term, nodes, mistakes));
+	return terms.length ? exchanges.filter((exchange) => terms.every((holds) => holds(exchange))) : exchanges;
+}
+
+function readTerm(term, nodes, mistakes) {
+	const negated = term.startsWith("-") && term.length > 1;
+	const [, name, value] = /^(\w+):(.+)$/.exec(negated ? term.slice(1) : term) ?? [];
+	let holds = (exchange) => textOf(exchange).includes(negated ? term.slice(1) : term);
+	if (name === "chain") {
+		const members = chainMembers(nodes, value);
+		holds = (exchange) => members.has(exchange.response_id);
+	} else if (name === "is") {
+		holds = (exchange) => value === "mistake" && Boolean(mistakes?.has(exchange.id));
+	} else if (name in FIELDS) {
+		holds = (exchange) => Boolean(FIELDS[name](exchange, value));
+	}
+	return negated ? (exchange) => !holds(exchange) : holds;
+}
+
+/** Everything before and after a response: the chain with its forks. */
+export function chainMembers(nodes, part) {
+	const start = [...nodes.values()].find((node) => node.id.toLowerCase().endsWith(part) || node.id.toLowerCase() === part);
+	const members = new Set();
+	if (!start) return members;
+	members.add(chainOf(nodes, start.id)[0].id);
+	// parents come before their children
+	for (const node of nodes.values()) if (members.has(node.parent)) members.add(node.id);
+	return members;
+}
+
+function textOf(exchange) {
+	exchange.text ??= [
+		exchange.method, exchange.path, exchange.model, exchange.status, exchange.error_code, exchange.answered_by,
+		exchange.response_id, exchange.previous_response_id, exchange.conversation, exchange.response_status, exchange.transport,
+	].join(" ").toLowerCase();
+	return exchange.text;
+}

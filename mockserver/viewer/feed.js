@@ -1,0 +1,232 @@
+// From the server into the store: what was there when the page came, and what happens from then on.
+//
+// How it works. A project is read once: its graph, its clock, the summaries of its journal. After that events say what
+// changed, and nothing is polled. A response that an event tells of is drawn from the summary of its exchange at once;
+// the graph, which knows more (marks of compaction, expiry), is read again only when the project has been quiet.
+//
+// What must stay true: every answer is dropped that belongs to a project which is no longer looked at.
+
+import { CallError } from "./api.js";
+import { isTurn, mergeNodes, nodeOf, withBegun, withEnded } from "./exchanges.js";
+
+const PAGE = 1000;
+const QUIET_MS = 1500;
+
+/** Reads and listens for one page; `notify(text)` tells the user. */
+export function createFeed(api, store, notify) {
+	let stop = () => {};
+	let generation = 0; // counts the projects that were looked at
+	let refresh = null;
+	let lost = false;
+	const lastOf = new Map(); // conversation → its last response
+
+	async function start() {
+		try {
+			const health = await api.get("health");
+			store.change({ health, keyWanted: false });
+			readModels();
+			const { data } = await api.get("projects");
+			store.change({ projects: data });
+			const wanted = new URLSearchParams(location.search).get("project");
+			select(wanted ?? data[0]?.name ?? null);
+		} catch (problem) {
+			if (problem.status === 401) store.change({ keyWanted: true, connection: "lost", loaded: true });
+			else {
+				store.change({ connection: "lost", loaded: true });
+				setTimeout(start, 1000);
+			}
+		}
+	}
+
+	async function readModels() {
+		try {
+			const { data } = await api.get("models");
+			store.change({ models: new Map(data.map((model) => [model.id, model])) });
+		} catch {
+			// a server without this call: the chart has no line for the window
+		}
+	}
+
+	/** Look at a project; null waits for the first one. */
+	function select(name) {
+		stop();
+		generation += 1;
+		lastOf.clear();
+		clearTimeout(refresh);
+		store.change({
+			project: name, gone: false, loaded: name === null, exchanges: [], nodes: new Map(), selected: null, compared: null,
+			details: new Map(), clock: null, reports: { verdict: null, drift: null },
+			levers: { ...store.state.levers, scenario: null, faults: null, result: null },
+		});
+		const mine = generation;
+		if (name !== null) read(mine);
+		stop = api.events(name, {
+			onOpen: (again) => opened(mine, again),
+			onEvent: (type, data) => mine === generation && happened(mine, type, data),
+			onLost: (status) => mine === generation && broke(status),
+		});
+	}
+
+	function opened(mine, again) {
+		if (mine !== generation) return;
+		const wasLost = lost;
+		lost = false;
+		store.change({ connection: "live", gone: false, ...(again ? { details: new Map() } : {}) });
+		if (wasLost || again) {
+			if (wasLost) notify("The server is back. Everything was read again.");
+			if (store.state.project !== null) read(mine);
+			readProjects();
+		}
+	}
+
+	function broke(status) {
+		if (status === 401) return store.change({ keyWanted: true, connection: "lost" });
+		if (status === 404) return vanished();
+		if (!lost) notify("The connection to the server was lost. The page tries again by itself.");
+		lost = true;
+		return store.change({ connection: "lost" });
+	}
+
+	/** The project is unknown to the server, as after a restart: its name stays chosen, for it may come back. */
+	function vanished() {
+		if (!store.state.gone) {
+			notify("This project is gone: it was forgotten, or the server has started over. It comes back with its first call.");
+		}
+		lastOf.clear();
+		store.change({ gone: true, loaded: true, connection: "live", exchanges: [], nodes: new Map(), selected: null, details: new Map() });
+		readProjects();
+	}
+
+	async function readProjects() {
+		try {
+			const { data } = await api.get("projects");
+			store.change({ projects: data });
+		} catch {
+			// the next event asks again
+		}
+	}
+
+	/** Read the whole project: first what is seen first. */
+	async function read(mine) {
+		const project = store.state.project;
+		try {
+			const exchanges = [];
+			const [graph, clock] = await Promise.all([api.get("graph", project), api.get("clock", project)]);
+			if (mine !== generation) return;
+			store.change({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...graphPart(graph.responses, store.state.exchanges) });
+			for (let after = null; ; ) {
+				const query = `journal?view=summary&limit=${PAGE}${after === null ? "" : `&after=${after}`}`;
+				const page = await api.get(query, project);
+				if (mine !== generation) return;
+				exchanges.push(...page.data);
+				if (!page.has_more) break;
+				after = page.last_id;
+			}
+			const newest = exchanges.at(-1)?.id ?? 0;
+			store.change((state) => {
+				// what happened while the journal was read is in the store already
+				const later = state.exchanges.filter((one) => one.running || one.id > newest);
+				const all = [...exchanges, ...later];
+				return { exchanges: all, ...graphPart(graph.responses, all) };
+			});
+			for (const exchange of exchanges) if (exchange.conversation) lastOf.set(exchange.conversation, exchange.response_id);
+			await readVerdict(mine, project);
+		} catch (problem) {
+			if (mine !== generation) return;
+			if (problem.status === 404) vanished();
+			else if (problem.status === 401) store.change({ keyWanted: true, loaded: true });
+			else if (problem.status !== 0) notify(`Could not read the project: ${problem.message}`);
+		}
+	}
+
+	async function readVerdict(mine, project) {
+		const { findings } = await api.get("verdict", project);
+		if (mine === generation) store.change((state) => ({ reports: { ...state.reports, verdict: findings } }));
+	}
+
+	function graphPart(responses, exchanges) {
+		return { nodes: mergeNodes(responses, exchanges), graphVersion: store.state.graphVersion + 1 };
+	}
+
+	/** Read the graph again, once nothing has happened for a while: a busy project must not be slowed by a page. */
+	function refreshLater(wait = QUIET_MS) {
+		clearTimeout(refresh);
+		const mine = generation;
+		refresh = setTimeout(async () => {
+			try {
+				const { project } = store.state;
+				const { responses } = await api.get("graph", project);
+				if (mine === generation) store.change((state) => graphPart(responses, state.exchanges));
+				await readVerdict(mine, project);
+			} catch (problem) {
+				if (problem instanceof CallError && problem.status === 404) vanished();
+			}
+		}, wait);
+	}
+
+	function happened(mine, type, data) {
+		if (store.state.project === null) {
+			select(data.project); // the first call of all
+			readProjects();
+			return;
+		}
+		if (store.state.gone) {
+			store.change({ gone: false });
+			readProjects();
+			read(mine);
+		}
+		if (type === "lost") read(mine);
+		else HAPPENED[type]?.(data);
+	}
+
+	const HAPPENED = {
+		"exchange.began": (data) => store.change((state) => ({ exchanges: withBegun(state.exchanges, data) })),
+		"exchange.ended": (data) =>
+			store.change((state) => {
+				const exchanges = withEnded(state.exchanges, data);
+				refreshLater();
+				if (!isTurn(data)) return { exchanges };
+				const nodes = new Map(state.nodes);
+				const sketch = nodeOf(data, lastOf.get(data.conversation) ?? null);
+				const known = nodes.get(data.response_id);
+				nodes.set(data.response_id, known && known.state !== "running" ? { ...sketch, ...withoutUsage(known) } : sketch);
+				if (data.conversation) lastOf.set(data.conversation, data.response_id);
+				return { exchanges, nodes, graphVersion: state.graphVersion + 1 };
+			}),
+		clock: (data) => {
+			store.change({ clock: { now: data.now, mode: data.mode, readAt: Date.now() } });
+			if (data.expired.length || data.completed.length) refreshLater(50);
+			else refreshLater();
+		},
+		state: (data) => {
+			if (data.cleared) {
+				lastOf.clear();
+				store.change({ exchanges: [], nodes: new Map(), details: new Map(), selected: null, graphVersion: store.state.graphVersion + 1 });
+				read(generation);
+				return;
+			}
+			const deleted = data.changes.filter((one) => one.kind === "response" && one.change !== "created").map((one) => one.id);
+			if (deleted.length) store.change((state) => withState(state, deleted, "deleted"));
+			const running = data.changes.some((one) => one.kind === "running");
+			if (running || deleted.length || data.more) refreshLater(50);
+		},
+	};
+
+	/** Read everything again, as after a reset. */
+	function refreshNow() {
+		store.change({ exchanges: [] });
+		return read(generation);
+	}
+
+	return { start, select, readProjects, refresh: refreshNow };
+}
+
+function withoutUsage(node) {
+	return { state: node.state, compacted: node.compacted, dropped: node.dropped, expires_at: node.expires_at, parent: node.parent };
+}
+
+function withState(state, ids, name) {
+	const nodes = new Map(state.nodes);
+	for (const id of ids) if (nodes.has(id)) nodes.set(id, { ...nodes.get(id), state: name });
+	return { nodes, graphVersion: state.graphVersion + 1 };
+}

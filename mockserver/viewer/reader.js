@@ -1,0 +1,35 @@
+// A long text, its beginning first: 100 KB are not laid out before somebody wants to see them.
+
+import { h } from "./dom.js";
+import { copyButton } from "./clipboard.js";
+import { number, visible } from "./format.js";
+
+const FIRST = 8_000;
+
+export function createReader(label) {
+	const text = h("pre", { class: "reader-text", tabindex: "0", role: "region", "aria-label": label, dir: "auto" });
+	const more = h("button", { class: "quiet", onclick: () => open() });
+	const title = h("span", { class: "reader-title" });
+	const element = h("div", { class: "reader", hidden: true }, h("div", { class: "reader-head" }, title, copyButton("Copy", () => whole)), text, more);
+	let whole = null;
+
+	function open() {
+		text.textContent = visible(whole);
+		more.hidden = true;
+	}
+
+	return {
+		element,
+		show(next, name = "") {
+			if (next === whole && title.textContent === name) return;
+			whole = next;
+			element.hidden = next === null;
+			if (next === null) return;
+			title.textContent = name;
+			text.textContent = visible(next.slice(0, FIRST));
+			text.scrollTop = 0;
+			more.hidden = next.length <= FIRST;
+			more.textContent = `Show all ${number(next.length)} characters`;
+		},
+	};
+}

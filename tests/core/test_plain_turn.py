@@ -1,0 +1,222 @@
+"""A turn by a plan is the turn that would have been made without it: body, events, records and journal, to the byte."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import orjson
+import pytest
+
+from mockserver.config.settings import Settings
+from mockserver.config.switches import SWITCHES
+from mockserver.core.plain_turn import LONGEST_SHAPE, MOST_SHAPES, Plan
+from mockserver.delivery.answer import Answer
+from mockserver.delivery.events import Emit
+from mockserver.engine.engine import Engine
+from mockserver.journal.exchange import Call
+from mockserver.websocket.playback import Playback
+from mockserver.websocket.session import WebSocketSession
+from mockserver.wire import catalog
+from mockserver.wire.responses.events import sse
+
+PROJECT = "p"
+MODELS = ("gpt-4.1", "gpt-4.1", "gpt-4o-mini", "gpt-5.5", "gpt-4", "gpt-4.1-2025-04-14")
+TEXTS = (
+    "ping",
+    "and then?",
+    "ünïcödé — 100 % \U0001f600 \x7f",
+    'quotes " and \\ and {braces} and 1e5, %d %(id)b',
+    "wörter " * 300,
+    "a long text of words " * 150,
+    "understudy\x1aid",
+    "0.00001 e-7,",
+)
+TOOL = {"type": "function", "name": "ping", "parameters": {"type": "object", "properties": {}}}
+MORE: tuple[dict[str, Any], ...] = (
+    *({} for _ in range(8)),
+    {"instructions": "Be kind."},
+    {"instructions": "Be kind."},
+    {"stream": True},
+    {"stream": True},
+    {"stream": False},
+    {"temperature": 1},
+    {"temperature": 1.0},
+    {"temperature": 1e-5},
+    {"metadata": {"a": "understudy\x1atext", "b": "8610203040001"}},
+    {"metadata": {"a": "x"}, "user": "me"},
+    {"store": False},
+    {"store": True},
+    {"max_output_tokens": 16},
+    {"tools": [TOOL]},
+    {"text": {"format": {"type": "json_object"}}, "instructions": "json"},
+    {"service_tier": "default"},
+    {"background": True},
+    {"truncation": "auto"},
+    {"include": ["message.output_text.logprobs"]},
+    {"prompt_cache_key": "k"},
+    {"parallel_tool_calls": False},
+    {"instructions": "i" * (LONGEST_SHAPE + 1)},
+)
+
+
+def call(engine: Engine, method: str, path: str, body: Any = None) -> Answer:
+    sent = b"" if body is None else orjson.dumps(body)
+    return engine.handle(Call(method, path, sent, PROJECT))
+
+
+def told(answer: Answer) -> tuple[int, bytes, bytes]:
+    """What a client reads of an answer."""
+    return answer.status, answer.body, b"" if answer.events is None else sse(answer.events) + answer.tail
+
+
+def pair(**switches: str) -> tuple[Engine, Engine]:
+    """Two engines of the same seed and clock, the second without plans."""
+    settings = Settings(clock=1_800_000_000.25, set=tuple(switches.items()))
+    planned, ordinary = Engine(settings), Engine(settings)
+    ordinary.pipeline._plans = None
+    return planned, ordinary
+
+
+def play(seed: int, steps: int, **switches: str) -> tuple[int, int]:
+    """Send the same random calls to both; returns how many turns there were, and how many plans."""
+    rng, engines = random.Random(seed), pair(**switches)
+    parents: list[str] = []
+    conversations: list[str] = []
+    turns = 0
+    for _ in range(steps):
+        kind = rng.random()
+        method, path, body = "POST", "/v1/responses", None
+        if kind < 0.06:
+            path, body = "/v1/conversations", {}
+        elif kind < 0.1 and parents:
+            method, path = "DELETE", f"/v1/responses/{rng.choice(parents)}"
+        elif kind < 0.13 and parents:
+            method, path = "GET", f"/v1/responses/{rng.choice(parents)}"
+        elif kind < 0.16 and conversations:
+            method, path = "GET", f"/v1/conversations/{rng.choice(conversations)}/items"
+        else:
+            turns += 1
+            model = MODELS[0] if rng.random() < 0.7 else rng.choice(MODELS)
+            body = {"model": model, "input": rng.choice(TEXTS), **rng.choice(MORE)}
+            continues = rng.random()
+            if continues < 0.5 and parents:
+                body["previous_response_id"] = parents[-1] if rng.random() < 0.7 else rng.choice(parents)
+            elif continues < 0.75 and conversations:
+                body["conversation"] = rng.choice(conversations)
+            if rng.random() < 0.1:
+                body["input"] = [{"role": "user", "content": body["input"]}]
+        mine, theirs = (call(engine, method, path, body) for engine in engines)
+        assert told(mine) == told(theirs), body
+        assert (mine.model, mine.content_type, mine.headers) == (theirs.model, theirs.content_type, theirs.headers)
+        if mine.status == 200 and method == "POST":
+            made = orjson.loads(mine.body) if mine.body else orjson.loads(orjson.dumps(mine.events[-1]))["response"]  # type: ignore[index]
+            (conversations if path.endswith("conversations") else parents).append(made["id"])
+    mine, theirs = engines
+    assert mine.store.records(PROJECT) == theirs.store.records(PROJECT)
+    assert journal(mine) == journal(theirs)
+    assert mine.pipeline._plans is not None
+    return turns, sum(isinstance(plan, Plan) for plan in mine.pipeline._plans._plans.values())
+
+
+def journal(engine: Engine) -> list[Any]:
+    """The exchanges of the project, without what the machine's clock says."""
+    exchanges = [one for one in engine.journal.read(PROJECT, limit=1000, after=None, context="full") if one]
+    return [{key: value for key, value in one.items() if key != "duration_ms"} for one in exchanges]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_calls_have_the_same_answers_and_leave_the_same_behind(seed: int) -> None:
+    turns, plans = play(seed, 120)
+    assert turns > 80 and plans >= 3
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {name: value}
+        for name in (
+            "ttl_from",
+            "shutdown_models",
+            "obfuscation",
+            "deleted_ancestor",
+            "store_false_conversation",
+            "zdr",
+        )
+        for value in SWITCHES[name].values
+    ],
+    ids=str,
+)
+def test_they_agree_under_every_value_of_a_switch_that_turns_read(switches: dict[str, str]) -> None:
+    if switches == {"zdr": "on"}:
+        assert pair(**switches)[0].pipeline._plans is None  # nothing is stored, so nothing is plain
+        return
+    play(99, 80, **switches)
+
+
+def test_a_shape_has_a_plan_from_its_third_turn_on() -> None:
+    engine, _ = pair()
+    plans = engine.pipeline._plans
+    assert plans is not None
+    for expected in (0, 1, 1):
+        call(engine, "POST", "/v1/responses", {"model": "gpt-4.1", "input": "ping"})
+        assert sum(isinstance(plan, Plan) for plan in plans._plans.values()) == expected
+
+
+def test_shapes_that_never_come_again_are_forgotten() -> None:
+    engine, _ = pair()
+    for number in range(2 * MOST_SHAPES + 5):
+        call(engine, "POST", "/v1/responses", {"model": "gpt-4.1", "input": "x", "metadata": {"n": str(number)}})
+    assert engine.pipeline._plans is not None
+    assert len(engine.pipeline._plans._plans) <= MOST_SHAPES
+
+
+def test_a_plan_is_used_over_a_socket_too() -> None:
+    """The same turns over a connection, where unstored parents live: the events are the same with plans and without."""
+    told = []
+    for engine in pair():
+        session = WebSocketSession(engine, PROJECT)
+        parent, events = None, []
+        for number in range(6):
+            frame = {"type": "response.create", "model": "gpt-4.1", "input": "ping", "store": number % 3 != 1}
+            if parent is not None and number != 4:
+                frame["previous_response_id"] = parent
+            (playback,) = session.receive(orjson.dumps(frame))
+            assert isinstance(playback, Playback)
+            while (step := session.advance(playback)) is not None:
+                events += step.events if isinstance(step, Emit) else []
+            session.on_turn_end(playback)
+            parent = events[-1]["response"]["id"]
+        told.append((events, engine.store.records(PROJECT)))
+    assert told[0] == told[1]
+
+
+def test_a_model_that_is_shut_down_meanwhile_is_refused() -> None:
+    """Spec: P18 (switch `shutdown_models`)."""
+    engine, _ = pair(shutdown_models="refuse")
+    name = next(name for name, model in catalog.names() if _can_be_planned(model) and model.shutdown_date is not None)
+    engine.control.set_clock(PROJECT, 1_700_000_000.0)
+    for _ in range(3):
+        assert call(engine, "POST", "/v1/responses", {"model": name, "input": "ping"}).status == 200
+    engine.control.set_clock(PROJECT, 4_000_000_000.0)
+    assert call(engine, "POST", "/v1/responses", {"model": name, "input": "ping"}).status == 400
+
+
+def _can_be_planned(model: catalog.Model) -> bool:
+    return not (model.reasoning or model.cl100k or model.checks_prefix)
+
+
+def test_a_text_that_is_too_long_for_the_window_is_refused_as_without_a_plan() -> None:
+    """Spec: R7.2. The chain grows until it no longer fits."""
+    answers = []
+    for engine in pair():
+        name = min((model.context_window, name) for name, model in catalog.names() if _can_be_planned(model))[1]
+        parent, told_last = None, None
+        for _ in range(200):
+            body = {"model": name, "input": "w" * 4000 + " 0 1 2" * 16, "previous_response_id": parent}
+            told_last = call(engine, "POST", "/v1/responses", body)
+            if told_last.status != 200:
+                break
+            parent = orjson.loads(told_last.body)["id"]
+        answers.append(told_last and told(told_last))
+    assert answers[0] == answers[1] and answers[0] is not None and answers[0][0] == 400
