@@ -156,7 +156,7 @@ def retrieve_item(state: State, id: str, item_id: str) -> Item:
     entry = read_entry(state, id, item_id)
     if entry is None:
         raise errors.item_not_in_conversation(item_id)
-    return items_at(state, [entry])[0]
+    return item_at(state, entry)
 
 
 def delete_item(state: State, id: str, item_id: str) -> tuple[Body, list[Change]]:
