@@ -28,6 +28,7 @@ from proxy.cassettes.replies import reply_of
 
 COVERED = ("/v1/responses", "/v1/conversations", "/v1/models")
 PROJECT = "verify"
+MOST_SOCKETS = 256  # at a time; that a client has closed one is not recorded
 _ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]{8,}")
 # refusals that say something about the account or the moment, and nothing about the request
 _NOT_OURS = frozenset((401, 403, 408, 429, 500, 502, 503, 504))
@@ -57,7 +58,7 @@ class Verifier:
         self.engine = Engine(settings or Settings(), model=self._model, wall=lambda: self._now)
         self._ids: dict[str, str] = {}  # recorded → the mock's
         self._ended: dict[str, Interaction] = {}
-        self._socket: WebSocketSession | None = None
+        self._sockets: dict[int | None, WebSocketSession] = {}
 
     def check_all(self, cassette: Cassette) -> None:
         """Check the interactions of a cassette, in order."""
@@ -72,6 +73,9 @@ class Verifier:
 
     def check(self, interaction: Interaction) -> list[Finding]:
         """Play one interaction and compare; returns what differs."""
+        if interaction.closes:  # a mock has no reason of its own to close
+            self._sockets.pop(interaction.connection, None)
+            return []
         if not self._is_checkable(interaction):
             self.skipped += 1
             return []
@@ -101,16 +105,19 @@ class Verifier:
         request = interaction.request
         body = self._exchange(request.body)
         if request.socket:
-            return self._play_frame(body)
+            return self._play_frame(body, interaction.connection)
         headers = {name.encode(): value.encode("latin-1", "replace") for name, value in request.headers}
         query = parse_qsl(self._exchange(request.query.encode()).decode(), keep_blank_values=True)
         path = unquote(self._exchange(request.path.encode()).decode())
         return drivers._receive(self.engine.handle(Call(request.method, path, body, PROJECT, query, headers)))
 
-    def _play_frame(self, body: bytes) -> Answer:
-        if self._socket is None:
-            self._socket = WebSocketSession(self.engine, PROJECT)
-        return drivers._of_frames(drivers._play(self._socket, self._socket.receive(body)))
+    def _play_frame(self, body: bytes, connection: int | None) -> Answer:
+        # what a socket remembers of responses that are not stored is forgotten with it (Spec: R4.5)
+        socket = self._sockets.pop(connection, None) or WebSocketSession(self.engine, PROJECT)
+        self._sockets[connection] = socket
+        if len(self._sockets) > MOST_SOCKETS:
+            del self._sockets[next(iter(self._sockets))]
+        return drivers._of_frames(drivers._play(socket, socket.receive(body)))
 
     def _exchange(self, text: bytes) -> bytes:
         """A text with the mock's ids in the place of the recorded ones."""

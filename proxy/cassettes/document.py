@@ -61,6 +61,8 @@ def format_parts(interaction: Interaction) -> Iterable[str]:
     yield f"{SEPARATOR}id: {interaction.id}\nat: {_seconds(interaction.at)}\n"
     if request.socket:
         yield "transport: websocket\n"
+    if interaction.connection is not None:
+        yield f"connection: {interaction.connection}\n"
     if interaction.lane is not None:
         yield f"lane: {_json(interaction.lane)}\n"
     if interaction.rehydrated:
@@ -254,6 +256,7 @@ def read_interaction(text: str) -> Interaction:
         response=_read_response(response, ended, socket),
         lane=_text_or_none(value.get("lane")),
         rehydrated=value.get("rehydrated") is True,
+        connection=connection if type(connection := value.get("connection")) is int else None,
     )
 
 

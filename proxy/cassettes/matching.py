@@ -85,7 +85,10 @@ class Library:
         self.ledger = Ledger(ignored)  # all that the recordings tell: ids that a session did not bring are known here
         self.recorded: list[Recorded] = []
         self._by_key: dict[bytes, list[int]] = {}
-        for cassette in cassettes:
+        self._closings: dict[int, int] = {}  # the last recording of a socket → how that was closed afterwards
+        self._last_on: dict[tuple[int, int], int] = {}
+        self._cassette = 0
+        for self._cassette, cassette in enumerate(cassettes):
             for interaction in cassette.interactions:
                 self.add(interaction, f"interaction {interaction.id} ({cassette.path}{_line(cassette, interaction)})")
 
@@ -98,9 +101,26 @@ class Library:
     def hold(self, interaction: Interaction, key: Key, place: str) -> int:
         """Hold a recording under a key; returns its number."""
         number = len(self.recorded)
-        self._by_key.setdefault(key.digest, []).append(number)
+        before = self._note_socket(interaction, number)
+        if interaction.closes and before is not None:
+            self._closings[before] = number
+        else:
+            self._by_key.setdefault(key.digest, []).append(number)
         self.recorded.append(Recorded(interaction, key, place, _features(key)))
         return number
+
+    def _note_socket(self, interaction: Interaction, number: int) -> int | None:
+        """Note what came last over a socket; returns what came before it there."""
+        if interaction.connection is None:
+            return None
+        place = self._cassette, interaction.connection
+        before = self._last_on.get(place)
+        self._last_on[place] = number
+        return before
+
+    def closing_after(self, number: int) -> int | None:
+        """The recording of how a socket was closed after this one, before another turn was asked on it."""
+        return self._closings.get(number)
 
     def with_key(self, key: Key) -> list[int]:
         """The numbers of the recordings with a key."""
@@ -157,6 +177,16 @@ class Session:
         with self._lock:
             self.used[self._library.add(interaction, place)] = 1
             self.ledger.note(interaction)
+
+    def find_closing(self, recorded: Recorded) -> Interaction | None:
+        """How the upstream closed the socket after a recording, which is noted as used; None where it did not."""
+        with self._lock:
+            number = next((one for one in reversed(self.used) if self._library.recorded[one] is recorded), None)
+            closing = None if number is None else self._library.closing_after(number)
+            if closing is None:
+                return None
+            self.used[closing] = self.used.get(closing, 0) + 1
+            return self._library.recorded[closing].interaction
 
     def find_unused(self, request: Request) -> Recorded | None:
         """The next recording of a request that was not used yet, which is noted as used; None where there is none."""

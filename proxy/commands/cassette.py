@@ -76,8 +76,15 @@ def _cells(interaction: Interaction) -> list[str]:
         str(interaction.response.status),
         tokens,
         f"{interaction.response.seconds * 1000:.0f}",
-        interaction.response.ended + (" rehydrated" if interaction.rehydrated else ""),
+        _ending(interaction),
     ]
+
+
+def _ending(interaction: Interaction) -> str:
+    closing = interaction.response.closing
+    if interaction.closes and closing is not None:
+        return "lost" if closing.code is None else f"closed {closing.code}"
+    return interaction.response.ended + (" rehydrated" if interaction.rehydrated else "")
 
 
 def _endpoint(interaction: Interaction) -> str:
