@@ -128,7 +128,7 @@ class Verifier:
     # --- comparing -----------------------------------------------------------------------------------------------
 
     def _compare(self, interaction: Interaction, ours: Answer) -> Iterable[Finding]:
-        endpoint = _endpoint(interaction)
+        endpoint = endpoint_of(interaction)
         status = 200 if interaction.request.socket else interaction.response.status
         events, value = list(interaction.events), interaction.value
         if interaction.request.socket and len(events) == 1 and events[0].get("type") == "error":
@@ -185,7 +185,8 @@ def _without_deltas(events: list[Any]) -> list[Any]:
     return [event for event in events if not str(event.get("type")).endswith(".delta")]
 
 
-def _endpoint(interaction: Interaction) -> str:
+def endpoint_of(interaction: Interaction) -> str:
+    """What an interaction asked, with ids as `{id}`."""
     request = interaction.request
     path = "/".join("{id}" if _ID.fullmatch(part) else part for part in request.path.split("/"))
     return f"{'WEBSOCKET' if request.socket else request.method} {path}"

@@ -5,8 +5,8 @@
 #
 # A WebSocket has no requests. A turn on it is an interaction too: its `response.create` frame is the body, the frames
 # that came for it are the pieces, and what the client sent in the middle of the turn (`response.steer`) stands between
-# them with `sent` set. Turns of one socket bear its number; how it was closed between two turns is one more interaction,
-# without a body.
+# them with `sent` set. Turns of one socket bear its number; how it was closed between two of them is one more
+# interaction, without a body.
 
 from __future__ import annotations
 
