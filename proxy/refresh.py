@@ -18,8 +18,8 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from starlette.types import Message, Scope
 
@@ -50,7 +50,8 @@ class RefreshError(Exception):
     """The cassette can't be recorded anew; the message says why."""
 
 
-class Refreshed(NamedTuple):
+@dataclass(frozen=True)
+class Refreshed:
     """What became of a cassette: how many interactions it has now, what the API changed, and what to look at."""
 
     count: int
@@ -207,7 +208,8 @@ class Caller:
     async def ask(self, old: Interaction, path: bytes, query: bytes, body: bytes) -> Interaction:
         """What the upstream answers to a request, as it was recorded."""
         if old.request.socket:  # a handshake that was refused
-            return await self._open(old).next(self._silence_s)
+            refusal: Interaction = await self._open(old).next(self._silence_s)
+            return refusal
         scope = _scope(old, path, query, body)
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         silence = self._loop.create_future()

@@ -251,6 +251,7 @@ class Engine:
         buckets = recorder.buckets
         if delivery.body is not None and not delivery.steps:
             recorder.exchange.ended = DELIVERED
+            recorder.keep_answer(body=delivery.body)
             recorder.answer(200)
             whole = (delivery.body, 200, JSON, (), False, None, b"", None, model, lead_s, buckets, None)
             return _new(Answer, whole)  # as nearly every turn
@@ -273,9 +274,13 @@ class Engine:
             body, steps = apply_to_body(answer.body, [], recorder.effects)
             answer = answer._replace(body=body)
             if steps:
+                recorder.keep_answer(status=answer.status, headers=answer.headers, steps=steps)
                 recorder.answer(answer.status, answer.error)
                 return answer._replace(player=Player(steps, TurnListener(self, recorder, None)))
         recorder.exchange.ended = DELIVERED
+        if answer.player is None:
+            status, kind, headers = answer.status, answer.content_type, answer.headers
+            recorder.keep_answer(body=answer.body, status=status, content_type=kind, headers=headers)
         recorder.answer(answer.status, answer.error)
         return answer
 
@@ -285,6 +290,11 @@ class Engine:
         """The answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
         rules, exchange = self.rules, recorder.exchange
         streamed = body is None
+        if streamed:
+            tail = SENTINELS[rules.done_sentinel]
+            recorder.keep_answer(steps=steps, stream="sse", content_type=SSE, tail=tail)
+        else:
+            recorder.keep_answer(steps=steps, body=body)
         if streamed:
             exchange.transport = "sse"
             if len(steps) == 1 and isinstance(steps[0], Emit) and running is None:

@@ -28,6 +28,7 @@ from mockserver.engine.journal_ring import JournalRing
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
+from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.history import History
 from mockserver.wire.errors.api import APIError, MockError
@@ -48,6 +49,7 @@ class JournalStore:
         else:
             batch = 1 if settings.workers > 1 else BATCH
             self._entries = JournalPages(transactions.store, self._most, settings.journal_bytes, batch)
+        self._answers = KeptAnswers(settings.journal_bytes // 4)
         self._complaint = ""
         self._lock = RLock()
         self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
@@ -71,6 +73,22 @@ class JournalStore:
         except Exception as error:
             self._complain(error)
 
+    def keep_answer(self, project: str, answer: KeptAnswer) -> None:
+        """Keep what leaves for a call, as long as there is room."""
+        if self._most > 0 and project:
+            with self._lock:
+                self._answers.add(project, answer)
+
+    def drop_answer(self, project: str, exchange: Exchange) -> None:
+        """Forget an answer that leaves otherwise than it was laid out."""
+        with self._lock:
+            self._answers.drop(project, exchange)
+
+    def answers(self, project: str | None) -> list[KeptAnswer]:
+        """The newest answers of a project, or of all (None), that this process has given, oldest first."""
+        with self._lock:
+            return self._answers.of(project)
+
     def _complain(self, error: Exception) -> None:
         """Tell the log that the journal could not be written, once for each reason."""
         reason = f"{type(error).__name__}: {error}"
@@ -81,6 +99,7 @@ class JournalStore:
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
         with self._lock:
+            self._answers.forget(project)
             self._entries.forget(project)
 
     def close(self) -> None:
@@ -169,6 +188,14 @@ class ExchangeRecorder:
         self.exchange.faults = [*self.exchange.faults, *struck.kinds]
         self.effects = [*self.effects, *struck.effects]
         self.buckets = {**self.buckets, **struck.buckets}
+
+    def keep_answer(self, **answer: Any) -> None:
+        """Keep what leaves: the members of a `KeptAnswer`, besides the call's."""
+        self._logbook.keep_answer(self.project, KeptAnswer(self.call, self.exchange, **answer))
+
+    def drop_answer(self) -> None:
+        """Forget what was kept: the turn goes on otherwise."""
+        self._logbook.drop_answer(self.project, self.exchange)
 
     def answer(self, status: int, error: APIError | MockError | None = None) -> None:
         """Note the status and error of the answer, which may still be in progress."""

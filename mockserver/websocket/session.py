@@ -100,8 +100,10 @@ class WebSocketSession:
 
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:
         recorder.exchange.events, recorder.exchange.ended = 1, DELIVERED
+        frame = frames.error_frame(error, lane, null_members=self._rules.ws_null_members)
+        recorder.keep_answer(steps=(Emit([frame]),), stream="websocket", status=101)
         recorder.answer(error.status, error)
-        return SendFrames([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
+        return SendFrames([frame])
 
     def _start(self, starts: Iterable[Start]) -> list[Out]:
         """Begin what starts; what is refused makes room for what comes next."""
@@ -124,6 +126,7 @@ class WebSocketSession:
         if not self._steering.pending:  # nearly always: nobody steers
             return [self._answer(lane, request, waiting.recorder)]
         playback = self._answer(lane, self._steering.with_pending(lane, request), waiting.recorder)
+        waiting.recorder.drop_answer()  # it answers more than its frame
         return [*self._steering.settle_lane(lane, request.get("previous_response_id")), playback]
 
     def _answer(self, lane: Lane, request: dict[str, Any], recorder: ExchangeRecorder) -> Playback:
@@ -131,6 +134,7 @@ class WebSocketSession:
         if self._rules.zdr == "on":  # who retains nothing still continues on the socket
             request = {**request, "store": False}
         delivery = self._engine.respond(request, self._near, recorder)
+        recorder.keep_answer(steps=delivery.steps, stream="websocket", status=101, lane=lane)
         recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
         self._near.retain(playback.turn.node.parent)
@@ -144,7 +148,9 @@ class WebSocketSession:
         """
         recorder = self._record(json_compact(request))
         try:
-            return self._answer(lane, request, recorder)
+            playback = self._answer(lane, request, recorder)
+            recorder.drop_answer()  # nobody sent this request
+            return playback
         except Exception as failure:
             error = to_error(failure)
             self._refusal(error, lane, recorder)  # for the journal; the client gets its submissions back instead
@@ -231,7 +237,10 @@ class WebSocketSession:
     def _steer(self, frame: Frame) -> SendFrames:
         frames.check_addressed(frame, "previous_response_id")
         id = frame["previous_response_id"]
-        return self._steering.submit(frame, self._active.get(id), self._finished.get(id))
+        steered = self._active.get(id)
+        if steered is not None:  # it leaves in another way than it was laid out
+            steered.recorder.drop_answer()
+        return self._steering.submit(frame, steered, self._finished.get(id))
 
     def _inject(self, frame: Frame) -> SendFrames:
         """Refuse an injection: only multi-agent responses take one, and there are none here. Spec: X7, R15.8."""

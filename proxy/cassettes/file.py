@@ -146,11 +146,16 @@ def dump(cassette: Cassette) -> Iterator[str]:
 
 def save(cassette: Cassette, path: str | os.PathLike[str]) -> None:
     """Write a whole cassette in one step: who reads meanwhile sees the old file or the new one."""
+    save_text((part.encode() for part in dump(cassette)), path)
+
+
+def save_text(parts: Iterable[bytes], path: str | os.PathLike[str]) -> None:
+    """Write the text of a cassette in one step; raises CassetteError."""
     name = os.fspath(path)
     beside = f"{name}.{os.getpid()}.new"
     try:
-        with open(beside, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(dump(cassette))
+        with open(beside, "wb") as file:
+            file.writelines(parts)
         os.replace(beside, name)
     except OSError as error:
         with contextlib.suppress(OSError):
