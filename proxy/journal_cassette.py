@@ -75,11 +75,12 @@ def redact_each(pieces: tuple[Piece, ...], redactor: Redactor, secrets: Secrets)
 
 def _pieces_of(answer: KeptAnswer) -> tuple[tuple[Piece, ...], Cut | None]:
     """What leaves and when, event by event, and how it breaks off, if it does."""
-    if not answer.steps:
+    steps = answer.laid_out()
+    if not steps:
         return ((Piece(0.0, answer.body),) if answer.body else ()), None
     pieces: list[Piece] = []
     at, cut = 0.0, None
-    for step in answer.steps:
+    for step in steps:
         if isinstance(step, Wait):
             at = round(at + step.seconds, 3)
         elif isinstance(step, Cut):

@@ -251,7 +251,7 @@ class Engine:
         buckets = recorder.buckets
         if delivery.body is not None and not delivery.steps:
             recorder.exchange.ended = DELIVERED
-            recorder.keep_answer(body=delivery.body)
+            recorder.keep_body(delivery.body)
             recorder.answer(200)
             whole = (delivery.body, 200, JSON, (), False, None, b"", None, model, lead_s, buckets, None)
             return _new(Answer, whole)  # as nearly every turn
@@ -290,11 +290,15 @@ class Engine:
         """The answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
         rules, exchange = self.rules, recorder.exchange
         streamed = body is None
-        if streamed:
-            tail = SENTINELS[rules.done_sentinel]
-            recorder.keep_answer(steps=steps, stream="sse", content_type=SSE, tail=tail)
-        else:
+        whole = streamed and len(steps) == 1 and isinstance(steps[0], Emit) and running is None
+        tail = SENTINELS[rules.done_sentinel]
+        if not streamed:
             recorder.keep_answer(steps=steps, body=body)
+        elif whole and exchange.turn is not None and not recorder.effects:
+            # its events are many, and can be made again
+            recorder.keep_answer(turn=exchange.turn, stream="sse", content_type=SSE, tail=tail)
+        else:
+            recorder.keep_answer(steps=steps, stream="sse", content_type=SSE, tail=tail)
         if streamed:
             exchange.transport = "sse"
             if len(steps) == 1 and isinstance(steps[0], Emit) and running is None:

@@ -19,7 +19,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-from mockserver.core.records import Change
+from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.journal_pages import BATCH, JournalPages
@@ -40,7 +40,7 @@ class JournalStore:
     """The journals of one store; at most `settings.journal` exchanges are kept per project, none for 0."""
 
     def __init__(self, transactions: Transactions) -> None:
-        self._calls = transactions
+        self._calls, self.rules = transactions, transactions.rules
         settings = transactions.settings
         self._most = settings.journal if settings.journal_bytes else 0
         self._entries: JournalRing | JournalPages
@@ -189,9 +189,15 @@ class ExchangeRecorder:
         self.effects = [*self.effects, *struck.effects]
         self.buckets = {**self.buckets, **struck.buckets}
 
-    def keep_answer(self, **answer: Any) -> None:
-        """Keep what leaves: the members of a `KeptAnswer`, besides the call's."""
-        self._logbook.keep_answer(self.project, KeptAnswer(self.call, self.exchange, **answer))
+    def keep_answer(self, turn: Turn | None = None, **answer: Any) -> None:
+        """Keep what leaves: the members of a `KeptAnswer`, besides the call's; of a `turn`, its events."""
+        again = () if turn is None else (turn.final, turn.node.cues, self._logbook.rules)
+        self._logbook.keep_answer(self.project, KeptAnswer(self.call, self.exchange, again=again, **answer))
+
+    def keep_body(self, body: bytes) -> None:
+        """Keep the body that a turn leaves as, as nearly every one does."""
+        # by place, for so it costs half
+        self._logbook.keep_answer(self.project, _new(KeptAnswer, (self.call, self.exchange, body, *_JSON_BODY)))
 
     def drop_answer(self) -> None:
         """Forget what was kept: the turn goes on otherwise."""
@@ -216,4 +222,5 @@ class ExchangeRecorder:
         self._logbook.note(self.project, self.exchange)
 
 
+_JSON_BODY = KeptAnswer(Call(), Exchange(Call(), "http"))[3:]
 _NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})

@@ -11,19 +11,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from orjson import loads
+
+from mockserver.core.turn import public_events
 from mockserver.delivery.events import Emit, Step
 from mockserver.journal.exchange import Call, Exchange
 
 LIGHTEST = 1024  # what is held of a call without its bodies, in bytes
 EVENT = 700  # an event with its objects, which it shares with others
+RESPONSE = 4096
+_NOTHING = {"output_tokens": 0}
 
 
 class KeptAnswer(NamedTuple):
     """An answer with its call: a `body`, or the `steps` of a delivery and what a stream ends in.
 
-    `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket.
+    `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket. `again` is
+    what the events of a stream that left at once are made of: the final Response, its cues, and the rules.
     """
 
     call: Call
@@ -36,12 +42,25 @@ class KeptAnswer(NamedTuple):
     stream: str = ""
     tail: bytes = b""
     lane: str | None = None
+    again: tuple[Any, ...] = ()
 
     @property
     def weight(self) -> int:
         """What it takes in memory, in bytes, about."""
-        events = sum([len(step[0]) for step in self.steps if isinstance(step, Emit)]) if self.steps else 0
-        return LIGHTEST + len(self.call.body) + len(self.body) + EVENT * events
+        weight = LIGHTEST + len(self.call.body) + len(self.body)
+        if self.again:
+            return weight + RESPONSE + 6 * (self.again[0]["usage"] or _NOTHING)["output_tokens"]
+        if self.steps:
+            weight += EVENT * sum([len(step[0]) for step in self.steps if isinstance(step, Emit)])
+        return weight
+
+    def laid_out(self) -> Sequence[Step]:
+        """The steps in which it left."""
+        if not self.again:
+            return self.steps
+        final, cues, rules = self.again
+        options = loads(self.call.body).get("stream_options") or {}
+        return (Emit(public_events(final, cues, rules, padded=options.get("include_obfuscation"))),)
 
 
 class KeptAnswers:
