@@ -166,14 +166,19 @@ class Verifier:
 
 
 def ended_turns(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
-    """The interactions that show how a turn ended, by the response's id: of one in the background, a later one."""
-    return {
-        _response_id(interaction): interaction
-        for interaction in interactions
-        if isinstance(interaction.resource, dict)
-        and interaction.resource.get("object") == "response"
-        and interaction.resource.get("status") in ("completed", "incomplete", "failed")
-    }
+    """The later interactions that show how turns ended which had not when they were answered, by the response's id."""
+    ended: dict[str, Interaction] = {}
+    begun: set[str] = set()
+    for interaction in interactions:
+        resource = interaction.resource
+        if not isinstance(resource, dict) or resource.get("object") != "response":
+            continue
+        id = _response_id(interaction)
+        if resource.get("status") not in ("completed", "incomplete", "failed"):
+            begun.add(id)
+        elif id in begun:  # else the turn shows its end itself: there is no need to hold it
+            ended[id] = interaction
+    return ended
 
 
 def _response_id(interaction: Interaction) -> str:

@@ -35,6 +35,10 @@ OWN = b"understudy:"
 def load(path: str | os.PathLike[str]) -> Cassette:
     """Read a cassette: ours, or a foreign one. What can't be used is in `problems`; raises CassetteError."""
     name = os.fspath(path)
+    if is_large(name):
+        from proxy.cassettes.large import load_large
+
+        return load_large(name)
     data = _read(name)
     if is_own(data):
         return parse(data, name)
@@ -43,6 +47,20 @@ def load(path: str | os.PathLike[str]) -> Cassette:
     from proxy.cassettes.foreign import load_foreign
 
     return load_foreign(data, name)
+
+
+LARGE = 32 << 20  # bytes of a file from which its interactions stay there
+
+
+def is_large(name: str) -> bool:
+    """Whether a file is one of ours that is too large to be held in memory."""
+    try:
+        if os.path.getsize(name) < LARGE:
+            return False
+        with open(name, "rb") as file:
+            return is_own(file.read(64))
+    except OSError:
+        return False  # reading it says what is wrong
 
 
 def is_own(data: bytes) -> bool:
@@ -179,11 +197,13 @@ class Appender:
         except BaseException:
             os.close(self._file)
             raise
-        self._next = max((interaction.id for interaction in self.earlier.interactions), default=0) + 1
+        self._next = max(self.earlier.lines, default=0) + 1
         self.began = _unix(self.earlier.head.recorded, now)
 
     def _open_cassette(self, upstream: str | None, now: float) -> Cassette:
         """Read what is there, cut a torn end off, or begin with a head."""
+        if is_large(self.path):
+            return self._open_large()
         data = _read(self.path)
         if data.strip() and not is_own(data):
             raise CassetteError(
@@ -203,6 +223,16 @@ class Appender:
         head = Head(upstream, datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z"))
         self._append([format_head(head)])
         return Cassette(self.path, head)
+
+    def _open_large(self) -> Cassette:
+        from proxy.cassettes.large import load_large, whole_end
+
+        earlier = load_large(self.path)
+        self._end = whole_end(earlier)
+        os.ftruncate(self._file, self._end)
+        if os.pread(self._file, 1, self._end - 1) != b"\n":
+            self._append(["\n"])
+        return earlier
 
     def take_id(self) -> int:
         """The number of the next interaction, in the order in which requests come."""

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -159,11 +159,11 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Cassette:
-    """A whole file, read."""
+    """A whole file, read; the interactions of a large one are read from it each time that they are asked for."""
 
     path: str
     head: Head = field(default_factory=Head)
-    interactions: tuple[Interaction, ...] = ()
+    interactions: Sequence[Interaction] = ()
     problems: tuple[Problem, ...] = ()
     lines: Mapping[int, int] = field(default_factory=dict)  # interaction id → the line where it begins
     kind: str = "understudy"
