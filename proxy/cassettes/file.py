@@ -243,7 +243,9 @@ class Appender:
 
     def append(self, interaction: Interaction) -> None:
         """Write an interaction; raises OSError, and leaves the file without it, when the disk is full."""
-        self.append_parts(format_parts(interaction))
+        parts = format_parts(interaction)
+        # what is in memory anyway is written in one
+        self.append_parts(["".join(parts)] if isinstance(interaction.response.pieces, tuple) else parts)
 
     def append_parts(self, parts: Iterable[str]) -> None:
         """Write a document that is given in parts; raises OSError like `append`."""
