@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -32,8 +33,12 @@ def _write(answers: Sequence[KeptAnswer], redactor: Redactor) -> Iterator[bytes]
     began = min((at for one in answers if (at := one.exchange.at) is not None), default=0.0)
     recorded = datetime.fromtimestamp(int(began), UTC).isoformat().replace("+00:00", "Z") if answers else None
     yield format_head(Head(None, recorded)).encode()
+    sockets: dict[object, int] = {}
     for number, answer in enumerate(answers, 1):
-        yield format_interaction(interaction_of(number, answer, int(began), redactor)).encode()
+        interaction = interaction_of(number, answer, int(began), redactor)
+        if answer.socket is not None:
+            interaction = replace(interaction, connection=sockets.setdefault(answer.socket, number))
+        yield format_interaction(interaction).encode()
 
 
 def interaction_of(number: int, answer: KeptAnswer, began: int, redactor: Redactor) -> Interaction:

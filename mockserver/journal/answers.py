@@ -28,8 +28,9 @@ _NOTHING = {"output_tokens": 0}
 class KeptAnswer(NamedTuple):
     """An answer with its call: a `body`, or the `steps` of a delivery and what a stream ends in.
 
-    `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket. `again` is
-    what the events of a stream that left at once are made of: the final Response, its cues, and the rules.
+    `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket, `socket`
+    the same object for all that went over one. `again` is what the events of a stream that left at once are made of:
+    the final Response, its cues, and the rules.
     """
 
     call: Call
@@ -43,6 +44,7 @@ class KeptAnswer(NamedTuple):
     tail: bytes = b""
     lane: str | None = None
     again: tuple[Any, ...] = ()
+    socket: object = None
 
     @property
     def weight(self) -> int:

@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.delivery.events import Emit, Malformed, Step
@@ -54,6 +54,7 @@ class WebSocketSession:
         self._headers = headers or {}
         self._rules = engine.rules
         self._near = ConnectionRecords()
+        self._token = object()  # tells in the journal what went over this socket
         self._lanes = Lanes()
         self._active: dict[str, Playback] = {}  # by response
         self._finished: dict[str, FinishedTurn] = {}  # by response, the oldest first
@@ -101,9 +102,12 @@ class WebSocketSession:
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:
         recorder.exchange.events, recorder.exchange.ended = 1, DELIVERED
         frame = frames.error_frame(error, lane, null_members=self._rules.ws_null_members)
-        recorder.keep_answer(steps=(Emit([frame]),), stream="websocket", status=101)
+        self._keep(recorder, (Emit([frame]),), None)
         recorder.answer(error.status, error)
         return SendFrames([frame])
+
+    def _keep(self, recorder: ExchangeRecorder, steps: Sequence[Step], lane: Lane) -> None:
+        recorder.keep_answer(steps=steps, stream="websocket", status=101, lane=lane, socket=self._token)
 
     def _start(self, starts: Iterable[Start]) -> list[Out]:
         """Begin what starts; what is refused makes room for what comes next."""
@@ -134,7 +138,7 @@ class WebSocketSession:
         if self._rules.zdr == "on":  # who retains nothing still continues on the socket
             request = {**request, "store": False}
         delivery = self._engine.respond(request, self._near, recorder)
-        recorder.keep_answer(steps=delivery.steps, stream="websocket", status=101, lane=lane)
+        self._keep(recorder, delivery.steps, lane)
         recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
         self._near.retain(playback.turn.node.parent)

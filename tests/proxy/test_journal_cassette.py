@@ -72,6 +72,7 @@ def test_what_the_mock_answered_is_replayed_and_verified(tmp_path: Path) -> None
     cassette = load(path)
     assert cassette.head.recorded == "2026-11-20T12:00:00Z" and not cassette.problems
     assert len(cassette.interactions) == 11
+    assert [one.connection for one in cassette.interactions] == [None] * 8 + [9, 9, 9]
     mark = cassette.interactions[0].request.value["input"].removeprefix("weather in Paris? my key is ").encode()
     with Proxy(cassette=path) as replay:
         assert talk(replay.base_url) == without_key(said, mark)
