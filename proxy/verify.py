@@ -69,7 +69,11 @@ class Verifier:
     def begin(self, cassette: Cassette) -> None:
         """Look ahead in a cassette whose interactions are checked next."""
         self._began = _seconds(cassette.head.recorded)
-        self._ended |= ended_turns(cassette.interactions)
+        self.look_ahead(cassette.interactions)
+
+    def look_ahead(self, interactions: Iterable[Interaction]) -> None:
+        """Learn how the turns ended that are checked next and had not ended when they were answered."""
+        self._ended |= ended_turns(interactions)
 
     def check(self, interaction: Interaction) -> list[Finding]:
         """Play one interaction and compare; returns what differs."""
@@ -83,7 +87,7 @@ class Verifier:
         self._now = max(self._now, _time_of(interaction) or self._began + interaction.at)
         status = interaction.response.status
         # a refusal that only the real service can cause is the script's; any other has to be the mock's own
-        said = self._ended.get(_response_id(interaction), interaction)
+        said = self._ended.pop(_response_id(interaction), interaction)
         self._model.reply = reply_of(said, usage=False) if status < 400 or status in _NOT_OURS else None
         ours = self._play(interaction)
         findings = list(self._compare(interaction, ours))

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.mutants import PATIENCE_S, ROOT, SURVIVED, Found, _Mutated, mutated
 from tests.support.mutations import MUTATIONS, Mutation
 
-WALKS, STEPS = 6, 25
+WALKS, STEPS = 4, 25
 FAITHFUL = "faithful"  # the name of the upstream without a mistake
 
 # mistakes that no drift shows, each with the reason
@@ -50,13 +50,13 @@ def record(directory: Path) -> None:
             walk(Client(engine, f"walk {seed}"), seed, STEPS)
         except Exception as failure:  # the program has noticed the mistake; what was said until then is recorded
             print(f"walk {seed} ended: {type(failure).__name__}", file=sys.stderr)
-    for number, project in enumerate(dict.fromkeys(one.call.project for one in engine.journal.answers(None))):
-        path = directory / f"{number:03d}.yaml"
+    for project in dict.fromkeys(one.call.project for one in engine.journal.answers(None)):
+        path = directory / f"{str(project).replace('/', ' ')}.yaml"
         path.write_bytes(b"".join(write_journal(engine.journal.answers(project))))
 
 
-def verify(directory: Path) -> list[str]:
-    """The places where the mock would have answered differently, each once."""
+def verify(directory: Path, known: frozenset[str] | None) -> list[str]:
+    """The programs and places where the mock would have answered differently; with `known`, the first that is new."""
     from proxy.cassettes.file import load
     from proxy.verify import Verifier
 
@@ -65,18 +65,24 @@ def verify(directory: Path) -> list[str]:
         verifier = Verifier()
         verifier.check_all(load(path))
         for group in verifier.drift.groups():
-            found[f"{group.first.endpoint} {group.first.path}: {group.first.kind}"] = None
+            place = (
+                f"{path.stem.removeprefix('default ')}: {group.first.endpoint} {group.first.path}: {group.first.kind}"
+            )
+            if known is not None and place not in known:
+                return [place]
+            found[place] = None
         verifier.close()
     return [*found]
 
 
-def drift_of(name: str) -> list[str]:
+def drift_of(name: str, known: frozenset[str] | None = None) -> list[str]:
     """What the drift of an upstream with this mistake shows; raises ValueError where it can't even be recorded."""
+    told = json.dumps(None if known is None else sorted(known))
     with tempfile.TemporaryDirectory() as directory:
         said = ""
         for step in ("--record", "--verify"):
             command = [sys.executable, "-m", "tests.shadow_mutants", step, directory, name]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+            done = subprocess.run(command, cwd=ROOT, input=told, capture_output=True, text=True, timeout=PATIENCE_S)
             if done.returncode:
                 raise ValueError(f"{step}: {done.stderr[-200:].strip()}")
             said = done.stdout
@@ -87,10 +93,10 @@ def drift_of(name: str) -> list[str]:
 def run_apart(mutation: Mutation, known: frozenset[str]) -> Found:
     """What the drift of a mutant shows beyond what that of a faithful upstream does."""
     try:
-        new = [place for place in drift_of(mutation.name) if place not in known]
+        new = [place for place in drift_of(mutation.name, known) if place not in known]
     except (ValueError, subprocess.TimeoutExpired) as failure:
         return Found(mutation.name, f"start: {failure}")
-    return Found(mutation.name, f"{new[0]} (and {len(new) - 1} more)" if new else SURVIVED)
+    return Found(mutation.name, new[0] if new else SURVIVED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         record(Path(asked.record))
         return 0
     if asked.verify is not None:
-        print(json.dumps(verify(Path(asked.verify))))
+        known_places = json.load(sys.stdin)
+        print(json.dumps(verify(Path(asked.verify), None if known_places is None else frozenset(known_places))))
         return 0
     for one in MUTATIONS:
         mutated(one)  # a mistake that can't be made any more would be counted as found
