@@ -21,7 +21,9 @@ ROOT = TESTS.parent
 EXCEPTIONS = TESTS / "room_coverage.json"
 ENOUGH = 90.0
 SLACK = 1.0  # what threads and Hypothesis make of it from run to run
-PYTEST = ("pytest", "-n", "0", "-p", "no:cacheprovider")  # rooms run side by side, each in one process
+# rooms run side by side, each in one process; the room of the stores needs its PostgreSQL
+CHOSEN = "not slow and not clients and not heavy and not bench and not attack"
+PYTEST = ("pytest", "-n", "0", "-p", "no:cacheprovider", "-m", CHOSEN)
 LONGEST = ("conformance",)  # it runs the kit, which takes longer than its size says
 
 

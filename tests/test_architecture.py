@@ -53,6 +53,7 @@ IMPURE_ALLOWED: dict[tuple[str, str], str] = {
     ("mockserver/config/settings.py", "os"): "fspath: what counts as a path",
     ("mockserver/store/from_snapshot.py", "threading"): "two calls begin a project only once",
     ("mockserver/store/memory.py", "threading"): "one writer at a time",
+    ("mockserver/store/postgres.py", "threading"): "a transaction belongs to its thread",
     ("mockserver/store/sqlite.py", "sqlite3"): "the driver of this store",
     ("mockserver/store/sqlite.py", "threading"): "connections belong to threads",
 }
@@ -70,7 +71,7 @@ THIRD_PARTIES: dict[str, frozenset[str]] = {
     "faults": frozenset({"orjson", "pydantic", "pydantic_core", "typing_extensions"}),
     "snapshots": frozenset({"orjson", "pydantic", "pydantic_core", "typing_extensions"}),
     "journal": frozenset({"orjson"}),
-    "store": frozenset({"orjson"}),
+    "store": frozenset({"orjson", "psycopg", "psycopg_pool"}),
 }
 
 ASYNC_ROOMS = frozenset({"transport", "proxy"})

@@ -100,9 +100,12 @@ def _read_upstream(given: Any) -> str:
     return text.rstrip("/")
 
 
+_STORES = ("sqlite:///", "postgresql://", "postgres://")
+
+
 def _read_store(given: Any) -> str:
     text = _read_text(given)
-    if text != "memory" and not (text.startswith("sqlite:///") and len(text) > len("sqlite:///")):
+    if text != "memory" and not any(text.startswith(start) and text != start for start in _STORES):
         raise ValueError
     return text
 
@@ -153,7 +156,7 @@ FACTOR = Kind("takes a number, 0 or more", read_factor)
 PATTERN = Kind("takes a regular expression", read_pattern)
 FIELD = Kind("takes +FIELD to compare a field of a request or -FIELD to ignore it", read_field)
 UPSTREAM = Kind("takes a URL such as https://api.openai.com/v1", _read_upstream)
-STORE = Kind("takes memory or sqlite:///FILE", _read_store)
+STORE = Kind("takes memory, sqlite:///FILE or postgresql://USER@HOST/DATABASE", _read_store)
 CLOCK = Kind("takes system or an ISO time such as 2026-11-20T12:00:00Z", _read_clock)
 PACING = Kind("takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60", _read_pacing)
 INSTANT = Pacing()
@@ -329,7 +332,11 @@ class Settings:
         scope="proxy",
     )
     store: str = option(
-        STORE, "memory", "WHERE", "memory, or sqlite:///FILE, which survives a restart and can be shared by processes"
+        STORE,
+        "memory",
+        "WHERE",
+        "memory, or sqlite:///FILE, which survives a restart and can be shared by processes, or"
+        " postgresql://USER@HOST/DATABASE, which machines share too",
     )
     scenario: tuple[str, ...] = option(
         TEXT, (), "FILE", "lines that answer before the default model (repeatable)", repeatable=True

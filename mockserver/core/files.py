@@ -45,10 +45,10 @@ def create(state: State, upload: Upload, ids: IdGenerator, now: float, order: in
         "status_details": None,
     }
     puts = Put("file", id, encode_compact(file), "", order), Put("content", id, upload.content, "", order)
-    return file, [*_expired(state, now), *puts]
+    return file, [*_drop_expired(state, now), *puts]
 
 
-def _expired(state: State, now: float) -> Iterator[Change]:
+def _drop_expired(state: State, now: float) -> Iterator[Change]:
     gone = [file for file in _all(state) if _is_expired(file, now)]
     for file in gone[:MOST_AT_ONCE]:
         yield from _delete(state, file["id"])

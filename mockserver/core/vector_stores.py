@@ -59,7 +59,7 @@ def create(
     named = request.get("file_ids") or []
     files.check(state, [(f"file_ids[{number}]", file) for number, file in enumerate(named)], rules, now)
     wanted = [{**request, "file_id": file} for file in dict.fromkeys(named)]
-    attached = [_attached(state, id, one, now) for one in wanted]
+    attached = [_attach(state, id, one, now) for one in wanted]
     puts = [_put_file(file, number) for number, file in enumerate(attached)]
     return _to_public(store, attached, now), [_put(store), *puts]
 
@@ -158,7 +158,7 @@ def delete(state: State, id: str) -> tuple[Body, list[Change]]:
 # --- files of a store ------------------------------------------------------------------------------------------------
 
 
-def _attached(state: State, id: str, request: Mapping[str, Any], now: float) -> Body:
+def _attach(state: State, id: str, request: Mapping[str, Any], now: float) -> Body:
     file = files.find(state, request["file_id"], now)
     chunking = request.get("chunking_strategy") or {"type": "auto"}
     return {
@@ -178,7 +178,7 @@ def _attach_all(state: State, store: Body, wanted: Iterable[Body], now: float) -
     id = store["id"]
     last = state.scan("vector_store_file", id, descending=True, limit=1)
     first = last[0].order + 1 if last else 0
-    attached = [_attached(state, id, request, now) for request in wanted]
+    attached = [_attach(state, id, request, now) for request in wanted]
     puts = [_put_file(file, order) for order, file in enumerate(attached, first)]
     return attached, [*puts, _put({**store, "last_active_at": int(now)})]
 

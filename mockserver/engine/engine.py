@@ -39,7 +39,7 @@ from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, respondent
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
-from mockserver.store.sqlite import StoreUnavailable
+from mockserver.store.failures import StoreUnavailable
 from mockserver.store.view import Store
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
@@ -89,6 +89,7 @@ class Engine:
             self._answer_turn, rows = require_files_of(self.pipeline.answer), require_files(rows)
         self._table = Table(rows)
         self.answers_apart = self.settings.store == "memory"  # a file has one connection, and one transaction at a time
+        self.waits = self.store.waits  # then each call has a thread, and the store keeps the calls of a project apart
         self._lock = RLock()  # callers without a socket come on threads of their own
 
     def project(self, authorization: str | None, openai_project: str | None) -> str:
@@ -114,7 +115,7 @@ class Engine:
 
         Only one call is answered at a time, apart from those that are answered `apart`, each in a thread of its own.
         """
-        with _NO_LOCK if apart and self.answers_apart else self._lock:
+        with _NO_LOCK if apart and (self.answers_apart or self.waits) else self._lock:
             recorder = self.journal.record(call)
             recorder.apart = apart and self.answers_apart
             try:
@@ -224,7 +225,7 @@ class Engine:
 
         Spec: P1, R4.5.
         """
-        with self._lock:
+        with _NO_LOCK if self.waits else self._lock:
             self._calls.sockets[id(near)] = near
             outcome = self._calls.write(
                 recorder.project,

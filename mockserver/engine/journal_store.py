@@ -47,7 +47,7 @@ class JournalStore:
         if settings.store == "memory":
             self._entries = JournalRing(self._most, settings.journal_bytes)
         else:
-            batch = 1 if settings.workers > 1 else BATCH
+            batch = 1 if settings.workers > 1 or transactions.store.waits else BATCH
             self._entries = JournalPages(transactions.store, self._most, settings.journal_bytes, batch)
         self._answers = KeptAnswers(settings.journal_bytes // 4)
         self._complaint = ""

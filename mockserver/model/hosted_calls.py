@@ -164,11 +164,11 @@ def _tool_search(prompt: Prompt, tool: Tool, text: str, name: str | None) -> tup
 def _mcp(prompt: Prompt, tool: Tool, text: str, name: str | None) -> tuple[Item, ...]:
     """Call a tool of a server, or ask for the approval that it needs; its tools are listed once in a context."""
     label = str(tool.get("server_label"))
-    approval = _approved(prompt, label)
+    approval = _find_approval(prompt, label)
     if approval is not None:
         named = {"arguments": approval["arguments"], "name": approval["name"]}
         return (_mcp_call(label, named, approval["id"]),)
-    listed = _listed(prompt, label)
+    listed = _find_listed_tools(prompt, label)
     allowed = _allowed_names(tool)
     known = [str(one["name"]) for one in listed or () if not allowed or one["name"] in allowed] or allowed
     chosen = name or next(iter(known), None)
@@ -202,7 +202,7 @@ def _listing(label: str, names: Iterable[str]) -> Item:
     return {"type": "mcp_list_tools", "server_label": label, "tools": tools}
 
 
-def _listed(prompt: Prompt, label: str) -> list[Mapping[str, Any]] | None:
+def _find_listed_tools(prompt: Prompt, label: str) -> list[Mapping[str, Any]] | None:
     """The tools of a server that the context lists, None when it lists none."""
     for item in prompt.newest_first():
         if item.get("type") == "mcp_list_tools" and item.get("server_label") == label and not item.get("error"):
@@ -224,7 +224,7 @@ def _needs_approval(asked: Any, name: str) -> bool:
     return "never" in asked or name in ((asked.get("always") or {}).get("tool_names") or ())
 
 
-def _approved(prompt: Prompt, label: str) -> Mapping[str, Any] | None:
+def _find_approval(prompt: Prompt, label: str) -> Mapping[str, Any] | None:
     """The request for approval that this turn's input grants, None when it grants none for the server."""
     granted = {
         item["approval_request_id"]

@@ -21,7 +21,7 @@ class Started:
     """
 
     def __init__(self, store: Store, first: Callable[[str], Iterable[Put]]) -> None:
-        self._store, self._first = store, first
+        self._store, self._first, self.waits = store, first, store.waits
         self._begun: set[str] = set()
         self._lock = RLock()
 

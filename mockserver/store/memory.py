@@ -42,6 +42,8 @@ class _Locks(dict[str, Any]):
 class MemoryStore:
     """A store that forgets with its process."""
 
+    waits = False
+
     def __init__(self) -> None:
         self._projects: dict[str, _Project] = {}
         self._locks = _Locks()

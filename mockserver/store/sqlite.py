@@ -35,7 +35,7 @@ from typing import Any
 import orjson
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
-from mockserver.wire.errors.api import MockError
+from mockserver.store.failures import StoreError, StoreUnavailable
 
 VERSION = 3
 APPLICATION = 0x756E6473  # says in the file's head that it is ours
@@ -103,20 +103,10 @@ def parent_of(kind: str, parent: str, doc: bytes) -> str:
         return ""
 
 
-class StoreError(Exception):
-    """A store that can't be opened; the message says which and why."""
-
-
-class StoreUnavailable(MockError):
-    """A store that can't be read or written now. Nothing was changed, and the same call may succeed later."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, status=503)
-        self.headers = {"x-should-retry": "true"}
-
-
 class SQLiteStore:
     """A store in one file, shared by threads of this process through one connection."""
+
+    waits = False
 
     def __init__(self, path: str) -> None:
         self._lock = RLock()

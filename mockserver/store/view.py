@@ -11,13 +11,16 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.core.records import Change, Put, Record
+from mockserver.store.failures import StoreError
 from mockserver.store.memory import MemoryStore
 from mockserver.store.sqlite import SQLiteStore
 
 
 class Store(Protocol):
-    """Where records live: nine methods, written by every store."""
+    """Where records live: nine methods, written by every store, and whether a call may wait for another machine."""
 
+    @property
+    def waits(self) -> bool: ...
     def transaction(self, project: str) -> Any: ...
     def get(self, project: str, kind: str, id: str) -> bytes | None: ...
     def scan(
@@ -40,7 +43,15 @@ class Store(Protocol):
 
 def open_store(where: str) -> Store:
     """Open the store that a setting names."""
-    return MemoryStore() if where == "memory" else SQLiteStore(where.removeprefix("sqlite:///"))
+    if where == "memory":
+        return MemoryStore()
+    if where.startswith("sqlite:///"):
+        return SQLiteStore(where.removeprefix("sqlite:///"))
+    try:
+        from mockserver.store.postgres import PostgresStore  # whose driver few need
+    except ImportError:
+        raise StoreError("needs the driver psycopg: pip install 'understudy[postgres]'") from None
+    return PostgresStore(where)
 
 
 class ProjectView(NamedTuple):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
@@ -38,11 +38,12 @@ from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
-from mockserver.store.sqlite import StoreError
+from mockserver.store.failures import StoreError
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
 from mockserver.websocket.session import WebSocketSession
@@ -69,6 +70,7 @@ class MockApp:
         self._knows_heavy = False  # whether there was a large body
         self._in_progress = 0  # calls that are answered in threads
         self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
+        self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
@@ -98,16 +100,14 @@ class MockApp:
         recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
         await receive()  # websocket.connect, which a server sends first
-        try:
-            session = self._open(call, recorder)
-            recorder.answer(101)
-        except (APIError, MockError) as error:
-            recorder.answer(error.status, error)
-            headers = self._headers(error_answer(error)._replace(buckets=recorder.buckets), 0)
-            await ErrorApp(error, headers)(scope, receive, send)
+        run = None if self._waiting is None else partial(self._waiting.run, _caller_of(call.headers))
+        session = self._try_open(call, recorder) if run is None else await run(self._try_open, call, recorder)
+        if isinstance(session, APIError | MockError):
+            headers = self._headers(error_answer(session)._replace(buckets=recorder.buckets), 0)
+            await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        socket = Socket(session, receive, send, shared=engine.settings.workers > 1)
+        socket = Socket(session, receive, send, shared=engine.settings.workers > 1 or engine.waits, run=run)
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -116,6 +116,15 @@ class MockApp:
             mine.discard(socket)
             if not mine:
                 self._sockets.pop(recorder.project, None)
+
+    def _try_open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession | APIError | MockError:
+        try:
+            session = self._open(call, recorder)
+            recorder.answer(101)
+        except (APIError, MockError) as error:
+            recorder.answer(error.status, error)
+            return error
+        return session
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
@@ -139,11 +148,19 @@ class MockApp:
             return
         except APIError as error:
             refused = error
-        if len(body) > HEAVY or self._knows_heavy:
+        run = None
+        if self._waiting is not None:
+            call = read_call(scope, headers, body)
+            if call.path.startswith(CONTROL_PREFIX):
+                answer, answer_headers = await self._waiting.look(self.answer, call, refused)
+            else:
+                run = partial(self._waiting.run, _caller_of(headers))
+                answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
+        elif len(body) > HEAVY or self._knows_heavy:
             answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
         else:
             answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
-        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD")
+        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
 
     async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
         """Answer in a thread a call that may take long, and while there is one in progress any other.
@@ -233,6 +250,11 @@ def _failure(call: Call) -> MockError:
     return MockError("The mock itself failed; its log has the traceback.", status=500)
 
 
+def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return what a caller's project is known by."""
+    return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
+
+
 def _reads_much(call: Call) -> bool:
     """Whether a call reads what other calls have left, more than one response."""
     if call.method == "POST":
@@ -250,7 +272,7 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
     try:
         engine = Engine(settings, model=model)
     except StoreError as error:
-        raise SettingError(f"--store {settings.store}: {error}") from error
+        raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
     if access_log.is_on(settings):
         engine.journal.on_end = access_log.log_exchange
     return MockApp(engine)

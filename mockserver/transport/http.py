@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -99,10 +99,16 @@ def whole_body(answer: Answer) -> bytes:
     return answer.body if answer.events is None else sse(answer.events) + answer.tail
 
 
-async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool) -> None:
+Runner = Callable[..., Awaitable[Any]]  # runs a function where it may wait
+
+
+async def send_answer(
+    answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool, run: Runner | None = None
+) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
-    Spec: R9.20. Raises Abort where the connection is to be broken off.
+    With `run`, steps of the delivery may wait for a store, and are run by it. Spec: R9.20. Raises Abort where the
+    connection is to be broken off.
     """
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
@@ -117,8 +123,9 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
     # watching for a client that leaves costs a task, and what takes no time is over before one could
     gone = None if player.instant else asyncio.ensure_future(_wait_for_disconnect(receive))
     begun = False
+    parts = chunks(answer)
     try:
-        for chunk in chunks(answer):
+        while (chunk := next(parts, None) if run is None else await run(next, parts, None)) is not None:
             if isinstance(chunk, Wait):
                 await _wait(chunk.seconds, gone)
                 continue
@@ -127,7 +134,10 @@ async def send_answer(answer: Answer, headers: Headers, receive: Receive, send: 
                 await send(start)
             await send({"type": "http.response.body", "body": chunk.data, "more_body": chunk.more})
     except Disconnected:
-        player.leave()
+        if run is None:
+            player.leave()
+        else:
+            await run(player.leave)
     finally:
         if gone is not None:
             gone.cancel()

@@ -277,5 +277,10 @@ def log_config(settings: Settings) -> dict[str, Any]:
             "stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format, "filters": ["aborts"]}
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {"understudy": {"level": level}, "uvicorn": {"level": server_level}},
+        "loggers": {
+            "understudy": {"level": level},
+            "uvicorn": {"level": server_level},
+            # what it says of lost connections, calls say too, and only once each
+            "psycopg.pool": {"level": "CRITICAL"},
+        },
     }

@@ -21,15 +21,16 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 from starlette.types import Message, Receive, Send
 
 from mockserver.delivery.events import Cut, Emit, Malformed, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
+from mockserver.transport.http import Runner
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
@@ -37,20 +38,33 @@ from mockserver.wire.responses.events import Event
 
 log = logging.getLogger("understudy")
 
+T = TypeVar("T")
+
 POLL_S = 1.0  # how often a clock is looked at that another process may have moved
 NORMAL = 1000
 
 
 class Socket:
-    """One accepted WebSocket. `shared` says that other processes serve the same projects."""
+    """One accepted WebSocket. `shared` says that other processes serve the same projects.
+
+    With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
+    """
 
     _main: asyncio.Task[Any] | None = None
     _is_broken = _is_cut = False
 
-    def __init__(self, connection: WebSocketSession, receive: Receive, send: Send, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        connection: WebSocketSession,
+        receive: Receive,
+        send: Send,
+        *,
+        shared: bool = False,
+        run: Runner | None = None,
+    ) -> None:
         self._connection = connection
         self._receive, self._send = receive, send
-        self._shared = shared
+        self._shared, self._run = shared, run
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -69,7 +83,7 @@ class Socket:
         self._keep(self._watch())
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
-                await self._perform(self._connection.receive(_data(message)))
+                await self._perform(await self._ask(self._connection.receive, _data(message)))
                 while self._connection.is_congested and not self._is_gone:
                     self._room.clear()
                     await self._room.wait()
@@ -81,9 +95,13 @@ class Socket:
         finally:
             for task in self._tasks:
                 task.cancel()
-            self._connection.leave()
+            await self._ask(self._connection.leave)
         if self._is_cut:
             raise Abort
+
+    async def _ask(self, do: Callable[..., T], *given: Any) -> T:
+        """Return what the session says to something."""
+        return do(*given) if self._run is None else cast(T, await self._run(do, *given))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -101,7 +119,7 @@ class Socket:
 
     async def _watch(self) -> None:
         """Close the connection once it has reached its age on the project's clock. Spec: R4.12, WE4."""
-        while (left := self._connection.remaining_seconds()) > 0:
+        while (left := await self._ask(self._connection.remaining_seconds)) > 0:
             self._clock_moved.clear()
             with suppress(TimeoutError):
                 # a manual clock does not move by itself: whoever moves it wakes this, unless it is another process
@@ -134,7 +152,7 @@ class Socket:
 
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
         connection = self._connection
-        while (step := connection.advance(playback)) is not None:
+        while (step := await self._ask(connection.advance, playback)) is not None:
             if isinstance(step, Emit):
                 await self._send_events(step.events)
             elif isinstance(step, Malformed):
@@ -144,7 +162,7 @@ class Socket:
             elif isinstance(step, Wait) and wake is not None:
                 await _sleep(step.seconds, wake)
         self._room.set()
-        return connection.on_turn_end(playback)
+        return await self._ask(connection.on_turn_end, playback)
 
     def _wake(self) -> None:
         """Wake the turns that were told to stop where they are."""

@@ -193,7 +193,7 @@ def test_python_values(name: str, value: Any, setting: Any) -> None:
         ("pacing", (1, 2, 3), "pacing takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60, not (1, 2, 3)"),
         ("pacing", float("nan"), "pacing takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60, not nan"),
         ("pacing", Pacing(-1), "pacing takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60, not Pacing("),
-        ("store", 5, "store takes memory or sqlite:///FILE, not 5"),
+        ("store", 5, "store takes memory, sqlite:///FILE or postgresql://USER@HOST/DATABASE, not 5"),
         ("api_key", b"key", "api_key takes a value that is not empty, not b'key'"),
         ("set", {"done_sentinel": "maybe"}, "set: done_sentinel takes off or on, not 'maybe'"),
         ("set", {"done_sentinel": True}, "set: done_sentinel takes off or on, not True"),

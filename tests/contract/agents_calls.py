@@ -65,7 +65,7 @@ class Way:
 @asynccontextmanager
 async def reached(control: Control, *, streamed: bool, websocket: bool) -> AsyncIterator[Way]:
     """Open a client, and a socket when one is wanted."""
-    async with AsyncOpenAI(max_retries=0, timeout=30) as client:
+    async with AsyncOpenAI(max_retries=0, timeout=120) as client:
         if not websocket:
             yield Way(client, control, streamed=streamed)
             return

@@ -371,7 +371,7 @@ COMPACTIONS = (compaction_of_a_chain, compaction_of_items, compaction_by_hand)
 def without_a_loop(control: Control) -> None:
     """The same session under `run_sync`, which brings an event loop of its own."""
     config = RunConfig(model_provider=OpenAIProvider(), tracing_disabled=True)
-    session, tools = OpenAIConversationsSession(openai_client=AsyncOpenAI(max_retries=0, timeout=30)), Tools()
+    session, tools = OpenAIConversationsSession(openai_client=AsyncOpenAI(max_retries=0, timeout=120)), Tools()
     guide = agent(tools=[tools.weather])
     replies: list[dict[str, Any]] = [
         {"output": [call("get_weather", city="Paris")]},

@@ -237,13 +237,13 @@ def script(origin: str, key: str, *lines: dict[str, Any]) -> None:
     """Say what the model answers."""
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     request = urllib.request.Request(f"{origin}/_mock/script", json.dumps({"lines": lines}).encode(), headers)
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30).close()
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120).close()
 
 
 async def run(options: argparse.Namespace) -> None:
     """Run what the options say."""
     kind = openai.AsyncOpenAI if options.asynchronous else openai.OpenAI
-    clients = [kind(base_url=f"{origin}/v1", max_retries=0, timeout=30) for origin in options.origins]
+    clients = [kind(base_url=f"{origin}/v1", max_retries=0, timeout=120) for origin in options.origins]
     place = Place(clients[0], clients[-1])
     if options.end:
         await went_on(place, options.end, options.after)

@@ -81,7 +81,7 @@ async def run(options: argparse.Namespace) -> None:
     transport = recording_transport(exchanges, asynchronous=options.asynchronous)
     client: Any = kind(
         max_retries=0,
-        timeout=30,
+        timeout=120,
         _strict_response_validation=options.strict,
         http_client=http(transport=transport),
     )

@@ -72,7 +72,7 @@ class Control:
         data = None if body is None else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
         request = urllib.request.Request(f"{self._origin}/_mock{path}", data, headers, method=method)
-        with self._opener.open(request, timeout=30) as answer:
+        with self._opener.open(request, timeout=120) as answer:
             text = answer.read().decode()
         self._exchanges.append({"request": f"{method} /_mock{path}", "status": answer.status, "body": text})
         return json.loads(text) if text else None

@@ -71,14 +71,14 @@ def enqueue(reply: dict[str, Any]) -> None:
         json.dumps({"lines": [{"reply": reply}]}).encode(),
         {"content-type": "application/json", "authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"},
     )
-    urllib.request.urlopen(request, timeout=30).read()
+    urllib.request.urlopen(request, timeout=120).read()
 
 
 class Replay:
     """One scripted reply after the other through a strict client."""
 
     def __init__(self, model: str, include: list[str]) -> None:
-        self.client: Any = openai.OpenAI(max_retries=0, timeout=30, _strict_response_validation=True)
+        self.client: Any = openai.OpenAI(max_retries=0, timeout=120, _strict_response_validation=True)
         self.asked: dict[str, Any] = {"model": model, "input": "hello", "include": include}
 
     def create(self) -> None:

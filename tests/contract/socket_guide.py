@@ -242,7 +242,7 @@ async def a_cut(client: Any, control: Control) -> None:
     async with entered(client.responses.connect(on_reconnecting=reconnecting, initial_delay=0.05)) as connection:
         wire = Wire(connection)
         await wire.turn("alone", store=False)
-        urllib.request.urlopen(os.environ["UNDERSTUDY_CUT"], timeout=30).close()
+        urllib.request.urlopen(os.environ["UNDERSTUDY_CUT"], timeout=120).close()
         events = connection.__aiter__() if hasattr(connection, "__aiter__") else iter(connection)
         while True:
             event = await events.__anext__() if hasattr(events, "__anext__") else next(events)
@@ -272,7 +272,7 @@ EXAMPLES = (
 
 async def run(examples: Any, *, asynchronous: bool) -> int:
     """Run examples; returns how many failed."""
-    client: Any = (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(max_retries=0, timeout=30)
+    client: Any = (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(max_retries=0, timeout=120)
     control = Control(os.environ["UNDERSTUDY_CONTROL"], client.api_key, [])
     failures = 0
     for example in examples:

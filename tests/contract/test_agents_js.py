@@ -16,7 +16,7 @@ from tests.support.serving import Served, serving
 pytestmark = pytest.mark.heavy
 
 PROGRAM = Path(__file__).with_name("node") / "agents.mjs"
-LIMIT_S = 120
+LIMIT_S = 600
 NEWEST = (("plain", "http", "direct"), ("streamed", "websocket", "direct"))  # enough for what a release breaks
 
 

@@ -15,7 +15,7 @@ from tests.support.serving import Served, serving
 pytestmark = pytest.mark.heavy
 
 PROGRAM = Path(__file__).with_name("node") / "ai_sdk.mjs"
-LIMIT_S = 120
+LIMIT_S = 600
 
 
 @pytest.fixture(scope="module")

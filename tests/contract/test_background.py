@@ -20,7 +20,7 @@ from tests.support.raw_http import connect, read_on, request
 from tests.support.serving import Served, serving
 
 PROGRAM = Path(__file__).with_name("background.py")
-LIMIT_S = 60
+LIMIT_S = 600
 MODEL = "gpt-4.1"
 
 

@@ -20,7 +20,7 @@ CONTRACT = Path(__file__).parent
 CONVERSATION = "conv_689667905b048191b4740501625afd940c7533ace33a2dab"
 EARLIER = {"role": "user", "content": "Hello."}
 GIVEN = {"given": {"conversations": [{"id": CONVERSATION, "items": [EARLIER]}]}, "lines": []}
-LIMIT_S = 120
+LIMIT_S = 600
 DODGEBALL = "What are the 5 Ds of dodgeball?"
 PRINTED = [
     "Mock reply to: Orange. [3 items in context]",

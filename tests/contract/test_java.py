@@ -13,7 +13,7 @@ from tests.support.raw_http import exchange, request
 from tests.support.serving import FROZEN, serving
 
 SOURCE = Path(__file__).with_name("java") / "Turns.java"
-LIMIT_S = 120
+LIMIT_S = 600
 TURNS = ({"model": "gpt-4.1", "input": "one"}, {"model": "gpt-4.1", "input": "two " * 5000}, {"input": 1})
 UPGRADE = ("connection: upgrade, http2-settings, close", "upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAA")
 

@@ -14,7 +14,7 @@ from tests.support.scripted_items import INCLUDE, REPLIES
 from tests.support.serving import KEY, serving
 
 JUDGE = Path(__file__).with_name("node") / "judge.mjs"
-LIMIT_S = 300
+LIMIT_S = 600
 
 
 @pytest.mark.newest

@@ -17,7 +17,7 @@ from tests.docs.pages import EXAMPLES
 from tests.support.serving import ROOT, serving
 
 COMPILED = ("--strict", "--module", "nodenext", "--target", "es2022", "--types", "node", "--skipLibCheck")
-LIMIT_S = 120
+LIMIT_S = 600
 
 pytestmark = pytest.mark.heavy
 

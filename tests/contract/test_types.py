@@ -26,7 +26,7 @@ from tests.support.serving import KEY, Served, serving
 JUDGE = Path(__file__).with_name("judge.py")
 MODEL = "gpt-5.6-terra"
 MODELS = {"configuration": "gpt-6.2-sol"}  # of the inputs that other models refuse (E103)
-LIMIT_S = 300
+LIMIT_S = 600
 
 
 class Alarm(NamedTuple):

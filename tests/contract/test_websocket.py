@@ -131,17 +131,17 @@ def test_a_session_of_lanes(client: OpenAI) -> None:
     with client.responses.connect() as connection, ResponsesWebSocketSession(connection, limits=LIMITS) as session:
         main, fork = session.lane("main"), session.lane("fork")
         main.send({"type": "response.create", "model": MODEL, "input": "one", "stream_id": "main", "store": False})
-        first = main.get_final_response(timeout=30)
+        first = main.get_final_response(timeout=120)
         asked = {"type": "response.create", "model": MODEL, "store": False, "previous_response_id": first.id}
         fork.send({**asked, "input": "fork", "stream_id": "fork"})  # type: ignore[typeddict-item]
-        while fork.recv(timeout=30).type != "response.in_progress":
+        while fork.recv(timeout=120).type != "response.in_progress":
             pass  # until then the parent is not captured, and the main lane must not move on
         main.send({**asked, "input": "main", "stream_id": "main"})  # type: ignore[typeddict-item]
-        texts = [lane.get_final_response(timeout=30).output_text for lane in (main, fork)]
+        texts = [lane.get_final_response(timeout=120).output_text for lane in (main, fork)]
         assert texts == [f"Mock reply to: {name} [4 items in context]" for name in ("main", "fork")]
         main.send({"type": "response.create", "model": "none", "input": "x", "stream_id": "main"})
         with pytest.raises(ResponsesWebSocketError):
-            main.get_final_response(timeout=30)
+            main.get_final_response(timeout=120)
 
 
 def test_an_asynchronous_session(mock: Served) -> None:

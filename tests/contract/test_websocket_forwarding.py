@@ -22,7 +22,7 @@ from tests.support.serving import FROZEN, KEY, Served, serving
 
 PROGRAM = Path(__file__).with_name("socket_guide.py")
 NODE_PROGRAM = Path(__file__).with_name("node") / "sockets.mjs"
-LIMIT_S = 120
+LIMIT_S = 600
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 TESTS, WORKERS = 200, 4
-LIMIT_S = 300
+LIMIT_S = 600
 
 EMPTY = """
 import pytest

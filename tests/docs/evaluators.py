@@ -189,6 +189,7 @@ EVALUATORS: dict[str, Any] = {
     "json": check_json,
     "toml": check_toml,
     "sh": lint_docker,
+    "nginx": partial(check_elsewhere, by="tests/transport/test_nginx.py"),
     "ts": partial(check_elsewhere, by="tests/contract/test_readme_recipes.py"),
     "text": partial(check_elsewhere, by="tests/docs/test_paths.py"),
 }

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
-from mockserver.store.sqlite import SQLiteStore, StoreError, StoreUnavailable, prefix_last
+from mockserver.store.failures import StoreError, StoreUnavailable
+from mockserver.store.sqlite import SQLiteStore, prefix_last
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]

@@ -14,7 +14,7 @@ from tests.support.environments import AGENTS
 from tests.support.serving import ROOT
 
 CONTRACT = ROOT / "tests" / "contract"
-LIMIT_S = 120
+LIMIT_S = 600
 
 
 def run_guide(python: Path, base_url: str, control: str, *options: str, key: str) -> subprocess.CompletedProcess[str]:

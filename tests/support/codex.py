@@ -12,7 +12,7 @@ from typing import Any
 from tests.docs.pages import EXAMPLES
 from tests.support.serving import Served
 
-LIMIT_S = 60
+LIMIT_S = 600
 INSTRUCTED = "gpt-5.5"  # a model that Codex sends `instructions` and `tools`; its own default gets "responses lite"
 FLAGS = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there, so that nothing can be asked for outside

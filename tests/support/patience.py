@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE_S = 60.0  # far more than anything takes, on a machine that is busy with other things too
+PATIENCE_S = 120.0  # far more than anything takes, on a machine that is busy with other things too
 ROUNDS = 50
 
 

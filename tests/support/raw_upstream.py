@@ -13,7 +13,7 @@ import uvicorn
 from mockserver.config.settings import Settings
 from mockserver.transport.serve import Server, bind, server_config
 
-PATIENCE = 20.0  # seconds; far more than anything here takes
+PATIENCE = 120.0  # seconds; far more than anything here takes
 
 
 class Peer:

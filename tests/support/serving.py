@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30.0  # far more than anything here takes
+PATIENCE_S = 120.0  # far more than anything here takes
 FROZEN = ("--clock", "2026-11-20T12:00:00Z", "--seed", "7")
 KEY = "test"
 _PORT = re.compile(r"http://127\.0\.0\.1:(\d+)/_mock/")

@@ -22,7 +22,7 @@ from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from tests.support.driving import CHAT, NOON
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 KEY = "k"
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 
