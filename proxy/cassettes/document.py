@@ -96,11 +96,11 @@ def _format_body(socket: bool, response: Response) -> Iterable[str]:
             yield f"    - [{_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n"
     elif response.streamed:
         yield "  stream:\n" if response.pieces else "  stream: []\n"
-        seconds, before = "0", 0.0
+        time, before = "0", 0.0
         for at, data, _ in response.pieces:
             if at != before:  # many events come together
-                seconds, before = _seconds(at), at
-            yield f"    - [{seconds}, {_scalar(data)}]\n"
+                time, before = _seconds(at), at
+            yield f"    - [{time}, {_scalar(data)}]\n"
     else:
         if seconds := response.seconds:
             yield f"  seconds: {_seconds(seconds)}\n"
