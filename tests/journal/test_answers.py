@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mockserver.config.settings import Settings
 from mockserver.delivery.events import Emit, Wait
+from mockserver.engine.engine import Engine
 from mockserver.journal.answers import EVENT, LIGHTEST, KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Exchange
 
@@ -45,3 +47,16 @@ def test_answers_that_go_on_otherwise_are_dropped() -> None:
 def test_a_stream_weighs_as_much_as_its_events() -> None:
     steps = (Emit([{"type": "a"}, {"type": "b"}]), Wait(1.0), Emit([{"type": "c"}]))
     assert kept(10, steps=steps).weight == LIGHTEST + 10 + 3 * EVENT
+
+
+def test_the_events_of_a_stream_are_made_again() -> None:
+    engine = Engine(Settings())
+    for options in ("", ',"stream_options":{"include_obfuscation":false}'):
+        body = b'{"model":"gpt-4.1","input":"x","stream":true%b}' % options.encode()
+        answer = engine.handle(Call(body=body, project="a"))
+        made = engine.journal.answers("a")[-1]
+        assert made.laid_out() == (Emit(answer.events),) and not made.steps
+        assert made.weight > len(body) + LIGHTEST
+    engine.handle(Call("GET", "/v1/models", project="a"))
+    assert engine.journal.answers("a")[-1].laid_out() == ()
+    engine.close()
