@@ -216,9 +216,9 @@ class ProjectControl:
         """
         write = self.sections.get("cassette")
         if write is None:
-            raise MockError("The mock alone writes no cassettes; `understudy serve` does.", status=501)
+            raise MockError("The mock alone writes no cassettes; `understudy serve` does.", status=409)
         if self._calls.settings.workers > 1:
-            raise MockError("Of several --workers each knows only its own answers.", status=501)
+            raise MockError("Of several --workers each knows only its own answers.", status=409)
         pieces: Iterator[bytes] = write(self._logbook.answers(project))
         return pieces
 
