@@ -22,6 +22,6 @@ def make_mock(settings: Settings) -> MockApp:
     from proxy.recorded_model import RecordedModel
 
     cassettes = [load(path) for path in settings.cassette]
-    model = RecordedModel(cassettes, read_match(",".join(settings.match)), strict=settings.strict)
+    model = RecordedModel(cassettes, read_match(settings.match), strict=settings.strict)
     # an unmatched turn is the model's to refuse: it knows what differs
     return create_app(replace(settings, strict=False), model)

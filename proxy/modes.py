@@ -150,7 +150,7 @@ class Modes:
         from proxy.cassettes.canonical import read_match
         from proxy.cassettes.matching import Library
 
-        return Library(self.cassettes, read_match(",".join(self.settings.match)))
+        return Library(self.cassettes, read_match(self.settings.match))
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -220,6 +220,10 @@ class Modes:
         sessions = self.__dict__.get("sessions")
         return [] if sessions is None else list(sessions.misses)
 
+    def _count_misses(self) -> int:
+        sessions = self.__dict__.get("sessions")
+        return 0 if sessions is None else sessions.missed
+
     def unused(self) -> list[str]:
         """The recordings that nobody asked for, in a line each."""
         sessions = self.__dict__.get("sessions")
@@ -237,7 +241,12 @@ class Modes:
 
     def sections(self) -> dict[str, Callable[[], Any]]:
         """What the control API says of this proxy, by name."""
-        return {"recorder": self._health, "drift": self.drift, "clear_drift": self.clear_drift}
+        return {
+            "recorder": self._health,
+            "drift": self.drift,
+            "clear_drift": self.clear_drift,
+            "cassette_misses": self._count_misses,
+        }
 
     def _health(self) -> dict[str, Any] | None:
         recorder = self.__dict__.get("recorder")

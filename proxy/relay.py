@@ -28,6 +28,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
 from mockserver.transport.abort import Abort
+from mockserver.transport.http import REASON
 from mockserver.wire.errors.api import MockError
 from proxy import headers
 from proxy.target import CONNECT_S, Target, describe_failure, describe_request
@@ -146,6 +147,7 @@ class Relay:
         if not 200 <= status <= 599:
             return self._target.report_failure(scope, httpx.RemoteProtocolError(f"status {status}"))
         answer_headers = headers.for_client(response.headers.raw, status)
+        scope.get("state", {})[REASON] = response.extensions.get("reason_phrase")
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         # an answer to HEAD announces the length that a GET would get
         length = None if scope["method"] == "HEAD" else headers.first(answer_headers, b"content-length")

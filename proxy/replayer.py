@@ -36,6 +36,7 @@ class Sessions:
     def __init__(self, library: Library, redactor: Redactor, *, strict: bool = False) -> None:
         self.library, self.redactor = library, redactor
         self.misses: deque[Miss] = deque(maxlen=MOST_MISSES)
+        self.missed = 0  # all of them, also those that are remembered no longer
         self._strict = strict
         self._sessions: dict[tuple[str | None, str | None], Session] = {}
 
@@ -53,6 +54,7 @@ class Sessions:
         found = session.find(request)
         if isinstance(found, Miss):
             self.misses.append(found)
+            self.missed += 1
         return found
 
     def unused(self) -> list[Recorded]:

@@ -30,6 +30,7 @@ COVERED = ("/v1/responses", "/v1/conversations", "/v1/models")
 PROJECT = "verify"
 MOST_SOCKETS = 256  # at a time; that a client has closed one is not recorded
 _ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]{8,}")
+_BLOB = re.compile(r'("encrypted_content"\s*:\s*")([^"\\]+)')
 # refusals that say something about the account or the moment, and nothing about the request
 _NOT_OURS = frozenset((401, 403, 408, 429, 500, 502, 503, 504))
 
@@ -124,10 +125,11 @@ class Verifier:
         return drivers._of_frames(drivers._play(socket, socket.receive(body)))
 
     def _exchange(self, text: bytes) -> bytes:
-        """A text with the mock's ids in the place of the recorded ones."""
+        """A text with the mock's ids, and what the mock sealed, in the place of the recorded ones."""
         if not self._ids or not text:
             return text
-        return _ID.sub(lambda found: self._ids.get(found[0], found[0]), text.decode("latin-1")).encode("latin-1")
+        known = _ID.sub(lambda found: self._ids.get(found[0], found[0]), text.decode("latin-1"))
+        return _BLOB.sub(lambda found: found[1] + self._ids.get(found[2], found[2]), known).encode("latin-1")
 
     # --- comparing -----------------------------------------------------------------------------------------------
 

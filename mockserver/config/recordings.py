@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_FIELD = re.compile(r"[+-][a-z_]+")
+_FIELDS = re.compile(r"[+-][a-z_]+(,[+-][a-z_]+)*")
 
 
 def read_factor(given: Any) -> float:
@@ -28,10 +28,13 @@ def read_pattern(given: Any) -> str:
 
 
 def read_field(given: Any) -> str:
-    """`+FIELD` or `-FIELD`; raises ValueError."""
-    if not isinstance(given, str) or not _FIELD.fullmatch(given.strip()):
+    """`+FIELD` or `-FIELD`, several with commas between them, or `-/REGEX/`; raises ValueError."""
+    word = given.strip() if isinstance(given, str) else ""
+    if len(word) > 3 and word.startswith("-/") and word.endswith("/"):
+        read_pattern(word[2:-1])
+    elif not _FIELDS.fullmatch(word):
         raise ValueError
-    return given.strip()
+    return word
 
 
 # what a mode can't do without

@@ -110,13 +110,24 @@ def _read_store(given: Any) -> str:
     return text
 
 
+LATEST = 0xFFFFFFFF  # 2106-02-07T06:28:15Z: ids hold the second of their making in 32 bits
+TIMES = "an ISO time from 1970 to 2106-02-07 such as 2026-11-20T12:00:00Z"
+
+
 def parse_time(text: str) -> float:
-    """Parse an ISO 8601 time (UTC when it names no zone) to unix seconds; raises ValueError."""
+    """Parse an ISO 8601 time (UTC when it names no zone) to unix seconds; raises ValueError, also out of range."""
     return _seconds_since_1970(datetime.fromisoformat(text))
 
 
 def _seconds_since_1970(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return check_moment((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def check_moment(seconds: float) -> float:
+    """A time in unix seconds that a clock may show; raises ValueError for one before 1970 or after `LATEST`."""
+    if not 0 <= seconds <= LATEST:
+        raise ValueError
+    return seconds
 
 
 def _read_clock(given: Any) -> float | None:
@@ -126,10 +137,7 @@ def _read_clock(given: Any) -> float | None:
         return _seconds_since_1970(given)
     if type(given) not in (int, float):
         raise ValueError
-    try:
-        return _seconds_since_1970(datetime.fromtimestamp(given, UTC))
-    except (OverflowError, OSError):
-        raise ValueError from None
+    return float(check_moment(given))
 
 
 def _read_pacing(given: Any) -> Pacing:
@@ -157,7 +165,7 @@ PATTERN = Kind("takes a regular expression", read_pattern)
 FIELD = Kind("takes +FIELD to compare a field of a request or -FIELD to ignore it", read_field)
 UPSTREAM = Kind("takes a URL such as https://api.openai.com/v1", _read_upstream)
 STORE = Kind("takes memory, sqlite:///FILE or postgresql://USER@HOST/DATABASE", _read_store)
-CLOCK = Kind("takes system or an ISO time such as 2026-11-20T12:00:00Z", _read_clock)
+CLOCK = Kind(f"takes system or {TIMES}", _read_clock)
 PACING = Kind("takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60", _read_pacing)
 INSTANT = Pacing()
 SWITCH = Kind("takes NAME=VALUE", _read_assignment)
@@ -316,7 +324,7 @@ class Settings:
         FIELD,
         (),
         "+FIELD,-FIELD",
-        "a field of requests that a recording must agree with, or need not (repeatable)",
+        "a field that a recording must agree with, or need not; -/REGEX/: text that need not (repeatable)",
         shown="all except metadata, user and the like",
         repeatable=True,
         scope="proxy",

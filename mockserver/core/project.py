@@ -72,6 +72,9 @@ def _lasting_members(clock: Clock, id_namespace: str, scenario: bool) -> bytes:
     return f'"shift":{clock.shift!r},"frozen":{still},"mint":{name}{more}}}'.encode()
 
 
+forget_documents = _lasting_members.cache_clear
+
+
 def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
     """A project's own record; a new one (None) has its own name and the settings' clock (`frozen` or not)."""
     if doc is None:

@@ -5,6 +5,7 @@ A record is bytes under (kind, id); those of one kind may hang below a `parent` 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 # Kinds that are found by id alone; a store need not keep their order. Only those below a parent are listed.
@@ -40,6 +41,10 @@ class Delete(NamedTuple):
 
 
 Change = Put | Delete
+
+# Who is told of a project's changes before they are written, None for all of it being forgotten. It hands the changes
+# on, for they may be there to be read only once.
+Watch = Callable[[str, Iterable[Change] | None], Iterable[Change]]
 
 
 class Record(NamedTuple):

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from time import perf_counter
 from typing import Any
 
-from mockserver.config.settings import parse_time
+from mockserver.config.settings import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
-from mockserver.core import inspection
+from mockserver.core import graph, inspection
 from mockserver.core.project import Clock, Project, id_namespace
 from mockserver.core.records import Change, Delete, Put
 from mockserver.engine import script_queue
+from mockserver.engine.event_hub import EventStream
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.given_state import Drafted, Nothing
 from mockserver.engine.journal_store import JournalStore
+from mockserver.engine.project_directory import ProjectDirectory
 from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
@@ -46,20 +49,52 @@ class ProjectControl:
     """The control operations of a project, for test authors; none is part of the public API."""
 
     def __init__(
-        self, transactions: Transactions, scenarios: Scenarios, logbook: JournalStore, hazards: FaultInjector
+        self,
+        transactions: Transactions,
+        scenarios: Scenarios,
+        logbook: JournalStore,
+        hazards: FaultInjector,
+        directory: ProjectDirectory,
     ) -> None:
+        self._directory = directory
+        self._began = perf_counter()
         self._calls, self._scenarios, self._logbook, self._hazards = transactions, scenarios, logbook, hazards
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
+        self._forgetters: list[Callable[[], None]] = []
         self.sections: dict[str, Callable[..., Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
         self._watchers.append(notify)
 
-    def _notify_clock_watchers(self, project: str) -> None:
+    def on_reset(self, forget: Callable[[], None]) -> None:
+        """Register a function that is called when a project was reset, for what is only remembered to be quick."""
+        self._forgetters.append(forget)
+
+    def _notify_clock_watchers(self, project: str, **moved: Any) -> None:
         for notify in self._watchers:
             notify(project)
+        if self._logbook.events.is_on:
+            clock = {**self.read_clock(project), "expired": [], "completed": [], **moved}
+            self._logbook.events.publish(b"clock", {"project": project, **clock})
+
+    def projects(self) -> dict[str, Any]:
+        """All projects of the server, the one with the latest call first."""
+        return {"data": self._directory.list_projects()}
+
+    def check_project(self, name: str) -> str:
+        """The name of a project; raises MockError 404 when there is none of that name."""
+        if not self._directory.is_known(name):
+            raise MockError(f"There is no project {name[:100]!r}; GET /_mock/projects lists them.", status=404)
+        return name
+
+    def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:
+        """The events of a project, or of all (None): from now on, or from after the event `last_id`.
+
+        The project need not be there yet: a browser that reconnects to a server that was started again would give up.
+        """
+        return self._logbook.events.listen(project, last_id)
 
     def health(self) -> dict[str, Any]:
         """The server's status and settings; raises MockError 503 when the store can't be written."""
@@ -71,6 +106,7 @@ class ProjectControl:
             "mode": settings.default_mode,
             "switches": describe(settings.set),
             "store": settings.store.partition(":")[0],
+            "uptime_s": round(perf_counter() - self._began, 3),
         }
         recorder = self._section("recorder")
         return health if recorder is None else {**health, "recorder": recorder}
@@ -109,6 +145,8 @@ class ProjectControl:
 
         def advance(at: UnitOfWork) -> Written[dict[str, Any]]:
             now = at.now + seconds
+            if now > LATEST:
+                raise MockError("seconds: no clock goes beyond 2106-02-07T06:28:15Z.", param="seconds")
             completed = [*at.ended, *self._calls.settle(project, at.state, now)]
             # first, so that what only stays to be polled is not found a second time among what has expired
             forgotten = self._calls.forget(project, at.state, now)
@@ -117,7 +155,7 @@ class ProjectControl:
             return {"now": now, "expired": expired, "completed": completed}, [], at.clock.advance(seconds)
 
         moved = self._calls.write(project, advance)
-        self._notify_clock_watchers(project)
+        self._notify_clock_watchers(project, **moved)
         return moved
 
     def enqueue(self, project: str, lines: Any) -> int:
@@ -267,7 +305,12 @@ class ProjectControl:
             else:
                 left = [Delete(put.kind, put.id) for put in records if _part(put) in parts]
             begin = [put for put in first.records if _part(put) in parts]
-            store.apply(project, [record.put(), *left, *begin, *again])
+            puts = [*left, *begin, *again]
+            if "state" not in parts or puts or not self._calls.is_first(project, record):
+                store.apply(project, [record.put(), *puts])
+        self._calls.drop_project(project)
+        for forget in self._forgetters:
+            forget()
         if "journal" in parts:
             self._logbook.forget(project)
         if "clock" in parts:
@@ -301,7 +344,7 @@ class ProjectControl:
         Later calls give the same bytes as they would have there. Raises MockError, and changes nothing, for a document
         that is invalid or of another seed.
         """
-        restored = validate(document, self._calls.seed)
+        restored = validate(document, self._calls.seed, self._calls.wall())
         if not restored.project.scenario and self._scenarios.lines:  # it was taken where there are none
             own = restored.project._replace(scenario=True)
             restored = restored._replace(project=own, records=[*restored.records, script_queue.scenario_put([], None)])
@@ -315,6 +358,12 @@ class ProjectControl:
         """What the model saw for a response."""
         state = self._calls.reading(project).state
         return inspection.context_of(state, response_id, self._rules)
+
+    def graph(self, project: str) -> Iterator[dict[str, Any]]:
+        """Yield first `now`, the project's time, then each response as a node, without its texts."""
+        reading = self._calls.reading(project)
+        yield {"now": reading.now}
+        yield from graph.list_nodes(reading.state, self._rules, reading.now)
 
     def list_responses(self, project: str, *, limit: int, after: str | None, **where: str | None) -> dict[str, Any]:
         """List the project's responses, newest first; `where` filters by model, status, conversation."""
@@ -342,13 +391,10 @@ def check_number(value: Any, name: str) -> float:
 
 
 def _time(value: float | str) -> float:
-    if not isinstance(value, str):
-        return check_number(value, "now")
     try:
-        moment = parse_time(value)
+        return parse_time(value) if isinstance(value, str) else check_moment(check_number(value, "now"))
     except ValueError:
-        raise MockError("now: takes unix seconds or an ISO time such as 2026-11-20T12:00:00Z.", param="now") from None
-    return check_number(moment, "now")  # years before 1970 would give ids of another form
+        raise MockError(f"now: takes unix seconds from 0 to {LATEST}, or {TIMES}.", param="now") from None
 
 
 def _part(put: Put) -> str:

@@ -31,6 +31,7 @@ from mockserver.engine.endpoints import NO_PARTS, Parts, Table, endpoints
 from mockserver.engine.fault_injection import FaultInjector
 from mockserver.engine.journal_store import ExchangeRecorder, JournalStore
 from mockserver.engine.pipeline import ENCODERS, Delivery, Pipeline
+from mockserver.engine.project_directory import ProjectDirectory
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
@@ -64,7 +65,7 @@ class Engine:
         model: Answering | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        start, settings = start_of(settings or Settings())
+        start, settings = start_of(settings or Settings(), wall())
         self.scenarios = Scenarios(settings)
         self.settings = replace(settings, seed=self.scenarios.seed)
         self.model = SeededModel() if model is None else respondent(model)
@@ -72,7 +73,9 @@ class Engine:
         self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
-        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector)
+        self.events = self.journal.events
+        self.projects = ProjectDirectory(self._calls, self.journal, DEFAULT_PROJECT)
+        self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector, self.projects)
         self.pipeline = Pipeline(
             self.scenarios,
             self.model,
@@ -81,6 +84,7 @@ class Engine:
             retains=self.rules.zdr == "off",
         )
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
+        self.control.on_reset(self._project_of.cache_clear)
         self._answer_turn: Callable[..., Any] = self.pipeline.answer
         rows = endpoints(self.pipeline.answer)
         if self.rules.unknown_file == "refuse":
@@ -103,7 +107,9 @@ class Engine:
             raise errors.missing_bearer()
         if allowed and key not in allowed:
             raise errors.incorrect_api_key(key)
-        return _project_name(key, openai_project or "")
+        name = _project_name(key, openai_project or "")
+        self.projects.note_key(name, key)
+        return name
 
     def _read_project(self, authorization: bytes, openai_project: bytes) -> str:
         return self.project(authorization.decode("latin-1"), openai_project.decode("latin-1"))
@@ -158,6 +164,8 @@ class Engine:
             headers = call.headers
             project = self._project_of(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
         recorder.project = project
+        if self.events.is_on:
+            self.events.begin(project, recorder.exchange)
         if refused is not None:
             raise refused
         self.strike(recorder)
@@ -420,7 +428,6 @@ _NO_LOCK = nullcontext()
 NO_BODY = Answer(status=404, content_type=b"", headers=((b"x-content-type-options", b"nosniff"),))
 
 
-@lru_cache(maxsize=4096)
 def _project_name(key: str, openai_project: str) -> str:
     """A project's name; a key is never written down."""
     if not key and not openai_project:

@@ -39,7 +39,7 @@ class JournalPages:
         self._skipped: Counter[str] = Counter()  # exchanges of a project that were dropped, not yet counted
         self._failed: dict[str, int] = {}  # project → how many exchanges must wait before it is tried again
         self._unchecked: Counter[str] = Counter()  # bytes written to a journal since its size was looked at
-        self._count = self._bytes = 0
+        self._count = self.bytes = 0
 
     def add(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on; raises what the store raises when a page can't be written."""
@@ -54,12 +54,12 @@ class JournalPages:
         exchange.waits = True
         exchange.weight = 3 * len(exchange.call.body)
         self._count += 1
-        self._bytes += exchange.weight
+        self.bytes += exchange.weight
         if project in self._failed:
             self._limit(project, waiting)
         if len(waiting) >= self._failed.get(project, self._batch):
             self.write(project)
-        if self._count >= MOST_WAITING or self._bytes > self._most_bytes // 8:
+        if self._count >= MOST_WAITING or self.bytes > self._most_bytes // 8:
             for name in [name for name in self._waiting if name not in self._failed]:
                 self.write(name)
 
@@ -100,12 +100,12 @@ class JournalPages:
     def _release(self, exchange: Exchange) -> None:
         exchange.waits = False
         self._count -= 1
-        self._bytes -= exchange.weight
+        self.bytes -= exchange.weight
         exchange.weight = 0
 
     def _limit(self, project: str, waiting: deque[Exchange]) -> None:
         """Drop the oldest exchanges of a project that can't be written, once too many wait."""
-        while len(waiting) > max(self._most, 1) or (self._bytes > self._most_bytes and len(waiting) > 1):
+        while len(waiting) > max(self._most, 1) or (self.bytes > self._most_bytes and len(waiting) > 1):
             exchange = waiting.popleft()
             self._release(exchange)
             if self._failed[project] > BATCH:

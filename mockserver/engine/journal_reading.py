@@ -23,8 +23,10 @@ from mockserver.engine.transactions import Transactions
 from mockserver.journal.exchange import Entry, to_public
 from mockserver.journal.history import History, call_of
 from mockserver.journal.redaction import redact
+from mockserver.journal.summary import summarize_document
 
 CONTEXTS = ("reference", "full", "none")
+VIEWS = ("whole", "summary")
 
 
 def list_exchanges(
@@ -36,6 +38,7 @@ def list_exchanges(
     path: str | None,
     response_id: str | None,
     context: str,
+    view: str,
 ) -> Iterator[dict[str, Any] | None]:
     """Yield the exchanges that match as the control API shows them, None between two steps of the work.
 
@@ -43,6 +46,9 @@ def list_exchanges(
     """
     contexts = Contexts(calls, project, every) if context == "full" else None
     for entry in islice((entry for entry in entries if _matches(entry, path, response_id)), limit + 1):
+        if view == "summary":
+            yield summarize_document(entry.number, entry.doc)
+            continue
         exchange = to_public(entry.number, entry.doc)
         saw = exchange.pop("saw")
         if contexts is not None:

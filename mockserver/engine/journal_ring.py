@@ -46,7 +46,7 @@ class JournalRing:
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._journals: dict[str, _Journal] = {}
-        self._bytes = 0
+        self.bytes = 0
         self._texts: dict[bytes, tuple[bytes, int]] = {}  # hash → a shared text, and how many documents hold it
 
     def add(self, project: str, exchange: Exchange) -> None:
@@ -64,7 +64,7 @@ class JournalRing:
         self._weigh(exchange)
         if len(journal.exchanges) > self._most:
             self._drop(journal)
-        if self._bytes > self._most_bytes:
+        if self.bytes > self._most_bytes:
             self._make_room()
 
     def entries(self, project: str, after: int) -> Iterator[Entry]:
@@ -82,6 +82,9 @@ class JournalRing:
         while journal is not None and journal.exchanges:
             self._drop(journal)
 
+    def write(self, project: str) -> None:
+        """Nothing to write."""
+
     def close(self) -> None:
         """Nothing to write."""
 
@@ -96,15 +99,15 @@ class JournalRing:
             size += 0 if usage is None else 6 * int(usage["output_tokens"])
         if exchange.ended is not None:
             release_turn(exchange)
-            if size >= PACKED_FROM or exchange.line is not None:
+            if size >= PACKED_FROM or exchange.line is not None or exchange.misses:
                 self._pack(exchange)
                 return
         weight = LIGHTEST + 3 * size  # as `_set_weight` does it, which nearly every call would pay for
-        self._bytes += weight - exchange.weight
+        self.bytes += weight - exchange.weight
         exchange.weight = weight
 
     def _set_weight(self, exchange: Exchange, weight: int) -> None:
-        self._bytes += weight - exchange.weight
+        self.bytes += weight - exchange.weight
         exchange.weight = weight
 
     def _pack(self, exchange: Exchange) -> None:
@@ -115,12 +118,12 @@ class JournalRing:
             name = sha256(match[0]).digest()
             text, holders = self._texts.get(name, (match[0], 0))
             self._texts[name] = text, holders + 1
-            self._bytes += 0 if holders else len(text)
+            self.bytes += 0 if holders else len(text)
             pieces += [document[done : match.start()], text]
             done = match.end()
         exchange.document = (*pieces, document[done:]) if pieces else (document,)
         exchange.call = exchange.call._replace(body=b"", headers=NO_HEADERS, query=())
-        exchange.saw, exchange.changes, exchange.line, exchange.error = None, (), None, None
+        exchange.saw, exchange.changes, exchange.line, exchange.error, exchange.misses = None, (), None, None, ()
         self._set_weight(exchange, LIGHTEST + len(document) - sum(map(len, pieces[1::2])))
 
     def _drop(self, journal: _Journal) -> None:
@@ -134,14 +137,14 @@ class JournalRing:
                 self._texts[name] = text, holders - 1
             else:
                 del self._texts[name]
-                self._bytes -= len(text)
+                self.bytes -= len(text)
 
     def _make_room(self) -> None:
         """Forget the oldest exchanges of all projects."""
         wanted = self._most_bytes - self._most_bytes // 8
         oldest = [(one.exchanges[0].started, name) for name, one in self._journals.items() if one.exchanges]
         heapify(oldest)
-        while self._bytes > wanted and oldest:
+        while self.bytes > wanted and oldest:
             name = oldest[0][1]
             journal = self._journals[name]
             self._drop(journal)

@@ -22,18 +22,23 @@ from typing import Any
 from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
+from mockserver.engine.event_hub import EventHub
 from mockserver.engine.journal_pages import BATCH, JournalPages
 from mockserver.engine.journal_reading import list_exchanges, read_history
 from mockserver.engine.journal_ring import JournalRing
+from mockserver.engine.metrics import Metrics
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.history import History
+from mockserver.journal.summary import summarize
 from mockserver.wire.errors.api import APIError, MockError
 
 log = logging.getLogger("understudy")
+
+MOST_ACTIVE = 10_000  # projects of which it is known when they were last called
 
 
 class JournalStore:
@@ -53,6 +58,8 @@ class JournalStore:
         self._complaint = ""
         self._lock = RLock()
         self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
+        self.events, self.metrics = EventHub(transactions), Metrics()
+        self.active: dict[str, float] = {}  # project → when its latest call began, on the process's own clock
 
     def record(self, call: Call) -> ExchangeRecorder:
         """Begin to record a call."""
@@ -60,16 +67,23 @@ class JournalStore:
 
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on. Never raises: the call was answered, and is not undone."""
+        self.metrics.count(exchange)
         if self.on_end is not None and exchange.ended is not None:
             self.on_end(exchange)
-        if self._most <= 0 or not project:
+        if not project:
             return
+        self.active[project] = exchange.started
+        if len(self.active) > MOST_ACTIVE:
+            self.active.pop(next(iter(self.active)), None)
         try:
             if exchange.at is None:  # nothing was read for it
                 calls = self._calls
                 exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
-            with self._lock:
-                self._entries.add(project, exchange)
+            if self.events.is_on and exchange.ended is not None:
+                self._tell_end(project, exchange)
+            elif self._most > 0:
+                with self._lock:
+                    self._entries.add(project, exchange)
         except Exception as error:
             self._complain(error)
 
@@ -89,12 +103,29 @@ class JournalStore:
         with self._lock:
             return self._answers.of(project)
 
+    def _tell_end(self, project: str, exchange: Exchange) -> None:
+        """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal."""
+        summary = summarize(exchange)  # first: a long exchange is packed when it is added
+        try:
+            if self._most > 0:
+                with self._lock:
+                    self._entries.add(project, exchange)
+                    if exchange.number is None:
+                        self._entries.write(project)
+        finally:
+            self.events.end(project, exchange, {**summary, "id": exchange.number or None})
+
     def _complain(self, error: Exception) -> None:
         """Tell the log that the journal could not be written, once for each reason."""
         reason = f"{type(error).__name__}: {error}"
         if reason != self._complaint:
             self._complaint = reason
             log.warning("the journal can't be written now, its newest entries wait: %s", reason)
+
+    @property
+    def bytes(self) -> int:
+        """What the journals take in this process, about."""
+        return self._entries.bytes
 
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
@@ -119,17 +150,19 @@ class JournalStore:
         path: str | None = None,
         response_id: str | None = None,
         context: str = "reference",
+        view: str = "whole",
     ) -> Iterator[dict[str, Any] | None]:
         """Yield exchanges after the number `after`, oldest first, one more than `limit` if there are more.
 
         None is yielded between two steps of the work, so that others may go on.
 
         `path` may be a pattern. `context` is `reference`, `full` or `none`: what stands there of what the model saw.
+        With `view="summary"` an exchange is its summary.
         """
         with self._lock:
             entries = self._entries.entries(project, after or 0)
         every = self._every_entry(project)
-        return list_exchanges(self._calls, project, entries, every, limit, path, response_id, context)
+        return list_exchanges(self._calls, project, entries, every, limit, path, response_id, context, view)
 
     def history(self, project: str) -> Iterator[History | None]:
         """Yield None after each exchange, at the end the journal as the history of a client."""
@@ -166,11 +199,16 @@ class ExchangeRecorder:
 
     def begin_again(self) -> None:
         """Forget which line and which turn answer: the work is done again, on a later state."""
-        self.exchange.line, self.exchange.turn, self.exchange.dropped = None, None, ()
+        exchange = self.exchange
+        exchange.line, exchange.turn, exchange.dropped, exchange.misses = None, None, (), ()
 
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the scripted line that answers, and its place."""
         self.exchange.line = line
+
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
+        """Note which lines came nearest where none answers."""
+        self.exchange.misses = misses
 
     def add_writes(self, now: float | None, changes: Sequence[Change]) -> None:
         """Note what else the call changed, and when; the end of a delivery (None) sets no time."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mockserver.config.settings import SettingError, Settings
@@ -25,13 +26,14 @@ from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.http_replies import HTTPReply, answers_call, http_reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
-from mockserver.scenarios.near_misses import Candidate, explain
+from mockserver.scenarios.near_misses import Candidate, explain, list_nearest
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
 
 if TYPE_CHECKING:
     from mockserver.scenarios.loader import Document
 
+MOST_JUDGED = 64  # lines among which the journal's near misses are looked for
 TRIGGER = "compaction_trigger"
 
 
@@ -74,6 +76,8 @@ class Scenarios:
         """
         match = self._find(at, prompt, compacts)
         if match is None:
+            # a long scenario is not judged whole a second time, only to be looked at
+            at.recorder.add_misses(list_nearest(islice(self._candidates(at), MOST_JUDGED), prompt))
             if self._strict and compacts != "trigger":
                 why = explain(self._candidates(at), prompt)
                 raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)

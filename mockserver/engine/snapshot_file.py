@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.config.settings import SettingError, Settings
+from mockserver.config.settings import SettingError, Settings, check_moment
 from mockserver.core.project import Clock, Restored
 from mockserver.faults.spec import parse_fault
 from mockserver.scenarios.lines import parse_given, parse_lines
@@ -42,11 +42,18 @@ def read(path: str) -> Document:
         raise Unreadable(f"{path}: {error.message}") from None
 
 
-def validate(document: Any, seed: int) -> Restored:
-    """Validate a document, its scripted lines and faults too; raises MockError for the first mistake."""
+def validate(document: Any, seed: int, wall: float) -> Restored:
+    """Validate a document, its scripted lines, its faults and its clock, when the system's clock says `wall`.
+
+    Raises MockError for the first mistake.
+    """
     from mockserver.snapshots.document import restore
 
     restored = restore(document, seed)
+    try:
+        check_moment(restored.project.clock.reading(wall))
+    except ValueError:
+        raise MockError("clock: takes times from 1970 to 2106-02-07.", param="clock") from None
     for put in restored.records:
         if put.kind == "line":
             parse_lines([orjson.loads(put.doc)["line"]], f"lines.{put.id}")
@@ -60,7 +67,7 @@ def validate(document: Any, seed: int) -> Restored:
     return restored
 
 
-def start_of(settings: Settings) -> tuple[Restored | None, Settings]:
+def start_of(settings: Settings, wall: float) -> tuple[Restored | None, Settings]:
     """The state that every project starts from (`--snapshot`), and the settings with the seed that it needs.
 
     If the settings freeze the clock, that time replaces the snapshot's. Raises SettingError for an unusable file.
@@ -70,7 +77,7 @@ def start_of(settings: Settings) -> tuple[Restored | None, Settings]:
     try:
         document = read(settings.snapshot)
         seed = document["seed"] if settings.seed is None and isinstance(document.get("seed"), int) else settings.seed
-        restored = validate(document, seed or 0)
+        restored = validate(document, seed or 0, wall)
     except Unreadable as error:
         raise SettingError(f"--snapshot {error}") from None
     except MockError as error:

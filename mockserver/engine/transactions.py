@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import collection, lifecycle
-from mockserver.core.project import Clock, Project, Restored, read_project
+from mockserver.core.project import Clock, Project, Restored, forget_documents, read_project
 from mockserver.core.records import PROJECT_KEY, Change, Put, Record, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.turn import Turn
@@ -57,6 +57,9 @@ class Recorder(Protocol):
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the line of a script that answers."""
 
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
+        """Note which lines came nearest where none answers."""
+
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
         """Note the turn that answers."""
 
@@ -77,6 +80,7 @@ class NoRecorder:
     def add_reads(self, now: float) -> None: ...
     def begin_again(self) -> None: ...
     def add_line(self, line: dict[str, Any]) -> None: ...
+    def add_misses(self, misses: Sequence[dict[str, Any]]) -> None: ...
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
     def add_faults(self, struck: FaultOutcome) -> None: ...
     def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
@@ -125,24 +129,7 @@ class _Outdated(Exception):
     """Another call has written since the work was begun."""
 
 
-def _mark(state: State) -> tuple[bytes | None, list[Record]]:
-    """What tells whether a project has changed: its own record, which every call that writes replaces, and its turns.
-
-    A turn in progress ends without a call, and what it says becomes part of its conversation then.
-    """
-    return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")]
-
-
-def _hand_over(
-    at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: tuple[bytes | None, list[Record]]
-) -> Written[T]:
-    """Hand over what was worked out before, if the project is still as it was: the very record, not an equal one."""
-    own, turns = _mark(at.state)
-    if own is not began[0] or turns != began[1]:
-        raise _Outdated
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+_Mark = tuple[bytes | None, list[Record], int]
 
 
 class Transactions:
@@ -161,6 +148,7 @@ class Transactions:
         # what the sockets remember, by identity: one is added while another thread looks through them
         self.sockets: WeakValueDictionary[int, ConnectionRecords] = WeakValueDictionary()
         self._spared: dict[str, set[str]] = {}  # project → nodes that only a socket or a turn in progress needs
+        self._resets = 0
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         if start is not None or given:
             self.store = Started(self.store, self._first_records)
@@ -182,6 +170,19 @@ class Transactions:
         if known is not None and known[0] == doc:
             return known[1]
         return read_project(doc, name, self.settings.clock)
+
+    def is_first(self, name: str, project: Project) -> bool:
+        """Whether a project without records is as a new one, which nobody need write down."""
+        return self._start is None and not self._given and project == Project(self.first_clock, 0, name)
+
+    def drop_project(self, name: str) -> None:
+        """Hold nothing any more of a project that was written anew, or taken away."""
+        self._resets += 1
+        self._known.pop(name, None)
+        self._spared.pop(name, None)
+        # A few small objects for each of many projects keep nearly all memory of their records from being given back.
+        self.view.cache_clear()
+        forget_documents()
 
     @property
     def first_clock(self) -> Clock:
@@ -328,7 +329,7 @@ class Transactions:
                 now = clock.reading(self.wall())
                 ended = self.settle(project, state, now)
                 self.forget(project, state, now)
-                began, pending = _mark(state), frozenset(self.store.pending(project))
+                began, pending = self._mark(state), frozenset(self.store.pending(project))
             if not pending.isdisjoint(_COUNTED):  # what counts its uses is asked while others are kept out
                 break
             ids = self.id_generator(name, ordinal, now)
@@ -342,9 +343,26 @@ class Transactions:
                 recorder.begin_again()
                 break
             with suppress(_Outdated):
-                return self.write(project, _hand_over, outcome, began, recorder=recorder)
+                return self.write(project, self._hand_over, outcome, began, recorder=recorder)
             recorder.begin_again()
         return self.write(project, work, *args, recorder=recorder)
+
+    def _mark(self, state: State) -> _Mark:
+        """What tells whether a project has changed: its own record, which every call that writes replaces, its turns.
+
+        A turn in progress ends without a call, and what it says becomes part of its conversation then. A reset may
+        leave no record at all.
+        """
+        return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")], self._resets
+
+    def _hand_over(self, at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: _Mark) -> Written[T]:
+        """Hand over what was worked out before, if the project is as it was: the very record, not an equal one."""
+        own, *others = self._mark(at.state)
+        if own is not began[0] or others != [*began[1:]]:
+            raise _Outdated
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def reading(self, project: str, recorder: Recorder = NOT_RECORDED) -> Reading:
         """Return what a call reads; turns that have ended by now are written first."""

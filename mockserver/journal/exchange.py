@@ -61,7 +61,8 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes.
+    is what it takes in memory, in bytes. `announced` is its number among those that a listener was told of,
+    `first_bytes_s` the seconds until its first bytes, if more followed.
     """
 
     call: Call
@@ -71,6 +72,7 @@ class Exchange:
     status: int = 200
     error: dict[str, Any] | None = None
     line: Any = None
+    misses: Sequence[dict[str, Any]] = ()
     turn: Turn | None = None
     dropped: Collection[int] = ()
     changes: Sequence[Change] = ()
@@ -84,6 +86,8 @@ class Exchange:
     waits: bool = False
     document: tuple[bytes, ...] | None = None
     weight: int = 0
+    announced: int | None = None
+    first_bytes_s: float | None = None
 
 
 class Entry(NamedTuple):
@@ -104,6 +108,8 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
     """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
     final = turn.final
     usage = final["usage"]
+    details = usage and usage["input_tokens_details"]
+    conversation = final.get("conversation")
     data = {
         "model": final["model"],
         "instructions": final["instructions"],
@@ -111,6 +117,12 @@ def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
         "input_tokens": usage["input_tokens"] if usage else None,
         "dropped": sorted(dropped) if dropped else (),
         "incomplete": (final["incomplete_details"] or {}).get("reason"),
+        "status": final.get("status"),
+        "previous_response_id": final.get("previous_response_id"),
+        "conversation": conversation and conversation["id"],
+        "store": turn.stored,
+        "cached_tokens": details and details["cached_tokens"],
+        "output_tokens": usage and usage["output_tokens"],
     }
     if final.get("input_transformations"):
         data["withheld"] = [one["id"] for one in final["input_transformations"] if one["reason"] == "prefix_mismatch"]
@@ -152,6 +164,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "error": redaction.redact_noting(exchange.error, secrets),
         "response_id": exchange.response_id,
         "line": redaction.redact_noting(exchange.line, secrets),
+        "near_misses": redaction.redact_noting([*exchange.misses], secrets),
         "faults": exchange.faults,
         "changes": _list_changes(exchange.changes),
         "events": exchange.events,
@@ -178,6 +191,7 @@ def _write_outline(exchange: Exchange) -> bytes:
         "error": None,
         "response_id": exchange.response_id,
         "line": None,
+        "near_misses": [],
         "faults": [],
         "changes": [],
         "events": exchange.events,

@@ -27,8 +27,7 @@ from mockserver.model.hosted_calls import (
     partial_images,
     refuse,
 )
-from mockserver.model.json_instances.generate import instance
-from mockserver.model.json_instances.strings import matching
+from mockserver.model.instances import instance, matching
 from mockserver.model.output_limit import output_limit, truncate_to_limit
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.seeded_random import draw

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from mockserver.model.json_instances.generate import instance
+from mockserver.model.instances import instance
 from mockserver.model.prompt import Item, Prompt
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_compact

@@ -31,13 +31,36 @@ class Candidate(NamedTuple):
 
 def explain(candidates: Iterable[Candidate], prompt: Prompt) -> str:
     """A sentence about the nearest lines: used-up ones that hold, then those with the most keys that hold."""
-    judged = [(candidate, mismatches(candidate.line.when, prompt)) for candidate in candidates]
+    judged = _judge(candidates, prompt)
     if not judged:
         return "There are none: nothing is queued and the scenario is empty."
-    judged.sort(key=lambda pair: (bool(pair[1]), len(pair[1]) - len(pair[0].line.when)))
     nearest = "; ".join(_why(candidate, wrong) for candidate, wrong in judged[:NEAREST])
     more = len(judged) - NEAREST
     return f"Nearest of {len(judged)}: {nearest}." if more > 0 else f"Nearest: {nearest}."
+
+
+def list_nearest(candidates: Iterable[Candidate], prompt: Prompt) -> list[dict[str, Any]]:
+    """The same as values: of each line its place, how many keys it has, and those that did not hold."""
+    return [
+        {
+            "place": candidate.place,
+            "spent": candidate.spent,
+            "keys": len(candidate.line.when),
+            "mismatches": [
+                {"key": key, "wants": short(want), "found": short(actual)} for key, (want, actual) in wrong.items()
+            ],
+        }
+        for candidate, wrong in _judge(candidates, prompt)[:NEAREST]
+    ]
+
+
+_Judged = tuple[Candidate, dict[str, tuple[Any, Any]]]
+
+
+def _judge(candidates: Iterable[Candidate], prompt: Prompt) -> list[_Judged]:
+    """Candidates with the keys that do not hold, the nearest first."""
+    judged = [(candidate, mismatches(candidate.line.when, prompt)) for candidate in candidates]
+    return sorted(judged, key=lambda pair: (bool(pair[1]), len(pair[1]) - len(pair[0].line.when)))
 
 
 def _why(candidate: Candidate, wrong: dict[str, tuple[Any, Any]]) -> str:

@@ -244,5 +244,8 @@ SECTIONS: Mapping[str, Section] = {
 }
 
 
+_MOST_DIGITS = 18  # what a store can order by
+
+
 def _number(id: str) -> int:
-    return int(id) if id.isdecimal() else 0
+    return int(id) if len(id) <= _MOST_DIGITS and id.isdecimal() else 0

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
-from mockserver.core.records import PROJECT_KEY, Change, Put, Record
+from mockserver.core.records import PROJECT_KEY, Change, Put, Record, Watch
 from mockserver.store.view import Store
 
 
@@ -23,16 +23,21 @@ class Started:
     def __init__(self, store: Store, first: Callable[[str], Iterable[Put]]) -> None:
         self._store, self._first, self.waits = store, first, store.waits
         self._begun: set[str] = set()
+        self._filling: tuple[str, int] | None = None  # the project that begins, and the thread that fills it
         self._lock = RLock()
 
     def _of(self, project: str) -> Store:
         # journals are projects too, of their own name, and begin empty
-        if project not in self._begun and not project.endswith("/journal"):
+        if project not in self._begun and not project.endswith("/journal") and self._filling != (project, get_ident()):
             with self._lock:
                 if project not in self._begun:
                     with self._store.transaction(project):
                         if self._store.get(project, *PROJECT_KEY) is None:
-                            self._store.apply(project, self._first(project))
+                            self._filling = project, get_ident()  # a watcher of it may look
+                            try:
+                                self._store.apply(project, self._first(project))
+                            finally:
+                                self._filling = None
                     self._begun.add(project)
         return self._store
 
@@ -72,6 +77,18 @@ class Started:
     def clear(self, project: str) -> None:
         """Forget everything of a project; it does not begin again by itself."""
         self._of(project).clear(project)
+
+    def watch(self, watch: Watch | None) -> None:
+        """Have somebody told of all changes, before they are written; None ends it."""
+        self._store.watch(watch)
+
+    def projects(self) -> list[str]:
+        """The names of all that has records."""
+        return self._store.projects()
+
+    def count(self, project: str, kind: str) -> int:
+        """How many records of a listed kind there are below no parent."""
+        return self._of(project).count(project, kind)
 
     def check(self) -> None:
         """Raise StoreUnavailable if the store can't be written now."""

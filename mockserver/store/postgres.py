@@ -32,7 +32,7 @@ from psycopg import Connection, Cursor, Error, OperationalError, connect, errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, UNORDERED_KINDS, Change, Put, Record
+from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, UNORDERED_KINDS, Change, Put, Record, Watch
 from mockserver.store.failures import StoreError, StoreUnavailable
 
 VERSION = 1
@@ -76,6 +76,13 @@ _RECORDS = (
     'SELECT kind, id, doc, parent, "order" FROM understudy_records WHERE project = %s'
     ' ORDER BY kind, parent, "order", id'
 )
+# one step in the index for each project, however many records it has
+_PROJECTS = (
+    "WITH RECURSIVE names(name) AS (SELECT min(project) FROM understudy_records UNION ALL"
+    " SELECT (SELECT min(project) FROM understudy_records WHERE project > name) FROM names WHERE name IS NOT NULL)"
+    " SELECT name FROM names WHERE name IS NOT NULL"
+)
+_COUNT = f"SELECT count(*) FROM understudy_records WHERE project = %s AND kind = %s AND parent = '' AND {_LISTED}"
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _PUT = (
     'INSERT INTO understudy_records (project, kind, id, parent, "order", doc) SELECT %s, new.* FROM'
@@ -108,6 +115,7 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self._here = local()
+        self._watch: Watch | None = None
         self._shown = _show(url)
         try:
             with connect(url, connect_timeout=OPEN_S) as connection:
@@ -251,6 +259,8 @@ class PostgresStore:
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""
         begun = self._inside(project)
+        if self._watch is not None:
+            changes = self._watch(project, changes)
         for change in changes:
             begun.changes[change.kind, change.id] = change
             if isinstance(change, Put) and change.kind in PENDING_KINDS:
@@ -259,10 +269,25 @@ class PostgresStore:
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""
         begun = self._inside(project)
+        if self._watch is not None:
+            self._watch(project, None)
         begun.changes.clear()
         self._here.begun = begun._replace(own=None)
         begun.agenda.clear()
         begun.connection.execute(_CLEAR, (project,))
+
+    def watch(self, watch: Watch | None) -> None:
+        """Have somebody told of what this process changes, before it is written; None ends it."""
+        self._watch = watch
+
+    def projects(self) -> list[str]:
+        """The names of all that has records."""
+        return [name for (name,) in self._fetch("", _PROJECTS, ())]
+
+    def count(self, project: str, kind: str) -> int:
+        """How many records of a listed kind there are below no parent."""
+        ((count,),) = self._fetch(project, _COUNT, (project, kind))
+        return int(count)
 
     def _inside(self, project: str) -> _Transaction:
         begun = self._of(project)

@@ -34,7 +34,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record
+from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record, Watch
 from mockserver.store.failures import StoreError, StoreUnavailable
 
 VERSION = 3
@@ -86,6 +86,14 @@ _PENDING = " UNION ALL ".join(
 )
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
 
+# one step in the index for each project, however many records it has
+_PROJECTS = (
+    "WITH RECURSIVE names(name) AS (SELECT min(project) FROM records UNION ALL"
+    " SELECT (SELECT min(project) FROM records WHERE project > name) FROM names WHERE name IS NOT NULL)"
+    " SELECT name FROM names WHERE name IS NOT NULL"
+)
+_COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {_LISTED}"
+
 
 def prefix_last(id: str) -> str:
     """An id with its prefix after the rest; no two ids become the same."""
@@ -114,6 +122,7 @@ class SQLiteStore:
         self._blocked = False  # whether another process holds the file, as far as is known
         self._deleted = 0  # records deleted since the file was last made smaller
         self._agendas: dict[str, frozenset[str]] = {}
+        self._watch: Watch | None = None
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
         try:
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -279,6 +288,8 @@ class SQLiteStore:
         """Write changes; call it inside a transaction."""
         run = self._connection.execute
         with self._lock:
+            if self._watch is not None:
+                changes = self._watch(project, changes)
             for change in changes:
                 place = prefix_last(change.id)
                 if change.kind in PENDING_KINDS:
@@ -293,8 +304,25 @@ class SQLiteStore:
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""
         with self._lock:
+            if self._watch is not None:
+                self._watch(project, None)
             self._agendas.pop(project, None)
             self._deleted += self._connection.execute("DELETE FROM records WHERE project = ?", (project,)).rowcount
+
+    def watch(self, watch: Watch | None) -> None:
+        """Have somebody told of what this process changes, before it is written; None ends it."""
+        self._watch = watch
+
+    def projects(self) -> list[str]:
+        """The names of all that has records."""
+        with self._lock:
+            return [name for (name,) in self._fetch(_PROJECTS, ())]
+
+    def count(self, project: str, kind: str) -> int:
+        """How many records of a listed kind there are below no parent."""
+        with self._lock:
+            ((count,),) = self._fetch(_COUNT, (project, kind))
+        return int(count)
 
     def close(self) -> None:
         """Close the file."""

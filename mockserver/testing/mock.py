@@ -16,7 +16,6 @@ from typing import Any, Unpack
 
 from mockserver.config.settings import SettingError
 from mockserver.engine.engine import DEFAULT_PROJECT
-from mockserver.scenarios.loader import load_file
 from mockserver.testing.blame import at_caller
 from mockserver.testing.clock import MockClock
 from mockserver.testing.embedded_server import Host
@@ -249,6 +248,8 @@ class Mock:
 
 def _load_scenario(path: str | PathLike[str]) -> tuple[Any, list[str]]:
     """Load a scenario file and the places of its lines; raises MockError that names the first mistake and its line."""
+    from mockserver.scenarios.loader import load_file  # with a parser of YAML
+
     try:
         document = load_file(path)
     except SettingError as error:

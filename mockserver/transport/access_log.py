@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
 from mockserver.journal.exchange import Exchange
+from mockserver.journal.summary import describe_source
 
 log = logging.getLogger("understudy.access")
 LEVELS = ("info", "debug")  # levels of the log at which requests are told
@@ -61,11 +62,7 @@ def _tell(line: AccessLine) -> None:
 
 
 def _source(exchange: Exchange) -> str:
-    if exchange.line is not None:
-        return str(exchange.line["place"])
-    if exchange.faults:
-        return f"fault {', '.join(exchange.faults)}"
-    return NOBODY if exchange.turn is None else "default model"
+    return describe_source(exchange.line, exchange.faults, is_turn=exchange.turn is not None) or NOBODY
 
 
 def _one_line(text: str) -> str:

@@ -27,6 +27,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -35,14 +36,25 @@ from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
+from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
 from mockserver.store.failures import StoreError
 from mockserver.transport import access_log, rate_limit_headers
-from mockserver.transport.control_api import CONTROL_CALLS, control_answer
+from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
-from mockserver.transport.http import Disconnected, Headers, all_headers, read_body, read_call, send_answer
+from mockserver.transport.heap import trim_heap
+from mockserver.transport.http import (
+    STOPPING,
+    WORKERS,
+    Disconnected,
+    Headers,
+    all_headers,
+    read_body,
+    read_call,
+    send_answer,
+)
 from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
@@ -52,13 +64,17 @@ from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
 from mockserver.wire.tokens import tokenizer
 
+if TYPE_CHECKING:
+    from mockserver.transport.worker_links import WorkerLinks
+
 log = logging.getLogger("understudy")
 
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 HEAVY = 65_536  # bytes of a body that may take long: it is answered in a thread
 MOST_THREADS = 16
-LOAD_AFTER_S = 0.05  # building the encoding holds the interpreter's lock: let a client that waits have its answer first
+LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
+TRIM_AFTER_S = 1.0  # resets often come one after the other
 
 
 class MockApp:
@@ -68,10 +84,12 @@ class MockApp:
         self.engine = engine
         self._served = count(1)
         self._knows_heavy = False  # whether there was a large body
+        self._trims = False  # whether memory will be given back soon
         self._in_progress = 0  # calls that are answered in threads
         self._threads = ThreadPoolExecutor(MOST_THREADS, "understudy")  # starts one only when it is needed
         self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
+        engine.control.sections["sockets"] = self._count_sockets
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart: two of them would else give the same id to different requests
@@ -82,17 +100,32 @@ class MockApp:
         if scope["type"] == "http":
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
-            return self._live(receive, send)
+            return self._live(scope, receive, send)
         return self._connect(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        links = open_links(self.engine, scope)
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
-        asyncio.get_running_loop().call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
+        self._loop = asyncio.get_running_loop()
+        self._loop.call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
+        self.engine.control.on_reset(self._trim_soon)
         await receive()
+        if links is not None:
+            links.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _trim_soon(self) -> None:
+        """Give memory back once the resets are over; any thread may call this."""
+        if not self._trims:
+            self._trims = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim)
+
+    def _trim(self) -> None:
+        self._trims = False
+        self._threads.submit(trim_heap)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
@@ -160,6 +193,8 @@ class MockApp:
             answer, answer_headers = await self._answer_apart(read_call(scope, headers, body), refused)
         else:
             answer, answer_headers = self.answer(read_call(scope, headers, body), refused)
+        if isinstance(answer.player, EventStream):
+            answer.player.is_stopping = partial(scope.get, STOPPING)
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
 
     async def _answer_apart(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
@@ -217,11 +252,19 @@ class MockApp:
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
             if refused is not None:
                 raise refused
+            named = call.header(PROJECT_HEADER)
+            if named is not None:
+                project = self.engine.control.check_project(named)
             return control_answer(self.engine, project, call)
         except (APIError, MockError) as error:
             return error_answer(error)
         except Exception:
             return error_answer(_failure(call))
+
+    def _count_sockets(self) -> dict[str, int]:
+        """How many sockets are open, and on how many of their lanes a turn is played."""
+        sockets = [socket for mine in list(self._sockets.values()) for socket in list(mine)]
+        return {"open": len(sockets), "lanes": sum([socket.busy_lanes for socket in sockets])}
 
     def wake_sockets(self, project: str) -> None:
         """Have the project's sockets look at its clock again."""
@@ -242,6 +285,17 @@ class MockApp:
             limited = rate_limit_headers.with_buckets(limited, answer.buckets.values())
         took = (b"openai-processing-ms", b"%d" % max(1, round(answer.lead_s * 1000))) if answer.lead_s else _AT_ONCE
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
+
+
+def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
+    """The links of a worker to the others of its server; None in a process that serves alone."""
+    if WORKERS not in scope:
+        return None
+    from mockserver.transport.worker_links import WorkerLinks  # with multiprocessing, which one process does not need
+
+    links = WorkerLinks(engine, scope[WORKERS])
+    engine.control.sections["worker_samples"] = links.ask_samples
+    return links
 
 
 def _failure(call: Call) -> MockError:

@@ -15,7 +15,6 @@ the values mean is the control service's business, so `Mock` calls it directly a
 # * A wrong call changes nothing: `read` judges the form before `run` is called, and the service judges the values
 #   before it writes.
 # * Unknown keys and filters are refused and named: a misspelt one that is ignored would look as if it worked.
-# * What is planned and not there answers 501, so that nobody takes a 404 for a wrong address.
 
 from __future__ import annotations
 
@@ -28,16 +27,21 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from mockserver.delivery.answer import JSON, Answer
+from mockserver.delivery.answer import JSON, SSE, Answer
 from mockserver.delivery.player import Pieces
 from mockserver.engine.control import DAY, RESETTABLE, ProjectControl, check_number
 from mockserver.engine.endpoints import Parts, Table
 from mockserver.engine.engine import Engine
-from mockserver.engine.journal_reading import CONTEXTS
+from mockserver.engine.event_hub import EventStream
+from mockserver.engine.journal_reading import CONTEXTS, VIEWS
 from mockserver.journal.exchange import Call
+from mockserver.transport import metrics
 from mockserver.transport.http import Chunk, chunks
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
+
+PROJECT_HEADER = b"x-understudy-project"
+_UNCACHED = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))  # nginx would hold events back
 
 
 def _value(call: Call) -> Any:
@@ -63,7 +67,7 @@ def _limit(call: Call) -> tuple[int, str | None, dict[str, str]]:
     """Return `limit` (1 to 1000, default 20), `after` and the other query parameters of a listing."""
     query = dict(call.query)
     text = query.pop("limit", "20")
-    if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= 1000:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:
         raise MockError("limit: takes a whole number from 1 to 1000.", param="limit")
     return int(text), query.pop("after", None), query
 
@@ -131,13 +135,16 @@ def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     context = {"true": "reference", "false": "none"}.get(context, context)
     if context not in CONTEXTS:
         raise MockError("context: takes full, reference or none.", param="context")
+    view = where.pop("view", "whole")
+    if view not in VIEWS:
+        raise MockError("view: takes whole or summary.", param="view")
     for key in where:
         if key not in ("path", "response_id"):
             raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
-    if after is not None and not re.fullmatch(r"\d{1,15}", after):  # more than a store can number
+    if after is not None and not re.fullmatch("[0-9]{1,15}", after):  # more than a store can number
         raise MockError("after: takes the id of an exchange.", param="after")
     number = None if after is None else int(after)
-    found = control.read_journal(project, limit=limit, after=number, context=context, **where)
+    found = control.read_journal(project, limit=limit, after=number, context=context, view=view, **where)
     return _write_page(found, limit)
 
 
@@ -164,6 +171,27 @@ def _download_journal(control: ProjectControl, project: str) -> Answer:
     return answer._replace(content_type=b"application/yaml", headers=(disposition,))
 
 
+def _write_graph(control: ProjectControl, project: str) -> Iterator[bytes]:
+    """Yield the graph in pieces, one for each node."""
+    found = control.graph(project)
+    yield b'{"now": %b, "responses": [' % orjson.dumps(next(found)["now"])
+    comma = b"\n"
+    for node in found:
+        yield comma + orjson.dumps(node)
+        comma = b",\n"
+    yield b"\n]}"
+
+
+def _listen(control: ProjectControl, project: str, call: Call) -> Answer:
+    """The stream of events, of the project that the query or the header names, else of all."""
+    query = dict(call.query)
+    named = query.pop("project", call.header(PROJECT_HEADER))
+    for key in query:
+        raise MockError(f"{key}: unknown parameter; there is project.", param=key)
+    stream = control.listen(named, call.header(b"last-event-id"))
+    return Answer(content_type=SSE, headers=_UNCACHED, streamed=True, player=stream)
+
+
 def _list_responses(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     for key in where:
@@ -183,8 +211,10 @@ def _read_call(call: Call, parts: Parts) -> tuple[Any, ...]:
     return (call,)
 
 
-def _refuse_unbuilt(control: ProjectControl, project: str, call: Call) -> Any:
-    raise MockError(f"{call.path} is not built yet.", status=501)
+def show_metrics(engine: Engine) -> Answer:
+    """The metrics of this server, of all projects and workers, as Prometheus reads them."""
+    ask_others = engine.control.sections.get("worker_samples", list)
+    return Answer(metrics.render([metrics.sample(engine), *ask_others()]), content_type=metrics.CONTENT_TYPE)
 
 
 def _queue(control: ProjectControl, project: str, lines: Any) -> Any:
@@ -205,11 +235,12 @@ def _quiet(run: Callable[..., Any]) -> Callable[..., None]:
     return answer
 
 
-_UNBUILT = ("metrics",)
-
 CONTROL = Table(
     (
         ControlCall("GET", "/_mock/health", lambda control, project: control.health()),
+        ControlCall("GET", "/_mock/projects", lambda control, project: control.projects()),
+        ControlCall("GET", "/_mock/events", _listen, _read_call),
+        ControlCall("GET", "/_mock/graph", _write_graph),
         ControlCall("POST", "/_mock/reset", ProjectControl.reset, _read_reset),
         ControlCall("GET", "/_mock/clock", ProjectControl.read_clock),
         ControlCall("PUT", "/_mock/clock", ProjectControl.set_clock, _read_time),
@@ -236,17 +267,13 @@ CONTROL = Table(
         ControlCall("GET", "/_mock/verdict", _find),
         ControlCall("GET", "/_mock/drift", ProjectControl.drift),
         ControlCall("DELETE", "/_mock/drift", ProjectControl.clear_drift),
-        *(
-            ControlCall(method, f"/_mock/{name}", _refuse_unbuilt, _read_call)
-            for name in _UNBUILT
-            for method in ("GET", "PUT", "POST", "DELETE")
-        ),
+        ControlCall("GET", "/_mock/metrics", show_metrics),
     )
 )
 
 
 # what is there, for people
-CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows if row.run is not _refuse_unbuilt]
+CONTROL_CALLS = [f"{row.method} {row.path}" for row in CONTROL.rows]
 
 
 def control_answer(engine: Engine, project: str, call: Call) -> Answer:
@@ -258,6 +285,8 @@ def control_answer(engine: Engine, project: str, call: Call) -> Answer:
     row = methods.get(call.method)
     if row is None:
         raise MockError(f"{call.path} takes {', '.join(methods)}, not {call.method}.", status=405)
+    if row.run is show_metrics:  # the counters are the engine's, of all projects
+        return show_metrics(engine)
     result = row.run(engine.control, project, *row.read(call, parts))
     if isinstance(result, Answer):
         return result
@@ -299,6 +328,9 @@ def call_control(engine: Engine, project: str, method: str, path: str, body: Any
     path, _, query = path.partition("?")
     sent = b"" if body is None else orjson.dumps(body)
     answer = control_answer(engine, project, Call(method, f"/_mock{path}", sent, project, parse_qsl(query)))
+    if isinstance(answer.player, EventStream):
+        answer.player.leave()
+        raise MockError(f"{path} does not end: read it over HTTP.")
     body = (
         answer.body
         if answer.player is None

@@ -35,7 +35,10 @@ from mockserver.wire.responses.events import sse
 Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
+REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"
+WORKERS = "understudy.workers"  # in the scope of a worker's lifespan: where it meets the others
+STOPPING = "understudy.stopping"  # in a request's scope once its server ends: what has no end of its own ends now
 
 
 class Disconnected(Exception):
@@ -53,10 +56,13 @@ def query_pairs(query: bytes) -> list[tuple[str, str]]:
     return parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
 
 
+_LONGEST_NUMBER = 18  # digits of a length; int() takes 4300
+
+
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     """A request's body; raises APIError 413 beyond `limit` bytes, before reading more than that."""
     declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
         raise errors.body_too_large(limit)
     message = await receive()
     # nearly every body comes in one message: no list, no join

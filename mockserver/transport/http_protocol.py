@@ -12,6 +12,7 @@ upgrade that this server doesn't know is ignored, and the request served.
 #   Java's HttpClient asks for h2c with every first request. The parser takes the request's body for another protocol
 #   and stops, so the head is given to a new parser once more, without the wish. A WebSocket is asked for with GET
 #   (RFC 6455 §4.1); with another method the wish is one that the server doesn't know.
+# * A relayed response has the reason phrase of its upstream. ASGI has no place for it: it comes in the scope's state.
 # * The size of a head is bounded while it comes, not when it is complete, and so is the time it takes. The timer only
 #   runs while a head is missing or incomplete: a request that comes in one piece arms none.
 
@@ -22,6 +23,8 @@ from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from mockserver.transport.http import REASON, STOPPING
 
 MOST_HEAD = 65_536  # bytes
 MOST_JOINED = 65_536  # bytes of body; a larger one is not copied only to have its head in front of it
@@ -71,6 +74,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def shutdown(self) -> None:
+        """End: at once between two requests, else with the answer to this one, which is told so."""
+        if self.cycle is not None:
+            self.cycle.scope[STOPPING] = True  # type: ignore[literal-required]  # a key of our own
+        super().shutdown()
 
     def on_message_begin(self) -> None:
         """Begin to read a head."""
@@ -188,6 +197,11 @@ class HeadJoiner:
     def write(self, data: bytes) -> None:
         """Hold the head; write it together with what comes next."""
         if self._head is None:
+            state = self._cycle.scope.get("state")
+            reason = state.get(REASON) if state else None  # nearly every answer is our own, and the state is empty
+            if reason is not None:
+                status, _, headers = data.partition(b"\r\n")
+                data = b"%b %b\r\n%b" % (status[: len("HTTP/1.1 200")], reason, headers)
             self._head = data
             self._loop.call_soon(self._flush)
         elif len(data) <= MOST_JOINED:

@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 _LIMITS = (("-nano", Limits(30_000, 180_000_000)), ("-mini", Limits(30_000, 150_000_000)))
 DEFAULT = Limits(10_000, 30_000_000)
 _REACHED = re.compile(
-    r"(?:Rate limit reached|Request too large) for .* on (tokens|requests) per min \(\w+\): Limit (\d+)"
+    r"(?:Rate limit reached|Request too large) for .* on (tokens|requests) per min \(\w+\): Limit (\d{1,15})(?!\d)"
 )
 _WAIT = re.compile(r"Please try again in (\d+(?:\.\d+)?)(ms|s)\.")
 

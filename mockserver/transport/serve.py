@@ -22,9 +22,11 @@ import gc
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -170,13 +172,17 @@ def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket) -> in
 
 
 def _serve_workers(factory: Callable[[], ASGIApp], settings: Settings, listener: socket.socket) -> int:
-    from mockserver.transport.workers import Workers, make_in_worker  # multiprocessing is not needed by one process
+    # multiprocessing is not needed by one process
+    from mockserver.transport.worker_links import MeetingPoint
+    from mockserver.transport.workers import Workers, make_in_worker
 
     # announced before a worker is there: a connection waits in the backlog until the first one accepts
-    config = server_config(partial(make_in_worker, factory), settings, factory=True)
-    _announce(settings, listener)
-    print(f"{settings.workers} workers of process {os.getpid()}: end that one, and they end", flush=True)
-    Workers(config, sockets=[listener]).run()
+    with tempfile.TemporaryDirectory(prefix="understudy-") as directory:
+        place = MeetingPoint(directory, secrets.token_bytes(32))
+        config = server_config(partial(make_in_worker, factory, place), settings, factory=True)
+        _announce(settings, listener)
+        print(f"{settings.workers} workers of process {os.getpid()}: end that one, and they end", flush=True)
+        Workers(config, sockets=[listener]).run()
     return 0
 
 

@@ -15,31 +15,50 @@ It sets up no logging, handles no signals and leaves the garbage collector alone
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from threading import Event, Thread
 from typing import TypeVar
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from mockserver.config.settings import Settings
-from mockserver.transport.serve import bind, server_config
+from mockserver.transport.abort import AbortFilter
 
 T = TypeVar("T")
 
 PATIENCE_S = 10.0  # far more than it takes to start or to end
 
 
+class _OwnAborts(AbortFilter):
+    """Keeps out of the host's log what uvicorn reports about aborts of one server; its host may run others."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__()
+        self._thread = thread
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is shown."""
+        return record.threadName != self._thread or super().filter(record)
+
+
 class ServerThread:
     """An app that is served until `stop`; `at_end` is awaited in its loop before that ends."""
 
     def __init__(self, app: ASGIApp, settings: Settings, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        # not with the module: a `Mock` that serves clients in process never gets here
+        import uvicorn
+
+        from mockserver.transport.serve import bind, server_config
+
         self._server = uvicorn.Server(server_config(app, settings, guest=True))
         self._at_end = at_end
         self._listener = bind("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self._ready = Event()
         self._thread = Thread(target=self._run, name=f"understudy:{self.port}", daemon=True)
+        self._filter = _OwnAborts(self._thread.name)
+        logging.getLogger("uvicorn.error").addFilter(self._filter)
         self._thread.start()
         if not self._ready.wait(PATIENCE_S):
             raise RuntimeError("the mock's server did not start; an error of its thread says why")
@@ -77,6 +96,7 @@ class ServerThread:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(PATIENCE_S)
+        logging.getLogger("uvicorn.error").removeFilter(self._filter)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -72,6 +72,11 @@ class Socket:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakes: dict[Playback, asyncio.Event] = {}
 
+    @property
+    def busy_lanes(self) -> int:
+        """On how many lanes a turn is played."""
+        return self._connection.busy_lanes
+
     def recheck_clock(self) -> None:
         """Note that somebody moved the project's clock."""
         self._clock_moved.set()

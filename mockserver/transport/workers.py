@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from threading import Thread
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.supervisors import Multiprocess
+
+from mockserver.transport.http import WORKERS
+from mockserver.transport.worker_links import MeetingPoint
 
 log = logging.getLogger("understudy")
 
@@ -32,10 +35,17 @@ class Workers(Multiprocess):
                 log.warning("worker %s has ended (%s), another takes its place", worker.pid, worker.exitcode)
 
 
-def make_in_worker(make_app: Callable[[], ASGIApp]) -> ASGIApp:
-    """The app of a worker, which ends like at a SIGTERM once its parent is gone."""
+def make_in_worker(make_app: Callable[[], ASGIApp], place: MeetingPoint) -> ASGIApp:
+    """The app of a worker, which ends like at a SIGTERM once its parent is gone, and is told where the others are."""
     Thread(target=_end_with_parent, daemon=True).start()
-    return make_app()
+    app = make_app()
+
+    def with_place(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "lifespan":
+            scope[WORKERS] = place
+        return app(scope, receive, send)
+
+    return with_place
 
 
 def _end_with_parent() -> None:

@@ -74,6 +74,11 @@ class WebSocketSession:
         """Whether so much waits that no more should be read for now."""
         return self._lanes.waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
 
+    @property
+    def busy_lanes(self) -> int:
+        """On how many lanes a turn is played."""
+        return self._lanes.in_flight
+
     # --- Frames in ---------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Out]:
@@ -97,6 +102,8 @@ class WebSocketSession:
         call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
         recorder = self._engine.journal.record(call)
         recorder.project = self._project
+        if self._engine.events.is_on:
+            self._engine.events.begin(self._project, recorder.exchange)
         return recorder
 
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 import orjson
@@ -65,7 +65,7 @@ class Model:
 
 @cache
 def _entries() -> tuple[Model, ...]:
-    document = orjson.loads((files("mockserver.wire") / "models.json").read_bytes())
+    document = orjson.loads(Path(__file__).with_name("models.json").read_bytes())
     defaults = document["defaults"]
     models = []
     for entry in document["models"]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,10 @@ Item = dict[str, Any]
 Names = Mapping[str, int]
 
 # what no request has in common with its repetition
-_DROPPED = frozenset(("id", "status", "created_by", "obfuscation", "logprobs"))
+_DROPPED = frozenset(
+    # the last one is Codex's: it writes the number of its turn into the items that it sends back
+    ("id", "status", "created_by", "obfuscation", "logprobs", "internal_chat_message_metadata_passthrough")
+)
 # ids that tie items together: the first of them that is seen is number 1
 _TIES = frozenset(("call_id", "container_id", "approval_request_id", "caller_id"))
 BLOB = "encrypted_content"
@@ -137,14 +141,26 @@ def encode(value: Any) -> bytes:
         return repr(value).encode()
 
 
-def read_match(words: str, ignored: frozenset[str] = IGNORED) -> frozenset[str]:
-    """The ignored fields after `+metadata,-tools`: + compares a field, - ignores it; raises ValueError."""
-    for word in filter(None, (part.strip() for part in words.split(","))):
-        field = word[1:]
-        if word[0] not in "+-" or not field.isidentifier():
-            raise ValueError(word)
-        ignored = ignored - {field} if word[0] == "+" else ignored | {field}
+def read_match(words: str | Iterable[str], ignored: frozenset[str] = IGNORED) -> frozenset[str]:
+    """The ignored fields after `+metadata,-tools`: + compares a field, - ignores it; raises ValueError.
+
+    `-/REGEX/` ignores text, wherever it stands, and is kept as `/REGEX/`.
+    """
+    for given in (words,) if isinstance(words, str) else words:
+        if given.startswith("-/") and given.endswith("/"):
+            ignored |= {given[1:]}
+            continue
+        for word in filter(None, (part.strip() for part in given.split(","))):
+            field = word[1:]
+            if word[0] not in "+-" or not field.isidentifier():
+                raise ValueError(word)
+            ignored = ignored - {field} if word[0] == "+" else ignored | {field}
     return ignored
+
+
+def blanks_of(ignored: frozenset[str]) -> list[re.Pattern[str]]:
+    """The texts that are ignored, as patterns."""
+    return [re.compile(word[1:-1]) for word in sorted(ignored) if word.startswith("/")]
 
 
 def ties_in(items: Iterable[Any]) -> list[str]:

@@ -143,7 +143,7 @@ def _shown(value: Any) -> str:
 
 
 def pair_ids(recorded: Any, ours: Any) -> Iterator[tuple[str, str]]:
-    """Yield ids at the same places of two answers."""
+    """Yield ids, and sealed contents, at the same places of two answers."""
     if isinstance(recorded, dict) and isinstance(ours, dict):
         for key, value in recorded.items():
             other = ours.get(key)
@@ -157,4 +157,4 @@ def pair_ids(recorded: Any, ours: Any) -> Iterator[tuple[str, str]]:
 
 
 def _names_an_id(key: str) -> bool:
-    return key == "id" or key.endswith("_id")
+    return key in ("id", "encrypted_content") or key.endswith("_id")

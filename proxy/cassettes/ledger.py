@@ -26,7 +26,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote
 
-from proxy.cassettes.canonical import BLOB, IGNORED, canonical_fields, canonical_item, encode, raw_items
+from proxy.cassettes.canonical import BLOB, IGNORED, blanks_of, canonical_fields, canonical_item, encode, raw_items
 from proxy.cassettes.interaction import Interaction, Request
 from proxy.cassettes.spool import SMALL, Spool, Stored, loaded
 
@@ -111,6 +111,7 @@ class Ledger:
         self, ignored: frozenset[str] = IGNORED, fallback: Ledger | None = None, *, blobs: bool = True
     ) -> None:
         self._ignored = ignored
+        self._blanks = blanks_of(ignored)
         self._compares_blobs = blobs
         self._fallback = fallback
         self.spool: Spool = Spool() if fallback is None else fallback.spool
@@ -132,13 +133,13 @@ class Ledger:
             if request.socket and body.get("type") != "response.create":
                 return Key(f"{endpoint} {body.get('type')}", self._located(body))
             fields = canonical_fields({name: value for name, value in body.items() if name != "type"}, self._ignored)
-            return Key(f"{endpoint} {path}", fields, self.context_of(body))
+            return Key(f"{endpoint} {path}", self._blank(fields), self.context_of(body))
         fields = {"query": self._located(_query(request.query))} if request.query else {}
         if isinstance(body, dict):
             fields |= self._located({name: value for name, value in body.items() if name not in self._ignored})
         elif body is not None or request.body:
             fields["body"] = self._located(body) if body is not None else request.body.decode(errors="replace")
-        return Key(f"{endpoint} {'/'.join(self._locate(part) for part in path.split('/'))}", fields)
+        return Key(f"{endpoint} {'/'.join(self._place(part) for part in path.split('/'))}", self._blank(fields))
 
     def context_of(self, body: Mapping[str, Any]) -> Context:
         """What the model sees for the body of a turn."""
@@ -171,6 +172,11 @@ class Ledger:
         """Where an id comes from, for a known one; any other text as it is."""
         return self.origins.get(text) or (self._fallback.origins.get(text) if self._fallback else None) or text
 
+    def _place(self, part: str) -> str:
+        """A part of a path: in braces where an id comes from, for a known one."""
+        origin = self._locate(part)
+        return part if origin is part else f"{{{origin}}}"
+
     def _located(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._locate(value)
@@ -178,6 +184,20 @@ class Ledger:
             return [self._located(member) for member in value]
         if isinstance(value, dict):
             return {name: self._located(member) for name, member in value.items()}
+        return value
+
+    def _blank(self, value: Any) -> Any:
+        """A value without the texts that are not compared."""
+        if not self._blanks:
+            return value
+        if isinstance(value, str):
+            for pattern in self._blanks:
+                value = pattern.sub("…", value)
+            return value
+        if isinstance(value, list):
+            return [self._blank(member) for member in value]
+        if isinstance(value, dict):
+            return {name: self._blank(member) for name, member in value.items()}
         return value
 
     # --- contexts ------------------------------------------------------------------------------------------------
@@ -191,12 +211,13 @@ class Ledger:
         digest = context.digest
         for item in items:
             item = self._resolve(item)
-            canonical = canonical_item(item, names, self._blob_of(item))
+            canonical = self._blank(canonical_item(item, names, self._blob_of(item)))
             text = encode(canonical)
             digest = blake2b(digest + text, digest_size=16).digest()
             kept.append(self.spool.keep(canonical, text))
             # the canonical form is a little smaller, but for sealed content: an item that is small in it is small
-            small = len(text) <= SMALL // 2 and not (isinstance(item, dict) and BLOB in item)
+            sealed = isinstance(item, dict) and BLOB in item
+            small = len(text) <= SMALL // 2 and not sealed and not self._blanks
             raw.append(item if small else self.spool.keep(item))
         return Context(context, tuple(kept), tuple(raw), digest, context.count + len(kept), names)
 

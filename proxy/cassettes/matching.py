@@ -24,6 +24,7 @@ from proxy.cassettes.ledger import EMPTY, Key, Ledger, conversation_of
 Words: TypeAlias = "array[int]"  # 64-bit hashes; a set would take ten times the memory
 NEAREST = 3
 LONGEST = 200  # characters of a value that a message shows
+BEFORE = 40  # characters that it shows of what two long texts have in common
 
 
 class Recorded:
@@ -49,7 +50,10 @@ class Difference:
     sent: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: recorded {_show(self.recorded)}, sent {_show(self.sent)}"
+        recorded, sent = self.recorded, self.sent
+        if isinstance(recorded, str) and isinstance(sent, str):
+            recorded, sent = _from_the_difference(recorded, sent)
+        return f"{self.path}: recorded {_show(recorded)}, sent {_show(sent)}"
 
 
 class Missing:
@@ -82,7 +86,13 @@ class Miss:
             )
         if not self.nearest:
             return f"{asked}: the cassette has no recording of this endpoint."
-        told = [f"{recorded.place} differs at {difference}" for recorded, difference in self.nearest]
+        places: dict[str, list[str]] = {}
+        for recorded, difference in self.nearest:
+            places.setdefault(str(difference), []).append(recorded.place)
+        told = [
+            f"{' and '.join(same)} {'differs' if len(same) == 1 else 'differ'} at {difference}"
+            for difference, same in places.items()
+        ]
         return f"{asked}: no recording asks this. Nearest: {'; '.join(told)}."
 
 
@@ -143,18 +153,20 @@ class Library:
     def nearest(self, key: Key) -> list[tuple[Recorded, Difference]]:
         """The recordings of the same endpoint that have the most in common with a key."""
         asked = _features(key)
-        size, in_common, endpoint = len(asked), asked.intersection, key.endpoint
-        scored = [
-            # what both have counts for a recording, what only one has a tenth as much against it
-            (1.2 * len(in_common(recorded.features)) - 0.1 * (len(recorded.features) + size), -number)
-            for number, recorded in enumerate(self.recorded)
-            if recorded.key.endpoint == endpoint
-        ]
-        best = [self.recorded[-number] for _, number in nlargest(NEAREST, scored)]
-        if not best:
-            # of a path with an id, another method or another object may have been recorded
-            return []
-        return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+        size, in_common = len(asked), asked.intersection
+        # a client that falls back to HTTP from sockets asks there what was recorded here
+        other = "WEBSOCKET" if key.endpoint.startswith("POST ") else "POST"
+        for endpoint in (key.endpoint, f"{other} {key.endpoint.partition(' ')[2]}"):
+            scored = [
+                # what both have counts for a recording, what only one has a tenth as much against it
+                (1.2 * len(in_common(recorded.features)) - 0.1 * (len(recorded.features) + size), -number)
+                for number, recorded in enumerate(self.recorded)
+                if recorded.key.endpoint == endpoint
+            ]
+            if scored:
+                best = [self.recorded[-number] for _, number in nlargest(NEAREST, scored)]
+                return [(recorded, first_difference(recorded.key, key)) for recorded in best]
+        return []  # of a path with an id, another method or another object may have been recorded
 
 
 def source_in(cassette: Cassette, index: int) -> Callable[[], Interaction] | None:
@@ -328,6 +340,13 @@ def _compare(path: str, one: Any, other: Any) -> Difference | None:
                 return found
         return None
     return None if one == other and type(one) is type(other) else Difference(path, one, other)
+
+
+def _from_the_difference(one: str, other: str) -> tuple[str, str]:
+    """Two texts from a little before the place where they part, where that is far from their beginning."""
+    same = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    start = same - BEFORE if same > LONGEST // 2 else 0
+    return (f"…{one[start:]}", f"…{other[start:]}") if start else (one, other)
 
 
 def _show(value: Any) -> str:

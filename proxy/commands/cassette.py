@@ -112,27 +112,74 @@ def _print_tree(cassette: Cassette) -> None:
 
     root = Tree(f"{len(cassette.interactions)} interactions")
     branches: dict[str, Tree] = {}
+    histories = _histories(cassette)
     for interaction in cassette.interactions:
         body, resource = interaction.request.value, interaction.resource
         parent = _parent(body) if isinstance(body, dict) else None
-        parent = parent or next((id for id in branches if id in interaction.request.path), None)
+        parent = parent or next(
+            (id for id in branches if id in interaction.request.path), histories.get(interaction.id)
+        )
         branch = branches.get(parent or "", root).add(escape(_told(interaction)))
         if isinstance(resource, dict) and isinstance(resource.get("id"), str):
             branches.setdefault(resource["id"], branch)
-    Console(highlight=False, soft_wrap=True).print(root)
+    Console(highlight=False, width=WIDEST).print(root)
+
+
+def _histories(cassette: Cassette) -> dict[int, str]:
+    """By interaction: the response whose whole context a turn sends again, of clients that keep their history."""
+    from proxy.cassettes.canonical import raw_items
+    from proxy.cassettes.ledger import TURNS, Ledger
+
+    ledger = Ledger()
+    after: dict[bytes, str] = {}  # responses by the context that they left
+    found: dict[int, str] = {}
+    for interaction in cassette.interactions:
+        request, resource = interaction.request, interaction.resource
+        body = request.value
+        if isinstance(body, dict) and (request.socket or request.path in TURNS):
+            context = ledger.parent_of(body)
+            for item in raw_items(body.get("input")):
+                context = ledger.extend(context, [item])
+                if context.digest in after:
+                    found[interaction.id] = after[context.digest]
+        ledger.note(interaction)
+        id = resource.get("id") if isinstance(resource, dict) else None
+        if isinstance(id, str) and (left := ledger.responses.get(id)) is not None:
+            after[left.digest] = id
+    return found
+
+
+MOST = 60  # characters of what was said
+WIDEST = 300  # columns: a tree that can be searched is not cut to a terminal
 
 
 def _told(interaction: Interaction) -> str:
     from proxy.cassettes.canonical import raw_items
 
-    body = interaction.request.value
-    said = ""
-    items = raw_items(body.get("input")) if isinstance(body, dict) else []
-    if items and isinstance(items[-1], dict):
-        content = items[-1].get("content", items[-1].get("output", items[-1].get("type")))
-        said = f" {_text_of(content)!r}"
-    status = "" if interaction.response.status < 300 else f" → {interaction.response.status}"
-    return f"{interaction.id} {_endpoint(interaction)}{said[:80]}{status}"
+    body, resource, status = interaction.request.value, interaction.resource, interaction.response.status
+    asked = raw_items(body.get("input") or body.get("items")) if isinstance(body, dict) else []
+    said = f" {_said_by(asked[-1])}" if asked else ""
+    heard = _heard_in(resource) if status < 300 else str(status)
+    return f"{interaction.id} {_endpoint(interaction)}{said}{f' → {heard}' if heard else ''}"
+
+
+def _heard_in(resource: Any) -> str:
+    if not isinstance(resource, dict):
+        return ""
+    output, listed = resource.get("output"), resource.get("data")
+    if isinstance(output, list) and output:
+        return _said_by(output[-1])
+    return f"{len(listed)} {'item' if len(listed) == 1 else 'items'}" if isinstance(listed, list) else ""
+
+
+def _said_by(item: Any) -> str:
+    """An item in a few words: what it says, or which function it calls."""
+    if not isinstance(item, dict):
+        return ""
+    if "name" in item:
+        return f"{item.get('type')} {item['name']}"
+    said = repr(_text_of(item.get("content", item.get("output", item.get("type")))))
+    return said if len(said) <= MOST else f"{said[:MOST]}…"
 
 
 def _text_of(content: Any) -> str:

@@ -36,13 +36,20 @@ def test_what_is_no_regular_expression_is_refused(given: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "field"), [("+user", "+user"), ("-prompt_cache_key", "-prompt_cache_key"), (" +a ", "+a")]
+    ("given", "field"),
+    [
+        ("+user", "+user"),
+        ("-prompt_cache_key", "-prompt_cache_key"),
+        (" +a ", "+a"),
+        ("+metadata,-tools", "+metadata,-tools"),
+        ("-/[0-9]{1,2} s/", "-/[0-9]{1,2} s/"),
+    ],
 )
 def test_a_field_has_a_sign_and_a_name(given: str, field: str) -> None:
     assert read_field(given) == field
 
 
-@pytest.mark.parametrize("given", ["user", "+", "+User", "+-a", "+a b", "", None, 1])
+@pytest.mark.parametrize("given", ["user", "+", "+User", "+-a", "+a b", "", None, 1, "-//", "+/a/", "-/(/", "-a,"])
 def test_what_has_no_sign_or_no_name_is_no_field(given: Any) -> None:
     with pytest.raises(ValueError):
         read_field(given)

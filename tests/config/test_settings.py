@@ -13,6 +13,7 @@ from mockserver.config.pacing import Pacing
 from mockserver.config.settings import (
     MOCK_SETTINGS,
     SETTINGS,
+    TIMES,
     SettingError,
     Settings,
     from_python,
@@ -188,8 +189,14 @@ def test_python_values(name: str, value: Any, setting: Any) -> None:
         ("strict", 1, "strict takes true or false, not 1"),
         ("journal", -1, "journal takes a whole number, 0 or more, not -1"),
         ("max_body_bytes", 0, "max_body_bytes takes a whole number, 1 or more, not 0"),
-        ("clock", 1e30, "clock takes system or an ISO time such as 2026-11-20T12:00:00Z, not 1e+30"),
-        ("clock", [], "clock takes system or an ISO time such as 2026-11-20T12:00:00Z, not []"),
+        *(
+            ("clock", value, f"clock takes system or {TIMES}, not {shown}")
+            for value, shown in (
+                *((1e30, "1e+30"), ([], "[]"), (-1, "-1"), (2**32, "4294967296"), (float("nan"), "nan")),
+                *(("0001-01-01", "'0001-01-01'"), ("2106-02-07T06:28:16Z", "'2106-02-07T06:28:16Z'")),
+                *(("0001-01-01T00:00:00+14:00", "'0001"), (datetime(1, 1, 1), "datetime.datetime(1, 1, 1, 0, 0)")),
+            )
+        ),
         ("pacing", (1, 2, 3), "pacing takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60, not (1, 2, 3)"),
         ("pacing", float("nan"), "pacing takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60, not nan"),
         ("pacing", Pacing(-1), "pacing takes FIRST_TOKEN_S:TOKENS_PER_S, such as 0.3:60, not Pacing("),

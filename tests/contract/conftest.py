@@ -17,9 +17,11 @@ from tests.support.environments import (
     codex_program,
     frameworks,
     inprocess_python,
+    mitmdump,
     node_client,
     pyright,
     typescript_client,
+    vcr_pythons,
     xdist_python,
 )
 
@@ -31,9 +33,11 @@ __all__ = [
     "codex_program",
     "frameworks",
     "inprocess_python",
+    "mitmdump",
     "node_client",
     "pyright",
     "typescript_client",
+    "vcr_pythons",
     "xdist_python",
 ]
 SECTION = "Clients of this test"

@@ -36,7 +36,8 @@ LOADED = (openai, respx, ResponsesMachine)  # once, for all runs
 UNSHOWN = {"ruff.toml", "wrong.yaml"}  # the linter's; `cat` shows it in a console block
 FOREIGN = {"test_agents.py", "test_pydantic_ai.py", "test_langchain.py"}  # need other clients
 SERVER = "test_agent_machine.py"  # needs a server besides
-FILES = sorted({path.name for path in EXAMPLES.glob("test_*.py")} - FOREIGN - {SERVER})
+RECORDED = "test_recorded.py"  # needs an API to record
+FILES = sorted({path.name for path in EXAMPLES.glob("test_*.py")} - FOREIGN - {SERVER, RECORDED})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
@@ -75,6 +76,19 @@ def test_a_test_file_passes(name: str, pytester: pytest.Pytester) -> None:
     shutil.copy(EXAMPLES / name, pytester.path)
     shutil.copy(EXAMPLES / "weather.yaml", pytester.path)
     run(pytester, name)
+
+
+def test_a_recorded_test_needs_its_api_once(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(EXAMPLES / RECORDED, pytester.path)
+    with Mock() as api:
+        api.reply("Hello.", "You are Ada.")
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-your-own-key")
+        run(pytester, RECORDED, "--openai-record=once", f"--openai-upstream={api.base_url}")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    run(pytester, RECORDED, "--openai-record=none")
+    text = (ROOT / "proxy" / "README.md").read_text(encoding="utf-8")
+    (cassette,) = pytester.path.glob("cassettes/*/*.yaml")
+    assert f"`{cassette.relative_to(pytester.path).as_posix()}`" in text
 
 
 def test_options_in_a_conftest(pytester: pytest.Pytester) -> None:

@@ -81,13 +81,41 @@ def test_the_clock_is_set_by_seconds_or_by_an_iso_time(control: ProjectControl, 
     assert control.set_clock("p", time) == {"now": NOON, "mode": "manual"} == control.read_clock("p")
 
 
-@pytest.mark.parametrize("time", ["noon", "1969-12-31T00:00:00Z", -1, True, LONGEST_S + 1])
+OUT_OF_RANGE = ("0001-01-01", "1969-12-31T23:59:59Z", "2106-02-07T06:28:16Z", "9999-12-31T23:59:59+00:00", 2**32, -1)
+
+
+@pytest.mark.parametrize("time", ["noon", *OUT_OF_RANGE, True, LONGEST_S + 1, float("nan")])
 def test_a_time_that_is_none_leaves_the_clock(control: ProjectControl, time: Any) -> None:
     moved: list[str] = []
     control.on_clock_moved(moved.append)
     message, param = complaint(control.set_clock, "p", time)
     assert message.startswith("now: takes ") and param == "now"
     assert control.read_clock("p")["now"] == NOON and moved == []
+
+
+@pytest.mark.parametrize("time", [0, 2**32 - 1, "1970-01-01", "2106-02-07T06:28:15Z"])
+def test_ids_at_the_ends_of_time_have_their_form(control: ProjectControl, time: Any) -> None:
+    control.set_clock("p", time)
+    control.give("p", {"responses": [{"input": "a", "output": "b"}]})
+    (response,) = control.list_responses("p", limit=1, after=None)["data"]
+    assert len(response["id"]) == len("resp_") + 50
+
+
+def test_no_clock_is_moved_beyond_what_ids_can_say(control: ProjectControl) -> None:
+    control.set_clock("p", 2**32 - 2)
+    assert control.advance_clock("p", 1)["now"] == 2**32 - 1
+    message, param = complaint(control.advance_clock, "p", 1)
+    assert (message, param) == ("seconds: no clock goes beyond 2106-02-07T06:28:15Z.", "seconds")
+    assert control.read_clock("p")["now"] == 2**32 - 1
+
+
+@pytest.mark.parametrize("clock", [{"frozen": -1.0}, {"frozen": 2.0**32}, {"shift": 2.0**32}, {"shift": -(2.0**32)}])
+def test_a_snapshot_brings_no_other_time(control: ProjectControl, clock: dict[str, float]) -> None:
+    document = control.snapshot("p")
+    document["clock"] = {"shift": 0.0, "frozen": None, **clock}
+    message, param = complaint(control.restore, "p", document)
+    assert (message, param) == ("clock: takes times from 1970 to 2106-02-07.", "clock")
+    assert control.read_clock("p")["now"] == NOON
 
 
 @pytest.mark.parametrize("value", [0, 1, 2.5, LONGEST_S])

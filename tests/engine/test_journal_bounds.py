@@ -44,7 +44,7 @@ def ask_about(call: Caller, picture: str, **fields: Any) -> Any:
 
 def weight(call: Caller) -> int:
     """The bytes that the journal of a store in memory takes."""
-    return call.app.engine.journal._entries._bytes
+    return call.app.engine.journal._entries.bytes
 
 
 @pytest.mark.parametrize("store", [True, False])

@@ -217,3 +217,25 @@ def test_secrets_are_never_stored(tmp_path: Path) -> None:
     call.app.engine.close()
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + json.dumps(journal).encode()
     assert not [secret for secret in secrets if secret.encode() in kept]
+
+
+def test_a_turn_that_no_line_answered_tells_which_came_nearest() -> None:
+    call = Caller()
+    call.create("before there is a line")
+    lines = [{"when": {"input_contains": word, "turn": 1}, "reply": {"text": "x"}} for word in ("snow", "rain")]
+    call.levers.set_scenario(PROJECT, {"lines": lines})
+    call.create("hi")
+    mismatch = {"key": "input_contains", "wants": '"snow"', "found": '"hi"'}
+    near = {"place": "lines[0]", "spent": False, "keys": 2, "mismatches": [mismatch]}
+    first, second = [one["near_misses"] for one in call.journal()]
+    assert (first, second[0], len(second)) == ([], near, 2)
+    call.create("rain")
+    assert call.last()["near_misses"] == []
+
+
+def test_near_misses_show_no_secrets() -> None:
+    call = Caller()
+    call.levers.enqueue(PROJECT, [{"when": {"input_contains": "x"}, "reply": {"text": "x"}}])
+    call.create("sk-proj-0123456789abcdef0123456789abcdef")
+    shown = call.last()["near_misses"]
+    assert shown[0]["place"] == "queue[0]" and "0123456789" not in json.dumps(shown)

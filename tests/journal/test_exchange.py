@@ -33,6 +33,7 @@ def test_a_document_and_back() -> None:
         "error": {"code": "x"},
         "response_id": None,
         "line": None,
+        "near_misses": [],
         "faults": ["cut"],
         "changes": [],
         "events": 3,

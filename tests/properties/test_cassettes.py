@@ -237,7 +237,8 @@ def test_two_users_with_the_same_last_question(tmp_path: Path, order: tuple[str,
 
             yield (first := create(input=f"I am {name}."))
             yield (second := create(input="Who am I?", previous_response_id=first["id"]))
-            yield create(input="Again: who?", previous_response_id=first["id"])  # a fork
+            yield create(input="Who am I?", previous_response_id=first["id"])  # a fork that asks the same
+            yield create(input="Again: who?", previous_response_id=first["id"])
             conversation = client.post("/conversations", json={"metadata": {"user": name}}).json()
             yield conversation
             yield create(input=f"My name is {name}.", conversation=conversation["id"])
@@ -246,13 +247,14 @@ def test_two_users_with_the_same_last_question(tmp_path: Path, order: tuple[str,
             id, frames = socket_turn(url, f"{name} here.", None, "shared-key")
             yield frames
             yield socket_turn(url, "Who am I?", id, "shared-key")
+            yield socket_turn(url, "Who am I?", second["id"], "shared-key")  # a fork of the chain, on a socket
             yield client.get(f"/responses/{second['id']}").json()
             yield client.delete(f"/responses/{second['id']}").json()
 
     said: dict[str, list[Any]] = {"Ada": [], "Bob": []}
     with recording(path) as url:
         both = [("Ada", speak(url, "Ada")), ("Bob", speak(url, "Bob"))]
-        for _ in range(11):
+        for _ in range(13):
             for name, talk in both:
                 said[name].append(next(talk))
         assert [next(talk, None) for _, talk in both] == [None, None]

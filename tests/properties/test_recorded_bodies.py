@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +14,19 @@ from pydantic import TypeAdapter, ValidationError
 from mockserver.scenarios.lines import find_mistakes
 from mockserver.scenarios.recorded import reply_of
 from mockserver.wire.errors.api import APIError, MockError
+from proxy.cassettes.file import load
 from tests.support.driving import Driver
 from tests.support.examples import examples
 from tests.support.recorded_bodies import ITEMS, outputs
 from tests.support.scripted_items import INCLUDE, REPLIES
+from tests.support.serving import ROOT
 from tests.support.stream_rules import check_stream
 
 ACCEPTED = TypeAdapter(Response)
 REQUEST: dict[str, Any] = {"model": "gpt-5.6-terra", "include": list(INCLUDE)}
+RECORDINGS = sorted((ROOT / "fixtures" / "recordings").glob("*.yaml"))
+BILLING = {"payer": "developer"}  # only JSON bodies tell it. Spec: W9
+CONTEXT = ("type", "input", "previous_response_id", "conversation", "stream")
 SPLIT = {"ttl_12h_tokens": 2, "ttl_30m_tokens": 1}  # Spec: O2
 ENDS: list[dict[str, Any]] = [
     {"status": "completed"},
@@ -107,6 +113,20 @@ def test_W7_log_probabilities_go_through_a_line() -> None:
     body = drive.create(**request)
     body["output"][0]["content"][0]["logprobs"] = [{**candidate, "top_logprobs": [candidate]}]
     check_round_trip(body, request)
+
+
+@pytest.mark.parametrize("file", RECORDINGS, ids=lambda file: file.stem)
+def test_what_real_clients_were_answered_goes_through_a_line(file: Path) -> None:
+    """Each with the settings of its request, but alone: where the context comes from is no part of what is said."""
+    checked = 0
+    for interaction in load(file).interactions:
+        asked, body = interaction.request.value, interaction.resource
+        if isinstance(asked, dict) and "model" in asked and isinstance(body, dict) and body.get("object") == "response":
+            request = {key: value for key, value in asked.items() if key not in CONTEXT}
+            alone = {key: value for key, value in body.items() if key != "conversation"}
+            check_round_trip({"billing": BILLING, **alone, "previous_response_id": None}, request)
+            checked += 1
+    assert checked >= 6
 
 
 def test_what_has_no_end_of_its_own_is_no_line() -> None:

@@ -60,6 +60,11 @@ def test_spellings_of_an_item_are_equal() -> None:
     assert canonical_item(text, {}, None) != canonical_item({**TEXT, "content": "Ho"}, {}, None)
 
 
+def test_what_codex_adds_to_the_items_that_it_sends_back_is_dropped() -> None:
+    added = {**TEXT, "internal_chat_message_metadata_passthrough": {"turn_id": "01a2"}}
+    assert canonical_item(added, {}, None) == canonical_item(TEXT, {}, None)
+
+
 @pytest.mark.parametrize("item", ["text", None, 3, ["list"]])
 def test_what_is_no_item_is_itself(item: Any) -> None:
     assert canonical_item(item, {}, None) is item
@@ -112,6 +117,7 @@ def test_fields_are_compared_or_ignored_on_request() -> None:
     assert read_match("") == IGNORED
     assert read_match("+metadata, -tools,") == (IGNORED - {"metadata"}) | {"tools"}
     assert read_match("-a", frozenset(("b",))) == {"a", "b"}
+    assert read_match(["-a", "-/b{1,2}/"], frozenset()) == {"a", "/b{1,2}/"}
 
 
 @pytest.mark.parametrize("word", ["metadata", "+", "-a b", "*tools"])

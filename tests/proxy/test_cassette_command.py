@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from proxy.cassettes.file import load
 from proxy.cassettes.interaction import Interaction, Piece, Request, Response
 from proxy.cassettes.lint import find_faults
 from tests.support.cassettes import recording
+from tests.support.serving import ROOT
 
 NOW = 1_796_000_000.0
 
@@ -45,6 +47,24 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert "1 POST /responses 'I am Ada'" in lines[2]
     assert "│   ├── 2 POST /responses 'Who?'" in lines[3] and "│   └── 3 GET" in lines[4] and "→ 404" in lines[5]
+
+
+def test_a_history_that_a_client_keeps_is_a_branch_of_the_tree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cassette", "show", "--tree", str(ROOT / "fixtures" / "recordings" / "pydantic-ai.yaml")]) == 0
+    _, count, *lines = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert count == "6 interactions"
+    assert lines[:3] == [
+        "├── 1 POST /responses 'What is the weather in Paris?' → function_call get_weather",
+        "│   └── 2 POST /responses '18 degrees in Paris' → 'It is mild: 18 degrees in Paris.'",
+        "│       └── 3 POST /responses 'Say that again.' → 'As I said.'",
+    ]
+
+
+def test_a_tree_tells_what_was_put_into_conversations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cassette", "show", "--tree", str(ROOT / "fixtures" / "recordings" / "openai-agents.yaml")]) == 0
+    shown = [re.sub("conv_[^/]+", "ID", line).rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert "│   ├── 2 GET /conversations/ID/items → 0 items" in shown
+    assert "│   ├── 3 POST /conversations/ID/items 'What is the weather in Paris?' → 1 item" in shown
 
 
 def test_files_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from proxy.cassettes.canonical import read_match
 from proxy.cassettes.interaction import Ending, Interaction, Piece, Request, Response
 from proxy.cassettes.ledger import EMPTY, Context, Key, Ledger, conversation_of
 
@@ -72,6 +73,23 @@ def test_a_turn_is_asked_by_its_fields_and_its_context() -> None:
     assert book.context() is EMPTY
 
 
+def test_ignored_text_is_not_asked_wherever_it_stands() -> None:
+    def keys(seconds: int, **options: Any) -> list[bytes]:
+        book, took = Book(**options), f"took {seconds} s"
+        output = {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "input_text", "text": took}]}
+        asked = (
+            turn(input=[output], instructions=took),
+            turn(input=f"it {took}"),
+            request("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": took}]}),
+        )
+        return [book.key(one).digest for one in asked]
+
+    ignored = read_match(["-/took [0-9]+ s/"])
+    assert keys(1, ignored=ignored) == keys(2, ignored=ignored)
+    assert not set(keys(1)) & set(keys(2))
+    assert len(set(keys(1, ignored=ignored))) == 3
+
+
 def test_a_frame_is_a_turn_if_it_creates_one() -> None:
     book = Book()
     created = book.key(request("GET", TURNS, {"type": "response.create", "model": "m", "input": "Hi"}, socket=True))
@@ -102,7 +120,7 @@ def test_an_id_is_asked_by_where_it_comes_from() -> None:
         assert book.ledger.origins == {id: "response of interaction 1", f"msg_{id}": "message 1 of interaction 1"}
         keys.append(book.key(request("GET", f"{TURNS}/{id}", query=f"after=msg_{id}&x=new")))
     assert keys[0].digest == keys[1].digest
-    assert keys[0].endpoint == "GET /v1/responses/response of interaction 1"
+    assert keys[0].endpoint == "GET /v1/responses/{response of interaction 1}"
     assert keys[0].fields == {"query": {"after": "message 1 of interaction 1", "x": "new"}}
 
 

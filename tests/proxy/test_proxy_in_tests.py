@@ -87,6 +87,24 @@ def test_a_test_is_recorded_once_and_replayed(run, pytester: pytest.Pytester, mo
         replayed.stdout.fnmatch_lines(["*MODE replay*"])
 
 
+@pytest.mark.slow
+def test_workers_of_xdist_replay_each_their_own(run, pytester: pytest.Pytester, monkeypatch) -> None:
+    """Two users with the same last question, in tests that run side by side."""
+    source = """
+    @pytest.mark.parametrize("name", ["Ada", "Bob", "Eve", "Dan"])
+    @pytest.mark.openai_cassette(strict=True)
+    def test_who(name, openai_proxy):
+        first = ask(f"I am {name}.")
+        assert ask("Who am I?", previous_response_id=first.id).previous_response_id == first.id
+        assert not openai_proxy.misses
+    """
+    run(source).assert_outcomes(passed=4)
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    plugin = () if INSTALLED else ("-p", "proxy.pytest_cassettes")
+    pytester.runpytest_subprocess(*plugin, "-n", "2").assert_outcomes(passed=4)
+
+
 def test_a_changed_prompt_is_a_miss_that_says_what_changed(run, monkeypatch) -> None:
     monkeypatch.setenv("TIME", "1")
     run(TEST).assert_outcomes(passed=2)

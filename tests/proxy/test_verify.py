@@ -20,7 +20,9 @@ from proxy.cassettes.drift import Drift, Finding, compare, compare_events
 from proxy.cassettes.file import load, save
 from proxy.cassettes.interaction import Piece
 from proxy.verify import Verifier
+from tests.support.serving import ROOT
 
+RECORDINGS = sorted((ROOT / "fixtures" / "recordings").glob("*.yaml"))
 BOOM = {"failed": {"code": "server_error", "message": "x"}}
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
@@ -114,6 +116,17 @@ def test_a_change_of_the_api_is_found(recorded, tmp_path: Path, capsys, old: byt
         return
     assert status == 1 and "differences in" in out and "recorded" in out
     assert ElementTree.parse(tmp_path / "x.xml").getroot().get("failures") == "1"
+
+
+@pytest.mark.parametrize("file", RECORDINGS, ids=lambda file: file.stem)
+def test_recordings_of_real_clients_have_no_drift(file: Path) -> None:
+    """They send back what the API sealed, which the mock seals anew. Spec: R1.41, R1.42."""
+    cassette, verifier = load(file), Verifier()
+    assert b'"encrypted_content": "gAAAA' in file.read_bytes()
+    verifier.check_all(cassette)
+    verifier.close()
+    assert (verifier.checked, verifier.skipped) == (len(cassette.interactions), 0)
+    assert [group.to_json() for group in verifier.drift.groups()] == []
 
 
 def test_files_that_can_not_be_used(recorded, tmp_path: Path, capsys) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mockserver.scenarios.lines import Line, parse_lines
-from mockserver.scenarios.near_misses import Candidate, explain, short
+from mockserver.scenarios.near_misses import Candidate, explain, list_nearest, short
 from tests.support.prompts import ASKED, prompt, user
 
 
@@ -22,6 +22,18 @@ def test_the_line_of_which_most_held_comes_first() -> None:
         'Nearest: near (2 of 3 keys hold): has_tool wants "f", found ["g"]; '
         'far (0 of 2 keys hold): input_contains wants "snow", found "hi" and turn wants 9, found 1.'
     )
+
+
+def test_the_nearest_as_values_for_the_journal() -> None:
+    candidates = [
+        *(Candidate(f"far{number}", line(input_contains="snow", turn=9), spent=False) for number in range(3)),
+        Candidate("near", line(input_contains="x" * 99, turn=1), spent=True),
+    ]
+    nearest, *others = list_nearest(candidates, prompt(user("hi")))
+    assert [one["place"] for one in others] == ["far0", "far1"]
+    mismatch = {"key": "input_contains", "wants": '"' + "x" * 58 + "…", "found": '"hi"'}
+    assert nearest == {"place": "near", "spent": True, "keys": 2, "mismatches": [mismatch]}
+    assert list_nearest([], prompt()) == []
 
 
 def test_only_the_nearest_are_told() -> None:

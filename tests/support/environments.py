@@ -69,6 +69,9 @@ OPENAI_NODE = Client("openai", "7.59.0", npm=True)
 AGENTS_JS = Client("@openai/agents", "0.20.0", npm=True)
 AI_SDK = (Client("ai", "7.0.173", npm=True), Client("@ai-sdk/openai", "4.0.118", npm=True))
 CODEX = Client("@openai/codex", "0.171.0", npm=True)
+VCRPY = Client("vcrpy", "9.4.2")
+PYTEST_RECORDING = Client("pytest-recording", "0.14.1")
+MITMPROXY = Client("mitmproxy", "11.0.2")
 FIXTURES: Mapping[str, tuple[Client, ...]] = {  # what the tests of each fixture run
     "agents_js": (AGENTS_JS,),
     "agents_python": (AGENTS,),
@@ -77,9 +80,11 @@ FIXTURES: Mapping[str, tuple[Client, ...]] = {  # what the tests of each fixture
     "codex_program": (CODEX,),
     "frameworks": (AGENTS, PYDANTIC_AI, LANGCHAIN),
     "inprocess_python": (OPENAI[2],),
+    "mitmdump": (MITMPROXY,),
     "node_client": (OPENAI_NODE,),
     "pyright": (),
     "typescript_client": (OPENAI_NODE,),
+    "vcr_pythons": (*OPENAI.values(), VCRPY, PYTEST_RECORDING),
     "xdist_python": (OPENAI[3],),
 }
 
@@ -120,6 +125,18 @@ def inprocess_python() -> Path:
 def xdist_python() -> Path:
     """The interpreter of an environment with this product, pytest 8, pytest-xdist and OpenAI's client."""
     return interpreter("xdist", "pytest>=8,<9", "pytest-xdist>=3.6,<4", OPENAI[3], *_product())
+
+
+@pytest.fixture(scope="session")
+def vcr_pythons() -> Mapping[int, Path]:
+    """The interpreters that have vcrpy, pytest-recording and OpenAI's client, by the client's major version."""
+    return {major: interpreter(f"vcr-{major}", VCRPY, PYTEST_RECORDING, client) for major, client in OPENAI.items()}
+
+
+@pytest.fixture(scope="session")
+def mitmdump() -> Path:
+    """The program mitmdump, which writes down what passes it."""
+    return interpreter("mitmproxy", MITMPROXY).with_name("mitmdump")
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,34 @@ class StoreSuite:
         write(store, *wanted[::-1])
         assert store.records(P) == wanted
 
+    def test_projects_are_listed_and_their_records_counted(self, store: Any) -> None:
+        assert (store.projects(), store.count(P, "response")) == ([], 0)
+        write(store, Put("response", "a", b"1", "", 0), Put("response", "b", b"2", "", 1), Put("node", "a", b"3"))
+        write(store, Put("entry", "c/a", b"4", "c", 0), project="other")
+        assert sorted(store.projects()) == ["other", P]
+        assert [store.count(P, "response"), store.count(P, "conversation"), store.count("other", "entry")] == [2, 0, 0]
+        write(store, Delete("response", "a"))
+        assert store.count(P, "response") == 1
+
+    def test_a_watcher_is_told_of_changes_before_they_are_written(self, store: Any) -> None:
+        told: list[Any] = []
+
+        def watch(project: str, changes: Any) -> Any:
+            changes = None if changes is None else list(changes)
+            told.append((project, changes, store.get(P, "response", "a")))
+            return changes or ()
+
+        store.watch(watch)
+        put = Put("response", "a", b"1", "", 0)
+        with store.transaction(P):
+            store.apply(P, iter([put]))
+        store_clear(store, P)
+        assert told[-2:] == [(P, [put], None), (P, None, b"1")] and store.get(P, "response", "a") is None
+        store.watch(None)
+        told.clear()
+        write(store, put)
+        assert not told and store.get(P, "response", "a") == b"1"
+
     def test_idle_is_who_has_nothing_on_the_agenda(self) -> None:
         @given(AGENDAS)
         def agrees(steps: list[Any]) -> None:

@@ -146,7 +146,7 @@ def test_the_root_says_what_this_is(path: str) -> None:
     status, headers, body = ask(app, "GET", path, host="box.test:4321")
     assert (status, headers["content-type"]) == (200, "text/plain; charset=utf-8")
     assert b"export OPENAI_BASE_URL=http://box.test:4321/v1\n" in body and b"GET /_mock/journal\n" in body
-    assert b"metrics" not in body and b"secret" not in body, "what is not built is offered nowhere"
+    assert b"GET /_mock/metrics\n" in body and b"secret" not in body
     status, headers, body = ask(app, "GET", path, host="<b>", accept="text/html,*/*")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert body.startswith(b"<!doctype html>") and b"http://&lt;b&gt;/v1" in body

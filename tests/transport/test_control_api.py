@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any
 
+import httpx
 import pytest
 
 from mockserver import __version__
@@ -13,6 +15,7 @@ from mockserver.engine.engine import Engine
 from mockserver.journal.client_findings import Finding
 from mockserver.transport.app import MockApp
 from mockserver.transport.control_api import call_control
+from mockserver.transport.inprocess import InProcess
 from mockserver.wire.errors.api import MockError
 from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
@@ -37,6 +40,7 @@ def create(app: MockApp, **fields: Any) -> dict[str, Any]:
 def test_health(app: MockApp) -> None:
     status, health = control(app, "GET", "health")
     assert health.pop("switches")["done_sentinel"] == "off"
+    assert health.pop("uptime_s") >= 0
     assert (status, health) == (200, {"status": "ok", "version": __version__, "mode": "mock", "store": "memory"})
 
 
@@ -86,6 +90,72 @@ def test_the_project_comes_from_the_same_headers(app: MockApp) -> None:
     ask(app, "POST", "/v1/responses", PING, authorization="Bearer a")
     assert control(app, "GET", "responses")[1]["data"] == []
     assert len(json.loads(ask(app, "GET", "/_mock/responses", authorization="Bearer a")[2])["data"]) == 1
+
+
+def test_a_control_call_may_name_a_project(app: MockApp) -> None:
+    ask(app, "POST", "/v1/responses", PING, authorization="Bearer a")
+    [project] = control(app, "GET", "projects")[1]["data"]
+    name = project["name"]
+    assert (project["key"], project["responses"]) == ("a…", 1)
+    named = json.loads(ask(app, "GET", "/_mock/responses", x_understudy_project=name)[2])
+    assert len(named["data"]) == 1
+    assert ask(app, "POST", "/_mock/reset", x_understudy_project=name)[0] == 204
+    assert control(app, "GET", "projects")[1]["data"][0]["responses"] == 0
+
+
+def test_an_unknown_project_is_404(app: MockApp) -> None:
+    status, _, body = ask(app, "GET", "/_mock/clock", x_understudy_project="nobody")
+    assert (status, json.loads(body)["error"]["type"]) == (404, "mock_error")
+    assert "'nobody'" in json.loads(body)["error"]["message"]
+
+
+def test_to_name_a_project_does_not_replace_a_key_that_is_needed() -> None:
+    app = MockApp(Engine(Settings(clock=NOON, api_key=("let-me-in",))))
+    assert ask(app, "GET", "/_mock/clock", x_understudy_project="default")[0] == 401
+    named = ask(app, "GET", "/_mock/clock", x_understudy_project="default", authorization="Bearer let-me-in")
+    assert named[0] == 200
+
+
+def test_the_graph_is_one_json_document(app: MockApp) -> None:
+    assert control(app, "GET", "graph") == (200, {"now": NOON, "responses": []})
+    first = create(app)["id"]
+    second = create(app, previous_response_id=first)["id"]
+    status, graph = control(app, "GET", "graph")
+    assert (status, [(node["id"], node["parent"]) for node in graph["responses"]]) == (
+        200,
+        [(first, None), (second, first)],
+    )
+
+
+def test_the_journal_in_summaries(app: MockApp) -> None:
+    made = create(app)
+    status, page = control(app, "GET", "journal?view=summary")
+    assert (status, page["data"][0]["response_id"], page["last_id"]) == (200, made["id"], 1)
+    assert "body" not in page["data"][0]
+    assert control(app, "GET", "journal?view=whole")[1]["data"][0]["body"]
+    assert control(app, "GET", "journal?view=x")[1]["error"]["param"] == "view"
+
+
+def test_events_are_sent_until_the_client_leaves(app: MockApp) -> None:
+    request = httpx.Client(transport=InProcess(app), base_url="http://mock")
+    with request.stream("GET", "/_mock/events", params={"project": "default"}) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["cache-control"] == "no-store"
+        lines = stream.iter_lines()
+        assert next(lines) == ": understudy"
+        create(app)
+        names = [line for line in islice(lines, 12) if line.startswith("event")]
+        assert names == ["event: exchange.began", "event: state", "event: exchange.ended"]
+        id = f"{app.engine.events._run.decode()}-1"
+    with request.stream("GET", "/_mock/events", headers={"Last-Event-ID": id}) as stream:
+        names = [line for line in islice(stream.iter_lines(), 9) if line.startswith("event")]
+    assert names == ["event: state", "event: exchange.ended"]
+    assert control(app, "GET", "events?x=1")[1]["error"]["param"] == "x"
+
+
+def test_events_can_not_be_read_as_a_value(app: MockApp) -> None:
+    with pytest.raises(MockError, match="does not end"):
+        call_control(app.engine, "default", "GET", "/events")
 
 
 def test_a_snapshot_goes_back_byte_by_byte_also_into_another_project(app: MockApp) -> None:
@@ -211,12 +281,9 @@ def test_wrong_input_is_400_and_changes_nothing(
     assert create(app) == create(twin)
 
 
-def test_unknown_and_unbuilt_calls_are_loud(app: MockApp) -> None:
+def test_unknown_calls_are_loud(app: MockApp) -> None:
     assert control(app, "GET", "nope")[0] == 404
     assert control(app, "DELETE", "clock")[0] == 405
-    for path in ("metrics",):
-        status, answer = control(app, "GET", path)
-        assert (status, answer["error"]["type"]) == (501, "mock_error")
     assert control(app, "GET", "responses/resp_x/context")[0] == 404
     # a mock without a proxy in mode `shadow` has nothing to tell
     assert control(app, "GET", "drift") == (200, {"data": []})

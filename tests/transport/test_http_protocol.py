@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from mockserver.transport.http import STOPPING
 from mockserver.transport.http_protocol import MOST_JOINED, HttpProtocol
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -55,6 +56,29 @@ def serve(app: Any, *pieces: bytes) -> Written:
 
     asyncio.run(run())
     return transport
+
+
+def test_an_answer_in_progress_is_told_that_its_server_ends() -> None:
+    scopes: list[Any] = []
+
+    async def run() -> None:
+        protocol = HttpProtocol(
+            uvicorn.Config(wait, lifespan="off", log_config=None), ServerState(), {}, head_timeout_s=30
+        )
+        protocol.connection_made(Written())
+        protocol.shutdown()  # between two requests: there is nobody to tell
+        protocol.data_received(REQUEST)
+        await asyncio.sleep(0)
+        assert STOPPING not in scopes[0]
+        protocol.shutdown()
+        assert scopes[0][STOPPING]
+        protocol.connection_lost(None)
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await receive()
+
+    asyncio.run(run())
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

@@ -238,7 +238,8 @@ def test_workers_get_the_settings_pickled_and_the_bound_socket(
 
         def run(self) -> None:
             port = self.sockets[0].getsockname()[1]
-            (factory,) = self.config.app.args  # of a function that ends the worker with its parent
+            factory, place = self.config.app.args  # of a function that ends the worker with its parent
+            assert os.stat(place.directory).st_mode & 0o077 == 0 and len(place.key) == 32
             started.append((factory.args, self.config.workers, self.config.factory, port))
             self.sockets[0].close()
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
+from mockserver.transport.abort import EXPECTED
 from mockserver.transport.app import MockApp
 from mockserver.transport.server_thread import ServerThread, ready_value
 
@@ -44,6 +47,16 @@ def test_it_leaves_its_host_alone() -> None:
     server.stop()
     assert ([*logging.getLogger().handlers], gc.get_threshold(), {*threading.enumerate()}) == before
     assert gc.get_freeze_count() <= frozen  # what another server has frozen may have been let go of meanwhile
+
+
+def test_a_refused_socket_is_no_line_in_the_log_of_its_host(caplog: pytest.LogCaptureFixture) -> None:
+    server = served(set=(("websocket", "off"),))
+    with pytest.raises(InvalidStatus, match="426"):
+        connect(f"ws://127.0.0.1:{server.port}/v1/responses", proxy=None)
+    server.stop()
+    assert not caplog.records
+    logging.getLogger("uvicorn.error").error(EXPECTED[0])  # of a server of the host's own
+    assert [record.message for record in caplog.records] == [EXPECTED[0]]
 
 
 def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) -> None:

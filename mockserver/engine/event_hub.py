@@ -1,0 +1,310 @@
+"""Live events: what happens in the engine, told to whoever listens; nothing is worked out while nobody does.
+
+A listener (`EventStream`) is played like the body of any other answer. Its events are those of all projects, or of one.
+"""
+
+# How it works. There is one row of the latest events for all listeners, already encoded, and each listener has a place
+# in it. So an event costs the same for one listener as for ten, memory is bounded whatever a listener does, and who
+# reads too slowly finds that the row has moved on. Listeners look at the row from time to time: to wake one for each
+# event would cost a turn more than all the rest does.
+#
+# What must stay true:
+# * `is_on` is all that a call looks at while nobody listens. It stays on for a while after the last listener has left,
+#   so that one that reconnects misses nothing; then one of the next events finds nobody there and turns it off.
+# * Changes are told by the store, which all of them go through, before they are written: only then it can be seen what
+#   is new. A listener that reads the state when it is told finds them written, or waits for the transaction.
+# * Nothing here may fail a call. What is told was made by ourselves, so encoding it can't fail.
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from threading import RLock
+from time import perf_counter
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+from orjson import dumps, loads
+
+from mockserver.config.redaction import clean
+from mockserver.core.records import Change, Put, _new
+from mockserver.delivery.events import Body, Wait
+from mockserver.delivery.player import KEEP_ALIVE, KeepAlive, Pieces
+from mockserver.engine.transactions import Transactions
+from mockserver.journal.exchange import Exchange
+from mockserver.wire.errors.api import MockError
+
+MOST_EVENTS = 4096
+MOST_BYTES = 4 * 1024 * 1024
+MOST_CHANGES = 100  # of one event
+RESUME_S = 60.0  # how long after the last listener left events are kept for one that comes back
+LOOK_EVERY = 64  # events after which it is looked whether anybody listens
+LOOK_S = 0.05  # how often a listener looks for new events
+SILENCE_S = 15.0  # after which a comment is sent
+HELLO = b": understudy\n\n"  # a head leaves with the first bytes, and a browser's page waits for the head
+_ENCODED = b"id: %b-%d\nevent: %b\ndata: %b\n\n"
+_KINDS = frozenset(("response", "running", "conversation"))
+
+
+class Event(NamedTuple):
+    """An encoded event, its number, its project, its number among that project's events, and if it came from outside.
+
+    Outside is another worker of the same server.
+    """
+
+    number: int
+    project: str
+    ordinal: int
+    data: bytes
+    relayed: bool
+
+
+class EventHub:
+    """The latest events of an engine, and who listens to them."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self.is_on = False
+        self._calls = transactions
+        self._lock = RLock()
+        self._listeners: WeakSet[EventStream] = WeakSet()  # one that was dropped without a word is no listener
+        self._guests: WeakSet[EventStream] = WeakSet()  # other workers
+        self._last_left = -math.inf
+        self._first_exchange = 0
+        self.on_heard: Callable[[], None] | None = None  # called when somebody begins to listen and nobody did
+        self._run = b""
+        self._events: deque[Event] = deque()
+        self._bytes = self._number = self._exchanges = 0
+        self._ordinals: dict[str, int] = {}
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
+    # --- listeners ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody listens, or may come back; other workers do not count."""
+        return bool(self._listeners) or perf_counter() - self._last_left <= RESUME_S
+
+    def number_exchanges_from(self, first: int) -> None:
+        """Give exchanges numbers that no other worker gives."""
+        self._first_exchange = first
+
+    def listen(self, project: str | None = None, last_id: str | None = None) -> EventStream:
+        """A stream of a project's events, or of all (None), from now on or from after an event's id."""
+        with self._lock:
+            was_heard = self.is_heard
+            if not self.is_on:
+                self._turn_on()
+            number, known = self._find(last_id)
+            stream = EventStream(self, project, number)
+            if not known:
+                stream.lose_unknown()
+            self._listeners.add(stream)
+        if not was_heard and self.on_heard is not None:
+            self.on_heard()
+        return stream
+
+    def listen_as_worker(self) -> EventStream:
+        """A stream of what happens in this process, for another worker."""
+        with self._lock:
+            if not self.is_on:
+                self._turn_on()
+            stream = EventStream(self, None, self._number, only_own=True)
+            self._guests.add(stream)
+            return stream
+
+    def _find(self, last_id: str | None) -> tuple[int, bool]:
+        """The number of the event with an id, the latest for none; and whether all that came after it is here."""
+        if not last_id:
+            return self._number, True
+        run, _, text = last_id.rpartition("-")
+        number = int(text) if text.isdecimal() and len(text) < 20 else -1
+        if run.encode(errors="replace") != self._run or not 0 <= self._number - number <= len(self._events):
+            return self._number, False
+        return number, True
+
+    def leave(self, stream: EventStream) -> None:
+        """Note that a listener has left."""
+        with self._lock:
+            self._guests.discard(stream)
+            if stream in self._listeners:
+                self._listeners.discard(stream)
+                self._last_left = perf_counter()
+
+    def _turn_on(self) -> None:
+        self._run = b"%x" % int(self._calls.wall() * 1000)  # ids of an earlier run are not ours
+        self._number, self._exchanges = 0, self._first_exchange
+        self._calls.store.watch(self._announce_changes)
+        self.is_on = True
+
+    def _turn_off(self) -> None:
+        self.is_on = False
+        self._calls.store.watch(None)
+        self._events.clear()
+        self._ordinals.clear()
+        self._bytes = 0
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def begin(self, project: str, exchange: Exchange) -> None:
+        """Tell that a call of a project has begun."""
+        with self._lock:
+            self._exchanges += 1
+            exchange.announced = self._exchanges
+        call = exchange.call
+        data = {
+            "project": project,
+            "exchange": exchange.announced,
+            "at": self._read_time(project),
+            "transport": call.transport,
+            "method": call.method,
+            "path": call.path,
+        }
+        self.publish(b"exchange.began", data)
+
+    def _read_time(self, project: str) -> float | None:
+        calls = self._calls
+        try:
+            return calls.project(project, calls.view(project)).clock.reading(calls.wall())
+        except MockError:  # the store can't be read now: the call will find that out itself
+            return None
+
+    def end(self, project: str, exchange: Exchange, summary: dict[str, Any]) -> None:
+        """Tell how an exchange has ended, if it was told that it began, or there was nobody to tell."""
+        self.publish(b"exchange.ended", {"project": project, "exchange": exchange.announced, **summary})
+
+    def _announce_changes(self, project: str, changes: Iterable[Change] | None) -> Iterable[Change]:
+        """Tell which responses and conversations are about to change, all (None) or some."""
+        if project.endswith("/journal"):  # the journal of a store that has one
+            return changes or ()
+        if changes is None:
+            self.publish(b"state", {"project": project, "cleared": True, "changes": [], "more": 0})
+            return ()
+        changes = list(changes)
+        listed = [self._describe(project, change) for change in changes if change.kind in _KINDS]
+        if listed:
+            more = max(0, len(listed) - MOST_CHANGES)
+            data = {"project": project, "cleared": False, "changes": listed[:MOST_CHANGES], "more": more}
+            self.publish(b"state", data)
+        return changes
+
+    def _describe(self, project: str, change: Change) -> dict[str, str]:
+        what = "deleted"
+        if isinstance(change, Put):
+            what = "created" if self._calls.store.get(project, change.kind, change.id) is None else "updated"
+        return {"change": what, "kind": change.kind, "id": change.id}
+
+    def publish(self, name: bytes, data: dict[str, Any]) -> None:
+        """Add an event of the project that `data` names."""
+        text, project = dumps(data), data["project"]
+        if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
+            text = clean(text.decode()).encode()
+        self._append(name, text, project)
+
+    def relay(self, block: bytes) -> None:
+        """Add an event of another worker, as it was sent there."""
+        fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if line[:1] not in (b"", b":"))
+        if b"id" in fields:  # else it is a loss between workers, which has no project
+            self._append(fields[b"event"], fields[b"data"], loads(fields[b"data"])["project"], relayed=True)
+
+    def _append(self, name: bytes, text: bytes, project: str, *, relayed: bool = False) -> None:
+        with self._lock:
+            if not self.is_on:
+                return
+            number = self._number = self._number + 1
+            # to look each time would cost as much as all the rest
+            if not number % LOOK_EVERY and not (self._guests or self.is_heard):
+                self._turn_off()
+                return
+            ordinal = self._ordinals[project] = self._ordinals.get(project, 0) + 1
+            encoded = _ENCODED % (self._run, number, name, text)
+            self._events.append(_new(Event, (number, project, ordinal, encoded, relayed)))
+            self._bytes += len(encoded)
+            while self._bytes > MOST_BYTES or len(self._events) > MOST_EVENTS:
+                self._bytes -= len(self._events.popleft().data)
+
+    def read(self, project: str | None, number: int, ordinal: int) -> tuple[bytes, int, int, int]:
+        """What came after an event: the encoded events, the latest number and ordinal, and how many are lost."""
+        if number == self._number:
+            return b"", number, ordinal, 0
+        with self._lock:
+            missed = self._number - number
+            found = list(islice(self._events, max(0, len(self._events) - missed), None))
+            mine = [event for event in found if project in (None, event.project)]
+            latest = self._number if project is None else self._ordinals.get(project, 0)
+            lost = max(0, latest - ordinal - len(mine))
+            return b"".join([event.data for event in mine]), self._number, latest, lost
+
+    def read_own(self, number: int) -> tuple[bytes, int]:
+        """What happened in this process after an event: the encoded events, and the latest number."""
+        with self._lock:
+            found = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
+            return b"".join([event.data for event in found if not event.relayed]), self._number
+
+    def ordinal(self, project: str | None, number: int) -> int:
+        """How many events of a project, or of all, there were up to a number that is no older than the row."""
+        if project is None:
+            return number
+        after = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
+        return self._ordinals.get(project, 0) - sum(event.project == project for event in after)
+
+
+def _never() -> bool:
+    return False
+
+
+class EventStream(Pieces):
+    """What a listener is sent, as it happens; it ends when `is_stopping` says that the server does."""
+
+    instant = False
+
+    def __init__(self, hub: EventHub, project: str | None, number: int, *, only_own: bool = False) -> None:
+        super().__init__(iter(()))
+        self._only_own = only_own
+        self._hub, self._project, self._number = hub, project, number
+        self._ordinal = hub.ordinal(project, number)
+        self._waiting = HELLO
+        self._silent_s = 0.0
+        self.is_stopping: Callable[[], Any] = _never
+
+    def lose_unknown(self) -> None:
+        """Tell first that nobody knows what was missed."""
+        self._waiting += _lost(None)
+
+    def next(self) -> Body | Wait | KeepAlive | None:  # type: ignore[override]
+        """What has happened since, or how long to wait before asking again; None at the server's end."""
+        if self.ended or self.is_stopping():
+            self.leave()
+            return None
+        data = self._waiting + self._read()
+        if data:
+            self._waiting, self._silent_s = b"", 0.0
+            return Body(data)
+        if self._silent_s >= SILENCE_S:
+            self._silent_s = 0.0
+            return KEEP_ALIVE
+        self._silent_s += LOOK_S
+        return Wait(LOOK_S)
+
+    def _read(self) -> bytes:
+        if self._only_own:
+            data, self._number = self._hub.read_own(self._number)
+            return data
+        data, self._number, self._ordinal, lost = self._hub.read(self._project, self._number, self._ordinal)
+        return _lost(lost) + data if lost else data
+
+    def leave(self) -> None:
+        """Listen no longer."""
+        if not self.ended:
+            self.ended = True
+            self._hub.leave(self)
+
+
+def _lost(count: int | None) -> bytes:
+    """The event in place of those that are gone; without an id, so that a resumption does not start from it."""
+    return b'event: lost\ndata: {"count":%b}\n\n' % dumps(count)

@@ -1,0 +1,135 @@
+"""Counters of what an engine has answered: plain dictionaries, written as exchanges end, read at a scrape."""
+
+# Why not the counters of a library: one increment with labels takes it two microseconds, and a turn has ten. Here a
+# turn costs less than two in all, and `transport.metrics` renders the text when somebody asks for it.
+#
+# What must stay true:
+# * The number of label values is bounded, whatever clients send: a path is one of the API's own or `other`, a model is
+#   a row of the catalogue or `other`, a method is a common one or `other`.
+# * Each exchange is counted once, when it ends, also those of callers who were not let in and without a journal. So the
+#   counts of a project's journal add up to those here.
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from mockserver.journal.exchange import Exchange
+from mockserver.wire import catalog
+from mockserver.wire.paths import DOUBLED, MOCKED
+
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+OTHER = "other"
+_METHODS = frozenset(("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"))
+# what may follow a collection, or an object of it; any other word is an id
+_OPERATIONS = frozenset("input_items cancel compact input_tokens items content search file_batches files".split())
+MOST_PARTS = 4  # of a path, after its collection
+
+Counts = dict[tuple[str, ...], int]
+
+
+class Histogram:
+    """How many durations fell into each bucket, the last one without an end, and their sum."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS_S) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count a duration."""
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum += seconds
+
+
+class Histograms(dict[tuple[str, ...], Histogram]):
+    """Histograms by the values of their labels."""
+
+    def __missing__(self, key: tuple[str, ...]) -> Histogram:
+        histogram = self[key] = Histogram()
+        return histogram
+
+
+class Metrics:
+    """What one engine has answered since it began."""
+
+    def __init__(self) -> None:
+        self.requests: Counts = {}  # endpoint, method, transport, status
+        self.turns: Counts = {}  # endpoint, model, transport, status of the response, answerer
+        self.tokens: Counts = {}  # model, kind
+        self.faults: Counts = {}  # kind
+        self.first_bytes, self.durations = Histograms(), Histograms()  # endpoint, transport
+        self.misses = self.streams = 0
+        self._lock = Lock()  # calls that are answered in threads end at the same time
+
+    def count(self, exchange: Exchange) -> None:
+        """Count an exchange that has ended, or note that one goes on after its first bytes."""
+        with self._lock:
+            if exchange.ended is None:
+                if exchange.first_bytes_s is None:
+                    exchange.first_bytes_s = exchange.seconds
+                    self.streams += 1
+                return
+            call, transport = exchange.call, exchange.transport
+            path = endpoint_of(call.path)
+            place = path, transport
+            method = call.method if call.method in _METHODS else OTHER
+            key = path, method, transport, str(exchange.status)
+            self.requests[key] = self.requests.get(key, 0) + 1
+            first = exchange.first_bytes_s
+            if first is None:
+                first = exchange.seconds
+            else:
+                self.streams -= 1
+            self.first_bytes[place].add(first)
+            self.durations[place].add(exchange.seconds)
+            for kind in exchange.faults:
+                self.faults[kind,] = self.faults.get((kind,), 0) + 1
+            if exchange.misses:
+                self.misses += 1
+            if exchange.turn is not None:
+                self._count_turn(exchange, path, exchange.turn.final)
+
+    def _count_turn(self, exchange: Exchange, path: str, final: dict[str, Any]) -> None:
+        model = _model_of(final["model"])
+        key = path, model, exchange.transport, final.get("status") or OTHER, _answerer_of(exchange)
+        self.turns[key] = self.turns.get(key, 0) + 1
+        usage = final["usage"]
+        if usage is None:
+            return
+        self._add_tokens((model, "input"), usage["input_tokens"])
+        self._add_tokens((model, "cached"), usage["input_tokens_details"]["cached_tokens"])
+        self._add_tokens((model, "output"), usage["output_tokens"])
+
+    def _add_tokens(self, key: tuple[str, str], count: int) -> None:
+        self.tokens[key] = self.tokens.get(key, 0) + count
+
+
+def _answerer_of(exchange: Exchange) -> str:
+    if exchange.line is not None:
+        return "queue" if exchange.line["place"] == "queue" else "scenario"
+    return "fault" if exchange.faults else "default_model"
+
+
+@lru_cache(maxsize=1024)
+def _model_of(name: str) -> str:
+    """The row of the catalogue that a model is; fine-tunes are counted with their base."""
+    known = catalog.resolve(name) if isinstance(name, str) else None
+    return OTHER if known is None else known.row
+
+
+@lru_cache(maxsize=1024)
+def endpoint_of(path: str) -> str:
+    """A path of the API with `{id}` in place of ids, or `other`."""
+    segments = path.split("/")
+    collection, rest = "/".join(segments[:3]), segments[3:]
+    if collection not in (*MOCKED, *DOUBLED) or len(rest) > MOST_PARTS:
+        return OTHER
+    # ids and operations take turns, or there would be more of these than the API has
+    if any(part not in _OPERATIONS for part in rest[1::2]):
+        return OTHER
+    named = [part if at % 2 or part in _OPERATIONS else "{id}" for at, part in enumerate(rest)]
+    return "/".join([collection, *named])

@@ -1,0 +1,61 @@
+"""Memory is given back after resets, by a served app."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from types import SimpleNamespace
+
+import pytest
+
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
+from mockserver.transport import app as app_module
+from mockserver.transport.app import MockApp
+from mockserver.transport.heap import trim_heap
+from tests.support.patience import until
+
+
+def test_freed_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: SimpleNamespace(malloc_trim=given.append))
+    trim_heap()
+    assert given == [0]
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: SimpleNamespace())
+    trim_heap()
+
+
+def test_many_resets_give_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[str] = []
+    monkeypatch.setattr(app_module, "trim_heap", lambda: trims.append("trimmed"))
+    monkeypatch.setattr(app_module, "TRIM_AFTER_S", 0)
+    app = MockApp(Engine(Settings()))
+
+    async def reset() -> None:
+        for number in range(20):
+            app.engine.control.reset(f"p{number}")
+        await asyncio.to_thread(until, lambda: trims)
+
+    async def live() -> None:
+        told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        await told.put({"type": "lifespan.startup"})
+        sent: list[object] = []
+
+        async def send(message: object) -> None:
+            sent.append(message)
+
+        life = asyncio.ensure_future(app({"type": "lifespan"}, told.get, send))  # type: ignore[arg-type]
+        while not sent:
+            await asyncio.sleep(0)
+        await reset()
+        assert trims == ["trimmed"]
+        trims.clear()
+        await reset()
+        assert trims == ["trimmed"]
+        await told.put({"type": "lifespan.shutdown"})
+        await life
+
+    asyncio.run(live())
