@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from proxy.routing import MODE_HEADER, Decision, decide
 if TYPE_CHECKING:
     import httpx
 
+    from mockserver.journal.answers import KeptAnswer
     from proxy.modes import Modes
 
 MODE = MODE_HEADER.lower().encode()
@@ -49,10 +50,12 @@ class ProxyApp:
     def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
         self.modes: Modes | None = None
+        if (engine := getattr(mock, "engine", None)) is not None:
+            engine.control.sections["cassette"] = partial(_write_journal, settings)
         if settings.upstream or settings.cassette:
             self.modes = _open_modes(settings, transport)
             # any app may stand in the mock's place; the mock itself tells of this proxy where it tells of itself
-            if (engine := getattr(mock, "engine", None)) is not None:
+            if engine is not None:
                 engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
         self._is_scripted: Callable[[Scope], bool] = getattr(mock, "is_scripted", lambda scope: False)
@@ -127,6 +130,13 @@ def _open_modes(settings: Settings, transport: httpx.AsyncBaseTransport | None) 
     modes = Modes(settings, transport)
     modes.open()
     return modes
+
+
+def _write_journal(settings: Settings, answers: Sequence[KeptAnswer]) -> Iterator[bytes]:
+    """The mock's answers as a cassette."""
+    from proxy.journal_cassette import write_journal
+
+    return write_journal(answers, settings.redact)
 
 
 def _refusal(error: MockError | APIError) -> ASGIApp:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mockserver.model.default_model import SeededModel
@@ -15,7 +15,7 @@ from mockserver.wire.errors.api import MockError
 from proxy.cassettes.canonical import IGNORED, canonical_fields
 from proxy.cassettes.interaction import Cassette, Interaction
 from proxy.cassettes.ledger import EMPTY, RESPONSES, Key, Ledger
-from proxy.cassettes.matching import Library
+from proxy.cassettes.matching import Library, source_in
 from proxy.cassettes.replies import reply_of
 
 DELIVERY = frozenset(("stream", "background", "store", "include", "generate", "service_tier"))
@@ -31,25 +31,26 @@ class RecordedModel:
         self._strict = strict
         self._ledger = Ledger(self._ignored, blobs=False)
         self._library = Library((), self._ignored)
-        self._replies: dict[bytes, Reply] = {}
+        self._replies: dict[bytes, int] = {}  # which recording answers
         self._default = SeededModel()
         for cassette in cassettes:
             ledger = Ledger(self._ignored, blobs=False)
-            for interaction in cassette.interactions:
-                self._add(ledger, interaction, f"interaction {interaction.id} ({cassette.path})")
+            for index, interaction in enumerate(cassette.interactions):
+                place = f"interaction {interaction.id} ({cassette.path})"
+                self._add(ledger, interaction, place, source_in(cassette, index))
                 ledger.note(interaction)
 
-    def _add(self, ledger: Ledger, interaction: Interaction, place: str) -> None:
+    def _add(
+        self, ledger: Ledger, interaction: Interaction, place: str, source: Callable[[], Interaction] | None
+    ) -> None:
         body = interaction.request.value
         turn = interaction.request.socket or interaction.request.path == RESPONSES
         if not (turn and isinstance(body, dict)):
             return
-        reply = reply_of(interaction)
-        if reply is None:
+        if reply_of(interaction) is None:
             return
         key = self._key(body, ledger.context_of(body).all_raw())
-        self._replies.setdefault(key.digest, reply)
-        self._library.hold(interaction, key, place)
+        self._replies.setdefault(key.digest, self._library.hold(interaction, key, place, source))
 
     def _key(self, body: Any, items: list[Any]) -> Key:
         fields = canonical_fields({name: value for name, value in body.items() if name != "type"}, self._ignored)
@@ -59,7 +60,8 @@ class RecordedModel:
         """The reply to a prompt; raises MockError where nothing was recorded and the model is strict."""
         items = list(prompt.newest_first())[::-1]
         key = self._key(prompt.request, items)
-        reply = self._replies.get(key.digest)
+        number = self._replies.get(key.digest)
+        reply = None if number is None else reply_of(self._library.recorded[number].interaction)
         if reply is not None:
             return reply
         if not self._strict:

@@ -135,11 +135,14 @@ class WebSocketReplayer:
         session = self._sessions.of(scope)
         handshake, _ = make_request(scope, b"", self._sessions.redactor)
         refusal = session.find_unused(handshake)
-        if refusal is not None:
+        if refusal is not None and not refusal.interaction.closes:
             await _send_refusal(refusal.interaction, send)
             return None
         await send({"type": "websocket.accept", "headers": [SOURCE]})
-        await SocketReplay(self._sessions, session, handshake, self._speed, send).serve(receive)
+        replay = SocketReplay(self._sessions, session, handshake, self._speed, send)
+        if refusal is not None:  # one that was closed before anything was asked
+            await replay.close(refusal.interaction)
+        await replay.serve(receive)
         return None
 
 
@@ -209,6 +212,12 @@ class SocketReplay:
                 await self._send_text(frames.text(frames.error_frame(miss_error(found), lane)))
                 return
             await self._play(found.interaction)
+            closing = self._session.find_closing(found)
+            if closing is not None:
+                gap = closing.at - found.interaction.at - found.interaction.response.seconds
+                if self._speed and gap > 0:
+                    await asyncio.sleep(gap / self._speed)
+                await self.close(closing)
 
     async def _play(self, interaction: Interaction) -> None:
         before = 0.0
@@ -222,12 +231,18 @@ class SocketReplay:
             if not sent:
                 await self._send_text(data.decode())
             before = at
+        if interaction.response.ended == "cut":
+            await self.close(interaction)
+
+    async def close(self, interaction: Interaction) -> None:
+        """End the socket as the recorded one ended."""
         closing = interaction.response.closing
-        if interaction.response.ended == "cut" and closing is not None:
-            if closing.code is None:
-                self._lost.set()
-            else:
-                await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+        if closing is None:
+            return
+        if closing.code is None:
+            self._lost.set()
+        else:
+            await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
 
     async def _send_text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})

@@ -7,6 +7,9 @@
 # turn is over when the server owes no answer to a submission: after the successor's end, or after `steer.pending` or
 # `steer.failed`. An error inside a stream may be all, or the turn's failure follows it (switch `stream_overflow`): that
 # is known when the lane goes on, or when the socket ends.
+#
+# A socket that the upstream closes while no turn is under way is an interaction without a body: clients open another
+# one then, and a replay has to make them do so. One that the client closes needs no word, the client will do so again.
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from mockserver.transport.abort import Abort
 from mockserver.wire.errors.api import MockError
 from proxy.cassettes.interaction import TERMINAL_EVENTS, Closing, Ending, Interaction, Piece, Response, parse_json
 from proxy.cassettes.redaction import Secrets
@@ -58,6 +62,8 @@ class SocketTape:
         self._turns: list[OpenTurn] = []
         self._refusal: dict[str, Any] = {}
         self._headers: tuple[tuple[str, str], ...] = ()
+        self._connection: int | None = None
+        self._ended = False
         self._opened = monotonic()
         self._at = recorder.seconds()
 
@@ -79,7 +85,7 @@ class SocketTape:
                 kept = self._recorder.redactor.response_headers(message.get("headers", ()), self._secrets)
                 self._headers = kept
             case "websocket.close":
-                self.end(Closing(message.get("code"), message.get("reason") or ""))
+                self.end(Closing(message.get("code"), message.get("reason") or ""), by_upstream=True)
             case "websocket.http.response.start":
                 self._refusal = {"status": message["status"], "headers": message["headers"], "body": b""}
             case "websocket.http.response.body":
@@ -92,18 +98,25 @@ class SocketTape:
         if isinstance(frame, dict) and frame.get("type") == CREATE:
             lane = frame.get("stream_id")
             lane = lane if isinstance(lane, str) else None
-            self.last_id = self._recorder.take_id()
+            self.last_id = self._take_id()
             self._turns.append(OpenTurn(self.last_id, self._recorder.seconds(), now, data, lane))
             return
         target = frame.get("previous_response_id") or frame.get("response_id") if isinstance(frame, dict) else None
         turn = next((turn for turn in self._turns if target in turn.responses), None)
         if turn is None:
             # an answer will come, and nothing else: a turn of its own
-            turn = OpenTurn(self._recorder.take_id(), self._recorder.seconds(), now, data, None, owed=1, over=True)
+            turn = OpenTurn(self._take_id(), self._recorder.seconds(), now, data, None, owed=1, over=True)
             self._turns.append(turn)
             return
         turn.pieces.append(Piece(now - turn.started, data, sent=True))
         turn.owed += 1
+
+    def _take_id(self) -> int:
+        """The number of the next interaction on this socket; the first one's is the socket's."""
+        number = self._recorder.take_id()
+        if self._connection is None:
+            self._connection = number
+        return number
 
     def _note_received(self, data: bytes) -> None:
         event, now = parse_json(data), monotonic()
@@ -144,8 +157,11 @@ class SocketTape:
             self._keep(of_lane.pop(0), "complete", None)
         return of_lane[0] if of_lane else (self._turns[0] if self._turns else None)
 
-    def end(self, closing: Closing | None) -> None:
+    def end(self, closing: Closing | None, *, by_upstream: bool = False) -> None:
         """End every turn that is open: the socket is gone."""
+        if by_upstream and not self._turns and not self._ended and not self._refusal:
+            self._keep_closing(closing or Closing(None))
+        self._ended = True
         turns, self._turns = self._turns, []
         for turn in turns:
             if turn.failed:
@@ -164,7 +180,15 @@ class SocketTape:
         )
         request = replace(self._request, body=redactor.redact_bytes(turn.frame, secrets))
         response = Response(101, self._headers, pieces, streamed=True, ended=ended, closing=closing)
-        self.keep(Interaction(turn.id, round(turn.at, 3), request, response, lane=turn.lane))
+        kept = Interaction(turn.id, round(turn.at, 3), request, response, lane=turn.lane, connection=self._connection)
+        self.keep(kept)
+
+    def _keep_closing(self, closing: Closing) -> None:
+        """Keep how the upstream closed a socket on which nothing was under way."""
+        number, at = self._take_id(), round(self._recorder.seconds(), 3)
+        reason = self._recorder.redactor.redact_text(closing.reason, self._secrets)
+        response = Response(101, self._headers, streamed=True, closing=closing._replace(reason=reason))
+        self.keep(Interaction(number, at, self._request, response, connection=self._connection))
 
     def _keep_refusal(self) -> None:
         redactor, refusal = self._recorder.redactor, self._refusal
@@ -210,6 +234,9 @@ class RecordingWebSocketRelay:
         try:
             error: MockError | None = await self._relay(scope, receive_and_note, send_and_note)
             return error
+        except Abort:  # the upstream's side was lost, unless the client's has ended before
+            _note(lambda _: tape.end(None, by_upstream=True), {}, recorder)
+            raise
         finally:
             _note(lambda _: tape.end(None), {}, recorder)
 

@@ -8,10 +8,12 @@ from typing import Any, Unpack
 
 from mockserver.config.settings import from_python
 from mockserver.engine.engine import DEFAULT_PROJECT
+from mockserver.testing.mock import Mock
 from mockserver.testing.options import File, MockOptions, ScenarioSource
 from mockserver.transport.control_api import call_control
 from mockserver.transport.server_thread import ServerThread, ready_value
 from proxy.app import ProxyApp
+from proxy.cassettes.file import save_text
 from proxy.cassettes.matching import Miss
 from proxy.mock import make_mock
 
@@ -70,6 +72,10 @@ class Proxy:
         """Call the mock's control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
         return call_control(self._mock.engine, DEFAULT_PROJECT, method, path, body)
 
+    def save_journal(self, path: File, *, redact: Iterable[str] = ()) -> int:
+        """Write what the mock answered to a cassette; returns how many exchanges that are."""
+        return save_journal(self, path, redact=redact)
+
     def close(self) -> None:
         """Stop the server, write what is left; a second time does nothing."""
         served, self._served = self._served, None
@@ -89,3 +95,19 @@ class Proxy:
     def __aexit__(self, *failure: object) -> Awaitable[None]:
         self.close()
         return ready_value(None)
+
+
+def save_journal(mock: Mock | Proxy, path: File, *, redact: Iterable[str] = ()) -> int:
+    """Write what a mock answered to a cassette, secrets hidden; returns how many exchanges that are.
+
+    `redact` are regular expressions of what else must not be written. Raises CassetteError for a file that can't be
+    written.
+    """
+    from proxy.journal_cassette import write_journal
+
+    if isinstance(mock, Proxy):
+        answers = mock._mock.engine.journal.answers(None)  # whatever keys its callers sent
+    else:
+        answers = mock._host.engine.journal.answers(mock._project)
+    save_text(write_journal(answers, redact), path)
+    return len(answers)

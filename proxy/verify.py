@@ -28,6 +28,7 @@ from proxy.cassettes.replies import reply_of
 
 COVERED = ("/v1/responses", "/v1/conversations", "/v1/models")
 PROJECT = "verify"
+MOST_SOCKETS = 256  # at a time; that a client has closed one is not recorded
 _ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]{8,}")
 _BLOB = re.compile(r'("encrypted_content"\s*:\s*")([^"\\]+)')
 # refusals that say something about the account or the moment, and nothing about the request
@@ -58,7 +59,7 @@ class Verifier:
         self.engine = Engine(settings or Settings(), model=self._model, wall=lambda: self._now)
         self._ids: dict[str, str] = {}  # recorded → the mock's
         self._ended: dict[str, Interaction] = {}
-        self._socket: WebSocketSession | None = None
+        self._sockets: dict[int | None, WebSocketSession] = {}
 
     def check_all(self, cassette: Cassette) -> None:
         """Check the interactions of a cassette, in order."""
@@ -69,10 +70,17 @@ class Verifier:
     def begin(self, cassette: Cassette) -> None:
         """Look ahead in a cassette whose interactions are checked next."""
         self._began = _seconds(cassette.head.recorded)
-        self._ended |= ended_turns(cassette.interactions)
+        self.look_ahead(cassette.interactions)
+
+    def look_ahead(self, interactions: Iterable[Interaction]) -> None:
+        """Learn how the turns ended that are checked next and had not ended when they were answered."""
+        self._ended |= ended_turns(interactions)
 
     def check(self, interaction: Interaction) -> list[Finding]:
         """Play one interaction and compare; returns what differs."""
+        if interaction.closes:  # a mock has no reason of its own to close
+            self._sockets.pop(interaction.connection, None)
+            return []
         if not self._is_checkable(interaction):
             self.skipped += 1
             return []
@@ -80,7 +88,7 @@ class Verifier:
         self._now = max(self._now, _time_of(interaction) or self._began + interaction.at)
         status = interaction.response.status
         # a refusal that only the real service can cause is the script's; any other has to be the mock's own
-        said = self._ended.get(_response_id(interaction), interaction)
+        said = self._ended.pop(_response_id(interaction), interaction)
         self._model.reply = reply_of(said, usage=False) if status < 400 or status in _NOT_OURS else None
         ours = self._play(interaction)
         findings = list(self._compare(interaction, ours))
@@ -102,16 +110,19 @@ class Verifier:
         request = interaction.request
         body = self._exchange(request.body)
         if request.socket:
-            return self._play_frame(body)
+            return self._play_frame(body, interaction.connection)
         headers = {name.encode(): value.encode("latin-1", "replace") for name, value in request.headers}
         query = parse_qsl(self._exchange(request.query.encode()).decode(), keep_blank_values=True)
         path = unquote(self._exchange(request.path.encode()).decode())
         return drivers._receive(self.engine.handle(Call(request.method, path, body, PROJECT, query, headers)))
 
-    def _play_frame(self, body: bytes) -> Answer:
-        if self._socket is None:
-            self._socket = WebSocketSession(self.engine, PROJECT)
-        return drivers._of_frames(drivers._play(self._socket, self._socket.receive(body)))
+    def _play_frame(self, body: bytes, connection: int | None) -> Answer:
+        # what a socket remembers of responses that are not stored is forgotten with it (Spec: R4.5)
+        socket = self._sockets.pop(connection, None) or WebSocketSession(self.engine, PROJECT)
+        self._sockets[connection] = socket
+        if len(self._sockets) > MOST_SOCKETS:
+            del self._sockets[next(iter(self._sockets))]
+        return drivers._of_frames(drivers._play(socket, socket.receive(body)))
 
     def _exchange(self, text: bytes) -> bytes:
         """A text with the mock's ids, and what the mock sealed, in the place of the recorded ones."""
@@ -123,7 +134,7 @@ class Verifier:
     # --- comparing -----------------------------------------------------------------------------------------------
 
     def _compare(self, interaction: Interaction, ours: Answer) -> Iterable[Finding]:
-        endpoint = _endpoint(interaction)
+        endpoint = endpoint_of(interaction)
         status = 200 if interaction.request.socket else interaction.response.status
         events, value = list(interaction.events), interaction.value
         if interaction.request.socket and len(events) == 1 and events[0].get("type") == "error":
@@ -161,14 +172,19 @@ class Verifier:
 
 
 def ended_turns(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
-    """The interactions that show how a turn ended, by the response's id: of one in the background, a later one."""
-    return {
-        _response_id(interaction): interaction
-        for interaction in interactions
-        if isinstance(interaction.resource, dict)
-        and interaction.resource.get("object") == "response"
-        and interaction.resource.get("status") in ("completed", "incomplete", "failed")
-    }
+    """The later interactions that show how turns ended which had not when they were answered, by the response's id."""
+    ended: dict[str, Interaction] = {}
+    begun: set[str] = set()
+    for interaction in interactions:
+        resource = interaction.resource
+        if not isinstance(resource, dict) or resource.get("object") != "response":
+            continue
+        id = _response_id(interaction)
+        if resource.get("status") not in ("completed", "incomplete", "failed"):
+            begun.add(id)
+        elif id in begun:  # else the turn shows its end itself: there is no need to hold it
+            ended[id] = interaction
+    return ended
 
 
 def _response_id(interaction: Interaction) -> str:
@@ -180,7 +196,8 @@ def _without_deltas(events: list[Any]) -> list[Any]:
     return [event for event in events if not str(event.get("type")).endswith(".delta")]
 
 
-def _endpoint(interaction: Interaction) -> str:
+def endpoint_of(interaction: Interaction) -> str:
+    """What an interaction asked, with ids as `{id}`."""
     request = interaction.request
     path = "/".join("{id}" if _ID.fullmatch(part) else part for part in request.path.split("/"))
     return f"{'WEBSOCKET' if request.socket else request.method} {path}"

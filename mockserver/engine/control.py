@@ -62,7 +62,7 @@ class ProjectControl:
         self._rules = transactions.rules
         self._watchers: list[Callable[[str], None]] = []
         self._forgetters: list[Callable[[str], None]] = []
-        self.sections: dict[str, Callable[[], Any]] = {}  # what a proxy around this mock has to say, by name
+        self.sections: dict[str, Callable[..., Any]] = {}  # what a proxy around this mock has to say, by name
 
     def on_clock_moved(self, notify: Callable[[str], None]) -> None:
         """Register a function that is called with the project whenever its clock may have changed."""
@@ -246,6 +246,19 @@ class ProjectControl:
     def read_journal(self, project: str, *, limit: int, after: int | None = None, **how: Any) -> Iterator[Any]:
         """Yield the exchanges of such a page one by one, and one more if there are more; None between two steps."""
         return self._logbook.read(project, limit=limit, after=after, **how)
+
+    def journal_cassette(self, project: str) -> Iterator[bytes]:
+        """The project's newest exchanges as a cassette, document by document; raises MockError where none is written.
+
+        Only `understudy serve` and a `Proxy` know the format, and only a process that answers alone all the exchanges.
+        """
+        write = self.sections.get("cassette")
+        if write is None:
+            raise MockError("The mock alone writes no cassettes; `understudy serve` does.", status=409)
+        if self._calls.settings.workers > 1:
+            raise MockError("Of several --workers each knows only its own answers.", status=409)
+        pieces: Iterator[bytes] = write(self._logbook.answers(project))
+        return pieces
 
     def verdict(self, project: str) -> list[Finding]:
         """The client's mistakes that the journal shows."""

@@ -275,6 +275,7 @@ class Engine:
         buckets = recorder.buckets
         if delivery.body is not None and not delivery.steps:
             recorder.exchange.ended = DELIVERED
+            recorder.keep_body(delivery.body)
             recorder.answer(200)
             whole = (delivery.body, 200, JSON, (), False, None, b"", None, model, lead_s, buckets, None)
             return _new(Answer, whole)  # as nearly every turn
@@ -297,9 +298,13 @@ class Engine:
             body, steps = apply_to_body(answer.body, [], recorder.effects)
             answer = answer._replace(body=body)
             if steps:
+                recorder.keep_answer(status=answer.status, headers=answer.headers, steps=steps)
                 recorder.answer(answer.status, answer.error)
                 return answer._replace(player=Player(steps, TurnListener(self, recorder, None)))
         recorder.exchange.ended = DELIVERED
+        if answer.player is None:
+            status, kind, headers = answer.status, answer.content_type, answer.headers
+            recorder.keep_answer(body=answer.body, status=status, content_type=kind, headers=headers)
         recorder.answer(answer.status, answer.error)
         return answer
 
@@ -309,6 +314,15 @@ class Engine:
         """The answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
         rules, exchange = self.rules, recorder.exchange
         streamed = body is None
+        whole = streamed and len(steps) == 1 and isinstance(steps[0], Emit) and running is None
+        tail = SENTINELS[rules.done_sentinel]
+        if not streamed:
+            recorder.keep_answer(steps=steps, body=body)
+        elif whole and exchange.turn is not None and not recorder.effects:
+            # its events are many, and can be made again
+            recorder.keep_answer(turn=exchange.turn, stream="sse", content_type=SSE, tail=tail)
+        else:
+            recorder.keep_answer(steps=steps, stream="sse", content_type=SSE, tail=tail)
         if streamed:
             exchange.transport = "sse"
             if len(steps) == 1 and isinstance(steps[0], Emit) and running is None:

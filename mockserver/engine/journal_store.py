@@ -19,7 +19,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-from mockserver.core.records import Change
+from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.event_hub import EventHub
@@ -30,6 +30,7 @@ from mockserver.engine.metrics import Metrics
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
+from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.history import History
 from mockserver.journal.summary import summarize
@@ -44,7 +45,7 @@ class JournalStore:
     """The journals of one store; at most `settings.journal` exchanges are kept per project, none for 0."""
 
     def __init__(self, transactions: Transactions) -> None:
-        self._calls = transactions
+        self._calls, self.rules = transactions, transactions.rules
         settings = transactions.settings
         self._most = settings.journal if settings.journal_bytes else 0
         self._entries: JournalRing | JournalPages
@@ -53,6 +54,7 @@ class JournalStore:
         else:
             batch = 1 if settings.workers > 1 or transactions.store.waits else BATCH
             self._entries = JournalPages(transactions.store, self._most, settings.journal_bytes, batch)
+        self._answers = KeptAnswers(settings.journal_bytes // 4)
         self._complaint = ""
         self._lock = RLock()
         self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
@@ -89,6 +91,22 @@ class JournalStore:
         with self._lock:
             self._entries.add(project, exchange, document)
 
+    def keep_answer(self, project: str, answer: KeptAnswer) -> None:
+        """Keep what leaves for a call, as long as there is room."""
+        if self._most > 0 and project:
+            with self._lock:
+                self._answers.add(project, answer)
+
+    def drop_answer(self, project: str, exchange: Exchange) -> None:
+        """Forget an answer that leaves otherwise than it was laid out."""
+        with self._lock:
+            self._answers.drop(project, exchange)
+
+    def answers(self, project: str | None) -> list[KeptAnswer]:
+        """The newest answers of a project, or of all (None), that this process has given, oldest first."""
+        with self._lock:
+            return self._answers.of(project)
+
     def _tell_end(self, project: str, exchange: Exchange) -> None:
         """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal."""
         summary = summarize(exchange)  # first: a long exchange is packed when it is added
@@ -116,6 +134,7 @@ class JournalStore:
     def forget(self, project: str) -> None:
         """Empty a project's journal; the next exchange is the first again."""
         with self._lock:
+            self._answers.forget(project)
             self._entries.forget(project)
 
     def close(self) -> None:
@@ -212,6 +231,20 @@ class ExchangeRecorder:
         self.effects = [*self.effects, *struck.effects]
         self.buckets = {**self.buckets, **struck.buckets}
 
+    def keep_answer(self, turn: Turn | None = None, **answer: Any) -> None:
+        """Keep what leaves: the members of a `KeptAnswer`, besides the call's; of a `turn`, its events."""
+        again = () if turn is None else (turn.final, turn.node.cues, self._logbook.rules)
+        self._logbook.keep_answer(self.project, KeptAnswer(self.call, self.exchange, again=again, **answer))
+
+    def keep_body(self, body: bytes) -> None:
+        """Keep the body that a turn leaves as, as nearly every one does."""
+        # by place, for so it costs half
+        self._logbook.keep_answer(self.project, _new(KeptAnswer, (self.call, self.exchange, body, *_JSON_BODY)))
+
+    def drop_answer(self) -> None:
+        """Forget what was kept: the turn goes on otherwise."""
+        self._logbook.drop_answer(self.project, self.exchange)
+
     def answer(self, status: int, error: APIError | MockError | None = None) -> None:
         """Note the status and error of the answer, which may still be in progress."""
         exchange = self.exchange
@@ -231,4 +264,5 @@ class ExchangeRecorder:
         self._logbook.note(self.project, self.exchange)
 
 
+_JSON_BODY = KeptAnswer(Call(), Exchange(Call(), "http"))[3:]
 _NO_BUCKETS: Mapping[str, Buckets] = MappingProxyType({})

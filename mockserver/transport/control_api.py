@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from mockserver.delivery.answer import SSE, Answer
+from mockserver.delivery.answer import JSON, SSE, Answer
 from mockserver.delivery.player import Pieces
 from mockserver.engine.control import DAY, RESETTABLE, ProjectControl, check_number
 from mockserver.engine.endpoints import Parts, Table
@@ -75,7 +75,7 @@ def _limit(call: Call) -> tuple[int, str | None, dict[str, str]]:
 class ControlCall(NamedTuple):
     """One method of one path: `read` returns the arguments that `run` takes after the service and the project.
 
-    What `run` returns is the JSON body; None is 204.
+    What `run` returns is the JSON body; None is 204. An `Answer` is one of another type.
     """
 
     method: str
@@ -180,6 +180,12 @@ def _write_page(found: Iterator[dict[str, Any] | None], limit: int) -> Iterator[
     yield b'\n], "first_id": %b, "last_id": %b, "has_more": %b}' % ends
 
 
+def _download_journal(control: ProjectControl, project: str) -> Answer:
+    disposition = (b"content-disposition", b'attachment; filename="journal.yaml"')
+    answer = _pieces_answer(control.journal_cassette(project))
+    return answer._replace(content_type=b"application/yaml", headers=(disposition,))
+
+
 def _write_graph(control: ProjectControl, project: str) -> Iterator[bytes]:
     """Yield the graph in pieces, one for each node."""
     found = control.graph(project)
@@ -275,6 +281,7 @@ CONTROL = Table(
         ControlCall("DELETE", "/_mock/faults", _quiet(ProjectControl.set_faults), lambda call, parts: ([],)),
         ControlCall("GET", "/_mock/journal", _list_journal, _read_call),
         ControlCall("DELETE", "/_mock/journal", ProjectControl.clear_journal),
+        ControlCall("GET", "/_mock/journal.cassette", _download_journal),
         ControlCall("GET", "/_mock/verdict", _find),
         ControlCall("GET", "/_mock/drift", ProjectControl.drift),
         ControlCall("DELETE", "/_mock/drift", ProjectControl.clear_drift),
@@ -334,7 +341,7 @@ def _let_pass(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def call_control(engine: Engine, project: str, method: str, path: str, body: Any = None) -> Any:
     """Return what a control call answers in this process; `path` is below `/_mock`, a query stands in it after a `?`.
 
-    Raises MockError when it is refused.
+    What is no JSON is returned as text. Raises MockError when it is refused.
     """
     path, _, query = path.partition("?")
     sent = b"" if body is None else orjson.dumps(body)
@@ -347,4 +354,6 @@ def call_control(engine: Engine, project: str, method: str, path: str, body: Any
         if answer.player is None
         else b"".join(chunk.data for chunk in chunks(answer) if isinstance(chunk, Chunk))
     )
+    if body and answer.content_type != JSON:
+        return body.decode()
     return orjson.loads(body) if body else None

@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.delivery.events import Emit, Malformed, Step
@@ -55,6 +55,7 @@ class WebSocketSession:
         self._headers = headers or {}
         self._rules = engine.rules
         self._near = ConnectionRecords()
+        self._token = object()  # tells in the journal what went over this socket
         self._lanes = Lanes()
         self._active: dict[str, Playback] = {}  # by response
         self._finished: dict[str, FinishedTurn] = {}  # by response, the oldest first
@@ -118,8 +119,13 @@ class WebSocketSession:
 
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:
         recorder.exchange.events, recorder.exchange.ended = 1, DELIVERED
+        frame = frames.error_frame(error, lane, null_members=self._rules.ws_null_members)
+        self._keep(recorder, (Emit([frame]),), None)
         recorder.answer(error.status, error)
-        return SendFrames([frames.error_frame(error, lane, null_members=self._rules.ws_null_members)])
+        return SendFrames([frame])
+
+    def _keep(self, recorder: ExchangeRecorder, steps: Sequence[Step], lane: Lane) -> None:
+        recorder.keep_answer(steps=steps, stream="websocket", status=101, lane=lane, socket=self._token)
 
     def _start(self, starts: Iterable[Start]) -> list[Out]:
         """Begin what starts; what is refused makes room for what comes next."""
@@ -142,6 +148,7 @@ class WebSocketSession:
         if not self._steering.pending:  # nearly always: nobody steers
             return [self._answer(lane, request, waiting.recorder)]
         playback = self._answer(lane, self._steering.with_pending(lane, request), waiting.recorder)
+        waiting.recorder.drop_answer()  # it answers more than its frame
         return [*self._steering.settle_lane(lane, request.get("previous_response_id")), playback]
 
     def _answer(self, lane: Lane, request: dict[str, Any], recorder: ExchangeRecorder) -> Playback:
@@ -150,6 +157,7 @@ class WebSocketSession:
             request = {**request, "store": False}
         recorder.apart = self._apart  # it may have waited, and others begin it
         delivery = self._engine.respond(request, self._near, recorder)
+        self._keep(recorder, delivery.steps, lane)
         recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
         self._near.retain(playback.turn.node.parent)
@@ -163,7 +171,9 @@ class WebSocketSession:
         """
         recorder = self._record(json_compact(request))
         try:
-            return self._answer(lane, request, recorder)
+            playback = self._answer(lane, request, recorder)
+            recorder.drop_answer()  # nobody sent this request
+            return playback
         except Exception as failure:
             error = to_error(failure)
             self._refusal(error, lane, recorder)  # for the journal; the client gets its submissions back instead
@@ -251,7 +261,10 @@ class WebSocketSession:
     def _steer(self, frame: Frame) -> SendFrames:
         frames.check_addressed(frame, "previous_response_id")
         id = frame["previous_response_id"]
-        return self._steering.submit(frame, self._active.get(id), self._finished.get(id))
+        steered = self._active.get(id)
+        if steered is not None:  # it leaves in another way than it was laid out
+            steered.recorder.drop_answer()
+        return self._steering.submit(frame, steered, self._finished.get(id))
 
     def _inject(self, frame: Frame) -> SendFrames:
         """Refuse an injection: only multi-agent responses take one, and there are none here. Spec: X7, R15.8."""

@@ -61,6 +61,8 @@ def format_parts(interaction: Interaction) -> Iterable[str]:
     yield f"{SEPARATOR}id: {interaction.id}\nat: {_seconds(interaction.at)}\n"
     if request.socket:
         yield "transport: websocket\n"
+    if interaction.connection is not None:
+        yield f"connection: {interaction.connection}\n"
     if interaction.lane is not None:
         yield f"lane: {_json(interaction.lane)}\n"
     if interaction.rehydrated:
@@ -94,8 +96,11 @@ def _format_body(socket: bool, response: Response) -> Iterable[str]:
             yield f"    - [{_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n"
     elif response.streamed:
         yield "  stream:\n" if response.pieces else "  stream: []\n"
+        time, before = "0", 0.0
         for at, data, _ in response.pieces:
-            yield f"    - [{_seconds(at)}, {_scalar(data)}]\n"
+            if at != before:  # many events come together
+                time, before = _seconds(at), at
+            yield f"    - [{time}, {_scalar(data)}]\n"
     else:
         if seconds := response.seconds:
             yield f"  seconds: {_seconds(seconds)}\n"
@@ -254,6 +259,7 @@ def read_interaction(text: str) -> Interaction:
         response=_read_response(response, ended, socket),
         lane=_text_or_none(value.get("lane")),
         rehydrated=value.get("rehydrated") is True,
+        connection=connection if type(connection := value.get("connection")) is int else None,
     )
 
 

@@ -35,6 +35,10 @@ OWN = b"understudy:"
 def load(path: str | os.PathLike[str]) -> Cassette:
     """Read a cassette: ours, or a foreign one. What can't be used is in `problems`; raises CassetteError."""
     name = os.fspath(path)
+    if is_large(name):
+        from proxy.cassettes.large import load_large
+
+        return load_large(name)
     data = _read(name)
     if is_own(data):
         return parse(data, name)
@@ -43,6 +47,20 @@ def load(path: str | os.PathLike[str]) -> Cassette:
     from proxy.cassettes.foreign import load_foreign
 
     return load_foreign(data, name)
+
+
+LARGE = 32 << 20  # bytes of a file from which its interactions stay there
+
+
+def is_large(name: str) -> bool:
+    """Whether a file is one of ours that is too large to be held in memory."""
+    try:
+        if os.path.getsize(name) < LARGE:
+            return False
+        with open(name, "rb") as file:
+            return is_own(file.read(64))
+    except OSError:
+        return False  # reading it says what is wrong
 
 
 def is_own(data: bytes) -> bool:
@@ -146,11 +164,16 @@ def dump(cassette: Cassette) -> Iterator[str]:
 
 def save(cassette: Cassette, path: str | os.PathLike[str]) -> None:
     """Write a whole cassette in one step: who reads meanwhile sees the old file or the new one."""
+    save_text((part.encode() for part in dump(cassette)), path)
+
+
+def save_text(parts: Iterable[bytes], path: str | os.PathLike[str]) -> None:
+    """Write the text of a cassette in one step; raises CassetteError."""
     name = os.fspath(path)
     beside = f"{name}.{os.getpid()}.new"
     try:
-        with open(beside, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(dump(cassette))
+        with open(beside, "wb") as file:
+            file.writelines(parts)
         os.replace(beside, name)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -174,11 +197,13 @@ class Appender:
         except BaseException:
             os.close(self._file)
             raise
-        self._next = max((interaction.id for interaction in self.earlier.interactions), default=0) + 1
+        self._next = max(self.earlier.lines, default=0) + 1
         self.began = _unix(self.earlier.head.recorded, now)
 
     def _open_cassette(self, upstream: str | None, now: float) -> Cassette:
         """Read what is there, cut a torn end off, or begin with a head."""
+        if is_large(self.path):
+            return self._open_large()
         data = _read(self.path)
         if data.strip() and not is_own(data):
             raise CassetteError(
@@ -199,6 +224,16 @@ class Appender:
         self._append([format_head(head)])
         return Cassette(self.path, head)
 
+    def _open_large(self) -> Cassette:
+        from proxy.cassettes.large import load_large, whole_end
+
+        earlier = load_large(self.path)
+        self._end = whole_end(earlier)
+        os.ftruncate(self._file, self._end)
+        if os.pread(self._file, 1, self._end - 1) != b"\n":
+            self._append(["\n"])
+        return earlier
+
     def take_id(self) -> int:
         """The number of the next interaction, in the order in which requests come."""
         with self._lock:
@@ -208,7 +243,9 @@ class Appender:
 
     def append(self, interaction: Interaction) -> None:
         """Write an interaction; raises OSError, and leaves the file without it, when the disk is full."""
-        self.append_parts(format_parts(interaction))
+        parts = format_parts(interaction)
+        # what is in memory anyway is written in one
+        self.append_parts(["".join(parts)] if isinstance(interaction.response.pieces, tuple) else parts)
 
     def append_parts(self, parts: Iterable[str]) -> None:
         """Write a document that is given in parts; raises OSError like `append`."""

@@ -5,11 +5,12 @@
 #
 # A WebSocket has no requests. A turn on it is an interaction too: its `response.create` frame is the body, the frames
 # that came for it are the pieces, and what the client sent in the middle of the turn (`response.steer`) stands between
-# them with `sent` set.
+# them with `sent` set. Turns of one socket bear its number; how it was closed between two of them is one more
+# interaction, without a body.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -96,7 +97,8 @@ class Response:
 class Interaction:
     """A request and its answer: `id` counts requests of a cassette from 1, `at` is seconds since its head.
 
-    `lane` is the named lane of a socket. `rehydrated` says that the upstream was given the parent's items again.
+    `lane` is the named lane of a socket, `connection` the socket: the id of what came first over it. `rehydrated` says
+    that the upstream was given the parent's items again.
     """
 
     id: int
@@ -105,6 +107,12 @@ class Interaction:
     response: Response
     lane: str | None = None
     rehydrated: bool = False
+    connection: int | None = None
+
+    @property
+    def closes(self) -> bool:
+        """Whether it only tells how the upstream closed a socket on which no turn was under way."""
+        return self.request.socket and not self.request.body and self.response.closing is not None
 
     @cached_property
     def events(self) -> tuple[dict[str, Any], ...]:
@@ -151,11 +159,11 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Cassette:
-    """A whole file, read."""
+    """A whole file, read; the interactions of a large one are read from it each time that they are asked for."""
 
     path: str
     head: Head = field(default_factory=Head)
-    interactions: tuple[Interaction, ...] = ()
+    interactions: Sequence[Interaction] = ()
     problems: tuple[Problem, ...] = ()
     lines: Mapping[int, int] = field(default_factory=dict)  # interaction id → the line where it begins
     kind: str = "understudy"

@@ -10,6 +10,7 @@
 #   removal itself is an item of the context: what is not known must not look like nothing.
 # * Encrypted content differs from run to run. What stands for it is where it came from: the place of its item in the
 #   context that it was made in. So a blob in another place, or of another turn, is another question.
+# * What is large is not held: a context has its hash, and the items of it are on disk (`spool`).
 # * An output that nobody has read (of a background turn that was never polled) stands in the context as just that.
 #
 # What must stay true: two ledgers that have noted the same interactions give the same keys. Nothing here looks at time,
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -26,6 +28,7 @@ from urllib.parse import unquote
 
 from proxy.cassettes.canonical import BLOB, IGNORED, blanks_of, canonical_fields, canonical_item, encode, raw_items
 from proxy.cassettes.interaction import Interaction, Request
+from proxy.cassettes.spool import SMALL, Spool, Stored, loaded
 
 RESPONSES, CONVERSATIONS = "/v1/responses", "/v1/conversations"
 # turns, and what is asked about a turn that is not made
@@ -57,11 +60,20 @@ class Context:
 
     def all_items(self) -> list[Any]:
         """The canonical items."""
-        return [item for step in self.steps() for item in step.items]
+        return loaded(item for step in self.steps() for item in step.items)
+
+    def last_items(self, most: int) -> list[Any]:
+        """The last canonical items, so many at most."""
+        found: list[Any] = []
+        step: Context | None = self
+        while step is not None and len(found) < most:
+            found = [*step.items[len(found) - most :], *found]
+            step = step.parent
+        return loaded(found)
 
     def all_raw(self) -> list[Any]:
         """The items as they were sent and answered."""
-        return [item for step in self.steps() for item in step.raw]
+        return loaded(item for step in self.steps() for item in step.raw)
 
 
 EMPTY = Context(None, (), (), b"", 0, {})
@@ -81,6 +93,16 @@ class Key:
         text = b"\0".join((self.endpoint.encode(), encode(self.fields), context))
         object.__setattr__(self, "digest", blake2b(text, digest_size=16).digest())
 
+    def keep_fields(self, spool: Spool) -> Key:
+        """The same key, its large fields on disk."""
+        kept = copy(self)
+        object.__setattr__(kept, "fields", {name: spool.keep(value) for name, value in self.fields.items()})
+        return kept
+
+    def loaded_fields(self) -> dict[str, Any]:
+        """The fields, those on disk read."""
+        return dict(zip(self.fields, loaded(self.fields.values()), strict=True))
+
 
 class Ledger:
     """What is known after some interactions; `fallback` is asked about ids that they did not bring."""
@@ -92,6 +114,7 @@ class Ledger:
         self._blanks = blanks_of(ignored)
         self._compares_blobs = blobs
         self._fallback = fallback
+        self.spool: Spool = Spool() if fallback is None else fallback.spool
         self.responses: dict[str, Context] = {}
         self.conversations: dict[str, Context] = {}
         self._inputs: dict[str, Context] = {}  # of responses whose output has not come yet
@@ -189,9 +212,13 @@ class Ledger:
         for item in items:
             item = self._resolve(item)
             canonical = self._blank(canonical_item(item, names, self._blob_of(item)))
-            digest = blake2b(digest + encode(canonical), digest_size=16).digest()
-            kept.append(canonical)
-            raw.append(item)
+            text = encode(canonical)
+            digest = blake2b(digest + text, digest_size=16).digest()
+            kept.append(self.spool.keep(canonical, text))
+            # the canonical form is a little smaller, but for sealed content: an item that is small in it is small
+            sealed = isinstance(item, dict) and BLOB in item
+            small = len(text) <= SMALL // 2 and not sealed and not self._blanks
+            raw.append(item if small else self.spool.keep(item))
         return Context(context, tuple(kept), tuple(raw), digest, context.count + len(kept), names)
 
     def _resolve(self, item: Any) -> Any:
@@ -202,7 +229,10 @@ class Ledger:
 
     def find_item(self, id: Any) -> Any:
         """An item that some answer has shown, None for an unknown one."""
-        return self._items.get(id) or (self._fallback.find_item(id) if self._fallback else None)
+        item = self._items.get(id)
+        if item is None:
+            return self._fallback.find_item(id) if self._fallback else None
+        return item.load() if isinstance(item, Stored) else item
 
     def _blob_of(self, item: Any) -> Any:
         blob = item.get(BLOB) if isinstance(item, dict) and self._compares_blobs else None
@@ -290,7 +320,8 @@ class Ledger:
     def _learn(self, resource: Any, interaction: Interaction) -> None:
         """Remember the items that an answer shows, and where each id in it comes from."""
         for item in _shown_items(resource):
-            self._items.setdefault(item["id"], item)
+            if item["id"] not in self._items:
+                self._items[item["id"]] = self.spool.keep(item)
         for kind, id in _ids_in(resource):
             if id not in self.origins and not (self._fallback and id in self._fallback.origins):
                 self.origins[id] = f"{kind} of interaction {interaction.id}"

@@ -10,26 +10,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from heapq import nlargest
+from typing import Any, TypeAlias
 
 from proxy.cassettes.canonical import IGNORED, encode, raw_items
 from proxy.cassettes.interaction import Cassette, Interaction, Request
 from proxy.cassettes.ledger import EMPTY, Key, Ledger, conversation_of
 
+Words: TypeAlias = "array[int]"  # 64-bit hashes; a set would take ten times the memory
 NEAREST = 3
 LONGEST = 200  # characters of a value that a message shows
 BEFORE = 40  # characters that it shows of what two long texts have in common
 
 
-class Recorded(NamedTuple):
-    """A recording with its key and where it stands."""
+class Recorded:
+    """A recording with its key and where it stands; one of a large file is read from there when it is asked for."""
 
-    interaction: Interaction
-    key: Key
-    place: str
-    features: frozenset[Any]
+    __slots__ = ("_source", "features", "key", "place")
+
+    def __init__(self, source: Interaction | Callable[[], Interaction], key: Key, place: str, features: Words) -> None:
+        self._source, self.key, self.place, self.features = source, key, place, features
+
+    @property
+    def interaction(self) -> Interaction:
+        """What was recorded."""
+        return self._source() if callable(self._source) else self._source
 
 
 @dataclass
@@ -92,22 +101,47 @@ class Library:
         self.ledger = Ledger(ignored)  # all that the recordings tell: ids that a session did not bring are known here
         self.recorded: list[Recorded] = []
         self._by_key: dict[bytes, list[int]] = {}
-        for cassette in cassettes:
-            for interaction in cassette.interactions:
-                self.add(interaction, f"interaction {interaction.id} ({cassette.path}{_line(cassette, interaction)})")
+        self._closings: dict[int, int] = {}  # the last recording of a socket → how that was closed afterwards
+        self._last_on: dict[tuple[int, int], int] = {}
+        self._cassette = 0
+        for self._cassette, cassette in enumerate(cassettes):
+            for index, interaction in enumerate(cassette.interactions):
+                place = f"interaction {interaction.id} ({cassette.path}{_line(cassette, interaction)})"
+                self.add(interaction, place, source_in(cassette, index))
 
-    def add(self, interaction: Interaction, place: str) -> int:
-        """Key one more recording; returns its number."""
-        number = self.hold(interaction, self.ledger.key_of(interaction.request), place)
+    def add(self, interaction: Interaction, place: str, source: Callable[[], Interaction] | None = None) -> int:
+        """Key one more recording; returns its number. `source` reads it again: then it is not held itself."""
+        number = self.hold(interaction, self.ledger.key_of(interaction.request), place, source)
         self.ledger.note(interaction)
         return number
 
-    def hold(self, interaction: Interaction, key: Key, place: str) -> int:
+    def hold(
+        self, interaction: Interaction, key: Key, place: str, source: Callable[[], Interaction] | None = None
+    ) -> int:
         """Hold a recording under a key; returns its number."""
         number = len(self.recorded)
-        self._by_key.setdefault(key.digest, []).append(number)
-        self.recorded.append(Recorded(interaction, key, place, _features(key)))
+        before = self._note_socket(interaction, number)
+        if interaction.closes and before is not None:
+            self._closings[before] = number
+        else:
+            self._by_key.setdefault(key.digest, []).append(number)
+        features = array("q", _features(key))
+        kept = key.keep_fields(self.ledger.spool)
+        self.recorded.append(Recorded(source or interaction, kept, place, features))
         return number
+
+    def _note_socket(self, interaction: Interaction, number: int) -> int | None:
+        """Note what came last over a socket; returns what came before it there."""
+        if interaction.connection is None:
+            return None
+        place = self._cassette, interaction.connection
+        before = self._last_on.get(place)
+        self._last_on[place] = number
+        return before
+
+    def closing_after(self, number: int) -> int | None:
+        """The recording of how a socket was closed after this one, before another turn was asked on it."""
+        return self._closings.get(number)
 
     def with_key(self, key: Key) -> list[int]:
         """The numbers of the recordings with a key."""
@@ -116,18 +150,26 @@ class Library:
     def nearest(self, key: Key) -> list[tuple[Recorded, Difference]]:
         """The recordings of the same endpoint that have the most in common with a key."""
         asked = _features(key)
+        size, in_common = len(asked), asked.intersection
         # a client that falls back to HTTP from sockets asks there what was recorded here
         other = "WEBSOCKET" if key.endpoint.startswith("POST ") else "POST"
         for endpoint in (key.endpoint, f"{other} {key.endpoint.partition(' ')[2]}"):
             scored = [
-                (len(recorded.features & asked) - 0.1 * len(recorded.features ^ asked), -number)
+                # what both have counts for a recording, what only one has a tenth as much against it
+                (1.2 * len(in_common(recorded.features)) - 0.1 * (len(recorded.features) + size), -number)
                 for number, recorded in enumerate(self.recorded)
                 if recorded.key.endpoint == endpoint
             ]
             if scored:
-                best = [self.recorded[-number] for _, number in sorted(scored, reverse=True)[:NEAREST]]
+                best = [self.recorded[-number] for _, number in nlargest(NEAREST, scored)]
                 return [(recorded, first_difference(recorded.key, key)) for recorded in best]
         return []  # of a path with an id, another method or another object may have been recorded
+
+
+def source_in(cassette: Cassette, index: int) -> Callable[[], Interaction] | None:
+    """What reads an interaction of a large file again; None where all of them are in memory."""
+    interactions = cassette.interactions
+    return None if isinstance(interactions, tuple) else partial(interactions.__getitem__, index)
 
 
 def _line(cassette: Cassette, interaction: Interaction) -> str:
@@ -167,6 +209,16 @@ class Session:
             self.used[self._library.add(interaction, place)] = 1
             self.ledger.note(interaction)
 
+    def find_closing(self, recorded: Recorded) -> Interaction | None:
+        """How the upstream closed the socket after a recording, which is noted as used; None where it did not."""
+        with self._lock:
+            number = next((one for one in reversed(self.used) if self._library.recorded[one] is recorded), None)
+            closing = None if number is None else self._library.closing_after(number)
+            if closing is None:
+                return None
+            self.used[closing] = self.used.get(closing, 0) + 1
+            return self._library.recorded[closing].interaction
+
     def find_unused(self, request: Request) -> Recorded | None:
         """The next recording of a request that was not used yet, which is noted as used; None where there is none."""
         with self._lock:
@@ -188,12 +240,12 @@ class Session:
             return []
         own = self.ledger.extend(EMPTY, raw_items(body.get("input"))).digest
         for number, recorded in enumerate(self._library.recorded):
+            if number in self.used or recorded.key.endpoint != key.endpoint:
+                continue
             other = recorded.interaction.request.value
             if (
-                number not in self.used
-                and recorded.key.endpoint == key.endpoint
-                and conversation_of(other) == conversation
-                and recorded.key.fields == key.fields
+                conversation_of(other) == conversation
+                and recorded.key.loaded_fields() == key.fields
                 and self.ledger.extend(EMPTY, raw_items(other.get("input"))).digest == own
             ):
                 parent = recorded.key.context.parent if recorded.key.context else None
@@ -227,14 +279,14 @@ def _likeness(sent: Any, recorded: Any) -> tuple[bool, bool, bool]:
 # --- what differs ----------------------------------------------------------------------------------------------------
 
 
-def _features(key: Key) -> frozenset[Any]:
+def _features(key: Key) -> set[int]:
     """What two keys may have in common: fields with their values, and items at their place in the context."""
-    found: set[Any] = {hash(name) ^ hash(encode(value)) for name, value in key.fields.items()}
+    found: set[int] = {hash(name) ^ hash(encode(value)) for name, value in key.loaded_fields().items()}
     if key.context is not None:
-        for place, item in enumerate(key.context.all_items()[-_LAST:]):
+        for place, item in enumerate(key.context.last_items(_LAST)):
             found.add(hash((place, encode(item))))
             found |= {hash((place, word)) for word in _words(item)}
-    return frozenset(found)
+    return found
 
 
 _LAST = 12  # items of a context that are compared in order to find the nearest one
@@ -252,8 +304,9 @@ def _words(item: Any) -> Iterator[str]:
 def first_difference(recorded: Key, sent: Key) -> Difference:
     """The first thing in which two keys differ: a field, else the first item of the context that is not the same."""
     # the context last: a field is the simpler explanation, and nearly always wrong by itself
-    for name in sorted({*recorded.fields, *sent.fields}):
-        found = _compare(name, recorded.fields.get(name, MISSING), sent.fields.get(name, MISSING))
+    one_fields, other_fields = recorded.loaded_fields(), sent.loaded_fields()
+    for name in sorted({*one_fields, *other_fields}):
+        found = _compare(name, one_fields.get(name, MISSING), other_fields.get(name, MISSING))
         if found is not None:
             return found
     one = recorded.context.all_items() if recorded.context else []

@@ -20,6 +20,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from pydantic_core import SchemaValidator, core_schema
+
 from mockserver.config import redaction as forms
 from mockserver.config.settings import SettingError
 from mockserver.journal import redaction as journal
@@ -76,7 +78,6 @@ class Redactor:
 
     def redact_bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
         """A body or a piece of one; what is not UTF-8 is left as it is."""
-        # five looks for short words are ten times faster than one for a regular expression, and mostly find nothing
         if not self._patterns and not _may_hold_secrets(data) and not _names_any(data, secrets):
             return data
         try:
@@ -127,14 +128,18 @@ class Redactor:
 
 
 _SUSPICIOUS = (
-    *(b"authorization", b"headers", b"secret", b"api_key", b"api-key", b"apikey", b"password", b"sk-"),
-    *(b"access_token", b"access-token", b"refresh", b"openai-insecure", b"bearer ", b"basic ", b"\\u00"),
+    *("authorization", "headers", "secret", "api_key", "api-key", "apikey", "password", "sk-"),
+    *("access_token", "access-token", "refresh", "openai-insecure", "bearer ", "basic ", r"\\u00"),
 )
+# Rust's regex looks for all words at once: 1 µs for a stream of 58 events, where `in` for each word takes 120 µs, and
+# `re` 150 µs. That was half of what recording cost. It comes with pydantic, whose only way to it is a validator.
+_IS_SUSPICIOUS = SchemaValidator(
+    core_schema.str_schema(pattern="|".join(_SUSPICIOUS), regex_engine="rust-regex")
+).isinstance_python
 
 
 def _may_hold_secrets(data: bytes) -> bool:
-    lower = data.lower()
-    if any([word in lower for word in _SUSPICIOUS]):  # noqa: C419  (a generator takes twice as long)
+    if _IS_SUSPICIOUS(data.lower().decode("latin-1")):
         return True
     return (b"@" in data and b":" in data) or (b"=" in data and (b"?" in data or b"&" in data))
 

@@ -1,4 +1,4 @@
-"""`understudy cassette`: shows what was recorded, finds what is wrong with it, converts recordings of other tools."""
+"""`understudy cassette`: shows what was recorded, finds what is wrong with it, converts it, and records it anew."""
 
 from __future__ import annotations
 
@@ -76,8 +76,15 @@ def _cells(interaction: Interaction) -> list[str]:
         str(interaction.response.status),
         tokens,
         f"{interaction.response.seconds * 1000:.0f}",
-        interaction.response.ended + (" rehydrated" if interaction.rehydrated else ""),
+        _ending(interaction),
     ]
+
+
+def _ending(interaction: Interaction) -> str:
+    closing = interaction.response.closing
+    if interaction.closes and closing is not None:
+        return "lost" if closing.code is None else f"closed {closing.code}"
+    return interaction.response.ended + (" rehydrated" if interaction.rehydrated else "")
 
 
 def _endpoint(interaction: Interaction) -> str:
@@ -225,10 +232,52 @@ def convert(files: Sequence[str], output: str) -> int:
     return 0
 
 
+def refresh(file: str, upstream: str, output: str | None, redact: Sequence[str]) -> int:
+    """Record the requests of a cassette anew and print what the API changed; returns the exit status."""
+    import os
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mockserver.config.settings import SettingError, from_python
+    from proxy.refresh import Refresher, RefreshError
+
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key:
+        complain(NAME, "recording anew needs the upstream's key in OPENAI_API_KEY")
+        return USAGE_ERROR
+    (cassette,) = _load_all([file])
+    if cassette is None:
+        return USAGE_ERROR
+    console = Console(stderr=True)
+    target = output or file
+    try:
+        settings = from_python({"upstream": upstream, "upstream_api_key": key, "redact": list(redact)}, "Proxy")
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task(file, total=len(cassette.interactions))
+            done = Refresher(settings).refresh(cassette, target, lambda: progress.advance(task))
+    except (SettingError, RefreshError) as error:
+        complain(NAME, f"{error}; {target} is as it was" if isinstance(error, RefreshError) else str(error))
+        return USAGE_ERROR
+    for problem in (*cassette.problems, *done.warnings):
+        print(f"  ! {problem}")
+    groups = done.changes.groups()
+    told = f"{sum(group.count for group in groups)} changes in {len(groups)} places" if groups else "no changes"
+    print(f"{target}: {done.count} interactions recorded from {upstream}, {told}")
+    for group in groups:
+        first = group.first
+        times = f"{group.count}×" if group.count > 1 else ""
+        print(f"  {times:>4} {first.endpoint}  {first.path}: {first.kind}")
+        print(f"         was {first.recorded}")
+        print(f"         now {first.ours}")
+        print(f"         interactions {', '.join(map(str, group.exchanges[:10]))}")
+    return 0
+
+
 _FILES = click.Argument(["files"], nargs=-1, required=True, metavar="FILE...")
 command = Subcommands(
     "cassette",
-    help="List recorded exchanges, find secrets and torn ones, convert recordings of other tools.",
+    help="List recorded exchanges, find secrets and torn ones, convert recordings of other tools, record them anew.",
     commands=[
         click.Command(
             "show",
@@ -255,6 +304,18 @@ command = Subcommands(
                 click.Option(["-o", "--output", "output"], required=True, metavar="OUT", help="the file to write"),
             ],
             help="Convert recordings of vcrpy, VCR (Ruby) and HAR files to one cassette.",
+        ),
+        click.Command(
+            "refresh",
+            callback=refresh,
+            params=[
+                click.Argument(["file"], metavar="FILE"),
+                click.Option(["--upstream"], required=True, metavar="URL", help="the API that is recorded"),
+                click.Option(["-o", "--output", "output"], metavar="OUT", help="the file to write, by default FILE"),
+                click.Option(["--redact"], multiple=True, metavar="REGEX", help="what else must not be written down"),
+            ],
+            help="Send the requests of a cassette again, with the key in OPENAI_API_KEY, record the answers, and print "
+            "what the API changed since.",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,13 +13,16 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
 
 from proxy.cassettes.content import decoded, pieces_of
-from proxy.cassettes.file import Appender, load
+from proxy.cassettes.file import Appender, load, save
+from proxy.cassettes.interaction import Cassette, Head
 from proxy.cassettes.redaction import Redactor
 from proxy.recorder import Recorder
 from proxy.socket_recorder import SocketTape
 from proxy.tape import LIMIT, Chunks
+from proxy.verify import Verifier
 from tests.support.cassettes import mock_upstream, proxying, recording, replaying
 from tests.support.patience import until
 from tests.support.raw_upstream import Peer, RawUpstream, exchange, get, parse
@@ -302,3 +306,74 @@ def test_a_socket_that_was_lost_or_refused_is_so_again(tmp_path: Path) -> None:
             socket.send(json.dumps({"type": "response.create", "input": "c"}))
             error = json.loads(socket.recv(20))
             assert error["status"] == 501 and "no recording asks this" in error["error"]["message"]
+
+
+def test_a_socket_that_is_closed_between_turns(tmp_path: Path) -> None:
+    """A client finds its socket closed and opens another one; its replay has to make it do so too."""
+    path = tmp_path / "sockets.yaml"
+
+    def talk(url: str) -> list[object]:
+        said: list[object] = []
+        address = url.replace("http", "ws", 1) + "/responses"
+        for text in ("I am Ada", "Who am I?"):
+            with connect(address, proxy=None) as socket:
+                socket.send(json.dumps({"type": "response.create", "model": "gpt-4.1", "input": text}))
+                kinds = []
+                while not kinds or kinds[-1] != "response.completed":
+                    kinds.append(json.loads(socket.recv(20))["type"])
+                said.append(kinds)
+                if text == "I am Ada":
+                    with pytest.raises(ConnectionClosed) as closed:
+                        socket.recv(20)
+                    said.append((closed.value.rcvd.code, closed.value.rcvd.reason))
+        return said
+
+    with ExitStack() as stack:
+        upstream = stack.enter_context(serve(closing_upstream, "127.0.0.1", 0))
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        origin = f"http://127.0.0.1:{upstream.socket.getsockname()[1]}/v1"
+        _, url = stack.enter_context(proxying(mode="record", upstream=origin, cassette=(str(path),)))
+        recorded = talk(url)
+    first, closing, second = load(path).interactions
+    assert recorded[1] == (4000, "enough")
+    assert closing.closes and closing.response.closing == (4000, "enough")
+    assert [one.connection for one in (first, closing, second)] == [first.id, first.id, second.id]
+    with replaying(path, replay_speed=100.0) as url:
+        assert talk(url) == recorded
+    verifier = Verifier()
+    verifier.check_all(load(path))
+    assert (verifier.checked, verifier.skipped) == (2, 0)
+    verifier.close()
+
+
+def closing_upstream(socket: ServerConnection) -> None:
+    """Answers one turn, and closes the socket after the first."""
+    asked = json.loads(socket.recv(20))
+    for kind in ("response.created", "response.completed"):
+        socket.send(json.dumps({"type": kind, "response": {"id": f"resp_{len(asked['input'])}"}}))
+    if asked["input"] == "I am Ada":
+        socket.close(4000, "enough")
+    else:
+        socket.recv(20)
+
+
+def test_a_socket_that_is_closed_before_anything_was_asked(tmp_path: Path) -> None:
+    tape, kept = socket_tape()
+    tape.note_server({"type": "websocket.accept", "headers": []})
+    tape.note_server({"type": "websocket.close", "code": 1013, "reason": "later"})
+    (closing,) = kept
+    assert closing.closes and closing.connection == closing.id
+    path = tmp_path / "closed.yaml"
+    save(Cassette("", Head(), (closing,)), path)
+    assert load(path).interactions == (closing,)
+    with replaying(path) as url, connect(url.replace("http", "ws", 1) + "/responses", proxy=None) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+
+
+def test_a_socket_that_the_client_closes_leaves_no_word() -> None:
+    tape, kept = socket_tape()
+    tape.note_client({"type": "websocket.disconnect", "code": 1000})
+    tape.end(None, by_upstream=True)  # the upstream's side ends after it
+    assert kept == []

@@ -227,3 +227,24 @@ def test_what_the_mock_does_not_cover_is_skipped(recorded) -> None:
     verifier.check_all(replace(cassette, interactions=(cut, other)))
     verifier.close()
     assert (verifier.checked, verifier.skipped) == (0, 2)
+
+
+def test_a_turn_in_the_background_is_compared_once_its_end_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Mock() as mock, Proxy(mode="shadow", upstream=mock.base_url) as proxy, client_of(proxy.base_url) as client:
+        mock.reply("said in the background")
+
+        def begin() -> str:
+            return client.post("/responses", json={"model": "gpt-4.1", "input": "x", "background": True}).json()["id"]
+
+        first = begin()
+        again = {"model": "gpt-4.1", "input": "y", "previous_response_id": first}
+        assert client.post("/responses", json=again).status_code == 200
+        assert client.get(f"/responses/{first}").json()["status"] == "completed"
+        begin()  # nobody looks at it: it waits until somebody asks for the findings
+        assert proxy.drift() == []
+        begin()
+        proxy.control("DELETE", "/drift")
+        monkeypatch.setattr("proxy.shadow.MOST_WAITING", 2)
+        begin()
+        client.get("/models")
+        assert proxy.drift() == []
