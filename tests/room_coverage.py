@@ -32,6 +32,7 @@ NO_ROOM = {
     "mockserver/__init__.py": "testing",
     "mockserver/__main__.py": "transport",
     "mockserver/version.py": "testing",
+    "mockserver/viewer/__init__.py": "transport",
 }
 
 

@@ -86,7 +86,10 @@ def test_a_project_of_eda55ca_continues_with_the_same_bytes(document: str, tmp_p
             if "/_mock/snapshot" in request["request"]:  # it may keep its records in another way
                 assert status == 200
             elif "/_mock/" in request["request"] and body:  # control calls promise values, not bytes
-                assert (status, json.loads(body)) == (expected["status"], json.loads(expected["body"])), number
+                told = json.loads(body)
+                for exchange in told.get("data", ()) if "/_mock/journal" in request["request"] else ():
+                    exchange.pop("near_misses", None)  # which is newer
+                assert (status, told) == (expected["status"], json.loads(expected["body"])), number
             else:
                 assert (status, body.decode()) == (expected["status"], expected["body"]), (number, request["request"])
     finally:

@@ -245,14 +245,14 @@ _CONVERSATIONS = (
     Mutation(
         "the lock is never released",
         "core/lifecycle.py",
-        "conversation = replace(conversation, running=None)",
-        "conversation = replace(conversation, running=node.id)",
+        "conversation = conversation._replace(running=None)",
+        "conversation = conversation._replace(running=node.id)",
     ),
     Mutation(
         "a turn's items are appended when it begins",
         "core/lifecycle.py",
-        "return [running.put(), replace(conversation, running=turn.id).put()]",
-        "return [running.put(), turn.node.put(), *append(state, replace(conversation, running=turn.id), turn.node)]",
+        "return [running.put(), conversation._replace(running=turn.id).put()]",
+        "return [running.put(), turn.node.put(), *append(state, conversation._replace(running=turn.id), turn.node)]",
     ),
     Mutation(
         "failed turns write to their conversation",
@@ -294,7 +294,7 @@ _CONVERSATIONS = (
     Mutation(
         "a deleted item is still in the context",
         "core/conversations.py",
-        "replace(conversation, head=head).put()]",
+        "conversation._replace(head=head).put()]",
         "conversation.put()]",
     ),
     Mutation(

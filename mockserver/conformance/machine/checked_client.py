@@ -86,6 +86,10 @@ class CheckedClient:
         """Whether the server has these capabilities."""
         return self.terms.lacks.isdisjoint(capabilities)
 
+    def is_open(self, item: str) -> bool:
+        """Whether an item's fate is open: by the rules, or since earlier programs on the server chose the same id."""
+        return item in self.reference.unsure or (not self.controls and "_own_" in item)
+
     # --- asking
 
     def ok(self, method: str, path: str, body: Any = None, **query: str) -> Any:

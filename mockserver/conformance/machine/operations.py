@@ -103,18 +103,18 @@ class Operations(CheckedClient):
 
     def refer(self, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item. Spec: R1.37."""
-        return None if item in self.reference.unsure else self.turn(ask, input=self.referring(item, ask))
+        return None if self.is_open(item) else self.turn(ask, input=self.referring(item, ask))
 
     def refer_after(self, parent: str, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item in a chain, which may hold it already. Spec: R1.36."""
-        if item in self.reference.unsure:
+        if self.is_open(item):
             return None
         return self.turn(ask, parent=parent, input=self.referring(item, ask))
 
     def refer_in(self, conversation: str, item: str, ask: RequestCase) -> str | None:
         """Refer to a stored item in a conversation, which may hold it already. Spec: R1.36."""
         is_output = self.reference.items[item].type == "function_call_output"
-        if item in self.reference.unsure or is_output:  # whether a conversation holds one output twice, no rule says
+        if self.is_open(item) or is_output:  # whether a conversation holds one output twice, no rule says
             return None
         return self.turn(ask, conversation=conversation, input=self.referring(item, ask))
 
