@@ -113,7 +113,7 @@ _CHAINS = (
         "a deleted ancestor breaks the chain",
         "core/lineage.py",
         'if rules.deleted_ancestor == "break" and is_broken(',
-        "if broken(",
+        "if is_broken(",
     ),
     Mutation(
         "a chain skips its parent's turn",
