@@ -35,6 +35,7 @@ PROGRAM = "python your_program.py"
 MARK = "\x1e"
 LIMIT_S = 900  # all of `conform` takes a minute on a machine that does nothing else
 WORKFLOWS = ("fixtures/examples/github_actions.yaml", "fixtures/examples/conformance.yaml")
+RECORDING = ROOT / "fixtures" / "recordings" / "pydantic-ai.yaml"  # for commands that need one of the reader's
 STATUS = {  # the pages show the mistakes, and the differences
     "understudy scenario check wrong.yaml": 1,
     "understudy snapshot diff state.json later.json": 1,
@@ -164,6 +165,7 @@ def check_elsewhere(example: Example, *, by: str) -> None:
 def run_chapter(page: Path, heading: str, served: Served, environment: dict[str, str], place: Path) -> None:
     """Check the blocks of a chapter in order, in a directory with the examples."""
     shutil.copytree(EXAMPLES, place, dirs_exist_ok=True)
+    shutil.copy(RECORDING, place / "talk.yaml")
     document = SYBIL.parse(page)
     document.namespace.update(served=served, place=place, environment=environment)
     for example in document.examples():
