@@ -300,3 +300,21 @@ def test_a_project_that_begins_with_given_state_can_be_listened_to(tmp_path: Any
     drive.create(previous_response_id="resp_given")
     changed = [one["id"] for name, data in read(stream) if name == "state" for one in data["changes"]]
     assert "resp_given" in changed
+
+
+def test_a_worker_hears_what_happens_in_another_process_and_tells_it_once(drive: Driver) -> None:
+    """Both ways at once: what came from the other worker does not go back."""
+    here, there = drive.engine.events, Driver().engine.events
+    heard: list[bool] = []
+    there.on_heard = lambda: heard.append(True)
+    told = here.listen_as_worker()
+    listener, back = there.listen(), there.listen_as_worker()
+    assert heard == [True] and there.is_heard and not here.is_heard and here.is_on
+    drive.create()
+    step = told.next()
+    assert isinstance(step, Body)
+    for block in step.data.split(b"\n\n"):
+        there.relay(block)
+    there.relay(b": keep-alive")
+    assert names(listener) == ["exchange.began", "state", "exchange.ended"]
+    assert names(back) == []
