@@ -54,7 +54,7 @@ class JournalStore:
         else:
             batch = 1 if settings.workers > 1 or transactions.store.waits else BATCH
             self._entries = JournalPages(transactions.store, self._most, settings.journal_bytes, batch)
-        self._answers = KeptAnswers(settings.journal_bytes // 4)
+        self._answers = KeptAnswers(settings.journal_bytes // 16)
         self._complaint = ""
         self._lock = RLock()
         self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not

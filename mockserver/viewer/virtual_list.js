@@ -2,8 +2,8 @@
 
 import { freshId, h } from "./dom.js";
 
-const MARGIN = 6; // rows drawn above and below what is seen
-const TALLEST = 8_000_000; // pixels; browsers draw nothing below some height
+const MARGIN = 6; // rows drawn beyond those in sight
+const TALLEST = 8_000_000; // pixels; below, browsers draw nothing
 
 /**
  * A list box. `draw(item, index)` makes a row's content, `name(item)` says which rows are the same, `onSelect(item, index)`
@@ -12,7 +12,7 @@ const TALLEST = 8_000_000; // pixels; browsers draw nothing below some height
 export function createList({ label, rowHeight, draw, name, onSelect, onOpen, empty, follow = false }) {
 	const id = freshId("list");
 	const canvas = h("div", { class: "list-canvas", role: "presentation" });
-	const element = h("div", { class: "list", role: "listbox", tabindex: "0", "aria-label": label, id }, canvas);
+	const element = h("div", { class: "list", role: "listbox", tabindex: "0", "aria-label": label, id, "aria-busy": "true" }, canvas);
 	const nothing = h("p", { class: "list-empty" });
 	let items = [];
 	let selected = -1;
@@ -25,7 +25,7 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
 	}, { passive: true });
 	element.addEventListener("keydown", onKey);
 	new ResizeObserver(() => {
-		if (selected >= 0 && !stick) reveal(selected); // a text below the list takes room from it
+		if (selected >= 0 && !stick) reveal(selected);
 		schedule();
 	}).observe(element);
 
@@ -44,6 +44,7 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
 		const rows = [];
 		for (let index = first; index < last; index += 1) rows.push(row(index));
 		canvas.replaceChildren(...rows);
+		element.ariaBusy = String(!rows.length);
 		if (items.length === 0 && empty) {
 			nothing.textContent = typeof empty === "function" ? empty() : empty;
 			canvas.append(nothing);
@@ -106,7 +107,7 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
 		/** Show other items; the row called `chosen` is the selected one. */
 		show(next, chosen = null) {
 			items = next;
-			setHeight(); // at once: a key that is pressed before the next frame scrolls
+			setHeight(); // at once, for a key before the next frame
 			const before = selected;
 			selected = chosen === null ? -1 : items.findLastIndex((item) => name(item) === chosen);
 			if (selected !== before && selected >= 0 && !stick) reveal(selected);

@@ -42,7 +42,7 @@ def test_the_clock_is_frozen_and_let_run(desk: Desk) -> None:
     assert desk.control("GET", "/clock")["mode"] == "manual"
     card.get_by_label("Freeze at").fill("tomorrow")
     card.get_by_role("button", name="Freeze").click()
-    expect(desk.page.locator(".lever-said")).to_contain_text("takes unix seconds or an ISO time")
+    expect(desk.page.locator(".lever-said")).to_contain_text("takes unix seconds from 0 to 4294967295, or an ISO time")
     card.get_by_role("button", name="Let it run").click()
     expect(card.locator(".big")).to_contain_text("running")
 
