@@ -95,7 +95,7 @@ def child(kind: str, where: str) -> None:
     if kind in ("record", "replay"):
         options["cassette"] = (file,)
     settings = Settings(**options)
-    app = ProxyApp(create_app(Settings()), settings)
+    app = ProxyApp(create_app(Settings(log_level="warning")), settings)
     Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
 
 
