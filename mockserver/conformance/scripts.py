@@ -61,7 +61,13 @@ def steps_of(calls: Sequence[Exchange]) -> list[Step]:
         for number, call in enumerate(calls):
             query = {key: _swap(value, ours) for key, value in call.query.items()}
             answer = engine.call(call.method, _swap(call.path, ours), _swap(call.body, ours), **query)
+            asked = "&".join(f"{key}={value}" for key, value in call.query.items())
+            sent = call.path + (f"?{asked}" if asked else "")
+            path, body = _swap(sent, names), _swap(call.body, names)
+            chosen = {id for id in _ID.findall(f"{sent} {call.body}") if id not in names}  # by the client: a literal
             for place, id in _ids(_whole(call.answer)):
+                if id in chosen:
+                    continue
                 found = _at(_whole(answer), place)
                 names.setdefault(id, f"{{a{number}.{'.'.join(map(str, place))}}}")
                 if isinstance(found, str):
@@ -69,9 +75,7 @@ def steps_of(calls: Sequence[Exchange]) -> list[Step]:
             expected = texts_of(answer)
             differs = echoes and expected != texts_of(call.answer) and not is_refusal(answer)
             texts = expected if differs else None
-            asked = "&".join(f"{key}={value}" for key, value in call.query.items())
-            path = _swap(call.path + (f"?{asked}" if asked else ""), names)
-            steps.append(Step(call.method, path, _swap(call.body, names), is_refusal(answer), texts))
+            steps.append(Step(call.method, path, body, is_refusal(answer), texts))
             if differs or is_refusal(answer) != (call.answer.status != 200 or is_refusal(call.answer)):
                 break
     return steps

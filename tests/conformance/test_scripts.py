@@ -165,3 +165,12 @@ def test_the_recorder_is_the_driver_that_it_records() -> None:
         other = Recorder(server.behind, recorder.calls).new_project("y")
         other.call("GET", "/models")
         assert len(recorder.calls) == 2
+
+
+def test_an_id_that_the_client_made_up_stays_a_literal() -> None:
+    """A server that takes an unknown conversation echoes its id: no answer stands behind it when it is sent."""
+    unknown = "conv_" + "f" * 48
+    taken = Answer(200, {"id": "resp_aaaaaaaaaa", "conversation_id": unknown, "output": []})
+    calls = (Exchange("POST", "/responses", {"model": "gpt-4.1", "input": "x", "conversation": unknown}, {}, taken),)
+    (step,) = steps_of(calls)
+    assert step.body["conversation"] == unknown and step.refused
