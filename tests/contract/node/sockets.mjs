@@ -32,6 +32,14 @@ class Wire {
     this.events = this.socket.stream()[Symbol.asyncIterator]();
   }
 
+  async open() {
+    for (;;) {
+      const { value } = await this.events.next();
+      if (value.type === 'open') return;
+      assert.equal(value.type, 'connecting', JSON.stringify(value));
+    }
+  }
+
   async next() {
     for (;;) {
       const { value } = await this.events.next();
@@ -105,6 +113,7 @@ let failures = 0;
 for (const [name, example] of Object.entries(examples)) {
   await control('POST', '/reset', {});
   const wires = [new Wire(), new Wire()];
+  await Promise.all(wires.map((wire) => wire.open())); // one that is closed before sends no close frame
   try {
     await example(...wires);
     console.log(`ok      ${name}`);
