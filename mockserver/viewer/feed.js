@@ -71,7 +71,7 @@ export function createFeed(api, store, notify) {
 		if (mine !== generation) return;
 		const wasLost = lost;
 		lost = false;
-		store.change({ connection: "live", gone: false, ...(again ? { details: new Map() } : {}) });
+		store.change({ connection: "live", ...(again ? { gone: false, details: new Map() } : {}) });
 		if (wasLost || again) {
 			if (wasLost) notify("The server is back. Everything was read again.");
 			if (store.state.project !== null) read(mine);
