@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from proxy.cassettes.matching import Library, Miss
     from proxy.cassettes.redaction import Redactor
     from proxy.recorder import Recorder
+    from proxy.relay import OnEnd
     from proxy.replayer import Sessions
     from proxy.shadow import Shadow
 
@@ -34,9 +35,11 @@ Answering = Callable[[Scope, Receive, Send], Awaitable[MockError | APIError | No
 class Modes:
     """The answerers of one server. `open` makes those of its own mode, so that mistakes are found at the start."""
 
-    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None) -> None:
+    def __init__(
+        self, settings: Settings, transport: httpx.AsyncBaseTransport | None, on_end: OnEnd | None = None
+    ) -> None:
         self.settings = settings
-        self._given_transport = transport
+        self._given_transport, self._on_end = transport, on_end
 
     def open(self) -> None:
         """Make what the server's mode needs; raises SettingError."""
@@ -85,7 +88,7 @@ class Modes:
         from proxy.target import Target
 
         target = Target(self.settings)
-        return Relay(self.settings, target, self.transport), WebSocketRelay(self.settings, target)
+        return Relay(self.settings, target, self.transport, self._on_end), WebSocketRelay(self.settings, target)
 
     @property
     def relay_http(self) -> Answering:

@@ -57,7 +57,7 @@ class JournalStore:
         self._answers = KeptAnswers(settings.journal_bytes // 16)
         self._complaint = ""
         self._lock = RLock()
-        self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
+        self.on_end: Callable[[Exchange], None] | None = None  # told of each that the mock has answered, kept or not
         self.events, self.metrics = EventHub(transactions), Metrics()
         self.active: dict[str, float] = {}  # project → when its latest call began, on the process's own clock
 
@@ -68,7 +68,7 @@ class JournalStore:
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on. Never raises: the call was answered, and is not undone."""
         self.metrics.count(exchange)
-        if self.on_end is not None and exchange.ended is not None:
+        if self.on_end is not None and exchange.ended is not None and exchange.relayed is None:
             self.on_end(exchange)
         if not project:
             return

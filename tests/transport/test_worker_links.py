@@ -146,6 +146,6 @@ def test_served_workers_count_and_tell_together(tmp_path: Any) -> None:
             assert "event: exchange.ended" in lines
         text = served.request("GET", "/_mock/metrics").body.decode()
         assert (
-            'understudy_requests_total{endpoint="/v1/responses",method="POST",status="200",transport="http"} 8.0'
-            in text
+            'understudy_requests_total{answered_by="default_model",endpoint="/v1/responses",method="POST",status="200",'
+            'transport="http"} 8.0' in text
         )
