@@ -88,6 +88,11 @@ def sample(engine: Engine) -> Sample:
     }
 
 
+def counts_of(taken: Sample) -> Sample:
+    """A sample of a process that may be gone: what it has counted stays, its gauges are nothing."""
+    return {**taken, "gauges": dict.fromkeys(taken["gauges"], 0)}
+
+
 def _store_of(engine: Engine) -> str:
     return engine.settings.store.partition(":")[0]
 
