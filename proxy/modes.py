@@ -6,8 +6,9 @@ A server without either pays for none of this: httpx, the client of WebSockets a
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from mockserver.wire.errors.api import APIError, MockError
 if TYPE_CHECKING:
     import httpx
 
+    from proxy.cassette_pages import Listing
     from proxy.cassettes.interaction import Cassette
     from proxy.cassettes.matching import Library, Miss
     from proxy.cassettes.redaction import Redactor
@@ -117,6 +119,7 @@ class Modes:
 
         now = time.time()
         appender = Appender(self.settings.cassette[0], self.settings.upstream, now)
+        self._recorded_from = os.path.getsize(appender.path)
         return Recorder(appender, self.redactor, offset=max(0.0, now - appender.began))
 
     @cached_property
@@ -242,14 +245,42 @@ class Modes:
         if "shadow" in self.__dict__:
             self.shadow.clear()
 
-    def sections(self) -> dict[str, Callable[[], Any]]:
+    def sections(self) -> dict[str, Callable[..., Any]]:
         """What the control API says of this proxy, by name."""
         return {
             "recorder": self._health,
             "drift": self.drift,
             "clear_drift": self.clear_drift,
             "cassette_misses": self._count_misses,
+            **({"interactions": self.list_interactions, "misses": self.list_misses} if self.settings.cassette else {}),
         }
+
+    # --- what the viewer lists --------------------------------------------------------------------------------------
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The interactions of the cassettes, or of the one that is recorded to."""
+        from proxy.cassette_pages import LibraryListing, RecordingListing
+
+        if self.settings.default_mode != "record":
+            return LibraryListing(self.library)
+        return RecordingListing(self.recorder.earlier, self.settings.cassette[0], self._recorded_from)
+
+    def list_interactions(self, after: int, used: bool | None) -> tuple[dict[str, int], Iterator[Any]]:
+        """How many interactions there are and how many of them were not used, and those after a number."""
+        from proxy.cassette_pages import list_interactions
+
+        sessions = self.__dict__.get("sessions")
+        uses, count = None if sessions is None else sessions.uses(), len(self.listing)
+        totals = {"total": count, "unused": count - len(uses or ()), "misses": self._count_misses()}
+        return totals, list_interactions(self.listing, uses, after, used)
+
+    def list_misses(self, after: int) -> Iterator[Any]:
+        """What no recording answered, after a number."""
+        from proxy.cassette_pages import list_misses
+
+        sessions = self.__dict__.get("sessions")
+        return iter(()) if sessions is None else list_misses(sessions, after)
 
     def _health(self) -> dict[str, Any] | None:
         recorder = self.__dict__.get("recorder")

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import groupby
@@ -59,9 +59,16 @@ class Sessions:
             self.missed += 1
         return found
 
+    def uses(self) -> Counter[int]:
+        """How often each recording was the answer, by its place in the library."""
+        uses: Counter[int] = Counter()
+        for session in list(self._sessions.values()):
+            uses.update(dict(session.used))
+        return uses
+
     def unused(self) -> list[Recorded]:
         """The recordings that no session was answered with, in their order."""
-        used = {number for session in self._sessions.values() for number in session.used}
+        used = self.uses()
         return [recorded for number, recorded in enumerate(self.library.recorded) if number not in used]
 
 
