@@ -75,7 +75,8 @@ class RecordingListing:
         with open(self._path, "rb") as file:
             file.seek(self._end)
             data = file.read()
-        while data.endswith(b"\n"):
+        data = data[: data.rfind(b"\n") + 1]  # `ended` is a whole line
+        while data:
             end = data.find(b"\n" + MARK) + 1 or len(data)
             try:
                 interaction = read_interaction(data[len(MARK) : end].decode())
