@@ -8,6 +8,7 @@
 
 import { CallError } from "./api.js";
 import { isTurn, mergeNodes, nodeOf, withBegun, withEnded } from "./exchanges.js";
+import { emptyProject } from "./store.js";
 
 const PAGE = 1000;
 const QUIET_MS = 1500;
@@ -24,7 +25,7 @@ export function createFeed(api, store, notify) {
 		try {
 			const health = await api.get("health");
 			store.change({ health, keyWanted: false });
-			readModels();
+			readModels().catch(() => {}); // the chart has no line for the window then
 			const { data } = await api.get("projects");
 			store.change({ projects: data });
 			const wanted = new URLSearchParams(location.search).get("project");
@@ -39,12 +40,8 @@ export function createFeed(api, store, notify) {
 	}
 
 	async function readModels() {
-		try {
-			const { data } = await api.get("models");
-			store.change({ models: new Map(data.map((model) => [model.id, model])) });
-		} catch {
-			// a server without this call: the chart has no line for the window
-		}
+		const { data } = await api.get("models");
+		store.change({ models: new Map(data.map((model) => [model.id, model])) });
 	}
 
 	/** Look at a project; null waits for the first one. */
@@ -54,8 +51,7 @@ export function createFeed(api, store, notify) {
 		lastOf.clear();
 		clearTimeout(refresh);
 		store.change({
-			project: name, gone: false, loaded: name === null, exchanges: [], nodes: new Map(), selected: null, compared: null,
-			details: new Map(), clock: null, reports: { verdict: null, drift: null },
+			...emptyProject(), project: name, loaded: name === null,
 			levers: { ...store.state.levers, scenario: null, faults: null, result: null },
 		});
 		const mine = generation;
@@ -93,7 +89,7 @@ export function createFeed(api, store, notify) {
 			notify("This project is gone: it was forgotten, or the server has started over. It comes back with its first call.");
 		}
 		lastOf.clear();
-		store.change({ gone: true, loaded: true, connection: "live", exchanges: [], nodes: new Map(), selected: null, details: new Map() });
+		store.change({ ...emptyProject(), gone: true, loaded: true, connection: "live" });
 		readProjects();
 	}
 
@@ -212,13 +208,14 @@ export function createFeed(api, store, notify) {
 		},
 	};
 
-	/** Read everything again, as after a reset. */
-	function refreshNow() {
-		store.change({ exchanges: [] });
-		return read(generation);
-	}
-
-	return { start, select, readProjects, refresh: refreshNow };
+	return {
+		start, select, readProjects,
+		/** Read everything again, as after a reset. */
+		refresh() {
+			store.change({ exchanges: [] });
+			return read(generation);
+		},
+	};
 }
 
 function withoutUsage(node) {
