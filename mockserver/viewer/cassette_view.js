@@ -11,7 +11,7 @@ const MOST = 20_000; // rows that are read
 
 export function createCassetteView(api, store) {
 	const head = h("div");
-	const list = createList({ label: "Interactions", rowHeight: 46, draw: drawRow, name: (row) => row.id, onSelect: () => {}, empty: "Nothing is recorded." });
+	const list = createList({ label: "Interactions", rowHeight: 46, draw: drawRow, name: (row) => row.id });
 	const misses = h("section.card");
 	const element = h("div.view.view-cassette", { id: "view-cassette" }, h("section.card.records", head, list.element), misses);
 	let readFor = null;

@@ -22,6 +22,8 @@ class Desk:
         self.served, self.page = served, page
         self.key = f"sk-{sha256(name.encode()).hexdigest()[:24]}"
         self.client = OpenAI(base_url=served.base_url, api_key=self.key, max_retries=0)
+        # one that is left to the garbage collector complains about its connections in some later test
+        page.context.on("close", lambda _: self.client.close())
         self.clicks = 0
 
     def create(self, input: Any = "ping", **fields: Any) -> Any:

@@ -13,6 +13,7 @@ from openai import APIStatusError
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import Desk
+from tests.browser.test_page import violations
 from tests.support.serving import Served, serving
 
 
@@ -71,6 +72,7 @@ def test_a_miss_is_found_in_the_page_and_names_what_differs(talk: Path, page: Pa
         miss.get_by_role("button", name="#2").first.click()
         expect(records(desk, "And a hen?")).to_have_attribute("aria-selected", "true")
         expect(desk.card("Cassette")).to_contain_text("4 not used, 1 miss")
+        assert violations(page) == []
 
 
 def test_recordings_stand_below_what_they_go_on_from_and_say_whether_they_were_used(talk: Path, page: Page) -> None:
