@@ -23,11 +23,9 @@ export function createFeed(api, store, notify) {
 
 	async function start() {
 		try {
-			const health = await api.get("health");
-			store.change({ health, keyWanted: false });
+			const [health, { data }] = await Promise.all([api.get("health"), api.get("projects")]);
+			store.change({ health, projects: data, keyWanted: false });
 			readModels().catch(() => {}); // the chart has no line for the window then
-			const { data } = await api.get("projects");
-			store.change({ projects: data });
 			const wanted = new URLSearchParams(location.search).get("project");
 			select(wanted ?? data[0]?.name ?? null);
 		} catch (problem) {
@@ -105,26 +103,23 @@ export function createFeed(api, store, notify) {
 	/** Read the whole project: first what is seen first. */
 	async function read(mine) {
 		const project = store.state.project;
+		const readPage = (after) => api.get(`journal?view=summary&limit=${PAGE}&after=${after}`, project);
 		try {
-			const exchanges = [];
-			const [graph, clock] = await Promise.all([api.get("graph", project), api.get("clock", project)]);
-			if (mine !== generation) return;
-			store.change({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...graphPart(graph.responses, store.state.exchanges) });
-			for (let after = null; ; ) {
-				const query = `journal?view=summary&limit=${PAGE}${after === null ? "" : `&after=${after}`}`;
-				const page = await api.get(query, project);
-				if (mine !== generation) return;
-				exchanges.push(...page.data);
-				if (!page.has_more) break;
-				after = page.last_id;
-			}
-			const newest = exchanges.at(-1)?.id ?? 0;
-			store.change((state) => {
+			const [graph, clock, first] = await Promise.all([api.get("graph", project), api.get("clock", project), readPage(0)]);
+			const exchanges = first.data;
+			const show = (state) => {
 				// what happened while the journal was read is in the store already
-				const later = state.exchanges.filter((one) => one.running || one.id > newest);
-				const all = [...exchanges, ...later];
+				const newest = exchanges.at(-1)?.id ?? 0;
+				const all = [...exchanges, ...state.exchanges.filter((one) => one.running || one.id > newest)];
 				return { exchanges: all, ...graphPart(graph.responses, all) };
-			});
+			};
+			if (mine === generation) store.change((state) => ({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...show(state) }));
+			for (let page = first; page.has_more && mine === generation; ) {
+				page = await readPage(page.last_id);
+				exchanges.push(...page.data);
+				if (!page.has_more && mine === generation) store.change(show);
+			}
+			if (mine !== generation) return;
 			for (const exchange of exchanges) if (exchange.conversation) lastOf.set(exchange.conversation, exchange.response_id);
 			await readVerdict(mine, project);
 		} catch (problem) {

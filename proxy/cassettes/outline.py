@@ -93,7 +93,9 @@ def outline(interaction: Interaction) -> dict[str, Any]:
         "path": interaction.request.path,
         "model": _text(body.get("model")),
         "parent": parent_in(body),
-        "made": _text(resource.get("id")) if interaction.request.socket or interaction.request.method == "POST" else None,
+        "made": _text(resource.get("id"))
+        if interaction.request.socket or interaction.request.method == "POST"
+        else None,
         "said": said_in(interaction.request),
         "heard": heard_in(interaction),
         "status": response.status,

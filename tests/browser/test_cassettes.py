@@ -12,8 +12,7 @@ import pytest
 from openai import APIStatusError
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import Desk
-from tests.browser.test_page import violations
+from tests.browser.desk import Desk, violations
 from tests.support.serving import Served, serving
 
 

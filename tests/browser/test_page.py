@@ -7,11 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from openai import APIStatusError
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.desk import Desk
+from tests.browser.desk import Desk, violations
 from tests.support.serving import Served, serving
 
 
@@ -110,11 +109,6 @@ def test_axe_finds_nothing(served: Served, chromium: Browser, scheme: Any, width
     assert desk.page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
     context.close()
     assert not {place: wrong for place, wrong in found.items() if wrong}
-
-
-def violations(page: Page) -> list[str]:
-    results = Axe().run(page)
-    return [f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:120]}" for one in results.response["violations"]]
 
 
 FRAMES = """(steps) => new Promise((done) => {

@@ -12,9 +12,9 @@ import pytest
 from mockserver.wire.errors.api import MockError
 from proxy.cassette_pages import RecordingListing, list_interactions
 from proxy.cassettes.interaction import Cassette
-from tests.proxy.test_observer import ask_over_socket, watched
 from tests.support.cassettes import mock_upstream, recording
 from tests.support.patience import until
+from tests.support.watched_proxy import ask_over_socket, watched
 
 
 @pytest.fixture

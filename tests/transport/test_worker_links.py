@@ -26,8 +26,8 @@ from mockserver.transport.worker_links import SAMPLE, MeetingPoint, WorkerLinks
 from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
 from tests.support.patience import PATIENCE_S, until
+from tests.support.processes import children, serves
 from tests.support.serving import FROZEN, Served, serving
-from tests.transport.test_workers import children, serves
 
 KEY = b"k" * 32
 
