@@ -95,7 +95,7 @@ function drawRow(row) {
 		h(`span.status.${statusClass(row)}`, row.status),
 		h("span.line-1", indent(row.depth, 16), h("b.method", `#${row.interaction} ${row.method}`), h("span.path", pathOf(row)), row.transport !== "http" && h("i.tag", row.transport === "sse" ? "sse" : "ws"),
 			row.used !== null && h(`i.tag${row.used ? "" : ".mistake"}`, row.used ? `used ${number(row.used)}×` : "not used"),
-			row.ended !== "complete" && h("i.tag.bad", row.ended), h("span.spring"), h("span.took", milliseconds(row.duration_ms))),
+			row.ended !== "complete" && h("i.tag.bad", row.ended), h("span.took", milliseconds(row.duration_ms))),
 		h("span.line-2", indent(row.depth, 16), h("span.what", { title: row.place, dir: "auto" }, preview([row.said, row.heard].filter(Boolean).join(" → "))),
 			row.input_tokens !== null && h("span.tokens", `${number(row.input_tokens)} / ${number(row.output_tokens)}`)),
 	];
@@ -107,5 +107,6 @@ function drawMisses(missed, reveal) {
 	return [title, missed.slice(0, 200).map((miss) => h("div.finding",
 		h("p", h("b.method", miss.method), " ", pathOf(miss), " ", h("span", { dir: "auto" }, miss.said)),
 		miss.nearest.length ? miss.nearest.map(({ id, path, recorded, sent }) => h("p.mismatch",
-			h("button.link", { onclick: () => reveal(id) }, `#${id}`), " differs at ", h("code.place", path), ": recorded ", h("code", recorded), ", sent ", h("code", sent))) : h("p.mismatch", miss.message)))];
+			h("button.link", { onclick: () => reveal(id) }, `#${id}`), " differs at ", h("code.place", path),
+			h("span.was", "recorded ", h("code", recorded)), h("span.now", "sent ", h("code", sent)))) : h("p.mismatch", miss.message)))];
 }

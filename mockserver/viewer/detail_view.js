@@ -74,11 +74,11 @@ function drawHead(selected, summary, node, actions) {
 			h("h2", id ? h("code", id) : summary ? `${summary.method} ${summary.path}` : "Exchange"),
 			id && copyButton("Copy id", () => id)),
 		h("p.detail-facts", [
-			summary && `exchange ${summary.id}`, node && (node.state === "live" ? node.status : node.state), node?.model && node.model,
+			summary && `exchange ${summary.id}`, node && (node.state === "live" ? node.status : node.state), node?.model,
 			node?.usage && `${number(node.usage.input_tokens)} in, ${number(node.usage.output_tokens)} out`,
-			node?.store === false ? "not stored" : null,
+			node?.store === false && "not stored",
 			node?.expires_at && `expires ${dateTime(node.expires_at).slice(0, 10)}`,
-			node?.conversation && node.conversation,
+			node?.conversation,
 		].filter(Boolean).join(" · "),
 		node?.parent && [" · ", h("button.link", { onclick: () => actions.selectResponse(node.parent) }, "parent")]),
 	];

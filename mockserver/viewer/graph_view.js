@@ -319,12 +319,12 @@ function describe(plan, id) {
 	if (!place) return "";
 	const { node } = place;
 	const forks = (plan.children.get(id)?.length ?? 0) - 1;
-	return [
-		`${visible(id)}: turn ${place.x + 1}`, node.model, node.state === "live" ? node.status : node.state,
-		node.usage?.input_tokens ? `${number(node.usage.input_tokens)} tokens in, ${number(node.usage.cached_tokens)} cached` : null,
-		node.store === false ? "not stored" : null, forks > 0 ? `${forks + 1} branches` : null, node.compacted ? "compacted" : null,
-		node.dropped ? `${node.dropped} items dropped` : null, node.conversation ? visible(node.conversation) : null, `created ${clockTime(node.created_at)}`,
-	].filter(Boolean).join(" · ");
+	return visible([
+		`${id}: turn ${place.x + 1}`, node.model, node.state === "live" ? node.status : node.state,
+		node.usage?.input_tokens && `${number(node.usage.input_tokens)} tokens in, ${number(node.usage.cached_tokens)} cached`,
+		node.store === false && "not stored", forks > 0 && `${forks + 1} branches`, node.compacted && "compacted",
+		node.dropped && `${node.dropped} items dropped`, node.conversation, `created ${clockTime(node.created_at)}`,
+	].filter(Boolean).join(" · "));
 }
 
 function compact(value) {

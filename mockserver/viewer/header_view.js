@@ -13,7 +13,7 @@ export function createHeader(store, actions) {
 	const mode = h("span.mode");
 	const views = h("nav.views", { "aria-label": "Views" }, VIEWS.map(([name, label]) =>
 		h("button", { id: `open-${name}`, onclick: () => actions.openView(name) }, label)));
-	const element = h("header.head", h("h1", "understudy"), mode, views, h("span.spring"), projects, clock, status);
+	const element = h("header.head", h("h1", "understudy"), mode, views, projects, clock, status);
 	// only a running clock moves by itself
 	setInterval(() => store.state.clock?.mode === "system" && !document.hidden && drawClock(store.state), 1000);
 

@@ -124,7 +124,7 @@ export function createLeversView(api, store, reread) {
 
 	function snapshotCard() {
 		const name = h("input", { type: "text", placeholder: "before the fix" });
-		const file = h("input", { type: "file", accept: "application/json", class: "visually-hidden", tabindex: "-1", "aria-label": "Snapshot file", onchange: () => open(file.files[0]) });
+		const file = h("input", { type: "file", accept: "application/json", hidden: true, onchange: () => open(file.files[0]) });
 		const list = h("div");
 		const difference = h("div.small");
 		const json = createJsonView("Difference of snapshots");

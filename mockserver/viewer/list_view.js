@@ -1,10 +1,11 @@
 // The exchanges: a list that follows what happens, with a filter.
 
 import { h, replaceIf } from "./dom.js";
-import { filterExchanges, mistakesOf } from "./exchanges.js";
+import { filterExchanges, isRelayed, mistakesOf } from "./exchanges.js";
 import { clockTime, milliseconds, number, shortId, visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
+const MISS = "by:miss";
 const HINT = "words, or path: model: status:4xx by: over:websocket is:mistake conversation: chain:resp_…, - in front excludes";
 
 export function createListView(store, actions) {
@@ -23,7 +24,7 @@ export function createListView(store, actions) {
 		onOpen: () => actions.openDetail(),
 		empty: () => (store.state.filter ? "No exchange matches the filter." : "Nothing has happened yet."),
 	});
-	const chips = h("div.chips", [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WS"], ["by:miss", "misses"], ["is:mistake", "mistakes"]].map(chip));
+	const chips = h("div.chips", [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WS"], [MISS, "misses"], ["is:mistake", "mistakes"]].map(chip));
 	const element = h("section.pane.pane-list", { "aria-label": "Exchanges" },
 		h("div.pane-head", filter, count), chips, list.element);
 
@@ -43,6 +44,7 @@ export function createListView(store, actions) {
 				const mistakes = mistakesOf(verdict);
 				shown = { exchanges, text, nodes, verdict, mistakes, found: filterExchanges(exchanges, text, nodes, mistakes) };
 				shown.version = {};
+				shown.missed = exchanges.some((one) => one.answered_by === "cassette miss");
 			}
 			if (shown.drawn !== shown.version || shown.selected !== selected) {
 				shown.drawn = shown.version;
@@ -53,6 +55,7 @@ export function createListView(store, actions) {
 				text ? `${number(shown.found.length)} of ${number(exchanges.length)}` : number(exchanges.length));
 			for (const button of chips.children) {
 				button.setAttribute("aria-pressed", String(text.split(/\s+/).includes(button.dataset.term)));
+				if (button.dataset.term === MISS) button.hidden = !shown.missed;
 			}
 		},
 	};
@@ -75,7 +78,6 @@ function drawRow(exchange, mistakes) {
 			exchange.transport === "websocket" && h("i.tag", "ws"),
 			exchange.transport === "sse" && h("i.tag", "sse"),
 			exchange.faults?.length > 0 && h("i.tag.bad", "fault"),
-			h("span.spring"),
 			h("span.took", exchange.running ? "running" : milliseconds(exchange.duration_ms))),
 		h("span.line-2",
 			h("time", clockTime(exchange.at).slice(0, 8)), mistake && h("i.tag.mistake", { title: mistake.join(", ") }, mistake[0].replaceAll("_", " ")),
@@ -88,10 +90,10 @@ export function pathOf(exchange) {
 }
 
 function whatOf(exchange) {
-	if (exchange.error_code) return exchange.error_code;
-	if (exchange.ended && exchange.ended !== "delivered") return exchange.ended;
-	const model = exchange.model?.replace(/-\d{4}-\d\d-\d\d$/, "");
-	return [model, exchange.answered_by?.replace("default model", "default")].filter(Boolean).map(visible).join(" · ");
+	const broken = exchange.ended && exchange.ended !== "delivered" ? exchange.ended : null;
+	const what = exchange.error_code ?? broken ?? exchange.model?.replace(/-\d{4}-\d\d-\d\d$/, "");
+	const said = [what, exchange.answered_by?.replace("default model", "default")].filter(Boolean);
+	return (isRelayed(exchange) ? said.reverse() : said).join(" · "); // who answered must not be cut off there
 }
 
 export function statusClass(exchange) {

@@ -78,7 +78,7 @@ const graphPane = h("section.pane.pane-graph", { "aria-label": "State graph" }, 
 const panes = h("div.panes", { role: "group", "aria-label": "Panes" },
 	[["list", "Exchanges"], ["graph", "Graph"], ["detail", "Detail"]].map(([name, label]) => h("button", { "data-pane": name, onclick: () => actions.openPane(name) }, label)));
 const trace = h("div.view.view-trace", panes, list.element, graphPane, detail.element);
-const notices = h("div.notices", { role: "status", "aria-live": "polite" });
+const notices = h("div.notices", { role: "status" });
 const main = h("main", { id: "main" }, trace, Object.values(views).map((view) => view.element));
 const keyForm = createKeyForm();
 

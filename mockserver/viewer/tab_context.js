@@ -109,5 +109,5 @@ function drawRow(row) {
 		h("span.context-text", { dir: "auto" }, preview(row.short ?? row.text)),
 		h("span.context-tokens", row.tokens === null ? "not seen" : number(row.tokens)),
 		h("span.context-origin",
-			[row.item ? shortId(row.item.id) : null, row.origin, row.cached ? "cached" : null].filter(Boolean).join(" · ")));
+			[row.item && shortId(row.item.id), row.origin, row.cached && "cached"].filter(Boolean).join(" · ")));
 }

@@ -14,14 +14,14 @@ export function createWhyTab(actions) {
 		update({ exchange, summary, findings, parent }) {
 			if (shown[0] === exchange && shown[1] === findings && shown[2] === summary && shown[3] === parent) return;
 			shown = [exchange, findings, summary, parent];
-			replace(top, drawAnswerer(exchange, summary), drawParent(exchange, parent, actions), drawFindings(exchange, findings, actions), drawMisses(exchange), drawFaults(exchange), drawChanges(exchange, actions));
+			replace(top, drawAnswerer(exchange, summary, actions), drawParent(exchange, parent, actions), drawFindings(exchange, findings, actions), drawMisses(exchange), drawFaults(exchange), drawChanges(exchange, actions));
 			json.element.hidden = !exchange?.line;
 			json.show(exchange?.line ?? undefined);
 		},
 	};
 }
 
-function drawAnswerer(exchange, summary) {
+function drawAnswerer(exchange, summary, actions) {
 	const [, by, of] = /^(\S+)\s?(.*)$/.exec(summary?.answered_by ?? "") ?? [];
 	const line = exchange?.line?.place ?? null;
 	let text = "The API itself: no line is needed for this call.";
@@ -33,6 +33,7 @@ function drawAnswerer(exchange, summary) {
 		line && h("p", h("code.place", line), " matched, and said what is shown below."),
 		exchange?.error && !line && h("p.bad-text", `${exchange.status} ${exchange.error.code ?? exchange.error.type ?? ""}: ${exchange.error.message ?? ""}`),
 		text && h("p", text),
+		by === "cassette" && h("button.link", { onclick: () => actions.openView(by) }, "The cassette"),
 	]);
 }
 

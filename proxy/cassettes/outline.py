@@ -81,6 +81,7 @@ def heard_in(interaction: Interaction) -> str:
 def outline(interaction: Interaction) -> dict[str, Any]:
     """An interaction as a row of JSON, without its bodies: `duration_ms`, tokens and ids where it tells them."""
     body, resource, response = interaction.request.value, interaction.resource, interaction.response
+    creates = interaction.request.socket or interaction.request.method == "POST"
     body = body if isinstance(body, dict) else {}
     resource = resource if isinstance(resource, dict) else {}
     usage = resource.get("usage")
@@ -93,9 +94,7 @@ def outline(interaction: Interaction) -> dict[str, Any]:
         "path": interaction.request.path,
         "model": _text(body.get("model")),
         "parent": parent_in(body),
-        "made": _text(resource.get("id"))
-        if interaction.request.socket or interaction.request.method == "POST"
-        else None,
+        "made": _text(resource.get("id")) if creates else None,
         "said": said_in(interaction.request),
         "heard": heard_in(interaction),
         "status": response.status,
