@@ -56,7 +56,7 @@ from mockserver.transport.http import (
     send_answer,
     whole_body,
 )
-from mockserver.transport.threads import Kind, Threads, takes_long
+from mockserver.transport.threads import Kind, Threads
 from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import FRAMES, Socket
@@ -65,6 +65,7 @@ from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
+from mockserver.wire.requests.bodies import takes_long
 from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class MockApp:
             project = self._project_of(call)
             if _reads_much(call) and not is_large:
                 kind = "read"
-        if kind != "short" or threads.is_busy_with(project):
+        if kind != "short" or project in threads.in_progress:
             answer, headers = await self._answer_apart(call, refused, kind, project)
         else:
             answer, headers = self.answer(call, refused)
