@@ -204,11 +204,11 @@ class ExchangeRecorder:
     def begin_again(self) -> None:
         """Forget which line and which turn answer: the work is done again, on a later state."""
         exchange = self.exchange
-        exchange.line, exchange.turn, exchange.dropped, exchange.misses = None, None, (), ()
+        exchange.line, exchange.line_size, exchange.turn, exchange.dropped, exchange.misses = None, 0, None, (), ()
 
-    def add_line(self, line: dict[str, Any]) -> None:
-        """Note the scripted line that answers, and its place."""
-        self.exchange.line = line
+    def add_line(self, line: dict[str, Any], size: int) -> None:
+        """Note the scripted line that answers, its place, and the bytes that it takes."""
+        self.exchange.line, self.exchange.line_size = line, size
 
     def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
         """Note which lines came nearest where none answers."""
