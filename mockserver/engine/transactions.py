@@ -18,9 +18,9 @@ from weakref import WeakValueDictionary
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import collection, lifecycle
-from mockserver.core.project import Clock, Project, Restored, forget_documents, read_project
 from mockserver.core.records import PROJECT_KEY, Change, Delete, Put, Record, State, _new
 from mockserver.core.semantics import Semantics
+from mockserver.core.state import Clock, Project, Restored, forget_documents, read_project
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.given_state import Given, Nothing, Played, play
