@@ -100,6 +100,15 @@ class Exchange:
         return exchange
 
 
+def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str | None:
+    """Who answered: the place of a scripted line, a fault, the default model, None for a call that is no turn."""
+    if line is not None:
+        return str(line["place"])
+    if faults:
+        return f"fault {', '.join(faults)}"
+    return "default model" if is_turn else None
+
+
 class Entry(NamedTuple):
     """One exchange of a journal, to be read: its number and its document."""
 
