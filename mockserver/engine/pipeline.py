@@ -38,7 +38,8 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.encoding import json_body
-from mockserver.wire.responses.events import Event, sse
+from mockserver.wire.responses.event_list import sse
+from mockserver.wire.responses.events import Event
 
 
 class Delivery(NamedTuple):

@@ -23,7 +23,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
@@ -38,6 +38,7 @@ from mockserver.transport.threads import HEAVY, Kind, Threads, takes_long
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
+from mockserver.wire.responses.event_list import LINES, write
 from mockserver.wire.responses.events import Event
 
 T = TypeVar("T")
@@ -224,7 +225,7 @@ class Socket:
                 playback.woken = False
                 wake.set()
 
-    async def _send_events(self, events: list[Event]) -> None:
+    async def _send_events(self, events: Sequence[Event]) -> None:
         await self._send_texts(_encode(events))
 
     async def _send_texts(self, texts: list[str]) -> None:
@@ -264,8 +265,8 @@ def _data(message: Message) -> bytes:
     return message["bytes"] if text is None else text.encode()
 
 
-def _encode(events: list[Event]) -> list[str]:
-    return [frames.text(event) for event in events]
+def _encode(events: Sequence[Event]) -> list[str]:
+    return write(events, LINES).decode().split("\n")[:-1]
 
 
 async def _sleep(seconds: float, wake: asyncio.Event) -> None:

@@ -69,11 +69,11 @@ _NEW_FORM = re.compile(r"[a-z]+_(0[0-9a-f]{15})(00|01)[0-9a-f]{32}")
 
 def draw(key: str, size: int) -> str:
     """Return `size` letters and digits that depend on `key` alone."""
-    drawn = blake2b(key.encode(), digest_size=max(1, min(size, 64))).digest()
-    block = 0
-    while len(drawn) < size:
-        block += 1
-        drawn += blake2b(f"{key}/{block}".encode(), digest_size=64).digest()
+    seed = key.encode()
+    drawn = blake2b(seed, digest_size=max(1, min(size, 64))).digest()
+    if size > 64:
+        blocks = [blake2b(b"%b/%d" % (seed, block)).digest() for block in range(1, -(-size // 64))]
+        drawn = b"".join([drawn, *blocks])
     return drawn[:size].translate(_LETTERS).decode()
 
 
