@@ -123,11 +123,12 @@ def commit(
     order: int,
     rules: Semantics,
     again: Collection[str] | None = None,
+    node_doc: bytes | None = None,
 ) -> list[Change]:
     """The changes of a finished turn: the response, its context, and the conversation's new items, all at once.
 
     `body` is None for a response that is not stored, `again` are the ids of items that others may hold too (None: any
-    of its own). Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
+    of its own), `node_doc` is the node's document if it was made already. Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
     """
     conversation = read_conversation(state, node.conversation) if node.conversation else None
     if conversation is not None:
@@ -141,7 +142,7 @@ def commit(
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [node.put(), *shared_item_pointers(state, node, again)]
+        changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes

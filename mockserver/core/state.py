@@ -111,9 +111,9 @@ class Node(NamedTuple):
         packed = self.packed
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
-    def put(self) -> Put:
+    def put(self, doc: bytes | None = None) -> Put:
         """The change that stores it: listed below its parent, which stays as long as another goes on from it."""
-        return _new(Put, ("node", self.id, self.doc(), self.parent or "", 0))
+        return _new(Put, ("node", self.id, doc or self.doc(), self.parent or "", 0))
 
     def doc(self) -> bytes:
         """The stored form: a line of everything but the items, a line of the items.

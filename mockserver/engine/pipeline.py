@@ -141,16 +141,16 @@ class Pipeline:
         planned = plain_turn.answer(plan, shape, state, request, rules, at.id_generator, at.now)
         if planned is None:
             return None
-        turn, body = planned
-        changes = [*turn.learned, *lifecycle.commit(state, turn.node, body, at.ordinal, rules, ())]
+        turn, body, node, events = planned
+        changes = [*turn.learned, *lifecycle.commit(state, turn.node, body, at.ordinal, rules, (), node)]
         if near is not None:
             near.last_ordinal = at.ordinal
             changes[len(turn.learned) : 0] = near.ancestors(turn.node.parent)
         if rules.ttl_from != "created_at":
             changes += note_use(request, at.now)
         delivery = _new(Delivery, (turn, (), body, 0.0))
-        if plan.streamed:
-            delivery = _new(Delivery, (turn, [Emit(public_events(turn.final, turn.node.cues, rules))], None, 0.0))
+        if events is not None:
+            delivery = _new(Delivery, (turn, [Emit(events)], None, 0.0))
         recorder.add_turn(turn, ())
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes

@@ -15,9 +15,9 @@ the frames of a WebSocket. Spec: S1.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, overload
 
 import orjson
 
@@ -172,8 +172,39 @@ def _around_deltas(framing: Framing, content_index: int) -> bytes:
 DELTA = "response.output_text.delta"
 
 
+class Template(NamedTuple):
+    """Events with `%` where turns differ: `size` of them, as `sse` and as `lines`."""
+
+    size: int
+    sse: str
+    lines: str
+
+
+class Filled:
+    """The events of a template, filled with the values of one turn."""
+
+    __slots__ = ("_template", "_values")
+
+    def __init__(self, template: Template, values: Mapping[str, Any]) -> None:
+        self._template, self._values = template, values
+
+    def __len__(self) -> int:
+        return self._template.size
+
+    def tell(self, start: int, stop: int) -> list[Event]:
+        """The events from a place to another."""
+        return list(map(orjson.loads, (self._template.lines % self._values).split("\n")[start:stop]))
+
+    def write(self, framing: Framing, start: int, stop: int) -> bytes:
+        """The bytes of these events."""
+        size, sse, lines = self._template
+        if stop - start < size:
+            return write_each(self.tell(start, stop), framing)
+        return ((lines if framing is LINES else sse) % self._values).encode()
+
+
 class EventList(Sequence[Event]):
-    """The events of a turn, numbered from 0, in parts."""
+    """The events of a turn in parts; each has its place as its sequence number. Spec: S5."""
 
     __slots__ = ("_count", "_parts", "_starts")
 
@@ -204,9 +235,9 @@ class EventList(Sequence[Event]):
         return self._count
 
     def __iter__(self) -> Iterator[Event]:
-        for part in self._parts:
-            for start in range(0, len(part), AT_ONCE):
-                yield from part.tell(start, min(start + AT_ONCE, len(part)))
+        for start in range(0, self._count, AT_ONCE):
+            for part, begin, end in self._between(start, start + AT_ONCE):
+                yield from part.tell(begin, end)
 
     @overload
     def __getitem__(self, place: int) -> Event: ...
@@ -234,14 +265,17 @@ class EventList(Sequence[Event]):
             yield part, max(start - first, 0), min(stop - first, len(part))
 
     def write(self, framing: Framing) -> bytes:
-        """The bytes of all events."""
+        """The bytes of all events, by `framing`."""
         return b"".join([part.write(framing, 0, len(part)) for part in self._parts])
 
     def write_in_pieces(self, framing: Framing) -> Iterator[bytes]:
         """The same a piece at a time, each made when it is asked for."""
-        for part in self._parts:
-            for start in range(0, len(part), AT_ONCE):
-                yield part.write(framing, start, min(start + AT_ONCE, len(part)))
+        if self._count <= AT_ONCE:
+            yield self.write(framing)
+            return
+        for start in range(0, self._count, AT_ONCE):
+            pieces = self._between(start, start + AT_ONCE)
+            yield b"".join([part.write(framing, begin, end) for part, begin, end in pieces])
 
 
 def write(events: Iterable[Event], framing: Framing) -> bytes:
@@ -252,6 +286,13 @@ def write(events: Iterable[Event], framing: Framing) -> bytes:
 def write_in_pieces(events: Sequence[Event], framing: Framing) -> Iterator[bytes]:
     """The bytes of events a piece at a time, each made when it is asked for."""
     return (events if isinstance(events, EventList) else EventList([Told(events)])).write_in_pieces(framing)
+
+
+def number_after(events: Sequence[Event], number: int) -> int:
+    """The number of the event after these, `number` if the last of them has none."""
+    if isinstance(events, EventList):
+        return len(events)
+    return int(events[-1].get("sequence_number", number)) + 1 if events else number
 
 
 def sse(events: Iterable[Event]) -> bytes:

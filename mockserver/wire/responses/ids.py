@@ -172,6 +172,21 @@ class IdGenerator(NamedTuple):
         places = zip(prefixes, range(first * 16, 128, 16), strict=False)
         return [f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}" for prefix, at in places]
 
+    def row_in(self, partition: str, prefixes: Sequence[str]) -> tuple[str, list[str]]:
+        """A partition, a new one for none, and ids in it: what `in_partition` and `row` give, in one step."""
+        key, time, _, _, first = self
+        if first or len(prefixes) > 7:
+            source = self.in_partition(partition)
+            return source.partition, source.row(prefixes)
+        digits, at = blake2b(b"%b/0" % key.encode()).hexdigest(), 0
+        if not partition:
+            partition, at = f"0{digits[1:16]}", 16
+        begin, ids = f"_{partition}00{time}", []
+        for prefix in prefixes:
+            ids.append(f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}")
+            at += 16
+        return partition, ids
+
     def item(self, type: str, number: int = 0) -> str:
         """The id of an item."""
         return self.new(PREFIXES[type], number)
