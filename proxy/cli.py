@@ -52,7 +52,7 @@ COMMANDS = {
 
 def make_app(settings: Settings) -> ProxyApp:
     """The proxy with the mock in it; raises SettingError for a file that can't be used, and for a loop."""
-    from mockserver.transport.access_log import is_on
+    from mockserver.engine.access_log import is_on
     from proxy.app import ProxyApp
     from proxy.loops import refuse_loop
     from proxy.mock import make_mock
