@@ -26,6 +26,7 @@ import orjson
 from mockserver.core import context
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
+from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import State, _new
@@ -286,11 +287,11 @@ def _fill_response(sample: dict[str, Any], item: dict[str, Any], values: Mapping
 
 
 class Planned(NamedTuple):
-    """A turn that was made by a plan: its body, its node's document, and its events if it is streamed."""
+    """A turn that was made by a plan: its body, what its changes are made of, and its events if it is streamed."""
 
     turn: Turn
     body: bytes
-    node: bytes
+    prepared: Prepared
     events: EventList | None
 
 
@@ -370,7 +371,9 @@ def answer(
     node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
     doc = (plan.node % values).encode() if trail is None else node.doc()
     events = None if plan.stream is None else _stream(plan.stream, values, rules)
-    return _new(Planned, (Turn(final, node, True, chat, recalled.changes), (plan.body % values).encode(), doc, events))
+    made = Turn(final, node, True, chat, recalled.changes)
+    prepared = _new(Prepared, (doc, lineage.conversation))
+    return _new(Planned, (made, (plan.body % values).encode(), prepared, events))
 
 
 def _stream(stream: Stream, values: dict[str, Any], rules: Semantics) -> EventList:

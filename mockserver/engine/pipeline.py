@@ -141,8 +141,10 @@ class Pipeline:
         planned = plain_turn.answer(plan, shape, state, request, rules, at.id_generator, at.now)
         if planned is None:
             return None
-        turn, body, node, events = planned
-        changes = [*turn.learned, *lifecycle.commit(state, turn.node, body, at.ordinal, rules, (), node)]
+        turn, body, prepared, events = planned
+        changes = lifecycle.commit(state, turn.node, body, at.ordinal, rules, (), prepared)
+        if turn.learned:
+            changes[:0] = turn.learned
         if near is not None:
             near.last_ordinal = at.ordinal
             changes[len(turn.learned) : 0] = near.ancestors(turn.node.parent)
