@@ -19,7 +19,7 @@ from mockserver.journal.exchange import Call
 from mockserver.websocket.playback import Playback
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire import catalog
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 
 PROJECT = "p"
 MODELS = ("gpt-4.1", "gpt-4.1", "gpt-4o-mini", "gpt-5.5", "gpt-4", "gpt-4.1-2025-04-14")
