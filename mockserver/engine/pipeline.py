@@ -177,7 +177,7 @@ class Pipeline:
         turn, body, prepared, events = planned
         recorder, pacing = at.recorder, said.pacing or self._pacing
         if not pacing.instant:
-            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now)
+            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now, events=events)
         elif events is not None:
             delivery = _new(Delivery, (turn, [Emit(events)], None, 0.0))
         else:
@@ -313,16 +313,27 @@ def _warms(request: Mapping[str, Any]) -> bool:
 
 
 def _lay_out(
-    turn: Turn, request: Mapping[str, Any], pacing: Pacing, rules: Semantics, now: float, *, scripted: bool = False
+    turn: Turn,
+    request: Mapping[str, Any],
+    pacing: Pacing,
+    rules: Semantics,
+    now: float,
+    *,
+    events: Sequence[Event] | None = None,
+    scripted: bool = False,
 ) -> tuple[Delivery, bytes]:
-    """A turn's delivery and the body that is kept of it; `scripted` ones may have members of their own."""
+    """A turn's delivery and the body that is kept of it, from its `events` if they are there already.
+
+    `scripted` ones may have members of their own.
+    """
     final, streamed = turn.final, bool(request.get("stream"))
     steps: list[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events
-        options = request.get("stream_options") or {}
-        events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
+        if events is None:
+            options = request.get("stream_options") or {}
+            events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
         steps = [Emit(events)]
         if not pacing.instant:
             steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
