@@ -63,11 +63,12 @@ def test_a_miss_is_found_in_the_page_and_names_what_differs(talk: Path, page: Pa
         expect(desk.rows()).to_have_count(1)
         desk.rows("501").click()
         expect(desk.panel).to_contain_text('recorded "And a hen?", sent "And a duck?"')  # the tab Why opens by itself
-        desk.view("cassette")
+        desk.panel.get_by_role("button", name="The cassette").click()
         miss = desk.card("Misses").locator(".finding")
         expect(miss).to_contain_text("'And a duck?'")
         expect(miss.locator(".mismatch").first).to_contain_text("context[2].content[0].text")
-        expect(miss.locator(".mismatch").first).to_contain_text('recorded "And a hen?", sent "And a duck?"')
+        expect(miss.locator(".was").first).to_have_text('recorded "And a hen?"')
+        expect(miss.locator(".now").first).to_have_text('sent "And a duck?"')
         miss.get_by_role("button", name="#2").first.click()
         expect(records(desk, "And a hen?")).to_have_attribute("aria-selected", "true")
         expect(desk.card("Cassette")).to_contain_text("4 not used, 1 miss")
@@ -131,7 +132,7 @@ def test_forwarded_calls_are_listed_and_drawn_while_a_page_is_open(page: Page) -
         desk.create("two", previous_response_id=first.id)
         with pytest.raises(APIStatusError):
             desk.create("three", previous_response_id="resp_nothing")
-        expect(desk.rows("upstream")).to_have_count(2)
+        expect(desk.rows("upstream")).to_have_count(3)
         expect(desk.rows("previous_response_not_found")).to_have_count(1)
         desk.choose(1)
         expect(desk.said).to_contain_text("turn 2")
