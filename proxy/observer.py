@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 OBSERVED = "understudy.observed"  # in the scope of a request: what its recording is noted in
 CREATE = "response.create"
 UPSTREAM = frozenset(("upstream", "recorder", "shadow"))
-BATCH = 64  # calls that are counted at once: one by one they would cost twice as much
+BATCH = 256  # calls that are counted at once: one by one they would cost twice as much
 _ENDS = re.compile(r'"type"\s*:\s*"(?:response\.(?:completed|failed|incomplete)|error)"')
 _NEAR = 200  # characters at either end of a frame in which its type stands
 
