@@ -37,6 +37,8 @@ def test_the_page_has_headers_that_let_nothing_else_in(app: MockApp) -> None:
     assert {policy[name] for name in ("script-src", "style-src", "connect-src", "img-src")} == {"'self'"}
     assert policy["require-trusted-types-for"] == "'script'" and policy["frame-ancestors"] == "'none'"
     assert headers["x-content-type-options"] == "nosniff" and headers["cache-control"] == "no-cache"
+    preloaded = {part.partition(">")[0].removeprefix("<viewer/") for part in headers["link"].split(", ")}
+    assert preloaded == {path.name for path in FOLDER.glob("*.js")}
     assert b"needs JavaScript" in body and b"<script>" not in body and b"style=" not in body
 
 
@@ -49,7 +51,7 @@ def test_files_have_their_type_and_are_not_sent_twice(app: MockApp, name: str, t
     assert (status, headers["content-type"].partition(";")[0]) == (200, type)
     assert body == (FOLDER / name).read_bytes() and "script-src 'self'" in headers["content-security-policy"]
     assert ask(app, "GET", f"/_mock/viewer/{name}", **{"if-none-match": headers["etag"]})[0] == 304
-    assert ask(app, "HEAD", f"/_mock/viewer/{name}")[2] == b""
+    assert ask(app, "HEAD", f"/_mock/viewer/{name}")[2] == b"" and "link" not in headers
 
 
 @pytest.mark.parametrize(
