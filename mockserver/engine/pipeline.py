@@ -259,7 +259,7 @@ def _lay_out(
 ) -> tuple[Delivery, bytes]:
     """A turn's delivery and the body that is kept of it."""
     final, streamed = turn.final, bool(request.get("stream"))
-    steps: list[TimedStep] = []
+    steps: Sequence[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events

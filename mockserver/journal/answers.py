@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from orjson import loads
 
 from mockserver.core.turn import public_events
-from mockserver.delivery.events import Emit, Step
+from mockserver.delivery.events import Emit, Step, count_events
 from mockserver.journal.exchange import Call, Exchange
 
 LIGHTEST = 1024  # what is held of a call without its bodies, in bytes
@@ -53,7 +53,7 @@ class KeptAnswer(NamedTuple):
         if self.again:
             return weight + RESPONSE + 6 * (self.again[0]["usage"] or _NOTHING)["output_tokens"]
         if self.steps:
-            weight += EVENT * sum([len(step[0]) for step in self.steps if isinstance(step, Emit)])
+            weight += EVENT * count_events(self.steps)
         return weight
 
     def laid_out(self) -> Sequence[Step]:
