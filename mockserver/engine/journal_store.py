@@ -22,12 +22,11 @@ from typing import Any
 from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
-from mockserver.engine.access_log import log_exchange
 from mockserver.engine.event_hub import EventHub
 from mockserver.engine.journal_pages import BATCH, JournalPages
 from mockserver.engine.journal_reading import list_exchanges, read_history
 from mockserver.engine.journal_ring import JournalRing
-from mockserver.engine.metrics import Metrics
+from mockserver.engine.telemetry import Metrics, log_exchange
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets

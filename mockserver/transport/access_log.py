@@ -7,7 +7,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mockserver.engine.access_log import log_request
+from mockserver.engine.telemetry import log_request
 
 
 def log_requests(app: ASGIApp, source: str) -> ASGIApp:

@@ -33,7 +33,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED, Pieces
-from mockserver.engine import access_log
+from mockserver.engine import telemetry
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
@@ -363,5 +363,5 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
         engine = Engine(settings, model=model)
     except StoreError as error:
         raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
-    engine.journal.is_logged = access_log.is_on(settings)
+    engine.journal.is_logged = telemetry.is_logging(settings)
     return MockApp(engine)
