@@ -294,11 +294,20 @@ def _fill_response(sample: dict[str, Any], item: dict[str, Any], values: Mapping
     return response
 
 
+class Planned(NamedTuple):
+    """A turn that was made by a plan: its body, what its changes are made of, and its events if it is streamed."""
+
+    turn: Turn
+    body: bytes
+    prepared: Prepared
+    events: EventList | None
+
+
 class Opening(NamedTuple):
     """A plain turn of which the model has not spoken yet: what it goes on from, what it asks, and what that costs.
 
-    `read` are the tokens of the context with the question, `sent` those that are billed; `ids` are the turn's, in its
-    `partition`.
+    `read` are the tokens of the context with the question, `sent` those that are billed. `ids` are the turn's, in
+    `partition`, from `id_generator`.
     """
 
     plan: Plan
@@ -306,8 +315,8 @@ class Opening(NamedTuple):
     lineage: Lineage
     before: Summary
     asked: dict[str, Any]
-    ids: list[str]
     partition: str
+    ids: list[str]
     id_generator: IdGenerator
     read: int
     sent: int
@@ -339,7 +348,7 @@ def open_turn(
     if shape.parent is not None or "conversation" in request:
         lineage = resolve_lineage(state, request, rules, now)
     before = plan.before if lineage.head is None else lineage.summary
-    if not _continues_plainly(plan, lineage, before) or before.tally is None:
+    if before.tally is None or not _continues_plainly(plan, lineage, before):
         return None
     model = plan.model
     if rules.shutdown_models == "refuse" and catalog.is_shut_down(model, now):
@@ -350,7 +359,7 @@ def open_turn(
         return None
     partition, row = ids.row_in(lineage.partition, _PREFIXES)
     asked = {**plan.asked, "id": row[0], "content": [{"type": "input_text", "text": shape.text}]}
-    return _new(Opening, (plan, shape, lineage, before, asked, row, partition, ids, read, sent))
+    return _new(Opening, (plan, shape, lineage, before, asked, partition, row, ids, read, sent))
 
 
 def text_of(reply: Reply, model: Model) -> str | None:
@@ -366,20 +375,12 @@ def text_of(reply: Reply, model: Model) -> str | None:
 _extras_of = attrgetter(*[name for name in Reply._fields if name not in ("output", "output_tokens", "pacing")])
 
 
-class Planned(NamedTuple):
-    """A turn that was made by a plan: its body, what its changes are made of, and its events if it is streamed."""
-
-    turn: Turn
-    body: bytes
-    prepared: Prepared
-    events: EventList | None
-
-
 def complete(
     opening: Opening, text: str, state: State, request: dict[str, Any], rules: Semantics, now: float
 ) -> Planned | None:
     """The turn whose model says a text; None if that is too long to be plain."""
-    plan, shape, lineage, before, asked, (asked_id, item_id, id), partition, _, read, sent = opening
+    plan, shape, lineage, before, asked, partition, (asked_id, item_id, id), _, read, sent = opening
+    count, turn, pending, _, _, _, cost_class, _, _, _ = before
     model, created, said = plan.model, int(now), rules.count(text)
     written = said + plan.output
     if written > min(model.max_output_tokens, model.context_window - sent):
@@ -387,9 +388,9 @@ def complete(
     recalled = NOTHING
     if sent >= MIN_TOKENS:
         recalled = lookup(state, _admit(opening, request), rules, now)
-    count, turn, pending, _, _, _, cost_class, _, _, _ = before
     head, chat = lineage.head, None if lineage.conversation is None else lineage.conversation.id
-    text_json, total = json_compact(text).decode(), read + said + plan.answer
+    text_json = json_compact(text).decode()
+    total = read + said + plan.answer
     values = {
         "id": id,
         "item": item_id,
@@ -415,19 +416,33 @@ def complete(
         "tally": total,
     }
     final = _fill_response(plan.response, plan.answered, values)
-    items, streamed = [asked, final["output"][0]], plan.stream is not None
+    items = [asked, final["output"][0]]
     trail = None if recalled.trail is None else extend_all(recalled.trail, items[1:])
-    tally = _new(Tally, (total, 0, 0, (), plan.phased))
-    summary = _new(Summary, (count + 2, turn + 1, pending, False, None, None, cost_class, tally, trail, None))
+    summary = _new(
+        Summary,
+        (
+            count + 2,
+            turn + 1,
+            pending,
+            False,
+            None,
+            None,
+            cost_class,
+            _new(Tally, (total, 0, 0, (), plan.phased)),
+            trail,
+            None,
+        ),
+    )
+    streamed = plan.stream is not None
     node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
     doc = (plan.node % values).encode() if trail is None else node.doc()
-    events = None if plan.stream is None else _fill_stream(plan.stream, values, rules)
+    events = None if plan.stream is None else _stream(plan.stream, values, rules)
     made = Turn(final, node, True, chat, recalled.changes)
     prepared = _new(Prepared, (doc, lineage.conversation))
     return _new(Planned, (made, (plan.body % values).encode(), prepared, events))
 
 
-def _fill_stream(stream: Stream, values: dict[str, Any], rules: Semantics) -> EventList:
+def _stream(stream: Stream, values: dict[str, Any], rules: Semantics) -> EventList:
     """The events of a turn with these values."""
     head, tail = stream
     tokens = tokens_of(rules.pieces(values["text"]))

@@ -174,17 +174,18 @@ class Pipeline:
         planned: Planned,
     ) -> tuple[Delivery, list[Change]]:
         """The delivery of a plain turn."""
-        recorder, pacing = at.recorder, said.pacing or self._pacing
         turn, body, prepared, events = planned
+        recorder, pacing = at.recorder, said.pacing or self._pacing
         if not pacing.instant:
-            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now)
+            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now, events=events)
         elif events is not None:
             delivery = _new(Delivery, (turn, [Emit(events)], None, 0.0))
         else:
             delivery = _new(Delivery, (turn, (), body, 0.0))
-        changes = self._changes_of(at, state, delivery, body, request, _NO_IDS, near, pacing, prepared)
-        if said.changes:
-            changes[:0] = said.changes
+        changes = [
+            *said.changes,
+            *self._changes_of(at, state, delivery, body, request, _NO_IDS, near, pacing, prepared),
+        ]
         recorder.add_turn(delivery.turn, ())
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
@@ -252,7 +253,7 @@ class Pipeline:
     ) -> list[Change]:
         """Return what a turn changes: it is written at once, or kept as running until its end.
 
-        Items with an id of `again` may stand in other turns too; `prepared` is what a plan has made already.
+        Items with an id of `again` may stand in other turns too. `prepared` is what is known of the turn's documents.
         """
         turn, rules = delivery.turn, at.rules
         changes = [*turn.learned]
@@ -264,8 +265,9 @@ class Pipeline:
         if delivery.seconds or turn.final["background"]:
             changes += lifecycle.begin(state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
         else:
-            kept = body if turn.stored else None
-            changes += lifecycle.commit(state, turn.node, kept, at.ordinal, rules, again, prepared)
+            changes += lifecycle.commit(
+                state, turn.node, body if turn.stored else None, at.ordinal, rules, again, prepared
+            )
         if rules.ttl_from != "created_at":
             changes += note_use(request, at.now)
         return changes
@@ -311,16 +313,27 @@ def _warms(request: Mapping[str, Any]) -> bool:
 
 
 def _lay_out(
-    turn: Turn, request: Mapping[str, Any], pacing: Pacing, rules: Semantics, now: float, *, scripted: bool = False
+    turn: Turn,
+    request: Mapping[str, Any],
+    pacing: Pacing,
+    rules: Semantics,
+    now: float,
+    *,
+    events: Sequence[Event] | None = None,
+    scripted: bool = False,
 ) -> tuple[Delivery, bytes]:
-    """A turn's delivery and the body that is kept of it; `scripted` ones may have members of their own."""
+    """A turn's delivery and the body that is kept of it, from its `events` if they are there already.
+
+    `scripted` ones may have members of their own.
+    """
     final, streamed = turn.final, bool(request.get("stream"))
     steps: Sequence[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events
-        options = request.get("stream_options") or {}
-        events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
+        if events is None:
+            options = request.get("stream_options") or {}
+            events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
         steps = [Emit(events)]
         if not pacing.instant:
             steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
