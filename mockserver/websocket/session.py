@@ -158,7 +158,8 @@ class WebSocketSession:
         recorder.apart = self._apart  # it may have waited, and others begin it
         delivery = self._engine.respond(request, self._near, recorder)
         self._keep(recorder, delivery.steps, lane)
-        recorder.answer(200)
+        if delivery.running or len(delivery.steps) > 1:  # else its only step ends it, and the end is noted
+            recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
         self._near.retain(playback.turn.node.parent)
         self._active[delivery.id] = playback
