@@ -20,7 +20,7 @@ from proxy.cassettes.content import header
 from proxy.cassettes.document import format_head, format_interaction
 from proxy.cassettes.interaction import Closing, Ending, Head, Interaction, Piece, Request, Response
 from proxy.cassettes.redaction import Redactor, Secrets
-from proxy.recorder import redact_pieces
+from proxy.tape_interaction import redact_pieces
 
 
 def write_journal(answers: Sequence[KeptAnswer], redact: Iterable[str] = ()) -> Iterator[bytes]:

@@ -277,8 +277,8 @@ def test_law_6_no_secret_is_written(tmp_path_factory, key, token, password, own)
     from proxy.cassettes.document import format_interaction
     from proxy.cassettes.interaction import split_events
     from proxy.cassettes.redaction import Redactor
-    from proxy.recorder import interaction_of
     from proxy.tape import Tape
+    from proxy.tape_interaction import interaction_of
 
     own = f"own{own}"
     key, password = f"sk-{key}", f"pw{password}"
