@@ -202,5 +202,6 @@ def test_the_mocks_clock_stands_at_the_time_of_the_exchange(recorded: str | None
 def test_a_model_says_what_it_was_told_or_what_it_would_have_said() -> None:
     model, asked = ScriptedOnce(), prompt(user("Hi"))
     assert model.respond(asked) == SeededModel().respond(asked)
-    model.reply = Reply(output=({"type": "message", "role": "assistant", "content": []},))
-    assert model.respond(asked) is model.reply
+    reply = Reply(output=({"type": "message", "role": "assistant", "content": []},))
+    model.say(reply)
+    assert model.respond(asked)._replace(output_tokens=None) == reply
