@@ -85,7 +85,11 @@ def _pieces_of(answer: KeptAnswer) -> tuple[tuple[Piece, ...], Cut | None]:
         return ((Piece(0.0, answer.body),) if answer.body else ()), None
     pieces: list[Piece] = []
     at, cut = 0.0, None
-    for step in steps:
+    sent = dict[int, list[bytes]]()
+    for place, frame in answer.sent:
+        sent.setdefault(place, []).append(frame)
+    for number, step in enumerate(steps):
+        pieces += [Piece(at, frame, sent=True) for frame in sent.get(number, ())]
         if isinstance(step, Wait):
             at = round(at + step.seconds, 3)
         elif isinstance(step, Cut):
