@@ -1,8 +1,8 @@
 """How much `verify` and `shadow` notice: an API with one small mistake is recorded, then the mock verifies it.
 
 `python -m tests.shadow_mutants` makes each of the mistakes of `tests.mutants` in an upstream, lets the rules of the
-conformance kit, programs of the state machine and the talks of `tests.support.talks` speak to it, and prints what the
-drift shows. It fails when a faithful upstream leaves any drift, when a mistake goes unnoticed that is not explained
+conformance kit, programs of the state machine and the talks of `tests.support.slow_talks` speak to it, and prints what
+the drift shows. It fails when a faithful upstream leaves any drift, when a mistake goes unnoticed that is not explained
 below, and when an explained one is noticed after all. `--sample` makes twenty of them, each in one program. Mutant and
 verifier are processes of their own.
 """
@@ -88,7 +88,7 @@ def record(directory: Path, programs: Iterable[str]) -> None:
     from mockserver.conformance.runner import judge
     from mockserver.engine.engine import Engine
     from proxy.journal_cassette import write_journal
-    from tests.support.talks import TALKS, Caller
+    from tests.support.slow_talks import TALKS, Caller
 
     chosen = frozenset(programs)
 
