@@ -137,7 +137,10 @@ class Verifier:
             self.skipped += 1
             return []
         self.checked += 1
-        self._now = max(self._now, _time_of(interaction) or self._began + interaction.at)
+        created = _time_of(interaction)
+        if not self._began and created is not None:  # what passes now has no head that says when it began
+            self._began = created - interaction.at
+        self._now = max(self._now, created or 0.0, self._began + interaction.at)  # `created` has whole seconds only
         status = interaction.response.status
         # a refusal that only the real service can cause is the script's; any other has to be the mock's own
         said = self._ended.pop(_response_id(interaction), interaction)
@@ -154,7 +157,8 @@ class Verifier:
         ends = self._ends.pop(_response_id(interaction), None)
         if ends is None:
             return reply
-        return reply._replace(pacing=Pacing(min(max(0.0, self._began + ends - self._now), MAX_FIRST_TOKEN_S / 2)))
+        seconds = self._began + ends - self._now - LEAST_S / 2  # the sum of floats must not be later than who saw it
+        return reply._replace(pacing=Pacing(min(max(0.0, seconds), MAX_FIRST_TOKEN_S / 2)))
 
     def _is_checkable(self, interaction: Interaction) -> bool:
         path = interaction.request.path
@@ -268,8 +272,8 @@ def ended_turns(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
 def ends_of_turns(interactions: Iterable[Interaction]) -> dict[str, float]:
     """When turns ended whose running somebody saw, by the response's id, in seconds as `Interaction.at`.
 
-    That is what `completed_at` says, as far as it agrees with who saw it running last and at its end first. A turn that
-    was cancelled, or that nobody saw at its end, runs on.
+    That is what `completed_at` says, as far as it agrees with who saw it running last and at its end first, or went on
+    from it. A turn that was cancelled, or that nobody saw at its end, runs on.
     """
     begun: dict[str, float] = {}
     running: dict[str, float] = {}
@@ -279,6 +283,9 @@ def ends_of_turns(interactions: Iterable[Interaction]) -> dict[str, float]:
         if not isinstance(resource, dict) or resource.get("object") != "response":
             continue
         id, status = _response_id(interaction), resource.get("status")
+        parent = _parent_of(interaction)
+        if ends.get(parent) == math.inf:  # a turn in progress can't be continued (Spec: R1.32)
+            ends[parent] = max(running.get(parent, 0.0), interaction.at)
         begun.setdefault(id, interaction.at)
         if status in UNFINISHED:
             running[id] = interaction.at
@@ -288,6 +295,11 @@ def ends_of_turns(interactions: Iterable[Interaction]) -> dict[str, float]:
             seen = interaction.at + interaction.response.seconds
             ends[id] = min(seen, max(begun[id] + took, running[id] + LEAST_S))
     return ends
+
+
+def _parent_of(interaction: Interaction) -> str:
+    asked = interaction.request.value
+    return str(asked.get("previous_response_id")) if isinstance(asked, dict) else ""
 
 
 def _output_tokens(interaction: Interaction) -> int:
