@@ -292,7 +292,8 @@ def ends_of_turns(interactions: Iterable[Interaction]) -> dict[str, float]:
             ends.setdefault(id, math.inf)
         elif status in ENDED and ends.get(id) == math.inf:
             took = (resource.get("completed_at") or math.inf) - (resource.get("created_at") or 0)
-            seen = interaction.at + interaction.response.seconds
+            # a poll is played at the time of its request, and a turn that was streamed ends with its stream
+            seen = interaction.at + (interaction.response.seconds if interaction.response.streamed else 0.0)
             ends[id] = min(seen, max(begun[id] + took, running[id] + LEAST_S))
     return ends
 

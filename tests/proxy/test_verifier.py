@@ -247,6 +247,8 @@ def test_a_turn_ends_between_who_saw_it_running_last_and_who_saw_its_end() -> No
     assert ends_of_turns([done]) == {}, "nobody saw it running"
     assert ends_of_turns([queued]) == ends_of_turns([queued, turn_as_seen(4, "cancelled")]) == {"resp_1": math.inf}
     assert ends_of_turns([queued, done]) == {"resp_1": 9.0}
+    late = replace(done, response=replace(done.response, pieces=(done.response.pieces[0]._replace(at=2.0),)))
+    assert ends_of_turns([queued, late]) == {"resp_1": 9.0}, "the request counts, not the answer"
     asked = {"model": "gpt-4.1", "input": "x", "previous_response_id": "resp_1"}
     onward = interaction(
         7, "POST", "/v1/responses", asked, {"id": "resp_2", "object": "response", "status": "completed"}
