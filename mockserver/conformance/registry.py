@@ -38,11 +38,17 @@ MODULES = (
     "tools",
     "reasoning",
     "http",
+    "connections",
+    "websocket",
+    "lanes",
 )
-# what only the mock has; a script may also be that of the mock behind a server
+# what only the mock has; those of `UPSTREAM` may also be those of the mock behind a server
+UPSTREAM = ("script", "pace")
 CONTROLS = {
     "clock": "needs a clock that can be moved",
     "script": "needs replies that can be scripted",
+    "pace": "needs a model that can be held in the middle of a turn",
+    "network": "needs a connection over a network",
     "context": "needs to see the context that the model saw",
     "mock": "is about the mock itself",
 }

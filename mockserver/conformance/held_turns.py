@@ -1,0 +1,49 @@
+"""Turns that a rule holds: a stream whose model does not go on before it is told to, or whose client leaves.
+
+The clock of whoever plays the model stands still meanwhile, so that no time of the test's own is waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mockserver.conformance.connections import read_until
+from mockserver.conformance.drivers import Answer
+from mockserver.conformance.server_under_test import SLOW_S, Item, ServerUnderTest
+
+PATIENCE_S = 30.0  # how long a foreign server may take to finish what its model has ended
+
+
+class HeldTurn:
+    """A stream of which the first two events were read; the model waits for `finish`. `response` is in progress."""
+
+    def __init__(self, s: ServerUnderTest, input: Any = "ping", *, text: str = "one two three", **fields: Any) -> None:
+        self._s = s
+        s.freeze()
+        s.script({"text": text}, pacing={"first_token": SLOW_S})
+        self._stream = s.connections.open_stream({"model": s.model, "input": input, "stream": True, **fields})
+        s.opened.append(self._stream.drop)
+        self._events = read_until(self._stream.read, lambda found: found[-1]["type"] == "response.in_progress")
+        self.response: Item = self._events[-1]["response"]
+
+    def drop(self) -> None:
+        """Leave, as a client does that breaks off."""
+        self._stream.drop()
+
+    def finish(self) -> Item:
+        """Let the model go on; returns the response with which the stream ends."""
+        self._s.finish()
+        while (event := self._stream.read()) is not None:
+            self._events.append(event)
+        self._s.remember("POST", "/responses", Answer(200, None, self._events))
+        return dict(self._events[-1]["response"])
+
+
+def poll(what: str, look: Callable[[], bool]) -> None:
+    """Wait until something holds; raises AssertionError after `PATIENCE_S` seconds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not look():
+        assert time.monotonic() < deadline, f"not so within {PATIENCE_S:g} seconds: {what}"
+        time.sleep(0.05)
