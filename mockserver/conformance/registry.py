@@ -43,11 +43,11 @@ MODULES = (
     "lanes",
 )
 # what only the mock has; those of `UPSTREAM` may also be those of the mock behind a server
-UPSTREAM = ("script", "pace")
+UPSTREAM = ("script", "model clock")
 CONTROLS = {
     "clock": "needs a clock that can be moved",
     "script": "needs replies that can be scripted",
-    "pace": "needs a model that can be held in the middle of a turn",
+    "model clock": "needs a model whose clock can be stopped",
     "network": "needs a connection over a network",
     "context": "needs to see the context that the model saw",
     "mock": "is about the mock itself",

@@ -166,6 +166,13 @@ class ServerUnderTest:
         told, wanted = ([(item["id"], text_of(item)) for item in one["output"]] for one in (found, expected))
         self.check_equal(f"{what}: items", told, wanted)
 
+    def check_failed(self, response: Item) -> None:
+        """Claim that a response failed; in the profile `state`, that it neither completed nor was cut off."""
+        if self.lenient:
+            self.check("the response failed", response["status"] not in ("completed", "incomplete"), response["status"])
+        else:
+            self.check_equal("status", response["status"], "failed")
+
     # --- calls -------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
@@ -299,6 +306,13 @@ class ServerUnderTest:
         if answer.status != 200:
             raise AssertionError(f"POST {path}: expected 200, found {_describe_answer(answer)}")
         return int(answer.body["input_tokens"])
+
+    def cost(self, input: list[Item] | str, **body: Any) -> int:
+        """The input tokens that a request costs, by the model's own count where the server can't count."""
+        if self.has("count") or self.terms.upstream is None:
+            return self.count(input=input, **body)
+        items = input if isinstance(input, str) else [_anonymous(item) for item in input]
+        return self.terms.upstream.count({"model": self.model, "input": items, **body})
 
     def check_context(self, response: Item, *context: str | Item) -> None:
         """Claim what the model saw: user texts and items, oldest first; other servers show only its token count."""

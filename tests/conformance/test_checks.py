@@ -13,7 +13,7 @@ from tests.support.serving import serving
 
 NETWORK = [rule for rule in fixed_rules() if "network" in rule.needs]
 OTHERS = [rule for rule in fixed_rules() if rule not in NETWORK]
-CONNECTED = [rule for rule in OTHERS if {"websocket", "pace"} & {*rule.needs}]
+CONNECTED = [rule for rule in OTHERS if {"websocket", "model clock"} & {*rule.needs}]
 
 
 @pytest.fixture(scope="module")

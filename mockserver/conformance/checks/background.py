@@ -35,7 +35,7 @@ def _the_answer_comes_at_once(s: ServerUnderTest) -> None:
 
 
 # Needs a clock: between two polls of a foreign server a turn may pass through a status unseen.
-@rule("R6.2", needs=("clock", "script"))
+@rule("R6.2", needs=("background", "clock", "script"))
 def _queued_in_progress_completed(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()
@@ -62,7 +62,7 @@ def _queued_in_progress_completed(s: ServerUnderTest) -> None:
 
 
 # Needs a slow turn: on a foreign server the response may end before the request to cancel arrives.
-@rule("R6.3", needs=("clock", "script"))
+@rule("R6.3", needs=("background", "clock", "script"))
 def _cancelling_twice_is_idempotent(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()
@@ -92,7 +92,7 @@ def _what_cannot_be_cancelled(s: ServerUnderTest) -> None:
 
 
 # The reasoning item is done when the cancel comes, so this also shows that finished items are dropped.
-@rule("R6.5", needs=("clock", "script"))
+@rule("R6.5", needs=("background", "clock", "script"))
 def _a_cancelled_response_is_empty(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow(stops={"reasoning": "hm"}, model="gpt-5.2")
@@ -168,7 +168,7 @@ def _streams_are_resumed(s: ServerUnderTest) -> None:
     s.check("background streams are not padded", not any("obfuscation" in event for event in events))
 
 
-@rule("R6.8", needs=("clock", "script"))
+@rule("R6.8", needs=("background", "clock", "script"))
 def _what_can_be_streamed(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()
@@ -185,7 +185,7 @@ def _what_can_be_streamed(s: ServerUnderTest) -> None:
     s.check_equal("a finished synchronous stream again", replayed, events)
 
 
-@rule("R6.10", needs=("clock",))
+@rule("R6.10", needs=("background", "clock",))
 def _polled_for_thirty_days(s: ServerUnderTest) -> None:
     s.freeze()
     events = s.stream(background=True)

@@ -11,7 +11,7 @@ from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import ServerUnderTest, text_of, texts_of, user
 
 
-@rule("R2.11", needs=("conversations", "pace"))
+@rule("R2.11", needs=("conversations", "model clock"))
 def _a_conversation_gets_what_a_client_left(s: ServerUnderTest) -> None:
     talk = s.conversation(user("old"))
     turn = HeldTurn(s, "asked", conversation=talk["id"])
@@ -23,7 +23,7 @@ def _a_conversation_gets_what_a_client_left(s: ServerUnderTest) -> None:
     s.check_equal("items in the end", texts_of(s.items(talk)), ["old", "asked", "one two three"])
 
 
-@rule("R6.9", needs=("background", "pace"))
+@rule("R6.9", needs=("background", "model clock"))
 def _a_background_response_goes_on_alone(s: ServerUnderTest) -> None:
     turn = HeldTurn(s, "asked", background=True)
     turn.drop()
@@ -33,7 +33,7 @@ def _a_background_response_goes_on_alone(s: ServerUnderTest) -> None:
     s.check_equal("its text", text_of(s.call_ok("GET", path)["output"][-1]), "one two three")
 
 
-@rule("R9.20", needs=("get", "pace"))
+@rule("R9.20", needs=("get", "model clock"))
 def _a_turn_goes_on_without_its_client(s: ServerUnderTest) -> None:
     turn = HeldTurn(s, "asked")
     turn.drop()
@@ -46,7 +46,7 @@ def _a_turn_goes_on_without_its_client(s: ServerUnderTest) -> None:
     s.check_context(s.chain(stored, "more"), "asked", *stored["output"], "more")
 
 
-@rule("R9.21", needs=("get", "pace"))
+@rule("R9.21", needs=("get", "model clock"))
 def _what_is_not_finished_is_not_found(s: ServerUnderTest) -> None:
     turn = HeldTurn(s, "asked")
     id = turn.response["id"]
