@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockserver.conformance.connections import Refused, connections_of
+from mockserver.conformance.connections import Refused, connections_of, read_until
 from mockserver.conformance.drivers import NO_ANSWER, Answer, Driver
 from mockserver.conformance.terms import DEFAULT, Terms
 from mockserver.conformance.upstream import Upstream
 from mockserver.model.echo_model import read_echo
 
 Item = dict[str, Any]
+_ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
 _ABSENT = (404, 405, 501, NO_ANSWER)
 _NO_SUCH = ("not found", "not implemented", "method not allowed", "invalid url")
 
@@ -97,7 +98,7 @@ class Probe:
             self.lacks["tools"] = f"tool_choice required answers {answer.status} without a call"
 
     def expect_socket(self) -> None:
-        """Open a WebSocket, and steer what is not there: who knows steering answers with an event of it."""
+        """Open a WebSocket for a turn, and steer what is not there: who knows steering answers with an event of it."""
         connections = connections_of(self.driver)
         try:
             if connections is None:
@@ -105,6 +106,13 @@ class Probe:
             socket = connections.open_socket()
         except Refused as reason:
             self.lacks["websocket"] = self.lacks["steering"] = str(reason)
+            return
+        try:
+            socket.send({"type": "response.create", "model": self.model, "input": "ping"})
+            read_until(socket.receive, lambda found: found[-1].get("type") in _ENDS)
+        except AssertionError as error:  # the handshake alone is no WebSocket mode
+            self.lacks["websocket"] = self.lacks["steering"] = str(error)
+            socket.close()
             return
         try:
             socket.send({"type": "response.steer", "previous_response_id": "resp_none", "input": "ping"})

@@ -11,8 +11,12 @@ from typing import Any
 
 from mockserver.conformance.connections import read_until
 from mockserver.conformance.drivers import Answer
-from mockserver.conformance.server_under_test import SLOW_S, Item, ServerUnderTest
+from mockserver.conformance.server_under_test import Item, ServerUnderTest
 
+TOKEN_S = 600.0  # seconds of the model's clock between two tokens: what a held turn has at most, if nobody lets it go
+MANY_TOKENS = 100
+# some servers send nothing before their model's first token
+PACING = {"first_token": 0, "tokens_per_second": 1 / TOKEN_S}
 PATIENCE_S = 30.0  # how long a foreign server may take to finish what its model has ended
 
 
@@ -22,11 +26,15 @@ class HeldTurn:
     def __init__(self, s: ServerUnderTest, input: Any = "ping", *, text: str = "one two three", **fields: Any) -> None:
         self._s = s
         s.freeze()
-        s.script({"text": text}, pacing={"first_token": SLOW_S})
+        s.script({"text": text}, pacing=PACING)
         self._stream = s.connections.open_stream({"model": s.model, "input": input, "stream": True, **fields})
         s.opened.append(self._stream.drop)
         self._events = read_until(self._stream.read, lambda found: found[-1]["type"] == "response.in_progress")
         self.response: Item = self._events[-1]["response"]
+
+    def let_go(self) -> None:
+        """Let the model go on."""
+        self._s.advance(MANY_TOKENS * TOKEN_S)
 
     def drop(self) -> None:
         """Leave, as a client does that breaks off."""
@@ -34,7 +42,7 @@ class HeldTurn:
 
     def finish(self) -> Item:
         """Let the model go on; returns the response with which the stream ends."""
-        self._s.finish()
+        self.let_go()
         while (event := self._stream.read()) is not None:
             self._events.append(event)
         self._s.remember("POST", "/responses", Answer(200, None, self._events))

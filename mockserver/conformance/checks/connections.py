@@ -18,7 +18,7 @@ def _a_conversation_gets_what_a_client_left(s: ServerUnderTest) -> None:
     turn.drop()
     s.check_equal("items after the client left", texts_of(s.items(talk)), ["old"])
     s.check_create_refused(expected_errors.conversation_locked(), "early", conversation=talk["id"])
-    s.finish()
+    turn.let_go()
     poll("the items are appended", lambda: len(s.items(talk)) > 1)
     s.check_equal("items in the end", texts_of(s.items(talk)), ["old", "asked", "one two three"])
 
@@ -27,7 +27,7 @@ def _a_conversation_gets_what_a_client_left(s: ServerUnderTest) -> None:
 def _a_background_response_goes_on_alone(s: ServerUnderTest) -> None:
     turn = HeldTurn(s, "asked", background=True)
     turn.drop()
-    s.finish()
+    turn.let_go()
     path = f"/responses/{turn.response['id']}"
     poll("it completes", lambda: s.call_ok("GET", path)["status"] == "completed")
     s.check_equal("its text", text_of(s.call_ok("GET", path)["output"][-1]), "one two three")
@@ -37,10 +37,13 @@ def _a_background_response_goes_on_alone(s: ServerUnderTest) -> None:
 def _a_turn_goes_on_without_its_client(s: ServerUnderTest) -> None:
     turn = HeldTurn(s, "asked")
     turn.drop()
-    s.finish()
+    turn.let_go()
     path = f"/responses/{turn.response['id']}"
     poll("the response is stored", lambda: s.call("GET", path).status == 200)
     stored = s.call_ok("GET", path)
+    if s.lenient and stored["status"] == "cancelled":  # as the guides say; R9.20 is inferred from reports
+        s.claims.append("the response is stored as cancelled")
+        return
     s.check_members("the response", stored, status="completed")
     s.check_equal("its text", text_of(stored["output"][-1]), "one two three")
     s.check_context(s.chain(stored, "more"), "asked", *stored["output"], "more")

@@ -100,10 +100,10 @@ def _one_turn_at_a_time(s: ServerUnderTest) -> None:
     s.check_create_refused(expected_errors.conversation_locked(), "second", conversation=talk["id"])
     by_hand = s.add(talk, user("by hand"))
     s.check_equal("items added by hand meanwhile", _ids(s.items(talk)), _ids(by_hand))
-    turn.finish()
+    done = turn.finish()
     s.check_equal("items, those by hand first", texts_of(s.items(talk)), ["by hand", "first", "one two three"])
     third = s.create("third", conversation=talk["id"])
-    s.check_context(third, "by hand", "first", "one two three", "third")
+    s.check_context(third, "by hand", "first", *done["output"], "third")
 
 
 def _check_lock_of_the_background(s: ServerUnderTest) -> None:

@@ -13,6 +13,7 @@ from mockserver.conformance.server_under_test import (
     NOWHERE,
     TOOL,
     Item,
+    NotObservable,
     ServerUnderTest,
     call_of,
     output_for,
@@ -199,6 +200,8 @@ def _a_stored_parent_is_loaded(s: ServerUnderTest) -> None:
 def _a_failure_evicts_its_parent(s: ServerUnderTest) -> None:
     socket = open_socket(s)
     parent = socket.create("one", **UNSTORED)
+    if s.lenient and s.call("POST", "/responses", {"model": s.model, "input": "x", **TOO_SMALL}).status == 200:
+        raise NotObservable("needs a limit that fails a turn, and the server takes max_output_tokens of 1")
     socket.check_refused(too_small(), previous_response_id=parent["id"], stream_id="fork", **TOO_SMALL)
     child = socket.chain(parent, "two", **UNSTORED)
     s.check_context(child, "one", *parent["output"], "two")
