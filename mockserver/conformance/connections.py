@@ -278,9 +278,9 @@ class _HTTPStream:
     def __init__(self, driver: HTTPDriver, body: Item) -> None:
         self._stack = ExitStack()
         client = self._stack.enter_context(httpx.Client(timeout=driver.timeout_s, trust_env=False))
-        request = {"json": body, "headers": driver.headers()}
+        url, headers = driver.base_url + RESPONSES, driver.headers()
         try:
-            self._answer = self._stack.enter_context(client.stream("POST", driver.base_url + RESPONSES, **request))
+            self._answer = self._stack.enter_context(client.stream("POST", url, json=body, headers=headers))
         except httpx.HTTPError as error:
             self._stack.close()
             raise AssertionError(f"no answer: {type(error).__name__}: {error}") from None

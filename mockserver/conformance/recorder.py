@@ -20,7 +20,7 @@ class Exchange(NamedTuple):
 class Recorder:
     """Another driver, whose calls are noted in `calls`; drivers of its projects note theirs there as well.
 
-    `whole` is False once connections were opened past it, such as a WebSocket, whose frames no script tells.
+    `whole` is False once something was done that no script tells: frames of a WebSocket, a model that was held.
     """
 
     def __init__(self, driver: Driver, calls: list[Exchange] | None = None) -> None:

@@ -124,9 +124,13 @@ class ServerUnderTest:
         connections = connections_of(self.driver)
         if connections is None:
             raise NotObservable("needs connections that can be held")
+        self._leave_scripts()
+        return connections
+
+    def _leave_scripts(self) -> None:
+        """Note that something is done now that no script of calls tells."""
         if isinstance(self.driver, Recorder):
             self.driver.whole = False
-        return connections
 
     def has(self, capability: str) -> bool:
         """Whether the server has a capability."""
@@ -383,7 +387,10 @@ class ServerUnderTest:
     @property
     def model_control(self) -> Callable[..., Any]:
         """The control API of whoever plays the model: the mock itself, or the one behind a server."""
-        return self.driver.control if self.mock or self.terms.upstream is None else self.terms.upstream.control
+        if self.mock or self.terms.upstream is None:
+            return self.driver.control
+        self._leave_scripts()
+        return self.terms.upstream.control
 
     def freeze(self) -> None:
         """Stop the clock of the mock, or of the one behind a server; the mock's stands on a whole second then."""

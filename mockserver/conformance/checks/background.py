@@ -185,7 +185,13 @@ def _what_can_be_streamed(s: ServerUnderTest) -> None:
     s.check_equal("a finished synchronous stream again", replayed, events)
 
 
-@rule("R6.10", needs=("background", "clock",))
+@rule(
+    "R6.10",
+    needs=(
+        "background",
+        "clock",
+    ),
+)
 def _polled_for_thirty_days(s: ServerUnderTest) -> None:
     s.freeze()
     events = s.stream(background=True)

@@ -1,4 +1,4 @@
-"""Fixed rules about connections: what their end does to a turn, and their bytes and headers (R2.11, R6.9, R9, R13.5)."""
+"""Fixed rules about connections: what their end does to a turn, their bytes and headers (R2.11, R6.9, R9, R13.5)."""
 
 from __future__ import annotations
 
