@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from mockserver.conformance import expected_errors
@@ -153,6 +154,17 @@ def _reasoning_tokens(usage: Item) -> int:
     return int(usage["output_tokens_details"]["reasoning_tokens"])
 
 
+_BITS = 32  # words that make a text new
+
+
+def _new_text(s: ServerUnderTest, number: int) -> str:
+    """A text of the given number of tokens; on a foreign server its beginning is random, for its cache is not empty."""
+    if s.mock:
+        return words(number)
+    bits = secrets.randbits(_BITS)
+    return "".join(" word" if bits >> place & 1 else " time" for place in range(_BITS)) + words(number - _BITS)
+
+
 def _cache(s: ServerUnderTest, input: Any, **fields: Any) -> tuple[int, int]:
     details = s.create(input, **fields)["usage"]["input_tokens_details"]
     return details["cached_tokens"], details["cache_write_tokens"]
@@ -163,26 +175,27 @@ def _what_is_cached(s: ServerUnderTest) -> None:
     s.freeze()
     # Below and at 1,024, and around the next step of 128: the older models round down (T13).
     for tokens, cached in ((1023, 0), (1024, 1024), (1151, 1024), (1152, 1152)):
-        text, key = words(tokens - 7), f"p{tokens}"
+        text, key = _new_text(s, tokens - 7), f"p{tokens}"
         s.check_equal(f"{tokens} tokens on {CHAT}", _cache(s, text, model=CHAT, prompt_cache_key=key), (0, 0))
         again = _cache(s, text, model=CHAT, prompt_cache_key=key)
         s.check_equal(f"{tokens} tokens on {CHAT}, again", again, (cached, 0))
     # Newer models cache all but the last 3 tokens, and report what they write (T13).
     for tokens, covered in ((1023, 0), (1024, 1021), (1645, 1642)):
-        text, key = words(tokens - 6), f"q{tokens}"
+        text, key = _new_text(s, tokens - 6), f"q{tokens}"
         first = _cache(s, text, model=EXACT, prompt_cache_key=key)
         s.check_equal(f"{tokens} tokens on {EXACT}", first, (0, covered))
         again = _cache(s, text, model=EXACT, prompt_cache_key=key)
         s.check_equal(f"{tokens} tokens on {EXACT}, again", again, (covered, 0))
-    s.check_equal("another beginning", _cache(s, "x" + words(2000), model=EXACT), (0, 2004))
-    changed = _cache(s, "y" + words(2000), model=EXACT)
+    text = _new_text(s, 2000)
+    s.check_equal("another beginning", _cache(s, "x" + text, model=EXACT), (0, 2004))
+    changed = _cache(s, "y" + text, model=EXACT)
     s.check_equal("a change at the start", changed, (0, 2004))
 
 
 @rule("R1.47", needs=("model clock",), models=(LAST,))
 def _instructions_come_last(s: ServerUnderTest) -> None:
     s.freeze()
-    text, plain = words(2000), {"model": LAST, "prompt_cache_key": "last"}
+    text, plain = _new_text(s, 2000), {"model": LAST, "prompt_cache_key": "last"}
     s.check_equal("first", _cache(s, text, instructions="Answer briefly.", **plain), (0, 2003))
     s.check_equal("other instructions", _cache(s, text, instructions="Be kind.", **plain), (2003, 0))
     s.check_equal("no instructions", _cache(s, text, **plain), (2003, 0))
@@ -193,7 +206,7 @@ def _instructions_come_last(s: ServerUnderTest) -> None:
 @rule("R8.8", needs=("model clock",), models=(CHAT, EXACT))
 def _what_the_cache_goes_by(s: ServerUnderTest) -> None:
     s.freeze()
-    text = words(2000)
+    text = _new_text(s, 2000)
     plain: Item = {"model": EXACT}
     s.check_equal("first", _cache(s, text, **plain), (0, 2003))
     # Members that are part of the rendered prefix, so that each of them misses the cache; below those that are

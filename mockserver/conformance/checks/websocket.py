@@ -155,7 +155,7 @@ def _a_session_of_codex(s: ServerUnderTest) -> None:
     warm = socket.create("the rules", generate=False, tools=[TOOL], **plain)
     calling = socket.chain(warm, "look it up", **FORCED, **plain)
     call = call_of(calling)
-    answered = socket.chain(calling, [output_for(call)], tools=[TOOL], **plain)
+    answered = socket.chain(calling, [output_for(call)], **plain)
     s.check_context(answered, "the rules", "look it up", *calling["output"], output_for(call))
 
 
