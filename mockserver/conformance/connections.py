@@ -167,7 +167,8 @@ class _EngineSocket:
 
     def receive(self, seconds: float | None = None) -> Item:
         while not self._frames:
-            assert self._turns, "no further frame"
+            if not self._turns:
+                raise AssertionError("no further frame")
             step = self._session.advance(self._turns[0])
             if step is None:
                 self._take(self._session.on_turn_end(self._turns.popleft()))
@@ -188,7 +189,11 @@ class _EngineStream:
         self._events = self._read(answer)
 
     def _read(self, answer: Delivered) -> Iterator[Item]:
-        assert answer.streamed and answer.player is not None, f"the answer is no stream but {answer.status}"
+        if not answer.streamed:
+            raise AssertionError(f"the answer is no stream but {answer.status}")
+        if answer.events is not None:  # it takes no time, so it was not laid out in chunks
+            yield from map(dict, answer.events)
+            return
         for chunk in chunks(answer):
             if not isinstance(chunk, Wait):
                 yield from read_events(chunk.data.decode())
@@ -287,7 +292,8 @@ class _HTTPStream:
         self._events = self._read()
 
     def _read(self) -> Iterator[Item]:
-        assert self._answer.status_code == 200, f"the answer is no stream but {self._answer.status_code}"
+        if self._answer.status_code != 200:
+            raise AssertionError(f"the answer is no stream but {self._answer.status_code}")
         try:
             for line in self._answer.iter_lines():
                 yield from read_events(line)
@@ -306,6 +312,7 @@ def read_until(read: Callable[[], Item | None], done: Callable[[list[Item]], obj
     found: list[Item] = []
     while not found or not done(found):
         item = read()
-        assert item is not None, f"it ends after {[entry.get('type') for entry in found][-3:]}"
+        if item is None:
+            raise AssertionError(f"it ends after {[entry.get('type') for entry in found][-3:]}")
         found.append(item)
     return found

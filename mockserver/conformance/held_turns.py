@@ -53,5 +53,6 @@ def poll(what: str, look: Callable[[], bool]) -> None:
     """Wait until something holds; raises AssertionError after `PATIENCE_S` seconds."""
     deadline = time.monotonic() + PATIENCE_S
     while not look():
-        assert time.monotonic() < deadline, f"not so within {PATIENCE_S:g} seconds: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so within {PATIENCE_S:g} seconds: {what}")
         time.sleep(0.05)

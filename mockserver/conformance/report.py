@@ -127,6 +127,10 @@ def scoreboard(rows: Sequence[Row], lacks: Mapping[str, str]) -> list[str]:
         why = f" ({lacks[capability]})" if capability in lacks else ""
         rules = "rule" if number == 1 else "rules"
         lines.append(printable(f"{CAPABILITIES[capability]}{why}: {number} {rules} not observable"))
+    lacking = sum(row.lacks is not None for row in rows)
+    if lacking:
+        seen = sum(row.verdict != NOT_OBSERVABLE for row in rows)
+        lines.append(f"{seen} of {len(rows)} observable; {len(rows) - lacking} need nothing that the server lacks")
     return lines
 
 
