@@ -104,8 +104,8 @@ class Connections(Protocol):
         """Open a WebSocket; raises Refused."""
         ...
 
-    def open_stream(self, body: Item) -> Stream:
-        """Create a response as a stream, without reading it."""
+    def open_stream(self, body: Item | None, path: str = RESPONSES, **query: str) -> Stream:
+        """POST a body, or GET without one, for a stream that is not read yet."""
         ...
 
     def fetch(self, method: str, path: str, body: Any = None) -> RawAnswer:
@@ -137,9 +137,10 @@ class EngineConnections:
         """Open a session."""
         return _EngineSocket(WebSocketSession(self._driver.engine, self._driver.project))
 
-    def open_stream(self, body: Item) -> Stream:
-        """Create a response; what is not read has not left."""
-        call = Call("POST", f"/v1{RESPONSES}", orjson.dumps(body), self._driver.project, [], JSON_HEADERS)
+    def open_stream(self, body: Item | None, path: str = RESPONSES, **query: str) -> Stream:
+        """Send a request; what is not read has not left."""
+        method, sent = ("GET", b"") if body is None else ("POST", orjson.dumps(body))
+        call = Call(method, f"/v1{path}", sent, self._driver.project, list(query.items()), JSON_HEADERS)
         return _EngineStream(self._driver.engine.handle(call))
 
     def fetch(self, method: str, path: str, body: Any = None) -> RawAnswer:
@@ -233,9 +234,9 @@ class HTTPConnections:
         except (OSError, WebSocketException) as error:
             raise Refused(f"the handshake fails: {type(error).__name__}: {error}") from None
 
-    def open_stream(self, body: Item) -> Stream:
-        """Create a response over a connection of its own."""
-        return _HTTPStream(self._driver, body)
+    def open_stream(self, body: Item | None, path: str = RESPONSES, **query: str) -> Stream:
+        """Send a request over a connection of its own."""
+        return _HTTPStream(self._driver, body, path, query)
 
     def fetch(self, method: str, path: str, body: Any = None) -> RawAnswer:
         """Send a request; raises AssertionError without an answer."""
@@ -280,12 +281,13 @@ class _HTTPSocket:
 
 
 class _HTTPStream:
-    def __init__(self, driver: HTTPDriver, body: Item) -> None:
+    def __init__(self, driver: HTTPDriver, body: Item | None, path: str, query: dict[str, str]) -> None:
         self._stack = ExitStack()
         client = self._stack.enter_context(httpx.Client(timeout=driver.timeout_s, trust_env=False))
-        url, headers = driver.base_url + RESPONSES, driver.headers()
+        method, url, headers = "GET" if body is None else "POST", driver.base_url + path, driver.headers()
+        request = client.stream(method, url, params=query, json=body, headers=headers)
         try:
-            self._answer = self._stack.enter_context(client.stream("POST", url, json=body, headers=headers))
+            self._answer = self._stack.enter_context(request)
         except httpx.HTTPError as error:
             self._stack.close()
             raise AssertionError(f"no answer: {type(error).__name__}: {error}") from None

@@ -21,7 +21,10 @@ PATIENCE_S = 30.0  # how long a foreign server may take to finish what its model
 
 
 class HeldTurn:
-    """A stream of which the first two events were read; the model waits for `finish`. `response` is in progress."""
+    """A stream that was read up to `response.in_progress`; the model waits for `let_go` or `finish`.
+
+    `events` are those that were read, `response` is that of the last.
+    """
 
     def __init__(self, s: ServerUnderTest, input: Any = "ping", *, text: str = "one two three", **fields: Any) -> None:
         self._s = s
@@ -29,8 +32,8 @@ class HeldTurn:
         s.script({"text": text}, pacing=PACING)
         self._stream = s.connections.open_stream({"model": s.model, "input": input, "stream": True, **fields})
         s.opened.append(self._stream.drop)
-        self._events = read_until(self._stream.read, lambda found: found[-1]["type"] == "response.in_progress")
-        self.response: Item = self._events[-1]["response"]
+        self.events = read_until(self._stream.read, lambda found: found[-1]["type"] == "response.in_progress")
+        self.response: Item = self.events[-1]["response"]
 
     def let_go(self) -> None:
         """Let the model go on."""
@@ -44,9 +47,9 @@ class HeldTurn:
         """Let the model go on; returns the response with which the stream ends."""
         self.let_go()
         while (event := self._stream.read()) is not None:
-            self._events.append(event)
-        self._s.remember("POST", "/responses", Answer(200, None, self._events))
-        return dict(self._events[-1]["response"])
+            self.events.append(event)
+        self._s.remember("POST", "/responses", Answer(200, None, self.events))
+        return dict(self.events[-1]["response"])
 
 
 def poll(what: str, look: Callable[[], bool]) -> None:

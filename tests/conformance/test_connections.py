@@ -194,7 +194,11 @@ class Abroad(HTTPDriver):
         return False
 
 
-HELD = [rule for rule in fixed_rules() if {*UPSTREAM, "websocket"} & {*rule.needs} and "clock" not in rule.needs]
+HELD = [
+    rule
+    for rule in fixed_rules()
+    if ({*UPSTREAM, "websocket"} & {*rule.needs} or rule.id == "R6.7") and "clock" not in rule.needs
+]
 COUNTED = [rule for rule in fixed_rules() if {*rule.ids} & {"R1.29", "R1.40", "R8.4", "R8.5", "R11.10", "R12.6"}]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 from mockserver.conformance import expected_errors
+from mockserver.conformance.connections import read_until
+from mockserver.conformance.held_turns import HeldTurn
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, Item, NotObservable, ServerUnderTest
 
@@ -166,6 +168,21 @@ def _streams_are_resumed(s: ServerUnderTest) -> None:
         "events after the last", s.call_ok("GET", path, stream="true", starting_after=str(len(events) - 1)), []
     )
     s.check("background streams are not padded", not any("obfuscation" in event for event in events))
+    if s.mock or s.terms.upstream is not None:
+        _check_resumed_in_progress(s)
+
+
+def _check_resumed_in_progress(s: ServerUnderTest) -> None:
+    turn = HeldTurn(s, "tell me", background=True)
+    last = turn.events[-1]["sequence_number"]
+    turn.drop()
+    path = f"/responses/{turn.response['id']}"
+    stream = s.connections.open_stream(None, path, stream="true", starting_after=str(last))
+    s.opened.append(stream.drop)
+    turn.let_go()
+    resumed = read_until(stream.read, lambda found: found[-1]["type"] == "response.completed")
+    numbers = list(range(last + 1, last + 1 + len(resumed)))
+    s.check_equal("numbers of a stream that is resumed while it runs", _numbers(resumed), numbers)
 
 
 @rule("R6.8", needs=("background", "clock", "script"))
