@@ -39,7 +39,7 @@ from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
-from mockserver.store.failures import StoreError
+from mockserver.store.failures import StoreError, StoreUnavailable
 from mockserver.transport import access_log, rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
@@ -196,10 +196,21 @@ class MockApp:
             answer, answer_headers = await self._waiting.look(self.answer, call, refused)
         else:
             run = partial(self._waiting.run, _caller_of(headers))
-            answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
+            answer, answer_headers = await run(self._answer_waiting, call, refused)
         if isinstance(answer.player, EventStream):
             answer.player.is_stopping, run = partial(scope.get, STOPPING), None
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
+
+    def _answer_waiting(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
+        """Answer a call in a thread in which it may wait for the store; what it is sure to need is read in one go."""
+        project = "" if refused is not None else self._project_of(call)
+        if project:
+            try:
+                with self.engine.store.open_call(project, writes=_is_sure_to_write(call)):
+                    return self.answer(call, refused, apart=True)
+            except StoreUnavailable as error:
+                return self.answer(call, error, apart=True)
+        return self.answer(call, refused, apart=True)
 
     async def _answer_in_place(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers, Runner | None]:
         """Answer a call where it keeps nobody waiting, and say what runs the steps of its delivery."""
@@ -339,6 +350,11 @@ def _failure(call: Call) -> MockError:
 def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
     """Return what a caller's project is known by."""
     return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
+
+
+def _is_sure_to_write(call: Call) -> bool:
+    """Whether a call writes, if it is not refused, and is judged so soon that others may wait for it meanwhile."""
+    return call.method in ("POST", "DELETE") and not call.path.endswith("/input_tokens") and not takes_long(call.body)
 
 
 def _reads_much(call: Call) -> bool:

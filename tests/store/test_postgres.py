@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
+from mockserver.store import postgres_statements as statements
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.postgres import PostgresStore, _escape, _unescape
+from mockserver.store.postgres import PostgresStore
+from mockserver.store.postgres_statements import escape, unescape
 from mockserver.store.view import open_store
 from tests.support.patience import until
 from tests.support.postgres import PostgresServer, empty, server, url
@@ -221,7 +223,9 @@ def test_tables_of_another_version_are_refused(url: str) -> None:
 
 
 def test_a_call_that_waits_too_long_for_its_project(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.store.postgres._PREPARE", "SET lock_timeout = '50ms'")
+    monkeypatch.setattr(
+        "mockserver.store.postgres_statements.PREPARE", statements.PREPARE + "; SET lock_timeout = '50ms'"
+    )
     one, two = PostgresStore(url), PostgresStore(url)
     with one.transaction("project"):
         with pytest.raises(StoreUnavailable, match="Other calls of this project"):
@@ -235,8 +239,8 @@ def test_a_call_that_waits_too_long_for_its_project(url: str, monkeypatch: pytes
 @settings(max_examples=200)
 @given(st.text(st.sampled_from("\0\1\2a")), st.text(st.sampled_from("\0\1\2a")))
 def test_any_text_can_be_an_id(one: str, two: str) -> None:
-    assert _unescape(_escape(one)) == one and "\0" not in _escape(one)
-    assert (_escape(one) == _escape(two)) == (one == two)
+    assert unescape(escape(one)) == one and "\0" not in escape(one)
+    assert (escape(one) == escape(two)) == (one == two)
 
 
 def test_ids_with_nul(url: str) -> None:
