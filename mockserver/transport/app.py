@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from hashlib import blake2b
 from itertools import count
@@ -68,6 +69,7 @@ from mockserver.wire.requests import frames
 from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
+    from mockserver.transport.store_links import StoreLinks
     from mockserver.transport.worker_links import WorkerLinks
 
 log = logging.getLogger("understudy")
@@ -75,6 +77,8 @@ log = logging.getLogger("understudy")
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
+POLL_S = 1.0  # how often a socket looks at a clock that another worker may have moved
+TOLD_S = 15.0  # and where processes tell each other, unless they can't
 TRIM_AFTER_S = 1.0  # resets often come one after the other
 
 
@@ -88,6 +92,7 @@ class MockApp:
         self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
         self._waiting = WaitingThreads() if engine.waits else None
+        self._poll_s = TOLD_S if engine.waits else POLL_S if engine.settings.workers > 1 else math.inf
         engine.control.on_clock_moved(self.wake_sockets)
         engine.control.sections["sockets"] = self._count_sockets
         self._loop: asyncio.AbstractEventLoop
@@ -109,15 +114,15 @@ class MockApp:
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         self._threads.share_fairly()
-        links = open_links(self.engine, scope)
+        links = [*open_links(self.engine, scope, self.wake_sockets)]
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
         self._loop = asyncio.get_running_loop()
         self._loop.call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
         self.engine.control.on_reset(self._trim_soon)
         await receive()
-        if links is not None:
-            links.close()
+        for link in links:
+            link.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -144,9 +149,9 @@ class MockApp:
             await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        shared, batches = engine.settings.workers > 1 or engine.waits, FRAMES in scope.get("extensions", ())
+        batches = FRAMES in scope.get("extensions", ())
         socket = Socket(
-            session, receive, send, self._threads, recorder.project, shared=shared, batches=batches, run=run
+            session, receive, send, self._threads, recorder.project, poll_s=self._poll_s, batches=batches, run=run
         )
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
@@ -309,9 +314,10 @@ class MockApp:
         sockets = [socket for mine in list(self._sockets.values()) for socket in list(mine)]
         return {"open": len(sockets), "lanes": sum([socket.busy_lanes for socket in sockets])}
 
-    def wake_sockets(self, project: str) -> None:
-        """Have the project's sockets look at its clock again."""
-        for socket in tuple(self._sockets.get(project, ())):
+    def wake_sockets(self, project: str | None) -> None:
+        """Have the sockets of a project, or of all (None), look at its clock again; any thread may call this."""
+        theirs = [*self._sockets.values()] if project is None else [self._sockets.get(project, set())]
+        for socket in [socket for mine in theirs for socket in tuple(mine)]:
             # the clock may be moved from a test's thread, in which asyncio's events must not be touched
             self._loop.call_soon_threadsafe(socket.recheck_clock)
 
@@ -330,15 +336,24 @@ class MockApp:
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
 
 
-def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
-    """The links of a worker to the others of its server; None in a process that serves alone."""
-    if WORKERS not in scope:
-        return None
-    from mockserver.transport.worker_links import WorkerLinks  # with multiprocessing, which one process does not need
+def open_links(engine: Engine, scope: Scope, wake: Callable[[str | None], None]) -> Iterator[WorkerLinks | StoreLinks]:
+    """The links of a process to those that share its store: workers of one server, and whoever uses one PostgreSQL.
 
-    links = WorkerLinks(engine, scope[WORKERS])
-    engine.control.sections["worker_samples"] = links.ask_samples
-    return links
+    `wake` is told of clocks that others have moved.
+    """
+    if WORKERS in scope:
+        from mockserver.transport.worker_links import (
+            WorkerLinks,
+        )  # with multiprocessing, which one process does not need
+
+        links = WorkerLinks(engine, scope[WORKERS])
+        engine.control.sections["worker_samples"] = links.ask_samples
+        yield links
+    if engine.settings.store.startswith("postgres"):  # after the workers' own: what happens must be told once
+        from mockserver.transport.notifications import Notifications
+        from mockserver.transport.store_links import StoreLinks
+
+        yield StoreLinks(engine, partial(Notifications, engine.settings.store), wake)
 
 
 def _failure(call: Call) -> MockError:
