@@ -283,6 +283,12 @@ class MockApp:
             answer = answer._replace(body=answer.body.replace(UNKNOWN, headers[0][1]))
         return answer, all_headers(answer, headers)
 
+    async def has_script_for(self, scope: Scope) -> bool:
+        """The same as `is_scripted`, but asked where it may wait; raises MockError when the store can't be read."""
+        if self._waiting is None:
+            return self.is_scripted(scope)
+        return await self._waiting.run(_caller_of(dict(scope["headers"])), self.is_scripted, scope)
+
     def is_scripted(self, scope: Scope) -> bool:
         """Whether a line of the caller's project answers a request to a path that the mock does not cover."""
         headers = dict(scope["headers"])

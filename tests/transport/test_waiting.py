@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import httpx
@@ -34,6 +34,11 @@ class Remote(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.threads: set[str] = set()
+        self.lookers: set[str] = set()
+
+    def pending(self, project: str) -> Collection[str]:
+        self.lookers.add(threading.current_thread().name.rpartition("_")[0])
+        return super().pending(project)
 
     def transaction(self, project: str) -> Any:
         self.threads.add(threading.current_thread().name.rpartition("_")[0])
@@ -62,6 +67,19 @@ def test_every_call_has_a_thread(port: int, store: Remote) -> None:
         assert client.post("/_mock/clock/advance", json={"seconds": 60}).json()["now"] == NOON + 60
         assert client.get("/_mock/health").json()["status"] == "ok"
     assert store.threads == {"understudy-store", "understudy-control"}
+
+
+def test_whether_a_path_is_scripted_is_asked_in_a_thread(store: Remote) -> None:
+    """The proxy asks before it forwards: other calls go on meanwhile."""
+    scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": []}
+    app = MockApp(Engine(Settings(clock=NOON), store=store))
+    line = {"when": {"path": "/v1/embeddings"}, "reply": {"http": {"json": 1}}}
+    project = app.engine.project("", "")
+    assert asyncio.run(app.has_script_for(scope)) is False
+    app.engine.control.enqueue(project, [line])
+    store.lookers.clear()
+    assert asyncio.run(app.has_script_for(scope)) is True
+    assert store.lookers == {"understudy-store"}
 
 
 def test_a_socket_too(port: int, store: Remote) -> None:
