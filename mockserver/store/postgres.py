@@ -51,13 +51,16 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1  # numbers of PostgreSQL: of orders, and
 
 
 class _Transaction(NamedTuple):
-    """A transaction in progress: what it has read already, what it has yet to write."""
+    """A transaction in progress: what it has read already, what it has yet to write.
+
+    `known` are documents as they are now, None for those that are not there: nobody else writes meanwhile.
+    """
 
     connection: Connection[Any]
     project: str
-    own: bytes | None
     agenda: set[str]
     changes: dict[tuple[str, str], Change]
+    known: dict[tuple[str, str], bytes | None]
 
 
 class _Seen(NamedTuple):
@@ -201,19 +204,22 @@ class PostgresStore:
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
-        here, is_own = self._here, (kind, id) == PROJECT_KEY
-        if here.seen is not None and is_own and here.seen.project == project:
-            return here.seen.own
+        seen = self._here.seen
+        if seen is not None and seen.project == project and (kind, id) == PROJECT_KEY:
+            return seen.own
         begun = self._of(project)
         if begun is not None:
             change = begun.changes.get((kind, id))
             if change is not None:
                 return change.doc if isinstance(change, Put) else None
-            if is_own:
-                return begun.own
+            if (kind, id) in begun.known:
+                return begun.known[kind, id]
         values = (project.encode(), kind.encode(), escape(id).encode())
         result = self._fetch(None, lambda connection: look(connection, statements.GET, values))
-        return result.get_value(0, 0) if result.ntuples else None
+        doc = result.get_value(0, 0) if result.ntuples else None
+        if begun is not None:
+            begun.known[kind, id] = doc
+        return doc
 
     def scan(
         self,
@@ -281,7 +287,7 @@ class PostgresStore:
         if self._watch is not None:
             self._watch(project, None)
         begun.changes.clear()
-        self._here.begun = begun._replace(own=None)
+        begun.known.clear()
         begun.agenda.clear()
         begun.connection.execute(statements.CLEAR, (project,))
 
@@ -343,7 +349,7 @@ def _open_transaction(connection: Connection[Any], project: str, text: str) -> _
     result = run(connection, text)
     own, agenda = result.get_value(0, 0), result.get_value(0, 1)
     doc = None if own is None else bytes.fromhex(own[2:].decode())
-    return _Transaction(connection, project, doc, _kinds(agenda), {})
+    return _Transaction(connection, project, _kinds(agenda), {}, {PROJECT_KEY: doc})
 
 
 def _see(connection: Connection[Any], project: str) -> tuple[bytes | None, set[str]]:
@@ -379,6 +385,7 @@ def _write(begun: _Transaction, *more: str) -> None:
     texts += more
     if texts:
         run(begun.connection, ";".join(texts))
+    begun.known.update({key: change.doc if isinstance(change, Put) else None for key, change in begun.changes.items()})
     begun.changes.clear()
 
 
