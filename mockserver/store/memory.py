@@ -41,25 +41,25 @@ class _Parts:
     def __init__(self) -> None:
         self._shared: dict[bytes, bytes] = {}
         self._bytes = 0
+        self._latest = b"", b""  # the shared parts of the latest response; the next one often has the same
 
     def cut(self, doc: bytes) -> _Document:
         """A response in parts, of which some are shared; other documents as they are."""
         if len(doc) < _SMALL:
             return doc
         # these stand at the left margin, where nothing that a client sends can stand
-        first = doc.find(b'\n  "error": ')
+        first, fourth = doc.find(b'\n  "error": '), doc.rfind(b'\n  "usage": ')
+        before, after = self._latest
+        third = fourth - len(after)
+        if before and third > first > 0 and doc.startswith(before, first) and doc.startswith(after, third):
+            return doc[:first], before, doc[first + len(before) : third], after, self._share(doc[fourth:])
         second = doc.find(b'\n  "output": ', first)
-        fourth = doc.rfind(b'\n  "usage": ')
         third = doc.rfind(b'\n  "parallel_tool_calls": ', second, fourth)
         if min(first, second, third, fourth) < 0:
             return doc
-        return (
-            doc[:first],
-            self._share(doc[first:second]),
-            doc[second:third],
-            self._share(doc[third:fourth]),
-            self._share(doc[fourth:]),  # few turns of a test have figures of their own
-        )
+        before, after = self._latest = self._share(doc[first:second]), self._share(doc[third:fourth])
+        # few turns of a test have figures of their own
+        return doc[:first], before, doc[second:third], after, self._share(doc[fourth:])
 
     def _share(self, part: bytes) -> bytes:
         if len(part) > _LARGE:
@@ -69,6 +69,7 @@ class _Parts:
             if self._bytes > _MOST_SHARED:
                 self._shared.clear()
                 self._bytes = 0
+                self._latest = b"", b""
             self._bytes += len(part)
             known = self._shared[part] = part
         return known
@@ -169,12 +170,11 @@ class MemoryStore:
                     same = records[kind] = {}
                 if parent or kind not in UNORDERED_KINDS:
                     _list(mine, kind, id, parent, order)
-                elif kind == "node" and (old := same.get(id)) is not None and _placed(old)[1]:
+                    same[id] = (self._parts.cut(doc) if kind == "response" else doc, parent, order)
+                    continue
+                if kind == "node" and (old := same.get(id)) is not None and _placed(old)[1]:
                     _displace(mine, kind, id, old)  # it has no parent any more
-                if kind == "response":
-                    same[id] = (self._parts.cut(doc), parent, order)
-                else:
-                    same[id] = (doc, parent, order) if parent or order else doc
+                same[id] = (doc, parent, order) if order else doc
             else:
                 _delete(mine, *change)
 

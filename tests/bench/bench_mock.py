@@ -25,7 +25,7 @@ from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 from proxy.app import ProxyApp
 from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
 
