@@ -152,6 +152,8 @@ def delete(project: str, gone: Sequence[Delete]) -> str:
 
 
 def _quote(text: str) -> str:
+    if "\0" in text:  # the rest of the statement would not arrive
+        raise ValueError("a text with NUL was not escaped")
     return "'{}'".format(text.replace("'", "''"))
 
 

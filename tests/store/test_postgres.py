@@ -327,3 +327,11 @@ def test_documents_of_any_size_and_bytes(url: str) -> None:
         write(opened, Delete("line", id))
         assert opened.scan("project", "line", id) == []
     opened.close()
+
+
+def test_a_text_that_would_cut_a_statement_off_is_refused(url: str) -> None:
+    opened = PostgresStore(url)
+    with pytest.raises(ValueError, match="NUL"), opened.transaction("a\0b"):
+        pass
+    write(opened, Put("node", "n", b"1"))
+    opened.close()
