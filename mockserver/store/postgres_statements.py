@@ -135,14 +135,13 @@ def begin(key: int, project: str) -> str:
 
 def put(project: str, puts: Sequence[Put]) -> str:
     """The statement that writes records whose documents are small."""
-    columns = (
-        _array([put.kind for put in puts]),
-        _array([escape(put.id) for put in puts]),
-        _array([escape(put.parent) for put in puts]),
-        _array([str(put.order) for put in puts]),
-        _array([f"\\x{put.doc.hex()}" for put in puts]),
+    kinds, ids = _array([put.kind for put in puts]), _array([escape(put.id) for put in puts])
+    parents, orders = _array([escape(put.parent) for put in puts]), ",".join([str(put.order) for put in puts])
+    documents = _NEXT_BYTES.join([put.doc.hex() for put in puts])
+    return (
+        f"EXECUTE understudy_put({_quote(project)}, {kinds}, {ids}, {parents}, '{{{orders}}}',"
+        f" '{{{_FIRST_BYTES}{documents}\"}}')"
     )
-    return f"EXECUTE understudy_put({_quote(project)}, {', '.join(columns)})"
 
 
 def delete(project: str, gone: Sequence[Delete]) -> str:
@@ -157,7 +156,13 @@ def _quote(text: str) -> str:
     return "'{}'".format(text.replace("'", "''"))
 
 
+_FIRST_BYTES, _NEXT_BYTES = '"\\\\x', '","\\\\x'  # of bytes in hexadecimal, in an array
+
+
 def _array(texts: Sequence[str]) -> str:
+    whole = "".join(texts)
+    if "'" not in whole and '"' not in whole and "\\" not in whole and "\0" not in whole:  # as nearly always
+        return "'{{\"{}\"}}'".format('","'.join(texts))
     quoted = ['"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"')) for text in texts]
     return _quote("{{{}}}".format(",".join(quoted)))
 
