@@ -278,6 +278,7 @@ class WebSocketSession:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""
         for playback in list(self._active.values()):
             playback.player.leave()
+        self._near.forget()  # now, and not once it is collected: what only it needed can be deleted from here on
 
     # --- Frames that are no turns ------------------------------------------------------------------------------
 
