@@ -62,7 +62,7 @@ class ProxyApp:
             if engine is not None:
                 engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
-        self._is_scripted: Callable[[Scope], bool] = getattr(mock, "is_scripted", lambda scope: False)
+        self._has_script_for: Callable[[Scope], Awaitable[bool]] = getattr(mock, "has_script_for", _has_none)
         self._mock = CommonHeaders(mock, [SOURCE])
         self.logs_requests = False  # a served process tells what the mock does not answer; the mock tells the rest
         self._guarded = Guard(self._route, settings, _refusal)
@@ -88,8 +88,24 @@ class ProxyApp:
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)
-        if decision.answerer == "mock" or (decision.unless_scripted and self._is_scripted(scope)):
+        if decision.answerer == "mock":
             return self._mock(scope, receive, send)
+        if decision.unless_scripted:
+            return self._route_unless_scripted(decision, scope, receive, send)
+        return self._route_out(decision, scope, receive, send)
+
+    async def _route_unless_scripted(self, decision: Decision, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the mock answer what a line of its script is for; it may have to ask another machine for the script."""
+        try:
+            is_scripted = await self._has_script_for(scope)
+        except MockError as error:  # the mock's store can't be asked now
+            await _refusal(error)(scope, receive, send)
+            return
+        answer = self._mock(scope, receive, send) if is_scripted else self._route_out(decision, scope, receive, send)
+        await answer
+
+    def _route_out(self, decision: Decision, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer what the mock does not."""
         source = decision.answerer or "-"
         app: ASGIApp = partial(self._answer, source)
         if decision.error is not None:
@@ -128,6 +144,11 @@ class ProxyApp:
         if not self._keys or any(hmac.compare_digest(given, key) for key in self._keys):
             return None
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
+
+
+async def _has_none(scope: Scope) -> bool:
+    """Whether an app without scripts has a line for a request."""
+    return False
 
 
 def _open_modes(settings: Settings, transport: httpx.AsyncBaseTransport | None, observer: Observer | None) -> Modes:

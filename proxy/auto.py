@@ -24,11 +24,12 @@ from proxy.cassettes.interaction import Interaction, parse_json
 from proxy.cassettes.ledger import CONVERSATIONS, conversation_of
 from proxy.cassettes.matching import Miss, Session
 from proxy.observer import note_recording
-from proxy.recorder import Recorder, Relaying, interaction_of, make_request
+from proxy.recorder import Recorder, Relaying
 from proxy.rehydration import is_forgotten, items_of, with_items
 from proxy.replayer import Sessions, SocketReplay, send_recorded
 from proxy.socket_recorder import SocketTape
 from proxy.tape import Tape
+from proxy.tape_interaction import interaction_of, make_request
 
 JUST_NOW = "recorded just now"
 MOST_ITEMS = 20  # of a conversation that is created. Spec: P9

@@ -25,7 +25,7 @@ from proxy.cassettes.interaction import Interaction, Piece, Request, parse_json
 from proxy.cassettes.matching import Library, Miss, Recorded, Session
 from proxy.cassettes.redaction import Redactor
 from proxy.observer import note_recording
-from proxy.recorder import make_request
+from proxy.tape_interaction import make_request
 
 SOURCE = (b"x-understudy-source", b"cassette")
 MOST_MISSES = 1000
