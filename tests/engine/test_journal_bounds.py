@@ -13,8 +13,11 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
 from mockserver.engine.journal_ring import PACKED_FROM
-from mockserver.journal.exchange import LONGEST, Call
+from mockserver.journal.exchange import LONGEST, Call, Exchange
+from mockserver.journal.relayed import RelayedAnswer
 from mockserver.transport.http import Chunk, chunks
 from tests.support.caller import PROJECT, Caller
 
@@ -203,3 +206,16 @@ def test_what_waits_for_a_store_is_bounded_too(tmp_path: Path, monkeypatch: pyte
             call("GET", "/v1/models")
         assert len(call.app.engine.journal._entries._waiting[PROJECT]) <= 101
     assert [one["id"] for one in call.journal(limit=1000)] == list(range(401, 501))
+
+
+def test_what_another_has_answered_is_weighed_kept_as_it_came_and_no_part_of_the_verdict() -> None:
+    engine = Engine(Settings())
+    exchange = Exchange.begin(Call("POST", "/v1/responses", b'{"model":"gpt-4.1","input":"x"}', "p"), 0.0)
+    exchange.relayed = RelayedAnswer("cassette", 0.0)
+    exchange.relayed.add(b"x" * 100_000)
+    exchange.ended = "delivered"
+    engine.journal.note("p", exchange)
+    assert exchange.document is None and engine.journal.bytes > 100_000
+    assert engine.control.verdict("p") == []
+    [shown] = engine.control.journal("p")["data"]
+    assert (shown["answered_by"], len(shown["answer"]), shown["context"]) == ("cassette", 100_000, None)

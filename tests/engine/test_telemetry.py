@@ -11,6 +11,7 @@ from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.engine.telemetry import BUCKETS_S, OTHER, Histogram, Metrics, endpoint_of
 from mockserver.journal.exchange import Call, Exchange
+from mockserver.journal.relayed import RelayedAnswer
 from mockserver.wire.errors.api import APIError
 from tests.support.driving import CHAT, Driver
 
@@ -141,3 +142,18 @@ def test_a_duration_falls_into_the_first_bucket_that_holds_it(seconds: float, bu
     histogram = Histogram()
     histogram.add(seconds)
     assert histogram.counts[bucket] == 1 and sum(histogram.counts) == 1
+
+
+def test_a_forwarded_call_is_counted_by_what_is_known_of_it() -> None:
+    metrics = Metrics()
+    metrics.count_forwarded("/v1/embeddings", ("POST", "http", 200, "upstream"), 0.01, 0.02)
+    assert metrics.requests == {(OTHER, "POST", "http", "200", "upstream"): 1}
+    assert metrics.first_bytes[OTHER, "http"].sum == 0.01 and metrics.durations[OTHER, "http"].sum == 0.02
+
+
+def test_what_a_cassette_answers_is_counted_and_is_no_stream_of_the_mock() -> None:
+    metrics, exchange = Metrics(), Exchange.begin(Call(), 0.0)
+    exchange.relayed, exchange.ended, exchange.first_bytes_s = RelayedAnswer("cassette", 0.0), "delivered", 0.5
+    metrics.count(exchange)
+    assert list(metrics.requests) == [("/v1/responses", "POST", "http", "200", "cassette")]
+    assert (metrics.streams, metrics.turns) == (0, {})

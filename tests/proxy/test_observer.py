@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ import pytest
 from websockets.sync.client import connect
 
 from mockserver.config.pacing import Pacing
-from mockserver.journal.relayed import MOST_BYTES, RelayedAnswer
 from proxy.observer import BATCH
 from tests.support.cassettes import mock_upstream, recording
 from tests.support.patience import until
@@ -194,30 +192,3 @@ def test_a_journal_in_a_store_has_them_too(tmp_path: Path) -> None:
         proxy.listen()
         proxy.turn()
         assert [one["answered_by"] for one in proxy.listed(1)] == ["upstream"]
-
-
-def answer_with(body: bytes, **headers: str) -> RelayedAnswer:
-    answer = RelayedAnswer("upstream", 0.0)
-    answer.headers = [(name.encode().replace(b"_", b"-"), value.encode()) for name, value in headers.items()]
-    answer.add(body)
-    return answer
-
-
-def test_a_compressed_answer_is_read() -> None:
-    body = gzip.compress(b'{"id": "resp_1"}')
-    assert answer_with(body, content_encoding="gzip").read_resource() == {"id": "resp_1"}
-    assert answer_with(body, content_encoding="br").read_resource() == {}
-    assert answer_with(b"no gzip", content_encoding="gzip").read_resource() == {}
-
-
-def test_of_a_long_answer_the_end_is_kept_and_of_a_long_request_the_beginning() -> None:
-    answer = answer_with(b"x", content_type="text/event-stream")
-    for number in range(100):
-        answer.add(b"data: {}\n\n" * 1000)
-        answer.add_sent(b"%04d" % number * 2500)
-    answer.add(b'event: response.completed\ndata: {"response": {"id": "resp_1"}}\n\n')
-    assert answer.read_resource() == {"id": "resp_1"} and not answer.is_whole
-    assert sum(map(len, answer.pieces)) == answer.size <= MOST_BYTES
-    sent = answer.sent_body()
-    assert len(sent) <= MOST_BYTES and sent.startswith(b"00000000")
-    assert sent.endswith("… [cut, 1000000 bytes in all]".encode())

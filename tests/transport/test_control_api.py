@@ -300,3 +300,31 @@ def test_what_the_viewer_reads_of_a_response(app: MockApp) -> None:
         status, answer = control(app, "GET", f"responses/{made['id']}/events?{query}")
         assert (status, answer["error"]["param"]) == (400, param)
     assert "gpt-5.5" in {model["id"] for model in control(app, "GET", "models")[1]["data"]}
+
+
+def test_the_interactions_of_a_cassette_page_by_page(app: MockApp) -> None:
+    def read(after: int, used: bool | None) -> Any:
+        rows = [{"id": number, "used": number % 2} for number in range(after + 1, 6)]
+        found = [row for row in rows if used is None or bool(row["used"]) == used]
+        return {"total": 5, "misses": 1}, iter([None, *found])
+
+    for path in ("cassette", "cassette/misses"):
+        status, refused = control(app, "GET", path)
+        assert status == 404 and "no cassette" in refused["error"]["message"]
+    misses = [{"id": 1, "message": "the key is sk-proj-0123456789abcdef0123"}]
+    app.engine.control.sections.update(interactions=read, misses=lambda after: iter(misses[after:]))
+    status, page = control(app, "GET", "cassette?limit=2&after=1")
+    assert (status, [row["id"] for row in page["data"]], page["has_more"], page["last_id"]) == (200, [2, 3], True, 3)
+    assert (page["total"], page["misses"]) == (5, 1)
+    assert [row["id"] for row in control(app, "GET", "cassette?used=false")[1]["data"]] == [2, 4]
+    status, page = control(app, "GET", "cassette/misses")
+    assert (page["data"][0]["id"], "sk-proj" in page["data"][0]["message"], page["has_more"]) == (1, False, False)
+    assert control(app, "GET", "cassette/misses?after=1")[1]["data"] == []
+    for path, param in (
+        ("cassette?used=1", "used"),
+        ("cassette?after=x", "after"),
+        ("cassette?model=x", "model"),
+        ("cassette/misses?used=true", "used"),
+    ):
+        status, refused = control(app, "GET", path)
+        assert (status, refused["error"]["param"]) == (400, param)
