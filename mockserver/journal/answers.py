@@ -29,8 +29,9 @@ class KeptAnswer(NamedTuple):
     """An answer with its call: a `body`, or the `steps` of a delivery and what a stream ends in.
 
     `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket, `socket`
-    the same object for all that went over one. `again` is what the events of a stream that left at once are made of:
-    the final Response, its cues, and the rules.
+    the same object for all that went over one. `sent` are frames of the client's in the middle of a turn, each with the
+    number of steps before it. `again` is what the events of a stream that left at once are made of: the final
+    Response, its cues, and the rules.
     """
 
     call: Call
@@ -45,11 +46,12 @@ class KeptAnswer(NamedTuple):
     lane: str | None = None
     again: tuple[Any, ...] = ()
     socket: object = None
+    sent: Sequence[tuple[int, bytes]] = ()
 
     @property
     def weight(self) -> int:
         """What it takes in memory, in bytes, about."""
-        weight = LIGHTEST + len(self.call.body) + len(self.body)
+        weight = LIGHTEST + len(self.call.body) + len(self.body) + sum([len(frame) for _, frame in self.sent])
         if self.again:
             return weight + RESPONSE + 6 * (self.again[0]["usage"] or _NOTHING)["output_tokens"]
         if self.steps:
