@@ -68,6 +68,7 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.bodies import takes_long
+from mockserver.wire.responses.event_list import AT_ONCE
 from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
@@ -245,7 +246,8 @@ class MockApp:
 
         def work() -> tuple[Answer, Headers]:
             answer, headers = self.answer(call, refused, apart=True)
-            if answer.player is None and answer.events is not None:  # encoded here, for it may be large
+            # encoded here, for it may be large; what is long is encoded while it leaves
+            if answer.player is None and answer.events is not None and len(answer.events) <= AT_ONCE:
                 answer = answer._replace(body=whole_body(answer), events=None, tail=b"")
             return answer, headers
 
