@@ -34,6 +34,7 @@ from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.history import History
 from mockserver.journal.summary import summarize
+from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire.errors.api import APIError, MockError
 
 log = logging.getLogger("understudy")
@@ -186,7 +187,9 @@ class ExchangeRecorder:
     It travels with the call, so the same is recorded whichever process or thread answers.
     """
 
-    __slots__ = ("_logbook", "apart", "buckets", "call", "effects", "exchange", "project", "turn_faults")
+    __slots__ = (
+        "_logbook", "_struck", "apart", "asked", "buckets", "call", "effects", "exchange", "project", "turn_faults",
+    )  # fmt: skip
 
     def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
@@ -196,15 +199,20 @@ class ExchangeRecorder:
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
         self.turn_faults: Sequence[ActiveFault] | None = None
         self.apart = False  # whether other calls are answered at the same time
+        self.asked: tuple[Prompt, Reply] | None = None
+        self._struck: FaultOutcome | None = None  # by faults of the edge, which strike once
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
         self.exchange.at = now
 
     def begin_again(self) -> None:
-        """Forget which line and which turn answer: the work is done again, on a later state."""
+        """Forget which line, turn and faults of turns answer: the work is done again, on a later state."""
         exchange = self.exchange
         exchange.line, exchange.turn, exchange.dropped, exchange.misses = None, None, (), ()
+        exchange.faults, self.effects, self.buckets = (), (), _NO_BUCKETS
+        if self._struck is not None:
+            self.add_faults(self._struck)
 
     def add_line(self, line: dict[str, Any]) -> None:
         """Note the scripted line that answers, and its place."""
@@ -224,6 +232,11 @@ class ExchangeRecorder:
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
         """Note the turn that answers, and the places of items dropped from its context."""
         self.exchange.turn, self.exchange.dropped = turn, dropped
+
+    def add_call_faults(self, struck: FaultOutcome) -> None:
+        """Note which faults of the edge apply, once per call."""
+        self._struck = struck
+        self.add_faults(struck)
 
     def add_faults(self, struck: FaultOutcome) -> None:
         """Note which faults apply, their effects on the answer, and the buckets that counted the call."""

@@ -235,6 +235,9 @@ class MockApp:
 
     def _project_of(self, call: Call) -> str:
         """The project of a call, nobody's for one that is not let in."""
+        named = call.header(PROJECT_HEADER)
+        if named is not None and call.path.startswith(CONTROL_PREFIX):
+            return named
         try:
             return self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
         except APIError:
