@@ -131,20 +131,34 @@ class Engine:
     def handle(self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False) -> Answer:
         """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer.
 
+        Whatever else is raised is a fault of the mock, which is recorded as a 500.
         Only one call is answered at a time, apart from those that are answered `apart`, each in a thread of its own.
         """
         with _NO_LOCK if apart else self._lock:
             recorder = self.journal.record(call)
             recorder.apart = apart and not self.waits
             try:
-                result = self._perform(call, recorder, refused)
-            except (APIError, MockError) as error:
-                return self._finish_answer(error_answer(error), recorder)
-            if isinstance(result, Delivery):
-                return self._deliver(result, recorder)
-            if isinstance(result, Replay):
-                return self._replay(result, recorder)
-            return self._finish_answer(result, recorder)
+                return self._answer(call, recorder, refused)
+            except Exception:
+                self._record_failure(recorder)
+                raise
+
+    def _answer(self, call: Call, recorder: ExchangeRecorder, refused: APIError | MockError | None) -> Answer:
+        try:
+            result = self._perform(call, recorder, refused)
+        except (APIError, MockError) as error:
+            return self._finish_answer(error_answer(error), recorder)
+        if isinstance(result, Delivery):
+            return self._deliver(result, recorder)
+        if isinstance(result, Replay):
+            return self._replay(result, recorder)
+        return self._finish_answer(result, recorder)
+
+    def _record_failure(self, recorder: ExchangeRecorder) -> None:
+        """Record a call in which the mock itself failed, as the 500 that its caller is answered with."""
+        recorder.drop_answer()
+        recorder.effects = ()  # it is answered as it is
+        self._finish_answer(error_answer(errors.mock_failed()), recorder)
 
     def create_response(self, project: str, body: bytes) -> Delivery:
         """Create a response: judged, admitted, answered, written, and laid out for delivery; raises APIError. Spec: P1.
@@ -159,6 +173,9 @@ class Engine:
             except (APIError, MockError) as error:
                 recorder.exchange.ended = DELIVERED
                 recorder.answer(error.status, error)
+                raise
+            except Exception:
+                self._record_failure(recorder)
                 raise
             assert isinstance(delivery, Delivery)
             if delivery.body is None:

@@ -33,7 +33,7 @@ from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.history import History
-from mockserver.journal.summary import summarize
+from mockserver.journal.summary import outline, summarize
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire.errors.api import APIError, MockError
 
@@ -77,15 +77,26 @@ class JournalStore:
         if len(self.active) > MOST_ACTIVE:
             self.active.pop(next(iter(self.active)), None)
         try:
-            if exchange.at is None:  # nothing was read for it
-                calls = self._calls
-                exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
             if self.events.is_on and exchange.ended is not None:
                 self._tell_end(project, exchange)
-            elif self._most > 0:
+                return
+            if exchange.at is None:
+                self._set_time(project, exchange)
+            if self._most > 0:
                 self._add(project, exchange)
         except Exception as error:
             self._complain(error)
+
+    def _set_time(self, project: str, exchange: Exchange) -> None:
+        """Note when a call was for which nothing was read."""
+        calls = self._calls
+        exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
+
+    def abandon(self, project: str, exchange: Exchange, how: str) -> None:
+        """Note that a call was never answered: it is no part of the journal, but whoever heard of it hears its end."""
+        if self.events.is_on:
+            exchange.ended = how
+            self.events.end(project, exchange, outline(exchange))
 
     def _add(self, project: str, exchange: Exchange) -> None:
         document = self._entries.pack(exchange)  # without the lock: a long one takes long
@@ -109,9 +120,15 @@ class JournalStore:
             return self._answers.of(project)
 
     def _tell_end(self, project: str, exchange: Exchange) -> None:
-        """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal."""
-        summary = summarize(exchange)  # first: a long exchange is packed when it is added
+        """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal.
+
+        They are told whatever happens: they were told that it began.
+        """
+        summary = outline(exchange)
         try:
+            if exchange.at is None:
+                self._set_time(project, exchange)
+            summary = summarize(exchange)  # first: a long exchange is packed when it is added
             if self._most > 0:
                 self._add(project, exchange)
                 with self._lock:
@@ -257,6 +274,10 @@ class ExchangeRecorder:
     def drop_answer(self) -> None:
         """Forget what was kept: the turn goes on otherwise."""
         self._logbook.drop_answer(self.project, self.exchange)
+
+    def abandon(self, how: str) -> None:
+        """Note that the call is never answered, and how it ended."""
+        self._logbook.abandon(self.project, self.exchange, how)
 
     def answer(self, status: int, error: APIError | MockError | None = None) -> None:
         """Note the status and error of the answer, which may still be in progress."""

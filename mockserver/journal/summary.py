@@ -27,26 +27,31 @@ def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str |
 def summarize(exchange: Exchange) -> dict[str, Any]:
     """The summary of an exchange that has ended; its turn is released."""
     release_turn(exchange)
+    return _write(_members_of(exchange), exchange.number, exchange.call.body)
+
+
+def outline(exchange: Exchange) -> dict[str, Any]:
+    """The summary of an exchange without what it was about, where that can't be read."""
+    return _write({**_members_of(exchange), "saw": None}, exchange.number, b"")
+
+
+def _members_of(exchange: Exchange) -> dict[str, Any]:
     call = exchange.call
-    return _write(
-        {
-            "at": exchange.at,
-            "transport": exchange.transport,
-            "method": call.method,
-            "path": call.path,
-            "status": exchange.status,
-            "error": exchange.error,
-            "duration_ms": round(exchange.seconds * 1000, 3),
-            "line": exchange.line,
-            "faults": exchange.faults,
-            "response_id": exchange.response_id,
-            "saw": exchange.saw,
-            "events": exchange.events,
-            "ended": exchange.ended,
-        },
-        exchange.number,
-        call.body,
-    )
+    return {
+        "at": exchange.at,
+        "transport": exchange.transport,
+        "method": call.method,
+        "path": call.path,
+        "status": exchange.status,
+        "error": exchange.error,
+        "duration_ms": round(exchange.seconds * 1000, 3),
+        "line": exchange.line,
+        "faults": exchange.faults,
+        "response_id": exchange.response_id,
+        "saw": exchange.saw,
+        "events": exchange.events,
+        "ended": exchange.ended,
+    }
 
 
 def summarize_document(number: int, doc: bytes) -> dict[str, Any]:

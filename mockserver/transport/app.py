@@ -263,7 +263,7 @@ class MockApp:
         try:
             answer = self.engine.handle(call, refused, apart=apart)
         except Exception:
-            answer = self.engine.handle(call, _failure(call))
+            answer = error_answer(_failure(call))  # the engine has recorded it
         headers = self._headers(answer, len(call.body))
         # some sentences of the service name the request, whose id is not known where the error is made
         if answer.error is not None and UNKNOWN in answer.body:
@@ -336,7 +336,7 @@ def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
 def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
-    return MockError("The mock itself failed; its log has the traceback.", status=500)
+    return errors.mock_failed()
 
 
 def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
