@@ -59,6 +59,7 @@ _CL100K_PATTERN = "|".join(
     )
 )
 _SHORT = 256
+_RANKS_AT_ONCE = 8192
 # The tokenizer's regex engine overflows its stack on half a million whitespace characters in a row; blocks of nothing
 # but whitespace are therefore counted apart.
 _BLOCK = 65536
@@ -109,7 +110,10 @@ def _make_encoding(name: str, sha256: str, pattern: str) -> Encoding:
     from tiktoken import Encoding
 
     lines = _rank_file(name, sha256).split()
-    ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
+    ranks: dict[bytes, int] = {}
+    for start in range(0, len(lines), 2 * _RANKS_AT_ONCE):  # no other thread runs while a part of it is made
+        part = lines[start : start + 2 * _RANKS_AT_ONCE]
+        ranks.update(zip(map(a2b_base64, part[::2]), map(int, part[1::2]), strict=True))
     encoding = Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
     ranks.clear()  # its core has a copy; this one, which it keeps for pickling, is 26 MB
     return encoding
