@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.sqlite import CHECKPOINT_PAGES, MANY, PAGE, SQLiteStore, prefix_last
+from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, FairLock, SQLiteStore, prefix_last
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -260,6 +262,67 @@ def test_many_changes_are_those_that_they_are_one_by_one() -> None:
     assert many.get("project", "item", "msg_0") == b"over 135", "the last of many for one record"
     many.close()
     one_by_one.close()
+
+
+def test_a_long_document_is_read_without_the_lock(tmp_path: Path) -> None:
+    """All other callers would wait for it; within a transaction what that has written is read."""
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    long, longer = b"x" * (LONG + 1), b"y" * (LONG + 2)
+    write(opened, Put("node", "n", long), Put("node", "short", b"x" * LONG))
+    locked: list[bool] = []
+    fetch = opened._fetch
+
+    def note(query: str, *given: Any) -> Any:
+        if query == _GET:
+            locked.append(opened._lock.is_taken)
+        return fetch(query, *given)
+
+    opened._fetch = note  # type: ignore[method-assign]
+    assert opened.get("project", "node", "n") == long and locked == [False]
+    assert opened.get("project", "node", "short") == b"x" * LONG and len(locked) == 1
+    with opened.transaction("project"):
+        opened.apply("project", [Put("node", "n", longer)])
+        assert opened.get("project", "node", "n") == longer and locked == [False, True]
+    assert opened.get("project", "node", "n") == longer
+    write(opened, Delete("node", "n"))
+    assert opened.get("project", "node", "n") is None
+    opened.close()
+
+
+def test_a_long_document_that_is_deleted_while_it_is_read_is_not_there(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    write(opened, Put("node", "n", b"x" * (LONG + 1)))
+    reader = opened._reader
+
+    def delete_first() -> sqlite3.Connection:
+        write(opened, Delete("node", "n"))
+        return reader()
+
+    opened._reader = delete_first  # type: ignore[method-assign]
+    assert opened.get("project", "node", "n") is None
+    opened.close()
+
+
+def test_threads_get_the_lock_in_turn() -> None:
+    """One that takes it again and again lets the other one have it after its next time."""
+    lock, order, waits = FairLock(), list[str](), Event()
+
+    def wait() -> None:
+        waits.set()
+        with lock:
+            order.append("other")
+
+    other = Thread(target=wait)
+    with lock, lock:
+        other.start()
+        waits.wait()
+        while not lock._next.locked():
+            pass
+        order.append("first")
+    with lock:
+        order.append("again")
+    other.join()
+    assert order == ["first", "other", "again"] and not lock.is_taken
 
 
 def test_what_the_log_holds_is_moved_into_the_file_beside_the_transactions(tmp_path: Path) -> None:
