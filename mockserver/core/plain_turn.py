@@ -8,6 +8,8 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 # ordinary way (`admission`, the model, `turn.plan`), and if it was plain, its Response becomes a template and what was
 # counted around its two texts becomes a few numbers. So no rule of the API stands here a second time: echoes, defaults,
 # key order and frames are those of the turn that was learnt from. The third such request only fills in the template.
+# What is said comes from the default model or from a script: `open_turn` ends where either is asked, `complete` goes on
+# with the text. A reply that says more than a text sends the request the ordinary way.
 #
 # What must stay true:
 # * A turn by a plan is the turn that would have been made without it, to the byte: body, node, changes, events. A
@@ -18,25 +20,30 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core import context
+from mockserver.core import compaction, context
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
 from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Node, Summary
+from mockserver.core.state import Item, Node, Summary, items_back
 from mockserver.core.turn import Turn
 from mockserver.model.default_model import echo
+from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire import catalog
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.ids import IdGenerator
+from mockserver.wire.responses.resources import assistant_message, text_part
 from mockserver.wire.tokens.context import Tally
 
 MOST_SHAPES = 128
@@ -111,20 +118,20 @@ class Plans:
         plan = self._plans.get(shape.name)
         return plan if isinstance(plan, Plan) else None
 
-    def learn(self, shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> None:
+    def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
         """Learn from a turn that was made without a plan, if it is at least the second of its shape."""
         if shape.name not in self._plans:
             if len(self._plans) >= MOST_SHAPES:
                 self._plans.clear()
             self._plans[shape.name] = _SEEN
-        elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, turn):
+        elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, reply, turn):
             self._plans[shape.name] = _learn(shape, admission, turn, rules)
 
 
 _SEEN = "seen"
 
 
-def _was_plain(shape: Shape, admission: Admission, turn: Turn) -> bool:
+def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> bool:
     """Whether nothing but texts, ids, times and counts can differ in another turn of the same shape."""
     model, final = admission.model, turn.final
     if model.reasoning or model.cl100k or model.checks_prefix:
@@ -141,8 +148,9 @@ def _was_plain(shape: Shape, admission: Admission, turn: Turn) -> bool:
         return False
     if admission.dropped or admission.compacts or admission.configuration is not None or not is_plain(admission.before):
         return False
-    text = echo(shape.text, admission.before.count + 1)
-    return [part.get("text") for item in node.items for part in item["content"]] == [shape.text, text]
+    said = [part.get("text") for item in node.items for part in item["content"]]
+    text = text_of(reply, model)
+    return text is not None and said == [shape.text, text]
 
 
 def is_plain(before: Summary) -> bool:
@@ -219,11 +227,44 @@ def _fill_response(
     return response
 
 
-def answer(
+class Opening(NamedTuple):
+    """A plain turn of which the model has not spoken yet: what it goes on from, what it asks, and what that costs.
+
+    `read` are the tokens of the context with the question, `sent` those that are billed; `ids` are the turn's.
+    """
+
+    plan: Plan
+    shape: Shape
+    lineage: Lineage
+    before: Summary
+    asked: dict[str, Any]
+    ids: tuple[str, ...]
+    id_generator: IdGenerator
+    read: int
+    sent: int
+
+    def prompt(self, request: dict[str, Any], state: State, seed: str, transport: str) -> Prompt:
+        """What the model, a script or a fault sees of it."""
+        newest_first = partial(_newest_first, self, state)
+        count, turn = self.before.count + 1, self.before.turn + 1
+        asked, model = (self.asked,), self.plan.model
+        return Prompt(request, model, asked, newest_first, count, turn, seed, transport, self.sent)
+
+    def echo(self) -> str:
+        """What the default model says."""
+        return echo(self.shape.text, self.before.count + 1)
+
+
+def _newest_first(opening: Opening, state: State) -> Iterator[Item]:
+    return compaction.read_back(chain((opening.asked,), items_back(state, opening.lineage.head)))
+
+
+def open_turn(
     plan: Plan, shape: Shape, state: State, request: dict[str, Any], rules: Semantics, ids: IdGenerator, now: float
-) -> tuple[Turn, bytes] | None:
-    """The turn of a request of this plan and its body, None where it is no plain one; raises what its parent is
-    refused with. Spec: R1.24.
+) -> Opening | None:
+    """Begin the turn of a request of this plan, None where it is no plain one; raises what its parent is refused with.
+
+    Spec: R1.24.
     """
     lineage = FRESH
     if shape.parent is not None or "conversation" in request:
@@ -231,19 +272,44 @@ def answer(
     before = plan.before if lineage.head is None else lineage.summary
     if not _continues_plainly(plan, lineage, before) or before.tally is None:
         return None
-    if rules.shutdown_models == "refuse" and catalog.is_shut_down(plan.model, now):
+    model = plan.model
+    if rules.shutdown_models == "refuse" and catalog.is_shut_down(model, now):
         return None
-    text, count, created, model = echo(shape.text, before.count + 1), rules.count, int(now), plan.model
-    read, said = before.tally.total + plan.question + count(shape.text), count(text)
-    sent, written = read + plan.prompt, said + plan.output
-    if sent > model.max_input_tokens or written > min(model.max_output_tokens, model.context_window - sent):
+    read = before.tally.total + plan.question + rules.count(shape.text)
+    sent = read + plan.prompt
+    if sent > model.max_input_tokens:
         return None
     ids = ids.in_partition(lineage.partition)
-    asked_id, item_id, id = ids.row(_PREFIXES)
-    asked = {**plan.asked, "id": asked_id, "content": [{"type": "input_text", "text": shape.text}]}
+    row = ids.row(_PREFIXES)
+    asked = {**plan.asked, "id": row[0], "content": [{"type": "input_text", "text": shape.text}]}
+    return _new(Opening, (plan, shape, lineage, before, asked, row, ids, read, sent))
+
+
+def text_of(reply: Reply, model: Model) -> str | None:
+    """What a reply says, if it says a text and nothing else."""
+    if len(reply.output) != 1 or any(_extras_of(reply)):
+        return None
+    content = reply.output[0].get("content")
+    text = content[0].get("text") if content else None
+    return text if text is not None and reply.output[0] == assistant_message(model, text_part(text)) else None
+
+
+# the members of a reply that make it more than its text; its pace is none of them
+_extras_of = attrgetter(*[name for name in Reply._fields if name not in ("output", "output_tokens", "pacing")])
+
+
+def complete(
+    opening: Opening, text: str, state: State, request: dict[str, Any], rules: Semantics, now: float
+) -> tuple[Turn, bytes] | None:
+    """The turn whose model says a text, and its body; None if that is too long to be plain."""
+    plan, shape, lineage, before, asked, (_, item_id, id), ids, read, sent = opening
+    model, created, said = plan.model, int(now), rules.count(text)
+    written = said + plan.output
+    if written > min(model.max_output_tokens, model.context_window - sent):
+        return None
     recalled = NOTHING
     if sent >= MIN_TOKENS:
-        recalled = lookup(state, _admit(request, model, lineage, ids, asked, before, read, sent), rules, now)
+        recalled = lookup(state, _admit(opening, request), rules, now)
     conversation = None if lineage.conversation is None else lineage.conversation.id
     counts = (created, sent, recalled.written, recalled.cached, written, sent + written)
     numbers = dict(zip(_COUNTED, counts, strict=True))
@@ -277,18 +343,10 @@ def answer(
     return Turn(final, node, True, conversation, recalled.changes), body
 
 
-def _admit(
-    request: dict[str, Any],
-    model: Model,
-    lineage: Lineage,
-    ids: IdGenerator,
-    asked: dict[str, Any],
-    before: Summary,
-    read: int,
-    sent: int,
-) -> Admission:
+def _admit(opening: Opening, request: dict[str, Any]) -> Admission:
     """The request as the prompt cache reads it."""
-    return Admission(request, model, lineage, ids, [asked], before, Tally(read), sent, stored=True)
+    plan, _, lineage, before, asked, _, ids, read, sent = opening
+    return Admission(request, plan.model, lineage, ids, [asked], before, Tally(read), sent, stored=True)
 
 
 def _continues_plainly(plan: Plan, lineage: Lineage, before: Summary) -> bool:

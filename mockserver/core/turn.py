@@ -24,6 +24,7 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import methodcaller
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
-from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
+from mockserver.core.logprobs import precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import SEALED_REASONING, Semantics
@@ -225,7 +226,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
             if kind == "message":
-                scripted_logprobs = scripted_logprobs or has_logprobs(item)
+                scripted_logprobs = scripted_logprobs or any(map(_logprobs_of, item["content"]))
             elif item.get("caller") and not drafts[at].get("status") and _waits_in_program(item, items):
                 items[at] = {**item, "status": "in_progress"}
             continue
@@ -246,6 +247,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     return _new(Finished, (items, opened, id_generator, foreign, cues))
 
 
+_logprobs_of = methodcaller("get", "logprobs")  # of a part of a message, None where it has none
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
 
 

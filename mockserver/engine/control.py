@@ -20,8 +20,8 @@ from typing import Any
 from mockserver.config.kinds import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
 from mockserver.core import graph, inspection
-from mockserver.core.project import Clock, Project, id_namespace
 from mockserver.core.records import Change, Delete, Put
+from mockserver.core.state import Clock, Project, id_namespace
 from mockserver.engine import script_queue
 from mockserver.engine.event_hub import EventStream
 from mockserver.engine.fault_injection import FaultInjector

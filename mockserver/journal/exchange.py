@@ -61,8 +61,9 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes, `size` what its body, its changes and its answer take. `announced` is its
-    number among those that a listener was told of, `first_bytes_s` the seconds until its first bytes, if more followed.
+    is what it takes in memory, in bytes, `size` what its body, its line, its changes and its answer take, `line_size`
+    its line alone. `announced` is its number among those that a listener was told of, `first_bytes_s` the seconds until
+    its first bytes, if more followed.
     """
 
     call: Call
@@ -72,6 +73,7 @@ class Exchange:
     status: int = 200
     error: dict[str, Any] | None = None
     line: Any = None
+    line_size: int = 0
     misses: Sequence[dict[str, Any]] = ()
     turn: Turn | None = None
     dropped: Collection[int] = ()
@@ -96,6 +98,15 @@ class Exchange:
         exchange: Exchange = cls.__new__(cls)
         exchange.call, exchange.transport, exchange.started = call, call.transport, started
         return exchange
+
+
+def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str | None:
+    """Who answered: the place of a scripted line, a fault, the default model, None for a call that is no turn."""
+    if line is not None:
+        return str(line["place"])
+    if faults:
+        return f"fault {', '.join(faults)}"
+    return "default model" if is_turn else None
 
 
 class Entry(NamedTuple):

@@ -5,23 +5,13 @@ It is made from the exchange itself, or from its document when somebody reads th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from mockserver.journal.exchange import Exchange, parse_body, release_turn
+from mockserver.journal.exchange import Exchange, describe_source, parse_body, release_turn
 
 LONGEST_PARSED = 65_536  # bytes of a refused request in which it is looked for what it was to continue
-
-
-def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str | None:
-    """Who answered: the place of a scripted line, a fault, the default model, None for a call that is no turn."""
-    if line is not None:
-        return str(line["place"])
-    if faults:
-        return f"fault {', '.join(faults)}"
-    return "default model" if is_turn else None
 
 
 def summarize(exchange: Exchange) -> dict[str, Any]:

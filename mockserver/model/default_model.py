@@ -32,7 +32,7 @@ from mockserver.model.output_limit import output_limit, truncate_to_limit
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.seeded_random import draw
 from mockserver.wire.responses.encoding import json_compact
-from mockserver.wire.responses.resources import item_text
+from mockserver.wire.responses.resources import assistant_message, item_text, text_part
 from mockserver.wire.tokens.context import ROUNDING, output_tokens
 from mockserver.wire.tokens.tokenizer import count
 
@@ -102,18 +102,6 @@ def echo(text: str, item_count: int) -> str:
     return f"Mock reply to: {text} [{item_count} items in context]"
 
 
-def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item:
-    """An assistant message; models that mark phases mark it as the final answer. Spec: R12.4."""
-    item: Item = {"type": "message", "role": "assistant", "content": list(parts)}
-    if phase or prompt.model.phase:
-        item["phase"] = phase or "final_answer"
-    return item
-
-
-def text_part(text: str) -> Item:
-    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
-
-
 def _message(prompt: Prompt, say: Callable[[Prompt], str]) -> Item:
     text = say(prompt)
     text_format = (prompt.request.get("text") or {}).get("format") or {}
@@ -122,7 +110,7 @@ def _message(prompt: Prompt, say: Callable[[Prompt], str]) -> Item:
         text = _compact(instance(text_format.get("schema"), prompt.seed, every_property=True))
     elif kind == "json_object":
         text = _compact({"reply": text})
-    return message_item(prompt, text_part(text))
+    return assistant_message(prompt.model, text_part(text))
 
 
 def _compact(value: Any) -> str:

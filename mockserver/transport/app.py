@@ -33,6 +33,7 @@ from starlette.types import Receive, Scope, Send
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED, Pieces
+from mockserver.engine import telemetry
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
@@ -40,7 +41,7 @@ from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
 from mockserver.store.failures import StoreError
-from mockserver.transport import access_log, rate_limit_headers
+from mockserver.transport import rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.heap import trim_heap
@@ -56,7 +57,7 @@ from mockserver.transport.http import (
     send_answer,
     whole_body,
 )
-from mockserver.transport.threads import Kind, Threads, takes_long
+from mockserver.transport.threads import Kind, Threads
 from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import FRAMES, Socket
@@ -65,6 +66,7 @@ from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
+from mockserver.wire.requests.bodies import takes_long
 from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
@@ -211,7 +213,7 @@ class MockApp:
             project = self._project_of(call)
             if _reads_much(call) and not is_large:
                 kind = "read"
-        if kind != "short" or threads.is_busy_with(project):
+        if kind != "short" or project in threads.in_progress:
             answer, headers = await self._answer_apart(call, refused, kind, project)
         else:
             answer, headers = self.answer(call, refused)
@@ -362,6 +364,5 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
         engine = Engine(settings, model=model)
     except StoreError as error:
         raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
-    if access_log.is_on(settings):
-        engine.journal.on_end = access_log.log_exchange
+    engine.journal.is_logged = telemetry.is_logging(settings)
     return MockApp(engine)

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from mockserver.engine.engine import Engine
-from mockserver.engine.metrics import BUCKETS_S, Counts, Histograms
+from mockserver.engine.telemetry import BUCKETS_S, Counts, Histograms
 from mockserver.version import __version__
 from mockserver.wire.errors.api import MockError
 

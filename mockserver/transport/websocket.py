@@ -34,10 +34,11 @@ from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
 from mockserver.transport.http import Runner
-from mockserver.transport.threads import HEAVY, Kind, Threads, takes_long
+from mockserver.transport.threads import Kind, Threads
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
+from mockserver.wire.requests.bodies import HEAVY, takes_long
 from mockserver.wire.responses.events import Event
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ class Socket:
         """Have the session do something: in a thread what may take long, and what meets something long in progress."""
         threads = self._threads
         await self._wait_for_work()
-        if self._run is not None or not (long or threads.is_busy_with(self._project)):
+        if self._run is not None or not (long or self._project in threads.in_progress):
             return await self._ask(work, of)
         threads.knows_large = True
         return await self._work_apart(partial(work, of, apart=True), "write" if long else "short")

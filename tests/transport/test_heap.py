@@ -29,8 +29,7 @@ def test_freed_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_only_remembered_to_be_quick_is_forgotten_first() -> None:
     """A text of a caller who has gone; what is made once for all (a cache without a bound) stays."""
     tokenizer.count("a text that somebody has sent")
-    catalog.find("gpt-4.1", "refuse")
-    bounded, unbounded = tokenizer._count_short, catalog.names
+    bounded, unbounded = tokenizer._count_short, catalog._by_name
     unbounded()
     assert bounded.cache_info().currsize and unbounded.cache_info().currsize
     urlsplit("http://a.cache/of/somebody/else")

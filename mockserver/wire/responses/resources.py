@@ -129,6 +129,14 @@ _MEMBERS: dict[str, dict[str, Callable[[Any], Any]]] = {
 }
 
 
+def assistant_message(model: Model, *parts: Item, phase: str | None = None) -> Item:
+    """A message as a model says it; models that mark phases mark it as the final answer. Spec: R12.4."""
+    item: Item = {"type": "message", "role": "assistant", "content": list(parts)}
+    if phase or model.phase:
+        item["phase"] = phase or "final_answer"
+    return item
+
+
 def text_part(text: str) -> dict[str, Any]:
     """An output_text part as the wire spells it out."""
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}

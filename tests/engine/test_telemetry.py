@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
-from mockserver.engine.metrics import BUCKETS_S, OTHER, Histogram, Metrics, endpoint_of
+from mockserver.engine.telemetry import BUCKETS_S, OTHER, Histogram, Metrics, endpoint_of
 from mockserver.journal.exchange import Call, Exchange
 from mockserver.wire.errors.api import APIError
 from tests.support.driving import CHAT, Driver
