@@ -77,7 +77,7 @@ log = logging.getLogger("understudy")
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
-TRIM_AFTER_S = 1.0  # resets often come one after the other
+TRIM_AFTER_S, LATEST_TRIM_S = 1.0, 15.0  # after the last and after the first reset, for they often come in a row
 
 
 class MockApp:
@@ -89,6 +89,7 @@ class MockApp:
         self._served = count(1)
         self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
+        self._last_reset = 0.0
         self._waiting = WaitingThreads() if engine.waits else None
         engine.control.on_clock_moved(self.wake_sockets)
         engine.control.sections["sockets"] = self._count_sockets
@@ -125,11 +126,17 @@ class MockApp:
 
     def _trim_soon(self, project: str) -> None:
         """Give memory back once the resets are over; any thread may call this."""
+        self._last_reset = now = self._loop.time()
         if not self._trims:
             self._trims = True
-            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim)
+            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim, now + LATEST_TRIM_S)
 
-    def _trim(self) -> None:
+    def _trim(self, latest: float) -> None:
+        now = self._loop.time()
+        left = min(self._last_reset + TRIM_AFTER_S, latest) - now
+        if left > 0:  # it takes as long as a hundred turns, with the interpreter's lock
+            self._loop.call_later(left, self._trim, latest)
+            return
         self._trims = False
         self._threads.submit(trim_heap)
 

@@ -8,15 +8,19 @@ still in use: a text that is remembered only to be quick is enough. So such text
 from __future__ import annotations
 
 import gc
+import sys
 from functools import _lru_cache_wrapper
+
+OURS = ("mockserver.", "proxy.")
 
 
 def clear_caches() -> None:
-    """Forget what this package remembers of its latest callers only to be quick."""
-    for cache in [one for one in gc.get_objects() if isinstance(one, _lru_cache_wrapper)]:
-        package = str(getattr(cache, "__module__", "")).partition(".")[0]
-        if package in ("mockserver", "proxy") and cache.cache_parameters()["maxsize"] is not None:
-            cache.cache_clear()
+    """Forget what this package remembers of its latest callers only to be quick; what is made once for all stays."""
+    for module in [module for name, module in list(sys.modules.items()) if name.startswith(OURS)]:
+        for cache in [value for value in list(vars(module).values()) if isinstance(value, _lru_cache_wrapper)]:
+            is_ours = str(getattr(cache, "__module__", "")).startswith(OURS)
+            if is_ours and cache.cache_parameters()["maxsize"] is not None:
+                cache.cache_clear()
 
 
 def trim_heap() -> None:

@@ -72,6 +72,12 @@ def test_many_resets_give_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
         trims.clear()
         await reset()
         assert trims == ["trimmed"]
+        trims.clear()
+        monkeypatch.setattr(app_module, "TRIM_AFTER_S", 3600)
+        monkeypatch.setattr(app_module, "LATEST_TRIM_S", 0)
+        app._trim(app._loop.time())
+        await asyncio.to_thread(until, lambda: trims)
+        assert trims == ["trimmed"], "resets that do not end put it off no longer"
         await told.put({"type": "lifespan.shutdown"})
         await life
 
