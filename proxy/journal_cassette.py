@@ -15,7 +15,8 @@ from mockserver.delivery.events import Body, Cut, Emit, Malformed, Partial, Step
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.journal.answers import KeptAnswer
 from mockserver.wire.requests import frames
-from mockserver.wire.responses.events import Event, sse
+from mockserver.wire.responses.event_list import sse
+from mockserver.wire.responses.events import Event
 from proxy.cassettes.content import header
 from proxy.cassettes.document import format_head, format_interaction
 from proxy.cassettes.interaction import Closing, Ending, Head, Interaction, Piece, Request, Response

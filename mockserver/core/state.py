@@ -112,9 +112,9 @@ class Node(NamedTuple):
         packed = self.packed
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
-    def put(self) -> Put:
+    def put(self, doc: bytes | None = None) -> Put:
         """The change that stores it: listed below its parent, which stays as long as another goes on from it."""
-        return _new(Put, ("node", self.id, self.doc(), self.parent or "", 0))
+        return _new(Put, ("node", self.id, doc or self.doc(), self.parent or "", 0))
 
     def doc(self) -> bytes:
         """The stored form: a line of everything but the items, a line of the items.
@@ -200,13 +200,20 @@ class Conversation(NamedTuple):
 
     def put(self) -> Put:
         """The change that stores it."""
-        return Put("conversation", self.id, encode_compact(self._asdict()), "", self.order)
+        object, order, head, next, running = self
+        known = {"object": object, "order": order, "head": head, "next": next, "running": running}
+        return _new(Put, ("conversation", object["id"], encode_compact(known), "", order))
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:
     """A conversation, None when there is none."""
     doc = state.get("conversation", id)
-    return None if doc is None else Conversation(**orjson.loads(doc))
+    if doc is None:
+        return None
+    known = orjson.loads(doc)
+    if len(known) < len(Conversation._fields):  # of an earlier version
+        return Conversation(**known)
+    return _new(Conversation, map(known.__getitem__, Conversation._fields))
 
 
 class Entry(NamedTuple):
@@ -219,7 +226,7 @@ class Entry(NamedTuple):
     def put(self, conversation_id: str, item_id: str) -> Put:
         """The change that stores it."""
         doc = f'["{self.node}",{self.place},{self.order}]'.encode()
-        return Put("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order)
+        return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order))
 
 
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:

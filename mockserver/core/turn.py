@@ -42,7 +42,7 @@ from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
 from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
-from mockserver.wire.responses.events import Event
+from mockserver.wire.responses.event_list import EventList
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
@@ -333,7 +333,7 @@ def _passes(reply: Any) -> int:
     return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 
-def public_events(final: dict[str, Any], cues: Cues, rules: Semantics, *, padded: bool | None = None) -> list[Event]:
+def public_events(final: dict[str, Any], cues: Cues, rules: Semantics, *, padded: bool | None = None) -> EventList:
     """A turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
     return events_of(
         final,

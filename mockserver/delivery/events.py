@@ -8,11 +8,12 @@ out; transports encode them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.delivery.item_events import Cues, EventWriter, stream_items
 from mockserver.wire.responses import events, response_object
+from mockserver.wire.responses.event_list import EventList
 from mockserver.wire.responses.events import Event, Padding
 from mockserver.wire.responses.resources import Item
 
@@ -22,7 +23,7 @@ from mockserver.wire.responses.resources import Item
 class Emit(NamedTuple):
     """Send these events now, in one write."""
 
-    events: list[Event]
+    events: Sequence[Event]
 
 
 class Wait(NamedTuple):
@@ -65,7 +66,7 @@ def is_token(event: Event) -> bool:
     return event["type"].endswith(".delta")
 
 
-def deliver(stream: list[Event], first_token_s: float, tokens_per_s: float) -> list[TimedStep]:
+def deliver(stream: Sequence[Event], first_token_s: float, tokens_per_s: float) -> list[TimedStep]:
     """Lay a turn's events out in time: the first token's delay after the opening events, then one token at a time."""
     if not first_token_s and not tokens_per_s:
         return [Emit(stream)]
@@ -102,7 +103,7 @@ def events_of(
     cues: Cues | None = None,
     error_shape: str = "nested",
     overflow: str = "error_then_failed",
-) -> list[Event]:
+) -> EventList:
     """Every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
 
     The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from mockserver.delivery.events import Body, Cut, Emit, Malformed, Step, Wait
+from mockserver.wire.responses.event_list import number_after
 from mockserver.wire.responses.events import Event
 
 DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
@@ -105,8 +106,7 @@ class Player:
         self._begun = True
         listener = self._listener
         if isinstance(step, Emit):
-            if step.events:
-                self.number = step.events[-1].get("sequence_number", self.number) + 1
+            self.number = number_after(step.events, self.number)
             listener.emit(len(step.events))
         elif isinstance(step, Malformed):
             self.number = step.event.get("sequence_number", self.number) + 1

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, encrypted_content, lifecycle, plain_turn, truncation
 from mockserver.core.admission import Admission, admit
+from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import note_use
-from mockserver.core.plain_turn import Plans, Shape
+from mockserver.core.plain_turn import Planned, Plans, Shape
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
@@ -38,7 +39,8 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.encoding import json_body
-from mockserver.wire.responses.events import Event, sse
+from mockserver.wire.responses.event_list import sse
+from mockserver.wire.responses.events import Event
 
 
 class Delivery(NamedTuple):
@@ -116,7 +118,7 @@ class Pipeline:
         planned = None if text is None else plain_turn.complete(opening, text, state, request, at.rules, at.now)
         if planned is None:
             return self._answer_in_full(at, state, request, near, shape, said)
-        return self._lay_out_plain(at, state, request, near, said, *planned)
+        return self._lay_out_plain(at, state, request, near, said, planned)
 
     def _answer_in_full(
         self,
@@ -169,18 +171,21 @@ class Pipeline:
         request: dict[str, Any],
         near: ConnectionRecords | None,
         said: Said,
-        turn: Turn,
-        body: bytes,
+        planned: Planned,
     ) -> tuple[Delivery, list[Change]]:
         """The delivery of a plain turn."""
+        turn, body, prepared, events = planned
         recorder, pacing = at.recorder, said.pacing or self._pacing
         if not pacing.instant:
-            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now)
-        elif turn.node.streamed:
-            delivery = _new(Delivery, (turn, [Emit(public_events(turn.final, turn.node.cues, at.rules))], None, 0.0))
+            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now, events=events)
+        elif events is not None:
+            delivery = _new(Delivery, (turn, [Emit(events)], None, 0.0))
         else:
             delivery = _new(Delivery, (turn, (), body, 0.0))
-        changes = [*said.changes, *self._changes_of(at, state, delivery, body, request, _NO_IDS, near, pacing)]
+        changes = [
+            *said.changes,
+            *self._changes_of(at, state, delivery, body, request, _NO_IDS, near, pacing, prepared),
+        ]
         recorder.add_turn(delivery.turn, ())
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
@@ -250,10 +255,11 @@ class Pipeline:
         again: frozenset[str],
         near: ConnectionRecords | None,
         pacing: Pacing,
+        prepared: Prepared | None = None,
     ) -> list[Change]:
         """Return what a turn changes: it is written at once, or kept as running until its end.
 
-        Items with an id of `again` may stand in other turns too.
+        Items with an id of `again` may stand in other turns too. `prepared` is what is known of the turn's documents.
         """
         turn, rules = delivery.turn, at.rules
         changes = [*turn.learned]
@@ -265,7 +271,9 @@ class Pipeline:
         if delivery.seconds or turn.final["background"]:
             changes += lifecycle.begin(state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
         else:
-            changes += lifecycle.commit(state, turn.node, body if turn.stored else None, at.ordinal, rules, again)
+            changes += lifecycle.commit(
+                state, turn.node, body if turn.stored else None, at.ordinal, rules, again, prepared
+            )
         if rules.ttl_from != "created_at":
             changes += note_use(request, at.now)
         return changes
@@ -311,16 +319,27 @@ def _warms(request: Mapping[str, Any]) -> bool:
 
 
 def _lay_out(
-    turn: Turn, request: Mapping[str, Any], pacing: Pacing, rules: Semantics, now: float, *, scripted: bool = False
+    turn: Turn,
+    request: Mapping[str, Any],
+    pacing: Pacing,
+    rules: Semantics,
+    now: float,
+    *,
+    events: Sequence[Event] | None = None,
+    scripted: bool = False,
 ) -> tuple[Delivery, bytes]:
-    """A turn's delivery and the body that is kept of it; `scripted` ones may have members of their own."""
+    """A turn's delivery and the body that is kept of it, from its `events` if they are there already.
+
+    `scripted` ones may have members of their own.
+    """
     final, streamed = turn.final, bool(request.get("stream"))
     steps: list[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events
-        options = request.get("stream_options") or {}
-        events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
+        if events is None:
+            options = request.get("stream_options") or {}
+            events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
         steps = [Emit(events)]
         if not pacing.instant:
             steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)

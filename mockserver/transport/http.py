@@ -30,7 +30,7 @@ from mockserver.delivery.player import KeepAlive
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import api as errors
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 
 Headers = list[tuple[bytes, bytes]]
 

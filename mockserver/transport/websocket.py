@@ -23,7 +23,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
@@ -39,6 +39,7 @@ from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.bodies import HEAVY, takes_long
+from mockserver.wire.responses.event_list import LINES, write_in_pieces
 from mockserver.wire.responses.events import Event
 
 T = TypeVar("T")
@@ -199,10 +200,7 @@ class Socket:
         connection = self._connection
         while (step := await self._advance(playback)) is not None:
             if isinstance(step, Emit):
-                if playback.recorder.apart:  # its events may be as large as its frame
-                    await self._send_texts(await self._threads.run(partial(_encode, step.events), "read", self))
-                else:
-                    await self._send_events(step.events)
+                await self._send_events(step.events, apart=playback.recorder.apart)
             elif isinstance(step, Malformed):
                 await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
@@ -225,18 +223,25 @@ class Socket:
                 playback.woken = False
                 wake.set()
 
-    async def _send_events(self, events: list[Event]) -> None:
-        await self._send_texts(_encode(events))
-
-    async def _send_texts(self, texts: list[str]) -> None:
+    async def _send_events(self, events: Sequence[Event], *, apart: bool = False) -> None:
+        """Send events; those of a long turn leave while others are made, `apart` in a thread: they may be large."""
+        pieces = write_in_pieces(events, LINES)
         async with self._lock:
-            if self._batches and len(texts) > 1 and sum(map(len, texts)) <= HEAVY:
-                await self._send({"type": FRAMES, "texts": texts})
-                return
-            for text in texts:
-                await self._send({"type": "websocket.send", "text": text})
-                if len(text) > HEAVY:
+            while (
+                piece := await self._threads.run(partial(next, pieces, b""), "read", self)
+                if apart
+                else next(pieces, b"")
+            ):
+                await self._send_texts(piece.split(b"\n")[:-1])
+                if len(piece) > HEAVY:
                     await asyncio.sleep(0)
+
+    async def _send_texts(self, texts: list[bytes]) -> None:
+        if self._batches and len(texts) > 1:
+            await self._send({"type": FRAMES, "texts": texts})
+            return
+        for text in texts:
+            await self._send({"type": "websocket.send", "text": text.decode()})
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
@@ -263,10 +268,6 @@ def _data(message: Message) -> bytes:
     """A frame's bytes, text or binary."""
     text = message.get("text")
     return message["bytes"] if text is None else text.encode()
-
-
-def _encode(events: list[Event]) -> list[str]:
-    return [frames.text(event) for event in events]
 
 
 async def _sleep(seconds: float, wake: asyncio.Event) -> None:

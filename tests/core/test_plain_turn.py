@@ -19,7 +19,7 @@ from mockserver.journal.exchange import Call
 from mockserver.websocket.playback import Playback
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire import catalog
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 
 PROJECT = "p"
 MODELS = ("gpt-4.1", "gpt-4.1", "gpt-4o-mini", "gpt-5.5", "gpt-4", "gpt-4.1-2025-04-14")
@@ -82,6 +82,9 @@ LINES: tuple[dict[str, Any], ...] = (
     {"reply": {"json": {"a": 1}}},
     {"reply": {"output": [{"type": "message", "text": "spelt out"}]}},
     {"reply": {"output": [{"type": "message", "text": "spelt out", "id": "msg_of_the_author"}]}},
+    {"reply": {"output": [{"type": "function_call", "name": "ping", "arguments": {}}]}},
+    {"reply": {"output": [{"type": "reasoning"}, {"type": "message", "text": "with a thought"}]}},
+    {"reply": {"output": []}},
     {"reply": {"error": {"code": "rate_limit_exceeded"}}},
     {"reply": {"failed": {"code": "server_error", "message": "deliberate"}}},
 )

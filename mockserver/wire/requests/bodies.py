@@ -189,6 +189,7 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "model": _is_text,
     "input": _is_long_text,
     "previous_response_id": lambda id: type(id) is str and len(id) <= ID_LENGTH and _is_response_id(id),
+    "conversation": _is_text,
     "instructions": _is_long_text,
     "stream": _is_flag,
     "store": _is_flag,

@@ -154,6 +154,10 @@ def pieces(text: str) -> list[str]:
 
     A lone surrogate, which has no token, comes out in a piece of its own.
     """
+    return list(_short_pieces(text)) if len(text) <= _SHORT else _all_pieces(text)
+
+
+def _all_pieces(text: str) -> list[str]:
     found: list[str] = []
     for number, part in enumerate(_SURROGATES.split(text)):
         if number % 2:
@@ -161,6 +165,11 @@ def pieces(text: str) -> list[str]:
         elif part:
             found.extend(_pieces(part))
     return found
+
+
+@lru_cache(maxsize=512)
+def _short_pieces(text: str) -> tuple[str, ...]:
+    return tuple(_all_pieces(text))
 
 
 def _pieces(text: str) -> Iterable[str]:
