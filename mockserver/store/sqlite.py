@@ -40,12 +40,15 @@ from contextlib import contextmanager, suppress
 from itertools import chain, groupby
 from operator import itemgetter
 from threading import Lock, Thread, get_ident, local
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 import orjson
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record, Watch
 from mockserver.store.failures import StoreError, StoreUnavailable
+
+C = TypeVar("C", bound=sqlite3.Connection)
 
 VERSION = 3
 MEMORY = ":memory:"  # a file that only one connection has
@@ -156,6 +159,10 @@ class FairLock:
         return self._depth > 0
 
 
+class Reader(sqlite3.Connection):
+    """A connection of a thread, for reading; unlike its base, it can be referred to weakly."""
+
+
 class SQLiteStore:
     """A store in one file, shared by threads of this process through one connection."""
 
@@ -165,7 +172,7 @@ class SQLiteStore:
         self._lock = FairLock()
         self._path = path
         self._readers = local()
-        self._opened: list[sqlite3.Connection] = []  # of those
+        self._opened: WeakSet[Reader] = WeakSet()  # of those; one goes with its thread
         self._blocked = False  # whether another process holds the file, as far as is known
         self._deleted = 0  # records deleted since the file was last made smaller
         self._pages = 0  # written since the last checkpoint, about
@@ -174,7 +181,7 @@ class SQLiteStore:
         self._watch: Watch | None = None
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
         try:
-            self._connection = self._connect()
+            self._connection = self._connect(sqlite3.Connection)
             self._prepare(path)
         except (sqlite3.Error, StoreUnavailable) as error:
             raise StoreError(f"can't open the SQLite file {path}: {error}") from error
@@ -247,7 +254,7 @@ class SQLiteStore:
         if self._path == MEMORY:
             return
         with suppress(sqlite3.Error):  # then SQLite does it, or the next of these
-            connection = self._connect()
+            connection = self._connect(sqlite3.Connection)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             connection.close()
 
@@ -317,12 +324,12 @@ class SQLiteStore:
         """This thread's own connection, for reading."""
         reader = getattr(self._readers, "connection", None)
         if reader is None:
-            reader = self._readers.connection = self._connect()
-            self._opened.append(reader)
+            reader = self._readers.connection = self._connect(Reader)
+            self._opened.add(reader)
         return reader
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+    def _connect(self, factory: type[C]) -> C:
+        return sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False, factory=factory)
 
     def scan(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from pathlib import Path
 from threading import Event, Thread
@@ -286,6 +287,23 @@ def test_a_long_document_is_read_without_the_lock(tmp_path: Path) -> None:
     assert opened.get("project", "node", "n") == longer
     write(opened, Delete("node", "n"))
     assert opened.get("project", "node", "n") is None
+    opened.close()
+
+
+def test_what_a_thread_reads_with_goes_with_it(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    write(opened, Put("node", "n", b"x" * (LONG + 1)))
+    found: list[tuple[int, int]] = []
+
+    def read() -> None:
+        found.append((len(opened.get("project", "node", "n") or b""), len(opened._opened)))
+
+    for _ in range(3):
+        thread = Thread(target=read)
+        thread.start()
+        thread.join()
+        gc.collect()  # a connection and its statements hold each other
+    assert found == [(LONG + 1, 1)] * 3 and not opened._opened
     opened.close()
 
 
