@@ -84,6 +84,8 @@ class Pipeline:
     def __init__(self, scenarios: Scenarios, model: Respondent, pacing: Pacing, *, seed: int, retains: bool) -> None:
         self._scenarios, self._model, self._pacing = scenarios, model, pacing
         self._seed, self._retains = seed, retains
+        # a model that plays what was recorded knows how long a hidden summary was
+        self._summary_tokens: Callable[[str, int], int] = getattr(model, "summary_tokens", summary_tokens)
         # plans know what the default model says, and that it takes no time
         usual = type(model) is SeededModel and pacing.instant and retains
         self._plans = Plans() if usual else None
@@ -234,7 +236,7 @@ class Pipeline:
         else:
             reply = self._ask_once(prompt, at.recorder) if at.recorder.apart else self._model.respond(prompt)
         if compacts or "compaction" in map(_type_of, reply.output):
-            tokens = summary_tokens(at.id_generator.seed("compaction"), admission.input_tokens)
+            tokens = self._summary_tokens(at.id_generator.seed("compaction"), admission.input_tokens)
             shape = at.rules.compaction_shape if compacts == "threshold" else "last"
             return compacting(reply, shape, tokens)
         return reply
@@ -333,7 +335,7 @@ def _lay_out(
     `scripted` ones may have members of their own.
     """
     final, streamed = turn.final, bool(request.get("stream"))
-    steps: list[TimedStep] = []
+    steps: Sequence[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events

@@ -21,7 +21,6 @@ the file's consistency. Several processes may share one file. Files of an earlie
 #   order of the index: 3 µs each instead of 8, while all other callers wait.
 # * What kinds are on a project's agenda is remembered until another process writes (`data_version`), for it is
 #   asked on every call.
-#
 # * A long document (a node of 48 MB takes 0.1 s) is read over a connection of the thread's own, since all others would
 #   wait for the lock. It is found with the lock, so that reads wait for a transaction's end all the same.
 #
@@ -36,7 +35,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain, groupby
 from operator import itemgetter
 from threading import Lock, Thread, get_ident, local
@@ -225,6 +224,10 @@ class SQLiteStore:
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+    def open_call(self, project: str, *, writes: bool) -> AbstractContextManager[None]:
+        """Nothing is worth being read before a call asks for it."""
+        return nullcontext()
 
     @contextmanager
     def transaction(self, project: str) -> Iterator[None]:
