@@ -170,9 +170,10 @@ def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> 
         return False
     if admission.dropped or admission.compacts or admission.configuration is not None or not is_plain(admission.before):
         return False
-    said = [part.get("text") for item in node.items for part in item["content"]]
     text = text_of(reply, model)
-    return text is not None and said == [shape.text, text]
+    if text is None:
+        return False
+    return [part.get("text") for item in node.items for part in item["content"]] == [shape.text, text]
 
 
 def is_plain(before: Summary) -> bool:

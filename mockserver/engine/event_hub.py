@@ -274,7 +274,7 @@ class EventStream(Pieces):
 
     def lose_unknown(self) -> None:
         """Tell first that nobody knows what was missed."""
-        self._waiting += _lost(None)
+        self._waiting += _write_lost(None)
 
     def next(self) -> Body | Wait | KeepAlive | None:  # type: ignore[override]
         """What has happened since, or how long to wait before asking again; None at the server's end."""
@@ -296,7 +296,7 @@ class EventStream(Pieces):
             data, self._number = self._hub.read_own(self._number)
             return data
         data, self._number, self._ordinal, lost = self._hub.read(self._project, self._number, self._ordinal)
-        return _lost(lost) + data if lost else data
+        return _write_lost(lost) + data if lost else data
 
     def leave(self) -> None:
         """Listen no longer."""
@@ -305,6 +305,6 @@ class EventStream(Pieces):
             self._hub.leave(self)
 
 
-def _lost(count: int | None) -> bytes:
+def _write_lost(count: int | None) -> bytes:
     """The event in place of those that are gone; without an id, so that a resumption does not start from it."""
     return b'event: lost\ndata: {"count":%b}\n\n' % dumps(count)

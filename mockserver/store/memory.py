@@ -75,11 +75,11 @@ class _Parts:
         return known
 
 
-def _whole(doc: _Document) -> bytes:
+def _join(doc: _Document) -> bytes:
     return doc if isinstance(doc, bytes) else b"".join(doc)
 
 
-def _placed(kept: _Kept) -> _Placed:
+def _find_place(kept: _Kept) -> _Placed:
     return (kept, "", 0) if isinstance(kept, bytes) else kept
 
 
@@ -106,7 +106,7 @@ class MemoryStore:
         mine = self._projects.get(project)
         records = mine.records.get(kind) if mine else None
         kept = records.get(id) if records else None
-        return kept if kept is None or isinstance(kept, bytes) else _whole(kept[0])
+        return kept if kept is None or isinstance(kept, bytes) else _join(kept[0])
 
     def scan(
         self,
@@ -132,7 +132,7 @@ class MemoryStore:
                 start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
                 chosen = places[start:] if limit is None else places[start : start + limit]
             records = mine.records[kind]
-            return [_new(Record, (id, _whole(_placed(records[id])[0]), order)) for order, id in chosen]
+            return [_new(Record, (id, _join(_find_place(records[id])[0]), order)) for order, id in chosen]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is empty for nearly every project."""
@@ -146,8 +146,8 @@ class MemoryStore:
         puts = []
         for kind, records in kept.items():
             for id, record in records.items():
-                doc, parent, order = _placed(record)
-                puts.append(Put(kind, id, _whole(doc), parent, order))
+                doc, parent, order = _find_place(record)
+                puts.append(Put(kind, id, _join(doc), parent, order))
         return sorted(puts, key=_rank)
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
@@ -168,7 +168,7 @@ class MemoryStore:
                     _list(mine, kind, id, parent, order)
                     same[id] = (self._parts.cut(doc) if kind == "response" else doc, parent, order)
                     continue
-                if kind == "node" and (old := same.get(id)) is not None and _placed(old)[1]:
+                if kind == "node" and (old := same.get(id)) is not None and _find_place(old)[1]:
                     _displace(mine, kind, id, old)  # it has no parent any more
                 same[id] = (doc, parent, order) if order else doc
             else:
@@ -206,8 +206,8 @@ def _rank(put: Put) -> tuple[str, str, int, str]:
 
 def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
     old = mine.records[kind].get(id)
-    if old is None or _placed(old)[1:] != (parent, order):
-        if old is not None and (_placed(old)[1] or kind not in UNORDERED_KINDS):
+    if old is None or _find_place(old)[1:] != (parent, order):
+        if old is not None and (_find_place(old)[1] or kind not in UNORDERED_KINDS):
             _displace(mine, kind, id, old)
         if kind in PENDING_KINDS:
             mine.agenda[kind] = mine.agenda.get(kind, 0) + 1
@@ -223,12 +223,12 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
 def _delete(mine: _Project, kind: str, id: str) -> None:
     records = mine.records.get(kind)
     old = records.pop(id, None) if records else None
-    if old is not None and (_placed(old)[1] or kind not in UNORDERED_KINDS):
+    if old is not None and (_find_place(old)[1] or kind not in UNORDERED_KINDS):
         _displace(mine, kind, id, old)
 
 
 def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
-    _, parent, order = _placed(old)
+    _, parent, order = _find_place(old)
     places = mine.places[kind, parent]
     del places[bisect_left(places, (order, id))]
     if not places:

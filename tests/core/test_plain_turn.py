@@ -82,6 +82,9 @@ LINES: tuple[dict[str, Any], ...] = (
     {"reply": {"json": {"a": 1}}},
     {"reply": {"output": [{"type": "message", "text": "spelt out"}]}},
     {"reply": {"output": [{"type": "message", "text": "spelt out", "id": "msg_of_the_author"}]}},
+    {"reply": {"output": [{"type": "function_call", "name": "ping", "arguments": {}}]}},
+    {"reply": {"output": [{"type": "reasoning"}, {"type": "message", "text": "with a thought"}]}},
+    {"reply": {"output": []}},
     {"reply": {"error": {"code": "rate_limit_exceeded"}}},
     {"reply": {"failed": {"code": "server_error", "message": "deliberate"}}},
 )

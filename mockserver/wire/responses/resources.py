@@ -294,11 +294,11 @@ def output_item(
         number += 1
     item = fill_item(draft, id_generator, number)
     if kind in STATUSLESS or None in draft.values():
-        item = _as_written(draft, item)
+        item = _keep_written(draft, item)
     return item, number + (not draft.get("id"))
 
 
-def _as_written(draft: Item, item: Item) -> Item:
+def _keep_written(draft: Item, item: Item) -> Item:
     """An item of the output with what its draft says although most items lack it: nulls, a status.
 
     A recording comes back as it was: reasoning that brings its id has no more members than were written (Spec: W7).
