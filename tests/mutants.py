@@ -29,10 +29,7 @@ EXAMPLES, STEPS = 150, 30
 SURVIVED = "survived"
 
 # mistakes that the kit can't notice, each with the reason
-EXPLAINED: dict[str, str] = {
-    "a resumed stream repeats its last event": "the drivers read streams to the end, so none is resumed while it runs; "
-    "tests/contract/test_background.py cuts one behind every event",
-}
+EXPLAINED: dict[str, str] = {}
 
 
 class Found(NamedTuple):

@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mockserver.conformance.connections import Refused, connections_of, read_until
 from mockserver.conformance.drivers import NO_ANSWER, Answer, Driver
 from mockserver.conformance.terms import DEFAULT, Terms
 from mockserver.conformance.upstream import Upstream
 from mockserver.model.echo_model import read_echo
 
 Item = dict[str, Any]
+_ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
 _ABSENT = (404, 405, 501, NO_ANSWER)
 _NO_SUCH = ("not found", "not implemented", "method not allowed", "invalid url")
 
@@ -46,6 +48,7 @@ class Probe:
         self.expect_background()
         self.expect_compaction()
         self.expect_tools()
+        self.expect_socket()
         if self.upstream is None and read_echo(_text(created)) is None:
             self.lacks["echo model"] = "its model answers otherwise"
         self.expect_route("delete", "DELETE", path)
@@ -94,6 +97,33 @@ class Probe:
         if not any(item.get("type") == "function_call" for item in output or ()):
             self.lacks["tools"] = f"tool_choice required answers {answer.status} without a call"
 
+    def expect_socket(self) -> None:
+        """Open a WebSocket for a turn, and steer what is not there: who knows steering answers with an event of it."""
+        connections = connections_of(self.driver)
+        try:
+            if connections is None:
+                raise Refused("the handshake is refused")
+            socket = connections.open_socket()
+        except Refused as reason:
+            self.lacks["websocket"] = self.lacks["steering"] = str(reason)
+            return
+        try:
+            socket.send({"type": "response.create", "model": self.model, "input": "ping"})
+            read_until(socket.receive, lambda found: found[-1].get("type") in _ENDS)
+        except AssertionError as error:  # the handshake alone is no WebSocket mode
+            self.lacks["websocket"] = self.lacks["steering"] = str(error)
+            socket.close()
+            return
+        try:
+            socket.send({"type": "response.steer", "previous_response_id": "resp_none", "input": "ping"})
+            kind = socket.receive().get("type")
+            if not str(kind).startswith("response.steer"):
+                self.lacks["steering"] = f"response.steer answers {kind}"
+        except AssertionError as error:
+            self.lacks["steering"] = f"response.steer: {error}"
+        finally:
+            socket.close()
+
 
 def _text(answer: Answer) -> str:
     """The text of the last message of a response."""
@@ -141,6 +171,4 @@ def terms_of(
     if driver.controls:
         return DEFAULT._replace(profile=profile), {}
     lacks = dict(Probe(driver, model, upstream).run())
-    if not driver.sockets:
-        lacks.setdefault("websocket", "the handshake is refused")
     return Terms(profile, frozenset(lacks), upstream), lacks

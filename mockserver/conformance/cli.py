@@ -151,7 +151,7 @@ def _conform(options: Options) -> int:
             for row in judging.run(chosen, report.begin):
                 rows.append(row)
                 report.add(row)
-                if options.scripts and row.verdict == FAILED:
+                if options.scripts and row.verdict == FAILED and recorder.whole:
                     _write_scripts(options.scripts, row, recorder, base_url)
         target = Target(base_url, options.model, driver.controls, options.profile)
     expectation = expect(((row.id, row.verdict) for row in rows), known or frozenset())
@@ -286,7 +286,7 @@ class Judging:
             # Several ids may share one check; it runs once, and each id gets its verdict.
             if rule.id not in known:
                 if isinstance(self.driver, Recorder):
-                    self.driver.calls.clear()
+                    self.driver.begin()
                 known[rule.id] = judge(rule, self.driver, self.model, self.terms)
             yield _row(entry, known[rule.id])
 
@@ -328,7 +328,7 @@ class Judging:
     def _tell_program(self, own: Driver, error: Exception) -> None:
         """Run the shortest failing program once more, so that its calls are those that the scripts tell."""
         if isinstance(self.driver, Recorder) and isinstance(error, CounterExample):
-            self.driver.calls.clear()
+            self.driver.begin()
             replay(stage_of(own, self.terms), error.program, self.model)
 
 

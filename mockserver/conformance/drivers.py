@@ -108,7 +108,7 @@ class EngineDriver:
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         """Call the API. Errors of the API are answers; exceptions inside the engine are not caught."""
         sent = b"" if body is None else orjson.dumps(body)
-        call = Call(method, f"/v1{path}", sent, self.project, list(query.items()), _HEADERS)
+        call = Call(method, f"/v1{path}", sent, self.project, list(query.items()), JSON_HEADERS)
         return _receive(self.engine.handle(call))
 
     def create_over_socket(self, body: Any) -> Answer:
@@ -134,7 +134,7 @@ class EngineDriver:
         self.engine.close()
 
 
-_HEADERS = {b"content-type": b"application/json"}
+JSON_HEADERS = {b"content-type": b"application/json"}
 
 
 def _receive(answer: Delivered) -> Answer:
@@ -161,7 +161,7 @@ def _receive(answer: Delivered) -> Answer:
 
 def _to_answer(answer: Delivered, body: bytes) -> Answer:
     if answer.streamed:
-        return Answer(answer.status, None, _events(body.decode()))
+        return Answer(answer.status, None, read_events(body.decode()))
     return Answer(answer.status, _parse(body))
 
 
@@ -204,7 +204,7 @@ class HTTPDriver:
 
     def __init__(self, base_url: str, api_key: str = "any", *, project: str = "", timeout_s: float = 60.0) -> None:
         self.base_url, self.api_key, self.project = base_url.rstrip("/"), api_key, project
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         # No proxies of the environment: they would come between the kit and a server on this machine.
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
         self._borrowed = False  # whether the connections are another driver's
@@ -236,20 +236,20 @@ class HTTPDriver:
         url = "ws" + self.base_url.removeprefix("http") + "/responses"
         frames: list[dict[str, Any]] = []
         try:
-            with connect(url, additional_headers=self._head(), proxy=None, open_timeout=self._timeout_s) as socket:
+            with connect(url, additional_headers=self.headers(), proxy=None, open_timeout=self.timeout_s) as socket:
                 socket.send(orjson.dumps({**body, "type": "response.create"}).decode())
                 while not frames or frames[-1]["type"] not in (_TERMINAL if len(frames) > 1 else _REFUSED):
-                    frames.append(orjson.loads(socket.recv(self._timeout_s)))
+                    frames.append(orjson.loads(socket.recv(self.timeout_s)))
         except (OSError, WebSocketException, orjson.JSONDecodeError) as error:
             return Answer(NO_ANSWER, f"{type(error).__name__}: {error}")
         return _of_frames(frames)
 
-    def _head(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         project = {"openai-project": self.project} if self.project else {}
         return {"authorization": f"Bearer {self.api_key}", **project}
 
     def _send(self, method: str, url: str, body: Any, query: dict[str, str]) -> Answer:
-        headers = self._head()
+        headers = self.headers()
         if body is not None:
             headers["content-type"] = "application/json"
         content = None if body is None else orjson.dumps(body)
@@ -258,7 +258,7 @@ class HTTPDriver:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Answer(NO_ANSWER, f"{type(error).__name__}: {error}")
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
-            return Answer(answer.status_code, None, _events(answer.text))
+            return Answer(answer.status_code, None, read_events(answer.text))
         return Answer(answer.status_code, _parse(answer.content))
 
     def new_project(self, name: str) -> HTTPDriver:
@@ -291,7 +291,7 @@ def _parse(content: bytes) -> Any:
         return content.decode(errors="replace")
 
 
-def _events(text: str) -> list[dict[str, Any]]:
+def read_events(text: str) -> list[dict[str, Any]]:
     """The events of a stream; a line of data that is not an object becomes an event of type `unreadable`."""
     lines = [line.removeprefix("data:").strip() for line in text.split("\n") if line.startswith("data:")]
     parsed = [_parse(line.encode()) for line in lines if line != "[DONE]"]

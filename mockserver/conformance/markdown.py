@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from mockserver.conformance.report import Row, Target, counts, printable
+from mockserver.conformance.report import Row, Target, counts, describe_lacks, printable
 from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
-from mockserver.conformance.terms import CAPABILITIES
 from mockserver.conformance.topics import scores
 
 LONGEST = 500  # characters of evidence
@@ -31,13 +30,9 @@ def as_markdown(rows: Sequence[Row], target: Target, lacks: Mapping[str, str]) -
     if failed:
         lines += ["", "### Failed", ""]
         lines += [f"* **{row.id}** {_escape(row.sentence)}<br>{_escape(row.evidence)}" for row in failed]
-    hidden = [capability for capability in CAPABILITIES if any(row.lacks == capability for row in rows)]
+    hidden = describe_lacks(rows, lacks)
     if hidden:
-        lines += ["", "### What the server does not have", ""]
-        for capability in hidden:
-            number = sum(row.lacks == capability for row in rows)
-            why = f" ({_escape(lacks[capability])})" if capability in lacks else ""
-            lines.append(f"* {CAPABILITIES[capability]}{why}: {number} rules not observable")
+        lines += ["", "### What the server does not have", "", *[f"* {_escape(text)}" for text in hidden]]
     return "\n".join([*lines, ""])
 
 

@@ -18,11 +18,20 @@ class Exchange(NamedTuple):
 
 
 class Recorder:
-    """Another driver, whose calls are noted in `calls`; drivers of its projects note theirs there as well."""
+    """Another driver, whose calls are noted in `calls`; drivers of its projects note theirs there as well.
+
+    `whole` is False once something was done that no script tells: frames of a WebSocket, a model that was held.
+    """
 
     def __init__(self, driver: Driver, calls: list[Exchange] | None = None) -> None:
         self.driver = driver
         self.calls: list[Exchange] = [] if calls is None else calls
+        self.whole = True
+
+    def begin(self) -> None:
+        """Forget the calls before."""
+        self.calls.clear()
+        self.whole = True
 
     @property
     def controls(self) -> bool:

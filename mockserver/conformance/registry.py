@@ -38,11 +38,17 @@ MODULES = (
     "tools",
     "reasoning",
     "http",
+    "connections",
+    "websocket",
+    "lanes",
 )
-# what only the mock has; a script may also be that of the mock behind a server
+# what only the mock has; those of `UPSTREAM` may also be those of the mock behind a server
+UPSTREAM = ("script", "model clock")
 CONTROLS = {
     "clock": "needs a clock that can be moved",
     "script": "needs replies that can be scripted",
+    "model clock": "needs a model whose clock can be stopped",
+    "network": "needs a connection over a network",
     "context": "needs to see the context that the model saw",
     "mock": "is about the mock itself",
 }

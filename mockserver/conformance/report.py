@@ -123,10 +123,21 @@ def scoreboard(rows: Sequence[Row], lacks: Mapping[str, str]) -> list[str]:
     for topic, score in scores((row.id, row.verdict) for row in rows).items():
         percent = "-" if score.percent is None else f"{score.percent} %"
         lines.append(f"{topic:14} {score.passed:6} {score.failed:6} {score.hidden:14}  {percent:>5}")
-    for capability, number in Counter(row.lacks for row in rows if row.lacks).items():
+    lines += [printable(text) for text in describe_lacks(rows, lacks)]
+    return lines
+
+
+def describe_lacks(rows: Sequence[Row], lacks: Mapping[str, str]) -> list[str]:
+    """A line for each capability that is missing, then how many rules could be observed at all; none if none is."""
+    numbers = Counter(row.lacks for row in rows if row.lacks)
+    lines = []
+    for capability, number in numbers.items():
         why = f" ({lacks[capability]})" if capability in lacks else ""
-        rules = "rule" if number == 1 else "rules"
-        lines.append(printable(f"{CAPABILITIES[capability]}{why}: {number} {rules} not observable"))
+        lines.append(f"{CAPABILITIES[capability]}{why}: {number} {'rule' if number == 1 else 'rules'} not observable")
+    if lines:
+        seen = sum(row.verdict != NOT_OBSERVABLE for row in rows)
+        able = len(rows) - sum(numbers.values())
+        lines.append(f"{seen} of {len(rows)} observable; {able} need nothing that the server lacks")
     return lines
 
 

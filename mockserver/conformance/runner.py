@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from mockserver.conformance.connections import connections_of
 from mockserver.conformance.drivers import Driver, HTTPDriver
-from mockserver.conformance.registry import CONTROLS, Rule
+from mockserver.conformance.registry import CONTROLS, UPSTREAM, Rule
 from mockserver.conformance.server_under_test import ServerUnderTest, missing
 from mockserver.conformance.terms import CAPABILITIES, DEFAULT, NotObservable, Terms
 
@@ -68,7 +69,7 @@ def _run_rule(rule: Rule, driver: Driver, model: str, terms: Terms) -> tuple[str
         if own.controls:
             own.control("POST", "/reset", {})
         if terms.upstream is not None:
-            terms.upstream.control("POST", "/reset", {"only": ["scenario"]})
+            terms.upstream.control("POST", "/reset", {"only": ["scenario", "clock"]})
         rule.check(subject)
     except NotObservable as reason:
         return NOT_OBSERVABLE, str(reason), reason.lacks
@@ -89,15 +90,24 @@ def _run_rule(rule: Rule, driver: Driver, model: str, terms: Terms) -> tuple[str
 
 def _check_needs(rule: Rule, driver: Driver, terms: Terms) -> None:
     """Raise NotObservable where a rule needs what the server does not have."""
-    if driver.controls:
-        return
-    offered = {"script"} if terms.upstream is not None else set()
-    hidden = [CONTROLS[need] for need in rule.needs if need in CONTROLS and need not in offered]
-    if hidden:
-        raise NotObservable(", ".join(hidden))
     lacking = next((need for need in rule.needs if need in CAPABILITIES and need in terms.lacks), None)
     if lacking is not None:
         raise missing(lacking)
+    offered = _offered(driver, terms)
+    hidden = [CONTROLS[need] for need in rule.needs if need in CONTROLS and need not in offered]
+    if hidden:
+        raise NotObservable(", ".join(hidden))
+
+
+def _offered(driver: Driver, terms: Terms) -> set[str]:
+    """The controls that there are: those of the mock, of the mock behind a server, and a network."""
+    offered = set(CONTROLS) - {"network"} if driver.controls else set()
+    if terms.upstream is not None:
+        offered.update(UPSTREAM)
+    connections = connections_of(driver)
+    if connections is not None and connections.network:
+        offered.add("network")
+    return offered
 
 
 def _offers(driver: Driver, name: str, terms: Terms) -> bool:

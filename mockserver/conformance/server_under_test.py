@@ -13,15 +13,17 @@ A false claim raises AssertionError with the expected and the found value; a tru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from mockserver.conformance.capabilities import needed
+from mockserver.conformance.connections import Connections, connections_of
 from mockserver.conformance.drivers import NO_ANSWER, NOON, Answer, Driver
 from mockserver.conformance.expected_errors import ExpectedError
 from mockserver.conformance.leniency import ECHOES, is_absent, is_refusal, tolerate
+from mockserver.conformance.recorder import Recorder
 from mockserver.conformance.terms import CAPABILITIES, DEFAULT, NotObservable, Terms
 from mockserver.conformance.usage_invariants import check_usage, usages_of
 from mockserver.model.echo_model import read_echo, show_item
@@ -101,6 +103,7 @@ class ServerUnderTest:
         self.driver, self.model, self.terms = driver, model, terms
         self.claims: list[str] = []
         self.others: list[Driver] = []
+        self.opened: list[Callable[[], object]] = []  # what closes the connections of the rule
         self.made: list[str] = []  # the paths of what a foreign server was made to keep
         self._usage_is_scripted = False
         self._contexts: dict[str, Item] = {}  # what the model saw, by response, where a foreign server shows it
@@ -114,6 +117,20 @@ class ServerUnderTest:
     def lenient(self) -> bool:
         """Whether the server is a foreign one that is judged by what it keeps, not by its grammar."""
         return self.terms.lenient and not self.mock
+
+    @property
+    def connections(self) -> Connections:
+        """What opens connections that a rule holds; raises NotObservable where nothing does."""
+        connections = connections_of(self.driver)
+        if connections is None:
+            raise NotObservable("needs connections that can be held")
+        self._leave_scripts()
+        return connections
+
+    def _leave_scripts(self) -> None:
+        """Note that something is done now that no script of calls tells."""
+        if isinstance(self.driver, Recorder):
+            self.driver.whole = False
 
     def has(self, capability: str) -> bool:
         """Whether the server has a capability."""
@@ -153,6 +170,13 @@ class ServerUnderTest:
         told, wanted = ([(item["id"], text_of(item)) for item in one["output"]] for one in (found, expected))
         self.check_equal(f"{what}: items", told, wanted)
 
+    def check_failed(self, response: Item) -> None:
+        """Claim that a response failed; in the profile `state`, that it neither completed nor was cut off."""
+        if self.lenient:
+            self.check("the response failed", response["status"] not in ("completed", "incomplete"), response["status"])
+        else:
+            self.check_equal("status", response["status"], "failed")
+
     # --- calls -------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
@@ -162,7 +186,7 @@ class ServerUnderTest:
             raise missing(lacking)
         answer = self.driver.call(method, path, body, **query)
         if not self.mock:
-            self._remember(method, path, answer)
+            self.remember(method, path, answer)
         if self.lenient:
             return tolerate(answer)
         if not self._usage_is_scripted:
@@ -170,7 +194,7 @@ class ServerUnderTest:
                 check_usage(usage)
         return answer
 
-    def _remember(self, method: str, path: str, answer: Answer) -> None:
+    def remember(self, method: str, path: str, answer: Answer) -> None:
         """Note what a foreign server was made to keep, and what its model saw, if that shows."""
         if method != "POST" or path not in ("/responses", "/conversations"):
             return
@@ -179,12 +203,20 @@ class ServerUnderTest:
             return
         self.made.append(f"{path}/{final['id']}")
         if path == "/responses":
-            seen = self.terms.upstream.newest_context() if self.terms.upstream else _echo_of(final)
+            seen = self._look(final)
             if seen is not None:
                 self._contexts[final["id"]] = seen
 
+    def _look(self, response: Item) -> Item | None:
+        """What the model saw in a turn: it says it itself, or the journal of the mock behind the server does."""
+        newest = self.terms.upstream.newest_context() if self.terms.upstream else None
+        return _echo_of(response) or newest
+
     def clean_up(self) -> None:
-        """Delete what the checks made a foreign server keep, where it can delete."""
+        """Close what the checks opened; delete what they made a foreign server keep, where it can delete."""
+        for close in self.opened[::-1]:
+            close()
+        self.opened.clear()
         for path in self.made:
             capability = "delete" if path.startswith("/responses") else "conversations"
             if self.has(capability):
@@ -206,7 +238,10 @@ class ServerUnderTest:
         In the profile `state` any refusal of a foreign server will do.
         """
         answer = self.call(method, path, body, **query)
-        name = _describe_call(method, path, body, query)
+        self.check_refusal(_describe_call(method, path, body, query), error, answer)
+
+    def check_refusal(self, name: str, error: ExpectedError, answer: Answer) -> None:
+        """Claim that an answer is this error."""
         if self.lenient:
             if not is_refusal(answer):
                 raise AssertionError(f"{name}: expected a refusal ({error.row}), found {_describe_answer(answer)}")
@@ -276,12 +311,22 @@ class ServerUnderTest:
             raise AssertionError(f"POST {path}: expected 200, found {_describe_answer(answer)}")
         return int(answer.body["input_tokens"])
 
+    def cost(self, input: list[Item] | str, **body: Any) -> int:
+        """The input tokens that a request costs, by the model's own count where the server can't count."""
+        if self.has("count") or self.terms.upstream is None:
+            return self.count(input=input, **body)
+        items = input if isinstance(input, str) else [_replayable(item) for item in input]
+        try:
+            return self.terms.upstream.count({"model": self.model, "input": items, **body})
+        except LookupError as error:  # it may not know the ids of a server that makes its own
+            raise NotObservable(f"the model behind it can't count these items: {error}") from None
+
     def check_context(self, response: Item, *context: str | Item) -> None:
         """Claim what the model saw: user texts and items, oldest first; other servers show only its token count."""
         items = [user(item) if isinstance(item, str) else item for item in context]
         expected = texts_of(items)
         if self.mock:
-            read = self.driver.control("GET", f"/responses/{response['id']}/context")["items"]
+            read = self._read_context(response)["items"]
             self.check_equal("the context that the model saw", texts_of(read), expected)
         elif response["id"] in self._contexts:
             seen = self._contexts[response["id"]]["echo"]
@@ -289,16 +334,23 @@ class ServerUnderTest:
         elif not self.has("count"):
             raise missing("echo model")
         else:
-            # messages cost the same without their ids, which need not be known any more
-            known = self.count(input=[_anonymous(item) if item["type"] == "message" else item for item in items])
+            known = self.count(input=[_replayable(item) for item in items])
             self.check_equal(
                 "usage.input_tokens against the same items replayed", response["usage"]["input_tokens"], known
             )
 
+    def _read_context(self, response: Item) -> Item:
+        """What the mock's model saw; the journal says it of a response that was not stored."""
+        if response["store"]:
+            return dict(self.driver.control("GET", f"/responses/{response['id']}/context"))
+        exchanges = self.driver.control("GET", "/journal?limit=1000&context=full")["data"]
+        contexts = (one["context"] for one in exchanges if one.get("response_id") == response["id"])
+        return dict(next(context for context in contexts if context is not None))
+
     def check_instructions(self, response: Item, expected: str | None) -> None:
         """Claim which instructions the model got, where that shows; a system message in their place counts too."""
         if self.mock:
-            found = self.driver.control("GET", f"/responses/{response['id']}/context")["instructions"]
+            found = self._read_context(response)["instructions"]
             self.check_equal("instructions that the model saw", found, expected)
         elif response["id"] in self._contexts:
             seen = self._contexts[response["id"]]
@@ -328,23 +380,33 @@ class ServerUnderTest:
     # --- the mock's controls -----------------------------------------------------------------------------------
 
     def in_other_project(self) -> ServerUnderTest:
-        """The same server, in another project."""
+        """The same server, in another project, which is empty."""
         self.others.append(self.driver.new_project("elsewhere"))
+        if self.mock:
+            self.others[-1].control("POST", "/reset", {})
         return ServerUnderTest(self.others[-1], self.model, self.terms)
 
+    @property
+    def model_control(self) -> Callable[..., Any]:
+        """The control API of whoever plays the model: the mock itself, or the one behind a server."""
+        if self.mock or self.terms.upstream is None:
+            return self.driver.control
+        self._leave_scripts()
+        return self.terms.upstream.control
+
     def freeze(self) -> None:
-        """Stop the clock, on a whole second."""
-        self.driver.control("PUT", "/clock", {"now": NOON})
+        """Stop the clock of the mock, or of the one behind a server; the mock's stands on a whole second then."""
+        now = NOON if self.mock else self.model_control("GET", "/clock")["now"]
+        self.model_control("PUT", "/clock", {"now": now})
 
     def advance(self, seconds: float) -> None:
-        """Move the clock."""
-        self.driver.control("POST", "/clock/advance", {"seconds": seconds})
+        """Move the clock that `freeze` stopped."""
+        self.model_control("POST", "/clock/advance", {"seconds": seconds})
 
     def script(self, reply: Item, **line: Any) -> None:
         """Queue a reply for the next turn."""
         self._usage_is_scripted |= "usage" in reply or "response" in reply
-        queue = self.driver if self.mock or self.terms.upstream is None else self.terms.upstream
-        queue.control("POST", "/script", {"lines": [{"reply": reply, **line}]})
+        self.model_control("POST", "/script", {"lines": [{"reply": reply, **line}]})
 
     def slow(
         self, input: Any = "ping", *, text: str = "one two three", stops: Item | None = None, **fields: Any
@@ -374,7 +436,10 @@ def _told(items: Iterable[Item]) -> list[str]:
     return [f"{roles.get(item.get('role', ''), item.get('role') or item['type'])}: {item['text']}" for item in items]
 
 
-def _anonymous(item: Item) -> Item:
+def _replayable(item: Item) -> Item:
+    """The item as input; a message costs the same without its id, which nobody may know any more."""
+    if item["type"] != "message":
+        return item
     return {name: value for name, value in item.items() if name != "id"}
 
 

@@ -27,6 +27,7 @@ CAPABILITIES: Mapping[str, str] = {
     "compact": "no compact endpoint",
     "compaction": "no compaction by context_management",
     "websocket": "no WebSocket on responses",
+    "steering": "no steering over WebSockets",
     "tools": "no forced function calls",
     "echo model": "no echo model behind it, nor an upstream's journal",
 }

@@ -51,6 +51,13 @@ class Upstream:
             if not page["has_more"]:
                 return newest
 
+    def count(self, body: Item) -> int:
+        """The input tokens that the mock counts for a request; raises LookupError when it refuses."""
+        answer = self._client.post(f"{self.url}/v1/responses/input_tokens", json=body)
+        if answer.status_code != 200:
+            raise LookupError(f"counting: {answer.status_code} {answer.text}")
+        return int(answer.json()["input_tokens"])
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

@@ -56,6 +56,8 @@ class JournalRing:
         if exchange.ended is None or exchange.document is not None:
             return None
         release_turn(exchange)
+        if exchange.relayed is not None:  # it is bytes by reference: to look at them is for whoever reads
+            return None
         if exchange.size < PACKED_FROM and not exchange.misses:
             return None
         document, done, pieces = document_of(exchange), 0, list[bytes]()
@@ -166,7 +168,7 @@ def size_of(exchange: Exchange) -> int:
     if turn is not None:
         usage = turn.final["usage"]
         size += 0 if usage is None else 6 * int(usage["output_tokens"])
-    return size
+    return size if exchange.relayed is None else size + exchange.relayed.size
 
 
 def _size_of(changes: Sequence[Change]) -> int:

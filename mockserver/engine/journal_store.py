@@ -57,7 +57,7 @@ class JournalStore:
         self._answers = KeptAnswers(settings.journal_bytes // 16)
         self._complaint = ""
         self._lock = RLock()
-        self.is_logged = False  # whether each exchange that has ended, kept or not, has a line in the log
+        self.is_logged = False  # whether each that the mock has answered, kept or not, has a line in the log
         self.events, self.metrics = EventHub(transactions), Metrics()
         self.active: dict[str, float] = {}  # project → when its latest call began, on the process's own clock
 
@@ -68,7 +68,7 @@ class JournalStore:
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on. Never raises: the call was answered, and is not undone."""
         self.metrics.count(exchange)
-        if self.is_logged and exchange.ended is not None:
+        if self.is_logged and exchange.ended is not None and exchange.relayed is None:
             log_exchange(exchange)
         if not project:
             return

@@ -329,7 +329,7 @@ def _lay_out(
     `scripted` ones may have members of their own.
     """
     final, streamed = turn.final, bool(request.get("stream"))
-    steps: list[TimedStep] = []
+    steps: Sequence[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events

@@ -67,7 +67,7 @@ class Metrics:
     """What one engine has answered since it began."""
 
     def __init__(self) -> None:
-        self.requests: Counts = {}  # endpoint, method, transport, status
+        self.requests: Counts = {}  # endpoint, method, transport, status, answerer
         self.turns: Counts = {}  # endpoint, model, transport, status of the response, answerer
         self.tokens: Counts = {}  # model, kind
         self.faults: Counts = {}  # kind
@@ -84,28 +84,35 @@ class Metrics:
                     self.streams += 1
                 return
             call, transport = exchange.call, exchange.transport
-            path = endpoint_of(call.path)
-            place = path, transport
-            method = call.method if call.method in _METHODS else OTHER
-            key = path, method, transport, str(exchange.status)
-            self.requests[key] = self.requests.get(key, 0) + 1
-            first = exchange.first_bytes_s
+            path, answerer, first = endpoint_of(call.path), _answerer_of(exchange), exchange.first_bytes_s
             if first is None:
                 first = exchange.seconds
-            else:
+            elif exchange.relayed is None:
                 self.streams -= 1
-            self.first_bytes[place].add(first)
-            self.durations[place].add(exchange.seconds)
+            self._count_call((path, call.method, transport, exchange.status, answerer), first, exchange.seconds)
             for kind in exchange.faults:
                 self.faults[kind,] = self.faults.get((kind,), 0) + 1
             if exchange.misses:
                 self.misses += 1
             if exchange.turn is not None:
-                self._count_turn(exchange, path, exchange.turn.final)
+                self._count_turn(path, transport, answerer, exchange.turn.final)
 
-    def _count_turn(self, exchange: Exchange, path: str, final: dict[str, Any]) -> None:
+    def count_forwarded(self, path: str, labels: tuple[str, str, int, str], first_s: float, seconds: float) -> None:
+        """Count a call of which no more is known: `labels` are method, transport, status and answerer."""
+        with self._lock:
+            self._count_call((endpoint_of(path), *labels), first_s, seconds)
+
+    def _count_call(self, labels: tuple[str, str, str, int, str], first: float, seconds: float) -> None:
+        path, method, transport, status, answerer = labels
+        key = path, method if method in _METHODS else OTHER, transport, str(status), answerer
+        self.requests[key] = self.requests.get(key, 0) + 1
+        place = path, transport
+        self.first_bytes[place].add(first)
+        self.durations[place].add(seconds)
+
+    def _count_turn(self, path: str, transport: str, answerer: str, final: dict[str, Any]) -> None:
         model = _model_of(final["model"])
-        key = path, model, exchange.transport, final.get("status") or OTHER, _answerer_of(exchange)
+        key = path, model, transport, final.get("status") or OTHER, answerer
         self.turns[key] = self.turns.get(key, 0) + 1
         usage = final["usage"]
         if usage is None:
@@ -121,7 +128,11 @@ class Metrics:
 def _answerer_of(exchange: Exchange) -> str:
     if exchange.line is not None:
         return "queue" if exchange.line["place"] == "queue" else "scenario"
-    return "fault" if exchange.faults else "default_model"
+    if exchange.faults:
+        return "fault"
+    if exchange.relayed is not None:
+        return exchange.relayed.answerer
+    return "mock" if exchange.turn is None else "default_model"
 
 
 @lru_cache(maxsize=1024)

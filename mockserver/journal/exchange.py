@@ -27,6 +27,7 @@ from mockserver.config.redaction import clean
 from mockserver.core.records import Change, Put
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
+from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_of
 from mockserver.wire.responses.encoding import encode_compact
 
 KIND = "exchanges"
@@ -64,6 +65,7 @@ class Exchange:
     is what it takes in memory, in bytes, `size` what its body, its line, its changes and its answer take, `line_size`
     its line alone. `announced` is its number among those that a listener was told of, `first_bytes_s` the seconds until
     its first bytes, if more followed.
+    What another than the mock has answered is `relayed`, and its `outcome` is read from that when somebody looks.
     """
 
     call: Call
@@ -91,6 +93,8 @@ class Exchange:
     size: int = 0
     announced: int | None = None
     first_bytes_s: float | None = None
+    relayed: RelayedAnswer | None = None
+    outcome: dict[str, Any] | None = None
 
     @classmethod
     def begin(cls, call: Call, started: float) -> Exchange:
@@ -128,6 +132,17 @@ def release_turn(exchange: Exchange) -> None:
     turn = exchange.turn
     if turn is not None:
         exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
+
+
+def read_relayed(exchange: Exchange) -> None:
+    """Read what another than the mock has answered, as far as a summary and a document say it."""
+    relayed = exchange.relayed
+    if relayed is None or exchange.outcome is not None:
+        return
+    resource, call = relayed.read_resource(), exchange.call
+    exchange.outcome = outcome_of(resource) if (call.method, call.path) == TURNS else {}
+    exchange.response_id = exchange.outcome.get("id")
+    exchange.error = error_in(resource) if exchange.status >= 400 else None
 
 
 def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
@@ -172,6 +187,7 @@ def document_of(exchange: Exchange) -> bytes:
 
 
 def _write_document(exchange: Exchange) -> bytes:
+    read_relayed(exchange)
     call = exchange.call
     kept, mark = keep_body(call.body)
     text, secrets = redaction.clean_text(kept)
@@ -198,8 +214,21 @@ def _write_document(exchange: Exchange) -> bytes:
         "duration_ms": round(exchange.seconds * 1000, 3),
         "began": exchange.started,
         "saw": exchange.saw and _redact_input(exchange.saw, secrets),
+        **_relayed_members(exchange, secrets),
     }
     return redaction.scrub(encode_compact(document), secrets)
+
+
+def _relayed_members(exchange: Exchange, secrets: list[str]) -> dict[str, Any]:
+    """What only the document of a call has that another than the mock has answered."""
+    relayed = exchange.relayed
+    if relayed is None:
+        return {}
+    kept, mark = keep_body(relayed.read_body())
+    text, found = redaction.clean_text(kept)
+    secrets += found
+    outcome = redaction.redact_noting(exchange.outcome, secrets)
+    return {"answered_by": relayed.answered_by, "answer": text + mark, "outcome": outcome}
 
 
 def _write_outline(exchange: Exchange) -> bytes:
@@ -310,8 +339,11 @@ def to_public(number: int, doc: bytes) -> dict[str, Any]:
     """The exchange as the control API shows it, without its context; a JSON body is parsed."""
     known = orjson.loads(doc)
     index = list(known).index("body") + 1
-    members = [("id", number), *((name, value) for name, value in known.items() if name != "began")]
+    members = [("id", number), *((name, value) for name, value in known.items() if name not in _PRIVATE)]
     return dict([*members[: index + 1], ("request", parse_body(known["body"])), *members[index + 1 :]])
+
+
+_PRIVATE = frozenset(("began", "outcome"))
 
 
 def parse_body(body: str) -> Any:

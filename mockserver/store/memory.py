@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
 from zlib import crc32
 
@@ -93,6 +93,10 @@ class MemoryStore:
         self._parts = _Parts()
         self._locks = [RLock() for _ in range(_LOCKS)]
         self._watch: Watch | None = None
+
+    def open_call(self, project: str, *, writes: bool) -> AbstractContextManager[None]:
+        """Nothing is worth being read before a call asks for it."""
+        return nullcontext()
 
     def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out of the project; what is applied inside is applied at once, so callers apply last."""

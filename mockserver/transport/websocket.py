@@ -47,14 +47,14 @@ T = TypeVar("T")
 log = logging.getLogger("understudy")
 
 FRAMES = "understudy.frames"  # the extension of ASGI that `websocket_protocol` has
-POLL_S = 1.0  # how often a clock is looked at that another process may have moved
 NORMAL = 1000
 
 
 class Socket:
     """One accepted WebSocket of a `project`.
 
-    `shared` says that other processes serve the same projects, `batches` that the server sends several frames at once.
+    The clock is looked at every `poll_s` seconds, in case another process has moved it. `batches` says that the server
+    sends several frames at once.
     With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
     """
 
@@ -70,14 +70,14 @@ class Socket:
         threads: Threads | None = None,
         project: Hashable = None,
         *,
-        shared: bool = False,
+        poll_s: float = math.inf,
         batches: bool = False,
         run: Runner | None = None,
     ) -> None:
         self._connection = connection
         self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
-        self._shared, self._batches, self._run = shared, batches, run
+        self._poll_s, self._batches, self._run = poll_s, batches, run
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -168,8 +168,8 @@ class Socket:
         while (left := await self._ask(self._connection.remaining_seconds)) > 0:
             self._clock_moved.clear()
             with suppress(TimeoutError):
-                # a manual clock does not move by itself: whoever moves it wakes this, unless it is another process
-                await asyncio.wait_for(self._clock_moved.wait(), min(left, POLL_S) if self._shared else left)
+                # a manual clock does not move by itself: whoever moves it wakes this, or it is looked at after a while
+                await asyncio.wait_for(self._clock_moved.wait(), min(left, self._poll_s))
         for task in self._tasks - {asyncio.current_task()}:  # no event may follow the last frame
             task.cancel()
         await self._send_events([frames.connection_limit_error()])

@@ -169,7 +169,8 @@ class WebSocketSession:
         recorder.apart = self._apart  # it may have waited, and others begin it
         delivery = self._engine.respond(request, self._near, recorder)
         self._keep(recorder, delivery.steps, lane)
-        recorder.answer(200)
+        if delivery.running or len(delivery.steps) > 1:  # else its only step ends it, and the end is noted
+            recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
         self._near.retain(playback.turn.node.parent)
         self._active[delivery.id] = playback
@@ -277,6 +278,7 @@ class WebSocketSession:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""
         for playback in list(self._active.values()):
             playback.player.leave()
+        self._near.forget()  # now, and not once it is collected: what only it needed can be deleted from here on
 
     # --- Frames that are no turns ------------------------------------------------------------------------------
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mockserver.config.settings import Settings
+from mockserver.conformance import capabilities
 from mockserver.conformance.capabilities import Probe, needed, terms_of
+from mockserver.conformance.connections import Refused
 from mockserver.conformance.drivers import NO_ANSWER, NOON, Answer, EngineDriver
 from mockserver.conformance.terms import CAPABILITIES, STATE
 from mockserver.engine.engine import Engine
 from tests.support.foreign import Foreign
 
+SOCKETS = ("websocket", "steering")
 NO_ROUTE = Answer(404, {"detail": "Not Found"})
 
 
 def lacks(broken: Callable[[str, str, Any], Answer | None] = lambda *call: None, model: str = "echo") -> dict[str, str]:
+    """What a server lacks besides connections, which `Foreign` has none of."""
     with Foreign(broken, model=model) as server:
-        return dict(Probe(server, "gpt-4.1").run())
+        return {name: why for name, why in Probe(server, "gpt-4.1").run().items() if name not in SOCKETS}
 
 
 def test_a_server_that_can_do_everything_lacks_nothing() -> None:
@@ -90,8 +95,78 @@ def test_the_mock_lacks_nothing_and_is_not_asked() -> None:
 def test_the_terms_of_another_server_have_what_it_lacks() -> None:
     with Foreign(model="default") as server:
         terms, why = terms_of(server, "gpt-4.1", STATE)
-    assert terms.lacks == {"echo model", "websocket"} == why.keys()
+    assert terms.lacks == {"echo model", *SOCKETS} == why.keys()
     assert terms.lacks <= CAPABILITIES.keys()
+
+
+class Elsewhere(EngineDriver):
+    """The mock without its controls."""
+
+    controls = False
+
+
+def test_a_server_with_websockets_that_steers_lacks_neither() -> None:
+    engine = Elsewhere(Engine(Settings(clock=NOON, model="echo")))
+    assert Probe(engine, "gpt-4.1").run() == {}
+    engine.close()
+
+
+class Wire:
+    """A socket that answers each frame with one of these, and with nothing once there are none."""
+
+    handshake = None
+
+    def __init__(self, *frames: dict[str, Any]) -> None:
+        self.frames, self.closed = [*frames], False
+
+    def send(self, frame: Any) -> None:
+        """Take a frame."""
+
+    def receive(self, seconds: float | None = None) -> dict[str, Any]:
+        if not self.frames:
+            raise AssertionError("no further frame")
+        return self.frames.pop(0)
+
+    def ping(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+END = {"type": "response.completed"}
+
+
+@pytest.mark.parametrize(
+    ("frames", "missing"),
+    [
+        ([], {"websocket": "no further frame", "steering": "no further frame"}),
+        ([END], {"steering": "response.steer: no further frame"}),
+        ([END, {"type": "error"}], {"steering": "response.steer answers error"}),
+        ([END, {"type": "response.steer.failed"}], {}),
+    ],
+)
+def test_a_handshake_alone_is_no_websocket_mode(
+    frames: list[dict[str, Any]], missing: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = Wire(*frames)
+    connections = SimpleNamespace(open_socket=lambda: wire)
+    monkeypatch.setattr(capabilities, "connections_of", lambda driver: connections)
+    with Foreign() as server:
+        probe = Probe(server, "gpt-4.1")
+        probe.expect_socket()
+    assert (probe.lacks, wire.closed) == (missing, True)
+
+
+def test_a_handshake_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise Refused("the handshake answers 403", 403)
+
+    monkeypatch.setattr(capabilities, "connections_of", lambda driver: SimpleNamespace(open_socket=refuse))
+    with Foreign() as server:
+        probe = Probe(server, "gpt-4.1")
+        probe.expect_socket()
+    assert probe.lacks == dict.fromkeys(SOCKETS, "the handshake answers 403")
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from mockserver.conformance.rule_catalog import catalogue
 from mockserver.conformance.runner import FAILED, NOT_OBSERVABLE, PASSED
 from tests.support.serving import ROOT, Served, serving
 
-TOUCHED = ("storage", "conversations", "tools", "service", "machine")
-FEW = ("R1.2", "R1.5", "R2.12", "R11.4", "R13.4")
+TOUCHED = ("storage", "conversations", "tokens", "tools", "service", "machine")
+FEW = ("R1.2", "R1.5", "R2.12", "R8.8", "R11.4", "R13.4")
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,12 @@ def test_the_mock_conforms_twice_in_a_row(served: Served, capsys: pytest.Capture
         status, out, err = run(capsys, *words)
         assert (status, err) == (0, ""), out
         rows = [line for line in out.splitlines() if line and not line.startswith(" ")]
-        assert [row.split()[0] for row in rows[:6]] == [*FEW, "machine"]
-        assert [row.split() for row in rows[6:-1]] == [
+        assert [row.split()[0] for row in rows[:7]] == [*FEW, "machine"]
+        assert [row.split() for row in rows[7:-1]] == [
             ["topic", "passed", "failed", "not", "observable", "score"],
             *([topic, "1", "0", "1" if topic == "storage" else "0", "100", "%"] for topic in TOUCHED),
         ]
-        assert rows[-1] == "5 passed, 0 failed, 1 not observable"
+        assert rows[-1] == "6 passed, 0 failed, 1 not observable"
         assert catalogue()["R2.12"].sentence in out
 
 

@@ -29,7 +29,8 @@ def test_markdown() -> None:
     failed = next(line for line in text.splitlines() if "R1.24" in line)
     assert r"\<b\>\|x\|\</b\> \`y\`" in failed and len(failed) < 700
     assert r"* no DELETE on responses (DELETE /responses/\{id\} answers 405): 2 rules not observable" in text
-    assert "* no input_items of responses: 1 rules" in text
+    assert r"* no input\_items of responses: 1 rule not observable" in text
+    assert "* 2 of 5 observable; 2 need nothing that the server lacks" in text
 
 
 def test_markdown_of_what_is_right_has_topics_only() -> None:
@@ -39,8 +40,9 @@ def test_markdown_of_what_is_right_has_topics_only() -> None:
 def test_the_end_of_the_table_has_a_line_for_each_capability() -> None:
     lines = scoreboard(ROWS, LACKS)
     assert lines[1].split() == ["storage", "1", "0", "2", "100", "%"]
-    assert lines[-2] == "no DELETE on responses (DELETE /responses/{id} answers 405): 2 rules not observable"
-    assert lines[-1] == "no input_items of responses: 1 rule not observable"
+    assert lines[-3] == "no DELETE on responses (DELETE /responses/{id} answers 405): 2 rules not observable"
+    assert lines[-2] == "no input_items of responses: 1 rule not observable"
+    assert lines[-1] == "2 of 5 observable; 2 need nothing that the server lacks"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 from mockserver.conformance import expected_errors
+from mockserver.conformance.connections import read_until
+from mockserver.conformance.held_turns import HeldTurn
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import DAY, NOWHERE, SLOW_S, Item, NotObservable, ServerUnderTest
 
@@ -35,7 +37,7 @@ def _the_answer_comes_at_once(s: ServerUnderTest) -> None:
 
 
 # Needs a clock: between two polls of a foreign server a turn may pass through a status unseen.
-@rule("R6.2", needs=("clock", "script"))
+@rule("R6.2", needs=("background", "clock", "script"))
 def _queued_in_progress_completed(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()
@@ -62,7 +64,7 @@ def _queued_in_progress_completed(s: ServerUnderTest) -> None:
 
 
 # Needs a slow turn: on a foreign server the response may end before the request to cancel arrives.
-@rule("R6.3", needs=("clock", "script"))
+@rule("R6.3", needs=("background", "clock", "script"))
 def _cancelling_twice_is_idempotent(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()
@@ -92,7 +94,7 @@ def _what_cannot_be_cancelled(s: ServerUnderTest) -> None:
 
 
 # The reasoning item is done when the cancel comes, so this also shows that finished items are dropped.
-@rule("R6.5", needs=("clock", "script"))
+@rule("R6.5", needs=("background", "clock", "script"))
 def _a_cancelled_response_is_empty(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow(stops={"reasoning": "hm"}, model="gpt-5.2")
@@ -166,9 +168,24 @@ def _streams_are_resumed(s: ServerUnderTest) -> None:
         "events after the last", s.call_ok("GET", path, stream="true", starting_after=str(len(events) - 1)), []
     )
     s.check("background streams are not padded", not any("obfuscation" in event for event in events))
+    if s.mock or s.terms.upstream is not None:
+        _check_resumed_in_progress(s)
 
 
-@rule("R6.8", needs=("clock", "script"))
+def _check_resumed_in_progress(s: ServerUnderTest) -> None:
+    turn = HeldTurn(s, "tell me", background=True)
+    last = turn.events[-1]["sequence_number"]
+    turn.drop()
+    path = f"/responses/{turn.response['id']}"
+    stream = s.connections.open_stream(None, path, stream="true", starting_after=str(last))
+    s.opened.append(stream.drop)
+    turn.let_go()
+    resumed = read_until(stream.read, lambda found: found[-1]["type"] == "response.completed")
+    numbers = list(range(last + 1, last + 1 + len(resumed)))
+    s.check_equal("numbers of a stream that is resumed while it runs", _numbers(resumed), numbers)
+
+
+@rule("R6.8", needs=("background", "clock", "script"))
 def _what_can_be_streamed(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()
@@ -185,7 +202,13 @@ def _what_can_be_streamed(s: ServerUnderTest) -> None:
     s.check_equal("a finished synchronous stream again", replayed, events)
 
 
-@rule("R6.10", needs=("clock",))
+@rule(
+    "R6.10",
+    needs=(
+        "background",
+        "clock",
+    ),
+)
 def _polled_for_thirty_days(s: ServerUnderTest) -> None:
     s.freeze()
     events = s.stream(background=True)

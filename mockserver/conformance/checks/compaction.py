@@ -167,7 +167,8 @@ def _compacting_is_stateless(s: ServerUnderTest) -> None:
     first, talk = s.create("one", model=CHAT), s.conversation(user("a"))
     done = _compact(s, input=[], previous_response_id=first["id"])
     s.check_error(expected_errors.no_response(done["id"]), "GET", f"/responses/{done['id']}")
-    s.check_equal("input items of the chain", texts_of(s.inputs(first)), ["one"])
+    if s.has("input items"):
+        s.check_equal("input items of the chain", texts_of(s.inputs(first)), ["one"])
     s.check_equal("items of a conversation", len(s.items(talk)), 1)
     over = {"model": "gpt-4o-mini", "input": words(_WINDOW + 200)}
     s.check_error(expected_errors.context_too_long()._replace(guessed=("param",)), "POST", "/responses/compact", over)
@@ -191,22 +192,21 @@ def _what_compacting_returns(s: ServerUnderTest) -> None:
         s.check_equal(
             "marks of ids that are new, for nothing is stored", [id.partition("_")[2][16:18] for id in ids], ["01"] * 3
         )
-    s.check_equal(
-        "ids of what was stored", [item["id"] for item in messages[:2]], [item["id"] for item in s.inputs(first)[::2]]
-    )
+    if s.has("input items"):
+        stored = [item["id"] for item in s.inputs(first)[::2]]
+        s.check_equal("ids of what was stored", [item["id"] for item in messages[:2]], stored)
     usage = done["usage"]
     s.check_equal("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
-    s.check_equal("input tokens: the window, and 93", usage["input_tokens"], s.count(model=CHAT, input=window) + 93)
+    s.check_equal("input tokens: the window, and 93", usage["input_tokens"], s.cost(window, model=CHAT) + 93)
     # 80 tokens are the item's own frame in later turns, 93 those of the pass over the window (T10).
-    cost = s.count(model=CHAT, input=[last, user("next")]) - s.count(model=CHAT, input="next")
+    cost = s.cost([last, user("next")], model=CHAT) - s.cost("next", model=CHAT)
     s.check_equal("what the item costs later: the pass, and 80", cost, usage["output_tokens"] + 80)
     again = _compact(s, input=[*done["output"], user("four")])
     s.check_equal("fed back", texts_of(again["output"])[:-1], ["one", "two", "three", "four"])
     s.check_equal("compaction items", len(_compactions(again["output"])), 1)
     following = s.create([*done["output"], user("next")], model=CHAT)
-    s.check_equal(
-        "input tokens after it", following["usage"]["input_tokens"], s.count(model=CHAT, input=[last, user("next")])
-    )
+    known = s.cost([last, user("next")], model=CHAT)
+    s.check_equal("input tokens after it", following["usage"]["input_tokens"], known)
 
 
 @rule("R5.8", models=(CHAT,))
@@ -222,7 +222,8 @@ def _a_trigger_forces_it(s: ServerUnderTest) -> None:
     trigger = {"type": "compaction_trigger"}
     response = s.create([user("one"), trigger], model=CHAT)
     s.check_equal("compaction items", len(_compactions(response["output"])), 1)
-    s.check_equal("input items, the trigger not among them", texts_of(s.inputs(response)), ["one"])
+    if s.has("input items"):
+        s.check_equal("input items, the trigger not among them", texts_of(s.inputs(response)), ["one"])
     chained = s.chain(s.create("one", model=CHAT), [user("two"), trigger], model=CHAT)
     s.check_equal("compaction items of a chain", len(_compactions(chained["output"])), 1)
     if s.mock:

@@ -71,7 +71,7 @@ def _which_reasoning_is_reread(s: ServerUnderTest) -> None:
         s.check(f"{model} reasons", hidden > 0, response["usage"])
         history = [user("one"), *response["output"], user("two")]
         bare = [item for item in history if item["type"] != "reasoning"]
-        cost = s.count(model=model, input=history) - s.count(model=model, input=bare)
+        cost = s.cost(history, model=model) - s.cost(bare, model=model)
         if s.mock or context == "current_turn":
             s.check_equal(f"cost of earlier reasoning on {model}", cost, 0 if context == "current_turn" else hidden + 2)
 
@@ -82,10 +82,13 @@ def _phases(s: ServerUnderTest) -> None:
     message = response["output"][-1]
     s.check_equal("phase of the answer", message.get("phase"), "final_answer")
     chained = s.chain(response, "two", model=PHASED)
-    s.check_equal("phase in the history of a chain", s.inputs(chained)[-2].get("phase"), "final_answer")
+    if s.has("input items"):
+        s.check_equal("phase in the history of a chain", s.inputs(chained)[-2].get("phase"), "final_answer")
     draft = {"type": "message", "role": "assistant", "phase": "commentary", "content": "let me see"}
     replayed = s.create([user("one"), draft, user("two")], model=PHASED)
-    s.check_equal("phase of what was replayed", s.inputs(replayed)[1].get("phase"), "commentary")
+    s.check_equal("status with a phase that is replayed", replayed["status"], "completed")
+    if s.has("input items"):
+        s.check_equal("phase of what was replayed", s.inputs(replayed)[1].get("phase"), "commentary")
     s.check_create_refused(
         expected_errors.unknown_parameter("input[0].phase"), [user("one", phase="final_answer")], model=PHASED
     )
@@ -123,6 +126,6 @@ def _reasoning_counts_as_output(s: ServerUnderTest) -> None:
     hidden = usage["output_tokens_details"]["reasoning_tokens"]
     s.check("the model reasons", hidden > 0 and _thoughts(response), usage)
     text = text_of(response["output"][-1])
-    length = s.count(model=EXACT, input=text) - 6
+    length = s.cost(text, model=EXACT) - 6
     s.check_equal("output tokens: text, reasoning and 6", usage["output_tokens"], length + hidden + 6)
     s.check_equal("total", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])

@@ -136,7 +136,7 @@ def _a_deleted_response_is_unknown(s: ServerUnderTest) -> None:
     s.get(child)
 
 
-@rule("R1.13", needs=("clock", "script"))
+@rule("R1.13", needs=("background", "delete", "clock", "script"))
 def _a_running_response_cannot_be_deleted(s: ServerUnderTest) -> None:
     s.freeze()
     response = s.slow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mockserver.conformance import expected_errors
+from mockserver.conformance.held_turns import HeldTurn
 from mockserver.conformance.registry import rule
 from mockserver.conformance.server_under_test import SLOW_S, Item, ServerUnderTest, texts_of, user
 
@@ -34,9 +35,19 @@ def _input_then_output_behind_what_was_there(s: ServerUnderTest) -> None:
 
 # Looked at while queued, while in progress and half a second before the end: nothing may show before all of it
 # does.
-@rule("R2.9", needs=("clock", "script"))
+@rule("R2.9", needs=("conversations", "model clock", "script"))
 def _the_append_is_atomic(s: ServerUnderTest) -> None:
-    s.freeze()
+    talk = s.conversation(user("old"))
+    before = s.items(talk)
+    turn = HeldTurn(s, "asked", conversation=talk["id"])
+    s.check_equal("items while a stream is in progress", s.items(talk), before)
+    turn.finish()
+    s.check_equal("items when it has ended", texts_of(s.items(talk)), ["old", "asked", "one two three"])
+    if s.mock:
+        _check_append_in_the_background(s)
+
+
+def _check_append_in_the_background(s: ServerUnderTest) -> None:
     talk = s.conversation(user("old"))
     before = s.items(talk)
     response = s.slow("asked", conversation=talk["id"])
@@ -59,28 +70,43 @@ def _the_append_is_atomic(s: ServerUnderTest) -> None:
     s.check_equal("status of the next turn", s.create("next", conversation=talk["id"])["status"], "completed")
 
 
-@rule("R2.10", needs=("clock", "script"))
+@rule("R2.10", needs=("conversations", "script"))
 def _what_unfinished_turns_add(s: ServerUnderTest) -> None:
-    s.freeze()
     talk = s.conversation(user("old"))
     s.script({"failed": {"code": "server_error", "message": "no"}})
-    s.check_equal("status", s.create("asked", conversation=talk["id"])["status"], "failed")
+    s.check_failed(s.create("asked", conversation=talk["id"]))
     s.check_equal("items after a failed turn", texts_of(s.items(talk)), ["old"])
-    slow = s.slow("asked", conversation=talk["id"])
-    s.advance(SLOW_S + 1.5)
-    s.call_ok("POST", f"/responses/{slow['id']}/cancel")
-    s.finish()
-    s.check_equal("items after a cancelled turn", texts_of(s.items(talk)), ["old"])
+    if s.mock:
+        s.freeze()
+        slow = s.slow("asked", conversation=talk["id"])
+        s.advance(SLOW_S + 1.5)
+        s.call_ok("POST", f"/responses/{slow['id']}/cancel")
+        s.finish()
+        s.check_equal("items after a cancelled turn", texts_of(s.items(talk)), ["old"])
     s.script({"text": "cut sho", "incomplete": "max_output_tokens"})
     s.check_equal("status", s.create("asked", conversation=talk["id"])["status"], "incomplete")
     items = s.items(talk)
     s.check_equal("items after an incomplete turn", texts_of(items), ["old", "asked", "cut sho"])
-    s.check_equal("status of the partial output", items[-1]["status"], "incomplete")
+    s.check_members("the partial output", items[-1], status="incomplete")
     s.check_context(s.create("next", conversation=talk["id"]), "old", "asked", items[-1], "next")
 
 
-@rule("R2.12", needs=("clock", "script"))
+@rule("R2.12", needs=("conversations", "model clock", "script"))
 def _one_turn_at_a_time(s: ServerUnderTest) -> None:
+    if s.mock:
+        _check_lock_of_the_background(s)
+    talk = s.conversation()
+    turn = HeldTurn(s, "first", conversation=talk["id"])
+    s.check_create_refused(expected_errors.conversation_locked(), "second", conversation=talk["id"])
+    by_hand = s.add(talk, user("by hand"))
+    s.check_equal("items added by hand meanwhile", _ids(s.items(talk)), _ids(by_hand))
+    done = turn.finish()
+    s.check_equal("items, those by hand first", texts_of(s.items(talk)), ["by hand", "first", "one two three"])
+    third = s.create("third", conversation=talk["id"])
+    s.check_context(third, "by hand", "first", *done["output"], "third")
+
+
+def _check_lock_of_the_background(s: ServerUnderTest) -> None:
     s.freeze()
     talk, other = s.conversation(), s.conversation()
     first = s.slow("first", conversation=talk["id"])
@@ -103,7 +129,7 @@ def _one_turn_at_a_time(s: ServerUnderTest) -> None:
     s.check("the refused turns added nothing", "second" not in texts_of(s.items(talk)))
 
 
-@rule("R2.13", needs=("clock", "script"))
+@rule("R2.13", needs=("background", "conversations", "clock", "script"))
 def _cancelling_releases_the_lock(s: ServerUnderTest) -> None:
     s.freeze()
     talk = s.conversation()

@@ -255,7 +255,8 @@ def _key(s: ServerUnderTest, id: str, form: re.Pattern[str] = _NEW) -> str:
 def _one_partition_key(s: ServerUnderTest) -> None:
     first = s.create("one")
     second = s.chain(first, "two")
-    ids = [first["id"], second["id"], second["output"][-1]["id"], *(item["id"] for item in s.inputs(second))]
+    listed = s.inputs(second) if s.has("input items") else []
+    ids = [first["id"], second["id"], second["output"][-1]["id"], *(item["id"] for item in listed)]
     s.check_equal("partition keys of a chain", {_key(s, id) for id in ids}, {_key(s, first["id"])})
     talk = s.conversation(user("zero"))
     response = s.create("one", conversation=talk["id"])

@@ -15,7 +15,7 @@ the frames of a WebSocket. Spec: S1.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, overload
 
@@ -264,6 +264,14 @@ class EventList(Sequence[Event]):
                 return
             yield part, max(start - first, 0), min(stop - first, len(part))
 
+    def places_of(self, test: Callable[[Event], bool]) -> Iterator[int]:
+        """The places of the events that pass a test, which asks for nothing but their type."""
+        for first, part in zip(self._starts, self._parts, strict=True):
+            if isinstance(part, TextDeltas):  # all of them or none
+                yield from range(first, first + len(part)) if test(part.tell(0, 1)[0]) else ()
+            else:
+                yield from [first + at for at, event in enumerate(part.tell(0, len(part))) if test(event)]
+
     def write(self, framing: Framing) -> bytes:
         """The bytes of all events, by `framing`."""
         return b"".join([part.write(framing, 0, len(part)) for part in self._parts])
@@ -286,6 +294,13 @@ def write(events: Iterable[Event], framing: Framing) -> bytes:
 def write_in_pieces(events: Sequence[Event], framing: Framing) -> Iterator[bytes]:
     """The bytes of events a piece at a time, each made when it is asked for."""
     return (events if isinstance(events, EventList) else EventList([Told(events)])).write_in_pieces(framing)
+
+
+def places_of(test: Callable[[Event], bool], events: Sequence[Event], start: int) -> list[int]:
+    """The places from `start` on of the events that pass a test, which asks for nothing but their type."""
+    if isinstance(events, EventList):
+        return [place for place in events.places_of(test) if place >= start]
+    return [place for place in range(start, len(events)) if test(events[place])]
 
 
 def number_after(events: Sequence[Event], number: int) -> int:
