@@ -5,7 +5,7 @@
 # costs an append, and nothing is encoded until somebody asks.
 #
 # What must stay true: `_bytes` is the sum of all weights, and never stays above the limit. Above it the answers of the
-# project that has been there longest go, the oldest first.
+# project that has been there longest go, the oldest first. No project without answers is held.
 
 from __future__ import annotations
 
@@ -102,6 +102,8 @@ class KeptAnswers:
         for answer in [one for one in kept if one.exchange is exchange]:
             kept.remove(answer)
             self._bytes -= answer.weight
+        if not kept:  # nothing could be taken from it when room is needed
+            self._projects.pop(project, None)
 
     def forget(self, project: str) -> None:
         """Forget the answers of a project."""
