@@ -34,8 +34,10 @@ from proxy.routing import MODE_HEADER, Decision, decide
 if TYPE_CHECKING:
     import httpx
 
+    from mockserver.engine.engine import Engine
     from mockserver.journal.answers import KeptAnswer
     from proxy.modes import Modes
+    from proxy.observer import Observer
 
 MODE = MODE_HEADER.lower().encode()
 SOURCE = (b"x-understudy-source", b"mock")
@@ -50,15 +52,17 @@ class ProxyApp:
     def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
         self.modes: Modes | None = None
+        self._observer: Observer | None = None
         if (engine := getattr(mock, "engine", None)) is not None:
             engine.control.sections["cassette"] = partial(_write_journal, settings)
         if settings.upstream or settings.cassette:
-            self.modes = _open_modes(settings, transport)
             # any app may stand in the mock's place; the mock itself tells of this proxy where it tells of itself
+            self._observer = None if engine is None else _make_observer(engine)
+            self.modes = _open_modes(settings, transport, self._observer)
             if engine is not None:
                 engine.control.sections.update(self.modes.sections())
         self._keys = tuple(b"Bearer " + key.encode() for key in settings.api_key)
-        self._is_scripted: Callable[[Scope], bool] = getattr(mock, "is_scripted", lambda scope: False)
+        self._has_script_for: Callable[[Scope], Awaitable[bool]] = getattr(mock, "has_script_for", _has_none)
         self._mock = CommonHeaders(mock, [SOURCE])
         self.logs_requests = False  # a served process tells what the mock does not answer; the mock tells the rest
         self._guarded = Guard(self._route, settings, _refusal)
@@ -79,15 +83,35 @@ class ProxyApp:
         """Let cassettes and connections go."""
         if self.modes is not None:
             await self.modes.close()
+        if self._observer is not None:
+            self._observer.close()
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         decision = self._decide(scope)
-        if decision.answerer == "mock" or (decision.unless_scripted and self._is_scripted(scope)):
+        if decision.answerer == "mock":
             return self._mock(scope, receive, send)
+        if decision.unless_scripted:
+            return self._route_unless_scripted(decision, scope, receive, send)
+        return self._route_out(decision, scope, receive, send)
+
+    async def _route_unless_scripted(self, decision: Decision, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the mock answer what a line of its script is for; it may have to ask another machine for the script."""
+        try:
+            is_scripted = await self._has_script_for(scope)
+        except MockError as error:  # the mock's store can't be asked now
+            await _refusal(error)(scope, receive, send)
+            return
+        answer = self._mock(scope, receive, send) if is_scripted else self._route_out(decision, scope, receive, send)
+        await answer
+
+    def _route_out(self, decision: Decision, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer what the mock does not."""
         source = decision.answerer or "-"
         app: ASGIApp = partial(self._answer, source)
         if decision.error is not None:
             app = _refusal(decision.error)
+        if self._observer is not None:
+            app = self._observer.watch(app, decision.answerer or "proxy", scope["type"])
         return (log_requests(app, source) if self.logs_requests else app)(scope, receive, send)
 
     async def _answer(self, answerer: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,6 +125,8 @@ class ProxyApp:
                 error = problem
             else:
                 error = await answering(scope, receive, send)
+        elif self._observer is not None:
+            self._observer.count_refusal(scope, error.status)
         if error is not None:
             await _refusal(error)(scope, receive, send)
 
@@ -120,16 +146,28 @@ class ProxyApp:
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
 
 
-def _open_modes(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> Modes:
+async def _has_none(scope: Scope) -> bool:
+    """Whether an app without scripts has a line for a request."""
+    return False
+
+
+def _open_modes(settings: Settings, transport: httpx.AsyncBaseTransport | None, observer: Observer | None) -> Modes:
     """What answers besides the mock; raises SettingError.
 
     It is imported now: httpx and the client of websockets are a sixth of the start of a server without upstream.
     """
     from proxy.modes import Modes
 
-    modes = Modes(settings, transport)
+    modes = Modes(settings, transport, None if observer is None else observer.count)
     modes.open()
     return modes
+
+
+def _make_observer(engine: Engine) -> Observer:
+    """What tells the journal of what the mock does not answer."""
+    from proxy.observer import Observer
+
+    return Observer(engine)
 
 
 def _write_journal(settings: Settings, answers: Sequence[KeptAnswer]) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,11 +23,13 @@ from mockserver.wire.errors.api import APIError, MockError
 from proxy.cassettes.interaction import Interaction, parse_json
 from proxy.cassettes.ledger import CONVERSATIONS, conversation_of
 from proxy.cassettes.matching import Miss, Session
-from proxy.recorder import Recorder, Relaying, interaction_of, make_request
+from proxy.observer import note_recording
+from proxy.recorder import Recorder, Relaying
 from proxy.rehydration import is_forgotten, items_of, with_items
 from proxy.replayer import Sessions, SocketReplay, send_recorded
 from proxy.socket_recorder import SocketTape
 from proxy.tape import Tape
+from proxy.tape_interaction import interaction_of, make_request
 
 JUST_NOW = "recorded just now"
 MOST_ITEMS = 20  # of a conversation that is created. Spec: P9
@@ -51,6 +54,7 @@ class AutoReplayer:
         request, _ = make_request(scope, body, self._sessions.redactor)
         session = self._sessions.of(scope)
         found = session.find(request)
+        note_recording(scope, found)
         if not isinstance(found, Miss):
             await send_recorded(found.interaction, self._speed, scope, send)
             return None
@@ -228,7 +232,8 @@ class AutoWebSocketReplayer:
         session = self._sessions.of(scope)
         live = LiveSocket(self._relay, self._recorder, scope, send, session, self._live)
         handshake, _ = make_request(scope, b"", self._sessions.redactor)
-        replay = SocketReplay(self._sessions, session, handshake, self._speed, send, live.ask)
+        note = partial(note_recording, scope)
+        replay = SocketReplay(self._sessions, session, handshake, self._speed, send, note, live.ask)
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "headers": []})
         try:

@@ -52,14 +52,14 @@ COMMANDS = {
 
 def make_app(settings: Settings) -> ProxyApp:
     """The proxy with the mock in it; raises SettingError for a file that can't be used, and for a loop."""
-    from mockserver.transport.access_log import is_on
+    from mockserver.engine.telemetry import is_logging
     from proxy.app import ProxyApp
     from proxy.loops import refuse_loop
     from proxy.mock import make_mock
 
     refuse_loop(settings)
     app = ProxyApp(make_mock(settings), settings)
-    app.logs_requests = is_on(settings)
+    app.logs_requests = is_logging(settings)
     return app
 
 

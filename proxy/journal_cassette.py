@@ -15,12 +15,13 @@ from mockserver.delivery.events import Body, Cut, Emit, Malformed, Partial, Step
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.journal.answers import KeptAnswer
 from mockserver.wire.requests import frames
-from mockserver.wire.responses.events import Event, sse
+from mockserver.wire.responses.event_list import sse
+from mockserver.wire.responses.events import Event
 from proxy.cassettes.content import header
 from proxy.cassettes.document import format_head, format_interaction
 from proxy.cassettes.interaction import Closing, Ending, Head, Interaction, Piece, Request, Response
 from proxy.cassettes.redaction import Redactor, Secrets
-from proxy.recorder import redact_pieces
+from proxy.tape_interaction import redact_pieces
 
 
 def write_journal(answers: Sequence[KeptAnswer], redact: Iterable[str] = ()) -> Iterator[bytes]:
@@ -85,7 +86,11 @@ def _pieces_of(answer: KeptAnswer) -> tuple[tuple[Piece, ...], Cut | None]:
         return ((Piece(0.0, answer.body),) if answer.body else ()), None
     pieces: list[Piece] = []
     at, cut = 0.0, None
-    for step in steps:
+    sent = dict[int, list[bytes]]()
+    for place, frame in answer.sent:
+        sent.setdefault(place, []).append(frame)
+    for number, step in enumerate(steps):
+        pieces += [Piece(at, frame, sent=True) for frame in sent.get(number, ())]
         if isinstance(step, Wait):
             at = round(at + step.seconds, 3)
         elif isinstance(step, Cut):

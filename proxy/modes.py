@@ -6,8 +6,9 @@ A server without either pays for none of this: httpx, the client of WebSockets a
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,12 @@ from mockserver.wire.errors.api import APIError, MockError
 if TYPE_CHECKING:
     import httpx
 
+    from proxy.cassette_pages import Listing
     from proxy.cassettes.interaction import Cassette
     from proxy.cassettes.matching import Library, Miss
     from proxy.cassettes.redaction import Redactor
     from proxy.recorder import Recorder
+    from proxy.relay import OnEnd
     from proxy.replayer import Sessions
     from proxy.shadow import Shadow
 
@@ -34,9 +37,11 @@ Answering = Callable[[Scope, Receive, Send], Awaitable[MockError | APIError | No
 class Modes:
     """The answerers of one server. `open` makes those of its own mode, so that mistakes are found at the start."""
 
-    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None) -> None:
+    def __init__(
+        self, settings: Settings, transport: httpx.AsyncBaseTransport | None, on_end: OnEnd | None = None
+    ) -> None:
         self.settings = settings
-        self._given_transport = transport
+        self._given_transport, self._on_end = transport, on_end
 
     def open(self) -> None:
         """Make what the server's mode needs; raises SettingError."""
@@ -85,7 +90,7 @@ class Modes:
         from proxy.target import Target
 
         target = Target(self.settings)
-        return Relay(self.settings, target, self.transport), WebSocketRelay(self.settings, target)
+        return Relay(self.settings, target, self.transport, self._on_end), WebSocketRelay(self.settings, target)
 
     @property
     def relay_http(self) -> Answering:
@@ -114,6 +119,7 @@ class Modes:
 
         now = time.time()
         appender = Appender(self.settings.cassette[0], self.settings.upstream, now)
+        self._recorded_from = os.path.getsize(appender.path)
         return Recorder(appender, self.redactor, offset=max(0.0, now - appender.began))
 
     @cached_property
@@ -239,14 +245,42 @@ class Modes:
         if "shadow" in self.__dict__:
             self.shadow.clear()
 
-    def sections(self) -> dict[str, Callable[[], Any]]:
+    def sections(self) -> dict[str, Callable[..., Any]]:
         """What the control API says of this proxy, by name."""
         return {
             "recorder": self._health,
             "drift": self.drift,
             "clear_drift": self.clear_drift,
             "cassette_misses": self._count_misses,
+            **({"interactions": self.list_interactions, "misses": self.list_misses} if self.settings.cassette else {}),
         }
+
+    # --- what the viewer lists --------------------------------------------------------------------------------------
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The interactions of the cassettes, or of the one that is recorded to."""
+        from proxy.cassette_pages import LibraryListing, RecordingListing
+
+        if self.settings.default_mode != "record":
+            return LibraryListing(self.library)
+        return RecordingListing(self.recorder.earlier, self.settings.cassette[0], self._recorded_from)
+
+    def list_interactions(self, after: int, used: bool | None) -> tuple[dict[str, int], Iterator[Any]]:
+        """How many interactions there are and how many of them were not used, and those after a number."""
+        from proxy.cassette_pages import list_interactions
+
+        sessions = self.__dict__.get("sessions")
+        uses, count = None if sessions is None else sessions.uses(), len(self.listing)
+        totals = {"total": count, "unused": count - len(uses or ()), "misses": self._count_misses()}
+        return totals, list_interactions(self.listing, uses, after, used)
+
+    def list_misses(self, after: int) -> Iterator[Any]:
+        """What no recording answered, after a number."""
+        from proxy.cassette_pages import list_misses
+
+        sessions = self.__dict__.get("sessions")
+        return iter(()) if sessions is None else list_misses(sessions, after)
 
     def _health(self) -> dict[str, Any] | None:
         recorder = self.__dict__.get("recorder")

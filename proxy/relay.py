@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
+from time import perf_counter
 
 import httpx
 from starlette.types import Message, Receive, Scope, Send
@@ -31,6 +32,7 @@ from mockserver.transport.abort import Abort
 from mockserver.transport.http import REASON
 from mockserver.wire.errors.api import MockError
 from proxy import headers
+from proxy.cassettes.content import is_event_stream
 from proxy.target import CONNECT_S, Target, describe_failure, describe_request
 from proxy.upstream import WholeBody
 
@@ -53,6 +55,9 @@ class Client:
         self._watcher: asyncio.Task[None] | None = None
         self.gone = False
         self.served = False
+        # what came of it, and when: times of the process's own clock, 0.0 where that has not come
+        self.status, self.streams = 0, False
+        self.started, self.first_bytes = perf_counter(), 0.0
 
     async def body(self) -> httpx.AsyncByteStream:
         """Wait for the first bytes of the body and return it; raises ClientGone."""
@@ -97,6 +102,9 @@ class Client:
                 self.task.cancel()
 
 
+OnEnd = Callable[[Scope, Client], None]
+
+
 class StreamedBody(httpx.AsyncByteStream):
     """A request body that is still coming."""
 
@@ -109,9 +117,16 @@ class StreamedBody(httpx.AsyncByteStream):
 
 
 class Relay:
-    """Sends requests to one upstream and its answers back."""
+    """Sends requests to one upstream and its answers back; `on_end` is told of each that has ended."""
 
-    def __init__(self, settings: Settings, target: Target, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        target: Target,
+        transport: httpx.AsyncBaseTransport,
+        on_end: OnEnd | None = None,
+    ) -> None:
+        self._on_end = on_end
         self._target = target
         self._transport = transport
         timeout = settings.upstream_timeout
@@ -137,9 +152,13 @@ class Relay:
                 return None
             raise
         except FAILURES as failure:
-            return self._target.report_failure(scope, failure)
+            error = self._target.report_failure(scope, failure)
+            client.status = error.status
+            return error
         finally:
             client.stop_watching()
+            if self._on_end is not None:
+                self._on_end(scope, client)
 
     async def _answer(self, scope: Scope, response: httpx.Response, client: Client, send: Send) -> MockError | None:
         status = response.status_code
@@ -147,10 +166,12 @@ class Relay:
         if not 200 <= status <= 599:
             return self._target.report_failure(scope, httpx.RemoteProtocolError(f"status {status}"))
         answer_headers = headers.for_client(response.headers.raw, status)
+        client.status, client.first_bytes = status, perf_counter()
         scope.get("state", {})[REASON] = response.extensions.get("reason_phrase")
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         # an answer to HEAD announces the length that a GET would get
         length = None if scope["method"] == "HEAD" else headers.first(answer_headers, b"content-length")
+        client.streams = length is None and is_event_stream(answer_headers)
         await self._pass_body(scope, response, client, send, -1 if length is None else int(length))
         return None
 

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 
 from starlette.types import Message, Receive, Scope, Send
@@ -23,7 +24,8 @@ from proxy.cassettes.content import header
 from proxy.cassettes.interaction import Interaction, Piece, Request, parse_json
 from proxy.cassettes.matching import Library, Miss, Recorded, Session
 from proxy.cassettes.redaction import Redactor
-from proxy.recorder import make_request
+from proxy.observer import note_recording
+from proxy.tape_interaction import make_request
 
 SOURCE = (b"x-understudy-source", b"cassette")
 MOST_MISSES = 1000
@@ -57,9 +59,16 @@ class Sessions:
             self.missed += 1
         return found
 
+    def uses(self) -> Counter[int]:
+        """How often each recording was the answer, by its place in the library."""
+        uses: Counter[int] = Counter()
+        for session in list(self._sessions.values()):
+            uses.update(dict(session.used))
+        return uses
+
     def unused(self) -> list[Recorded]:
         """The recordings that no session was answered with, in their order."""
-        used = {number for session in self._sessions.values() for number in session.used}
+        used = self.uses()
         return [recorded for number, recorded in enumerate(self.library.recorded) if number not in used]
 
 
@@ -79,6 +88,7 @@ class Replayer:
             return error
         request, _ = make_request(scope, body, self._sessions.redactor)
         found = self._sessions.find(self._sessions.of(scope), request)
+        note_recording(scope, found)
         if isinstance(found, Miss):
             return miss_error(found)
         await send_recorded(found.interaction, self._speed, scope, send)
@@ -139,7 +149,7 @@ class WebSocketReplayer:
             await _send_refusal(refusal.interaction, send)
             return None
         await send({"type": "websocket.accept", "headers": [SOURCE]})
-        replay = SocketReplay(self._sessions, session, handshake, self._speed, send)
+        replay = SocketReplay(self._sessions, session, handshake, self._speed, send, partial(note_recording, scope))
         if refusal is not None:  # one that was closed before anything was asked
             await replay.close(refusal.interaction)
         await replay.serve(receive)
@@ -156,9 +166,10 @@ class SocketReplay:
         handshake: Request,
         speed: float,
         send: Send,
+        note: Callable[[Recorded | Miss, str | None], None],
         ask_upstream: Callable[[bytes], None] | None = None,
     ) -> None:
-        self._ask_upstream = ask_upstream
+        self._note, self._ask_upstream = note, ask_upstream
         self._sessions, self._session, self._handshake = sessions, session, handshake
         self._speed, self._send = speed, send
         self._lanes: dict[str | None, asyncio.Lock] = {}
@@ -203,11 +214,13 @@ class SocketReplay:
             request = _frame_request(self._handshake, body)
             if self._ask_upstream is not None:
                 found = self._session.find(request)
+                self._note(found, lane)
                 if isinstance(found, Miss):
                     self._ask_upstream(data)
                     return
             else:
                 found = self._sessions.find(self._session, request)
+                self._note(found, lane)
             if isinstance(found, Miss):
                 await self._send_text(frames.text(frames.error_frame(miss_error(found), lane)))
                 return

@@ -14,9 +14,8 @@ from typing import Any
 
 from mockserver.config.settings import Settings
 from proxy.cassettes.interaction import Interaction
-from proxy.verify import Verifier
+from proxy.verify import UNFINISHED, Verifier
 
-UNFINISHED = ("queued", "in_progress")
 MOST_WAITING = 100
 
 log = logging.getLogger("understudy.proxy")

@@ -24,7 +24,8 @@ from mockserver.transport.abort import Abort
 from mockserver.wire.errors.api import MockError
 from proxy.cassettes.interaction import TERMINAL_EVENTS, Closing, Ending, Interaction, Piece, Response, parse_json
 from proxy.cassettes.redaction import Secrets
-from proxy.recorder import Recorder, Relaying, make_request
+from proxy.recorder import Recorder, Relaying
+from proxy.tape_interaction import make_request
 
 CREATE = "response.create"
 _STEER_OVER = frozenset(("response.steer.failed", "response.steer.pending"))

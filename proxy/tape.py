@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from time import monotonic
-from typing import IO
+from typing import IO, Any
 
 from starlette.types import Message, Scope
 
@@ -48,6 +48,12 @@ class Chunks:
         self._listed = []
 
     @property
+    def last_at(self) -> float:
+        """When the last of them came, 0 without any."""
+        listed: list[Any] = self._listed or self._sizes
+        return listed[-1][0] if listed else 0.0
+
+    @property
     def spilled(self) -> bool:
         """Whether they are on disk."""
         return self._file is not None
@@ -60,9 +66,9 @@ class Chunks:
         for at, size in self._sizes:
             yield at, self._file.read(size)
 
-    def joined(self) -> bytes:
-        """All of them; only for what is in memory."""
-        return self._listed[0][1] if len(self._listed) == 1 else b"".join([data for _, data in self._listed])
+    def joined(self, border: bytes = b"") -> bytes:
+        """All of them with a border between two; only for what is in memory."""
+        return self._listed[0][1] if len(self._listed) == 1 else border.join([data for _, data in self._listed])
 
     def close(self) -> None:
         """Let the file go."""
@@ -91,11 +97,12 @@ class Tape:
 
     def note_response(self, message: Message) -> None:
         """Note what has been sent to the client."""
-        if message["type"] == "http.response.body":
+        kind = message["type"]
+        if kind == "http.response.body":
             if body := message.get("body"):
                 self.chunks.add(monotonic() - self.started, body)
-            self.complete = not message.get("more_body", False)
-        elif message["type"] == "http.response.start":
+            self.complete = not message.get("more_body")
+        elif kind == "http.response.start":
             self.status, self.headers = message["status"], message["headers"]
 
     def close(self) -> None:

@@ -6,28 +6,40 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import orjson
 
+from mockserver.config.pacing import MAX_FIRST_TOKEN_S, Pacing
 from mockserver.config.settings import Settings
 from mockserver.conformance import drivers
 from mockserver.conformance.drivers import Answer
+from mockserver.core import compaction
+from mockserver.core.compaction import is_over_threshold
+from mockserver.core.encrypted_content import encrypt
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
+from mockserver.model.compaction_summary import summary_tokens
 from mockserver.model.default_model import SeededModel
+from mockserver.model.output_limit import output_limit, truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.websocket.session import WebSocketSession
+from mockserver.wire.tokens.context import output_tokens
+from mockserver.wire.tokens.tools import Count
 from proxy.cassettes.drift import Drift, Finding, compare, compare_events, pair_ids
 from proxy.cassettes.interaction import Cassette, Interaction, parse_json
 from proxy.cassettes.replies import reply_of
 
 COVERED = ("/v1/responses", "/v1/conversations", "/v1/models")
 PROJECT = "verify"
+QUEUED = "queued"
+UNFINISHED, ENDED = (QUEUED, "in_progress"), ("completed", "incomplete", "failed")
+LEAST_S = 0.001  # how exact the times of a cassette are
 MOST_SOCKETS = 256  # at a time; that a client has closed one is not recorded
 _ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]{8,}")
 _BLOB = re.compile(r'("encrypted_content"\s*:\s*")([^"\\]+)')
@@ -36,15 +48,51 @@ _NOT_OURS = frozenset((401, 403, 408, 429, 500, 502, 503, 504))
 
 
 class ScriptedOnce:
-    """A model that says what it was told to for the next turn."""
+    """A model that says what it was told to for the next turn; `output_tokens` is what the service billed for it.
 
-    def __init__(self) -> None:
+    `count` counts the tokens of a text, as the mock does.
+    """
+
+    def __init__(self, count: Count = len) -> None:
         self.reply: Reply | None = None
+        self.output_tokens = 0
+        self.count = count
+        self._visible_tokens = self._passes = 0
         self._default = SeededModel()
 
+    def say(self, reply: Reply | None, output_tokens: int = 0) -> None:
+        """Set the reply of the next turn, and what was billed for it."""
+        self.reply, self.output_tokens = reply, output_tokens
+        self._visible_tokens, self._passes = 0, 1  # a turn that only compacts asks no model
+
     def respond(self, prompt: Prompt) -> Reply:
-        """The reply that was set, else the default model's."""
-        return self._default.respond(prompt) if self.reply is None else self.reply
+        """The reply that was set, else the default model's.
+
+        What a service may not say is taken out of it: more than `max_output_tokens`, and a compaction of a context
+        that is below the threshold. Spec: R7.5, R5.2.
+        """
+        reply = self.reply
+        if reply is None:
+            return self._default.respond(prompt)
+        request, model = prompt.request, prompt.model
+        if any(map(_is_compaction, reply.output)):
+            if request.get("context_management") and not is_over_threshold(dict(request), prompt.input_tokens, model):
+                reply = reply._replace(output=tuple(item for item in reply.output if not _is_compaction(item)))
+            self._passes = max(1, sum(map(_is_compaction, reply.output)))
+        if self.output_tokens > output_limit(prompt):
+            return truncate_to_limit(reply, prompt, self.count)
+        # counted as a model does, before the mock fills in what the model did not write
+        self._visible_tokens = output_tokens(reply.output, reply.reasoning_tokens, request, model, self.count)
+        return reply._replace(output_tokens=self._visible_tokens)
+
+    def summary_tokens(self, seed: str, input_tokens: int) -> int:
+        """The length of each hidden summary of the turn: what was billed beyond what can be seen. Spec: T10."""
+        hidden = (self.output_tokens - self._visible_tokens) // self._passes
+        return hidden if hidden > 0 else summary_tokens(seed, input_tokens)
+
+
+def _is_compaction(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "compaction"
 
 
 class Verifier:
@@ -57,8 +105,10 @@ class Verifier:
         self._model = ScriptedOnce()
         self._now = 0.0
         self.engine = Engine(settings or Settings(), model=self._model, wall=lambda: self._now)
+        self._model.count = self.engine.rules.count
         self._ids: dict[str, str] = {}  # recorded → the mock's
         self._ended: dict[str, Interaction] = {}
+        self._ends: dict[str, float] = {}
         self._sockets: dict[int | None, WebSocketSession] = {}
 
     def check_all(self, cassette: Cassette) -> None:
@@ -74,7 +124,9 @@ class Verifier:
 
     def look_ahead(self, interactions: Iterable[Interaction]) -> None:
         """Learn how the turns ended that are checked next and had not ended when they were answered."""
+        interactions = [*interactions] if not isinstance(interactions, Sequence) else interactions
         self._ended |= ended_turns(interactions)
+        self._ends |= ends_of_turns(interactions)
 
     def check(self, interaction: Interaction) -> list[Finding]:
         """Play one interaction and compare; returns what differs."""
@@ -85,16 +137,28 @@ class Verifier:
             self.skipped += 1
             return []
         self.checked += 1
-        self._now = max(self._now, _time_of(interaction) or self._began + interaction.at)
+        created = _time_of(interaction)
+        if not self._began and created is not None:  # what passes now has no head that says when it began
+            self._began = created - interaction.at
+        self._now = max(self._now, created or 0.0, self._began + interaction.at)  # `created` has whole seconds only
         status = interaction.response.status
         # a refusal that only the real service can cause is the script's; any other has to be the mock's own
         said = self._ended.pop(_response_id(interaction), interaction)
-        self._model.reply = reply_of(said, usage=False) if status < 400 or status in _NOT_OURS else None
+        reply = reply_of(said, usage=False) if status < 400 or status in _NOT_OURS else None
+        self._model.say(None if reply is None else self._pace(reply, interaction), _output_tokens(said))
         ours = self._play(interaction)
         findings = list(self._compare(interaction, ours))
         for finding in findings:
             self.drift.add(finding, interaction.id)
         return findings
+
+    def _pace(self, reply: Reply, interaction: Interaction) -> Reply:
+        """A reply that takes as long as it took: what others saw meanwhile depends on it. Spec: R6.2, R1.35."""
+        ends = self._ends.pop(_response_id(interaction), None)
+        if ends is None:
+            return reply
+        seconds = self._began + ends - self._now - LEAST_S / 2  # the sum of floats must not be later than who saw it
+        return reply._replace(pacing=Pacing(min(max(0.0, seconds), MAX_FIRST_TOKEN_S / 2)))
 
     def _is_checkable(self, interaction: Interaction) -> bool:
         path = interaction.request.path
@@ -142,12 +206,30 @@ class Verifier:
         if status != ours.status:
             shown = (str(status), f"{ours.status} {orjson.dumps(ours.body).decode()[:200]}")
             return [Finding(endpoint, "status", "status", *shown)]
-        if events:
+        streamed = interaction.request.socket or interaction.response.streamed  # one that was resumed may be empty
+        if events or (streamed and ours.events is not None):
             return self._compare_streams(endpoint, events, ours.events or [])
         if ours.events is not None:
             return [Finding(endpoint, "body", "stream", "a body", "a stream")]
         self._learn(value, ours.body)
-        return compare(endpoint, self._known(value), ours.body)
+        if interaction.request.path.endswith("/responses/compact") and status == 200:
+            ours = ours._replace(body=self._adopt_summary(value, ours.body))
+        known, body = self._known(value), ours.body
+        if interaction.request.method == "GET":
+            known, body = _without_progress(known), _without_progress(body)
+        return compare(endpoint, known, body)
+
+    def _adopt_summary(self, recorded: Any, ours: Any) -> Any:
+        """Our compacted window with a summary as long as the recorded one, which is billed from now on. Spec: R5.7."""
+        tokens = _usage_of(recorded).get("output_tokens")
+        items = [*filter(_is_compaction, recorded.get("output") or ())] if isinstance(recorded, dict) else []
+        if not items or not isinstance(tokens, int) or tokens <= 0:
+            return ours
+        id = str(items[-1].get("id"))
+        blob = encrypt(compaction.payload(id, tokens, {}), self.engine.rules.key, id, self._now)
+        self._ids[str(items[-1].get("encrypted_content"))] = blob
+        usage = ours["usage"]
+        return {**ours, "usage": {**usage, "output_tokens": tokens, "total_tokens": usage["input_tokens"] + tokens}}
 
     def _compare_streams(self, endpoint: str, recorded: list[Any], ours: list[Any]) -> Iterable[Finding]:
         # items and responses are named by their first event; runs of deltas may be of different lengths
@@ -180,11 +262,62 @@ def ended_turns(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
         if not isinstance(resource, dict) or resource.get("object") != "response":
             continue
         id = _response_id(interaction)
-        if resource.get("status") not in ("completed", "incomplete", "failed"):
+        if resource.get("status") not in ENDED:
             begun.add(id)
         elif id in begun:  # else the turn shows its end itself: there is no need to hold it
             ended[id] = interaction
     return ended
+
+
+def ends_of_turns(interactions: Iterable[Interaction]) -> dict[str, float]:
+    """When turns ended whose running somebody saw, by the response's id, in seconds as `Interaction.at`.
+
+    That is what `completed_at` says, as far as it agrees with who saw it running last and at its end first, or went on
+    from it. A turn that was cancelled, or that nobody saw at its end, runs on.
+    """
+    begun: dict[str, float] = {}
+    running: dict[str, float] = {}
+    ends: dict[str, float] = {}
+    for interaction in interactions:
+        resource = interaction.resource
+        if not isinstance(resource, dict) or resource.get("object") != "response":
+            continue
+        id, status = _response_id(interaction), resource.get("status")
+        parent = _parent_of(interaction)
+        if ends.get(parent) == math.inf:  # a turn in progress can't be continued (Spec: R1.32)
+            ends[parent] = max(running.get(parent, 0.0), interaction.at)
+        begun.setdefault(id, interaction.at)
+        if status in UNFINISHED:
+            running[id] = interaction.at
+            ends.setdefault(id, math.inf)
+        elif status in ENDED and ends.get(id) == math.inf:
+            took = (resource.get("completed_at") or math.inf) - (resource.get("created_at") or 0)
+            # a poll is played at the time of its request, and a turn that was streamed ends with its stream
+            seen = interaction.at + (interaction.response.seconds if interaction.response.streamed else 0.0)
+            ends[id] = min(seen, max(begun[id] + took, running[id] + LEAST_S))
+    return ends
+
+
+def _parent_of(interaction: Interaction) -> str:
+    asked = interaction.request.value
+    return str(asked.get("previous_response_id")) if isinstance(asked, dict) else ""
+
+
+def _output_tokens(interaction: Interaction) -> int:
+    tokens = _usage_of(interaction.resource).get("output_tokens")
+    return tokens if isinstance(tokens, int) else 0
+
+
+def _usage_of(resource: Any) -> Mapping[str, Any]:
+    usage = resource.get("usage") if isinstance(resource, dict) else None
+    return usage if isinstance(usage, dict) else {}
+
+
+def _without_progress(value: Any) -> Any:
+    """A Response without what only says how far its turn has come, which nobody could know. Spec: R6.2."""
+    if isinstance(value, dict) and value.get("object") == "response" and value.get("status") in UNFINISHED:
+        return {**value, "status": QUEUED, "output": value.get("output") if value["status"] == QUEUED else []}
+    return value
 
 
 def _response_id(interaction: Interaction) -> str:

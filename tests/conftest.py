@@ -11,7 +11,9 @@ register_profiles()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="attack for about an hour (tests/attack)")
+    parser.addoption(
+        "--long", action="store_true", help="attack for about an hour (tests/attack), and walk far over PostgreSQL"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers

@@ -14,6 +14,7 @@ code. `--tree` names another checkout (with any layout since eda55ca) to stand b
 * a room is a folder of the house. A climb is a call, or a generator that goes on, whose function lives in a room above
   the caller's by `ROOMS`, the arrows from the bottom up: the request comes back to a room that it had left. One pair of
   functions climbs once in a walk. To read the store through the `State` that was handed down is none;
+* an aim that is missed makes the exit status 1;
 * a citation is an id behind `Spec:` in the source; it resolves if rules.json or a fixture of the error table has it.
 """
 
@@ -484,6 +485,16 @@ def flat(figures: dict[str, Any]) -> dict[str, Any]:
     return rows
 
 
+def missed_aims(figures: dict[str, Any]) -> list[str]:
+    """The rows of the table that miss their aims, each with its figure and its aim."""
+    rows, missed = flat(figures), []
+    for row, aim in AIMS.items():
+        sign, value, figure = aim[0], float(aim.strip("≤≥ ")), float(rows[row])
+        if not (figure <= value if sign == "≤" else figure >= value if sign == "≥" else figure == value):
+            missed.append(f"{row}: {figure:g}, aim {aim}")
+    return missed
+
+
 def print_table(columns: dict[str, dict[str, Any]]) -> None:
     """Print all figures as a table in Markdown, then what libraries replaced."""
     rows = {name: flat(figures) for name, figures in columns.items()}
@@ -514,9 +525,11 @@ def main() -> int:
     columns["now"] = measure(here)
     if options.json:
         print(json.dumps(columns if options.tree else columns["now"], indent=2, ensure_ascii=False))
-    else:
-        print_table(columns)
-    return 0
+        return 0
+    print_table(columns)
+    missed = missed_aims(columns["now"])
+    print(*(f"missed: {one}" for one in missed), sep="\n", end="\n" if missed else "", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -54,3 +54,5 @@ def test_the_figures_of_this_tree() -> None:
     for name, walk in figures["walks"].items():
         assert walk["calls"] >= walk["files"] > 0, name
     assert figures["functions"] > 1000 and figures["citations"] > 500
+    assert house.missed_aims(figures) == []
+    assert house.missed_aims({**figures, "comment share": 0.5}) == ["comment share: 0.5, aim ≥ 4"]

@@ -122,10 +122,10 @@ class Setting:
         except SwitchError as error:
             raise SettingError(f"{source}: {error}") from None
         except (ValueError, TypeError, OverflowError):
-            raise SettingError(f"{source} {self.kind.takes}, not {_shown(given)}") from None
+            raise SettingError(f"{source} {self.kind.takes}, not {_show_refused(given)}") from None
 
 
-def _shown(given: Any) -> str:
+def _show_refused(given: Any) -> str:
     """A value that was refused; what stands before an @ may be a password."""
     if isinstance(given, str) and "@" in given:
         head, _, host = given.rpartition("@")

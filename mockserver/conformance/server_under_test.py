@@ -26,7 +26,7 @@ from mockserver.conformance.leniency import ECHOES, is_absent, is_refusal, toler
 from mockserver.conformance.recorder import Recorder
 from mockserver.conformance.terms import CAPABILITIES, DEFAULT, NotObservable, Terms
 from mockserver.conformance.usage_invariants import check_usage, usages_of
-from mockserver.model.echo_model import read_echo, shown_item
+from mockserver.model.echo_model import read_echo, show_item
 
 Item = dict[str, Any]
 
@@ -330,7 +330,7 @@ class ServerUnderTest:
             self.check_equal("the context that the model saw", texts_of(read), expected)
         elif response["id"] in self._contexts:
             seen = self._contexts[response["id"]]["echo"]
-            self.check_equal("the context that the model saw", _told(seen), _told(map(shown_item, items)))
+            self.check_equal("the context that the model saw", _told(seen), _told(map(show_item, items)))
         elif not self.has("count"):
             raise missing("echo model")
         else:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from mockserver.model.echo_model import shown, shown_item
+from mockserver.model.echo_model import show_item, shown
 
 Item = dict[str, Any]
 PAGE = "1000"
@@ -65,5 +65,5 @@ class Upstream:
 
 def as_echo(context: Item) -> Item:
     """A context of the journal as the echo model tells it."""
-    items = [shown_item(item) for item in context["items"]]
+    items = [show_item(item) for item in context["items"]]
     return {"echo": items, "instructions": shown(context.get("instructions"))}

@@ -19,6 +19,7 @@ A request that is refused leaves no trace: nothing here writes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -366,10 +367,14 @@ def resolve_model(request: Request, rules: Semantics) -> Model:
     What model a prompt template has is not known: without a name it is one of the newest. Spec: R15.4.
     """
     name = request.get("model") or (catalog.UNNAMED if request.get("prompt") else "")
-    model = catalog.find(name, rules.unknown_models)
+    find = _find_model if len(name) <= catalog.LONGEST_NAME else catalog.find
+    model = find(name, rules.unknown_models)
     if model is None:
         raise errors.model_not_found(name)
     return model
+
+
+_find_model = lru_cache(maxsize=1024)(catalog.find)
 
 
 def partition_of_items(items: list[Item]) -> str | None:

@@ -15,6 +15,7 @@ Progress is a function of the clock: the turn's delivery is split at the time th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +38,7 @@ from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.events import Event
 
 
-def steps_of(running: Running, rules: Semantics) -> list[TimedStep]:
+def steps_of(running: Running, rules: Semantics) -> Sequence[TimedStep]:
     """The delivery of a turn in progress, from its beginning."""
     final = orjson.loads(running.body or "{}")
     return deliver(public_events(final, decode_node(running.node).cues, rules), *running.pacing)
@@ -56,7 +57,7 @@ def queue_view(final: dict[str, Any], cues: Cues) -> dict[str, Any]:
     return {**response_object.in_progress_view(final, cues), "status": transition(BACKGROUND, ABSENT, "create")}
 
 
-def split(steps: list[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:
+def split(steps: Sequence[TimedStep], elapsed: float) -> tuple[list[Event], list[TimedStep]]:
     """The events that have happened after so many seconds, and the steps that are left."""
     past: list[Event] = []
     for at, step in enumerate(steps):

@@ -81,13 +81,13 @@ def apply_configuration(
         elif kind in LOADING and item["tools"]:
             before = configuration or {}
             how = "client" if kind == "additional_tools" else item.get("execution") or "server"
-            configuration = {**before, "tools": _with_loaded(before.get("tools", []), how, item["tools"])}
+            configuration = {**before, "tools": _add_loaded(before.get("tools", []), how, item["tools"])}
         elif kind == "compaction" and isinstance(sealed := payloads.get(item.get("encrypted_content")), dict):
             configuration = sealed.get("configuration")
     return configuration
 
 
-def _with_loaded(known: list[Any], how: str, tools: list[dict[str, Any]]) -> list[Any]:
+def _add_loaded(known: list[Any], how: str, tools: list[dict[str, Any]]) -> list[Any]:
     """Loaded tools with more of them; one that comes again is there once, as it came last."""
     names = {_tool_key(tool) for tool in tools}
     return [*(entry for entry in known if _tool_key(entry[1]) not in names), *([how, tool] for tool in tools)]

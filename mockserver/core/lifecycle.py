@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -116,6 +116,13 @@ def begin(
     return [running.put(), conversation._replace(running=turn.id).put()]
 
 
+class Prepared(NamedTuple):
+    """What was read and written on the way to a finished turn: its node's document, its conversation as it is."""
+
+    node_doc: bytes
+    conversation: Conversation | None
+
+
 def commit(
     state: State,
     node: Node,
@@ -123,14 +130,17 @@ def commit(
     order: int,
     rules: Semantics,
     again: Collection[str] | None = None,
+    prepared: Prepared | None = None,
 ) -> list[Change]:
     """The changes of a finished turn: the response, its context, and the conversation's new items, all at once.
 
     `body` is None for a response that is not stored, `again` are the ids of items that others may hold too (None: any
-    of its own). Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
+    of its own), `prepared` is what is known of it already. Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
     """
-    conversation = read_conversation(state, node.conversation) if node.conversation else None
-    if conversation is not None:
+    node_doc, conversation = prepared or (None, None)
+    if node.conversation and prepared is None:
+        conversation = read_conversation(state, node.conversation)
+    if conversation is not None and conversation.running is not None:
         conversation = conversation._replace(running=None)
     writes = conversation is not None and node.status in rules.conversation_write_on
     if rules.store_false_conversation == "read_only" and (body is None or is_marked_unstored(node.id)):
@@ -141,7 +151,7 @@ def commit(
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [node.put(), *shared_item_pointers(state, node, again)]
+        changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from operator import methodcaller
 from typing import Any
 
 from mockserver.core.state import Item
@@ -38,14 +37,6 @@ def _make_logprob(token: str, top: int) -> Logprob:
 
 def _candidate(token: str, likely: float) -> Logprob:
     return {"bytes": list(token.encode()), "logprob": likely, "token": token}
-
-
-def has_logprobs(item: Item) -> bool:
-    """Whether a part of a message has log probabilities."""
-    return any(map(_logprobs, item["content"]))  # no generator, for it runs for every answer
-
-
-_logprobs = methodcaller("get", "logprobs")
 
 
 def precise_logprobs(item: Item) -> list[list[Logprob]]:

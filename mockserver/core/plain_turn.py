@@ -8,6 +8,8 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 # ordinary way (`admission`, the model, `turn.plan`), and if it was plain, its Response becomes a template and what was
 # counted around its two texts becomes a few numbers. So no rule of the API stands here a second time: echoes, defaults,
 # key order and frames are those of the turn that was learnt from. The third such request only fills in the template.
+# What is said comes from the default model or from a script: `open_turn` ends where either is asked, `complete` goes on
+# with the text. A reply that says more than a text sends the request the ordinary way.
 #
 # What must stay true:
 # * A turn by a plan is the turn that would have been made without it, to the byte: body, node, changes, events. A
@@ -18,25 +20,43 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core import context
+from mockserver.core import compaction, context
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
+from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Node, Summary
-from mockserver.core.turn import Turn
+from mockserver.core.state import Item, Node, Summary, items_back
+from mockserver.core.turn import Turn, public_events
+from mockserver.delivery.events import is_token
 from mockserver.model.default_model import echo
+from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire import catalog
 from mockserver.wire.catalog import Model
-from mockserver.wire.responses.encoding import json_body
+from mockserver.wire.responses.encoding import json_body, json_compact
+from mockserver.wire.responses.event_list import (
+    LINES,
+    SSE,
+    EventList,
+    Filled,
+    Template,
+    TextDeltas,
+    tokens_of,
+    write,
+)
+from mockserver.wire.responses.events import Event, Padding
 from mockserver.wire.responses.ids import IdGenerator
+from mockserver.wire.responses.resources import assistant_message, text_part
 from mockserver.wire.tokens.context import Tally
 
 MOST_SHAPES = 128
@@ -55,17 +75,27 @@ _SHAPING = frozenset(
 )
 
 
+class Stream(NamedTuple):
+    """What stands in a stream before its deltas, and after them."""
+
+    head: Template
+    tail: Template
+
+
 class Plan(NamedTuple):
     """What turns of one shape have in common.
 
     `response` is a Response to be copied, `body` its JSON as a `%` template, `asked` and `answered` are its two items
-    to be copied. Token counts are without those of the texts: `prompt` what stands around the context, `question` and
-    `answer` the frames of the two messages as they are read, `output` that of the answer as it is written.
+    to be copied. `node` is its node's document as a template, `stream` that of its events, if there are any. Token
+    counts are without those of the texts: `prompt` what stands around the context, `question` and `answer` the frames
+    of the two messages as they are read, `output` that of the answer as it is written.
     """
 
     model: Model
     response: dict[str, Any]
-    body: bytes
+    body: str
+    node: str
+    stream: Stream | None
     asked: dict[str, Any]
     answered: dict[str, Any]
     before: Summary
@@ -74,7 +104,6 @@ class Plan(NamedTuple):
     answer: int
     output: int
     phased: bool
-    streamed: bool
 
 
 class Shape(NamedTuple):
@@ -90,14 +119,14 @@ def shape_of(request: Mapping[str, Any]) -> Shape | None:
     text, conversation = request.get("input"), request.get("conversation")
     if type(text) is not str or not 0 < len(text) <= LONGEST_TEXT or request.get("store") is False:
         return None
-    rest = {key: value for key, value in request.items() if key not in _FREE}
+    rest = dict(request)
+    del rest["input"]
+    rest.pop("conversation", None)
+    parent = rest.pop("previous_response_id", None)
     if not rest.keys() <= _SHAPING:
         return None
     name = orjson.dumps([conversation is None, rest])
-    return None if len(name) > LONGEST_SHAPE else _new(Shape, (name, text, request.get("previous_response_id")))
-
-
-_FREE = frozenset(("input", "previous_response_id", "conversation"))
+    return None if len(name) > LONGEST_SHAPE else _new(Shape, (name, text, parent))
 
 
 class Plans:
@@ -111,20 +140,20 @@ class Plans:
         plan = self._plans.get(shape.name)
         return plan if isinstance(plan, Plan) else None
 
-    def learn(self, shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> None:
+    def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
         """Learn from a turn that was made without a plan, if it is at least the second of its shape."""
         if shape.name not in self._plans:
             if len(self._plans) >= MOST_SHAPES:
                 self._plans.clear()
             self._plans[shape.name] = _SEEN
-        elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, turn):
+        elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, reply, turn):
             self._plans[shape.name] = _learn(shape, admission, turn, rules)
 
 
 _SEEN = "seen"
 
 
-def _was_plain(shape: Shape, admission: Admission, turn: Turn) -> bool:
+def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> bool:
     """Whether nothing but texts, ids, times and counts can differ in another turn of the same shape."""
     model, final = admission.model, turn.final
     if model.reasoning or model.cl100k or model.checks_prefix:
@@ -141,7 +170,9 @@ def _was_plain(shape: Shape, admission: Admission, turn: Turn) -> bool:
         return False
     if admission.dropped or admission.compacts or admission.configuration is not None or not is_plain(admission.before):
         return False
-    text = echo(shape.text, admission.before.count + 1)
+    text = text_of(reply, model)
+    if text is None:
+        return False
     return [part.get("text") for item in node.items for part in item["content"]] == [shape.text, text]
 
 
@@ -151,144 +182,283 @@ def is_plain(before: Summary) -> bool:
     return not (pending or reasoned or configuration or orphaned or prefix)
 
 
-# Stand in for what differs while a template is made; a Response that holds one of them by chance gets no plan.
-_COUNTED = ("created", "input", "written", "cached", "output", "total")
-_TEXTS = {key: f"understudy\x1a{key}" for key in ("id", "item", "text", "parent", "conversation")}
-_NUMBERS = {key: 8_610_203_040_000 + place for place, key in enumerate(_COUNTED)}
+# Stand in for what differs while a template is made: each text as JSON, of which a template has another name where
+# turns give it as JSON; ids and numbers as they are.
+_TEXTS = {
+    key: f"understudy\x1a{key}"
+    for key in ("id", "item", "asked", "partition", "text", "sent", "parent", "head", "chat")
+}
+_NUMBERS = {
+    key: 8_610_203_040_000 + place
+    for place, key in enumerate(
+        ("created", "input", "written", "cached", "output", "total", "count", "turn", "tally", "n0", "n1", "n2", "n3")
+    )
+}
+_IN_BODY = {"id": 1, "item": 1, "text": 1, "parent": 1, "chat": 1, "created": 2}
+_IN_BODY |= dict.fromkeys(("input", "written", "cached", "output", "total"), 1)
 
 
 def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> Plan | None:
     """The plan of a turn that was plain; None if its Response can't be a template."""
     final, node = turn.final, turn.node
-    template = _template_of(final)
-    if template is None or node.summary.tally is None or admission.before.tally is None:
+    tally = node.summary.tally
+    if tally is None or admission.before.tally is None:
         return None
     asked, answered = node.items
+    marked = _fill_response(final, answered, {**_TEXTS, **_NUMBERS})
+    body = json_body(marked)
+    if not _is_marked_once(body, final):
+        return None
     question, answer = rules.count(shape.text), rules.count(answered["content"][0]["text"])
+    marked_asked = {**asked, "id": _TEXTS["asked"], "content": [{"type": "input_text", "text": _TEXTS["sent"]}]}
     return Plan(
         admission.model,
         final,
-        template,
+        _to_template(body, text="printed_text"),
+        _to_template(_mark_node(node, [marked_asked, *marked["output"]]).doc()),
+        _learn_stream(marked, turn, rules) if node.streamed else None,
         asked,
         answered,
         context.begin_count(admission.model),
         admission.input_tokens - admission.tally.total,
         admission.tally.total - admission.before.tally.total - question,
-        node.summary.tally.total - admission.tally.total - answer,
+        tally.total - admission.tally.total - answer,
         final["usage"]["output_tokens"] - answer,
-        node.summary.tally.answered,
-        node.streamed,
+        tally.answered,
     )
 
 
-def _template_of(final: dict[str, Any]) -> bytes | None:
-    """A Response's JSON with `%` where turns differ; None if it holds what stands for that."""
-    (item,) = final["output"]
-    marked = _fill_response(final, item, _TEXTS, _NUMBERS)
-    body = json_body(marked).replace(b"%", b"%%")
-    for key, text in _TEXTS.items():
-        known = key != "conversation" or "conversation" in final
-        if body.count(json_body(text)) != known:
-            return None
-        body = body.replace(json_body(text), b"%%(%b)b" % key.encode())
+def _is_marked_once(body: bytes, final: Mapping[str, Any]) -> bool:
+    """Whether a body has each mark in its places, and nowhere else."""
+    places = _IN_BODY | {"chat": int("conversation" in final)}
+    marks = {**{key: json_body(text) for key, text in _TEXTS.items()}, **{k: b"%d" % n for k, n in _NUMBERS.items()}}
+    return all(body.count(mark) == places.get(key, 0) for key, mark in marks.items())
+
+
+def _to_template(marked: bytes, text: str = "written_text") -> str:
+    """JSON with `%` in place of marks; `text` is the name of the answer's text as it stands there."""
+    template = marked.decode().replace("%", "%%")
+    names = {"text": text, "sent": "sent_text", "parent": "after", "head": "node", "chat": "in_chat"}  # given as JSON
+    for key, value in _TEXTS.items():
+        gap = f"%({names[key]})s" if key in names else f'"%({key})s"'
+        template = template.replace(json_body(value).decode(), gap)
     for key, number in _NUMBERS.items():
-        if body.count(b"%d" % number) != 1 + (key == "created"):
-            return None
-        body = body.replace(b"%d" % number, b"%%(%b)d" % key.encode())
-    return body
+        template = template.replace(str(number), f"%({key})d")
+    return template
 
 
-def _fill_response(
-    sample: dict[str, Any], item: dict[str, Any], texts: Mapping[str, str | None], numbers: Mapping[str, int]
-) -> dict[str, Any]:
+def _mark_node(node: Node, items: list[Item]) -> Node:
+    tally = Tally(_NUMBERS["tally"], answered=bool(node.summary.tally and node.summary.tally.answered))
+    return node._replace(
+        id=_TEXTS["id"],
+        parent=_TEXTS["head"],
+        packed=items,
+        created_at=_NUMBERS["created"],
+        summary=node.summary._replace(count=_NUMBERS["count"], turn=_NUMBERS["turn"], tally=tally, trail=None),
+        partition=_TEXTS["partition"],
+        conversation=_TEXTS["chat"],
+    )
+
+
+def _learn_stream(marked: dict[str, Any], turn: Turn, rules: Semantics) -> Stream:
+    """The stream of a turn whose Response is given with marks."""
+    events = public_events(marked, turn.node.cues, rules)
+    deltas = [at for at, event in enumerate(events) if is_token(event)]
+    tail = [{**event, "sequence_number": _NUMBERS[f"n{at}"]} for at, event in enumerate(events[deltas[-1] + 1 :])]
+    return Stream(_template_of(events[: deltas[0]]), _template_of(tail))
+
+
+def _template_of(events: list[Event]) -> Template:
+    return Template(len(events), _to_template(write(events, SSE)), _to_template(write(events, LINES)))
+
+
+def _fill_response(sample: dict[str, Any], item: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """A Response like a sample, with what differs from turn to turn."""
-    response = sample.copy()
-    response["id"], response["previous_response_id"] = texts["id"], texts["parent"]
-    response["created_at"] = response["completed_at"] = numbers["created"]
-    if "conversation" in response:
-        response["conversation"] = {"id": texts["conversation"]}
-    part = {**item["content"][0], "text": texts["text"]}
-    response["output"] = [{**item, "id": texts["item"], "content": [part]}]
-    response["usage"] = {
-        **sample["usage"],
-        "input_tokens": numbers["input"],
-        "input_tokens_details": {"cache_write_tokens": numbers["written"], "cached_tokens": numbers["cached"]},
-        "output_tokens": numbers["output"],
-        "total_tokens": numbers["total"],
+    part = {**item["content"][0], "text": values["text"]}
+    response = {
+        **sample,
+        "id": values["id"],
+        "created_at": values["created"],
+        "completed_at": values["created"],
+        "previous_response_id": values["parent"],
+        "output": [{**item, "id": values["item"], "content": [part]}],
+        "usage": {
+            **sample["usage"],
+            "input_tokens": values["input"],
+            "input_tokens_details": {"cache_write_tokens": values["written"], "cached_tokens": values["cached"]},
+            "output_tokens": values["output"],
+            "total_tokens": values["total"],
+        },
     }
+    if "conversation" in sample:
+        response["conversation"] = {"id": values["chat"]}
     return response
 
 
-def answer(
+class Planned(NamedTuple):
+    """A turn that was made by a plan: its body, what its changes are made of, and its events if it is streamed."""
+
+    turn: Turn
+    body: bytes
+    prepared: Prepared
+    events: EventList | None
+
+
+class Opening(NamedTuple):
+    """A plain turn of which the model has not spoken yet: what it goes on from, what it asks, and what that costs.
+
+    `read` are the tokens of the context with the question, `sent` those that are billed. `ids` are the turn's, in
+    `partition`, from `id_generator`.
+    """
+
+    plan: Plan
+    shape: Shape
+    lineage: Lineage
+    before: Summary
+    asked: dict[str, Any]
+    partition: str
+    ids: list[str]
+    id_generator: IdGenerator
+    read: int
+    sent: int
+
+    def prompt(self, request: dict[str, Any], state: State, seed: str, transport: str) -> Prompt:
+        """What the model, a script or a fault sees of it."""
+        newest_first = partial(_newest_first, self, state)
+        count, turn = self.before.count + 1, self.before.turn + 1
+        asked, model = (self.asked,), self.plan.model
+        return Prompt(request, model, asked, newest_first, count, turn, seed, transport, self.sent)
+
+    def echo(self) -> str:
+        """What the default model says."""
+        return echo(self.shape.text, self.before.count + 1)
+
+
+def _newest_first(opening: Opening, state: State) -> Iterator[Item]:
+    return compaction.read_back(chain((opening.asked,), items_back(state, opening.lineage.head)))
+
+
+def open_turn(
     plan: Plan, shape: Shape, state: State, request: dict[str, Any], rules: Semantics, ids: IdGenerator, now: float
-) -> tuple[Turn, bytes] | None:
-    """The turn of a request of this plan and its body, None where it is no plain one; raises what its parent is
-    refused with. Spec: R1.24.
+) -> Opening | None:
+    """Begin the turn of a request of this plan, None where it is no plain one; raises what its parent is refused with.
+
+    Spec: R1.24.
     """
     lineage = FRESH
     if shape.parent is not None or "conversation" in request:
         lineage = resolve_lineage(state, request, rules, now)
     before = plan.before if lineage.head is None else lineage.summary
-    if not _continues_plainly(plan, lineage, before) or before.tally is None:
+    if before.tally is None or not _continues_plainly(plan, lineage, before):
         return None
-    if rules.shutdown_models == "refuse" and catalog.is_shut_down(plan.model, now):
+    model = plan.model
+    if rules.shutdown_models == "refuse" and catalog.is_shut_down(model, now):
         return None
-    text, count, created, model = echo(shape.text, before.count + 1), rules.count, int(now), plan.model
-    read, said = before.tally.total + plan.question + count(shape.text), count(text)
-    sent, written = read + plan.prompt, said + plan.output
-    if sent > model.max_input_tokens or written > min(model.max_output_tokens, model.context_window - sent):
+    read = before.tally.total + plan.question + rules.count(shape.text)
+    sent = read + plan.prompt
+    if sent > model.max_input_tokens:
         return None
-    ids = ids.in_partition(lineage.partition)
-    asked_id, item_id, id = ids.row(_PREFIXES)
-    asked = {**plan.asked, "id": asked_id, "content": [{"type": "input_text", "text": shape.text}]}
+    partition, row = ids.row_in(lineage.partition, _PREFIXES)
+    asked = {**plan.asked, "id": row[0], "content": [{"type": "input_text", "text": shape.text}]}
+    return _new(Opening, (plan, shape, lineage, before, asked, partition, row, ids, read, sent))
+
+
+def text_of(reply: Reply, model: Model) -> str | None:
+    """What a reply says, if it says a text and nothing else."""
+    if len(reply.output) != 1 or any(_extras_of(reply)):
+        return None
+    content = reply.output[0].get("content")
+    text = content[0].get("text") if content else None
+    return text if text is not None and reply.output[0] == assistant_message(model, text_part(text)) else None
+
+
+# the members of a reply that make it more than its text; its pace is none of them
+_extras_of = attrgetter(*[name for name in Reply._fields if name not in ("output", "output_tokens", "pacing")])
+
+
+def complete(
+    opening: Opening, text: str, state: State, request: dict[str, Any], rules: Semantics, now: float
+) -> Planned | None:
+    """The turn whose model says a text; None if that is too long to be plain."""
+    plan, shape, lineage, before, asked, partition, (asked_id, item_id, id), _, read, sent = opening
+    count, turn, pending, _, _, _, cost_class, _, _, _ = before
+    model, created, said = plan.model, int(now), rules.count(text)
+    written = said + plan.output
+    if written > min(model.max_output_tokens, model.context_window - sent):
+        return None
     recalled = NOTHING
     if sent >= MIN_TOKENS:
-        recalled = lookup(state, _admit(request, model, lineage, ids, asked, before, read, sent), rules, now)
-    conversation = None if lineage.conversation is None else lineage.conversation.id
-    counts = (created, sent, recalled.written, recalled.cached, written, sent + written)
-    numbers = dict(zip(_COUNTED, counts, strict=True))
-    texts = {"id": id, "item": item_id, "text": text, "parent": shape.parent, "conversation": conversation}
-    final = _fill_response(plan.response, plan.answered, texts, numbers)
+        recalled = lookup(state, _admit(opening, request), rules, now)
+    head, chat = lineage.head, None if lineage.conversation is None else lineage.conversation.id
+    text_json = json_compact(text).decode()
+    total = read + said + plan.answer
+    values = {
+        "id": id,
+        "item": item_id,
+        "asked": asked_id,
+        "partition": partition,
+        "parent": shape.parent,
+        "after": "null" if shape.parent is None else f'"{shape.parent}"',
+        "node": "null" if head is None else f'"{head}"',
+        "chat": chat,
+        "in_chat": "null" if chat is None else json_compact(chat).decode(),
+        "text": text,
+        "written_text": text_json,
+        "printed_text": text_json if text_json.isascii() and "\x7f" not in text else json_body(text).decode(),
+        "sent_text": json_compact(shape.text).decode(),
+        "created": created,
+        "input": sent,
+        "written": recalled.written,
+        "cached": recalled.cached,
+        "output": written,
+        "total": sent + written,
+        "count": count + 2,
+        "turn": turn + 1,
+        "tally": total,
+    }
+    final = _fill_response(plan.response, plan.answered, values)
     items = [asked, final["output"][0]]
-    tally = _new(Tally, (read + said + plan.answer, 0, 0, (), plan.phased))
     trail = None if recalled.trail is None else extend_all(recalled.trail, items[1:])
     summary = _new(
         Summary,
-        (before.count + 2, before.turn + 1, before.pending, False, None, None, before.cost_class, tally, trail, None),
+        (
+            count + 2,
+            turn + 1,
+            pending,
+            False,
+            None,
+            None,
+            cost_class,
+            _new(Tally, (total, 0, 0, (), plan.phased)),
+            trail,
+            None,
+        ),
     )
-    partition, streamed = ids.partition, plan.streamed
-    node = _new(
-        Node,
-        (id, lineage.head, items, 1, created, summary, partition, "completed", conversation, False, [], {}, streamed),
-    )
-    body = plan.body % {
-        b"id": b'"%b"' % id.encode(),
-        b"item": b'"%b"' % item_id.encode(),
-        b"text": json_body(text),
-        b"parent": b"null" if shape.parent is None else b'"%b"' % shape.parent.encode(),
-        b"conversation": b"null" if conversation is None else json_body(conversation),
-        b"created": created,
-        b"input": sent,
-        b"written": recalled.written,
-        b"cached": recalled.cached,
-        b"output": written,
-        b"total": sent + written,
-    }
-    return Turn(final, node, True, conversation, recalled.changes), body
+    streamed = plan.stream is not None
+    node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
+    doc = (plan.node % values).encode() if trail is None else node.doc()
+    events = None if plan.stream is None else _stream(plan.stream, values, rules)
+    made = Turn(final, node, True, chat, recalled.changes)
+    prepared = _new(Prepared, (doc, lineage.conversation))
+    return _new(Planned, (made, (plan.body % values).encode(), prepared, events))
 
 
-def _admit(
-    request: dict[str, Any],
-    model: Model,
-    lineage: Lineage,
-    ids: IdGenerator,
-    asked: dict[str, Any],
-    before: Summary,
-    read: int,
-    sent: int,
-) -> Admission:
+def _stream(stream: Stream, values: dict[str, Any], rules: Semantics) -> EventList:
+    """The events of a turn with these values."""
+    head, tail = stream
+    tokens = tokens_of(rules.pieces(values["text"]))
+    padding = Padding(values["id"]).fill(tokens.pads) if rules.obfuscation == "on" else None
+    row = TextDeltas(values["item"], 0, 0, tokens, padding, head.size)
+    end = head.size + len(row)
+    values.update(n0=end, n1=end + 1, n2=end + 2, n3=end + 3)
+    return EventList((Filled(head, values), row, Filled(tail, values)))
+
+
+def _admit(opening: Opening, request: dict[str, Any]) -> Admission:
     """The request as the prompt cache reads it."""
-    return Admission(request, model, lineage, ids, [asked], before, Tally(read), sent, stored=True)
+    plan, _, lineage, before, asked, _, _, ids, read, sent = opening
+    ids = ids.in_partition(lineage.partition)
+    return Admission(request, plan.model, lineage, ids, [asked], before, Tally(read), sent, stored=True)
 
 
 def _continues_plainly(plan: Plan, lineage: Lineage, before: Summary) -> bool:

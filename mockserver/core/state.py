@@ -2,7 +2,7 @@
 
 Records are bytes under (kind, id); those of one kind may hang below a `parent` in the order of a number. A response's
 context is a `Node`: the items of one turn, a pointer to the node before it, and a summary of everything up to here, so
-that a turn reads one node and not its ancestry.
+that a turn reads one node and not its ancestry. The record of a `Project` counts its calls and holds its `Clock`.
 """
 
 # Why documents are bytes: a store keeps them, a turn hands most of them on unread, and a body that is stored as
@@ -21,11 +21,12 @@ that a turn reads one node and not its ancestry.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import orjson
 
-from mockserver.core.records import Change, Put, State, _new
+from mockserver.core.records import PROJECT_KEY, Change, Put, State, _new
 from mockserver.wire.responses.encoding import encode_compact
 from mockserver.wire.tokens.context import Tally
 
@@ -111,9 +112,9 @@ class Node(NamedTuple):
         packed = self.packed
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
-    def put(self) -> Put:
+    def put(self, doc: bytes | None = None) -> Put:
         """The change that stores it: listed below its parent, which stays as long as another goes on from it."""
-        return _new(Put, ("node", self.id, self.doc(), self.parent or "", 0))
+        return _new(Put, ("node", self.id, doc or self.doc(), self.parent or "", 0))
 
     def doc(self) -> bytes:
         """The stored form: a line of everything but the items, a line of the items.
@@ -199,13 +200,20 @@ class Conversation(NamedTuple):
 
     def put(self) -> Put:
         """The change that stores it."""
-        return Put("conversation", self.id, encode_compact(self._asdict()), "", self.order)
+        object, order, head, next, running = self
+        known = {"object": object, "order": order, "head": head, "next": next, "running": running}
+        return _new(Put, ("conversation", object["id"], encode_compact(known), "", order))
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:
     """A conversation, None when there is none."""
     doc = state.get("conversation", id)
-    return None if doc is None else Conversation(**orjson.loads(doc))
+    if doc is None:
+        return None
+    known = orjson.loads(doc)
+    if len(known) < len(Conversation._fields):  # of an earlier version
+        return Conversation(**known)
+    return _new(Conversation, map(known.__getitem__, Conversation._fields))
 
 
 class Entry(NamedTuple):
@@ -218,7 +226,7 @@ class Entry(NamedTuple):
     def put(self, conversation_id: str, item_id: str) -> Put:
         """The change that stores it."""
         doc = f'["{self.node}",{self.place},{self.order}]'.encode()
-        return Put("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order)
+        return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order))
 
 
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:
@@ -253,3 +261,86 @@ def nodes_holding(state: State, item_id: str) -> list[tuple[str, int]]:
     """The nodes that hold an item, and its place in each, oldest first."""
     doc = state.get("item", item_id)
     return [] if doc is None else [(node, place) for node, place in orjson.loads(doc)]
+
+
+# --- What a project keeps of itself -------------------------------------------------------------------------------
+#
+# Its clock, how many calls have written to it, and under which name its ids are drawn. The name travels with a
+# snapshot, so a fork goes on with the ids that the original would have given.
+
+
+class Clock(NamedTuple):
+    """Seconds `shift` ahead of the system's clock, or frozen at `frozen` (unix seconds)."""
+
+    shift: float = 0.0
+    frozen: float | None = None
+
+    @property
+    def mode(self) -> str:
+        """`system` for a clock that runs, `manual` for one that stands still."""
+        return "system" if self.frozen is None else "manual"
+
+    def reading(self, wall: float) -> float:
+        """The time, in unix seconds, when the system's clock says `wall`."""
+        return wall + self.shift if self.frozen is None else self.frozen
+
+    def advance(self, seconds: float) -> Clock:
+        """The clock moved forward; it goes on running or standing still as before."""
+        if self.frozen is None:
+            return self._replace(shift=self.shift + seconds)
+        return self._replace(frozen=self.frozen + seconds)
+
+    def freeze_at(self, now: float) -> Clock:
+        """The clock standing still at a time."""
+        return Clock(frozen=now)
+
+
+class Project(NamedTuple):
+    """A project's own record: `calls` numbers the next call that writes, `id_namespace` names the source of its ids.
+
+    `scenario` says whether it has a scenario of its own in place of the server's.
+    """
+
+    clock: Clock
+    calls: int
+    id_namespace: str
+    scenario: bool = False
+
+    def put(self) -> Put:
+        """The change that stores it."""
+        lasting = _lasting_members(self.clock, self.id_namespace, self.scenario)
+        return _new(Put, (*PROJECT_KEY, b'{"ordinal":%d,%b' % (self.calls, lasting), "", 0))
+
+
+class Restored(NamedTuple):
+    """What a snapshot becomes: what the project keeps of itself, and its records."""
+
+    project: Project
+    records: list[Put]
+
+
+@lru_cache(maxsize=4096)
+def _lasting_members(clock: Clock, id_namespace: str, scenario: bool) -> bytes:
+    """The rest of a project's document, which is the same on nearly every call; a running clock has no time."""
+    still = "null" if clock.frozen is None else repr(clock.frozen)
+    more = ',"scenario":true' if scenario else ""
+    name = orjson.dumps(id_namespace).decode()
+    return f'"shift":{clock.shift!r},"frozen":{still},"mint":{name}{more}}}'.encode()
+
+
+forget_documents = _lasting_members.cache_clear
+
+
+def read_project(doc: bytes | None, name: str, frozen: float | None) -> Project:
+    """A project's own record; a new one (None) has its own name and the settings' clock (`frozen` or not)."""
+    if doc is None:
+        return Project(Clock(frozen=frozen), 0, name)
+    values = orjson.loads(doc)
+    clock = Clock(values["shift"], values["frozen"])
+    return Project(clock, values["ordinal"], values.get("mint", name), "scenario" in values)
+
+
+def id_namespace(name: str, seed: int | None) -> str:
+    """The name of a source of ids, with a seed of the project's own or without one."""
+    own = name.partition("#")[0]
+    return own if seed is None else f"{own}#{seed}"

@@ -24,6 +24,7 @@ events to a response; `deliver` lays it out in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import methodcaller
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
 from mockserver.core.encrypted_content import NOTHING_OPENED, DecryptedItems, decrypt, encrypt
-from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
+from mockserver.core.logprobs import precise_logprobs, round_logprobs, with_logprobs
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import SEALED_REASONING, Semantics
@@ -41,7 +42,7 @@ from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
 from mockserver.model.output_limit import mark_cut
 from mockserver.wire.responses import response_object
-from mockserver.wire.responses.events import Event
+from mockserver.wire.responses.event_list import EventList
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import order_keys, output_items, present
 from mockserver.wire.tokens import context as context_tokens
@@ -225,7 +226,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
             hidden = 0  # one reply has one figure; its first reasoning item carries it
         else:
             if kind == "message":
-                scripted_logprobs = scripted_logprobs or has_logprobs(item)
+                scripted_logprobs = scripted_logprobs or any(map(_logprobs_of, item["content"]))
             elif item.get("caller") and not drafts[at].get("status") and _waits_in_program(item, items):
                 items[at] = {**item, "status": "in_progress"}
             continue
@@ -246,6 +247,7 @@ def finish_items(admission: Admission, reply: Any, rules: Semantics, now: float)
     return _new(Finished, (items, opened, id_generator, foreign, cues))
 
 
+_logprobs_of = methodcaller("get", "logprobs")  # of a part of a message, None where it has none
 _REASONING_ORDER = ("id", "type", "content", "encrypted_content", "summary")
 
 
@@ -331,7 +333,7 @@ def _passes(reply: Any) -> int:
     return sum(item["type"] == "compaction" and "encrypted_content" not in item for item in reply.output)
 
 
-def public_events(final: dict[str, Any], cues: Cues, rules: Semantics, *, padded: bool | None = None) -> list[Event]:
+def public_events(final: dict[str, Any], cues: Cues, rules: Semantics, *, padded: bool | None = None) -> EventList:
     """A turn's events as the switches have them; `padded` is what the caller says of obfuscation."""
     return events_of(
         final,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     streamed: bool = False
-    events: list[Event] | None = None
+    events: Sequence[Event] | None = None
     tail: bytes = b""
     player: Player | Pieces | None = None
     model: str = ""

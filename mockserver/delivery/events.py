@@ -8,11 +8,14 @@ out; transports encode them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from itertools import chain, repeat
+from typing import Any, NamedTuple, overload
 
 from mockserver.delivery.item_events import Cues, EventWriter, stream_items
 from mockserver.wire.responses import events, response_object
+from mockserver.wire.responses.event_list import AT_ONCE, EventList, places_of
 from mockserver.wire.responses.events import Event, Padding
 from mockserver.wire.responses.resources import Item
 
@@ -22,7 +25,7 @@ from mockserver.wire.responses.resources import Item
 class Emit(NamedTuple):
     """Send these events now, in one write."""
 
-    events: list[Event]
+    events: Sequence[Event]
 
 
 class Wait(NamedTuple):
@@ -65,25 +68,79 @@ def is_token(event: Event) -> bool:
     return event["type"].endswith(".delta")
 
 
-def deliver(stream: list[Event], first_token_s: float, tokens_per_s: float) -> list[TimedStep]:
+def deliver(stream: Sequence[Event], first_token_s: float, tokens_per_s: float) -> Sequence[TimedStep]:
     """Lay a turn's events out in time: the first token's delay after the opening events, then one token at a time."""
     if not first_token_s and not tokens_per_s:
         return [Emit(stream)]
     # a real stream shows `created` and `in_progress` at once, before the model has said anything
     opening = 2 if len(stream) > 2 and stream[1]["type"] == "response.in_progress" else 1
-    steps: list[TimedStep] = [Emit(stream[:opening]), Wait(first_token_s)]
-    batch: list[Event] = []
-    for event in stream[opening:]:
-        if tokens_per_s and is_token(event):
-            steps += [Emit(batch), Wait(1 / tokens_per_s)] if batch else [Wait(1 / tokens_per_s)]
-            batch = []
-        batch.append(event)
-    return [*steps, Emit(batch)]
+    tokens = places_of(is_token, stream, opening) if tokens_per_s else []
+    steps = PacedSteps(stream, opening, tokens, first_token_s, 1 / tokens_per_s if tokens_per_s else 0.0)
+    return steps if len(stream) > AT_ONCE else list(steps)
+
+
+class PacedSteps(Sequence[TimedStep]):
+    """The steps of a stream in time, each made when it is asked for: a long turn begins before its last one is.
+
+    The events before `opening`, a wait of `first_s`, what comes before the first token, if anything does; then for each
+    of the `tokens`, which are places in the stream, a wait of `token_s` and the events up to the next one.
+    """
+
+    def __init__(
+        self, stream: Sequence[Event], opening: int, tokens: Sequence[int], first_s: float, token_s: float
+    ) -> None:
+        self.stream = stream
+        self._first, self._pause, self._tokens = Wait(first_s), Wait(token_s), len(tokens)
+        begins = [opening] if not tokens or tokens[0] > opening else []
+        self._timed = 2 + len(begins)  # place of the first step that is a token's
+        self._cuts = [0, opening, *tokens[not begins :], len(stream)]
+        self._last: Emit | None = None
+
+    def __len__(self) -> int:
+        return self._timed + 2 * self._tokens
+
+    @overload
+    def __getitem__(self, place: int) -> TimedStep: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[TimedStep]: ...
+    def __getitem__(self, place: int | slice) -> TimedStep | list[TimedStep]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        if self._last is not None and place == len(self) - 1:
+            return self._last
+        if place == 1:
+            return self._first
+        token, is_emission = divmod(place - self._timed, 2)
+        if place >= self._timed and not is_emission:
+            return self._pause
+        at = token + self._timed - 1 if place >= self._timed else place // 2
+        return Emit(self.stream[self._cuts[at] : self._cuts[at + 1]])
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes: added up one after the other, as the waits are."""
+        return sum(chain((self._first.seconds,), repeat(self._pause.seconds, self._tokens)))
+
+    def end_with(self, last: Emit) -> PacedSteps:
+        """The same steps with another last one."""
+        steps = copy(self)
+        steps._last = last
+        return steps
 
 
 def duration(steps: Iterable[Step]) -> float:
     """Return how many seconds a delivery takes."""
+    if isinstance(steps, PacedSteps):
+        return steps.seconds
     return sum(step.seconds for step in steps if isinstance(step, Wait))
+
+
+def count_events(steps: Iterable[Step]) -> int:
+    """How many events of a delivery arrive whole."""
+    if isinstance(steps, PacedSteps):
+        return len(steps.stream)
+    return sum([len(step.events) for step in steps if isinstance(step, Emit)])
 
 
 def events_in(steps: Iterable[Step]) -> list[Event]:
@@ -102,7 +159,7 @@ def events_of(
     cues: Cues | None = None,
     error_shape: str = "nested",
     overflow: str = "error_then_failed",
-) -> list[Event]:
+) -> EventList:
     """Every event of the turn that ends in `final`, numbered from 0. Spec: S5, S8.
 
     The same response and cues always give the same events, so nothing else needs to be stored for a replay. A response
@@ -138,7 +195,9 @@ def events_of(
     return script.events
 
 
-def complete_at(time: int, final: dict[str, Any], steps: list[TimedStep]) -> tuple[dict[str, Any], list[TimedStep]]:
+def complete_at(
+    time: int, final: dict[str, Any], steps: Sequence[TimedStep]
+) -> tuple[dict[str, Any], Sequence[TimedStep]]:
     """The Response of a turn that takes time and its delivery, both with the time when it completes. Spec: O1.
 
     How long a delivery takes is known only once it is laid out, so its last event is told the time afterwards.
@@ -148,7 +207,9 @@ def complete_at(time: int, final: dict[str, Any], steps: list[TimedStep]) -> tup
         return final, steps
     terminal = last.events[-1]
     terminal = {**terminal, "response": {**terminal["response"], "completed_at": time}}
-    return {**final, "completed_at": time}, [*steps[:-1], Emit([*last.events[:-1], terminal])]
+    last = Emit([*last.events[:-1], terminal])
+    told = steps.end_with(last) if isinstance(steps, PacedSteps) else [*steps[:-1], last]
+    return {**final, "completed_at": time}, told
 
 
 # switch `stream_overflow` → whether the `error` event and the terminal event are sent (Spec: R7.3, S12.4)

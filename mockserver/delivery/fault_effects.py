@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait
+from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Step, Wait, events_in
 from mockserver.wire.responses.events import Event
 
 Encode = Callable[[Event], bytes]
@@ -96,12 +97,9 @@ def apply_to_steps(steps: Sequence[Step], effects: Sequence[Effect], encode: Enc
 def _join(steps: Iterable[Step]) -> list[Step]:
     """Return steps with neighbouring events in one write again."""
     joined: list[Step] = []
-    for step in steps:
-        last = joined[-1] if joined else None
-        if isinstance(step, Emit) and isinstance(last, Emit):
-            last.events.extend(step.events)
-        else:
-            joined.append(step)
+    for is_emit, neighbours in groupby(steps, lambda step: isinstance(step, Emit)):
+        group = list(neighbours)
+        joined += [Emit(events_in(group))] if is_emit else group
     return joined
 
 

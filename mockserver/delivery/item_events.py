@@ -28,7 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mockserver.wire.responses import events
-from mockserver.wire.responses.events import Event, Padding
+from mockserver.wire.responses.event_list import EventList, TextDeltas, Told, tokens_of
+from mockserver.wire.responses.events import Padding
 from mockserver.wire.responses.resources import place_of_citation
 
 Item = dict[str, Any]
@@ -46,7 +47,7 @@ class EventWriter:
         *,
         message_status: str = "in_progress",
     ) -> None:
-        self.events: list[Event] = []
+        self.events = EventList()
         self.pieces = pieces
         self.padding = padding
         self.cues = cues or {}
@@ -85,15 +86,11 @@ class EventWriter:
         self, item_id: str, index: int, content_index: int, pieces: list[str], logprobs: Sequence[Any] = ()
     ) -> None:
         """Write one padded `response.output_text.delta` per piece, each with the same log probabilities."""
-        shown, first = list(logprobs), self.number
-        if self.padding is None:
-            self.events += [
-                events.text_delta(item_id, index, content_index, piece, shown, number)
-                for number, piece in enumerate(pieces, first)
-            ]
-            return
-        fillers = self.padding.fill(pieces)
-        self.events += events.text_deltas_with_padding(item_id, index, content_index, pieces, shown, fillers, first)
+        tokens = tokens_of(pieces)
+        fillers = None if self.padding is None else self.padding.fill(tokens.pads)
+        row = TextDeltas(item_id, index, content_index, tokens, fillers, self.number)
+        shown = list(logprobs)
+        self.events.add(Told([{**event, "logprobs": shown} for event in row.tell(0, len(row))]) if shown else row)
 
     def deltas(self, type: str, item: Item, index: int, text: str, **fields: Any) -> None:
         """Write one padded delta per token of a text."""

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from mockserver.delivery.events import Body, Cut, Emit, Malformed, Step, Wait
+from mockserver.wire.responses.event_list import number_after
 from mockserver.wire.responses.events import Event
 
 DELIVERED, DISCONNECTED, CUT, CLOSED = "delivered", "disconnected", "cut", "closed"
@@ -60,7 +61,7 @@ class Player:
     def __init__(
         self, steps: Sequence[Step], listener: Listener, *, keep_alive_s: float = math.inf, poll_s: float = math.inf
     ) -> None:
-        self.steps = list(steps)
+        self.steps = steps
         self.position = self.number = 0
         self.ended = False
         self._listener = listener
@@ -71,7 +72,7 @@ class Player:
     @property
     def instant(self) -> bool:
         """Whether what is left of it takes no time."""
-        return not any(isinstance(step, Wait) for step in self.steps[self.position :])
+        return not any(isinstance(self.steps[at], Wait) for at in range(self.position, len(self.steps)))
 
     def next(self) -> Step | KeepAlive | None:
         """Return what to do next, None at the end; who gets a Wait asks again when it is over."""
@@ -97,7 +98,7 @@ class Player:
 
     def replace_rest(self, steps: Sequence[Step], *, at_once: bool = False) -> None:
         """Go on with other steps; `at_once` gives up the wait that is in progress."""
-        self.steps[self.position :] = steps
+        self.steps = [*self.steps[: self.position], *steps]
         if at_once:
             self._left_s = 0.0
 
@@ -105,8 +106,7 @@ class Player:
         self._begun = True
         listener = self._listener
         if isinstance(step, Emit):
-            if step.events:
-                self.number = step.events[-1].get("sequence_number", self.number) + 1
+            self.number = number_after(step.events, self.number)
             listener.emit(len(step.events))
         elif isinstance(step, Malformed):
             self.number = step.event.get("sequence_number", self.number) + 1
@@ -144,7 +144,7 @@ class Player:
         if events is not None:
             self._left_s, self._skips_waits = 0.0, True
             if events:
-                self.steps[self.position :] = [Emit(events)]
+                self.replace_rest([Emit(events)])
             return None
         if self._left_s <= 0:
             return None

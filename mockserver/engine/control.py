@@ -20,8 +20,8 @@ from typing import Any
 from mockserver.config.kinds import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
 from mockserver.core import graph, inspection
-from mockserver.core.project import Clock, Project, id_namespace
 from mockserver.core.records import Change, Delete, Put
+from mockserver.core.state import Clock, Project, id_namespace
 from mockserver.engine import script_queue
 from mockserver.engine.event_hub import EventStream
 from mockserver.engine.fault_injection import FaultInjector
@@ -34,6 +34,7 @@ from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
 from mockserver.journal import client_findings
 from mockserver.journal.client_findings import Finding
+from mockserver.journal.redaction import redact
 from mockserver.scenarios.lines import load_scenario, parse_given, parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
@@ -118,6 +119,26 @@ class ProjectControl:
     def clear_drift(self, project: str) -> None:
         """Forget what `drift` says."""
         self._section("clear_drift")
+
+    def interactions(
+        self, project: str, *, after: int, used: bool | None
+    ) -> tuple[dict[str, int], Iterator[dict[str, Any] | None]]:
+        """How many interactions the server's cassettes have, and those after a number; None between two steps.
+
+        `used` lists those that were an answer, or those that were none. Raises MockError without a cassette.
+        """
+        totals, rows = self._cassette_section("interactions")(after, used)
+        return totals, map(redact, rows)
+
+    def cassette_misses(self, project: str, *, after: int) -> Iterator[dict[str, Any] | None]:
+        """What no recording answered, after a number, and what came nearest. Raises MockError without a cassette."""
+        return map(redact, self._cassette_section("misses")(after))
+
+    def _cassette_section(self, name: str) -> Callable[..., Any]:
+        read = self.sections.get(name)
+        if read is None:
+            raise MockError("This server has no cassette; start it with --cassette FILE.", status=404)
+        return read
 
     def _section(self, name: str) -> Any:
         read = self.sections.get(name)

@@ -29,7 +29,7 @@ def _query(read: Callable[..., Any]) -> Read:
     return lambda call, parts, rules: read(call.query)
 
 
-def _whole(content: bytes) -> Answer:
+def _answer_with(content: bytes) -> Answer:
     """An answer that is the bytes of a file."""
     return Answer(content, content_type=BYTES)
 
@@ -58,7 +58,7 @@ _FILES = (
         "GET",
         _FILE + "/content",
         _nothing,
-        lambda at, parts, _: _whole(files.read_content(at.state, parts["id"], at.now)),
+        lambda at, parts, _: _answer_with(files.read_content(at.state, parts["id"], at.now)),
     ),
 )
 
@@ -203,7 +203,7 @@ _CONTAINERS = (
         "GET",
         _CONTAINER + "/files/{file}/content",
         _nothing,
-        lambda at, parts, _: _whole(containers.read_content(at.state, parts["id"], parts["file"], at.now)),
+        lambda at, parts, _: _answer_with(containers.read_content(at.state, parts["id"], parts["file"], at.now)),
     ),
 )
 

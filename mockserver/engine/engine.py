@@ -23,7 +23,7 @@ from mockserver.core.admission import resolve_model
 from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.answer import JSON, SSE, Answer, error_answer
-from mockserver.delivery.events import Emit, Step, events_in
+from mockserver.delivery.events import Emit, Step, count_events
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
 from mockserver.delivery.player import DELIVERED, POLL_S, Player
 from mockserver.engine.control import ProjectControl
@@ -161,7 +161,7 @@ class Engine:
                 raise
             assert isinstance(delivery, Delivery)
             if delivery.body is None:
-                recorder.exchange.transport, recorder.exchange.events = "sse", len(events_in(delivery.steps))
+                recorder.exchange.transport, recorder.exchange.events = "sse", count_events(delivery.steps)
             recorder.exchange.ended = None if delivery.running else DELIVERED
             recorder.answer(200)
             return delivery

@@ -136,6 +136,18 @@ class EventHub:
                 self._listeners.discard(stream)
                 self._last_left = perf_counter()
 
+    def lose(self) -> None:
+        """Tell all who listen that nobody knows what they have missed: this process could not hear others."""
+        with self._lock:
+            for stream in self._listeners:
+                stream.lose_unknown()
+
+    def take_waiting(self, stream: EventStream) -> bytes:
+        """What waits for a listener besides events."""
+        with self._lock:
+            waiting, stream.waiting = stream.waiting, b""
+            return waiting
+
     def _turn_on(self) -> None:
         self._run = b"%x" % int(self._calls.wall() * 1000)  # ids of an earlier run are not ours
         self._number, self._exchanges = 0, self._first_exchange
@@ -268,22 +280,24 @@ class EventStream(Pieces):
         self._only_own = only_own
         self._hub, self._project, self._number = hub, project, number
         self._ordinal = hub.ordinal(project, number)
-        self._waiting = HELLO
+        self.waiting = HELLO
         self._silent_s = 0.0
         self.is_stopping: Callable[[], Any] = _never
 
     def lose_unknown(self) -> None:
         """Tell first that nobody knows what was missed."""
-        self._waiting += _lost(None)
+        self.waiting += _write_lost(None)
 
     def next(self) -> Body | Wait | KeepAlive | None:  # type: ignore[override]
         """What has happened since, or how long to wait before asking again; None at the server's end."""
         if self.ended or self.is_stopping():
             self.leave()
             return None
-        data = self._waiting + self._read()
+        data = self._read()
+        if self.waiting:
+            data = self._hub.take_waiting(self) + data
         if data:
-            self._waiting, self._silent_s = b"", 0.0
+            self._silent_s = 0.0
             return Body(data)
         if self._silent_s >= SILENCE_S:
             self._silent_s = 0.0
@@ -296,7 +310,7 @@ class EventStream(Pieces):
             data, self._number = self._hub.read_own(self._number)
             return data
         data, self._number, self._ordinal, lost = self._hub.read(self._project, self._number, self._ordinal)
-        return _lost(lost) + data if lost else data
+        return _write_lost(lost) + data if lost else data
 
     def leave(self) -> None:
         """Listen no longer."""
@@ -305,6 +319,6 @@ class EventStream(Pieces):
             self._hub.leave(self)
 
 
-def _lost(count: int | None) -> bytes:
+def _write_lost(count: int | None) -> bytes:
     """The event in place of those that are gone; without an id, so that a resumption does not start from it."""
     return b'event: lost\ndata: {"count":%b}\n\n' % dumps(count)

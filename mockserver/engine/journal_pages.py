@@ -11,7 +11,8 @@
 #   full), the queue is tried again with the next page, and its oldest exchanges are dropped when it grows too large.
 # * A number counts every call of the project: an exchange gets its number when it is written, and those that
 #   were dropped before that are counted (`_skipped`) though they are not stored.
-# * Only whole pages are deleted, so up to a page more is stored than is shown; `entries` cuts it off.
+# * Only whole pages are deleted, and not at once, so up to two pages more are stored than are shown; `entries` cuts
+#   them off.
 # * An exchange that continues after it was written (a stream) is written again in its old place.
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class JournalPages:
             for index in range(0, len(fresh), BATCH):
                 changes.append(_page(number + index, documents[index : index + BATCH]))
             store.apply(place, changes)
-            store.apply(place, self._surplus(place, number + len(fresh)))
+            store.apply(place, self._surplus(place, number, number + len(fresh)))
             store.apply(place, self._overweight(place, sum(map(len, documents))))
         self._skipped.pop(project, None)
         for index, exchange in enumerate(fresh):
@@ -137,12 +138,19 @@ class JournalPages:
                     lines[number - records[0].order] = _document(exchange)
         return [_page(first, lines) for first, lines in pages.items()]
 
-    def _surplus(self, place: str, next_number: int) -> list[Change]:
-        """The changes that delete pages whose exchanges are all beyond the limit."""
+    def _surplus(self, place: str, number: int, next_number: int) -> list[Change]:
+        """The changes that delete pages whose exchanges are all beyond the limit.
+
+        Where many exchanges have a page each, they are looked for once in `BATCH`: it would cost more than to write
+        one.
+        """
+        if self._batch == 1 and self._most >= BATCH and number // BATCH == next_number // BATCH:
+            return []
         kept_from, scan = next_number - self._most, self._store.scan
         if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
             return []
-        return [Delete(KIND, record.id) for record, after in pairwise(scan(place, KIND)) if after.order <= kept_from]
+        oldest = scan(place, KIND, limit=2 * BATCH)
+        return [Delete(KIND, record.id) for record, after in pairwise(oldest) if after.order <= kept_from]
 
     def _overweight(self, place: str, written: int) -> list[Change]:
         """The changes that delete the oldest pages beyond the limit of bytes; all pages are read for it, so seldom."""

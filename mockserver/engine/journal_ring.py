@@ -56,7 +56,9 @@ class JournalRing:
         if exchange.ended is None or exchange.document is not None:
             return None
         release_turn(exchange)
-        if exchange.size < PACKED_FROM and exchange.line is None and not exchange.misses:
+        if exchange.relayed is not None:  # it is bytes by reference: to look at them is for whoever reads
+            return None
+        if exchange.size < PACKED_FROM and not exchange.misses:
             return None
         document, done, pieces = document_of(exchange), 0, list[bytes]()
         for start, end in find_runs(document, SHARED_FROM, _BASE64):
@@ -161,12 +163,12 @@ _document_in = itemgetter(2)
 
 
 def size_of(exchange: Exchange) -> int:
-    """The bytes of what an exchange came from: its body, its changes, roughly its answer."""
-    size, turn = len(exchange.call.body) + _size_of(exchange.changes), exchange.turn
+    """The bytes of what an exchange came from: its body, its line, its changes, roughly its answer."""
+    size, turn = len(exchange.call.body) + exchange.line_size + _size_of(exchange.changes), exchange.turn
     if turn is not None:
         usage = turn.final["usage"]
         size += 0 if usage is None else 6 * int(usage["output_tokens"])
-    return size
+    return size if exchange.relayed is None else size + exchange.relayed.size
 
 
 def _size_of(changes: Sequence[Change]) -> int:

@@ -26,7 +26,7 @@ from mockserver.engine.event_hub import EventHub
 from mockserver.engine.journal_pages import BATCH, JournalPages
 from mockserver.engine.journal_reading import list_exchanges, read_history
 from mockserver.engine.journal_ring import JournalRing
-from mockserver.engine.metrics import Metrics
+from mockserver.engine.telemetry import Metrics, log_exchange
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
@@ -57,7 +57,7 @@ class JournalStore:
         self._answers = KeptAnswers(settings.journal_bytes // 16)
         self._complaint = ""
         self._lock = RLock()
-        self.on_end: Callable[[Exchange], None] | None = None  # told of each exchange that has ended, kept or not
+        self.is_logged = False  # whether each that the mock has answered, kept or not, has a line in the log
         self.events, self.metrics = EventHub(transactions), Metrics()
         self.active: dict[str, float] = {}  # project → when its latest call began, on the process's own clock
 
@@ -68,8 +68,8 @@ class JournalStore:
     def note(self, project: str, exchange: Exchange) -> None:
         """Add an exchange, or one that has gone on. Never raises: the call was answered, and is not undone."""
         self.metrics.count(exchange)
-        if self.on_end is not None and exchange.ended is not None:
-            self.on_end(exchange)
+        if self.is_logged and exchange.ended is not None and exchange.relayed is None:
+            log_exchange(exchange)
         if not project:
             return
         self.active[project] = exchange.started
@@ -204,11 +204,11 @@ class ExchangeRecorder:
     def begin_again(self) -> None:
         """Forget which line and which turn answer: the work is done again, on a later state."""
         exchange = self.exchange
-        exchange.line, exchange.turn, exchange.dropped, exchange.misses = None, None, (), ()
+        exchange.line, exchange.line_size, exchange.turn, exchange.dropped, exchange.misses = None, 0, None, (), ()
 
-    def add_line(self, line: dict[str, Any]) -> None:
-        """Note the scripted line that answers, and its place."""
-        self.exchange.line = line
+    def add_line(self, line: dict[str, Any], size: int) -> None:
+        """Note the scripted line that answers, its place, and the bytes that it takes."""
+        self.exchange.line, self.exchange.line_size = line, size
 
     def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
         """Note which lines came nearest where none answers."""

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, encrypted_content, lifecycle, plain_turn, truncation
 from mockserver.core.admission import Admission, admit
+from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import note_use
-from mockserver.core.plain_turn import Plans, Shape
+from mockserver.core.plain_turn import Planned, Plans, Shape
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
@@ -38,7 +39,8 @@ from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests import frames
 from mockserver.wire.responses.encoding import json_body
-from mockserver.wire.responses.events import Event, sse
+from mockserver.wire.responses.event_list import sse
+from mockserver.wire.responses.events import Event
 
 
 class Delivery(NamedTuple):
@@ -63,14 +65,29 @@ class Delivery(NamedTuple):
         return self.seconds > 0
 
 
+class Said(NamedTuple):
+    """What the test's author has set for a turn: a reply or an error, if any, and the changes that count its use."""
+
+    reply: Reply | None
+    changes: list[Change]
+    error: APIError | None = None
+
+    @property
+    def pacing(self) -> Pacing | None:
+        """The pace of the reply, if it has one of its own."""
+        return None if self.reply is None else self.reply.pacing
+
+
 class Pipeline:
     """How turns are answered: by a scenario's lines, else by the model, at a pace, under faults."""
 
     def __init__(self, scenarios: Scenarios, model: Respondent, pacing: Pacing, *, seed: int, retains: bool) -> None:
         self._scenarios, self._model, self._pacing = scenarios, model, pacing
         self._seed, self._retains = seed, retains
-        # plans know what the default model says, and when; a scenario may say something else
-        usual = type(model) is SeededModel and pacing.instant and scenarios.silent and retains
+        # a model that plays what was recorded knows how long a hidden summary was
+        self._summary_tokens: Callable[[str, int], int] = getattr(model, "summary_tokens", summary_tokens)
+        # plans know what the default model says, and that it takes no time
+        usual = type(model) is SeededModel and pacing.instant and retains
         self._plans = Plans() if usual else None
 
     def answer(
@@ -80,79 +97,122 @@ class Pipeline:
 
         An error that is returned, not raised, is a fault's or a script's: what it used up is written.
         """
-        state, rules, now, recorder = at.state, at.rules, at.now, at.recorder
+        state, plans = at.state, self._plans
         if not self._retains:  # zero data retention (R1.10): nothing is stored, whatever was said
             request = {**request, "store": False}
         if near is not None:
             near.reset_if_restarted(at.ordinal)
             state = Layered(near, state)
-        plans = self._plans
-        shape = None if plans is None or at.pending or at.scenario else plain_turn.shape_of(request)
-        if shape is not None and plans is not None:
-            planned = self._answer_by_plan(plans, shape, at, state, request, near)
-            if planned is not None:
-                return planned
+        shape = None if plans is None or not _IN_PROGRESS.isdisjoint(at.pending) else plain_turn.shape_of(request)
+        plan = None if shape is None or plans is None else plans.find(shape)
+        if plan is None or shape is None:
+            return self._answer_in_full(at, state, request, near, shape, None)
+        opening = plain_turn.open_turn(plan, shape, state, request, at.rules, at.id_generator, at.now)
+        if opening is None:
+            return self._answer_in_full(at, state, request, near, shape, None)
+        said = NOTHING_SAID
+        if at.pending or self._is_scripted(at):
+            prompt = opening.prompt(request, state, at.id_generator.seed("reply"), _transport_of(at, request))
+            said = self._ask_author(at, prompt, "")
+            if said.error is not None:
+                return said.error, said.changes
+        text = opening.echo() if said.reply is None else plain_turn.text_of(said.reply, plan.model)
+        planned = None if text is None else plain_turn.complete(opening, text, state, request, at.rules, at.now)
+        if planned is None:
+            return self._answer_in_full(at, state, request, near, shape, said)
+        return self._lay_out_plain(at, state, request, near, said, planned)
+
+    def _answer_in_full(
+        self,
+        at: UnitOfWork,
+        state: State,
+        request: dict[str, Any],
+        near: ConnectionRecords | None,
+        shape: Shape | None,
+        said: Said | None,
+    ) -> tuple[Delivery | APIError, list[Change]]:
+        """Answer a request of any kind; None says that the test's author was not asked yet."""
+        rules, now, recorder = at.rules, at.now, at.recorder
         template = request.get("prompt")
         templated = template is not None and self._scenarios.has_template(at, template["id"])
         admission = admit(state, request, rules, at.id_generator, now, templated=templated)
-        changes: list[Change] = []
         prompt = _prompt(at, state, admission)
-        struck = self._strike(at, prompt) if "fault" in at.pending else None
-        if struck is not None:
-            recorder.add_faults(struck)
-            changes += struck.changes
-            if struck.error is not None:
-                return struck.error, changes
+        warms = not _WARMING.isdisjoint(request) and _warms(request)
+        if said is None:
+            answers = not admission.overflow and not warms
+            said = self._ask_author(at, prompt, admission.compacts if answers else None)
+        changes, reply = [*said.changes], said.reply
+        if said.error is not None:
+            return said.error, changes
         if admission.overflow:
             reply = OVERFLOW
-        elif not _WARMING.isdisjoint(request) and _warms(request):
+        elif warms:
             reply = WARM
         else:
-            reply, used = self._reply(at, admission, prompt)
-            changes += used
-        if reply.error is not None:
+            reply = self._reply(at, admission, prompt, reply)
+        if reply.error is not None:  # of a model of the test's own
             return reply.error, changes
         cached = admission.input_tokens >= MIN_TOKENS  # no shorter prompt is looked up
         recalled = lookup(state, admission, rules, now) if cached else NOTHING
         turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
-        delivery, body = _lay_out(turn, request, reply, pacing, rules, now)
-        changes += self._changes_of(at, state, delivery, body, admission, near, pacing)
+        delivery, body = _lay_out(turn, request, pacing, rules, now, scripted=bool(reply.fields or reply.usage))
+        changes += self._changes_of(at, state, delivery, body, request, admission.again, near, pacing)
+        if admission.dropped and turn.stored:
+            changes.append(truncation.drop_record(turn.id, admission.dropped))
         recorder.add_turn(delivery.turn, admission.dropped)
-        if shape is not None and plans is not None:
-            plans.learn(shape, admission, turn, rules)
+        if shape is not None and self._plans is not None:
+            self._plans.learn(shape, admission, reply, turn, rules)
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
 
-    def _answer_by_plan(
+    def _lay_out_plain(
         self,
-        plans: Plans,
-        shape: Shape,
         at: UnitOfWork,
         state: State,
         request: dict[str, Any],
         near: ConnectionRecords | None,
-    ) -> tuple[Delivery, list[Change]] | None:
-        """Answer a request by the plan of its shape; None where there is none that fits."""
-        plan, rules, recorder = plans.find(shape), at.rules, at.recorder
-        if plan is None:
-            return None
-        planned = plain_turn.answer(plan, shape, state, request, rules, at.id_generator, at.now)
-        if planned is None:
-            return None
-        turn, body = planned
-        changes = [*turn.learned, *lifecycle.commit(state, turn.node, body, at.ordinal, rules, ())]
-        if near is not None:
-            near.last_ordinal = at.ordinal
-            changes[len(turn.learned) : 0] = near.ancestors(turn.node.parent)
-        if rules.ttl_from != "created_at":
-            changes += note_use(request, at.now)
-        delivery = _new(Delivery, (turn, (), body, 0.0))
-        if plan.streamed:
-            delivery = _new(Delivery, (turn, [Emit(public_events(turn.final, turn.node.cues, rules))], None, 0.0))
-        recorder.add_turn(turn, ())
+        said: Said,
+        planned: Planned,
+    ) -> tuple[Delivery, list[Change]]:
+        """The delivery of a plain turn."""
+        turn, body, prepared, events = planned
+        recorder, pacing = at.recorder, said.pacing or self._pacing
+        if not pacing.instant:
+            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now, events=events)
+        elif events is not None:
+            delivery = _new(Delivery, (turn, [Emit(events)], None, 0.0))
+        else:
+            delivery = _new(Delivery, (turn, (), body, 0.0))
+        changes = [
+            *said.changes,
+            *self._changes_of(at, state, delivery, body, request, _NO_IDS, near, pacing, prepared),
+        ]
+        recorder.add_turn(delivery.turn, ())
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
+
+    def _is_scripted(self, at: UnitOfWork) -> bool:
+        """Whether there is a line that may answer a turn."""
+        return "line" in at.pending or at.scenario or not self._scenarios.silent
+
+    def _ask_author(self, at: UnitOfWork, prompt: Prompt, compacts: str | None) -> Said:
+        """What the test's author has set for a turn: faults of turns first, then lines. Spec: R15.7.
+
+        `compacts` says whether the turn compacts its context, None that no line answers it.
+        """
+        changes: list[Change] = []
+        struck = self._strike(at, prompt) if "fault" in at.pending else None
+        if struck is not None:
+            at.recorder.add_faults(struck)
+            changes += struck.changes
+            if struck.error is not None:
+                return Said(None, changes, struck.error)
+        if compacts is None or not self._is_scripted(at):
+            return Said(None, changes)
+        reply, used = self._scenarios.answer(at, prompt, compacts)
+        changes += used
+        return Said(reply, changes, None if reply is None else reply.error)
 
     def _strike(self, at: UnitOfWork, prompt: Prompt) -> FaultOutcome | None:
         """Let the faults of turns strike one that was admitted; None where none may act. Spec: R15.7."""
@@ -166,24 +226,20 @@ class Pipeline:
         # read again: another process may have used one since the call came in
         return apply_faults(read_faults(at.state), info, at.state, self._seed, at.now, prompt)
 
-    def _reply(self, at: UnitOfWork, admission: Admission, prompt: Prompt) -> tuple[Reply, list[Change]]:
-        """Return what the model says, what compacting the context adds to it, and what it used up. Spec: R5.3, R5.9."""
-        compacts, scenarios = admission.compacts, self._scenarios
-        reply: Reply | None = None
-        used: list[Change] = []
-        if "line" in at.pending or at.scenario or not scenarios.silent:
-            reply, used = scenarios.answer(at, prompt, compacts)
-        if reply is not None:
-            reply = truncate_to_limit(reply, prompt, at.rules.count)
+    def _reply(self, at: UnitOfWork, admission: Admission, prompt: Prompt, scripted: Reply | None) -> Reply:
+        """What is answered: the script's reply, or the model's, and what compacting adds to it. Spec: R5.3, R5.9."""
+        compacts = admission.compacts
+        if scripted is not None:
+            reply = truncate_to_limit(scripted, prompt, at.rules.count)
         elif compacts == "trigger":
             reply = Reply()  # the model is not asked
         else:
             reply = self._model.respond(prompt)
         if compacts or "compaction" in map(_type_of, reply.output):
-            tokens = summary_tokens(at.id_generator.seed("compaction"), admission.input_tokens)
+            tokens = self._summary_tokens(at.id_generator.seed("compaction"), admission.input_tokens)
             shape = at.rules.compaction_shape if compacts == "threshold" else "last"
-            return compacting(reply, shape, tokens), used
-        return reply, used
+            return compacting(reply, shape, tokens)
+        return reply
 
     def _changes_of(
         self,
@@ -191,11 +247,16 @@ class Pipeline:
         state: State,
         delivery: Delivery,
         body: bytes,
-        admission: Admission,
+        request: dict[str, Any],
+        again: frozenset[str],
         near: ConnectionRecords | None,
         pacing: Pacing,
+        prepared: Prepared | None = None,
     ) -> list[Change]:
-        """Return what a turn changes: it is written at once, or kept as running until its end."""
+        """Return what a turn changes: it is written at once, or kept as running until its end.
+
+        Items with an id of `again` may stand in other turns too. `prepared` is what is known of the turn's documents.
+        """
         turn, rules = delivery.turn, at.rules
         changes = [*turn.learned]
         if turn.handed_out:
@@ -207,12 +268,10 @@ class Pipeline:
             changes += lifecycle.begin(state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
         else:
             changes += lifecycle.commit(
-                state, turn.node, body if turn.stored else None, at.ordinal, rules, admission.again
+                state, turn.node, body if turn.stored else None, at.ordinal, rules, again, prepared
             )
         if rules.ttl_from != "created_at":
-            changes += note_use(admission.request, at.now)
-        if admission.dropped and turn.stored:
-            changes.append(truncation.drop_record(turn.id, admission.dropped))
+            changes += note_use(request, at.now)
         return changes
 
 
@@ -220,9 +279,6 @@ def _prompt(at: UnitOfWork, state: State, admission: Admission) -> Prompt:
     newest_first = partial(admission.newest_first, state)
     if admission.compacts == "trigger":  # it is nowhere kept, but a line may ask for it
         newest_first = partial(_append_item, newest_first, {"type": compaction.TRIGGER})
-    transport = at.recorder.call.transport
-    if transport == "http" and admission.request.get("stream"):
-        transport = "sse"
     return Prompt(  # by place, for so it costs half
         admission.effective_request,
         admission.model,
@@ -231,9 +287,14 @@ def _prompt(at: UnitOfWork, state: State, admission: Admission) -> Prompt:
         admission.item_count,
         admission.before.turn + 1,
         at.id_generator.seed("reply"),
-        transport,
+        _transport_of(at, admission.request),
         admission.input_tokens,
     )
+
+
+def _transport_of(at: UnitOfWork, request: Mapping[str, Any]) -> str:
+    transport = at.recorder.call.transport
+    return "sse" if transport == "http" and request.get("stream") else transport
 
 
 def _append_item(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iterator[Item]:
@@ -243,6 +304,8 @@ def _append_item(newest_first: Callable[[], Iterable[Item]], last: Item) -> Iter
 
 
 _type_of = itemgetter("type")
+_NO_IDS: frozenset[str] = frozenset()
+_IN_PROGRESS = frozenset(("running", "fleeting"))  # kinds of records that may end, or be forgotten, by the next turn
 _WARMING = frozenset(("generate", "prompt_cache_options"))
 
 
@@ -252,23 +315,33 @@ def _warms(request: Mapping[str, Any]) -> bool:
 
 
 def _lay_out(
-    turn: Turn, request: Mapping[str, Any], reply: Reply, pacing: Pacing, rules: Semantics, now: float
+    turn: Turn,
+    request: Mapping[str, Any],
+    pacing: Pacing,
+    rules: Semantics,
+    now: float,
+    *,
+    events: Sequence[Event] | None = None,
+    scripted: bool = False,
 ) -> tuple[Delivery, bytes]:
-    """A turn's delivery and the body that is kept of it."""
+    """A turn's delivery and the body that is kept of it, from its `events` if they are there already.
+
+    `scripted` ones may have members of their own.
+    """
     final, streamed = turn.final, bool(request.get("stream"))
-    steps: list[TimedStep] = []
+    steps: Sequence[TimedStep] = []
     seconds = 0.0
     if streamed or not pacing.instant:
         # also for a body: how long it takes follows from its events
-        options = request.get("stream_options") or {}
-        events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
+        if events is None:
+            options = request.get("stream_options") or {}
+            events = public_events(final, turn.node.cues, rules, padded=options.get("include_obfuscation"))
         steps = [Emit(events)]
         if not pacing.instant:
             steps = deliver(events, pacing.first_token_s, pacing.tokens_per_s)
             seconds = duration(steps)
             final, steps = complete_at(int(now + seconds), final, steps)
             turn = turn._replace(final=final)
-    scripted = bool(reply.fields or reply.usage)
     body = lifecycle.encode_body(turn, scripted=scripted) if turn.stored or not streamed else b""
     if streamed:
         return Delivery(turn, steps, None, seconds), body
@@ -298,6 +371,8 @@ def encode_frame(event: Event) -> bytes:
 
 # what an event is on a transport, for faults that strike after so many bytes
 ENCODERS: Mapping[str, Callable[[Event], bytes]] = {"http": encode_sse, "sse": encode_sse, "websocket": encode_frame}
+
+NOTHING_SAID = Said(None, [])
 
 # What a warm-up says, at once. Spec: R4.4.
 WARM = Reply(output_tokens=0, pacing=Pacing())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from time import perf_counter
 from typing import Any
 
@@ -53,7 +54,8 @@ class ProjectDirectory:
             }
             for name in sorted(names)
         ]
-        return sorted(projects, key=lambda project: project["last_activity"] or 0.0, reverse=True)
+        # by the exact time, for what is shown is rounded
+        return sorted(projects, key=lambda project: active.get(project["name"], -math.inf), reverse=True)
 
     def is_known(self, name: str) -> bool:
         """Whether there is such a project."""

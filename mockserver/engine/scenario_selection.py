@@ -83,7 +83,7 @@ class Scenarios:
                 raise MockError(f"No scenario line answers this request, and --strict is set. {why}", status=501)
             return None, []
         place, line, changes = match
-        at.recorder.add_line({"place": place, **line.to_json()})
+        at.recorder.add_line({"place": place, **line.source}, line.size)
         return line.reply(prompt), changes
 
     def answer_call(self, at: UnitOfWork, method: str, path: str) -> tuple[HTTPReply | None, list[Change]]:
@@ -92,7 +92,7 @@ class Scenarios:
         if match is None:
             return None, []
         place, line, changes = match
-        at.recorder.add_line({"place": place, **line.to_json()})
+        at.recorder.add_line({"place": place, **line.source}, line.size)
         return http_reply(line), changes
 
     def has_call_line(self, state: State, method: str, path: str, *, pending: Collection[str], own: bool) -> bool:

@@ -14,7 +14,7 @@ import orjson
 
 from mockserver.config.kinds import check_moment
 from mockserver.config.settings import SettingError, Settings
-from mockserver.core.project import Clock, Restored
+from mockserver.core.state import Clock, Restored
 from mockserver.faults.spec import parse_fault
 from mockserver.scenarios.lines import parse_given, parse_lines
 from mockserver.wire.errors.api import MockError

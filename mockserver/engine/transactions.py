@@ -18,9 +18,9 @@ from weakref import WeakValueDictionary
 from mockserver.config.settings import Settings
 from mockserver.config.switches import values_of
 from mockserver.core import collection, lifecycle
-from mockserver.core.project import Clock, Project, Restored, forget_documents, read_project
-from mockserver.core.records import PROJECT_KEY, Change, Put, Record, State, _new
+from mockserver.core.records import PROJECT_KEY, Change, Delete, Put, Record, State, _new
 from mockserver.core.semantics import Semantics
+from mockserver.core.state import Clock, Project, Restored, forget_documents, read_project
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.given_state import Given, Nothing, Played, play
@@ -53,7 +53,7 @@ class Recorder(Protocol):
     def begin_again(self) -> None:
         """Forget which line and which turn answer: the work is done again, on a later state."""
 
-    def add_line(self, line: dict[str, Any]) -> None:
+    def add_line(self, line: dict[str, Any], size: int) -> None:
         """Note the line of a script that answers."""
 
     def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
@@ -78,7 +78,7 @@ class NoRecorder:
 
     def add_reads(self, now: float) -> None: ...
     def begin_again(self) -> None: ...
-    def add_line(self, line: dict[str, Any]) -> None: ...
+    def add_line(self, line: dict[str, Any], size: int) -> None: ...
     def add_misses(self, misses: Sequence[dict[str, Any]]) -> None: ...
     def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
     def add_faults(self, struck: FaultOutcome) -> None: ...
@@ -310,7 +310,8 @@ class Transactions:
                 own = _new(Project, (moved[0] if moved else clock, ordinal + 1, name, scenario))
                 put = own.put()
                 changes = [*changes, put]
-                if recorder.call.method == "DELETE" or "fault" in pending:
+                # only these delete something, and few faults do
+                if recorder.call.method == "DELETE" or ("fault" in pending and Delete in map(type, changes)):
                     self.apply_deletions(project, state, changes)
                 else:
                     store.apply(project, changes)

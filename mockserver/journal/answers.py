@@ -5,7 +5,7 @@
 # costs an append, and nothing is encoded until somebody asks.
 #
 # What must stay true: `_bytes` is the sum of all weights, and never stays above the limit. Above it the answers of the
-# project that has been there longest go, the oldest first. No project without answers is held.
+# project that has been there longest go, the oldest first.
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from orjson import loads
 
 from mockserver.core.turn import public_events
-from mockserver.delivery.events import Emit, Step
+from mockserver.delivery.events import Emit, Step, count_events
 from mockserver.journal.exchange import Call, Exchange
 
 LIGHTEST = 1024  # what is held of a call without its bodies, in bytes
@@ -29,8 +29,9 @@ class KeptAnswer(NamedTuple):
     """An answer with its call: a `body`, or the `steps` of a delivery and what a stream ends in.
 
     `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket, `socket`
-    the same object for all that went over one. `again` is what the events of a stream that left at once are made of:
-    the final Response, its cues, and the rules.
+    the same object for all that went over one. `sent` are frames of the client's in the middle of a turn, each with the
+    number of steps before it. `again` is what the events of a stream that left at once are made of: the final
+    Response, its cues, and the rules.
     """
 
     call: Call
@@ -45,15 +46,16 @@ class KeptAnswer(NamedTuple):
     lane: str | None = None
     again: tuple[Any, ...] = ()
     socket: object = None
+    sent: Sequence[tuple[int, bytes]] = ()
 
     @property
     def weight(self) -> int:
         """What it takes in memory, in bytes, about."""
-        weight = LIGHTEST + len(self.call.body) + len(self.body)
+        weight = LIGHTEST + len(self.call.body) + len(self.body) + sum([len(frame) for _, frame in self.sent])
         if self.again:
             return weight + RESPONSE + 6 * (self.again[0]["usage"] or _NOTHING)["output_tokens"]
         if self.steps:
-            weight += EVENT * sum([len(step[0]) for step in self.steps if isinstance(step, Emit)])
+            weight += EVENT * count_events(self.steps)
         return weight
 
     def laid_out(self) -> Sequence[Step]:
@@ -65,46 +67,62 @@ class KeptAnswer(NamedTuple):
         return (Emit(public_events(final, cues, rules, padded=options.get("include_obfuscation"))),)
 
 
+class _Project:
+    """The answers of one project, and what each of them weighs."""
+
+    __slots__ = ("answers", "weights")
+
+    def __init__(self) -> None:
+        self.answers, self.weights = deque[KeptAnswer](), deque[int]()
+
+
 class KeptAnswers:
     """The answers of all projects, `most_bytes` of them at most."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes, self._bytes = most_bytes, 0
-        self._projects: dict[str, deque[KeptAnswer]] = {}
+        self._projects: dict[str, _Project] = {}
 
     def add(self, project: str, answer: KeptAnswer) -> None:
         """Keep an answer."""
-        kept = self._projects.get(project)
+        kept, weight = self._projects.get(project), answer.weight
         if kept is None:
-            kept = self._projects[project] = deque()
-        kept.append(answer)
-        self._bytes += answer.weight
-        while self._bytes > self._most_bytes:
-            self._drop_oldest()
+            kept = self._projects[project] = _Project()
+        kept.answers.append(answer)
+        kept.weights.append(weight)
+        self._bytes += weight
+        if self._bytes > self._most_bytes:
+            self._make_room()
 
-    def _drop_oldest(self) -> None:
-        project = next(iter(self._projects))
-        kept = self._projects[project]
-        self._bytes -= kept.popleft().weight
-        if not kept:
-            del self._projects[project]
+    def _make_room(self) -> None:
+        while self._bytes > self._most_bytes:
+            project, kept = next(iter(self._projects.items()))
+            while kept.weights and self._bytes > self._most_bytes:
+                kept.answers.popleft()
+                self._bytes -= kept.weights.popleft()
+            if not kept.weights:
+                del self._projects[project]
 
     def of(self, project: str | None) -> list[KeptAnswer]:
         """The answers of a project, or of all (None), oldest first."""
         if project is not None:
-            return list(self._projects.get(project, ()))
-        every = [answer for kept in self._projects.values() for answer in kept]
+            return list(self._projects[project].answers) if project in self._projects else []
+        every = [answer for kept in self._projects.values() for answer in kept.answers]
         return sorted(every, key=lambda answer: answer.exchange.started)
 
     def drop(self, project: str, exchange: Exchange) -> None:
         """Forget the answer of an exchange that went on otherwise than it was laid out."""
-        kept = self._projects.get(project, deque())
-        for answer in [one for one in kept if one.exchange is exchange]:
-            kept.remove(answer)
-            self._bytes -= answer.weight
-        if not kept:  # nothing could be taken from it when room is needed
-            self._projects.pop(project, None)
+        kept = self._projects.get(project)
+        if kept is None:
+            return
+        for answer in [one for one in kept.answers if one.exchange is exchange]:
+            place = kept.answers.index(answer)
+            del kept.answers[place]
+            self._bytes -= kept.weights[place]
+            del kept.weights[place]
 
     def forget(self, project: str) -> None:
         """Forget the answers of a project."""
-        self._bytes -= sum([answer.weight for answer in self._projects.pop(project, ())])
+        kept = self._projects.pop(project, None)
+        if kept is not None:
+            self._bytes -= sum(kept.weights)

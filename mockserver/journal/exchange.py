@@ -27,6 +27,7 @@ from mockserver.config.redaction import clean
 from mockserver.core.records import Change, Put
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
+from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_of
 from mockserver.wire.responses.encoding import encode_compact
 
 KIND = "exchanges"
@@ -61,8 +62,10 @@ class Exchange:
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
     and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
     its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes, `size` what its body, its changes and its answer take. `announced` is its
-    number among those that a listener was told of, `first_bytes_s` the seconds until its first bytes, if more followed.
+    is what it takes in memory, in bytes, `size` what its body, its line, its changes and its answer take, `line_size`
+    its line alone. `announced` is its number among those that a listener was told of, `first_bytes_s` the seconds until
+    its first bytes, if more followed.
+    What another than the mock has answered is `relayed`, and its `outcome` is read from that when somebody looks.
     """
 
     call: Call
@@ -72,6 +75,7 @@ class Exchange:
     status: int = 200
     error: dict[str, Any] | None = None
     line: Any = None
+    line_size: int = 0
     misses: Sequence[dict[str, Any]] = ()
     turn: Turn | None = None
     dropped: Collection[int] = ()
@@ -89,6 +93,8 @@ class Exchange:
     size: int = 0
     announced: int | None = None
     first_bytes_s: float | None = None
+    relayed: RelayedAnswer | None = None
+    outcome: dict[str, Any] | None = None
 
     @classmethod
     def begin(cls, call: Call, started: float) -> Exchange:
@@ -96,6 +102,15 @@ class Exchange:
         exchange: Exchange = cls.__new__(cls)
         exchange.call, exchange.transport, exchange.started = call, call.transport, started
         return exchange
+
+
+def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str | None:
+    """Who answered: the place of a scripted line, a fault, the default model, None for a call that is no turn."""
+    if line is not None:
+        return str(line["place"])
+    if faults:
+        return f"fault {', '.join(faults)}"
+    return "default model" if is_turn else None
 
 
 class Entry(NamedTuple):
@@ -117,6 +132,17 @@ def release_turn(exchange: Exchange) -> None:
     turn = exchange.turn
     if turn is not None:
         exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
+
+
+def read_relayed(exchange: Exchange) -> None:
+    """Read what another than the mock has answered, as far as a summary and a document say it."""
+    relayed = exchange.relayed
+    if relayed is None or exchange.outcome is not None:
+        return
+    resource, call = relayed.read_resource(), exchange.call
+    exchange.outcome = outcome_of(resource) if (call.method, call.path) == TURNS else {}
+    exchange.response_id = exchange.outcome.get("id")
+    exchange.error = error_in(resource) if exchange.status >= 400 else None
 
 
 def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
@@ -161,6 +187,7 @@ def document_of(exchange: Exchange) -> bytes:
 
 
 def _write_document(exchange: Exchange) -> bytes:
+    read_relayed(exchange)
     call = exchange.call
     kept, mark = keep_body(call.body)
     text, secrets = redaction.clean_text(kept)
@@ -187,8 +214,21 @@ def _write_document(exchange: Exchange) -> bytes:
         "duration_ms": round(exchange.seconds * 1000, 3),
         "began": exchange.started,
         "saw": exchange.saw and _redact_input(exchange.saw, secrets),
+        **_relayed_members(exchange, secrets),
     }
     return redaction.scrub(encode_compact(document), secrets)
+
+
+def _relayed_members(exchange: Exchange, secrets: list[str]) -> dict[str, Any]:
+    """What only the document of a call has that another than the mock has answered."""
+    relayed = exchange.relayed
+    if relayed is None:
+        return {}
+    kept, mark = keep_body(relayed.read_body())
+    text, found = redaction.clean_text(kept)
+    secrets += found
+    outcome = redaction.redact_noting(exchange.outcome, secrets)
+    return {"answered_by": relayed.answered_by, "answer": text + mark, "outcome": outcome}
 
 
 def _write_outline(exchange: Exchange) -> bytes:
@@ -299,8 +339,11 @@ def to_public(number: int, doc: bytes) -> dict[str, Any]:
     """The exchange as the control API shows it, without its context; a JSON body is parsed."""
     known = orjson.loads(doc)
     index = list(known).index("body") + 1
-    members = [("id", number), *((name, value) for name, value in known.items() if name != "began")]
+    members = [("id", number), *((name, value) for name, value in known.items() if name not in _PRIVATE)]
     return dict([*members[: index + 1], ("request", parse_body(known["body"])), *members[index + 1 :]])
+
+
+_PRIVATE = frozenset(("began", "outcome"))
 
 
 def parse_body(body: str) -> Any:

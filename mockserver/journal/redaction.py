@@ -255,8 +255,8 @@ def redact(value: Any) -> Any:
 
 def redact_noting(value: Any, secrets: list[str]) -> Any:
     """The same; the secrets are added to `secrets`."""
-    if value is None:
-        return None
+    if not value or (type(value) is int and value < _MOST_COUNTED):  # as most members: there is nothing to look for
+        return value
     try:
         written = encode_compact(value).decode()
     except (TypeError, ValueError):
@@ -266,6 +266,7 @@ def redact_noting(value: Any, secrets: list[str]) -> Any:
     return value if text == written else orjson.loads(text)
 
 
+_MOST_COUNTED = 10**9  # a number that is longer may be somebody's
 _NEEDS_CLEANING = re.compile(rb"sk-|@|=|Bearer |Basic |openai-insecure")
 
 
@@ -278,10 +279,11 @@ def scrub(document: bytes, secrets: Iterable[str]) -> bytes:
     return clean(document.decode()).encode()
 
 
-def _forms(secret: str) -> Iterable[bytes]:
+@lru_cache(maxsize=256)  # a client sends the same one all the time
+def _forms(secret: str) -> tuple[bytes, ...]:
     """How a secret is written: as it is, in JSON, in JSON inside JSON, in a URL."""
     escaped = json.dumps(secret, ensure_ascii=False)[1:-1]
     ascii = json.dumps(secret)[1:-1]
     twice = [json.dumps(one)[1:-1] for one in (escaped, ascii)]
     url = urlencode([("", secret)])[1:]
-    return [one.encode(errors="replace") for one in (secret, escaped, ascii, *twice, url) if one != REDACTED]
+    return tuple([one.encode(errors="replace") for one in (secret, escaped, ascii, *twice, url) if one != REDACTED])

@@ -5,29 +5,20 @@ It is made from the exchange itself, or from its document when somebody reads th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from mockserver.journal.exchange import Exchange, parse_body, release_turn
+from mockserver.journal.exchange import Exchange, describe_source, parse_body, read_relayed, release_turn
 
 LONGEST_PARSED = 65_536  # bytes of a refused request in which it is looked for what it was to continue
-
-
-def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str | None:
-    """Who answered: the place of a scripted line, a fault, the default model, None for a call that is no turn."""
-    if line is not None:
-        return str(line["place"])
-    if faults:
-        return f"fault {', '.join(faults)}"
-    return "default model" if is_turn else None
 
 
 def summarize(exchange: Exchange) -> dict[str, Any]:
     """The summary of an exchange that has ended; its turn is released."""
     release_turn(exchange)
-    call = exchange.call
+    read_relayed(exchange)
+    call, relayed = exchange.call, exchange.relayed
     return _write(
         {
             "at": exchange.at,
@@ -43,6 +34,8 @@ def summarize(exchange: Exchange) -> dict[str, Any]:
             "saw": exchange.saw,
             "events": exchange.events,
             "ended": exchange.ended,
+            "answered_by": relayed and relayed.answered_by,
+            "outcome": exchange.outcome,
         },
         exchange.number,
         call.body,
@@ -57,7 +50,8 @@ def summarize_document(number: int, doc: bytes) -> dict[str, Any]:
 
 def _write(document: dict[str, Any], number: int | None, body: bytes) -> dict[str, Any]:
     saw, error = document["saw"], document["error"]
-    turn = saw or _read_request(document["method"], document["path"], body)
+    turn = saw or document.get("outcome") or _read_request(document["method"], document["path"], body)
+    answered_by = document.get("answered_by")
     return {
         "id": number,
         "at": document["at"],
@@ -71,7 +65,7 @@ def _write(document: dict[str, Any], number: int | None, body: bytes) -> dict[st
         "cached_tokens": turn.get("cached_tokens"),
         "output_tokens": turn.get("output_tokens"),
         "duration_ms": document["duration_ms"],
-        "answered_by": describe_source(document["line"], document["faults"], is_turn=saw is not None),
+        "answered_by": answered_by or describe_source(document["line"], document["faults"], is_turn=saw is not None),
         "faults": [*document["faults"]],
         "response_id": document["response_id"],
         "response_status": turn.get("status"),

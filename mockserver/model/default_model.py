@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.model.hosted_calls import (
-    hosted_calls,
-    hosted_tools,
+    call_hosted,
     is_chosen,
+    list_hosted_tools,
     partial_images,
     refuse,
 )
@@ -32,7 +32,7 @@ from mockserver.model.output_limit import output_limit, truncate_to_limit
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.model.seeded_random import draw
 from mockserver.wire.responses.encoding import json_compact
-from mockserver.wire.responses.resources import item_text
+from mockserver.wire.responses.resources import assistant_message, item_text, text_part
 from mockserver.wire.tokens.context import ROUNDING, output_tokens
 from mockserver.wire.tokens.tokenizer import count
 
@@ -102,18 +102,6 @@ def echo(text: str, item_count: int) -> str:
     return f"Mock reply to: {text} [{item_count} items in context]"
 
 
-def message_item(prompt: Prompt, *parts: Item, phase: str | None = None) -> Item:
-    """An assistant message; models that mark phases mark it as the final answer. Spec: R12.4."""
-    item: Item = {"type": "message", "role": "assistant", "content": list(parts)}
-    if phase or prompt.model.phase:
-        item["phase"] = phase or "final_answer"
-    return item
-
-
-def text_part(text: str) -> Item:
-    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
-
-
 def _message(prompt: Prompt, say: Callable[[Prompt], str]) -> Item:
     text = say(prompt)
     text_format = (prompt.request.get("text") or {}).get("format") or {}
@@ -122,7 +110,7 @@ def _message(prompt: Prompt, say: Callable[[Prompt], str]) -> Item:
         text = _compact(instance(text_format.get("schema"), prompt.seed, every_property=True))
     elif kind == "json_object":
         text = _compact({"reply": text})
-    return message_item(prompt, text_part(text))
+    return assistant_message(prompt.model, text_part(text))
 
 
 def _compact(value: Any) -> str:
@@ -204,17 +192,17 @@ def _choose_calls(prompt: Prompt, may_call: bool) -> tuple[Item, ...]:
     allowed: Sequence[Tool] | None = None
     if isinstance(choice, Mapping):
         if choice.get("type") != "allowed_tools":
-            return _forced_calls(prompt, choice, tools)
+            return _call_forced(prompt, choice, tools)
         allowed = choice.get("tools") or ()
         tools = [named for named in tools if any(_names(entry, named) for entry in allowed)]
         choice = choice.get("mode") or "auto"
     if choice == "required":
-        return _required_calls(prompt, tools, allowed)
-    fitting = _fitting(prompt, _loaded(tools)) if choice == "auto" and may_call else None
+        return _call_any(prompt, tools, allowed)
+    fitting = _fitting(prompt, _without_deferred(tools)) if choice == "auto" and may_call else None
     return (_call(prompt, *fitting),) if fitting else ()
 
 
-def _loaded(tools: list[Named]) -> list[Named]:
+def _without_deferred(tools: list[Named]) -> list[Named]:
     """The tools that the model has read; the others wait for a tool search. Spec: R11.8."""
     return [named for named in tools if named[0].get("defer_loading") is not True]
 
@@ -227,46 +215,46 @@ def _names(choice: Mapping[str, Any], named: Named) -> bool:
     return choice.get("type") == tool.get("type") and choice.get("name") == tool.get("name") and same_space
 
 
-def _forced_calls(prompt: Prompt, choice: Mapping[str, Any], tools: list[Named]) -> tuple[Item, ...]:
+def _call_forced(prompt: Prompt, choice: Mapping[str, Any], tools: list[Named]) -> tuple[Item, ...]:
     """The call of the one tool that the request forces. Spec: R11.11."""
     if choice.get("type") != "mcp" and choice.get("name"):
         same_name = [named for named in tools if named[0].get("name") == choice["name"]]
         named = next((named for named in same_name if _names(choice, named)), next(iter(same_name), None))
         if named:
             return (_call(prompt, *named),)
-    hosted = next((tool for tool in hosted_tools(prompt) if is_chosen(choice, tool)), choice)
-    return hosted_calls(prompt, hosted, last_user_text(prompt), choice.get("name")) or refuse(choice)
+    hosted = next((tool for tool in list_hosted_tools(prompt) if is_chosen(choice, tool)), choice)
+    return call_hosted(prompt, hosted, last_user_text(prompt), choice.get("name")) or refuse(choice)
 
 
-def _required_calls(prompt: Prompt, tools: list[Named], allowed: Sequence[Tool] | None) -> tuple[Item, ...]:
+def _call_any(prompt: Prompt, tools: list[Named], allowed: Sequence[Tool] | None) -> tuple[Item, ...]:
     """The call of a function or custom tool, else of a hosted one, else of one that a search loads. Spec: R11.11."""
-    loaded = _loaded(tools)
+    loaded = _without_deferred(tools)
     if loaded:
         return (_call(prompt, *_next_tool(prompt, loaded)),)
-    offered = hosted_tools(prompt)
+    offered = list_hosted_tools(prompt)
     hosted = [tool for tool in offered if allowed is None or any(is_chosen(entry, tool) for entry in allowed)]
     for tool in hosted:
-        calls = hosted_calls(prompt, tool, last_user_text(prompt))
+        calls = call_hosted(prompt, tool, last_user_text(prompt))
         if calls:
             return calls
-    return _searched_calls(prompt, *tools[0]) if tools else refuse(*hosted)
+    return _search_and_call(prompt, *tools[0]) if tools else refuse(*hosted)
 
 
-def _searched_calls(prompt: Prompt, tool: Tool, namespace: str | None) -> tuple[Item, ...]:
+def _search_and_call(prompt: Prompt, tool: Tool, namespace: str | None) -> tuple[Item, ...]:
     """The search for a tool that is not loaded yet, and its call where the server searches. Spec: R11.7, R11.8."""
-    search = next((one for one in hosted_tools(prompt) if one.get("type") == "tool_search"), None)
+    search = next((one for one in list_hosted_tools(prompt) if one.get("type") == "tool_search"), None)
     if search is None:
         return (_call(prompt, tool, namespace),)
     if search.get("execution") == "client":
-        return hosted_calls(prompt, search, last_user_text(prompt))
+        return call_hosted(prompt, search, last_user_text(prompt))
     return (
         {"type": "tool_search_call", "arguments": {"paths": [namespace or tool.get("name")]}, "execution": "server"},
-        {"type": "tool_search_output", "execution": "server", "tools": [_as_sent(prompt, tool, namespace)]},
+        {"type": "tool_search_output", "execution": "server", "tools": [_find_definition(prompt, tool, namespace)]},
         _call(prompt, tool, namespace or str(tool.get("name"))),
     )
 
 
-def _as_sent(prompt: Prompt, tool: Tool, namespace: str | None) -> dict[str, Any]:
+def _find_definition(prompt: Prompt, tool: Tool, namespace: str | None) -> dict[str, Any]:
     """A tool as the request defines it, in its namespace where it has one."""
     sent = prompt.request.get("tools") or ()
     spaces = (one for one in sent if one.get("type") == "namespace" and one.get("name") == namespace)

@@ -38,12 +38,12 @@ class EchoModel:
 
 def echo_text(prompt: Prompt) -> str:
     """The context of a prompt as one line of JSON."""
-    items = [shown_item(item) for item in prompt.newest_first()]
+    items = [show_item(item) for item in prompt.newest_first()]
     document = {"echo": items[::-1], "instructions": shown(prompt.request.get("instructions"))}
     return json_compact(document).decode()
 
 
-def shown_item(item: Mapping[str, Any]) -> dict[str, Any]:
+def show_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """An item as an echo shows it: its type, its role and its text."""
     entry = {"type": item.get("type") or "message", "role": item.get("role"), "text": shown(item_text(dict(item)))}
     return {name: value for name, value in entry.items() if value is not None}

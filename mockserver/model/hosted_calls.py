@@ -30,7 +30,7 @@ _TINY_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwA
 _WITH_SCHEMA = ("function", "custom", "namespace")
 
 
-def hosted_calls(prompt: Prompt, tool: Tool, text: str, name: str | None = None) -> tuple[Item, ...]:
+def call_hosted(prompt: Prompt, tool: Tool, text: str, name: str | None = None) -> tuple[Item, ...]:
     """The items of a call to a tool, empty when there is no telling what to call.
 
     `text` is what the user said, `name` the tool of an MCP server that the request forces.
@@ -39,7 +39,7 @@ def hosted_calls(prompt: Prompt, tool: Tool, text: str, name: str | None = None)
     return caller(prompt, tool, text[:_LONGEST], name) if caller else ()
 
 
-def hosted_tools(prompt: Prompt) -> list[Tool]:
+def list_hosted_tools(prompt: Prompt) -> list[Tool]:
     """The tools without a schema, of a request that has those which the context loaded too."""
     return [tool for tool in prompt.request.get("tools") or () if tool.get("type") not in _WITH_SCHEMA]
 
@@ -169,7 +169,7 @@ def _mcp(prompt: Prompt, tool: Tool, text: str, name: str | None) -> tuple[Item,
         named = {"arguments": approval["arguments"], "name": approval["name"]}
         return (_mcp_call(label, named, approval["id"]),)
     listed = _find_listed_tools(prompt, label)
-    allowed = _allowed_names(tool)
+    allowed = _list_allowed(tool)
     known = [str(one["name"]) for one in listed or () if not allowed or one["name"] in allowed] or allowed
     chosen = name or next(iter(known), None)
     if chosen is None:
@@ -210,7 +210,7 @@ def _find_listed_tools(prompt: Prompt, label: str) -> list[Mapping[str, Any]] | 
     return None
 
 
-def _allowed_names(tool: Tool) -> list[str]:
+def _list_allowed(tool: Tool) -> list[str]:
     allowed = tool.get("allowed_tools") or ()
     return list((allowed.get("tool_names") or ()) if isinstance(allowed, Mapping) else allowed)
 

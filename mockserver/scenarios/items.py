@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mockserver.model.default_model import text_part
 from mockserver.model.prompt import Item, Prompt
 from mockserver.wire.responses.encoding import json_compact
+from mockserver.wire.responses.resources import text_part
 
 # What an item's stream shows beyond the item; which types can show it is in `item_shapes`. Spec: S8, S16, F12.
 CUES = ("audio_chunks", "audio_transcript", "compacting", "partial_images")

@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from mockserver.config.pacing import Pacing
-from mockserver.model.default_model import default_text, message_item, reasoning_item, text_part, thinking_tokens
+from mockserver.model.default_model import default_text, reasoning_item, thinking_tokens
 from mockserver.model.prompt import Item, Prompt, Reply
 from mockserver.scenarios import conditions, templates
 from mockserver.scenarios.items import cues, output_items
@@ -31,6 +31,7 @@ from mockserver.scenarios.validation import DocumentValidator, Location, PathMis
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.errors.scripted import from_script
 from mockserver.wire.responses.encoding import encode_compact, json_compact
+from mockserver.wire.responses.resources import assistant_message, text_part
 from mockserver.wire.tokens import context as context_tokens
 from mockserver.wire.tokens.tokenizer import count
 
@@ -39,7 +40,7 @@ from mockserver.wire.tokens.tokenizer import count
 class Line:
     """One scripted answer; `source` is the author's JSON, `tests` is its compiled `when`, `times` None is no limit.
 
-    `templated` says whether there may be a template in its reply.
+    `templated` says whether there may be a template in its reply, `size` how many bytes the JSON takes.
     """
 
     source: Mapping[str, Any]
@@ -48,6 +49,7 @@ class Line:
     pacing: Pacing | None
     tests: conditions.Tests
     templated: bool
+    size: int
 
     def holds(self, prompt: Prompt) -> bool:
         """Whether the line answers this prompt; a line without `when` answers all."""
@@ -212,8 +214,9 @@ def _line(value: dict[str, Any]) -> Line:
     when = value.get("when") or {}
     tests = conditions.compile_when(when) if when else ()
     reply = value["reply"]
-    templated = not _is_verbatim(reply) and "{{" in json_compact(reply).decode()
-    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests, templated)
+    written = encode_compact(value)
+    templated = not _is_verbatim(reply) and b"{{" in written
+    return Line(dict(value), when, value.get("times"), _pacing(value.get("pacing")), tests, templated, len(written))
 
 
 def _pacing(value: Mapping[str, float] | None) -> Pacing | None:
@@ -230,12 +233,12 @@ def _reply_items(script: Mapping[str, Any], prompt: Prompt) -> list[Item]:
     if "output" in script:
         return output_items(script["output"], prompt, phase)
     if "refusal" in script:
-        return [message_item(prompt, {"type": "refusal", "refusal": script["refusal"]}, phase=phase)]
+        return [assistant_message(prompt.model, {"type": "refusal", "refusal": script["refusal"]}, phase=phase)]
     if "json" in script:
-        return [message_item(prompt, text_part(json_compact(script["json"]).decode()), phase=phase)]
+        return [assistant_message(prompt.model, text_part(json_compact(script["json"]).decode()), phase=phase)]
     if "text" in script:
-        return [message_item(prompt, text_part(script["text"]), phase=phase)]
-    return [message_item(prompt, text_part(default_text(prompt)), phase=phase)] if _unspoken(script) else []
+        return [assistant_message(prompt.model, text_part(script["text"]), phase=phase)]
+    return [assistant_message(prompt.model, text_part(default_text(prompt)), phase=phase)] if _unspoken(script) else []
 
 
 def _unspoken(script: Mapping[str, Any]) -> bool:

@@ -27,8 +27,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
-from mockserver.core.project import Clock, Project, Restored
 from mockserver.core.records import Put
+from mockserver.core.state import Clock, Project, Restored
 from mockserver.snapshots import doubles, values
 from mockserver.snapshots.records import SECTIONS, STRICT
 from mockserver.snapshots.values import find_mistake, find_mistake_in_body, find_mistake_in_item

@@ -212,9 +212,9 @@ def store_container_file(id: str, one: ContainerFile) -> Put:
 def misfits(shape: Any) -> Iterator[tuple[str, str]]:
     """Yield each place that contradicts the rest of the document, and why."""
     held = {one.object.id for one in shape.container_files.values()}
-    yield from _named("files", {id: one.object.id for id, one in shape.files.items()})
-    yield from _named("vector_stores", {id: one.id for id, one in shape.vector_stores.items()})
-    yield from _named("containers", {id: one.id for id, one in shape.containers.items()})
+    yield from _list_renamed("files", {id: one.object.id for id, one in shape.files.items()})
+    yield from _list_renamed("vector_stores", {id: one.id for id, one in shape.vector_stores.items()})
+    yield from _list_renamed("containers", {id: one.id for id, one in shape.containers.items()})
     attached = {id: (one.object.vector_store_id, one.object.id) for id, one in shape.vector_store_files.items()}
     yield from _below("vector_store_files", attached, shape.vector_stores)
     batches = {id: (one.batch.vector_store_id, one.batch.id) for id, one in shape.file_batches.items()}
@@ -229,7 +229,7 @@ def misfits(shape: Any) -> Iterator[tuple[str, str]]:
             yield f"others[{number}].kind", f"'{record.kind}' has a section of its own"
 
 
-def _named(section: str, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _list_renamed(section: str, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, id in ids.items():
         if key != id:
             yield f"{section}.{key}", f"is not '{id}'"

@@ -42,9 +42,13 @@ class ConnectionRecords:
     def reset_if_restarted(self, ordinal: int) -> None:
         """Forget everything when the project has begun anew: its calls are counted from 0, and ids come again."""
         if ordinal <= self.last_ordinal:
-            self._records.clear()
-            self._latest.clear()
-            self._holders.clear()
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget everything: nothing goes on from it any more."""
+        self._records.clear()
+        self._latest.clear()
+        self._holders.clear()
 
     def __len__(self) -> int:
         return len(self._records)

@@ -41,6 +41,10 @@ class Started:
                     self._begun.add(project)
         return self._store
 
+    def open_call(self, project: str, *, writes: bool) -> Any:
+        """Read at once what a call of this thread is sure to need."""
+        return self._of(project).open_call(project, writes=writes)
+
     def transaction(self, project: str) -> Any:
         """Keep others from writing."""
         return self._of(project).transaction(project)

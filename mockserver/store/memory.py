@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
 from zlib import crc32
 
@@ -41,25 +41,25 @@ class _Parts:
     def __init__(self) -> None:
         self._shared: dict[bytes, bytes] = {}
         self._bytes = 0
+        self._latest = b"", b""  # the shared parts of the latest response; the next one often has the same
 
     def cut(self, doc: bytes) -> _Document:
         """A response in parts, of which some are shared; other documents as they are."""
         if len(doc) < _SMALL:
             return doc
         # these stand at the left margin, where nothing that a client sends can stand
-        first = doc.find(b'\n  "error": ')
+        first, fourth = doc.find(b'\n  "error": '), doc.rfind(b'\n  "usage": ')
+        before, after = self._latest
+        third = fourth - len(after)
+        if before and third > first > 0 and doc.startswith(before, first) and doc.startswith(after, third):
+            return doc[:first], before, doc[first + len(before) : third], after, self._share(doc[fourth:])
         second = doc.find(b'\n  "output": ', first)
-        fourth = doc.rfind(b'\n  "usage": ')
         third = doc.rfind(b'\n  "parallel_tool_calls": ', second, fourth)
         if min(first, second, third, fourth) < 0:
             return doc
-        return (
-            doc[:first],
-            self._share(doc[first:second]),
-            doc[second:third],
-            self._share(doc[third:fourth]),
-            self._share(doc[fourth:]),  # few turns of a test have figures of their own
-        )
+        before, after = self._latest = self._share(doc[first:second]), self._share(doc[third:fourth])
+        # few turns of a test have figures of their own
+        return doc[:first], before, doc[second:third], after, self._share(doc[fourth:])
 
     def _share(self, part: bytes) -> bytes:
         if len(part) > _LARGE:
@@ -69,16 +69,17 @@ class _Parts:
             if self._bytes > _MOST_SHARED:
                 self._shared.clear()
                 self._bytes = 0
+                self._latest = b"", b""
             self._bytes += len(part)
             known = self._shared[part] = part
         return known
 
 
-def _whole(doc: _Document) -> bytes:
+def _join(doc: _Document) -> bytes:
     return doc if isinstance(doc, bytes) else b"".join(doc)
 
 
-def _placed(kept: _Kept) -> _Placed:
+def _find_place(kept: _Kept) -> _Placed:
     return (kept, "", 0) if isinstance(kept, bytes) else kept
 
 
@@ -93,6 +94,10 @@ class MemoryStore:
         self._locks = [RLock() for _ in range(_LOCKS)]
         self._watch: Watch | None = None
 
+    def open_call(self, project: str, *, writes: bool) -> AbstractContextManager[None]:
+        """Nothing is worth being read before a call asks for it."""
+        return nullcontext()
+
     def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out of the project; what is applied inside is applied at once, so callers apply last."""
         return self._lock(project)
@@ -105,7 +110,7 @@ class MemoryStore:
         mine = self._projects.get(project)
         records = mine.records.get(kind) if mine else None
         kept = records.get(id) if records else None
-        return kept if kept is None or isinstance(kept, bytes) else _whole(kept[0])
+        return kept if kept is None or isinstance(kept, bytes) else _join(kept[0])
 
     def scan(
         self,
@@ -131,7 +136,7 @@ class MemoryStore:
                 start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
                 chosen = places[start:] if limit is None else places[start : start + limit]
             records = mine.records[kind]
-            return [_new(Record, (id, _whole(_placed(records[id])[0]), order)) for order, id in chosen]
+            return [_new(Record, (id, _join(_find_place(records[id])[0]), order)) for order, id in chosen]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is empty for nearly every project."""
@@ -145,8 +150,8 @@ class MemoryStore:
         puts = []
         for kind, records in kept.items():
             for id, record in records.items():
-                doc, parent, order = _placed(record)
-                puts.append(Put(kind, id, _whole(doc), parent, order))
+                doc, parent, order = _find_place(record)
+                puts.append(Put(kind, id, _join(doc), parent, order))
         return sorted(puts, key=_rank)
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
@@ -165,12 +170,11 @@ class MemoryStore:
                     same = records[kind] = {}
                 if parent or kind not in UNORDERED_KINDS:
                     _list(mine, kind, id, parent, order)
-                elif kind == "node" and (old := same.get(id)) is not None and _placed(old)[1]:
+                    same[id] = (self._parts.cut(doc) if kind == "response" else doc, parent, order)
+                    continue
+                if kind == "node" and (old := same.get(id)) is not None and _find_place(old)[1]:
                     _displace(mine, kind, id, old)  # it has no parent any more
-                if kind == "response":
-                    same[id] = (self._parts.cut(doc), parent, order)
-                else:
-                    same[id] = (doc, parent, order) if parent or order else doc
+                same[id] = (doc, parent, order) if order else doc
             else:
                 _delete(mine, *change)
 
@@ -206,8 +210,8 @@ def _rank(put: Put) -> tuple[str, str, int, str]:
 
 def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
     old = mine.records[kind].get(id)
-    if old is None or _placed(old)[1:] != (parent, order):
-        if old is not None and (_placed(old)[1] or kind not in UNORDERED_KINDS):
+    if old is None or _find_place(old)[1:] != (parent, order):
+        if old is not None and (_find_place(old)[1] or kind not in UNORDERED_KINDS):
             _displace(mine, kind, id, old)
         if kind in PENDING_KINDS:
             mine.agenda[kind] = mine.agenda.get(kind, 0) + 1
@@ -223,12 +227,12 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
 def _delete(mine: _Project, kind: str, id: str) -> None:
     records = mine.records.get(kind)
     old = records.pop(id, None) if records else None
-    if old is not None and (_placed(old)[1] or kind not in UNORDERED_KINDS):
+    if old is not None and (_find_place(old)[1] or kind not in UNORDERED_KINDS):
         _displace(mine, kind, id, old)
 
 
 def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
-    _, parent, order = _placed(old)
+    _, parent, order = _find_place(old)
     places = mine.places[kind, parent]
     del places[bisect_left(places, (order, id))]
     if not places:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import takewhile
 from threading import RLock
 from typing import Any, cast
@@ -171,6 +171,10 @@ class SQLiteStore:
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+    def open_call(self, project: str, *, writes: bool) -> AbstractContextManager[None]:
+        """Nothing is worth being read before a call asks for it."""
+        return nullcontext()
 
     @contextmanager
     def transaction(self, project: str) -> Iterator[None]:

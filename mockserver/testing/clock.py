@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockserver.testing.blame import at_caller
+from mockserver.testing.origins import at_caller
 
 if TYPE_CHECKING:
     from mockserver.testing.embedded_server import Host

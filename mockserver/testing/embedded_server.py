@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from mockserver.config.settings import from_python
 from mockserver.engine.control import ProjectControl
@@ -59,6 +59,7 @@ class Host:
         self.engine = _SingleProjectEngine(
             from_python(options), model=None if model is None else ScriptableModel(model)
         )
+        self.levers = self.engine.control  # which refuses everything once the mock is closed
         self.has_own_model = model is not None
         self.app = MockApp(self.engine)
         self.inprocess = InProcess(self.app)
@@ -85,12 +86,6 @@ class Host:
         return f"http://127.0.0.1:{self._served.port}"
 
     @property
-    def levers(self) -> ProjectControl:
-        """The control service of the engine; raises MockError once the mock is closed."""
-        self._check()
-        return self.engine.control
-
-    @property
     def closed(self) -> bool:
         """Whether the mock was closed."""
         return self._closed
@@ -112,6 +107,7 @@ class Host:
         if self._closed:
             return
         self._closed = True
+        self.levers = cast(ProjectControl, _ClosedControl())
         # First, so that a call which arrives meanwhile gets an error instead of half an answer.
         self.inprocess.refuse(CLOSED)
         if self._served is not None:
@@ -121,6 +117,13 @@ class Host:
     def _check(self) -> None:
         if self._closed:
             raise MockError(CLOSED)
+
+
+class _ClosedControl:
+    """Stands in place of the control service of a mock that was closed."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise MockError(CLOSED)
 
 
 class Hosts:

@@ -75,7 +75,7 @@ class LineAudit:
         scenario = mock._host.levers.scenario(mock._project)
         self._origins = mock._origins
         self._sources, self._uses = self._read_sources(scenario["lines"])
-        self.unused = [*self._unused_queue(scenario["queue"]), *self._unused_scenario(scenario["lines"])]
+        self.unused = [*self._find_unused_queue(scenario["queue"]), *self._find_unused_scenario(scenario["lines"])]
         # a test that only scripts calls to other paths leaves its turns to the default model
         answered = any(call.id in self._sources and is_turn(call) for call in self.calls)
         self.has_lines = answered or any("path" not in _when(unused) for unused in self.unused)
@@ -157,7 +157,7 @@ class LineAudit:
 
     # --- lines without a turn ----------------------------------------------------------------------------------
 
-    def _unused_queue(self, queue: list[dict[str, Any]]) -> Iterator[UnusedLine]:
+    def _find_unused_queue(self, queue: list[dict[str, Any]]) -> Iterator[UnusedLine]:
         before: Counter[bytes] = Counter()
         for index, line in enumerate(queue):
             source = _without(line, "used")
@@ -168,7 +168,7 @@ class LineAudit:
                 source, f"{QUEUE}[{index}], {origin}" if origin else f"{QUEUE}[{index}]", line["used"], True
             )
 
-    def _unused_scenario(self, lines: list[dict[str, Any]]) -> Iterator[UnusedLine]:
+    def _find_unused_scenario(self, lines: list[dict[str, Any]]) -> Iterator[UnusedLine]:
         self._lines = lines
         for number, line in enumerate(lines):
             if not line["used"]:

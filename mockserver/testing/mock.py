@@ -16,7 +16,6 @@ from typing import Any, Unpack
 
 from mockserver.config.settings import SettingError
 from mockserver.engine.engine import DEFAULT_PROJECT
-from mockserver.testing.blame import at_caller
 from mockserver.testing.clock import MockClock
 from mockserver.testing.embedded_server import Host
 from mockserver.testing.faults import MockFaults
@@ -24,7 +23,7 @@ from mockserver.testing.given import GivenConversation, GivenResponse
 from mockserver.testing.items import ReplySource, line_of
 from mockserver.testing.journal import PAGE, Context, Finding, Journal
 from mockserver.testing.options import MockOptions, ModelSource, Part, ScenarioSource
-from mockserver.testing.origins import Origins, shorten_path
+from mockserver.testing.origins import Origins, at_caller, shorten_path
 from mockserver.testing.snapshot import Snapshot
 from mockserver.transport.server_thread import ready_value
 from mockserver.wire.errors.api import MockError

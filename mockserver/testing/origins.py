@@ -1,4 +1,7 @@
-"""Where in the files of a test its scripted lines were set, for reports: `test_weather.py:31`, `weather.yaml:7`."""
+"""The lines of a test that speak to a mock: reports name where a scripted line was set, and errors come from there.
+
+A place is written as `test_weather.py:31` or `weather.yaml:7`.
+"""
 
 # How it works. The engine knows lines by their content alone, since they may come by HTTP and are the same on every
 # machine. A `Mock` notes beside it from which line of the test each was queued. The same line queued twice has two
@@ -8,11 +11,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from mockserver.config.settings import SettingError, UnknownOption
+from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.responses.encoding import encode_compact
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 OURS = re.compile(r"mockserver(\.|$)")
 
@@ -68,3 +77,22 @@ def shorten_path(file: str) -> str:
         return str(Path(file).relative_to(Path.cwd()))
     except (ValueError, OSError):
         return file
+
+
+def at_caller(call: Callable[P, T]) -> Callable[P, T]:
+    """Let the errors by which a call refuses its arguments come from the line that made the call.
+
+    Their own traceback is dropped, and pytest hides this frame: what is left is the test. Other errors, which are
+    faults of the mock, keep theirs.
+    """
+
+    @wraps(call)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        __tracebackhide__ = True
+        try:
+            return call(*args, **kwargs)
+        except (MockError, APIError, SettingError, UnknownOption) as error:
+            refused = error
+        raise refused.with_traceback(None) from None
+
+    return checked

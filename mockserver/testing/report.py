@@ -115,7 +115,7 @@ def _list_calls(audit: LineAudit, paint: Paint) -> Iterator[str]:
         yield f"({len(calls) - MOST_CALLS} earlier calls)"
     for call in calls[-MOST_CALLS:]:
         yield _head(audit, call, paint)
-        if sent := _sent(audit, call):
+        if sent := _describe_request(audit, call):
             yield f"     sent {sent}"
         if about := explain_error(audit, call, describe_output):
             yield f"     {paint(about, 'yellow')}"
@@ -163,7 +163,7 @@ def describe_output(item: Item) -> str:
     return f"{kind} {item.get('call_id') or ''} {text}".strip()
 
 
-def _sent(audit: LineAudit, call: Exchange) -> str:
+def _describe_request(audit: LineAudit, call: Exchange) -> str:
     """What a call sent: short members by name, the newest item whole, the items before it by number and type."""
     if not isinstance(call.request, dict):
         return _shorten(call.body, NEWEST)

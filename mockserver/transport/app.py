@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from hashlib import blake2b
 from itertools import count
@@ -33,14 +34,15 @@ from starlette.types import Receive, Scope, Send
 from mockserver.config.settings import SettingError, Settings
 from mockserver.delivery.answer import Answer, error_answer
 from mockserver.delivery.player import DELIVERED, Pieces
+from mockserver.engine import telemetry
 from mockserver.engine.endpoints import unknown_path
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
-from mockserver.store.failures import StoreError
-from mockserver.transport import access_log, rate_limit_headers
+from mockserver.store.failures import StoreError, StoreUnavailable
+from mockserver.transport import rate_limit_headers
 from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.heap import trim_heap
@@ -56,7 +58,7 @@ from mockserver.transport.http import (
     send_answer,
     whole_body,
 )
-from mockserver.transport.threads import Kind, Threads, takes_long
+from mockserver.transport.threads import Kind, Threads
 from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
 from mockserver.transport.websocket import FRAMES, Socket
@@ -65,9 +67,12 @@ from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
+from mockserver.wire.requests.bodies import takes_long
+from mockserver.wire.responses.event_list import AT_ONCE
 from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
+    from mockserver.transport.store_links import StoreLinks
     from mockserver.transport.worker_links import WorkerLinks
 
 log = logging.getLogger("understudy")
@@ -75,6 +80,8 @@ log = logging.getLogger("understudy")
 CONTROL_PREFIX = "/_mock/"
 SOCKETS = "/v1/responses"
 LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
+POLL_S = 1.0  # how often a socket looks at a clock that another worker may have moved
+TOLD_S = 15.0  # and where processes tell each other, unless they can't
 TRIM_AFTER_S = 1.0  # resets often come one after the other
 
 
@@ -88,6 +95,7 @@ class MockApp:
         self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
         self._waiting = WaitingThreads() if engine.waits else None
+        self._poll_s = TOLD_S if engine.waits else POLL_S if engine.settings.workers > 1 else math.inf
         engine.control.on_clock_moved(self.wake_sockets)
         engine.control.sections["sockets"] = self._count_sockets
         self._loop: asyncio.AbstractEventLoop
@@ -109,15 +117,15 @@ class MockApp:
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         self._threads.share_fairly()
-        links = open_links(self.engine, scope)
+        links = [*open_links(self.engine, scope, self.wake_sockets)]
         tokenizer.prepare()
         await send({"type": "lifespan.startup.complete"})
         self._loop = asyncio.get_running_loop()
         self._loop.call_later(LOAD_AFTER_S, Thread(target=tokenizer.load, daemon=True).start)
         self.engine.control.on_reset(self._trim_soon)
         await receive()
-        if links is not None:
-            links.close()
+        for link in links:
+            link.close()
         self.engine.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -144,9 +152,9 @@ class MockApp:
             await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        shared, batches = engine.settings.workers > 1 or engine.waits, FRAMES in scope.get("extensions", ())
+        batches = FRAMES in scope.get("extensions", ())
         socket = Socket(
-            session, receive, send, self._threads, recorder.project, shared=shared, batches=batches, run=run
+            session, receive, send, self._threads, recorder.project, poll_s=self._poll_s, batches=batches, run=run
         )
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
@@ -196,10 +204,21 @@ class MockApp:
             answer, answer_headers = await self._waiting.look(self.answer, call, refused)
         else:
             run = partial(self._waiting.run, _caller_of(headers))
-            answer, answer_headers = await run(partial(self.answer, call, refused, apart=True))
+            answer, answer_headers = await run(self._answer_waiting, call, refused)
         if isinstance(answer.player, EventStream):
             answer.player.is_stopping, run = partial(scope.get, STOPPING), None
         await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
+
+    def _answer_waiting(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
+        """Answer a call in a thread in which it may wait for the store; what it is sure to need is read in one go."""
+        project = "" if refused is not None else self._project_of(call)
+        if project:
+            try:
+                with self.engine.store.open_call(project, writes=_is_sure_to_write(call)):
+                    return self.answer(call, refused, apart=True)
+            except StoreUnavailable as error:
+                return self.answer(call, error, apart=True)
+        return self.answer(call, refused, apart=True)
 
     async def _answer_in_place(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers, Runner | None]:
         """Answer a call where it keeps nobody waiting, and say what runs the steps of its delivery."""
@@ -211,7 +230,7 @@ class MockApp:
             project = self._project_of(call)
             if _reads_much(call) and not is_large:
                 kind = "read"
-        if kind != "short" or threads.is_busy_with(project):
+        if kind != "short" or project in threads.in_progress:
             answer, headers = await self._answer_apart(call, refused, kind, project)
         else:
             answer, headers = self.answer(call, refused)
@@ -227,7 +246,8 @@ class MockApp:
 
         def work() -> tuple[Answer, Headers]:
             answer, headers = self.answer(call, refused, apart=True)
-            if answer.player is None and answer.events is not None:  # encoded here, for it may be large
+            # encoded here, for it may be large; what is long is encoded while it leaves
+            if answer.player is None and answer.events is not None and len(answer.events) <= AT_ONCE:
                 answer = answer._replace(body=whole_body(answer), events=None, tail=b"")
             return answer, headers
 
@@ -267,6 +287,12 @@ class MockApp:
             answer = answer._replace(body=answer.body.replace(UNKNOWN, headers[0][1]))
         return answer, all_headers(answer, headers)
 
+    async def has_script_for(self, scope: Scope) -> bool:
+        """The same as `is_scripted`, but asked where it may wait; raises MockError when the store can't be read."""
+        if self._waiting is None:
+            return self.is_scripted(scope)
+        return await self._waiting.run(_caller_of(dict(scope["headers"])), self.is_scripted, scope)
+
     def is_scripted(self, scope: Scope) -> bool:
         """Whether a line of the caller's project answers a request to a path that the mock does not cover."""
         headers = dict(scope["headers"])
@@ -298,9 +324,10 @@ class MockApp:
         sockets = [socket for mine in list(self._sockets.values()) for socket in list(mine)]
         return {"open": len(sockets), "lanes": sum([socket.busy_lanes for socket in sockets])}
 
-    def wake_sockets(self, project: str) -> None:
-        """Have the project's sockets look at its clock again."""
-        for socket in tuple(self._sockets.get(project, ())):
+    def wake_sockets(self, project: str | None) -> None:
+        """Have the sockets of a project, or of all (None), look at its clock again; any thread may call this."""
+        theirs = [*self._sockets.values()] if project is None else [self._sockets.get(project, set())]
+        for socket in [socket for mine in theirs for socket in tuple(mine)]:
             # the clock may be moved from a test's thread, in which asyncio's events must not be touched
             self._loop.call_soon_threadsafe(socket.recheck_clock)
 
@@ -319,15 +346,24 @@ class MockApp:
         return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
 
 
-def open_links(engine: Engine, scope: Scope) -> WorkerLinks | None:
-    """The links of a worker to the others of its server; None in a process that serves alone."""
-    if WORKERS not in scope:
-        return None
-    from mockserver.transport.worker_links import WorkerLinks  # with multiprocessing, which one process does not need
+def open_links(engine: Engine, scope: Scope, wake: Callable[[str | None], None]) -> Iterator[WorkerLinks | StoreLinks]:
+    """The links of a process to those that share its store: workers of one server, and whoever uses one PostgreSQL.
 
-    links = WorkerLinks(engine, scope[WORKERS])
-    engine.control.sections["worker_samples"] = links.ask_samples
-    return links
+    `wake` is told of clocks that others have moved.
+    """
+    if WORKERS in scope:
+        from mockserver.transport.worker_links import (
+            WorkerLinks,
+        )  # with multiprocessing, which one process does not need
+
+        links = WorkerLinks(engine, scope[WORKERS])
+        engine.control.sections["worker_samples"] = links.ask_samples
+        yield links
+    if engine.settings.store.startswith("postgres"):  # after the workers' own: what happens must be told once
+        from mockserver.transport.notifications import Notifications
+        from mockserver.transport.store_links import StoreLinks
+
+        yield StoreLinks(engine, partial(Notifications, engine.settings.store), wake)
 
 
 def _failure(call: Call) -> MockError:
@@ -339,6 +375,11 @@ def _failure(call: Call) -> MockError:
 def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
     """Return what a caller's project is known by."""
     return headers.get(b"authorization", b""), headers.get(b"openai-project", b"")
+
+
+def _is_sure_to_write(call: Call) -> bool:
+    """Whether a call writes, if it is not refused, and is judged so soon that others may wait for it meanwhile."""
+    return call.method in ("POST", "DELETE") and not call.path.endswith("/input_tokens") and not takes_long(call.body)
 
 
 def _reads_much(call: Call) -> bool:
@@ -359,6 +400,5 @@ def create_app(settings: Settings, model: Answering | None = None) -> MockApp:
         engine = Engine(settings, model=model)
     except StoreError as error:
         raise SettingError(f"--store {settings.store.partition(':')[0]}: {error}") from error
-    if access_log.is_on(settings):
-        engine.journal.on_end = access_log.log_exchange
+    engine.journal.is_logged = telemetry.is_logging(settings)
     return MockApp(engine)

@@ -19,9 +19,10 @@ the values mean is the control service's business, so `Mock` calls it directly a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -41,6 +42,7 @@ from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
 
 PROJECT_HEADER = b"x-understudy-project"
+NO_TOTALS: Mapping[str, int] = MappingProxyType({})
 _UNCACHED = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))  # nginx would hold events back
 
 
@@ -156,15 +158,41 @@ def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     for key in where:
         if key not in ("path", "response_id"):
             raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
-    if after is not None and not re.fullmatch("[0-9]{1,15}", after):  # more than a store can number
-        raise MockError("after: takes the id of an exchange.", param="after")
-    number = None if after is None else int(after)
+    number = _number_after(after, "an exchange") or None
     found = control.read_journal(project, limit=limit, after=number, context=context, view=view, **where)
     return _write_page(found, limit)
 
 
-def _write_page(found: Iterator[dict[str, Any] | None], limit: int) -> Iterator[bytes]:
-    """Yield a page of exchanges in pieces, one for each: a long one must not hold up others."""
+def _number_after(after: str | None, of: str) -> int:
+    """The number that `after` is, 0 for none."""
+    if after is not None and not re.fullmatch("[0-9]{1,15}", after):  # more than a store can number
+        raise MockError(f"after: takes the id of {of}.", param="after")
+    return int(after or 0)
+
+
+def _list_interactions(control: ProjectControl, project: str, call: Call) -> Any:
+    limit, after, where = _limit(call)
+    used = where.pop("used", None)
+    if used not in (None, "true", "false"):
+        raise MockError("used: takes true or false.", param="used")
+    for key in where:
+        raise MockError(f"{key}: unknown filter; there is used.", param=key)
+    wanted = None if used is None else used == "true"
+    totals, found = control.interactions(project, after=_number_after(after, "an interaction"), used=wanted)
+    return _write_page(found, limit, totals)
+
+
+def _list_misses(control: ProjectControl, project: str, call: Call) -> Any:
+    limit, after, where = _limit(call)
+    for key in where:
+        raise MockError(f"{key}: unknown filter; misses have none.", param=key)
+    return _write_page(control.cassette_misses(project, after=_number_after(after, "a miss")), limit)
+
+
+def _write_page(
+    found: Iterator[dict[str, Any] | None], limit: int, totals: Mapping[str, int] = NO_TOTALS
+) -> Iterator[bytes]:
+    """Yield a page in pieces, one for each object: a long one must not hold up others. `totals` stand at its end."""
     yield b'{"object": "list", "data": ['
     ids: list[int] = []
     more = False
@@ -173,11 +201,13 @@ def _write_page(found: Iterator[dict[str, Any] | None], limit: int) -> Iterator[
             yield b""
         elif len(ids) == limit:
             more = True
+            break
         else:
             yield b"%b\n%b" % (b"," if ids else b"", json_body(exchange))
             ids.append(exchange["id"])
     ends = orjson.dumps(ids[0] if ids else None), orjson.dumps(ids[-1] if ids else None), orjson.dumps(more)
-    yield b'\n], "first_id": %b, "last_id": %b, "has_more": %b}' % ends
+    yield b'\n], "first_id": %b, "last_id": %b, "has_more": %b' % ends
+    yield b"".join([b', "%b": %d' % (name.encode(), count) for name, count in totals.items()]) + b"}"
 
 
 def _download_journal(control: ProjectControl, project: str) -> Answer:
@@ -283,6 +313,8 @@ CONTROL = Table(
         ControlCall("DELETE", "/_mock/journal", ProjectControl.clear_journal),
         ControlCall("GET", "/_mock/journal.cassette", _download_journal),
         ControlCall("GET", "/_mock/verdict", _find),
+        ControlCall("GET", "/_mock/cassette", _list_interactions, _read_call),
+        ControlCall("GET", "/_mock/cassette/misses", _list_misses, _read_call),
         ControlCall("GET", "/_mock/drift", ProjectControl.drift),
         ControlCall("DELETE", "/_mock/drift", ProjectControl.clear_drift),
         ControlCall("GET", "/_mock/metrics", show_metrics),

@@ -30,7 +30,7 @@ from mockserver.delivery.player import KeepAlive
 from mockserver.journal.exchange import Call
 from mockserver.transport.abort import Abort
 from mockserver.wire.errors import api as errors
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import AT_ONCE, SSE, sse, write_in_pieces
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -119,6 +119,10 @@ async def send_answer(
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
     if player is None:
+        if answer.events is not None and len(answer.events) > AT_ONCE and not head:
+            await send(start)
+            await _send_events(answer, send, run)
+            return
         body = answer.body if answer.events is None else whole_body(answer)
         await send(start)
         if len(body) > MOST_WRITTEN and not head:
@@ -156,6 +160,15 @@ async def _send_large(body: bytes, send: Send) -> None:
         piece = body[start : start + MOST_WRITTEN]
         await send({"type": "http.response.body", "body": piece, "more_body": start < last})
         await asyncio.sleep(0)
+
+
+async def _send_events(answer: Answer, send: Send, run: Runner | None) -> None:
+    """Send a long stream that takes no time: its events leave while those after them are made."""
+    pieces = write_in_pieces(answer.events or (), SSE)
+    while piece := next(pieces, b"") if run is None else await run(next, pieces, b""):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": answer.tail})
 
 
 class Chunk(NamedTuple):

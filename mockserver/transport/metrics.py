@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from mockserver.engine.engine import Engine
-from mockserver.engine.metrics import BUCKETS_S, Counts, Histograms
+from mockserver.engine.telemetry import BUCKETS_S, Counts, Histograms
 from mockserver.version import __version__
 from mockserver.wire.errors.api import MockError
 
@@ -25,7 +25,10 @@ Sample = dict[str, Any]
 
 # name → what it says, the names of its labels
 COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "requests": ("Calls to the public API and response.create frames.", ("endpoint", "method", "transport", "status")),
+    "requests": (
+        "Calls to the public API and response.create frames.",
+        ("endpoint", "method", "transport", "status", "answered_by"),
+    ),
     "turns": ("Responses that were answered.", ("endpoint", "model", "transport", "status", "answered_by")),
     "tokens": ("Tokens of turns: input (cached ones included), cached, output.", ("model", "kind")),
     "faults": ("Faults that struck.", ("kind",)),
@@ -55,6 +58,7 @@ def sample(engine: Engine) -> Sample:
     """What this process knows: counters, histograms and gauges by name, with lists of label values and numbers."""
     metrics, sections = engine.journal.metrics, engine.control.sections
     read: Callable[[str], Any] = lambda name: sections[name]() if name in sections else None  # noqa: E731
+    read("count_forwarded")  # a proxy counts what it has forwarded when somebody asks
     sockets = read("sockets") or {}
     recorder = read("recorder") or {}
     return {
@@ -82,6 +86,11 @@ def sample(engine: Engine) -> Sample:
             **_read_store(engine),
         },
     }
+
+
+def counts_of(taken: Sample) -> Sample:
+    """A sample of a process that may be gone: what it has counted stays, its gauges are nothing."""
+    return {**taken, "gauges": dict.fromkeys(taken["gauges"], 0)}
 
 
 def _store_of(engine: Engine) -> str:

@@ -106,10 +106,10 @@ class ResponseCycle(RequestResponseCycle):
         said = dict(headers)
         if len(said) == len(headers) and all_names.islower():  # as those of the mock; a relayed head keeps its own case
             for name in _FRAMING.intersection(said):
-                self._heed(name, said[name])
+                self._note_header(name, said[name])
         else:
             for name, value in headers:
-                self._heed(name.lower(), value)
+                self._note_header(name.lower(), value)
         line = STATUS_LINE[status][:-2]
         state = self.scope.get("state")
         reason = state.get(REASON) if state else None  # nearly every answer is our own, and the state is empty
@@ -123,7 +123,7 @@ class ResponseCycle(RequestResponseCycle):
             head += b"transfer-encoding: chunked\r\n"
         return head + b"\r\n"
 
-    def _heed(self, name: bytes, value: bytes) -> None:
+    def _note_header(self, name: bytes, value: bytes) -> None:
         """Note what a header says of the body's length or of the connection."""
         if name == b"content-length" and self.chunked_encoding is None:
             self.expected_content_length, self.chunked_encoding = int(value), False

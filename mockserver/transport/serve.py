@@ -37,7 +37,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from mockserver.config.settings import SettingError, Settings
-from mockserver.transport.access_log import AccessLine
+from mockserver.engine.telemetry import AccessLine
 from mockserver.transport.guard import WILDCARDS
 from mockserver.version import __version__
 

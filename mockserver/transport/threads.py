@@ -24,21 +24,8 @@ from weakref import WeakValueDictionary
 T = TypeVar("T")
 Kind = Literal["write", "read", "short"]  # the first two may take long
 
-HEAVY = 65_536  # bytes of a body that may take long
-SMALL = 16_384  # bytes of a body whose schemas take little time, if nothing in them makes much of little
 MOST_THREADS, MOST_LONG = 16, 4
 SWITCH_S = 0.001
-# what lets a schema of a few bytes demand a large instance, or a long search
-_LARGE_SCHEMAS = (b'"pattern', b'"$ref"', b'"minItems"', b'"minLength"', b'"minProperties"', b'"allOf"', b"\\u00")
-
-
-def takes_long(body: bytes) -> bool:
-    """Whether a body alone may take long to answer: it is large, or has a schema of which an instance may be."""
-    if len(body) > HEAVY:
-        return True
-    if b'"schema"' not in body and b'"parameters"' not in body:
-        return False
-    return len(body) > SMALL or any(word in body for word in _LARGE_SCHEMAS)
 
 
 class Threads:
@@ -47,13 +34,9 @@ class Threads:
     def __init__(self) -> None:
         self._long = ThreadPoolExecutor(MOST_LONG, "understudy_long")
         self._short = ThreadPoolExecutor(MOST_THREADS, "understudy")
-        self._in_progress: Counter[Hashable] = Counter()  # project → its long calls
+        self.in_progress: Counter[Hashable] = Counter()  # project → its long calls
         self._places: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
         self.knows_large = False  # whether something large may have been left behind, which small calls read
-
-    def is_busy_with(self, project: Hashable) -> bool:
-        """Whether a long call of a project is in progress."""
-        return project in self._in_progress
 
     async def run(self, work: Callable[[], T], kind: Kind, project: Hashable = None) -> T:
         """Return what a piece of work returns; that of one project waits where too much of its kind is in progress."""
@@ -63,15 +46,15 @@ class Threads:
             places = self._places[kind, project] = asyncio.Semaphore(1 if long else MOST_THREADS // 2)
         threads = self._long if long else self._short
         if long:
-            self._in_progress[project] += 1
+            self.in_progress[project] += 1
         try:
             async with places:
                 return await asyncio.get_running_loop().run_in_executor(threads, work)
         finally:
             if long:
-                self._in_progress[project] -= 1
-                if not self._in_progress[project]:
-                    del self._in_progress[project]
+                self.in_progress[project] -= 1
+                if not self.in_progress[project]:
+                    del self.in_progress[project]
 
     def submit(self, work: Callable[[], object]) -> None:
         """Have something done at some time, for which nobody waits."""

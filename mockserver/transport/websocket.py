@@ -23,7 +23,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
@@ -34,10 +34,12 @@ from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
 from mockserver.transport.http import Runner
-from mockserver.transport.threads import HEAVY, Kind, Threads, takes_long
+from mockserver.transport.threads import Kind, Threads
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
+from mockserver.wire.requests.bodies import HEAVY, takes_long
+from mockserver.wire.responses.event_list import LINES, write_in_pieces
 from mockserver.wire.responses.events import Event
 
 T = TypeVar("T")
@@ -45,14 +47,14 @@ T = TypeVar("T")
 log = logging.getLogger("understudy")
 
 FRAMES = "understudy.frames"  # the extension of ASGI that `websocket_protocol` has
-POLL_S = 1.0  # how often a clock is looked at that another process may have moved
 NORMAL = 1000
 
 
 class Socket:
     """One accepted WebSocket of a `project`.
 
-    `shared` says that other processes serve the same projects, `batches` that the server sends several frames at once.
+    The clock is looked at every `poll_s` seconds, in case another process has moved it. `batches` says that the server
+    sends several frames at once.
     With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
     """
 
@@ -68,14 +70,14 @@ class Socket:
         threads: Threads | None = None,
         project: Hashable = None,
         *,
-        shared: bool = False,
+        poll_s: float = math.inf,
         batches: bool = False,
         run: Runner | None = None,
     ) -> None:
         self._connection = connection
         self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
-        self._shared, self._batches, self._run = shared, batches, run
+        self._poll_s, self._batches, self._run = poll_s, batches, run
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -142,7 +144,7 @@ class Socket:
         """Have the session do something: in a thread what may take long, and what meets something long in progress."""
         threads = self._threads
         await self._wait_for_work()
-        if self._run is not None or not (long or threads.is_busy_with(self._project)):
+        if self._run is not None or not (long or self._project in threads.in_progress):
             return await self._ask(work, of)
         threads.knows_large = True
         return await self._work_apart(partial(work, of, apart=True), "write" if long else "short")
@@ -166,8 +168,8 @@ class Socket:
         while (left := await self._ask(self._connection.remaining_seconds)) > 0:
             self._clock_moved.clear()
             with suppress(TimeoutError):
-                # a manual clock does not move by itself: whoever moves it wakes this, unless it is another process
-                await asyncio.wait_for(self._clock_moved.wait(), min(left, POLL_S) if self._shared else left)
+                # a manual clock does not move by itself: whoever moves it wakes this, or it is looked at after a while
+                await asyncio.wait_for(self._clock_moved.wait(), min(left, self._poll_s))
         for task in self._tasks - {asyncio.current_task()}:  # no event may follow the last frame
             task.cancel()
         await self._send_events([frames.connection_limit_error()])
@@ -198,10 +200,7 @@ class Socket:
         connection = self._connection
         while (step := await self._advance(playback)) is not None:
             if isinstance(step, Emit):
-                if playback.recorder.apart:  # its events may be as large as its frame
-                    await self._send_texts(await self._threads.run(partial(_encode, step.events), "read", self))
-                else:
-                    await self._send_events(step.events)
+                await self._send_events(step.events, apart=playback.recorder.apart)
             elif isinstance(step, Malformed):
                 await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
@@ -224,18 +223,25 @@ class Socket:
                 playback.woken = False
                 wake.set()
 
-    async def _send_events(self, events: list[Event]) -> None:
-        await self._send_texts(_encode(events))
-
-    async def _send_texts(self, texts: list[str]) -> None:
+    async def _send_events(self, events: Sequence[Event], *, apart: bool = False) -> None:
+        """Send events; those of a long turn leave while others are made, `apart` in a thread: they may be large."""
+        pieces = write_in_pieces(events, LINES)
         async with self._lock:
-            if self._batches and len(texts) > 1 and sum(map(len, texts)) <= HEAVY:
-                await self._send({"type": FRAMES, "texts": texts})
-                return
-            for text in texts:
-                await self._send({"type": "websocket.send", "text": text})
-                if len(text) > HEAVY:
+            while (
+                piece := await self._threads.run(partial(next, pieces, b""), "read", self)
+                if apart
+                else next(pieces, b"")
+            ):
+                await self._send_texts(piece.split(b"\n")[:-1])
+                if len(piece) > HEAVY:
                     await asyncio.sleep(0)
+
+    async def _send_texts(self, texts: list[bytes]) -> None:
+        if self._batches and len(texts) > 1:
+            await self._send({"type": FRAMES, "texts": texts})
+            return
+        for text in texts:
+            await self._send({"type": "websocket.send", "text": text.decode()})
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:
@@ -262,10 +268,6 @@ def _data(message: Message) -> bytes:
     """A frame's bytes, text or binary."""
     text = message.get("text")
     return message["bytes"] if text is None else text.encode()
-
-
-def _encode(events: list[Event]) -> list[str]:
-    return [frames.text(event) for event in events]
 
 
 async def _sleep(seconds: float, wake: asyncio.Event) -> None:

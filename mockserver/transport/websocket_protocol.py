@@ -1,17 +1,19 @@
 """The server's side of a WebSocket: uvicorn's, which is quiet about a client's text that is none.
 
-It has an extension of ASGI (`FRAMES`, in the scope's `extensions`): a message of this type holds several `texts`, which
-leave in one write.
+It has an extension of ASGI (`FRAMES`, in the scope's `extensions`): a message of this type holds several `texts`, each
+in UTF-8, which leave in one write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.protocol import State
 
 from mockserver.transport.websocket import FRAMES
 
@@ -33,25 +35,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             await super().send(message)
 
-    async def _send_texts(self, texts: Iterable[str]) -> None:
-        size = 0
-        try:
-            for text in texts:
-                data = text.encode()
-                self.conn.send_text(data)
-                size += len(data)
-                if size >= MOST_WRITTEN:
-                    await self._write()
-                    size = 0
-            await self._write()
-        except InvalidState:  # the connection was closed meanwhile
-            raise ClientDisconnected from None
+    async def _send_texts(self, texts: Sequence[bytes]) -> None:
+        rows = [texts] if sum(map(len, texts)) <= MOST_WRITTEN else _cut(texts)
+        for row in rows:
+            await self.writable.wait()
+            if self.disconnected or self.conn.state is not State.OPEN:  # the connection was closed meanwhile
+                raise ClientDisconnected
+            self.transport.write(self._frame(row))
 
-    async def _write(self) -> None:
-        await self.writable.wait()
-        if self.disconnected:
-            raise ClientDisconnected
-        self.transport.write(b"".join(self.conn.data_to_send()))
+    def _frame(self, texts: Sequence[bytes]) -> bytes:
+        """The frames of texts; without an extension (compression) they are the texts with a head before each."""
+        conn = self.conn
+        if not conn.extensions:
+            heads = map(_head, map(len, texts))
+            return b"".join([*conn.data_to_send(), *chain.from_iterable(zip(heads, texts, strict=True))])
+        for text in texts:
+            conn.send_text(text)
+        return b"".join(conn.data_to_send())
 
     def handle_connect(self, event: Any) -> None:
         """Have the app answer a handshake; it learns that several frames can be sent at once."""
@@ -72,6 +72,24 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             return
         super().send_receive_event_to_app()
+
+
+def _cut(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Rows of texts, each ended by the one that makes it reach `MOST_WRITTEN` bytes."""
+    start = size = 0
+    for stop, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= MOST_WRITTEN or stop == len(texts):
+            yield texts[start:stop]
+            start, size = stop, 0
+
+
+@lru_cache(maxsize=4096)  # the events of streams have a few hundred lengths
+def _head(size: int) -> bytes:
+    """The head of a text frame of the server's: final and unmasked (RFC 6455 §5.2)."""
+    if size < 126:
+        return b"\x81%c" % size
+    return b"\x81\x7e" + size.to_bytes(2) if size < 65_536 else b"\x81\x7f" + size.to_bytes(8)
 
 
 def _is_text(data: bytes) -> bool:

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 /** A button that copies what `make()` returns and says so. */
 export function copyButton(label, make) {
-	const button = h("button", { class: "quiet", onclick: copy }, label);
+	const button = h("button.quiet", { onclick: copy }, label);
 	async function copy() {
 		let done = "Copied";
 		try {
@@ -20,7 +20,7 @@ export function copyButton(label, make) {
 	return button;
 }
 
-const NEVER_SENT = new Set(["host", "content-length", "connection", "accept-encoding", "transfer-encoding", "content-type", "authorization", "upgrade"]);
+const OF_A_CLIENT = /^(x-stainless|user-agent|accept$|accept-encoding|sec-|host|content-(length|type)|connection|transfer-encoding|authorization|upgrade)/;
 
 /** The request as a curl command. */
 export function asCurl(exchange, origin) {
@@ -28,8 +28,7 @@ export function asCurl(exchange, origin) {
 	if (exchange.method !== "POST") lines[0] = lines[0].replace("curl", `curl -X ${exchange.method}`);
 	lines.push(`-H "Authorization: Bearer $OPENAI_API_KEY"`);
 	for (const [name, value] of Object.entries(exchange.headers ?? {})) {
-		if (NEVER_SENT.has(name) || /^(x-stainless|user-agent|accept$|sec-)/.test(name)) continue;
-		lines.push(`-H ${quote(`${name}: ${value}`)}`);
+		if (!OF_A_CLIENT.test(name)) lines.push(`-H ${quote(`${name}: ${value}`)}`);
 	}
 	if (exchange.body) lines.push(`-H ${quote("Content-Type: application/json")}`, `-d ${quote(exchange.body)}`);
 	return lines.join(" \\\n  ");

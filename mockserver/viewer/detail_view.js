@@ -3,7 +3,7 @@
 import { h, replace, replaceIf } from "./dom.js";
 import { copyButton } from "./clipboard.js";
 import { isHeld, otherOf, responseKey } from "./details.js";
-import { dateTime, number, visible } from "./format.js";
+import { dateTime, number } from "./format.js";
 import { createContextTab } from "./tab_context.js";
 import { createDiffTab } from "./tab_diff.js";
 import { createEventsTab } from "./tab_events.js";
@@ -15,7 +15,7 @@ export const TABS = [
 ];
 
 export function createDetailView(store, actions) {
-	const head = h("div", { class: "detail-head" });
+	const head = h("div.detail-head");
 	const buttons = TABS.map(([name, label], at) => h("button", {
 		role: "tab", id: `tab-${name}`, "aria-controls": "tab-panel", title: `${label} (${at + 1})`, onclick: () => actions.openTab(name),
 		onkeydown: (event) => {
@@ -27,9 +27,9 @@ export function createDetailView(store, actions) {
 			event.preventDefault();
 		},
 	}, label));
-	const note = h("p", { class: "tab-message" });
+	const note = h("p.tab-message");
 	const panel = h("div", { role: "tabpanel", id: "tab-panel", class: "tab-panel", tabindex: "-1" });
-	const element = h("section", { class: "pane pane-detail", "aria-label": "Detail" }, head, h("div", { role: "tablist", class: "tabs", "aria-label": "Detail" }, buttons), panel);
+	const element = h("section.pane.pane-detail", { "aria-label": "Detail" }, head, h("div", { role: "tablist", class: "tabs", "aria-label": "Detail" }, buttons), panel);
 	const views = {
 		context: createContextTab(), request: createRequestTab(), response: createResponseTab(), events: createEventsTab(),
 		why: createWhyTab(actions), diff: createDiffTab(store, actions),
@@ -52,7 +52,7 @@ export function createDetailView(store, actions) {
 			const outcome = selected ? inputOf(state, tab, selected, summary, node) : { message: "Choose an exchange, or a response of the graph." };
 			const view = views[tab];
 			if (outcome.message) {
-				note.textContent = outcome.message;
+				replace(note, outcome.message);
 				if (panel.firstChild !== note) replace(panel, note);
 				return;
 			}
@@ -67,20 +67,20 @@ function headVersion(selected, summary, node) {
 }
 
 function drawHead(selected, summary, node, actions) {
-	if (!selected) return h("p", { class: "detail-none" }, "Nothing is selected.");
+	if (!selected) return h("p.quiet-text", "Nothing is selected.");
 	const id = selected.response;
 	return [
-		h("div", { class: "detail-title" },
-			h("h2", null, id ? h("code", null, visible(id)) : summary ? `${summary.method} ${visible(summary.path)}` : "Exchange"),
+		h("div.detail-title",
+			h("h2", id ? h("code", id) : summary ? `${summary.method} ${summary.path}` : "Exchange"),
 			id && copyButton("Copy id", () => id)),
-		h("p", { class: "detail-facts" }, [
-			summary && `exchange ${summary.id}`, node && (node.state === "live" ? node.status : node.state), node?.model && visible(node.model),
+		h("p.detail-facts", [
+			summary && `exchange ${summary.id}`, node && (node.state === "live" ? node.status : node.state), node?.model,
 			node?.usage && `${number(node.usage.input_tokens)} in, ${number(node.usage.output_tokens)} out`,
-			node?.store === false ? "not stored" : null,
+			node?.store === false && "not stored",
 			node?.expires_at && `expires ${dateTime(node.expires_at).slice(0, 10)}`,
-			node?.conversation && visible(node.conversation),
+			node?.conversation,
 		].filter(Boolean).join(" · "),
-		node?.parent && [" · ", h("button", { class: "link", onclick: () => actions.selectResponse(node.parent) }, "parent")]),
+		node?.parent && [" · ", h("button.link", { onclick: () => actions.selectResponse(node.parent) }, "parent")]),
 	];
 }
 
@@ -95,7 +95,7 @@ function inputOf(state, tab, selected, summary, node) {
 	if (tab === "request" || tab === "response" || tab === "why") {
 		if (selected.exchange === null && tab !== "response") return { message: "The journal no longer has the exchange of this response." };
 		const entry = read(`exchange ${selected.exchange}`);
-		if (entry?.status === "failed") return { message: visible(entry.message) };
+		if (entry?.status === "failed") return { message: entry.message };
 		if (selected.exchange !== null && entry?.status !== "ready") return { message: "Reading…" };
 		if (selected.exchange !== null && !exchange) return { message: "The journal no longer has this exchange." };
 		if (tab === "response" && answered?.status === "loading") return { message: "Reading…" };
@@ -105,7 +105,7 @@ function inputOf(state, tab, selected, summary, node) {
 	if (tab === "events" && !isHeld(node)) return { message: missing(node) };
 	const needed = { context: `context ${id}`, events: `events ${id}`, diff: `context ${id}` }[tab];
 	const entry = read(needed);
-	if (entry?.status === "failed") return { message: visible(entry.message) };
+	if (entry?.status === "failed") return { message: entry.message };
 	if (entry?.status !== "ready") return { message: "Reading…" };
 	if (tab === "events") return { input: { events: entry.value } };
 	const parentContext = node?.parent ? value(`context ${node.parent}`) : null;
@@ -116,5 +116,6 @@ function inputOf(state, tab, selected, summary, node) {
 
 function missing(node) {
 	if (node?.store === false) return "This turn was not stored, so its events can't be made again.";
+	if (node?.away) return "It was answered elsewhere. What came is in the tab Response.";
 	return node ? `It is ${node.state}: its events can't be made again.` : "This response is not known.";
 }

@@ -1,6 +1,6 @@
 // What a detail tab needs to know and how it is read; answers go into the store, so tabs only draw.
 
-import { exchangeOf } from "./exchanges.js";
+import { exchangeOf, isRelayed } from "./exchanges.js";
 
 const MOST = 80; // answers that are kept
 
@@ -15,6 +15,10 @@ export function createDetails(api, store) {
 			(value) => store.state.project === project && keep(key, { status: "ready", value }),
 			(problem) => store.state.project === project && keep(key, { status: "failed", message: problem.message }),
 		);
+	}
+
+	function wantOf(key, id, rest = "") {
+		want(key, (project) => api.get(`responses/${encodeURIComponent(id)}${rest}`, project));
 	}
 
 	function keep(key, entry) {
@@ -32,7 +36,7 @@ export function createDetails(api, store) {
 
 	function wantContext(id) {
 		const node = store.state.nodes.get(id);
-		if (isHeld(node)) want(`context ${id}`, (project) => api.get(`responses/${encodeURIComponent(id)}/context`, project));
+		if (isHeld(node)) wantOf(`context ${id}`, id, "/context");
 		else want(`context ${id}`, (project) => readFromJournal(exchangeOf(store.state.exchanges, id), project));
 	}
 
@@ -41,6 +45,7 @@ export function createDetails(api, store) {
 		if (!exchange?.id) throw new Error("The journal no longer has the exchange of this response.");
 		const page = await api.get(`journal?limit=1&context=full&after=${exchange.id - 1}`, project);
 		const context = page.data[0]?.context;
+		if (isRelayed(exchange)) throw new Error("It was answered elsewhere, where its context is. What was sent is in the tab Request.");
 		if (!context?.items) throw new Error("What the model saw is not kept any more.");
 		return context;
 	}
@@ -51,7 +56,7 @@ export function createDetails(api, store) {
 		const { exchange, response } = selected;
 		if (exchange !== null && typeof exchange === "number") {
 			want(`exchange ${exchange}`, async (project) =>
-				(await api.get(`journal?limit=1&after=${exchange - 1}`, project)).data.find((one) => one.id === exchange) ?? null);
+				withAnswer((await api.get(`journal?limit=1&after=${exchange - 1}`, project)).data.find((one) => one.id === exchange)));
 		}
 		const node = nodes.get(response);
 		const parent = node?.parent ?? null;
@@ -63,16 +68,16 @@ export function createDetails(api, store) {
 			if (other) wantContext(other);
 		}
 		if (isHeld(node) && (tab === "response" || tab === "request" || tab === "context" || tab === "events")) {
-			want(responseKey(response, running), (project) => api.get(`responses/${encodeURIComponent(response)}`, project));
+			wantOf(responseKey(response, running), response);
 		}
 		if (isHeld(nodes.get(parent)) && tab === "context") {
-			want(`response ${parent}`, (project) => api.get(`responses/${encodeURIComponent(parent)}`, project));
+			wantOf(`response ${parent}`, parent);
 		}
 		if (isHeld(node) && tab === "events") {
 			const pacing = pacingOf(state.details.get(`exchange ${exchange}`)?.value);
 			if (exchange === null || state.details.get(`exchange ${exchange}`)?.status === "ready") {
 				const query = pacing ? `?first_token=${pacing.first_token ?? 0}&tokens_per_second=${pacing.tokens_per_second ?? 0}` : "";
-				want(`events ${response}`, (project) => api.get(`responses/${encodeURIComponent(response)}/events${query}`, project));
+				wantOf(`events ${response}`, response, `/events${query}`);
 			}
 		}
 	}
@@ -80,9 +85,19 @@ export function createDetails(api, store) {
 	store.watch(load);
 }
 
+/** An exchange whose answer, where another gave it, is a value if it is JSON. */
+function withAnswer(exchange) {
+	if (!exchange?.answer) return exchange ?? null;
+	try {
+		return { ...exchange, answer: JSON.parse(exchange.answer) };
+	} catch {
+		return exchange; // a stream, or cut
+	}
+}
+
 /** Whether the server still holds a response: it can then be read, expired or not. */
 export function isHeld(node) {
-	return Boolean(node) && node.store !== false && node.state !== "deleted" && node.state !== "gone";
+	return Boolean(node) && !node.away && node.store !== false && node.state !== "deleted" && node.state !== "gone";
 }
 
 /** The key of a response's answer: what is running will be another one. */

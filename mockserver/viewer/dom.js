@@ -1,22 +1,28 @@
-// Elements made from values. Text is only ever a text node: no string of a client or a model is read as HTML.
+// Elements made from values. Text is only ever a text node, with its control characters written out: no string of a
+// client or a model is read as HTML, or passes for another one.
+
+import { number, visible } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element: `h("button", { class: "quiet", onclick: act }, "Copy")`. */
-export function h(name, attributes, ...children) {
-	const element = document.createElement(name);
-	if (name === "button") element.type = "button";
-	return fill(element, attributes, children);
+/** An element with its classes: `h("button.quiet.small", { onclick: act }, "Copy")`; attributes may be left out. */
+export function h(name, ...rest) {
+	return make((tag) => document.createElement(tag), name, rest);
 }
 
 /** The same for SVG. */
-export function s(name, attributes, ...children) {
-	return fill(document.createElementNS(SVG, name), attributes, children);
+export function s(name, ...rest) {
+	return make((tag) => document.createElementNS(SVG, tag), name, rest);
 }
 
-function fill(element, attributes, children) {
-	for (const [name, value] of Object.entries(attributes ?? {})) setAttribute(element, name, value);
-	append(element, children);
+function make(create, name, rest) {
+	const [tag, ...classes] = name.split(".");
+	const element = create(tag);
+	if (tag === "button") element.type = tag;
+	if (classes.length) element.setAttribute("class", classes.join(" "));
+	const attributes = rest[0]?.constructor === Object ? rest.shift() : {};
+	for (const [name, value] of Object.entries(attributes)) setAttribute(element, name, value);
+	append(element, rest);
 	return element;
 }
 
@@ -30,7 +36,7 @@ function setAttribute(element, name, value) {
 function append(element, children) {
 	for (const child of children.flat(Infinity)) {
 		if (child === null || child === undefined || child === false) continue;
-		element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+		element.append(child instanceof Node ? child : document.createTextNode(visible(child)));
 	}
 }
 
@@ -47,6 +53,36 @@ export function replaceIf(element, version, make) {
 	element.shownVersion = version;
 	replace(element, make());
 	return true;
+}
+
+/** A function that has `draw` called in the next frame, once however often it is asked. */
+export function oncePerFrame(draw) {
+	let waiting = false;
+	return () => {
+		if (waiting) return;
+		waiting = true;
+		requestAnimationFrame((time) => {
+			waiting = false;
+			draw(time);
+		});
+	};
+}
+
+/** A heading with a count. */
+export function counted(title, count) {
+	return h("h2", title, count !== undefined && h("span.count", ` ${number(count)}`));
+}
+
+/** What stands before a row of a tree. */
+export function indent(depth, step) {
+	const pad = h("span.json-pad");
+	pad.style.width = `${Math.min(depth, 24) * step}px`;
+	return pad;
+}
+
+/** Attributes of what scrolls and is no list. */
+export function region(label) {
+	return { tabindex: "0", role: "region", "aria-label": label };
 }
 
 let ids = 0;

@@ -29,6 +29,11 @@ export function isTurn(exchange) {
 	return exchange.method === "POST" && Boolean(exchange.response_id) && !/\/cancel$/.test(exchange.path);
 }
 
+/** Whether an exchange was answered elsewhere: this mock does not hold what it made. */
+export function isRelayed({ answered_by }) {
+	return /^(upstream(, \w+)?|cassette (#\d+|miss)|proxy)$/.test(answered_by ?? "");
+}
+
 /** The node of a response that an exchange made, as far as its summary says. */
 export function nodeOf(exchange, last) {
 	return {
@@ -50,6 +55,7 @@ export function nodeOf(exchange, last) {
 		},
 		compacted: false,
 		dropped: 0,
+		away: isRelayed(exchange),
 		sketch: true, // the server knows more
 	};
 }
@@ -62,7 +68,7 @@ export function mergeNodes(responses, exchanges) {
 		if (!isTurn(exchange)) continue;
 		const known = nodes.get(exchange.response_id);
 		if (!known) {
-			const state = exchange.store === false ? "live" : "gone";
+			const state = exchange.store === false || isRelayed(exchange) ? "live" : "gone";
 			const node = { ...nodeOf(exchange, lasts.get(exchange.conversation) ?? null), state, sketch: false };
 			nodes.set(node.id, node);
 		} else if (known.model === null) {
@@ -107,14 +113,10 @@ export function mistakesOf(findings) {
 	return mistakes;
 }
 
+const includes = (name) => (exchange, value) => exchange[name]?.toLowerCase().includes(value);
 const FIELDS = {
-	path: (exchange, value) => exchange.path?.toLowerCase().includes(value),
-	model: (exchange, value) => exchange.model?.toLowerCase().includes(value),
-	status: (exchange, value) => statusHolds(exchange, value),
-	method: (exchange, value) => exchange.method?.toLowerCase() === value,
-	over: (exchange, value) => exchange.transport?.toLowerCase() === value,
-	by: (exchange, value) => exchange.answered_by?.toLowerCase().includes(value),
-	conversation: (exchange, value) => exchange.conversation?.toLowerCase().includes(value),
+	path: includes("path"), model: includes("model"), status: statusHolds, method: includes("method"), over: includes("transport"),
+	by: includes("answered_by"), conversation: includes("conversation"),
 };
 
 function statusHolds(exchange, value) {

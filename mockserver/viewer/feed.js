@@ -8,6 +8,7 @@
 
 import { CallError } from "./api.js";
 import { isTurn, mergeNodes, nodeOf, withBegun, withEnded } from "./exchanges.js";
+import { emptyProject } from "./store.js";
 
 const PAGE = 1000;
 const QUIET_MS = 1500;
@@ -22,11 +23,9 @@ export function createFeed(api, store, notify) {
 
 	async function start() {
 		try {
-			const health = await api.get("health");
-			store.change({ health, keyWanted: false });
-			readModels();
-			const { data } = await api.get("projects");
-			store.change({ projects: data });
+			const [health, { data }] = await Promise.all([api.get("health"), api.get("projects")]);
+			store.change({ health, projects: data, keyWanted: false });
+			readModels().catch(() => {}); // the chart has no line for the window then
 			const wanted = new URLSearchParams(location.search).get("project");
 			select(wanted ?? data[0]?.name ?? null);
 		} catch (problem) {
@@ -39,12 +38,8 @@ export function createFeed(api, store, notify) {
 	}
 
 	async function readModels() {
-		try {
-			const { data } = await api.get("models");
-			store.change({ models: new Map(data.map((model) => [model.id, model])) });
-		} catch {
-			// a server without this call: the chart has no line for the window
-		}
+		const { data } = await api.get("models");
+		store.change({ models: new Map(data.map((model) => [model.id, model])) });
 	}
 
 	/** Look at a project; null waits for the first one. */
@@ -54,8 +49,7 @@ export function createFeed(api, store, notify) {
 		lastOf.clear();
 		clearTimeout(refresh);
 		store.change({
-			project: name, gone: false, loaded: name === null, exchanges: [], nodes: new Map(), selected: null, compared: null,
-			details: new Map(), clock: null, reports: { verdict: null, drift: null },
+			...emptyProject(), project: name, loaded: name === null,
 			levers: { ...store.state.levers, scenario: null, faults: null, result: null },
 		});
 		const mine = generation;
@@ -93,7 +87,7 @@ export function createFeed(api, store, notify) {
 			notify("This project is gone: it was forgotten, or the server has started over. It comes back with its first call.");
 		}
 		lastOf.clear();
-		store.change({ gone: true, loaded: true, connection: "live", exchanges: [], nodes: new Map(), selected: null, details: new Map() });
+		store.change({ ...emptyProject(), gone: true, loaded: true, connection: "live" });
 		readProjects();
 	}
 
@@ -109,26 +103,23 @@ export function createFeed(api, store, notify) {
 	/** Read the whole project: first what is seen first. */
 	async function read(mine) {
 		const project = store.state.project;
+		const readPage = (after) => api.get(`journal?view=summary&limit=${PAGE}&after=${after}`, project);
 		try {
-			const exchanges = [];
-			const [graph, clock] = await Promise.all([api.get("graph", project), api.get("clock", project)]);
-			if (mine !== generation) return;
-			store.change({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...graphPart(graph.responses, store.state.exchanges) });
-			for (let after = null; ; ) {
-				const query = `journal?view=summary&limit=${PAGE}${after === null ? "" : `&after=${after}`}`;
-				const page = await api.get(query, project);
-				if (mine !== generation) return;
-				exchanges.push(...page.data);
-				if (!page.has_more) break;
-				after = page.last_id;
-			}
-			const newest = exchanges.at(-1)?.id ?? 0;
-			store.change((state) => {
+			const [graph, clock, first] = await Promise.all([api.get("graph", project), api.get("clock", project), readPage(0)]);
+			const exchanges = first.data;
+			const show = (state) => {
 				// what happened while the journal was read is in the store already
-				const later = state.exchanges.filter((one) => one.running || one.id > newest);
-				const all = [...exchanges, ...later];
+				const newest = exchanges.at(-1)?.id ?? 0;
+				const all = [...exchanges, ...state.exchanges.filter((one) => one.running || one.id > newest)];
 				return { exchanges: all, ...graphPart(graph.responses, all) };
-			});
+			};
+			if (mine === generation) store.change((state) => ({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...show(state) }));
+			for (let page = first; page.has_more && mine === generation; ) {
+				page = await readPage(page.last_id);
+				exchanges.push(...page.data);
+				if (!page.has_more && mine === generation) store.change(show);
+			}
+			if (mine !== generation) return;
 			for (const exchange of exchanges) if (exchange.conversation) lastOf.set(exchange.conversation, exchange.response_id);
 			await readVerdict(mine, project);
 		} catch (problem) {
@@ -212,13 +203,14 @@ export function createFeed(api, store, notify) {
 		},
 	};
 
-	/** Read everything again, as after a reset. */
-	function refreshNow() {
-		store.change({ exchanges: [] });
-		return read(generation);
-	}
-
-	return { start, select, readProjects, refresh: refreshNow };
+	return {
+		start, select, readProjects,
+		/** Read everything again, as after a reset. */
+		refresh() {
+			store.change({ exchanges: [] });
+			return read(generation);
+		},
+	};
 }
 
 function withoutUsage(node) {

@@ -11,16 +11,16 @@ export function number(value) {
 
 /** Time of day of unix seconds, UTC. */
 export function clockTime(seconds) {
-	return isTime(seconds) ? new Date(seconds * 1000).toISOString().slice(11, 23) : "–";
+	return isoOf(seconds).slice(11) || "–";
 }
 
 /** Date and time of unix seconds, UTC. */
 export function dateTime(seconds) {
-	return isTime(seconds) ? new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ") : "–";
+	return isoOf(seconds).slice(0, 19) || "–";
 }
 
-function isTime(seconds) {
-	return typeof seconds === "number" && Math.abs(seconds) < 8.64e12;
+function isoOf(seconds) {
+	return Math.abs(seconds ?? NaN) < 8.64e12 ? new Date(seconds * 1000).toISOString().slice(0, 23).replace("T", " ") : "";
 }
 
 /** A length of milliseconds. */

@@ -37,7 +37,8 @@ function placeTree(root, children, places, lanes) {
 	}
 }
 
-function push(map, key, value) {
+/** Add a value to the list that a map has for a key. */
+export function push(map, key, value) {
 	const list = map.get(key);
 	if (list) list.push(value);
 	else map.set(key, [value]);

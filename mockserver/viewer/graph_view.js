@@ -1,6 +1,6 @@
 // The state graph on a canvas: only what is in sight is drawn, so thousands of responses cost what a screen holds.
 
-import { h } from "./dom.js";
+import { h, oncePerFrame } from "./dom.js";
 import { clockTime, number, shortId, visible } from "./format.js";
 import { layout, neighbour } from "./graph_layout.js";
 
@@ -19,12 +19,12 @@ const LEGEND = [
 
 export function createGraphView(store, actions) {
 	const canvas = h("canvas", { tabindex: "0", role: "application", "aria-label": "State graph. Arrow keys move between responses, plus and minus zoom.", "aria-describedby": "graph-said" });
-	const said = h("p", { class: "graph-said", id: "graph-said", "aria-live": "polite" });
+	const said = h("p.graph-said", { id: "graph-said", "aria-live": "polite" });
 	const zoomIn = h("button", { "aria-label": "Zoom in", onclick: () => zoom(1.3) }, "+");
 	const zoomOut = h("button", { "aria-label": "Zoom out", onclick: () => zoom(1 / 1.3) }, "−");
 	const whole = h("button", { onclick: () => fit() }, "Fit");
-	const legend = h("ul", { class: "legend", "aria-label": "Legend" }, LEGEND.map(([kind, text]) => h("li", { class: `mark-${kind}` }, text)));
-	const element = h("div", { class: "graph" }, h("div", { class: "graph-tools" }, zoomIn, zoomOut, whole), canvas, legend, said);
+	const legend = h("ul.legend", { "aria-label": "Legend" }, LEGEND.map(([kind, text]) => h("li", { class: `mark-${kind}` }, text)));
+	const element = h("div.graph", h("div.graph-tools", zoomIn, zoomOut, whole), canvas, legend, said);
 	const context = canvas.getContext("2d");
 	const still = matchMedia("(prefers-reduced-motion: reduce)");
 	let plan = layout(new Map());
@@ -32,8 +32,8 @@ export function createGraphView(store, actions) {
 	let selected = null;
 	let view = { x: 0, y: 0, scale: 1 };
 	let touched = false; // once the user has moved it, it stays
-	let waiting = false;
 	let colours = null;
+	const schedule = oncePerFrame(draw);
 
 	new ResizeObserver(() => {
 		resize();
@@ -51,16 +51,9 @@ export function createGraphView(store, actions) {
 		canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio));
 	}
 
-	function schedule() {
-		if (waiting) return;
-		waiting = true;
-		requestAnimationFrame(draw);
-	}
-
 	// --- drawing
 
 	function draw(time) {
-		waiting = false;
 		colours ??= readColours();
 		const ratio = devicePixelRatio || 1;
 		const width = canvas.clientWidth;
@@ -69,11 +62,12 @@ export function createGraphView(store, actions) {
 		context.clearRect(0, 0, width, height);
 		const first = Math.max(0, Math.floor((-view.y / view.scale - TOP) / LANE) - 1);
 		const last = Math.min(plan.lanes.length - 1, Math.ceil(((height - view.y) / view.scale - TOP) / LANE) + 1);
+		const lanes = plan.lanes.slice(first, last + 1);
 		let runs = false;
-		for (let at = first; at <= last; at += 1) drawLaneLine(plan.lanes[at], width);
-		for (let at = first; at <= last; at += 1) drawEdges(plan.lanes[at], width);
-		for (let at = first; at <= last; at += 1) runs = drawNodes(plan.lanes[at], width, time) || runs;
-		for (let at = first; at <= last; at += 1) drawLabel(plan.lanes[at]);
+		for (const lane of lanes) drawLaneLine(lane, width);
+		for (const lane of lanes) drawEdges(lane, width);
+		for (const lane of lanes) runs = drawNodes(lane, width, time) || runs;
+		for (const lane of lanes) drawLabel(lane);
 		if (runs && !still.matches) schedule();
 	}
 
@@ -158,8 +152,8 @@ export function createGraphView(store, actions) {
 		context.textAlign = "center";
 		context.textBaseline = "middle";
 		context.fillText(node.state === "deleted" || node.state === "gone" ? "×" : String(turn + 1), x, y + 0.5);
-		if (node.compacted) diamond(x + radius * 0.9, y - radius * 0.9, 5 * view.scale, colours.compact);
-		if (node.dropped) square(x - radius * 0.9, y - radius * 0.9, 4 * view.scale, colours.warn);
+		if (node.compacted) mark(x + radius * 0.9, y - radius * 0.9, 3.5 * view.scale, colours.compact, Math.PI / 4);
+		if (node.dropped) mark(x - radius * 0.9, y - radius * 0.9, 4 * view.scale, colours.warn);
 		if (view.scale >= 0.8 && node.usage?.input_tokens) {
 			context.fillStyle = colours.quiet;
 			context.font = `${Math.round(10 * Math.min(1.2, view.scale))}px ${colours.font}`;
@@ -186,19 +180,14 @@ export function createGraphView(store, actions) {
 		context.arc(x, y, radius, 0, Math.PI * 2);
 	}
 
-	function diamond(x, y, size, colour) {
+	/** A small square, or a diamond: the same turned by an eighth. */
+	function mark(x, y, size, colour, turn = 0) {
+		context.save();
+		context.translate(x, y);
+		context.rotate(turn);
 		context.fillStyle = colour;
-		context.beginPath();
-		context.moveTo(x, y - size);
-		context.lineTo(x + size, y);
-		context.lineTo(x, y + size);
-		context.lineTo(x - size, y);
-		context.fill();
-	}
-
-	function square(x, y, size, colour) {
-		context.fillStyle = colour;
-		context.fillRect(x - size, y - size, size * 2, size * 2);
+		context.fillRect(-size, -size, size * 2, size * 2);
+		context.restore();
 	}
 
 	function colourOf(node) {
@@ -330,12 +319,12 @@ function describe(plan, id) {
 	if (!place) return "";
 	const { node } = place;
 	const forks = (plan.children.get(id)?.length ?? 0) - 1;
-	return [
-		`${visible(id)}: turn ${place.x + 1}`, node.model, node.state === "live" ? node.status : node.state,
-		node.usage?.input_tokens ? `${number(node.usage.input_tokens)} tokens in, ${number(node.usage.cached_tokens)} cached` : null,
-		node.store === false ? "not stored" : null, forks > 0 ? `${forks + 1} branches` : null, node.compacted ? "compacted" : null,
-		node.dropped ? `${node.dropped} items dropped` : null, node.conversation ? visible(node.conversation) : null, `created ${clockTime(node.created_at)}`,
-	].filter(Boolean).join(" · ");
+	return visible([
+		`${id}: turn ${place.x + 1}`, node.model, node.state === "live" ? node.status : node.state,
+		node.usage?.input_tokens && `${number(node.usage.input_tokens)} tokens in, ${number(node.usage.cached_tokens)} cached`,
+		node.store === false && "not stored", forks > 0 && `${forks + 1} branches`, node.compacted && "compacted",
+		node.dropped && `${node.dropped} items dropped`, node.conversation, `created ${clockTime(node.created_at)}`,
+	].filter(Boolean).join(" · "));
 }
 
 function compact(value) {

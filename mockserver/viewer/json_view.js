@@ -1,8 +1,7 @@
 // JSON of any size, foldable: values become rows, and a virtual list draws those in sight.
 
-import { h } from "./dom.js";
+import { h, indent } from "./dom.js";
 import { createReader } from "./reader.js";
-import { visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
 const OPEN_DEPTH = 2; // what is open at first
@@ -50,7 +49,7 @@ export function createJsonView(label) {
 	let toggled = new Set();
 	const reader = createReader(`Text of ${label}`);
 	const list = createList({ label, rowHeight: 20, draw: drawRow, name: (row) => row.path, onSelect, onOpen: onSelect, empty: "Nothing to show." });
-	const element = h("div", { class: "json" }, list.element, reader.element);
+	const element = h("div.json", list.element, reader.element);
 
 	function onSelect(row, index, event) {
 		const byKey = event?.type === "keydown" && event.key !== "Enter";
@@ -75,13 +74,12 @@ export function createJsonView(label) {
 }
 
 function drawRow(row) {
-	const pad = h("span", { class: "json-pad" });
-	pad.style.width = `${Math.min(row.depth, 24) * 14}px`;
-	if (row.closes) return [pad, h("span", { class: "json-mark" }, row.closes)];
+	const pad = indent(row.depth, 14);
+	if (row.closes) return [pad, h("span.json-mark", row.closes)];
 	return [
 		pad,
-		h("span", { class: "json-fold", "aria-hidden": "true" }, row.folds ? (row.open ? "▾" : "▸") : ""),
-		row.key !== null && [h("span", { class: "json-key" }, visible(row.key)), h("span", { class: "json-mark" }, ": ")],
+		h("span.json-fold", { "aria-hidden": "true" }, row.folds ? (row.open ? "▾" : "▸") : ""),
+		row.key !== null && [h("span.json-key", row.key), h("span.json-mark", ": ")],
 		drawValue(row),
 	];
 }
@@ -89,13 +87,13 @@ function drawRow(row) {
 function drawValue(row) {
 	if (row.value !== null && typeof row.value === "object") {
 		const [opens, closes] = Array.isArray(row.value) ? ["[", "]"] : ["{", "}"];
-		if (row.open) return h("span", { class: "json-mark" }, opens);
-		return h("span", { class: "json-mark" }, row.folds ? `${opens}… ${row.size}${closes}` : opens + closes);
+		if (row.open) return h("span.json-mark", opens);
+		return h("span.json-mark", row.folds ? `${opens}… ${row.size}${closes}` : opens + closes);
 	}
 	if (typeof row.value === "string") {
-		const text = visible(JSON.stringify(row.value.slice(0, SHOWN)));
+		const text = JSON.stringify(row.value.slice(0, SHOWN));
 		const more = row.value.length > SHOWN ? ` … ${row.value.length} characters` : "";
-		return [h("span", { class: "json-text", dir: "ltr" }, text), more && h("span", { class: "json-more" }, more)];
+		return [h("span.json-text", { dir: "ltr" }, text), more && h("span.json-more", more)];
 	}
-	return h("span", { class: "json-value" }, String(row.value));
+	return h("span.json-value", String(row.value));
 }

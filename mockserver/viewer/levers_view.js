@@ -7,9 +7,9 @@ import { createJsonView } from "./json_view.js";
 import { compareSnapshots } from "./snapshots.js";
 
 export function createLeversView(api, store, reread) {
-	const said = h("p", { class: "lever-said", role: "status" });
+	const said = h("p.lever-said", { role: "status" });
 	const cards = [clockCard(), queueCard(), faultCard(), snapshotCard(), journalCard(), resetCard()];
-	const element = h("div", { class: "view view-levers", id: "view-levers" }, said, cards.map((card) => card.element));
+	const element = h("div.view.view-levers", { id: "view-levers" }, said, cards.map((card) => card.element));
 
 	/** Do something, say what came of it. */
 	async function act(work, say) {
@@ -30,7 +30,7 @@ export function createLeversView(api, store, reread) {
 	}
 
 	function form(title, ...content) {
-		return h("section", { class: "card" }, h("h2", null, title), content);
+		return h("section.card", h("h2", title), content);
 	}
 
 	function button(label, onclick, kind = "") {
@@ -40,21 +40,21 @@ export function createLeversView(api, store, reread) {
 	// --- clock
 
 	function clockCard() {
-		const now = h("p", { class: "big" });
+		const now = h("p.big");
 		const days = h("input", { type: "number", min: "0", step: "any", value: "31" });
 		const time = h("input", { type: "text", placeholder: "2026-11-20T12:00:00Z" });
-		const gone = h("ul", { class: "changes" });
+		const gone = h("ul.changes");
 		const advance = (seconds) => act((project) => api.send("POST", "clock/advance", project, { seconds }), (moved) => {
-			gone.replaceChildren(...moved.expired.slice(0, 40).map((id) => h("li", null, "expired ", h("code", null, shortId(id)))),
-				...moved.completed.slice(0, 40).map((id) => h("li", null, "completed ", h("code", null, shortId(id)))));
+			gone.replaceChildren(...moved.expired.slice(0, 40).map((id) => h("li", "expired ", h("code", shortId(id)))),
+				...moved.completed.slice(0, 40).map((id) => h("li", "completed ", h("code", shortId(id)))));
 			return `It is ${dateTime(moved.now)} now. ${number(moved.expired.length)} expired, ${number(moved.completed.length)} completed.`;
 		});
 		const put = (body) => act((project) => api.send("PUT", "clock", project, body), (clock) => `The clock ${clock.mode === "manual" ? "stands still at" : "runs, it is"} ${dateTime(clock.now)}.`);
 		const element = form("Clock", now,
-			h("div", { class: "buttons" }, button("+ 1 minute", () => advance(60)), button("+ 1 hour", () => advance(3600)), button("+ 1 day", () => advance(86400))),
-			h("div", { class: "row-form" }, field("Days", days), button("Advance", () => advance(Number(days.value) * 86400), "primary")),
-			h("div", { class: "row-form" }, field("Freeze at (ISO time)", time), button("Freeze", () => put({ now: time.value || store.state.clock.now }))),
-			h("div", { class: "buttons" }, button("Let it run", () => put({ mode: "system" }))), gone);
+			h("div.buttons", button("+ 1 minute", () => advance(60)), button("+ 1 hour", () => advance(3600)), button("+ 1 day", () => advance(86400))),
+			h("div.row-form", field("Days", days), button("Advance", () => advance(Number(days.value) * 86400), "primary")),
+			h("div.row-form", field("Freeze at (ISO time)", time), button("Freeze", () => put({ now: time.value || store.state.clock.now }))),
+			h("div.buttons", button("Let it run", () => put({ mode: "system" }))), gone);
 		return {
 			element,
 			update: (state) => replaceIf(now, state.clock && `${Math.floor(nowOf(state.clock))} ${state.clock.mode}`, () =>
@@ -66,7 +66,7 @@ export function createLeversView(api, store, reread) {
 
 	function queueCard() {
 		const text = h("textarea", { rows: "3", placeholder: "18 degrees in Paris." });
-		const kind = h("select", null, [["text", "text"], ["line", "a whole line, as JSON"], ["429", "error 429"], ["500", "error 500"], ["call", "function call, as JSON"]].map(([value, label]) => h("option", { value }, label)));
+		const kind = h("select", [["text", "text"], ["line", "a whole line, as JSON"], ["429", "error 429"], ["500", "error 500"], ["call", "function call, as JSON"]].map(([value, label]) => h("option", { value }, label)));
 		kind.addEventListener("change", () => {
 			text.placeholder = { text: "18 degrees in Paris.", line: '{"when": {"input_contains": "weather"}, "reply": {"text": "Sunny."}}', call: '{"name": "get_weather", "arguments": {"city": "Paris"}}' }[kind.value] ?? "nothing to write";
 		});
@@ -86,7 +86,7 @@ export function createLeversView(api, store, reread) {
 	// --- faults
 
 	function faultCard() {
-		const preset = h("select", null, Object.keys(FAULTS).map((name) => h("option", { value: name }, name)));
+		const preset = h("select", Object.keys(FAULTS).map((name) => h("option", { value: name }, name)));
 		const path = h("input", { type: "text", value: "/v1/responses", spellcheck: "false" });
 		const times = h("input", { type: "number", min: "1", value: "1" });
 		const rule = h("textarea", { rows: "4", class: "mono", spellcheck: "false" });
@@ -110,12 +110,12 @@ export function createLeversView(api, store, reread) {
 				act(() => Promise.reject(new Error("The rule is not JSON.")));
 			}
 		};
-		const element = form("Faults", field("Kind", preset), h("div", { class: "row-form" }, field("Path", path), field("Times", times)), field("Rule", rule, "as PUT /_mock/faults takes it"),
-			h("div", { class: "buttons" }, button("Add", add, "primary"), button("Remove all", () => set([], "There is no fault."))), list);
+		const element = form("Faults", field("Kind", preset), h("div.row-form", field("Path", path), field("Times", times)), field("Rule", rule, "as PUT /_mock/faults takes it"),
+			h("div.buttons", button("Add", add, "primary"), button("Remove all", () => set([], "There is no fault."))), list);
 		return {
 			element,
-			update: (state) => replaceIf(list, state.levers.faults, () => (state.levers.faults ?? []).map((fault, at) => h("p", { class: "rule" },
-				h("code", null, visible(JSON.stringify({ ...fault, used: undefined }))), h("span", { class: "count" }, ` struck ${number(fault.used)}×`),
+			update: (state) => replaceIf(list, state.levers.faults, () => (state.levers.faults ?? []).map((fault, at) => h("p.rule",
+				h("code", JSON.stringify({ ...fault, used: undefined })), h("span.count", ` struck ${number(fault.used)}×`),
 				button("Remove", () => set(current().filter((_, index) => index !== at), "The fault is removed."), "quiet")))),
 		};
 	}
@@ -124,9 +124,9 @@ export function createLeversView(api, store, reread) {
 
 	function snapshotCard() {
 		const name = h("input", { type: "text", placeholder: "before the fix" });
-		const file = h("input", { type: "file", accept: "application/json", class: "visually-hidden", tabindex: "-1", "aria-label": "Snapshot file", onchange: () => open(file.files[0]) });
+		const file = h("input", { type: "file", accept: "application/json", hidden: true, onchange: () => open(file.files[0]) });
 		const list = h("div");
-		const difference = h("div", { class: "small" });
+		const difference = h("div.small");
 		const json = createJsonView("Difference of snapshots");
 		const keep = (snapshot) => store.change((state) => ({ levers: { ...state.levers, snapshots: [...state.levers.snapshots, snapshot].slice(-8) } }));
 		const take = () => act((project) => api.text("snapshot", project), (text) => {
@@ -137,7 +137,7 @@ export function createLeversView(api, store, reread) {
 		const restore = (snapshot) => act((project) => api.send("PUT", "snapshot", project, JSON.parse(snapshot.text)), () => `Restored: ${visible(snapshot.name)}.`);
 		const compare = (snapshot) => act((project) => api.text("snapshot", project), (text) => {
 			json.show(compareSnapshots(JSON.parse(snapshot.text), JSON.parse(text)));
-			difference.replaceChildren(h("h3", null, `From ${visible(snapshot.name)} to now`), json.element);
+			difference.replaceChildren(h("h3", `From ${snapshot.name} to now`), json.element);
 			return "Compared.";
 		});
 		const save = (snapshot) => download(snapshot.text, `${snapshot.name.replace(/[^\w.-]+/g, "-")}.json`, "application/json");
@@ -145,12 +145,12 @@ export function createLeversView(api, store, reread) {
 			if (chosen) keep({ name: chosen.name, text: await chosen.text() });
 			file.value = "";
 		}
-		const element = form("Snapshots", h("div", { class: "row-form" }, field("Name", name), button("Take", take, "primary")), h("div", { class: "buttons" }, button("Open a file", () => file.click()), file), list, difference);
+		const element = form("Snapshots", h("div.row-form", field("Name", name), button("Take", take, "primary")), h("div.buttons", button("Open a file", () => file.click()), file), list, difference);
 		return {
 			element,
-			update: (state) => replaceIf(list, state.levers.snapshots, () => state.levers.snapshots.map((snapshot) => h("div", { class: "rule" },
-				h("span", null, visible(snapshot.name), " ", h("span", { class: "count" }, bytes(snapshot.text.length))),
-				h("span", { class: "buttons" }, button("Restore", () => restore(snapshot), "quiet"), button("Diff", () => compare(snapshot), "quiet"), button("Save", () => save(snapshot), "quiet"))))),
+			update: (state) => replaceIf(list, state.levers.snapshots, () => state.levers.snapshots.map((snapshot) => h("div.rule",
+				h("span", snapshot.name, " ", h("span.count", bytes(snapshot.text.length))),
+				h("span.buttons", button("Restore", () => restore(snapshot), "quiet"), button("Diff", () => compare(snapshot), "quiet"), button("Save", () => save(snapshot), "quiet"))))),
 		};
 	}
 
@@ -161,32 +161,19 @@ export function createLeversView(api, store, reread) {
 			download(text, "journal.yaml", "application/yaml");
 			return `Downloaded: ${bytes(text.length)}.`;
 		});
-		const element = form("Journal", h("p", null, "Everything that was answered, as a cassette: ", h("code", null, "--mode replay --cassette journal.yaml"), " answers from it."),
-			h("div", { class: "buttons" }, button("Download as a cassette", fetchCassette, "primary")));
-		let asked = false;
-		element.hidden = true;
-		return {
-			element,
-			update() {
-				if (asked) return;
-				asked = true; // a server may be without this call: the text at this address lists all there are
-				api.text("").then((text) => { element.hidden = !text.includes("/_mock/journal.cassette"); }, () => {});
-			},
-		};
+		return { element: form("Journal", h("p", "Everything that was answered, as a cassette: ", h("code", "--mode replay --cassette journal.yaml"), " answers from it."),
+			h("div.buttons", button("Download as a cassette", fetchCassette, "primary"))) };
 	}
 
 	function resetCard() {
 		const parts = ["state", "scenario", "faults", "journal", "clock"].map((part) => {
-			const box = h("input", { type: "checkbox", value: part });
-			box.checked = true;
-			return h("label", { class: "check" }, box, ` ${part}`);
+			return h("label", h("input", { type: "checkbox", value: part, checked: true }), ` ${part}`);
 		});
 		const reset = () => act((project) => {
 			const only = parts.filter((label) => label.firstChild.checked).map((label) => label.firstChild.value);
 			return api.send("POST", "reset", project, only.length === parts.length ? {} : { only }).then(() => refresh(project)).then(reread);
 		}, () => "Forgotten. The same requests get the same ids again.");
-		const element = form("Reset this project", h("div", { class: "checks" }, parts), h("div", { class: "buttons" }, button("Reset", reset, "danger")));
-		return { element, update() {} };
+		return { element: form("Reset this project", h("div.checks", parts), h("div.buttons", button("Reset", reset, "danger"))) };
 	}
 
 	let readFor = null;
@@ -202,7 +189,7 @@ export function createLeversView(api, store, reread) {
 				readFor = version;
 				refresh(state.project).catch(() => {});
 			}
-			for (const card of cards) card.update(state);
+			for (const card of cards) card.update?.(state);
 		},
 	};
 }
@@ -240,9 +227,9 @@ function drawScenario(scenario) {
 	const rows = [
 		...scenario.queue.map((line) => ["queue", line]), ...scenario.lines.map((line, at) => [`line ${at}`, line]),
 	].slice(0, 100);
-	if (!rows.length) return h("p", { class: "quiet-text" }, "Nothing is queued, and the scenario has no lines.");
-	return rows.map(([place, { used, ...line }]) => h("p", { class: "rule" }, h("b", null, place), " ", h("code", null, visible(JSON.stringify(line)).slice(0, 300)), copyButton("Copy", () => JSON.stringify(line)),
-		place !== "queue" && h("span", { class: "count" }, used ? ` used ${number(used)}×` : " never used")));
+	if (!rows.length) return h("p.quiet-text", "Nothing is queued, and the scenario has no lines.");
+	return rows.map(([place, { used, ...line }]) => h("p.rule", h("b", place), " ", h("code", JSON.stringify(line).slice(0, 300)), copyButton("Copy", () => JSON.stringify(line)),
+		place !== "queue" && h("span.count", used ? ` used ${number(used)}×` : " never used")));
 }
 
 /** The time of a clock that may run: what it said, and what has passed since. */

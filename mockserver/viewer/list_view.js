@@ -1,10 +1,11 @@
 // The exchanges: a list that follows what happens, with a filter.
 
 import { h, replaceIf } from "./dom.js";
-import { filterExchanges, mistakesOf } from "./exchanges.js";
+import { filterExchanges, isRelayed, mistakesOf } from "./exchanges.js";
 import { clockTime, milliseconds, number, shortId, visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
+const MISS = "by:miss";
 const HINT = "words, or path: model: status:4xx by: over:websocket is:mistake conversation: chain:resp_…, - in front excludes";
 
 export function createListView(store, actions) {
@@ -16,19 +17,19 @@ export function createListView(store, actions) {
 			else if (event.key === "Escape") actions.filter("");
 		},
 	});
-	const count = h("output", { class: "count", for: "filter" });
+	const count = h("output.count", { for: "filter" });
 	const list = createList({
 		label: "Exchanges", rowHeight: 46, follow: true, draw: (exchange) => drawRow(exchange, shown.mistakes), name: nameOf,
 		onSelect: (exchange) => actions.selectExchange(exchange),
 		onOpen: () => actions.openDetail(),
 		empty: () => (store.state.filter ? "No exchange matches the filter." : "Nothing has happened yet."),
 	});
-	const chips = h("div", { class: "chips" }, [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WS"], ["is:mistake", "mistakes"]].map(chip));
-	const element = h("section", { class: "pane pane-list", "aria-label": "Exchanges" },
-		h("div", { class: "pane-head" }, filter, count), chips, list.element);
+	const chips = h("div.chips", [["status:4xx", "4xx"], ["status:5xx", "5xx"], ["by:fault", "faults"], ["over:websocket", "WS"], [MISS, "misses"], ["is:mistake", "mistakes"]].map(chip));
+	const element = h("section.pane.pane-list", { "aria-label": "Exchanges" },
+		h("div.pane-head", filter, count), chips, list.element);
 
 	function chip([term, label]) {
-		return h("button", { class: "chip", "aria-pressed": "false", "data-term": term, onclick: () => actions.toggleTerm(term) }, label);
+		return h("button.chip", { "aria-pressed": "false", "data-term": term, onclick: () => actions.toggleTerm(term) }, label);
 	}
 
 	let shown = {};
@@ -43,6 +44,7 @@ export function createListView(store, actions) {
 				const mistakes = mistakesOf(verdict);
 				shown = { exchanges, text, nodes, verdict, mistakes, found: filterExchanges(exchanges, text, nodes, mistakes) };
 				shown.version = {};
+				shown.missed = exchanges.some((one) => one.answered_by === "cassette miss");
 			}
 			if (shown.drawn !== shown.version || shown.selected !== selected) {
 				shown.drawn = shown.version;
@@ -53,6 +55,7 @@ export function createListView(store, actions) {
 				text ? `${number(shown.found.length)} of ${number(exchanges.length)}` : number(exchanges.length));
 			for (const button of chips.children) {
 				button.setAttribute("aria-pressed", String(text.split(/\s+/).includes(button.dataset.term)));
+				if (button.dataset.term === MISS) button.hidden = !shown.missed;
 			}
 		},
 	};
@@ -66,35 +69,34 @@ function drawRow(exchange, mistakes) {
 	const mistake = mistakes?.get(exchange.id);
 	const status = exchange.running ? "…" : exchange.status;
 	const tokens = exchange.input_tokens === null || exchange.input_tokens === undefined ? null
-		: h("span", { class: "tokens", title: "tokens in / cached / out" },
+		: h("span.tokens", { title: "tokens in / cached / out" },
 			`${number(exchange.input_tokens)} / ${number(exchange.cached_tokens ?? 0)} / ${number(exchange.output_tokens)}`);
 	return [
 		h("span", { class: `status ${statusClass(exchange)}` }, status),
-		h("span", { class: "line-1" },
-			h("b", { class: "method" }, exchange.method), " ", h("span", { class: "path", title: visible(exchange.path) }, pathOf(exchange)),
-			exchange.transport === "websocket" && h("i", { class: "tag" }, "ws"),
-			exchange.transport === "sse" && h("i", { class: "tag" }, "sse"),
-			exchange.faults?.length > 0 && h("i", { class: "tag bad" }, "fault"),
-			h("span", { class: "spring" }),
-			h("span", { class: "took" }, exchange.running ? "running" : milliseconds(exchange.duration_ms))),
-		h("span", { class: "line-2" },
-			h("time", null, clockTime(exchange.at).slice(0, 8)), mistake && h("i", { class: "tag mistake", title: mistake.join(", ") }, mistake[0].replaceAll("_", " ")),
-			h("span", { class: "what" }, whatOf(exchange)), tokens),
+		h("span.line-1",
+			h("b.method", exchange.method), " ", h("span.path", { title: visible(exchange.path) }, pathOf(exchange)),
+			exchange.transport === "websocket" && h("i.tag", "ws"),
+			exchange.transport === "sse" && h("i.tag", "sse"),
+			exchange.faults?.length > 0 && h("i.tag.bad", "fault"),
+			h("span.took", exchange.running ? "running" : milliseconds(exchange.duration_ms))),
+		h("span.line-2",
+			h("time", clockTime(exchange.at).slice(0, 8)), mistake && h("i.tag.mistake", { title: mistake.join(", ") }, mistake[0].replaceAll("_", " ")),
+			h("span.what", whatOf(exchange)), tokens),
 	];
 }
 
-function pathOf(exchange) {
-	return visible(exchange.path).replace(/^\/v1\//, "").replace(/(resp|conv|msg|item)_[0-9a-f]{16,}/g, shortId);
+export function pathOf(exchange) {
+	return exchange.path.replace(/^\/v1\//, "").replace(/(resp|conv|msg|item)_[0-9a-f]{16,}/g, shortId);
 }
 
 function whatOf(exchange) {
-	if (exchange.error_code) return visible(exchange.error_code);
-	if (exchange.ended && exchange.ended !== "delivered") return exchange.ended;
-	const model = exchange.model?.replace(/-\d{4}-\d\d-\d\d$/, "");
-	return [model, exchange.answered_by?.replace("default model", "default")].filter(Boolean).map(visible).join(" · ");
+	const broken = exchange.ended && exchange.ended !== "delivered" ? exchange.ended : null;
+	const what = exchange.error_code ?? broken ?? exchange.model?.replace(/-\d{4}-\d\d-\d\d$/, "");
+	const said = [what, exchange.answered_by?.replace("default model", "default")].filter(Boolean);
+	return (isRelayed(exchange) ? said.reverse() : said).join(" · "); // who answered must not be cut off there
 }
 
-function statusClass(exchange) {
+export function statusClass(exchange) {
 	if (exchange.running) return "running";
 	if (exchange.status >= 500) return "bad";
 	if (exchange.status >= 400 || exchange.response_status === "failed" || exchange.ended === "cut") return "warn";

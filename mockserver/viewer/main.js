@@ -1,6 +1,7 @@
 // The page: one store, views that draw it, and the actions that change it.
 
 import { createApi } from "./api.js";
+import { createCassetteView } from "./cassette_view.js";
 import { createChartsView } from "./charts_view.js";
 import { createDetailView, TABS } from "./detail_view.js";
 import { createDetails } from "./details.js";
@@ -71,13 +72,13 @@ const header = createHeader(store, actions);
 const list = createListView(store, actions);
 const graph = createGraphView(store, actions);
 const detail = createDetailView(store, actions);
-const views = { charts: createChartsView(store, actions), levers: createLeversView(api, store, feed.refresh), reports: createReportsView(api, store, actions) };
+const views = { charts: createChartsView(store, actions), levers: createLeversView(api, store, feed.refresh), reports: createReportsView(api, store, actions), cassette: createCassetteView(api, store) };
 const empty = createEmptyView();
-const graphPane = h("section", { class: "pane pane-graph", "aria-label": "State graph" }, graph.element, empty.element);
-const panes = h("div", { class: "panes", role: "group", "aria-label": "Panes" },
+const graphPane = h("section.pane.pane-graph", { "aria-label": "State graph" }, graph.element, empty.element);
+const panes = h("div.panes", { role: "group", "aria-label": "Panes" },
 	[["list", "Exchanges"], ["graph", "Graph"], ["detail", "Detail"]].map(([name, label]) => h("button", { "data-pane": name, onclick: () => actions.openPane(name) }, label)));
-const trace = h("div", { class: "view view-trace" }, panes, list.element, graphPane, detail.element);
-const notices = h("div", { class: "notices", role: "status", "aria-live": "polite" });
+const trace = h("div.view.view-trace", panes, list.element, graphPane, detail.element);
+const notices = h("div.notices", { role: "status" });
 const main = h("main", { id: "main" }, trace, Object.values(views).map((view) => view.element));
 const keyForm = createKeyForm();
 
@@ -103,7 +104,7 @@ function draw(state) {
 		detail.update(state);
 	}
 	for (const view of Object.values(views)) view.update(state);
-	replaceIf(notices, state.notices, () => state.notices.map((notice) => h("p", null, notice.text)));
+	replaceIf(notices, state.notices, () => state.notices.map((notice) => h("p", notice.text)));
 }
 
 function createKeyForm() {
@@ -116,7 +117,7 @@ function createKeyForm() {
 			store.change({ keyWanted: false });
 			feed.start();
 		},
-	}, h("p", null, "This server lets in only the keys of its --api-key. The page keeps the key in memory alone."), key, h("button", { type: "submit", class: "primary" }, "Open"));
+	}, h("p", "This server lets in only the keys of its --api-key. The page keeps the key in memory alone."), key, h("button", { type: "submit", class: "primary" }, "Open"));
 }
 
 /** Keys of the whole page; those of lists and of the graph are their own. */

@@ -1,16 +1,16 @@
 // A long text, its beginning first: 100 KB are not laid out before somebody wants to see them.
 
-import { h } from "./dom.js";
+import { h, region } from "./dom.js";
 import { copyButton } from "./clipboard.js";
 import { number, visible } from "./format.js";
 
 const FIRST = 8_000;
 
 export function createReader(label) {
-	const text = h("pre", { class: "reader-text", tabindex: "0", role: "region", "aria-label": label, dir: "auto" });
-	const more = h("button", { class: "quiet", onclick: () => open() });
-	const title = h("span", { class: "reader-title" });
-	const element = h("div", { class: "reader", hidden: true }, h("div", { class: "reader-head" }, title, copyButton("Copy", () => whole)), text, more);
+	const text = h("pre.reader-text", { ...region(label), dir: "auto" });
+	const more = h("button.quiet", { onclick: () => open() });
+	const title = h("span.reader-title");
+	const element = h("div.reader", { hidden: true }, h("div.reader-head", title, copyButton("Copy", () => whole)), text, more);
 	let whole = null;
 
 	function open() {

@@ -1,15 +1,14 @@
-// What is wrong, in three lists: the client (verdict), the mock against the real API (drift), recordings and the recorder.
+// What is wrong, in two lists: the client (verdict), the mock against the real API (drift).
 
-import { h, replaceIf } from "./dom.js";
-import { number, visible } from "./format.js";
+import { counted, h, replaceIf } from "./dom.js";
+import { number } from "./format.js";
 import { createJsonView } from "./json_view.js";
 import { drawFinding } from "./tab_why.js";
 
 export function createReportsView(api, store, actions) {
-	const verdict = h("section", { class: "card" });
-	const drift = h("section", { class: "card" });
-	const recorder = h("section", { class: "card" });
-	const element = h("div", { class: "view view-reports", id: "view-reports" }, verdict, drift, recorder);
+	const verdict = h("section.card");
+	const drift = h("section.card");
+	const element = h("div.view.view-reports", { id: "view-reports" }, verdict, drift);
 	let readFor = null;
 
 	async function read(state) {
@@ -34,7 +33,6 @@ export function createReportsView(api, store, actions) {
 			}
 			replaceIf(verdict, state.reports.verdict, () => drawVerdict(state.reports.verdict, actions));
 			replaceIf(drift, state.reports.drift, () => drawDrift(state.reports.drift, clearDrift, state.health));
-			replaceIf(recorder, state.health, () => drawRecorder(state.health));
 		},
 	};
 }
@@ -44,18 +42,18 @@ function failure(problem) {
 }
 
 function drawVerdict(findings, actions) {
-	const title = h("h2", null, "Verdict on the client", findings && h("span", { class: "count" }, ` ${number(findings.length)}`));
-	if (!findings) return [title, h("p", null, "No call yet.")];
-	if (!findings.length) return [title, h("p", null, "No mistake found in the journal.")];
+	const title = counted("Verdict on the client", findings?.length);
+	if (!findings) return [title, h("p", "No call yet.")];
+	if (!findings.length) return [title, h("p", "No mistake found in the journal.")];
 	return [title, findings.slice(0, 200).map((finding) => drawFinding(finding, actions))];
 }
 
 function drawDrift(report, clear, health) {
-	const title = h("h2", null, "Drift", report?.data ? h("span", { class: "count" }, ` ${number(report.data.length)}`) : null);
-	if (!report) return [title, h("p", null, "Reading…")];
-	if (report.failed) return [title, h("p", { class: "bad-text" }, visible(report.failed))];
+	const title = counted("Drift", report?.data?.length);
+	if (!report) return [title, h("p", "Reading…")];
+	if (report.failed) return [title, h("p.bad-text", report.failed)];
 	if (!report.data.length) {
-		return [title, h("p", null, health?.mode === "shadow" ? "The mock would have said the same so far." : "Mode shadow compares the mock with an upstream; this server runs in mode ", health?.mode !== "shadow" && h("code", null, health?.mode ?? "mock"), ".")];
+		return [title, h("p", health?.mode === "shadow" ? "The mock would have said the same so far." : "Mode shadow compares the mock with an upstream; this server runs in mode ", health?.mode !== "shadow" && h("code", health?.mode ?? "mock"), ".")];
 	}
 	return [title, h("button", { onclick: clear }, "Forget them"), report.data.slice(0, 200).map(drawDriftGroup)];
 }
@@ -64,16 +62,7 @@ function drawDriftGroup(group) {
 	const json = createJsonView("Drift");
 	json.show(group);
 	json.element.classList.add("small");
-	return h("details", { class: "finding" },
-		h("summary", null, h("code", { class: "place" }, visible(group.kind ?? "difference")), ` ${visible(group.endpoint ?? "")} ${visible(group.path ?? "")}`, h("span", { class: "count" }, ` ×${number(group.count ?? 1)}`)),
+	return h("details.finding",
+		h("summary", h("code.place", group.kind ?? "difference"), ` ${group.endpoint ?? ""} ${group.path ?? ""}`, h("span.count", ` ×${number(group.count ?? 1)}`)),
 		json.element);
-}
-
-function drawRecorder(health) {
-	const title = h("h2", null, "Cassettes");
-	if (!health?.recorder) {
-		return [title, h("p", null, "This server has no cassette. ", h("code", null, "understudy --mode record --upstream URL --cassette FILE"), " records, ", h("code", null, "--mode replay"), " answers from what was recorded.")];
-	}
-	const facts = typeof health.recorder === "object" ? Object.entries(health.recorder) : [["state", health.recorder]];
-	return [title, h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", null, visible(name).replaceAll("_", " ")), h("dd", null, typeof value === "object" ? visible(JSON.stringify(value)) : visible(value))]))];
 }

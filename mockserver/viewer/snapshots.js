@@ -1,25 +1,25 @@
 // What two snapshots differ in: records that are new, gone or changed, by section.
 
 export function compareSnapshots(before, after) {
-	const difference = {};
-	for (const section of new Set([...Object.keys(before), ...Object.keys(after)])) {
-		const found = compareSection(before[section], after[section]);
-		if (found !== null) difference[section] = found;
-	}
-	return Object.keys(difference).length ? difference : { same: true };
+	const sections = namesIn(before, after).map((name) => [name, compareSection(before[name], after[name])]).filter(([, found]) => found);
+	return sections.length ? Object.fromEntries(sections) : { same: true };
 }
 
 function compareSection(before, after) {
 	if (same(before, after)) return null;
 	if (!isRecord(before) || !isRecord(after)) return { before: before ?? null, after: after ?? null };
-	const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-	const found = { added: {}, removed: {}, changed: {} };
-	for (const name of names) {
-		if (!(name in before)) found.added[name] = after[name];
-		else if (!(name in after)) found.removed[name] = before[name];
-		else if (!same(before[name], after[name])) found.changed[name] = { before: before[name], after: after[name] };
+	const found = {};
+	for (const name of namesIn(before, after)) {
+		const [old, now] = [before[name], after[name]];
+		if (old === undefined) (found.added ??= {})[name] = now;
+		else if (now === undefined) (found.removed ??= {})[name] = old;
+		else if (!same(old, now)) (found.changed ??= {})[name] = { before: old, after: now };
 	}
-	return Object.fromEntries(Object.entries(found).filter(([, records]) => Object.keys(records).length));
+	return found;
+}
+
+function namesIn(before, after) {
+	return Object.keys({ ...before, ...after });
 }
 
 function isRecord(value) {

@@ -8,7 +8,7 @@ import { createList } from "./virtual_list.js";
 const SEGMENTS = 160;
 
 export function createContextTab() {
-	const summary = h("div", { class: "context-summary" });
+	const summary = h("div.context-summary");
 	const reader = createReader("Text of the item");
 	let chosen = null;
 	const list = createList({
@@ -19,7 +19,7 @@ export function createContextTab() {
 		},
 		empty: "The model saw no items.",
 	});
-	const element = h("div", { class: "tab-body" }, summary, list.element, reader.element);
+	const element = h("div.tab-body", summary, list.element, reader.element);
 	let shownFor = null;
 	return {
 		element,
@@ -52,7 +52,7 @@ export function rowsOf(context, parentContext, parentResponse, cached) {
 		const tools = (context.tools ?? []).map((tool) => tool.name ?? tool.type).join(", ");
 		const text = [context.instructions, tools && `tools: ${tools}`].filter(Boolean).join("\n") || "what the model is given with every turn";
 		const full = [context.instructions, context.tools?.length && JSON.stringify(context.tools, null, 2)].filter(Boolean).join("\n\n") || text;
-		rows.push({ key: "head", kind: "instructions", text: typeof full === "string" ? full : JSON.stringify(full, null, 2), short: text, tokens: head, cached: head > 0 && head <= cached, origin: "own" });
+		rows.push({ key: "head", kind: "instructions", text: full, short: text, tokens: head, cached: head > 0 && head <= cached, origin: "own" });
 	}
 	for (const id of context.dropped ?? []) {
 		const item = inherited.get(id);
@@ -73,17 +73,17 @@ function drawSummary(rows, context, cached) {
 	const total = context.input_tokens ?? rows.reduce((sum, row) => sum + (row.tokens ?? 0), 0);
 	const dropped = count("dropped");
 	return [
-		h("p", null,
-			h("b", null, number(total)), " tokens in · ", h("b", null, number(cached)), " cached · ",
+		h("p",
+			h("b", number(total)), " tokens in · ", h("b", number(cached)), " cached · ",
 			`${number(count("inherited"))} inherited, ${number(count("own"))} own items`,
-			dropped > 0 && h("b", { class: "bad-text" }, ` · ${number(dropped)} not seen`)),
+			dropped > 0 && h("b.bad-text", ` · ${number(dropped)} not seen`)),
 		drawBar(rows, total),
 	];
 }
 
 /** The context as a bar: a piece per item as wide as its tokens, neighbours of a kind together where there are many. */
 function drawBar(rows, total) {
-	const bar = h("div", { class: "context-bar", role: "img", "aria-label": "Share of each item in the tokens of the context" });
+	const bar = h("div.context-bar", { role: "img", "aria-label": "Share of each item in the tokens of the context" });
 	const seen = rows.filter((row) => row.tokens);
 	const step = Math.max(1, Math.ceil(seen.length / SEGMENTS));
 	for (let at = 0; at < seen.length; at += step) {
@@ -106,8 +106,8 @@ function kindClass(row) {
 function drawRow(row) {
 	return h("div", { class: `context-row ${row.origin}${row.cached ? " cached" : ""}` },
 		h("span", { class: `kind kind-${kindClass(row)}` }, row.kind),
-		h("span", { class: "context-text", dir: "auto" }, preview(row.short ?? row.text)),
-		h("span", { class: "context-tokens" }, row.tokens === null ? "not seen" : number(row.tokens)),
-		h("span", { class: "context-origin" },
-			[row.item ? shortId(row.item.id) : null, row.origin, row.cached ? "cached" : null].filter(Boolean).join(" · ")));
+		h("span.context-text", { dir: "auto" }, preview(row.short ?? row.text)),
+		h("span.context-tokens", row.tokens === null ? "not seen" : number(row.tokens)),
+		h("span.context-origin",
+			[row.item && shortId(row.item.id), row.origin, row.cached && "cached"].filter(Boolean).join(" · ")));
 }

@@ -9,7 +9,7 @@ const MOST_COMPARED = 1500; // items on each side that are compared one with ano
 
 export function createDiffTab(store, actions) {
 	const chooser = h("select", { "aria-label": "Compare with", onchange: () => actions.compare(chooser.value) });
-	const summary = h("span", { class: "count" });
+	const summary = h("span.count");
 	const reader = createReader("Text of the item");
 	const list = createList({
 		label: "Items of both contexts", rowHeight: 42, draw: drawRow, name: (row) => row.index,
@@ -19,8 +19,8 @@ export function createDiffTab(store, actions) {
 		},
 		empty: "Both contexts are empty.",
 	});
-	const element = h("div", { class: "tab-body" },
-		h("div", { class: "tab-tools" }, h("span", null, "Compare with "), chooser, summary), list.element, reader.element);
+	const element = h("div.tab-body",
+		h("div.tab-tools", h("span", "Compare with "), chooser, summary), list.element, reader.element);
 	let shown = [];
 	return {
 		element,
@@ -95,8 +95,8 @@ function drawRow({ left, right }) {
 }
 
 function cell(item, sign, same) {
-	if (!item) return h("div", { class: "diff-cell none" });
-	return h("div", { class: "diff-cell" },
-		h("span", { class: "diff-sign" }, same ? " " : sign), h("span", { class: "kind" }, itemKind(item)),
-		h("span", { class: "context-text", dir: "auto" }, preview(itemText(item), 80)));
+	if (!item) return h("div.diff-cell.none");
+	return h("div.diff-cell",
+		h("span.diff-sign", same ? " " : sign), h("span.kind", itemKind(item)),
+		h("span.context-text", { dir: "auto" }, preview(itemText(item), 80)));
 }

@@ -1,6 +1,6 @@
 // The tab Events: a stream's events on an axis of time, with the text as it grows.
 
-import { h, replace, s } from "./dom.js";
+import { h, region, replace, s } from "./dom.js";
 import { milliseconds, number, preview, visible } from "./format.js";
 import { createList } from "./virtual_list.js";
 
@@ -9,15 +9,15 @@ const HEIGHT = 54;
 const MOST_TICKS = 1200;
 
 export function createEventsTab() {
-	const chart = h("div", { class: "event-axis" });
+	const chart = h("div.event-axis");
 	const slider = h("input", { type: "range", min: "0", value: "0", "aria-label": "Position in the stream", oninput: () => move(Number(slider.value), true) });
-	const position = h("output", { class: "count" });
-	const text = h("pre", { class: "grown", dir: "auto", tabindex: "0", role: "region", "aria-label": "Text so far" });
+	const position = h("output.count");
+	const text = h("pre.grown", { dir: "auto", ...region("Text so far") });
 	const list = createList({
 		label: "Events", rowHeight: 24, draw: drawRow, name: (row) => row.index,
 		onSelect: (row) => move(row.index, false), empty: "No events.",
 	});
-	const element = h("div", { class: "tab-body" }, chart, h("div", { class: "scrub" }, slider, position), text, list.element);
+	const element = h("div.tab-body", chart, h("div.scrub", slider, position), text, list.element);
 	let rows = [];
 	let shown = null;
 
@@ -78,15 +78,15 @@ function drawAxis(rows) {
 	const label = last > 0 ? `${number(rows.length)} events in ${milliseconds(last * 1000)}` : `${number(rows.length)} events, sent at once; the axis shows their order`;
 	return [s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
 		s("line", { x1: 6, x2: WIDTH - 6, y1: 44, y2: 44, class: "axis" }), ticks,
-		s("line", { x1: 0, x2: 0, y1: 6, y2: 50, class: "cursor" })), h("p", { class: "count" }, label)];
+		s("line", { x1: 0, x2: 0, y1: 6, y2: 50, class: "cursor" })), h("p.count", label)];
 }
 
 function drawRow({ event, at, gap, index }) {
 	const said = event.delta ?? event.text ?? event.arguments ?? event.item?.type ?? event.response?.status ?? "";
-	return h("div", { class: "event-row" },
-		h("span", { class: "event-index" }, index),
-		h("span", { class: "event-at" }, milliseconds(at * 1000)),
+	return h("div.event-row",
+		h("span.event-index", index),
+		h("span.event-at", milliseconds(at * 1000)),
 		h("span", { class: `event-gap${gap > 1 ? " long" : ""}` }, gap > 0 ? `+${milliseconds(gap * 1000)}` : ""),
-		h("span", { class: "event-type" }, visible(event.type).replace(/^response\./, "")),
-		h("span", { class: "event-said", dir: "auto" }, preview(typeof said === "string" ? said : JSON.stringify(said), 90)));
+		h("span.event-type", event.type.replace(/^response\./, "")),
+		h("span.event-said", { dir: "auto" }, preview(typeof said === "string" ? said : JSON.stringify(said), 90)));
 }

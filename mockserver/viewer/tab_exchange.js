@@ -3,16 +3,15 @@
 import { h, replaceIf } from "./dom.js";
 import { asCurl, asPython, asScenarioLine, copyButton } from "./clipboard.js";
 import { createJsonView } from "./json_view.js";
-import { visible } from "./format.js";
 
 export function createRequestTab() {
 	const json = createJsonView("Request");
 	let current = {};
-	const tools = h("div", { class: "tab-tools" },
+	const tools = h("div.tab-tools",
 		copyButton("Copy as curl", () => asCurl(current.exchange, location.origin)),
 		copyButton("Copy as Python", () => asPython(current.exchange)),
 		copyButton("Copy as scenario line", () => asScenarioLine(current.exchange, current.response)));
-	const element = h("div", { class: "tab-body" }, tools, json.element);
+	const element = h("div.tab-body", tools, json.element);
 	let shown = null;
 	return {
 		element,
@@ -28,12 +27,12 @@ export function createRequestTab() {
 
 export function createResponseTab() {
 	const json = createJsonView("Response");
-	const note = h("div", { class: "tab-note" });
-	const element = h("div", { class: "tab-body" }, note, json.element);
+	const note = h("div.tab-note");
+	const element = h("div.tab-body", note, json.element);
 	return {
 		element,
 		update({ exchange, response, failure, node }) {
-			const value = response ?? (exchange?.error ? { status: exchange.status, error: exchange.error } : undefined);
+			const value = response ?? exchange?.answer ?? (exchange?.error ? { status: exchange.status, error: exchange.error } : undefined);
 			replaceIf(note, `${failure} ${exchange?.id} ${node?.state} ${exchange?.status}`, () => noteOf(exchange, response, failure, node));
 			json.show(value);
 		},
@@ -42,13 +41,13 @@ export function createResponseTab() {
 
 function noteOf(exchange, response, failure, node) {
 	const parts = [];
-	if (exchange?.status) parts.push(h("span", { class: "tag" }, `HTTP ${exchange.status}`));
-	if (node && node.state !== "live") parts.push(h("span", { class: "tag" }, node.state));
-	if (exchange?.ended && exchange.ended !== "delivered") parts.push(h("span", { class: "tag bad" }, exchange.ended));
-	if (!response && !exchange?.error) {
-		parts.push(h("p", null, node?.store === false
+	if (exchange?.status) parts.push(h("span.tag", `HTTP ${exchange.status}`));
+	if (node && node.state !== "live") parts.push(h("span.tag", node.state));
+	if (exchange?.ended && exchange.ended !== "delivered") parts.push(h("span.tag.bad", exchange.ended));
+	if (!response && !exchange?.error && !exchange?.answer) {
+		parts.push(h("p", node?.store === false
 			? "This turn was not stored, so its response is not kept. What its model saw is in the tab Context."
-			: failure ? `${visible(failure)} Its answer is not kept.` : "The journal keeps answers of turns and errors; this one is neither."));
+			: failure ? `${failure} Its answer is not kept.` : "The journal keeps answers of turns and errors; this one is neither."));
 	}
 	return parts;
 }

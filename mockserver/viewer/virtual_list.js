@@ -1,6 +1,6 @@
 // A list of any length: only the rows in sight are elements. All rows have the same height, so a place is a product.
 
-import { freshId, h } from "./dom.js";
+import { freshId, h, oncePerFrame } from "./dom.js";
 
 const MARGIN = 6; // rows drawn beyond those in sight
 const TALLEST = 8_000_000; // pixels; below, browsers draw nothing
@@ -11,12 +11,12 @@ const TALLEST = 8_000_000; // pixels; below, browsers draw nothing
  */
 export function createList({ label, rowHeight, draw, name, onSelect, onOpen, empty, follow = false }) {
 	const id = freshId("list");
-	const canvas = h("div", { class: "list-canvas", role: "presentation" });
-	const element = h("div", { class: "list", role: "listbox", tabindex: "0", "aria-label": label, id, "aria-busy": "true" }, canvas);
-	const nothing = h("p", { class: "list-empty" });
+	const canvas = h("div.list-canvas", { role: "presentation" });
+	const element = h("div.list", { role: "listbox", tabindex: "0", "aria-label": label, id, "aria-busy": "true" }, canvas);
+	const nothing = h("p.list-empty");
 	let items = [];
 	let selected = -1;
-	let waiting = false;
+	const schedule = oncePerFrame(render);
 	let stick = follow; // whether the end is in sight and stays so
 
 	element.addEventListener("scroll", () => {
@@ -29,14 +29,7 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
 		schedule();
 	}).observe(element);
 
-	function schedule() {
-		if (waiting) return;
-		waiting = true;
-		requestAnimationFrame(render);
-	}
-
 	function render() {
-		waiting = false;
 		const count = setHeight();
 		if (stick && !document.hidden) element.scrollTop = element.scrollHeight;
 		const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - MARGIN);

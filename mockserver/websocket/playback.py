@@ -26,6 +26,7 @@ from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests.frames import Frame, Lane
+from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.events import Event
 
 log = logging.getLogger("understudy")
@@ -37,6 +38,22 @@ class SendFrames(NamedTuple):
     """Send these frames now."""
 
     frames: list[Event]
+
+
+class Transcript:
+    """What passes of a turn from a submission on: steps as they leave, and the frames that the client sent.
+
+    `sent` are pairs: before which of the steps a frame came, and the frame. `recorder` is that of the turn's exchange.
+    """
+
+    def __init__(self, recorder: ExchangeRecorder, steps: Sequence[Step]) -> None:
+        self.recorder = recorder
+        self.steps = list(steps)
+        self.sent: list[tuple[int, bytes]] = []
+
+    def note_sent(self, frame: Frame) -> None:
+        """Note a frame of the client's."""
+        self.sent.append((len(self.steps), json_compact(frame)))
 
 
 class PlaybackOwner(Protocol):
@@ -69,6 +86,7 @@ class Playback:
         self.turn, self.running = delivery.turn, delivery.running
         self.player = Player(delivery.steps, self)
         self.steering_events = 0
+        self.transcript: Transcript | None = None  # of a turn that is steered, and of its successors
         self.woken = False
 
     @property

@@ -30,7 +30,16 @@ from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.websocket.lanes import Lanes, Start
-from mockserver.websocket.playback import PATH, FinishedTurn, Out, Playback, SendFrames, WaitingFrame, to_error
+from mockserver.websocket.playback import (
+    PATH,
+    FinishedTurn,
+    Out,
+    Playback,
+    SendFrames,
+    Transcript,
+    WaitingFrame,
+    to_error,
+)
 from mockserver.websocket.steering import Steering
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
@@ -124,8 +133,10 @@ class WebSocketSession:
         recorder.answer(error.status, error)
         return SendFrames([frame])
 
-    def _keep(self, recorder: ExchangeRecorder, steps: Sequence[Step], lane: Lane) -> None:
-        recorder.keep_answer(steps=steps, stream="websocket", status=101, lane=lane, socket=self._token)
+    def _keep(
+        self, recorder: ExchangeRecorder, steps: Sequence[Step], lane: Lane, sent: Sequence[tuple[int, bytes]] = ()
+    ) -> None:
+        recorder.keep_answer(steps=steps, stream="websocket", status=101, lane=lane, socket=self._token, sent=sent)
 
     def _start(self, starts: Iterable[Start]) -> list[Out]:
         """Begin what starts; what is refused makes room for what comes next."""
@@ -158,7 +169,8 @@ class WebSocketSession:
         recorder.apart = self._apart  # it may have waited, and others begin it
         delivery = self._engine.respond(request, self._near, recorder)
         self._keep(recorder, delivery.steps, lane)
-        recorder.answer(200)
+        if delivery.running or len(delivery.steps) > 1:  # else its only step ends it, and the end is noted
+            recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
         self._near.retain(playback.turn.node.parent)
         self._active[delivery.id] = playback
@@ -208,6 +220,12 @@ class WebSocketSession:
 
     def advance(self, playback: Playback) -> Step | None:
         """Return what a turn does next, its events as frames, None when it is over."""
+        step = self._next_step(playback)
+        if playback.transcript is not None and step is not None:
+            playback.transcript.steps.append(step)
+        return step
+
+    def _next_step(self, playback: Playback) -> Step | None:
         shift = playback.steering_events
         step = playback.player.next()
         if isinstance(step, Emit):
@@ -247,14 +265,20 @@ class WebSocketSession:
         self._apart = apart
         following = self._steering.end_turn(playback, self._create_successor)
         outs: list[Out] = [] if following is None else [following]
+        transcript = playback.transcript
         if isinstance(following, Playback):
+            following.transcript = transcript
             return outs  # the lane stays busy: what waits in it came after the submissions
+        if transcript is not None:
+            transcript.steps += [Emit(following.frames)] if following is not None else []
+            self._keep(transcript.recorder, transcript.steps, playback.lane, transcript.sent)
         return [*outs, *self._start(self._lanes.release_lane(playback.lane))]
 
     def leave(self) -> None:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""
         for playback in list(self._active.values()):
             playback.player.leave()
+        self._near.forget()  # now, and not once it is collected: what only it needed can be deleted from here on
 
     # --- Frames that are no turns ------------------------------------------------------------------------------
 
@@ -262,9 +286,15 @@ class WebSocketSession:
         frames.check_addressed(frame, "previous_response_id")
         id = frame["previous_response_id"]
         steered = self._active.get(id)
-        if steered is not None:  # it leaves in another way than it was laid out
+        if steered is None:
+            return self._steering.submit(frame, None, self._finished.get(id))
+        if steered.transcript is None:  # it leaves in another way than it was laid out, and is kept at its end
             steered.recorder.drop_answer()
-        return self._steering.submit(frame, steered, self._finished.get(id))
+            steered.transcript = Transcript(steered.recorder, steered.player.steps[: steered.player.position])
+        steered.transcript.note_sent(frame)
+        out = self._steering.submit(frame, steered, self._finished.get(id))
+        steered.transcript.steps.append(Emit(out.frames))
+        return out
 
     def _inject(self, frame: Frame) -> SendFrames:
         """Refuse an injection: only multi-agent responses take one, and there are none here. Spec: X7, R15.8."""

@@ -13,13 +13,16 @@ tokens.md T2, T8 (families).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import orjson
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one object per model, so that models are cheap keys of caches
@@ -79,12 +82,26 @@ def _entries() -> tuple[Model, ...]:
     return tuple(models)
 
 
+LONGEST_NAME = 256  # characters; what is found under a longer name is not remembered, for names come from clients
+
+
+def _remember(look_up: Callable[[str], T]) -> Callable[[str], T]:
+    """Remember what a look-up has found under short names."""
+    kept = lru_cache(maxsize=1024)(look_up)
+
+    @wraps(look_up)
+    def find_once(name: str) -> T:
+        return kept(name) if len(name) <= LONGEST_NAME else look_up(name)
+
+    return find_once
+
+
 @cache
 def _by_name() -> dict[str, Model]:
     return {name: model for model in _entries() for name in (model.id, *model.aliases)}
 
 
-@lru_cache(maxsize=1024)
+@_remember
 def resolve(name: str) -> Model | None:
     """The model behind a name, an alias or a fine-tune's name, None when no such model exists. Spec: W14."""
     model = _by_name().get(name)
@@ -131,13 +148,13 @@ def find(name: str, unknown_models: str) -> Model | None:
     return stand_in(name) if unknown_models == "allow" else family_member(name)
 
 
-@lru_cache(maxsize=1024)
+@_remember
 def stand_in(name: str) -> Model:
     """A model with a name nobody knows and a known row; it is never shut down. Spec: W21."""
     return _borrow(name, _ANY_NAME)
 
 
-@lru_cache(maxsize=1024)
+@_remember
 def family_member(name: str) -> Model | None:
     """A model with a name nobody knows and the row of the family that it looks like, None for none. Spec: W21."""
     base = _base_of_fine_tune(name) or name

@@ -27,6 +27,7 @@ from proxy.cassettes.interaction import Closing, Head, Headers, Interaction, Pie
 
 KIND, VERSION = "cassette", 1
 SEPARATOR = "---\n"
+HEADERS, STREAM = "  headers:\n", "  stream:\n"
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML without libyaml reads the same, ten times slower
 
 
@@ -46,8 +47,8 @@ _LONGEST_KEY = 500  # YAML takes keys of 1024 characters, escapes included
 
 def format_head(head: Head) -> str:
     """The first document of a file."""
-    upstream = "" if head.upstream is None else f"upstream: {_json(head.upstream)}\n"
-    return f"understudy: {KIND}\nversion: {VERSION}\n{upstream}recorded: {_json(head.recorded)}\n"
+    upstream = "" if head.upstream is None else f"upstream: {format_json(head.upstream)}\n"
+    return f"understudy: {KIND}\nversion: {VERSION}\n{upstream}recorded: {format_json(head.recorded)}\n"
 
 
 def format_interaction(interaction: Interaction) -> str:
@@ -58,82 +59,117 @@ def format_interaction(interaction: Interaction) -> str:
 def format_parts(interaction: Interaction) -> Iterable[str]:
     """Yield a document in parts: a stream may be larger than memory."""
     request, response = interaction.request, interaction.response
-    yield f"{SEPARATOR}id: {interaction.id}\nat: {_seconds(interaction.at)}\n"
+    yield format_opening(interaction.id, interaction.at)
     if request.socket:
         yield "transport: websocket\n"
     if interaction.connection is not None:
         yield f"connection: {interaction.connection}\n"
     if interaction.lane is not None:
-        yield f"lane: {_json(interaction.lane)}\n"
+        yield f"lane: {format_json(interaction.lane)}\n"
     if interaction.rehydrated:
         yield "rehydrated: true\n"
-    query = f"  query: {_json(request.query)}\n" if request.query else ""
-    yield f"request:\n  method: {request.method}\n  path: {_json(request.path)}\n{query}"
-    if request.headers:
-        yield f"  headers: {{{', '.join(f'{_json(name)}: {_json(value)}' for name, value in request.headers)}}}\n"
-    if request.body:
-        yield f"  body: {_format_request_body(request.body)}\n"
-    yield f"response:\n  status: {response.status}\n"
+    yield format_request_head(request)
+    yield format_request_body(request.body)
+    yield format_status(response.status)
     if response.headers:
-        yield "  headers:\n"
+        yield HEADERS
         yield "".join([_format_header(pair) for pair in response.headers])
     yield from _format_body(request.socket, response)
     if response.closing is not None:
         code, reason = response.closing
-        yield f"  closing: [{'null' if code is None else code}, {_json(reason)}]\n"
-    yield f"  ended: {response.ended}\n"
+        yield f"  closing: [{'null' if code is None else code}, {format_json(reason)}]\n"
+    yield format_ending(response.ended)
+
+
+def format_opening(number: int, at: float) -> str:
+    """What a document begins with: the separator, the interaction's number, and its time in seconds."""
+    return f"{SEPARATOR}id: {number}\nat: {format_seconds(at)}\n"
+
+
+def format_request_head(request: Request) -> str:
+    """A request without its body."""
+    query = f"  query: {format_json(request.query)}\n" if request.query else ""
+    listed = ", ".join([f"{format_json(name)}: {format_json(value)}" for name, value in request.headers])
+    headers = f"  headers: {{{listed}}}\n" if listed else ""
+    return f"request:\n  method: {request.method}\n  path: {format_json(request.path)}\n{query}{headers}"
+
+
+def format_request_body(body: bytes) -> str:
+    """The body of a request: the value of a JSON text, else the text."""
+    return f"  body: {_format_sent(body)}\n" if body else ""
+
+
+def format_status(status: int) -> str:
+    """What a response begins with."""
+    return f"response:\n  status: {status}\n"
+
+
+def format_whole(seconds: float, body: bytes) -> str:
+    """A body that came whole, and when it had come."""
+    timed = f"  seconds: {format_seconds(seconds)}\n" if seconds else ""
+    return f"{timed}  body: {_format_text(body, '    ')}\n" if body else timed
+
+
+def format_ending(ended: str) -> str:
+    """The last line."""
+    return f"  ended: {ended}\n"
 
 
 @lru_cache(maxsize=1024)  # a server sends most of them all the time
 def _format_header(pair: tuple[str, str]) -> str:
-    return f"    - [{_json(pair[0])}, {_json(pair[1])}]\n"
+    return f"    - [{format_json(pair[0])}, {format_json(pair[1])}]\n"
 
 
 def _format_body(socket: bool, response: Response) -> Iterable[str]:
     if socket:
         yield "  frames:\n" if response.pieces else "  frames: []\n"
         for at, data, sent in response.pieces:
-            yield f"    - [{_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n"
+            yield f"    - [{format_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n"
     elif response.streamed:
-        yield "  stream:\n" if response.pieces else "  stream: []\n"
+        yield STREAM if response.pieces else "  stream: []\n"
         time, before = "0", 0.0
         for at, data, _ in response.pieces:
             if at != before:  # many events come together
-                time, before = _seconds(at), at
+                time, before = format_seconds(at), at
             yield f"    - [{time}, {_scalar(data)}]\n"
     else:
-        if seconds := response.seconds:
-            yield f"  seconds: {_seconds(seconds)}\n"
-        if body := response.body:
-            yield f"  body: {_format_text(body, '    ')}\n"
+        yield format_whole(response.seconds, response.body)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+def format_seconds(value: float) -> str:
+    """A time with up to three decimals."""
+    text = f"{value:.3f}"
+    return text.rstrip("0").rstrip(".") if text[-1] == "0" else text
 
 
-def _json(value: Any) -> str:
+def format_json(value: Any) -> str:
+    """A value as JSON that YAML reads alike."""
     text = orjson.dumps(value).decode()
     if text.isascii() and "\x7f" not in text:  # nearly always
         return text
+    return escape_unsafe(text)
+
+
+def escape_unsafe(text: str) -> str:
+    """JSON without characters that YAML does not take as they are."""
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _scalar(data: bytes) -> str:
     """Bytes on one line."""
     try:
-        return _json(data.decode())
+        return format_json(data.decode())
     except UnicodeDecodeError:
         return f'!!binary "{base64.b64encode(data).decode()}"'
 
 
-def _format_request_body(body: bytes) -> str:
+def _format_sent(body: bytes) -> str:
     if body[:1] in (b"{", b"["):
         value = _faithful_value(body)
         if value is not None:
             text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
             if not text.isascii() or "\x7f" in text:
-                text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+                text = escape_unsafe(text)
             return text.replace("\n", "\n    ")
     return _format_text(body, "    ")
 
@@ -170,11 +206,11 @@ def _format_text(body: bytes, indent: str) -> str:
         except UnicodeDecodeError:
             return f'!!binary "{base64.b64encode(body).decode()}"'
         if _UNPRINTABLE.search(text):
-            return _json(text)
+            return format_json(text)
     else:
         text = body.decode("ascii")
     if not text.strip("\n\t "):  # a block without content has no indentation that a reader could find
-        return _json(text)
+        return format_json(text)
     # the indentation is said where the first line would hide it; it counts from the parent's
     hint = "2" if text[0] in " \n\t" else ""
     # `-`: no line break at the end; `+`: those that are there

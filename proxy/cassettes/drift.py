@@ -101,8 +101,11 @@ def _compare_objects(endpoint: str, recorded: dict[str, Any], ours: dict[str, An
     if common != [key for key in ours if key in recorded]:
         yield _finding(endpoint, path, "order of keys", common, [key for key in ours if key in recorded])
     for key in common:
+        one, other = recorded[key], ours[key]
         if key not in UNKNOWABLE:
-            yield from compare(endpoint, recorded[key], ours[key], (*path, key))
+            yield from compare(endpoint, one, other, (*path, key))
+        elif (one is None) != (other is None):  # that there is a value is known
+            yield _finding(endpoint, (*path, key), "value", one, other)
 
 
 def compare_events(endpoint: str, recorded: list[Any], ours: list[Any]) -> Iterator[Finding]:

@@ -179,7 +179,11 @@ def parse_json(body: bytes) -> Any:
 
 def split_events(body: bytes) -> list[bytes]:
     """The events of a stream, each with the empty line that ends it; what is left at the end is one more."""
-    events: list[bytes] = []
+    if b"\r" not in body:  # nearly always
+        events = [part + b"\n\n" for part in body.split(b"\n\n")]
+        events[-1] = events[-1][:-2]
+        return events if events[-1] else events[:-1]
+    events = []
     start = 0
     while start < len(body):
         end = _event_end(body, start)

@@ -49,11 +49,17 @@ class Difference:
     recorded: Any
     sent: Any
 
-    def __str__(self) -> str:
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both values as a message shows them."""
         recorded, sent = self.recorded, self.sent
         if isinstance(recorded, str) and isinstance(sent, str):
             recorded, sent = _from_the_difference(recorded, sent)
-        return f"{self.path}: recorded {_show(recorded)}, sent {_show(sent)}"
+        return _show(recorded), _show(sent)
+
+    def __str__(self) -> str:
+        recorded, sent = self.texts
+        return f"{self.path}: recorded {recorded}, sent {sent}"
 
 
 class Missing:

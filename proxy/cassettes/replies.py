@@ -13,6 +13,8 @@ from proxy.cassettes.interaction import Interaction
 
 # the mock's own: ids, what it derives from them, and what it seals
 _OWN = frozenset(("id", "status", BLOB, "created_by"))
+# a member whose nulls the mock fills in by itself, after it has counted what the model wrote (Spec: T12)
+_FILLED = {"shell_call": "action"}
 
 
 def reply_of(interaction: Interaction, *, usage: bool = True) -> Reply | None:
@@ -49,6 +51,9 @@ def _done_items(interaction: Interaction) -> list[Any]:
 def _draft(item: Item) -> Item:
     # an item that was cut short keeps its status: the mock says "completed" by itself
     kept = {key: value for key, value in item.items() if key not in _OWN and value is not None}
+    filled = _FILLED.get(str(item.get("type")))
+    if filled is not None and isinstance(kept.get(filled), dict):
+        kept[filled] = {key: value for key, value in kept[filled].items() if value is not None}
     if item.get("status") not in (None, "completed"):
         kept["status"] = item["status"]
     return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -62,6 +62,8 @@ def _print_table(cassette: Cassette) -> None:
 
 
 def _cells(interaction: Interaction) -> list[str]:
+    from proxy.cassettes.outline import describe_ending, endpoint_of, parent_in, shorten_id
+
     body, resource = interaction.request.value, interaction.resource
     body = body if isinstance(body, dict) else {}
     resource = resource if isinstance(resource, dict) else {}
@@ -70,38 +72,17 @@ def _cells(interaction: Interaction) -> list[str]:
     return [
         str(interaction.id),
         f"{interaction.at:.1f}",
-        _endpoint(interaction),
+        endpoint_of(interaction),
         str(body.get("model") or ""),
-        _shorten(str(_parent(body) or "")),
+        shorten_id(str(parent_in(body) or "")),
         str(interaction.response.status),
         tokens,
         f"{interaction.response.seconds * 1000:.0f}",
-        _ending(interaction),
+        describe_ending(interaction),
     ]
 
 
-def _ending(interaction: Interaction) -> str:
-    closing = interaction.response.closing
-    if interaction.closes and closing is not None:
-        return "lost" if closing.code is None else f"closed {closing.code}"
-    return interaction.response.ended + (" rehydrated" if interaction.rehydrated else "")
-
-
-def _endpoint(interaction: Interaction) -> str:
-    request = interaction.request
-    path = "/".join(map(_shorten, request.path.removeprefix("/v1").split("/")))
-    return f"{'SOCKET' if request.socket else request.method} {path}"
-
-
-def _parent(body: dict[str, Any]) -> str | None:
-    from proxy.cassettes.ledger import conversation_of
-
-    parent = body.get("previous_response_id")
-    return parent if isinstance(parent, str) else conversation_of(body)
-
-
-def _shorten(id: str) -> str:
-    return id if len(id) <= 16 else f"{id[:9]}…{id[-6:]}"
+WIDEST = 300  # columns: a tree that can be searched is not cut to a terminal
 
 
 def _print_tree(cassette: Cassette) -> None:
@@ -110,82 +91,21 @@ def _print_tree(cassette: Cassette) -> None:
     from rich.markup import escape
     from rich.tree import Tree
 
+    from proxy.cassettes.outline import describe, find_histories, parent_in
+
     root = Tree(f"{len(cassette.interactions)} interactions")
     branches: dict[str, Tree] = {}
-    histories = _histories(cassette)
+    histories = find_histories(cassette)
     for interaction in cassette.interactions:
         body, resource = interaction.request.value, interaction.resource
-        parent = _parent(body) if isinstance(body, dict) else None
+        parent = parent_in(body) if isinstance(body, dict) else None
         parent = parent or next(
             (id for id in branches if id in interaction.request.path), histories.get(interaction.id)
         )
-        branch = branches.get(parent or "", root).add(escape(_told(interaction)))
+        branch = branches.get(parent or "", root).add(escape(describe(interaction)))
         if isinstance(resource, dict) and isinstance(resource.get("id"), str):
             branches.setdefault(resource["id"], branch)
     Console(highlight=False, width=WIDEST).print(root)
-
-
-def _histories(cassette: Cassette) -> dict[int, str]:
-    """By interaction: the response whose whole context a turn sends again, of clients that keep their history."""
-    from proxy.cassettes.canonical import raw_items
-    from proxy.cassettes.ledger import TURNS, Ledger
-
-    ledger = Ledger()
-    after: dict[bytes, str] = {}  # responses by the context that they left
-    found: dict[int, str] = {}
-    for interaction in cassette.interactions:
-        request, resource = interaction.request, interaction.resource
-        body = request.value
-        if isinstance(body, dict) and (request.socket or request.path in TURNS):
-            context = ledger.parent_of(body)
-            for item in raw_items(body.get("input")):
-                context = ledger.extend(context, [item])
-                if context.digest in after:
-                    found[interaction.id] = after[context.digest]
-        ledger.note(interaction)
-        id = resource.get("id") if isinstance(resource, dict) else None
-        if isinstance(id, str) and (left := ledger.responses.get(id)) is not None:
-            after[left.digest] = id
-    return found
-
-
-MOST = 60  # characters of what was said
-WIDEST = 300  # columns: a tree that can be searched is not cut to a terminal
-
-
-def _told(interaction: Interaction) -> str:
-    from proxy.cassettes.canonical import raw_items
-
-    body, resource, status = interaction.request.value, interaction.resource, interaction.response.status
-    asked = raw_items(body.get("input") or body.get("items")) if isinstance(body, dict) else []
-    said = f" {_said_by(asked[-1])}" if asked else ""
-    heard = _heard_in(resource) if status < 300 else str(status)
-    return f"{interaction.id} {_endpoint(interaction)}{said}{f' → {heard}' if heard else ''}"
-
-
-def _heard_in(resource: Any) -> str:
-    if not isinstance(resource, dict):
-        return ""
-    output, listed = resource.get("output"), resource.get("data")
-    if isinstance(output, list) and output:
-        return _said_by(output[-1])
-    return f"{len(listed)} {'item' if len(listed) == 1 else 'items'}" if isinstance(listed, list) else ""
-
-
-def _said_by(item: Any) -> str:
-    """An item in a few words: what it says, or which function it calls."""
-    if not isinstance(item, dict):
-        return ""
-    if "name" in item:
-        return f"{item.get('type')} {item['name']}"
-    said = repr(_text_of(item.get("content", item.get("output", item.get("type")))))
-    return said if len(said) <= MOST else f"{said[:MOST]}…"
-
-
-def _text_of(content: Any) -> str:
-    if isinstance(content, list):
-        return " ".join(str(part.get("text", part.get("type"))) for part in content if isinstance(part, dict))
-    return str(content)
 
 
 def lint(files: Sequence[str], max_age: float | None) -> int:

@@ -20,6 +20,14 @@ __all__ = ["server", "url"]
 CYCLES = 8
 WRITERS = 4
 MOST = 60  # acknowledged writes of a cycle before the kill
+# acknowledged or not: a response and its step in the context are there both, or neither
+HALF_WRITTEN = """
+SELECT count(*) FROM (SELECT project, id, kind FROM understudy_records WHERE kind IN ('response', 'node')) AS mine
+WHERE NOT EXISTS (
+  SELECT FROM understudy_records AS other WHERE other.project = mine.project AND other.id = mine.id
+  AND other.kind IN ('response', 'node') AND other.kind <> mine.kind
+)
+"""
 
 
 def is_up(served: Served) -> bool:
@@ -63,5 +71,9 @@ def test_nothing_acknowledged_is_lost(server: PostgresServer, url: str, times: i
     assert len(set(ids)) == len(ids)
     with psycopg.connect(url) as connection:
         (held,) = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() or (None,)
-    assert held == 0
-    print(f"\n{killed['server']} servers, {killed['postgres']} databases killed, {len(ids)} writes, none lost")
+        (half,) = connection.execute(HALF_WRITTEN).fetchone() or (None,)
+    assert held == 0 and half == 0
+    print(
+        f"\n{killed['server']} servers, {killed['postgres']} databases killed, {len(ids)} acknowledged writes,"
+        f" 0 lost, {half} half-written, {held} locks held"
+    )

@@ -25,7 +25,7 @@ from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 from mockserver.transport.app import create_app
 from mockserver.transport.serve import Server, bind, server_config
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 from proxy.app import ProxyApp
 from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
 
@@ -38,7 +38,9 @@ DEPTHS = (1, 20, 200)
 TURNS = 400  # measured per depth in a round
 LOGGING = "mock with the access log"  # the canned apps log nothing, so the mock's other rows don't either
 BARE = "canned, uvicorn alone"
-KINDS = ("canned, two headers", BARE, "canned", "mock", LOGGING, "mock on sqlite")
+FAULTS = "mock with five idle faults"  # of every project that calls; none of them ever strikes
+SCRIPTED = "mock with a scripted text"
+KINDS = ("canned, two headers", BARE, "canned", "mock", LOGGING, FAULTS, SCRIPTED, "mock on sqlite")
 HOST = [(b"host", b"localhost")]
 
 
@@ -108,13 +110,26 @@ def child(kind: str, where: str) -> None:
     if kind.startswith("canned"):
         app = canned([] if kind == "canned, two headers" else recorded_head())
     else:
-        app = ProxyApp(create_app(settings), settings)
+        mock = create_app(settings)
+        prepare(mock.engine, kind)
+        app = ProxyApp(mock, settings)
     if kind == LOGGING:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     config = server_config(metered(app), settings)
     if kind == BARE:
         config.http = "httptools"  # as if this server had no protocol of its own
     Server(config, lambda: print(listener.getsockname()[1], flush=True)).run([listener])
+
+
+def prepare(engine: Engine, kind: str) -> None:
+    """Set what a kind of server has in all projects that call."""
+    projects = [engine.project(f"Bearer key-{key}", None) for key in range(CONNECTIONS)]
+    fault = {"do": {"error": "server_is_overloaded"}, "when": {"input_contains": "never said"}}
+    for project in projects:
+        if kind == FAULTS:
+            engine.control.set_faults(project, [fault] * 5)
+        if kind == SCRIPTED:
+            engine.control.set_scenario(project, {"lines": [{"reply": {"text": " ".join(["word"] * (EVENTS - 18))}}]})
 
 
 async def client(port: int, kind: str, count: int, key: int) -> None:

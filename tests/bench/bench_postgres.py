@@ -1,6 +1,6 @@
 """What a turn costs on PostgreSQL, and what more processes bring: turns per second, p50 and p99 with one, two and four
 servers on one database, over eight projects and over one; CPU and time beside a bare `INSERT` and `SELECT` of as many
-bytes, committed.
+bytes, committed. One server runs with its journal too, as by default.
 
 Everything is measured in one run, in rounds that take turns. Run with `pytest -m bench tests/bench/bench_postgres.py
 -s`, or as a script.
@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from contextlib import ExitStack
+from itertools import chain
 
 import psycopg
 import pytest
@@ -29,14 +30,15 @@ MODULE = "tests.bench.bench_postgres"
 SERVERS = (1, 2, 4)
 CALLERS = 8
 REQUESTS = 400  # in a round
+JOURNAL = 1000  # exchanges, as by default
 BYTES = 2600  # what a turn leaves in the tables, about
 BARE = "bare INSERT and SELECT"
 
 
-def child(where: str) -> None:
-    """Serve until the parent ends this process; prints the port."""
+def child(where: str, journal: str) -> None:
+    """Serve until the parent ends this process, with a journal of so many exchanges; prints the port."""
     listener = bind("127.0.0.1", 0)
-    settings = Settings(store=where, journal=0, log_level="warning")
+    settings = Settings(store=where, journal=int(journal), log_level="warning")
     app = metered(ProxyApp(create_app(settings), settings))
     Server(server_config(app, settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
 
@@ -106,27 +108,32 @@ def measure_bare(connection: psycopg.Connection, row: Row) -> None:
 
 def run() -> None:
     """Measure everything and print the table."""
-    rows = {(count, projects): Row() for count in SERVERS for projects in (CALLERS, 1)}
+    rows = {(count, projects, 0): Row() for count in SERVERS for projects in (CALLERS, 1)}
+    rows |= {(1, CALLERS, JOURNAL): Row()}
     bare = Row()
     with ExitStack() as stack:
         server = PostgresServer()
         stack.callback(server.close)
-        children = [Child(MODULE, server.url) for _ in range(max(SERVERS))]
-        for one in children:
+        children = {
+            0: [Child(MODULE, server.url, "0") for _ in range(max(SERVERS))],
+            JOURNAL: [Child(MODULE, server.url, str(JOURNAL))],
+        }
+        for one in chain.from_iterable(children.values()):
             stack.callback(one.stop)
-        ports = [one.port for one in children]
         connection = stack.enter_context(psycopg.connect(server.url, autocommit=True))
         connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, doc bytea NOT NULL)")
         for turn in range(ROUNDS + 1):
             if turn == 1:  # the first round warmed up
                 rows, bare = {key: Row() for key in rows}, Row()
             measure_bare(connection, bare)
-            for (count, projects), row in rows.items():
-                asyncio.run(measure(ports[:count], projects, row))
+            for (count, projects, journal), row in rows.items():
+                asyncio.run(measure([one.port for one in children[journal][:count]], projects, row))
     print(f"\n{'on one PostgreSQL':<34}{'turns/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}{'ratio':>7}")
     print(f"{BARE:<34}{bare.text(bare)}")
-    for (count, projects), row in rows.items():
-        what = f"{count} server{'s' * (count > 1)}, {projects} project{'s' * (projects > 1)}"
+    for (count, projects, journal), row in rows.items():
+        what = (
+            f"{count} server{'s' * (count > 1)}, {projects} project{'s' * (projects > 1)}{', journal' * (journal > 0)}"
+        )
         print(f"{what:<34}{row.text(bare)}")
 
 
@@ -137,6 +144,6 @@ def test_more_servers_answer_more() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        child(sys.argv[1])
+        child(*sys.argv[1:])
     else:
         run()

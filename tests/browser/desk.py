@@ -7,6 +7,7 @@ import re
 from hashlib import sha256
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from openai import OpenAI
 from playwright.sync_api import Locator, Page, expect
 
@@ -22,6 +23,8 @@ class Desk:
         self.served, self.page = served, page
         self.key = f"sk-{sha256(name.encode()).hexdigest()[:24]}"
         self.client = OpenAI(base_url=served.base_url, api_key=self.key, max_retries=0)
+        # one that is left to the garbage collector complains about its connections in some later test
+        page.context.on("close", lambda _: self.client.close())
         self.clicks = 0
 
     def create(self, input: Any = "ping", **fields: Any) -> Any:
@@ -92,3 +95,9 @@ class Desk:
         """Evaluate an expression over a module `m` of the page, with an argument `x`."""
         begin = f"const m = await import('/_mock/viewer/{module}'); const x = JSON.parse(text)"
         return self.page.evaluate(f"async (text) => {{ {begin}; return {expression} }}", json.dumps(argument))
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds on a page."""
+    results = Axe().run(page)
+    return [f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:120]}" for one in results.response["violations"]]

@@ -1,7 +1,11 @@
-"""The pictures of the viewer in the README, from real traffic: `python -m tests.browser.screenshots`."""
+"""The pictures of the viewer in the README, from real traffic: `python -m tests.browser.screenshots`.
+
+With a folder, pictures of other views are written there, in both schemes and narrow: to be looked at, not to be kept.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +100,91 @@ def travel(desk: Desk) -> None:
     turn(history, story)
 
 
-def take(page: Page, name: str) -> None:
+def take(page: Page, name: str, place: Path = PLACE) -> None:
     """Write a picture, once what is seen is still."""
     page.wait_for_timeout(700)
-    page.screenshot(path=PLACE / f"{name}.png")
+    page.screenshot(path=place / f"{name}.png")
 
 
-def main() -> None:
-    """Make all pictures."""
+def main(folder: str | None = None) -> None:
+    """Make all pictures, or those of other views."""
     PLACE.mkdir(exist_ok=True)
-    with serving("--seed", "7") as served, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        pictures(served, lambda **given: browser.new_context(reduced_motion="reduce", **given).new_page())
+
+        def open_page(**given: Any) -> Page:
+            return browser.new_context(reduced_motion="reduce", **given).new_page()
+
+        if folder is None:
+            with serving("--seed", "7") as served:
+                pictures(served, open_page)
+        else:
+            take_views(Path(folder), open_page)
         browser.close()
+
+
+def take_views(folder: Path, open_page: Any) -> None:
+    """A cassette that is replayed, with misses: the list, why, the cassette; in both schemes and narrow."""
+    folder.mkdir(exist_ok=True)
+    cassette = str(folder / "talk.yaml")
+    Path(cassette).unlink(missing_ok=True)
+    with (
+        serving("--seed", "7") as upstream,
+        serving("--mode", "record", "--upstream", upstream.base_url, "--cassette", cassette) as recorder,
+    ):
+        converse(Desk(recorder, open_page(), "views"))
+    with serving("--mode", "replay", "--cassette", cassette) as replaying:
+        desk = Desk(replaying, open_page(), "views")
+        first = desk.create("What is the weather in Paris?", instructions=RULES, model=MODEL)
+        desk.create("And tomorrow?", previous_response_id=first.id, instructions=RULES, model=MODEL)
+        for question in ("And the day after tomorrow?", "Is a museum open late on Mondays?"):
+            try:
+                desk.create(question, previous_response_id=first.id, instructions=RULES, model=MODEL)
+            except APIStatusError:
+                continue
+            raise AssertionError("it was answered")
+        for scheme in ("light", "dark"):
+            for width in (1280, 400):
+                page = open_page(viewport={"width": width, "height": 760}, color_scheme=scheme)
+                take_replay(Desk(replaying, page, "views"), f"{scheme}-{width}", folder)
+    print("\n".join(sorted(path.name for path in folder.iterdir())))
+
+
+def take_replay(desk: Desk, name: str, folder: Path) -> None:
+    """The views of one page."""
+    desk.open()
+    desk.rows("miss").first.click()
+    if desk.page.locator("[data-pane=detail]").is_visible():
+        take(desk.page, f"list-{name}", folder)
+        desk.page.locator("[data-pane=detail]").click()
+    take(desk.page, f"why-{name}", folder)
+    desk.view("cassette")
+    expect(desk.page.locator(".records .row").first).to_be_visible()
+    take(desk.page, f"cassette-{name}", folder)
+
+
+def converse(desk: Desk) -> None:
+    """What the cassette holds: a chain with forks, a conversation, a stream, a refusal."""
+
+    def turn(input: Any, parent: Any = None, **fields: Any) -> Any:
+        if parent is not None:
+            fields["previous_response_id"] = parent.id
+        return desk.create(input, **{"model": MODEL, "instructions": RULES, **fields})
+
+    first = turn("What is the weather in Paris?")
+    second = turn("And tomorrow?", first)
+    turn("Is a museum open late?", second)
+    [*turn("How do I get there from Gare du Nord?", second, stream=True)]
+    turn("What about London instead?", first)
+    conversation = desk.client.conversations.create()
+    for question in ("I want to travel in May. Where to?", "How far is it by train?"):
+        turn(question, conversation=conversation.id)
+    desk.client.responses.retrieve(first.id)
+    try:
+        desk.create("Hello again!", previous_response_id="resp_" + "0" * 50)
+    except APIStatusError:
+        return
+    raise AssertionError("it was answered")
 
 
 def pictures(served: Served, open_page: Any) -> None:
@@ -134,4 +210,4 @@ def pictures(served: Served, open_page: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -201,19 +201,6 @@ def test_drift_of_a_shadow_is_listed_and_forgotten(page, request: pytest.Fixture
         expect(card.locator(".finding")).to_have_count(0)
 
 
-def test_a_recorder_and_its_cassette_are_told_of(page, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    cassette = str(tmp_path / "talk.yaml")
-    with (
-        serving() as upstream,
-        serving("--mode", "record", "--upstream", upstream.base_url, "--cassette", cassette) as recorder,
-    ):
-        desk = Desk(recorder, page, request.node.name)
-        desk.create()
-        page.goto(f"{recorder.origin}/_mock/")
-        desk.view("reports")
-        expect(desk.card("Cassettes").locator(".facts")).to_be_visible()
-
-
 def test_a_strict_miss_says_which_line_was_near(page, request: pytest.FixtureRequest) -> None:
     with serving("--strict") as strict:
         desk = Desk(strict, page, request.node.name)

@@ -552,13 +552,12 @@ WINDOW = 200
 @pytest.fixture
 def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every model a window of a few tokens."""
-    resolve = catalog.resolve
 
-    def small(name: str) -> Any:
-        model = resolve(name)
+    def small(name: str, unknown_models: str) -> Any:
+        model = catalog.find(name, unknown_models)
         return None if model is None else _shrunk(model)
 
-    monkeypatch.setattr(admission.catalog, "resolve", small)
+    monkeypatch.setattr(admission, "_find_model", small)
 
 
 _SHRUNK: dict[str, catalog.Model] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockserver.core.project import Clock
+from mockserver.core.state import Clock
 
 
 def test_a_running_clock_follows_the_system() -> None:

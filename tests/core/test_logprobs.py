@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.logprobs import has_logprobs, precise_logprobs, round_logprobs, with_logprobs
+from mockserver.core.logprobs import precise_logprobs, round_logprobs, with_logprobs
 from tests.support.driving import Driver
 
 ASKED = {"model": "gpt-4.1", "include": ["message.output_text.logprobs"]}
@@ -94,6 +94,5 @@ def test_parts_without_log_probabilities_stay() -> None:
     text = {"type": "output_text", "text": "a", "logprobs": [{"token": "a", "logprob": -1, "top_logprobs": []}]}
     message = {"content": [refusal, text]}
     assert with_logprobs(message, 5, list) == message
-    assert has_logprobs(message) and not has_logprobs({"content": [refusal]})
     assert precise_logprobs(message) == [[], text["logprobs"]]
     assert round_logprobs(message) == message, "whole figures stay whole"

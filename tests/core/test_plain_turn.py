@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from mockserver.journal.exchange import Call
 from mockserver.websocket.playback import Playback
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire import catalog
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 
 PROJECT = "p"
 MODELS = ("gpt-4.1", "gpt-4.1", "gpt-4o-mini", "gpt-5.5", "gpt-4", "gpt-4.1-2025-04-14")
@@ -60,6 +61,57 @@ MORE: tuple[dict[str, Any], ...] = (
 )
 
 
+PLAIN: tuple[dict[str, Any], ...] = ({}, {}, {"stream": True}, {"instructions": "Be kind."})
+
+# what a test's author may set: replies that are plain or not, conditions, paces, errors
+LINES: tuple[dict[str, Any], ...] = (
+    {"reply": {"text": "scripted"}},
+    {"reply": {"text": ""}},
+    {"reply": {"text": 'quotes " and %d %(id)b \U0001f600'}},
+    {"reply": {"text": "turn {{ turn }} of {{ item_count }}: {{ input_text }}"}},
+    {"reply": {"text": "long " * 3000}},
+    {"reply": {"text": "slow"}, "pacing": {"first_token": 1, "tokens_per_second": 4}},
+    {"reply": {"text": "one"}, "when": {"input_contains": "ping"}},
+    {"reply": {"text": "two"}, "when": {"turn": 2}, "times": 2},
+    {"reply": {"text": "three"}, "when": {"stream": True, "model": "gpt-4.1"}},
+    {"reply": {"text": "with figures", "usage": {"output_tokens": 77}}},
+    {"reply": {"text": "of another model", "model": "gpt-4o-2024-08-06"}},
+    {"reply": {"text": "cut", "incomplete": "max_output_tokens"}},
+    {"reply": {"text": "final", "phase": "commentary"}},
+    {"reply": {"refusal": "no"}},
+    {"reply": {"json": {"a": 1}}},
+    {"reply": {"output": [{"type": "message", "text": "spelt out"}]}},
+    {"reply": {"output": [{"type": "message", "text": "spelt out", "id": "msg_of_the_author"}]}},
+    {"reply": {"output": [{"type": "function_call", "name": "ping", "arguments": {}}]}},
+    {"reply": {"output": [{"type": "reasoning"}, {"type": "message", "text": "with a thought"}]}},
+    {"reply": {"output": []}},
+    {"reply": {"error": {"code": "rate_limit_exceeded"}}},
+    {"reply": {"failed": {"code": "server_error", "message": "deliberate"}}},
+)
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"do": {"error": "server_is_overloaded"}, "when": {"input_contains": "never said"}},
+    {"do": {"error": "server_is_overloaded"}, "when": {"turn": 3}, "times": 2},
+    {"do": "cut", "when": {"input_contains": "then"}, "times": 3},
+    {"do": {"delay": 0.5}, "times": 4},
+    {"do": "drop_event", "at": {"event": "response.output_text.delta"}, "when": {"stream": True}, "times": 2},
+)
+
+
+def set_by_author(engine: Engine, seed: float) -> None:
+    """Set lines and faults as a test does, the same ones for the same seed."""
+    rng, control = random.Random(seed), engine.control
+    match rng.choice(("queue", "queue", "scenario", "faults", "nothing")):
+        case "queue":
+            control.enqueue(PROJECT, rng.choices(LINES, k=2))
+        case "scenario":
+            control.set_scenario(PROJECT, {"lines": rng.choices(LINES, k=3)})
+        case "faults":
+            control.set_faults(PROJECT, rng.choices(FAULTS, k=2))
+        case _:
+            control.set_scenario(PROJECT, {"lines": []})
+            control.set_faults(PROJECT, [])
+
+
 def call(engine: Engine, method: str, path: str, body: Any = None) -> Answer:
     sent = b"" if body is None else orjson.dumps(body)
     return engine.handle(Call(method, path, sent, PROJECT))
@@ -70,6 +122,11 @@ def told(answer: Answer) -> tuple[int, bytes, bytes]:
     return answer.status, answer.body, b"" if answer.events is None else sse(answer.events) + answer.tail
 
 
+def play_out(answer: Answer) -> list[Any]:
+    """The steps in which an answer leaves, if it takes time."""
+    return [] if answer.player is None else list(iter(answer.player.next, None))
+
+
 def pair(**switches: str) -> tuple[Engine, Engine]:
     """Two engines of the same seed and clock, the second without plans."""
     settings = Settings(clock=1_800_000_000.25, set=tuple(switches.items()))
@@ -78,7 +135,7 @@ def pair(**switches: str) -> tuple[Engine, Engine]:
     return planned, ordinary
 
 
-def play(seed: int, steps: int, **switches: str) -> tuple[int, int]:
+def play(seed: int, steps: int, *, scripted: bool = False, **switches: str) -> tuple[int, int]:
     """Send the same random calls to both; returns how many turns there were, and how many plans."""
     rng, engines = random.Random(seed), pair(**switches)
     parents: list[str] = []
@@ -87,6 +144,10 @@ def play(seed: int, steps: int, **switches: str) -> tuple[int, int]:
     for _ in range(steps):
         kind = rng.random()
         method, path, body = "POST", "/v1/responses", None
+        if scripted and rng.random() < 0.3:
+            setting = rng.random()
+            for engine in engines:
+                set_by_author(engine, setting)
         if kind < 0.06:
             path, body = "/v1/conversations", {}
         elif kind < 0.1 and parents:
@@ -98,7 +159,8 @@ def play(seed: int, steps: int, **switches: str) -> tuple[int, int]:
         else:
             turns += 1
             model = MODELS[0] if rng.random() < 0.7 else rng.choice(MODELS)
-            body = {"model": model, "input": rng.choice(TEXTS), **rng.choice(MORE)}
+            more = PLAIN if scripted and rng.random() < 0.7 else MORE
+            body = {"model": model, "input": rng.choice(TEXTS), **rng.choice(more)}
             continues = rng.random()
             if continues < 0.5 and parents:
                 body["previous_response_id"] = parents[-1] if rng.random() < 0.7 else rng.choice(parents)
@@ -107,11 +169,12 @@ def play(seed: int, steps: int, **switches: str) -> tuple[int, int]:
             if rng.random() < 0.1:
                 body["input"] = [{"role": "user", "content": body["input"]}]
         mine, theirs = (call(engine, method, path, body) for engine in engines)
-        assert told(mine) == told(theirs), body
+        steps_of = play_out(mine)
+        assert (told(mine), steps_of) == (told(theirs), play_out(theirs)), body
         assert (mine.model, mine.content_type, mine.headers) == (theirs.model, theirs.content_type, theirs.headers)
-        if mine.status == 200 and method == "POST":
-            made = orjson.loads(mine.body) if mine.body else orjson.loads(orjson.dumps(mine.events[-1]))["response"]  # type: ignore[index]
-            (conversations if path.endswith("conversations") else parents).append(made["id"])
+        made = re.search(r"\b(resp|conv)_[0-9a-f]{48,50}\b", repr((told(mine), steps_of)))
+        if mine.status == 200 and method == "POST" and made is not None:
+            (conversations if path.endswith("conversations") else parents).append(made[0])
     mine, theirs = engines
     assert mine.store.records(PROJECT) == theirs.store.records(PROJECT)
     assert journal(mine) == journal(theirs)
@@ -129,6 +192,12 @@ def journal(engine: Engine) -> list[Any]:
 def test_random_calls_have_the_same_answers_and_leave_the_same_behind(seed: int) -> None:
     turns, plans = play(seed, 120)
     assert turns > 80 and plans >= 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_so_they_do_where_a_test_sets_lines_and_faults(seed: int) -> None:
+    turns, plans = play(seed, 150, scripted=True)
+    assert turns > 100 and plans >= 3
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mockserver.core.project import Clock, Project, id_namespace, read_project
 from mockserver.core.records import PROJECT_KEY, Put
+from mockserver.core.state import Clock, Project, id_namespace, read_project
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import view_project
 

@@ -14,7 +14,7 @@ from mockserver.core.state import ContextHash, Node, Summary, read_node
 from mockserver.core.turn import Turn
 from mockserver.delivery.events import Emit, fold
 from mockserver.model.prompt import Reply
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 from mockserver.wire.tokens.context import Tally
 from tests.support.driving import Driver
 

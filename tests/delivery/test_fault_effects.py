@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.delivery.events import FOREVER, Body, Cut, Emit, Malformed, Partial, Wait
 from mockserver.delivery.fault_effects import At, Effect, apply_to_body, apply_to_steps, delay
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 
 A, B, C = ({"type": kind, "sequence_number": number} for number, kind in enumerate(("a", "b", "a")))
 STEPS = [Emit([A, B]), Wait(1.0), Emit([C])]

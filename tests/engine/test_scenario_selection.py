@@ -12,11 +12,11 @@ import pytest
 from mockserver.config.settings import SettingError, Settings
 from mockserver.engine.engine import Engine
 from mockserver.engine.scenario_selection import Scenarios
-from mockserver.model.default_model import message_item, text_part
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.store.memory import MemoryStore
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
+from mockserver.wire.responses.resources import assistant_message, text_part
 from tests.support.driving import NOON, Driver, refused, text_of
 from tests.support.sockets import Frames
 
@@ -287,7 +287,7 @@ def test_R4_4_a_warm_up_needs_no_line() -> None:
 
 def test_a_plain_function_is_a_model() -> None:
     def shout(prompt: Prompt) -> Reply:
-        return Reply(output=(message_item(prompt, text_part(prompt.request["input"].upper())),))
+        return Reply(output=(assistant_message(prompt.model, text_part(prompt.request["input"].upper())),))
 
     class Model:
         def respond(self, prompt: Prompt) -> Reply:

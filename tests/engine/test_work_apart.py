@@ -324,7 +324,7 @@ def test_the_journal_says_nothing_of_a_line_that_another_call_has_used(engine: E
 
     def answer(at: UnitOfWork) -> Any:
         if not work.ordinals:
-            at.recorder.add_line({"place": "lines[0]"})
+            at.recorder.add_line({"place": "lines[0]"}, 20)
         return work(at)
 
     engine._calls.write_apart("p", answer, recorder=recorder)

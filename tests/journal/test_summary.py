@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.journal.exchange import Call, Exchange, document_of
-from mockserver.journal.summary import LONGEST_PARSED, describe_source, summarize, summarize_document
+from mockserver.journal.exchange import Call, Exchange, describe_source, document_of
+from mockserver.journal.summary import LONGEST_PARSED, summarize, summarize_document
 
 LINE = {"place": "a.yaml:3", "reply": {"text": "x"}}
 

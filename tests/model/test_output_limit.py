@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from mockserver.model.default_model import SeededModel, message_item, text_part
+from mockserver.model.default_model import SeededModel
 from mockserver.model.output_limit import mark_cut, truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply
+from mockserver.wire.responses.resources import assistant_message, text_part
 from mockserver.wire.tokens.context import output_tokens
 from mockserver.wire.tokens.tokenizer import count, pieces
 from tests.support.prompts import called, prompt, user
@@ -28,7 +29,7 @@ def cut(asked: Prompt, *items: dict[str, Any], **reply: Any) -> Reply:
 
 
 def message(asked: Prompt, text: str, **part: Any) -> dict[str, Any]:
-    return message_item(asked, {**text_part(text), **part})
+    return assistant_message(asked.model, {**text_part(text), **part})
 
 
 def total(reply: Reply, of: Prompt) -> int:
@@ -120,7 +121,7 @@ def test_log_probabilities_and_citations_end_with_the_text() -> None:
 def test_R7_6_later_parts_of_a_message_fall_away() -> None:
     asked = limited(20)
     parts = [text_part(" word" * 10), text_part(" word" * 50), text_part(" never")]
-    [item] = cut(asked, message_item(asked, *parts)).output
+    [item] = cut(asked, assistant_message(asked.model, *parts)).output
     assert [len(pieces(part["text"])) for part in item["content"]] == [10, 10]
 
 
@@ -139,7 +140,9 @@ def test_R7_6_a_script_that_says_incomplete_has_cut_its_last_item(reason: str) -
 
 def test_R7_8_hosted_calls_beyond_max_tool_calls_are_not_made_and_cues_follow() -> None:
     search, mine = {"type": "web_search_call"}, called("f")
-    reply = Reply(output=(search, mine, search, message_item(prompt(user("x")), text_part("ok"))), cues={"3": {"a": 1}})
+    reply = Reply(
+        output=(search, mine, search, assistant_message(prompt(user("x")).model, text_part("ok"))), cues={"3": {"a": 1}}
+    )
     cut = truncate_to_limit(reply, prompt(user("x"), max_tool_calls=1), count)
     assert [item["type"] for item in cut.output] == ["web_search_call", "function_call", "message"]
     assert cut.cues == {"2": {"a": 1}}
@@ -149,7 +152,7 @@ def test_R7_8_hosted_calls_beyond_max_tool_calls_are_not_made_and_cues_follow() 
 def test_R7_1_the_window_caps_what_is_left_of_it() -> None:
     asked = prompt(user("hi"), model="gpt-4o-mini")
     asked.input_tokens = 128_000 - 20
-    long = Reply(output=(message_item(asked, text_part(" word" * 30)),))
+    long = Reply(output=(assistant_message(asked.model, text_part(" word" * 30)),))
     cut = truncate_to_limit(long, asked, count)
     assert cut.incomplete == "max_output_tokens"
     assert output_tokens(list(cut.output), 0, asked.request, asked.model, count) == 20

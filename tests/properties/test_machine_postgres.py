@@ -1,10 +1,10 @@
-"""The same program gives the same bytes in memory and in PostgreSQL."""
+"""The same program gives the same bytes in memory and in PostgreSQL: 2,000 programs of 60 steps with `--long`."""
 
 from __future__ import annotations
 
 import pytest
 
-from mockserver.conformance.machine.random_walk import walk
+from mockserver.conformance.machine.random_walk import LENGTH, walk
 from mockserver.store.memory import MemoryStore
 from mockserver.store.postgres import PostgresStore
 from tests.support.examples import part_of
@@ -16,8 +16,18 @@ __all__ = ["server", "url"]
 pytestmark = pytest.mark.services
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_both_stores_give_the_same_bytes(url: str, seed: int) -> None:
+SEEDS, PROGRAMS = 2, 2000
+
+
+@pytest.fixture
+def steps(request: pytest.FixtureRequest) -> int:
+    """How many steps are taken with each seed."""
+    return PROGRAMS // SEEDS * LENGTH if request.config.getoption("--long") else part_of(1000)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_both_stores_give_the_same_bytes(url: str, seed: int, steps: int) -> None:
     twins = Twins(MemoryStore(), PostgresStore(url))
-    walk(twins, seed, part_of(1000))
+    walk(twins, seed, steps)
     twins.close()
+    print(f"\n{steps // LENGTH} programs of {LENGTH} steps, the same bytes in memory and in PostgreSQL")

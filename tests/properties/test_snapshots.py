@@ -16,7 +16,7 @@ from mockserver.journal.exchange import Call
 from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.responses.encoding import json_body
-from mockserver.wire.responses.events import sse
+from mockserver.wire.responses.event_list import sse
 from tests.support.api import Api
 from tests.support.driving import NOON
 from tests.support.examples import examples

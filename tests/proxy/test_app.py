@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
 from mockserver.config.settings import SettingError, Settings
+from mockserver.store.failures import StoreUnavailable
 from proxy.app import ProxyApp
 from tests.support.raw_upstream import Peer, RawUpstream, connect, exchange, get, parse, serving
 from tests.support.stub_mock import StubMock
@@ -43,7 +44,7 @@ def test_mock_mode() -> None:
 class Scripted(StubMock):
     """A mock whose script answers for one path."""
 
-    def is_scripted(self, scope) -> bool:
+    async def has_script_for(self, scope) -> bool:
         return scope["path"] == "/v1/embeddings"
 
 
@@ -53,6 +54,19 @@ def test_in_mock_mode_the_script_is_asked_before_the_upstream() -> None:
     with serving(app) as port:
         bodies = [parse(exchange(port, request)).body for request in requests]
     assert bodies == [b"mock", b"upstream", b"upstream"]
+
+
+def test_a_script_that_can_not_be_read_is_an_error_that_says_so() -> None:
+    """Nothing is forwarded, and paid for, that the script may have a line for."""
+
+    class Gone(StubMock):
+        async def has_script_for(self, scope) -> bool:
+            raise StoreUnavailable("There is no connection.")
+
+    app = ProxyApp(Gone(), Settings(upstream=UP, mode="mock"), httpx.MockTransport(upstream_answers))
+    with serving(app) as port:
+        answer = parse(exchange(port, get("/v1/embeddings")))
+    assert answer.status == 503 and b"There is no connection." in answer.body
 
 
 def test_forward_mode_and_header() -> None:

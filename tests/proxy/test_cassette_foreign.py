@@ -15,6 +15,7 @@ import yaml
 from proxy import cli
 from proxy.cassettes.file import load
 from proxy.cassettes.interaction import CassetteError
+from tests.support import page_talk
 from tests.support.cassettes import replaying
 
 BODY = '{"model":"gpt-5.5","input":"hi"}'
@@ -201,3 +202,24 @@ def test_tags_of_other_languages_are_plain_values(tmp_path: Path) -> None:
     )
     (tmp_path / "x.yaml").write_text(text)
     assert len(load(tmp_path / "x.yaml").interactions) == 2
+
+
+# --- a HAR that Chromium wrote ----------------------------------------------------------------------------------------
+
+
+def test_a_har_of_chromium_answers_the_recorded_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fetches of a web page, a stream among them: replayed as they are, imported, and verified."""
+    cassette = load(page_talk.HAR)
+    assert (cassette.kind, cassette.problems, len(cassette.interactions)) == ("HAR", (), len(page_talk.CALLS))
+    recorded = [(one.response.status, one.response.body.decode()) for one in cassette.interactions]
+    assert [status for status, _ in recorded] == [200, 200, 200, 200, 400]
+    assert len(cassette.interactions[2].response.pieces) > 8  # a piece for each event
+    ours = tmp_path / "ours.yaml"
+    assert cli.main(["cassette", "import", str(page_talk.HAR), "-o", str(ours)]) == 0
+    assert "5 interactions of HAR" in capsys.readouterr().out
+    assert "sk-a-page" in page_talk.HAR.read_text() and "sk-a-page" not in ours.read_text()
+    for file in (page_talk.HAR, ours):
+        with replaying(file) as base_url:
+            assert [(status, text) for status, _, text in page_talk.talk(base_url)] == recorded
+    assert cli.main(["verify", str(page_talk.HAR), str(ours)]) == 0
+    assert capsys.readouterr().out.count("5 interactions, no drift") == 2

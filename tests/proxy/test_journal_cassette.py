@@ -11,6 +11,7 @@ import pytest
 from websockets.sync.client import connect
 
 from mockserver import Mock, function_call
+from mockserver.config.pacing import Pacing
 from mockserver.wire.errors.api import MockError
 from proxy import Proxy, save_journal
 from proxy.cassettes.file import load, parse
@@ -134,3 +135,38 @@ def test_an_empty_journal_is_a_cassette() -> None:
     with Proxy() as proxy:
         cassette = parse(proxy.control("GET", "/journal.cassette").encode(), "x")
     assert cassette.interactions == () and cassette.head.recorded is None
+
+
+def steer(url: str, text: str) -> list[str]:
+    """The frames of a turn that is steered while it runs, on a lane, and of what follows it."""
+    said: list[str] = []
+    kinds: list[str] = []
+    first = ""
+    with connect(url.replace("http", "ws", 1) + "/responses", proxy=None) as socket:
+        create = {"type": "response.create", "model": "gpt-6-astra", "input": text * 9, "stream_id": "a"}
+        socket.send(json.dumps(create))
+        while kinds.count("response.completed") + kinds.count("response.incomplete") < 2:
+            said.append(str(socket.recv(20)))
+            event = json.loads(said[-1])
+            kinds.append(event["type"])
+            if event["type"] == "response.output_item.added" and kinds.count("response.output_item.added") == 1:
+                socket.send(json.dumps({"type": "response.steer", "previous_response_id": first, "input": "stop"}))
+            if event["type"] == "response.created":
+                first = event["response"]["id"]
+    assert "response.steer.accepted" in kinds
+    return said
+
+
+def test_a_steered_turn_is_kept_with_what_steered_it_and_its_successor(tmp_path: Path) -> None:
+    """As a recorder in front of the mock would have noted it: one interaction. Spec: R4.16."""
+    path = tmp_path / "steered.yaml"
+    with Proxy(clock="2026-11-20T12:00:00Z", pacing=Pacing(0.05, 100)) as proxy:
+        said = steer(proxy.base_url, "tell me a long story about the sea ")
+        path.write_bytes(httpx.get(f"{proxy.url}/_mock/journal.cassette", trust_env=False).content)
+    (turn,) = load(path).interactions
+    assert [piece.data.decode() for piece in turn.response.pieces if not piece.sent] == said
+    (sent,) = [piece for piece in turn.response.pieces if piece.sent]
+    assert json.loads(sent.data)["type"] == "response.steer" and turn.lane == "a"
+    with Proxy(cassette=path) as replay:
+        assert steer(replay.base_url, "tell me a long story about the sea ") == said
+        assert replay.misses == [] and replay.unused == []

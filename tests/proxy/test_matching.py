@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from proxy.cassettes.interaction import Cassette, Interaction, Piece, Request, Response
-from proxy.cassettes.matching import Library, Miss, Session
+from proxy.cassettes.matching import Library, Miss, Recorded, Session
 
 LONG = "You are a guide. " * 40
 
@@ -50,3 +50,19 @@ def test_a_turn_that_was_recorded_on_a_socket_is_near() -> None:
     said = miss(request("Oslo", socket=True, type="response.create"), request("Oslo"))
     assert said.endswith('differs at endpoint: recorded "POST /v1/responses", sent "WEBSOCKET /v1/responses".')
     assert miss(request("x", path="/v1/embeddings"), request("x")).endswith("has no recording of this endpoint.")
+
+
+def test_a_request_that_matches_two_recordings_gets_them_in_their_order() -> None:
+    """Each caller from the first on; the last one repeats, unless the server is strict."""
+    answers = (Response(200, (("content-type", "application/json"),), (Piece(0, body),)) for body in (b"1", b"2"))
+    interactions = tuple(Interaction(number, 0, request("Hi"), answer) for number, answer in enumerate(answers, 1))
+    library = Library([Cassette("talk.yaml", interactions=interactions)])
+    for strict in (False, True):
+        session, other = Session(library, strict), Session(library, strict)
+        first, second, third = (session.find(request("Hi", metadata={"n": str(number)})) for number in range(3))
+        again = other.find(request("Hi"))
+        assert [one.interaction.id for one in (first, second, again) if isinstance(one, Recorded)] == [1, 2, 1]
+        if strict:
+            assert isinstance(third, Miss) and "without --strict the last one would repeat" in third.message
+        else:
+            assert isinstance(third, Recorded) and third.interaction.id == 2

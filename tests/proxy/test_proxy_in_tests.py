@@ -230,5 +230,5 @@ def test_a_served_mock_of_a_cassette_logs_requests_like_any_other(tmp_path: Path
     file = str(tmp_path / "talk.yaml")
     record(upstream, file)
     for settings in (Settings(), Settings(cassette=(file,), mode="mock")):
-        assert make_mock(settings).engine.journal.on_end is not None
-        assert make_mock(replace(settings, log_level="warning")).engine.journal.on_end is None
+        assert make_mock(settings).engine.journal.is_logged
+        assert not make_mock(replace(settings, log_level="warning")).engine.journal.is_logged

@@ -12,8 +12,9 @@ import pytest
 from proxy.cassettes.file import Appender, load
 from proxy.cassettes.interaction import Interaction, Piece
 from proxy.cassettes.redaction import NONE, Redactor, mark
-from proxy.recorder import LINE, Recorder, RecordingRelay, interaction_of, redact_pieces
+from proxy.recorder import Recorder, RecordingRelay
 from proxy.tape import LIMIT, Tape
+from proxy.tape_interaction import LINE, interaction_of, redact_pieces
 
 KEY = "sk-abcdefgh12345678"
 PLAIN, JSON, SSE = b"text/plain", b"application/json", b"text/event-stream"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,21 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from mockserver.conformance.drivers import EngineDriver
+from mockserver.config.pacing import Pacing
+from mockserver.config.settings import Settings
+from mockserver.conformance.drivers import NOON, EngineDriver
+from mockserver.engine.engine import Engine
+from mockserver.model.compaction_summary import summary_tokens
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Reply
-from proxy.cassettes.drift import Finding
-from proxy.cassettes.file import load
+from proxy.cassettes.drift import Finding, compare
+from proxy.cassettes.file import load, parse
 from proxy.cassettes.interaction import Cassette, Head, Interaction, Piece, Request, Response
-from proxy.verify import ScriptedOnce, Verifier, ended_turns
+from proxy.journal_cassette import write_journal
+from proxy.verify import ScriptedOnce, Verifier, ended_turns, ends_of_turns
 from tests.support.cassettes import recording
 from tests.support.prompts import prompt, user
+from tests.support.slow_talks import TALKS, Caller
 
 JSON = (("content-type", "application/json"),)
 HEADERS = {"authorization": "Bearer sk-caller-123456"}
@@ -202,5 +210,82 @@ def test_the_mocks_clock_stands_at_the_time_of_the_exchange(recorded: str | None
 def test_a_model_says_what_it_was_told_or_what_it_would_have_said() -> None:
     model, asked = ScriptedOnce(), prompt(user("Hi"))
     assert model.respond(asked) == SeededModel().respond(asked)
-    model.reply = Reply(output=({"type": "message", "role": "assistant", "content": []},))
-    assert model.respond(asked) is model.reply
+    reply = Reply(output=({"type": "message", "role": "assistant", "content": []},))
+    model.say(reply)
+    assert model.respond(asked)._replace(output_tokens=None) == reply
+
+
+# --- turns that take time, limits, compactions ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.__name__)
+def test_what_is_seen_of_slow_turns_is_no_drift(talk: Callable[[Caller], None]) -> None:
+    """A faithful API whose turns take seconds: polled, cancelled, resumed, cut, compacted."""
+    clock = [NOON]
+
+    def wait(seconds: float) -> None:
+        clock[0] += seconds
+
+    engine = Engine(Settings(pacing=Pacing(2.0, 4.0)), wall=lambda: clock[0])
+    talk(Caller(EngineDriver(engine), wait))
+    cassette = parse(b"".join(write_journal(engine.journal.answers(None))), "talk")
+    engine.close()
+    verifier = Verifier()
+    verifier.check_all(cassette)
+    verifier.close()
+    assert verifier.drift.groups() == [] and verifier.checked == len(cassette.interactions) > 1
+
+
+def turn_as_seen(number: int, status: str, **more: Any) -> Interaction:
+    answer = {"id": "resp_1", "object": "response", "status": status, "created_at": 100, **more}
+    return interaction(number, "GET", "/v1/responses/resp_1", None, answer)
+
+
+def test_a_turn_ends_between_who_saw_it_running_last_and_who_saw_its_end() -> None:
+    """Interaction `n` is at second `n`."""
+    queued, running, done = (turn_as_seen(1, "queued"), turn_as_seen(5, "in_progress"), turn_as_seen(9, "completed"))
+    assert ends_of_turns([done]) == {}, "nobody saw it running"
+    assert ends_of_turns([queued]) == ends_of_turns([queued, turn_as_seen(4, "cancelled")]) == {"resp_1": math.inf}
+    assert ends_of_turns([queued, done]) == {"resp_1": 9.0}
+    late = replace(done, response=replace(done.response, pieces=(done.response.pieces[0]._replace(at=2.0),)))
+    assert ends_of_turns([queued, late]) == {"resp_1": 9.0}, "the request counts, not the answer"
+    asked = {"model": "gpt-4.1", "input": "x", "previous_response_id": "resp_1"}
+    onward = interaction(
+        7, "POST", "/v1/responses", asked, {"id": "resp_2", "object": "response", "status": "completed"}
+    )
+    assert ends_of_turns([queued, onward]) == {"resp_1": 7.0}, "who went on from it has seen its end"
+    said = [
+        (turn_as_seen(9, "completed", completed_at=100 + took), end) for took, end in ((6, 7.0), (30, 9.0), (1, 5.001))
+    ]
+    for ended, end in said:
+        assert ends_of_turns([queued, running, ended, turn_as_seen(20, "completed")]) == {"resp_1": end}
+
+
+def test_more_than_the_limit_is_cut_from_what_was_said() -> None:
+    """Spec: R7.5."""
+    model = ScriptedOnce(lambda text: len(text.split()))
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "word " * 40}]}
+    model.say(Reply(output=(message,)), output_tokens=45)
+    limited = replace(prompt(user("Hi")), request={"model": "gpt-4.1", "max_output_tokens": 16})
+    assert model.respond(limited).incomplete == "max_output_tokens"
+    assert model.respond(prompt(user("Hi"))).incomplete is None
+
+
+def test_the_length_of_a_summary_is_what_was_billed_beyond_what_can_be_seen() -> None:
+    """Spec: T10, R5.2."""
+    model = ScriptedOnce()
+    model.say(Reply(output=({"type": "compaction"},)), output_tokens=90)
+    assert model.summary_tokens("seed", 400) == 90, "a turn that only compacts asks no model"
+    model.respond(prompt(user("Hi")))
+    assert model.summary_tokens("seed", 400) == 90
+    model.say(Reply(output=({"type": "compaction"},)), output_tokens=0)
+    assert model.summary_tokens("seed", 400) == summary_tokens("seed", 400), "a pass that was free is a mistake"
+    below = {"model": "gpt-4.1", "context_management": [{"type": "compaction", "compact_threshold": 1000}]}
+    model.say(Reply(output=({"type": "compaction"},)), output_tokens=90)
+    assert model.respond(replace(prompt(user("Hi")), request=below)).output == ()
+
+
+def test_a_value_that_nobody_could_know_is_known_to_be_there() -> None:
+    assert [*compare("x", {"completed_at": 1}, {"completed_at": 2})] == []
+    (finding,) = compare("x", {"completed_at": None}, {"completed_at": 2})
+    assert (finding.path, finding.kind) == ("completed_at", "value")

@@ -248,3 +248,20 @@ def test_a_turn_in_the_background_is_compared_once_its_end_is_known(monkeypatch:
         begin()
         client.get("/models")
         assert proxy.drift() == []
+
+
+def test_a_slow_turn_in_the_background_is_shadowed_without_drift() -> None:
+    """Who polls sees it running; when it ends, the shadow learns from the polls. Spec: R6.2."""
+    upstream = Mock(pacing=(2.0, 0.0), clock="2026-11-20T12:00:00Z")
+    with upstream as mock, Proxy(mode="shadow", upstream=mock.base_url) as proxy, client_of(proxy.base_url) as client:
+
+        def begin() -> str:
+            return client.post("/responses", json={"model": "gpt-4.1", "input": "x", "background": True}).json()["id"]
+
+        cancelled = begin()
+        assert client.post(f"/responses/{cancelled}/cancel").json()["status"] == "cancelled"
+        id = begin()
+        assert client.get(f"/responses/{id}").json()["status"] == "queued"
+        mock.clock.advance(seconds=3)
+        assert client.get(f"/responses/{id}").json()["status"] == "completed"
+        assert proxy.drift() == []

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.core.project import Clock, Project
 from mockserver.core.records import Put
+from mockserver.core.state import Clock, Project
 from mockserver.snapshots.document import MARK, VERSION, document_of, restore, upgrade
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
+from mockserver.store import postgres_statements as statements
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.postgres import PostgresStore, _escape, _unescape
+from mockserver.store.postgres import PostgresStore
+from mockserver.store.postgres_statements import escape, unescape
 from mockserver.store.view import open_store
 from tests.support.patience import until
 from tests.support.postgres import PostgresServer, empty, server, url
@@ -221,7 +223,9 @@ def test_tables_of_another_version_are_refused(url: str) -> None:
 
 
 def test_a_call_that_waits_too_long_for_its_project(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.store.postgres._PREPARE", "SET lock_timeout = '50ms'")
+    monkeypatch.setattr(
+        "mockserver.store.postgres_statements.PREPARE", statements.PREPARE + "; SET lock_timeout = '50ms'"
+    )
     one, two = PostgresStore(url), PostgresStore(url)
     with one.transaction("project"):
         with pytest.raises(StoreUnavailable, match="Other calls of this project"):
@@ -235,8 +239,8 @@ def test_a_call_that_waits_too_long_for_its_project(url: str, monkeypatch: pytes
 @settings(max_examples=200)
 @given(st.text(st.sampled_from("\0\1\2a")), st.text(st.sampled_from("\0\1\2a")))
 def test_any_text_can_be_an_id(one: str, two: str) -> None:
-    assert _unescape(_escape(one)) == one and "\0" not in _escape(one)
-    assert (_escape(one) == _escape(two)) == (one == two)
+    assert unescape(escape(one)) == one and "\0" not in escape(one)
+    assert (escape(one) == escape(two)) == (one == two)
 
 
 def test_ids_with_nul(url: str) -> None:
@@ -247,4 +251,87 @@ def test_ids_with_nul(url: str) -> None:
     assert opened.records("project") == [Put("entry", "x\0\1", b"1", "c\0", 1)]
     write(opened, Delete("entry", "x\0\1"))
     assert opened.records("project") == []
+    opened.close()
+
+
+def test_what_was_read_or_written_in_a_transaction_is_not_asked_for_again(url: str) -> None:
+    """Nobody else can have changed it; and what was written since counts."""
+    opened = PostgresStore(url)
+    write(opened, Put("node", "n", b"1"), Put("project", "project", b"own"))
+    with opened.transaction("project"):
+        assert opened.get("project", "node", "n") == b"1" and opened.get("project", "node", "none") is None
+        with psycopg.connect(url, autocommit=True) as elsewhere:  # which takes no lock, so no store would do it
+            elsewhere.execute("UPDATE understudy_records SET doc = '2'")
+        assert opened.get("project", "node", "n") == b"1" and opened.get("project", "node", "none") is None
+        opened.apply("project", [Put("node", "n", b"3"), Delete("node", "none"), Put("project", "project", b"new")])
+        assert opened.scan("project", "line") == []  # has all of it written
+        assert opened.get("project", "node", "n") == b"3" and opened.get("project", "project", "project") == b"new"
+        opened.clear("project")
+        assert opened.get("project", "node", "n") is None and opened.get("project", "project", "project") is None
+    opened.close()
+
+
+def test_a_call_that_writes_has_its_transaction_begun(url: str) -> None:
+    one, two = PostgresStore(url), PostgresStore(url)
+    write(one, Put("line", "l", b"1", "", 1), Put("project", "project", b"1"))
+    inside = threading.Event()
+
+    def follow() -> bytes | None:
+        inside.set()
+        with two.transaction("project"):
+            return two.get("project", "project", "project")
+
+    with ThreadPoolExecutor(1) as pool, one.open_call("project", writes=True):
+        assert set(one.pending("project")) == {"line"} and one.get("project", "project", "project") == b"1"
+        following = pool.submit(follow)
+        inside.wait(60)
+        with pytest.raises(RuntimeError, match="outside of a transaction"):
+            one.apply("project", [])
+        with one.transaction("project"):
+            assert one.get("project", "project", "project") == b"1" and not following.done()
+            one.apply("project", [Put("project", "project", b"2")])
+        assert following.result(60) == b"2"
+        assert one.get("project", "project", "project") == b"2"
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_call_that_does_not_write_leaves_no_lock(url: str, writes: bool) -> None:
+    one, two = PostgresStore(url), PostgresStore(url)
+    write(one, Put("line", "l", b"1", "", 1), Put("project", "project", b"1"))
+    with one.open_call("project", writes=writes):
+        assert set(one.pending("project")) == {"line"} and one.get("project", "project", "project") == b"1"
+        assert [record.id for record in one.scan("project", "line")] == ["l"]
+        with one.transaction("other"):  # as that of a journal
+            one.apply("other", [Put("node", "n", b"1")])
+            write(two, Put("project", "project", b"2"))
+    assert one.get("project", "project", "project") == b"2" and two.get("other", "node", "n") == b"1"
+    with pytest.raises(KeyError), one.open_call("project", writes=writes):
+        raise KeyError
+    write(two, Put("project", "project", b"3"))
+    one.close()
+    two.close()
+
+
+def test_documents_of_any_size_and_bytes(url: str) -> None:
+    opened = PostgresStore(url)
+    whole = bytes(range(256))
+    documents = [b"", b"'\\\"{}, NULL", whole, whole * (statements.MOST_QUOTED // 256), whole * 4096]
+    ids = ["plain", "it's", 'a "quoted", \\one', "{NULL}", "ü€😀"]
+    for id, document in zip(ids, documents, strict=True):
+        write(opened, Put("node", id, document), Put("line", id, document, id, 7), Put("line", "", b"x", "", 1))
+        assert opened.get("project", "node", id) == document
+        assert opened.scan("project", "line", id) == [Record(id, document, 7)]
+        assert opened.scan("project", "line") == [Record("", b"x", 1)]
+        write(opened, Delete("line", id))
+        assert opened.scan("project", "line", id) == []
+    opened.close()
+
+
+def test_a_text_that_would_cut_a_statement_off_is_refused(url: str) -> None:
+    opened = PostgresStore(url)
+    with pytest.raises(ValueError, match="NUL"), opened.transaction("a\0b"):
+        pass
+    write(opened, Put("node", "n", b"1"))
     opened.close()

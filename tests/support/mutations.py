@@ -137,8 +137,8 @@ _CHAINS = (
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        "changes += [node.put(), *shared_item_pointers(state, node, again)]",
-        "changes += [node.put(), *shared_item_pointers(state, node, again)]\n"
+        "changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]",
+        "changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]\n"
         "        if node.parent and node.parent.startswith('resp_'):\n"
         "            changes.append(node._replace(id=node.parent, parent=None).put())",
     ),

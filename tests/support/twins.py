@@ -30,7 +30,8 @@ class Said(NamedTuple):
 
 def said(engine: Engine, call: Call) -> Said:
     if call.path.startswith("/v1/"):
-        answer = engine.handle(call)
+        with engine.store.open_call(call.project or "", writes=call.method != "GET"):
+            answer = engine.handle(call)
     else:
         try:
             answer = control_answer(engine, call.project or "", call)

@@ -10,10 +10,11 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from mockserver.config.settings import Settings
+from mockserver.engine import telemetry
 from mockserver.engine.engine import Engine
+from mockserver.engine.telemetry import AccessLine
 from mockserver.journal.exchange import Call
-from mockserver.transport import access_log
-from mockserver.transport.access_log import AccessLine, log_requests
+from mockserver.transport.access_log import log_requests
 from mockserver.transport.app import MockApp, create_app
 from mockserver.transport.serve import JsonLines, TextLines
 from tests.support import virtual_time
@@ -24,7 +25,7 @@ from tests.support.asgi import PING, ask
 def told(monkeypatch: pytest.MonkeyPatch) -> list[AccessLine]:
     """The lines, as they are told."""
     lines: list[AccessLine] = []
-    monkeypatch.setattr(access_log, "_tell", lines.append)
+    monkeypatch.setattr(telemetry, "tell", lines.append)
     return lines
 
 
@@ -88,7 +89,7 @@ def test_what_the_mock_does_not_answer_is_told_when_it_has_ended(told: list[Acce
 def test_as_text_and_as_json(caplog: pytest.LogCaptureFixture) -> None:
     line = AccessLine("POST", "/v1/responses", "gpt-5.5", 200, 1.25, "queue")
     with caplog.at_level(logging.INFO, "understudy.access"):
-        access_log._tell(line)
+        telemetry.tell(line)
     (record,) = caplog.records
     text = "INFO understudy.access: POST /v1/responses gpt-5.5 200 1.2 ms, queue"
     assert TextLines().format(record).partition(" ")[2].partition(" ")[2] == text
@@ -96,5 +97,5 @@ def test_as_text_and_as_json(caplog: pytest.LogCaptureFixture) -> None:
     assert {key: document[key] for key in AccessLine._fields} == line._asdict()
     assert document["level"] == "info" and document["message"] == str(line)
     with caplog.at_level(logging.WARNING, "understudy.access"):
-        access_log._tell(line)
+        telemetry.tell(line)
     assert len(caplog.records) == 1

@@ -19,7 +19,8 @@ from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.transport.app import MockApp
 from mockserver.transport.http import whole_body
-from mockserver.transport.threads import HEAVY, MOST_THREADS
+from mockserver.transport.threads import MOST_THREADS
+from mockserver.wire.requests.bodies import HEAVY
 from tests.support.driving import NOON, Driver
 from tests.support.patience import PATIENCE_S
 

@@ -124,6 +124,43 @@ def test_a_conversation_is_locked_on_all_servers(url: str) -> None:
         assert (refused.status, refused.json["error"]["code"]) == (400, "conversation_locked")
 
 
+def test_of_turns_that_begin_at_once_on_two_servers_a_conversation_takes_one(url: str) -> None:
+    """As long as that is in progress; afterwards it takes one again, and has the items of each that it took."""
+    with (
+        serving(*FROZEN, "--store", url, "--pacing", "30:1") as one,
+        serving(*FROZEN, "--store", url, "--pacing", "30:1") as two,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        talk = one.request("POST", "/v1/conversations", {}).json["id"]
+        turn = {"model": "gpt-4.1", "input": "hi", "conversation": talk, "background": True}
+        taken: list[str] = []
+        for _ in range(5):
+            asked = [pool.submit(served.request, "POST", "/v1/responses", turn) for served in (one, two) * 4]
+            replies = [future.result(60) for future in asked]
+            taken += [reply.json["id"] for reply in replies if reply.status == 200]
+            refused = [reply.json["error"]["code"] for reply in replies if reply.status != 200]
+            assert refused == ["conversation_locked"] * 7
+            assert two.control("POST", "/clock/advance", {"seconds": 3600})["completed"] == taken[-1:]
+        items = one.request("GET", f"/v1/conversations/{talk}/items?limit=100").json["data"]
+        assert len(taken) == 5 and [item["role"] for item in items] == ["assistant", "user"] * 5
+
+
+def test_turns_of_two_servers_follow_each_other_in_a_conversation(url: str) -> None:
+    with (
+        serving(*FROZEN, "--store", url) as one,
+        serving(*FROZEN, "--store", url) as two,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        talk = one.request("POST", "/v1/conversations", {}).json["id"]
+        turn = {"conversation": talk}
+        asked = [pool.submit(create, served, f"{number}", **turn) for number in range(20) for served in (one, two)]
+        assert len({future.result(60)["id"] for future in asked}) == 40
+        items = two.request("GET", f"/v1/conversations/{talk}/items?limit=100&order=asc").json["data"]
+        assert [item["role"] for item in items] == ["user", "assistant"] * 40
+        texts = [item["content"][0]["text"] for item in items[::2]]
+        assert sorted(texts) == sorted([f"{number}" for number in range(20)] * 2)
+
+
 def test_what_can_not_be_opened_is_one_line() -> None:
     with pytest.raises(SettingError, match="--store postgresql: can't use PostgreSQL on 127") as caught:
         create_app(Settings(store="postgresql://me:hush@127.0.0.1:1/x"))

@@ -18,9 +18,10 @@ from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
-from mockserver.transport.threads import HEAVY, MOST_THREADS, SMALL, SWITCH_S, Kind, Threads, takes_long
+from mockserver.transport.threads import MOST_THREADS, SWITCH_S, Kind, Threads
 from mockserver.transport.websocket import Socket
 from mockserver.websocket.session import WebSocketSession
+from mockserver.wire.requests.bodies import HEAVY
 from tests.support.driving import NOON
 from tests.support.patience import PATIENCE_S
 
@@ -32,33 +33,6 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
         return await asyncio.wait_for(main, PATIENCE_S)
 
     return asyncio.run(within_patience())
-
-
-def _schema(**words: Any) -> dict[str, Any]:
-    return {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object", **words}}}}
-
-
-@pytest.mark.parametrize(
-    ("body", "long"),
-    [
-        ({"input": "x"}, False),
-        ({"input": "x" * HEAVY}, True),
-        ({"input": 'a "pattern" of "$ref" and "minItems"'}, False),
-        (_schema(properties={"a": {"type": "string"}}), False),
-        (_schema(properties={"a": {"type": "string", "pattern": "a{1000}"}}), True),
-        (_schema(**{"$ref": "#"}), True),
-        (_schema(minItems=1000), True),
-        (_schema(description="x" * SMALL), True),
-        ({"tools": [{"type": "function", "name": "f", "parameters": {"allOf": []}}]}, True),
-        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, False),
-    ],
-)
-def test_what_may_take_long(body: dict[str, Any], long: bool) -> None:
-    assert takes_long(json.dumps(body, separators=(",", ":")).encode()) is long
-
-
-def test_a_word_of_a_schema_may_be_written_with_escapes() -> None:
-    assert takes_long(rb'{"parameters":{"\u0070attern":"a{1000}"}}')
 
 
 @pytest.mark.parametrize(("kind", "most"), [("write", 1), ("read", 1), ("short", MOST_THREADS // 2)])
@@ -77,11 +51,11 @@ def test_one_project_never_has_all_threads(kind: Kind, most: int) -> None:
         while "other" not in begun:
             await asyncio.sleep(0)
         assert begun.count("one") <= most
-        assert threads.is_busy_with("one") is (kind != "short"), "short calls in threads keep nobody off the loop"
-        assert not threads.is_busy_with("third")
+        assert ("one" in threads.in_progress) is (kind != "short"), "short calls in threads keep nobody off the loop"
+        assert "third" not in threads.in_progress
         go.set()
         assert await asyncio.gather(*calls, other) == ["one"] * 20 + ["other"]
-        assert not threads.is_busy_with("one")
+        assert "one" not in threads.in_progress
 
     run(main())
 
@@ -94,7 +68,7 @@ def test_what_is_raised_in_a_thread_reaches_the_caller() -> None:
 
     with pytest.raises(KeyError, match="deliberate"):
         run(threads.run(fail, "read"))
-    assert not threads.is_busy_with(None)
+    assert None not in threads.in_progress
 
 
 def test_a_server_has_its_threads_take_turns_sooner() -> None:
@@ -186,7 +160,7 @@ def test_a_large_frame_is_answered_in_a_thread_with_the_same_events() -> None:
             return [message.get("text") for message in peer.sent]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mockserver.transport.threads.HEAVY", limit)
+            patch.setattr("mockserver.wire.requests.bodies.HEAVY", limit)
             return run(main()), model.apart
 
     (sent, apart), (same, never) = play(HEAVY), play(10**9)

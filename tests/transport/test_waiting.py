@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import httpx
@@ -16,10 +16,13 @@ from websockets.sync.client import connect
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
+from mockserver.store.failures import StoreUnavailable
 from mockserver.store.memory import MemoryStore
+from mockserver.transport import waiting
 from mockserver.transport.app import MockApp
 from mockserver.transport.server_thread import ServerThread
 from mockserver.transport.waiting import WaitingThreads
+from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
 
 TURN = {"model": "gpt-4.1", "input": "hi"}
@@ -34,6 +37,11 @@ class Remote(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.threads: set[str] = set()
+        self.lookers: set[str] = set()
+
+    def pending(self, project: str) -> Collection[str]:
+        self.lookers.add(threading.current_thread().name.rpartition("_")[0])
+        return super().pending(project)
 
     def transaction(self, project: str) -> Any:
         self.threads.add(threading.current_thread().name.rpartition("_")[0])
@@ -62,6 +70,19 @@ def test_every_call_has_a_thread(port: int, store: Remote) -> None:
         assert client.post("/_mock/clock/advance", json={"seconds": 60}).json()["now"] == NOON + 60
         assert client.get("/_mock/health").json()["status"] == "ok"
     assert store.threads == {"understudy-store", "understudy-control"}
+
+
+def test_whether_a_path_is_scripted_is_asked_in_a_thread(store: Remote) -> None:
+    """The proxy asks before it forwards: other calls go on meanwhile."""
+    scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": []}
+    app = MockApp(Engine(Settings(clock=NOON), store=store))
+    line = {"when": {"path": "/v1/embeddings"}, "reply": {"http": {"json": 1}}}
+    project = app.engine.project("", "")
+    assert asyncio.run(app.has_script_for(scope)) is False
+    app.engine.control.enqueue(project, [line])
+    store.lookers.clear()
+    assert asyncio.run(app.has_script_for(scope)) is True
+    assert store.lookers == {"understudy-store"}
 
 
 def test_a_socket_too(port: int, store: Remote) -> None:
@@ -107,3 +128,91 @@ def test_a_caller_s_calls_keep_their_order_and_others_do_not_wait() -> None:
         return done
 
     assert asyncio.run(scene()) == ["b", "health", *(f"a{number}" for number in range(1, 40))]
+
+
+def test_what_is_raised_comes_back_and_keeps_nobody_from_their_turn() -> None:
+    async def scene() -> list[Any]:
+        threads = WaitingThreads()
+
+        def fail() -> None:
+            raise KeyError("x")
+
+        asked = [threads.run("a", fail), threads.run("a", int, "7"), threads.run("a", fail)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert threads._queues == {} or await threads.run("a", int, "8") == 8
+        return outcomes
+
+    first, second, third = asyncio.run(scene())
+    assert isinstance(first, KeyError) and second == 7 and isinstance(third, KeyError)
+
+
+def test_what_nobody_waits_for_any_more_is_not_done() -> None:
+    async def scene() -> list[str]:
+        threads, began, release, done = WaitingThreads(), threading.Event(), threading.Event(), list[str]()
+
+        def work(name: str) -> None:
+            began.set()
+            release.wait(60)
+            done.append(name)
+
+        tasks = [asyncio.ensure_future(threads.run("a", work, name)) for name in ("first", "second", "third")]
+        await asyncio.get_running_loop().run_in_executor(None, began.wait, 60)
+        for task in tasks[:2]:
+            task.cancel()
+        await asyncio.wait(tasks[:2])
+        release.set()
+        await tasks[2]
+        return done
+
+    assert asyncio.run(scene()) == ["first", "third"], "the first one was in progress"
+
+
+def test_a_caller_with_many_calls_lets_others_have_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MOST_CALLS", 1)
+
+    async def scene() -> list[str]:
+        threads, began, release, done = WaitingThreads(), threading.Event(), threading.Event(), list[str]()
+
+        def work(name: str) -> None:
+            began.set()
+            release.wait(60)
+            done.append(name)
+
+        hot = [asyncio.ensure_future(threads.run("hot", work, "hot")) for _ in range(3 * waiting.IN_A_ROW)]
+        await asyncio.get_running_loop().run_in_executor(None, began.wait, 60)
+        quiet = asyncio.ensure_future(threads.run("quiet", work, "quiet"))
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(quiet, *hot)
+        return done
+
+    assert asyncio.run(scene()).index("quiet") == waiting.IN_A_ROW
+
+
+def test_a_loop_that_is_closed_is_told_nothing() -> None:
+    release, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        release.wait(60)
+        done.set()
+
+    async def scene(threads: WaitingThreads) -> None:
+        asked = asyncio.ensure_future(threads.run("a", work))
+        await asyncio.sleep(0)
+        asked.cancel()
+
+    threads = WaitingThreads()
+    asyncio.run(scene(threads))
+    release.set()
+    assert done.wait(60)
+    assert asyncio.run(threads.run("a", int, "7")) == 7
+
+
+def test_a_store_that_is_gone_is_an_answer() -> None:
+    class Gone(Remote):
+        def open_call(self, project: str, *, writes: bool) -> Any:
+            raise StoreUnavailable("There is no connection.")
+
+    app = MockApp(Engine(Settings(clock=NOON), store=Gone()))
+    status, headers, body = ask(app, "POST", "/v1/responses", PING)
+    assert status == 503 and headers["x-should-retry"] == "true" and b"There is no connection." in body

@@ -252,7 +252,7 @@ def test_R4_12_a_running_clock_closes_too(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_R4_12_a_clock_that_another_process_moves_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr("mockserver.transport.websocket.POLL_S", 0.05)
+    monkeypatch.setattr("mockserver.transport.app.POLL_S", 0.05)
     with served(workers=2, store=f"sqlite:///{tmp_path}/x.db") as place, place.open() as wire:
         elsewhere = Engine(Settings(clock=NOON, store=f"sqlite:///{tmp_path}/x.db"))
         elsewhere.control.advance_clock(place.project, 3600)

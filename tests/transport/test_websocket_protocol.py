@@ -96,7 +96,7 @@ def test_texts_that_leave_together_are_one_write() -> None:
         assert FRAMES in scope["extensions"]
         await receive()
         await send({"type": "websocket.accept"})
-        await send({"type": FRAMES, "texts": ["one", "zwö"]})
+        await send({"type": FRAMES, "texts": [b"one", "zwö".encode()]})
         await send({"type": "websocket.close"})
 
     _, frames, _ = play(app)
@@ -109,6 +109,6 @@ def test_after_a_close_texts_are_refused_as_for_a_client_that_has_left() -> None
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close"})
         with pytest.raises(OSError):
-            await send({"type": FRAMES, "texts": ["late"]})
+            await send({"type": FRAMES, "texts": [b"late"]})
 
     assert b"late" not in b"".join(play(app))

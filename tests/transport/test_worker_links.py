@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
@@ -24,7 +26,8 @@ from mockserver.transport.worker_links import SAMPLE, MeetingPoint, WorkerLinks
 from tests.support.asgi import PING, ask
 from tests.support.driving import NOON
 from tests.support.patience import PATIENCE_S, until
-from tests.support.serving import FROZEN, serving
+from tests.support.processes import children, serves
+from tests.support.serving import FROZEN, Served, serving
 
 KEY = b"k" * 32
 
@@ -81,10 +84,37 @@ def test_one_answers_for_all(workers: list[Worker]) -> None:
     first, second = workers
     first.create()
     second.create()
-    samples = first.links.ask_samples()
-    assert [sum(count for _, count in one["counters"]["requests"]) for one in samples] == [1]
+    assert requests_of(first.links.ask_samples()) == [1]
     first.links.close()
-    assert second.links.ask_samples() == []
+    assert requests_of(second.links.ask_samples()) == [1]  # a counter never falls
+
+
+def requests_of(samples: list[Any]) -> list[int]:
+    return [sum(count for _, count in one["counters"]["requests"]) for one in samples]
+
+
+def test_what_a_dead_worker_has_told_stays_counted_and_is_nothing_that_there_is(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = workers
+    first.create()
+    listening = first.listen()
+    assert requests_of(second.links.ask_samples()) == [1]
+    first.create()  # it dies before anybody asks for this one
+    first.links._listener.close()
+    for _ in range(2):
+        [sample] = second.links.ask_samples()
+        assert requests_of([sample]) == [1]
+        assert not any(sample["gauges"].values())
+    listening.leave()
+
+
+def test_a_worker_that_is_asked_has_written_down_what_it_tells(workers: list[Worker], tmp_path: Path) -> None:
+    first, second = workers
+    first.create()
+    second.links.ask_samples()
+    written = [json.loads(file.read_text()) for file in tmp_path.glob("*.counted")]
+    assert sorted(requests_of(written)) == [0, 1], "its own too: another worker may be asked the next time"
 
 
 def test_a_worker_that_was_killed_is_left_out(workers: list[Worker], tmp_path: Path) -> None:
@@ -95,7 +125,7 @@ def test_a_worker_that_was_killed_is_left_out(workers: list[Worker], tmp_path: P
 def test_a_worker_that_does_not_answer_is_left_out(workers: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_links, "PATIENCE_S", 0.01)
     asked = Event()
-    monkeypatch.setattr(worker_links, "sample", lambda engine: asked.wait())
+    monkeypatch.setattr(workers[1].links, "_take_sample", asked.wait)
     assert workers[0].links.ask_samples() == []
     asked.set()
 
@@ -146,6 +176,26 @@ def test_served_workers_count_and_tell_together(tmp_path: Any) -> None:
             assert "event: exchange.ended" in lines
         text = served.request("GET", "/_mock/metrics").body.decode()
         assert (
-            'understudy_requests_total{endpoint="/v1/responses",method="POST",status="200",transport="http"} 8.0'
-            in text
+            'understudy_requests_total{answered_by="default_model",endpoint="/v1/responses",method="POST",status="200",'
+            'transport="http"} 8.0' in text
         )
+
+
+def test_no_counter_falls_when_a_worker_is_killed(tmp_path: Any) -> None:
+    with serving(*FROZEN, "--store", f"sqlite:///{tmp_path}/s.db", "--workers", "2") as served:
+        for _ in range(12):
+            assert served.request("POST", "/v1/responses", {"model": "gpt-4.1", "input": "x"}).status == 200
+        assert until(lambda: counted(served) == 12)
+        killed = [pid for pid in children(served.pid) if serves(pid)]
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        assert until(lambda: "another takes its place" in served.logged())
+        assert served.request("POST", "/v1/responses", {"model": "gpt-4.1", "input": "x"}).status == 200
+        assert counted(served) == 13
+
+
+def counted(served: Served) -> float:
+    """How many requests the metrics tell of."""
+    text = served.request("GET", "/_mock/metrics").body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("understudy_requests_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)

@@ -19,23 +19,8 @@ from mockserver.transport.http import WORKERS
 from mockserver.transport.worker_links import MeetingPoint
 from mockserver.transport.workers import Workers
 from tests.support.patience import until
+from tests.support.processes import children, serves
 from tests.support.serving import FROZEN, Served, serving
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
-        return [int(word) for word in listed.read().split()]
-
-
-def serves(pid: int) -> bool:
-    """Whether a process is there and holds a socket that listens."""
-    try:
-        return any(
-            os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:") for number in os.listdir(f"/proc/{pid}/fd")
-        )
-    except OSError:
-        return False
 
 
 def answer(served: Served) -> int:

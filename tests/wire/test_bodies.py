@@ -634,3 +634,33 @@ def test_a_body_of_too_many_values_is_refused_unread(value: Any, is_read: bool) 
     with pytest.raises(MockError, match="more than 500,000 JSON values") as caught:
         bodies.read_json(body)
     assert caught.value.status == 413
+
+
+# --- what may take long to answer ----------------------------------------------------------------------------------
+
+
+def with_schema(**words: Any) -> dict[str, Any]:
+    return {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object", **words}}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "long"),
+    [
+        ({"input": "x"}, False),
+        ({"input": "x" * bodies.HEAVY}, True),
+        ({"input": 'a "pattern" of "$ref" and "minItems"'}, False),
+        (with_schema(properties={"a": {"type": "string"}}), False),
+        (with_schema(properties={"a": {"type": "string", "pattern": "a{1000}"}}), True),
+        (with_schema(**{"$ref": "#"}), True),
+        (with_schema(minItems=1000), True),
+        (with_schema(description="x" * bodies.SMALL), True),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {"allOf": []}}]}, True),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, False),
+    ],
+)
+def test_what_may_take_long(body: dict[str, Any], long: bool) -> None:
+    assert bodies.takes_long(orjson.dumps(body)) is long
+
+
+def test_a_word_of_a_schema_may_be_written_with_escapes() -> None:
+    assert bodies.takes_long(rb'{"parameters":{"\u0070attern":"a{1000}"}}')

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.wire.responses import events
+from mockserver.wire.responses.event_list import sse
 
 
 def test_S7_exact_key_orders() -> None:
@@ -30,7 +31,7 @@ def test_S12_the_error_event_is_nested_and_numbered_last() -> None:
 
 
 def test_S1_framing() -> None:
-    assert events.sse([{"type": "a", "x": "é"}, {"type": "b"}]) == (
+    assert sse([{"type": "a", "x": "é"}, {"type": "b"}]) == (
         'event: a\ndata: {"type":"a","x":"é"}\n\nevent: b\ndata: {"type":"b"}\n\n'.encode()
     )
 

@@ -11,8 +11,9 @@ import tiktoken_ext.openai_public as official
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.wire.tokens import tokenizer
-from mockserver.wire.tokens.tokenizer import RanksError, count, count_cl100k, pieces
+from mockserver.wire.tokens import encodings, tokenizer
+from mockserver.wire.tokens.encodings import RanksError
+from mockserver.wire.tokens.tokenizer import count, count_cl100k, pieces
 from tests.support.examples import examples
 
 
@@ -46,8 +47,8 @@ def test_T1_known_counts_of_the_older_encoding(text: str, length: int) -> None:
 
 def test_T1_the_pattern_is_the_official_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(official, "load_tiktoken_bpe", lambda *_args, **_more: {})
-    assert official.o200k_base()["pat_str"] == tokenizer.PATTERN
-    assert official.cl100k_base()["pat_str"] == tokenizer._CL100K_PATTERN
+    assert official.o200k_base()["pat_str"] == encodings.O200K_PATTERN
+    assert official.cl100k_base()["pat_str"] == encodings.CL100K_PATTERN
 
 
 def test_T1_special_tokens_are_ordinary_text() -> None:
@@ -55,21 +56,18 @@ def test_T1_special_tokens_are_ordinary_text() -> None:
     assert "".join(pieces("a<|endofprompt|>b")) == "a<|endofprompt|>b"
 
 
-O200K = ("o200k_base", tokenizer.RANKS_SHA256)
-
-
 def test_T1_wrong_ranks_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "__init__.py"
-    monkeypatch.setattr(tokenizer, "find_spec", lambda _name: SimpleNamespace(origin=str(package)))
+    monkeypatch.setattr(encodings, "find_spec", lambda _name: SimpleNamespace(origin=str(package)))
     with pytest.raises(RanksError, match="can't be read"):
-        tokenizer._rank_file(*O200K)
+        encodings.read_o200k_ranks()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "o200k_base.tiktoken.gz").write_bytes(gzip.compress(b"IQ== 0\n"))
     with pytest.raises(RanksError, match="SHA-256"):
-        tokenizer._rank_file(*O200K)
-    monkeypatch.setattr(tokenizer, "find_spec", lambda _name: None)
+        encodings.read_o200k_ranks()
+    monkeypatch.setattr(encodings, "find_spec", lambda _name: None)
     with pytest.raises(RanksError, match="not installed"):
-        tokenizer._rank_file(*O200K)
+        encodings.read_o200k_ranks()
 
 
 @given(st.text(st.characters(), max_size=60))
@@ -113,17 +111,17 @@ WORDS = st.sampled_from(
 @examples(200)
 @given(st.lists(WORDS, max_size=60).map("".join))
 def test_T1_a_long_text_is_counted_in_parts(text: str) -> None:
-    whole = len(tokenizer._load_encoding().encode_ordinary(text)), len(tokenizer._load_cl100k().encode_ordinary(text))
+    whole = len(tokenizer._load_encoding().encode_ordinary(text)), len(encodings.load_cl100k().encode_ordinary(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenizer, "_PART", 3)
+        patch.setattr(encodings, "_PART", 3)
         patch.setattr(tokenizer, "_SHORT", 0)
         assert (count(text), count_cl100k(text)) == whole
-        assert "".join(tokenizer._parts_of(text)) == text
+        assert "".join(encodings._parts_of(text)) == text
 
 
 def test_T1_words_are_parts() -> None:
     text = "pebble " * 100_000
-    assert len(tokenizer._parts_of(text)) == 3
+    assert len(encodings._parts_of(text)) == 3
     assert count(text) == len(tokenizer._load_encoding().encode_ordinary(text))
 
 

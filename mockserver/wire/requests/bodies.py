@@ -49,6 +49,10 @@ from mockserver.wire.requests.validation import Validator
 
 MAX_DEPTH = 200
 MOST_VALUES = 500_000  # of a body
+HEAVY = 65_536  # bytes of a body that may take long
+SMALL = 16_384  # bytes of a body whose schemas take little time, if nothing in them makes much of little
+# what lets a schema of a few bytes demand a large instance, or a long search
+_LARGE_SCHEMAS = (b'"pattern', b'"$ref"', b'"minItems"', b'"minLength"', b'"minProperties"', b'"allOf"', b"\\u00")
 
 # What becomes of top-level keys nobody knows: the values of switch `unknown_body_key`.
 UnknownKeys = Literal["refuse", "ignore"]
@@ -185,6 +189,7 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "model": _is_text,
     "input": _is_long_text,
     "previous_response_id": lambda id: type(id) is str and len(id) <= ID_LENGTH and _is_response_id(id),
+    "conversation": _is_text,
     "instructions": _is_long_text,
     "stream": _is_flag,
     "store": _is_flag,
@@ -271,6 +276,15 @@ _COMPACT_RESPONSE = Endpoint(_MODEL, _COMPACT)
 _CREATE_CONVERSATION = Endpoint({}, {"items": _ITEMS, "metadata": METADATA})
 _UPDATE_CONVERSATION = Endpoint({}, {"metadata": METADATA})
 _CREATE_ITEMS = Endpoint({"items": _ITEMS}, {})
+
+
+def takes_long(body: bytes) -> bool:
+    """Whether a body alone may take long to answer: it is large, or has a schema of which an instance may be."""
+    if len(body) > HEAVY:
+        return True
+    if b'"schema"' not in body and b'"parameters"' not in body:
+        return False
+    return len(body) > SMALL or any(word in body for word in _LARGE_SCHEMAS)
 
 
 def judge(read: Callable[..., dict[str, Any]], body: Any, rules: Switches) -> dict[str, Any]:

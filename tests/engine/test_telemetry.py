@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
-from mockserver.engine.metrics import BUCKETS_S, OTHER, Histogram, Metrics, endpoint_of
+from mockserver.engine.telemetry import BUCKETS_S, OTHER, Histogram, Metrics, endpoint_of
 from mockserver.journal.exchange import Call, Exchange
 from mockserver.wire.errors.api import APIError
 from tests.support.driving import CHAT, Driver
@@ -42,7 +42,10 @@ def test_a_turn_adds_to_its_counters() -> None:
     drive.script({"reply": {"text": "x", "usage": {"input_tokens_details": {"cached_tokens": 3}}}})
     scripted = drive.create()["usage"]
     metrics = drive.engine.journal.metrics
-    assert metrics.requests == {("/v1/responses", "POST", "http", "200"): 2}
+    assert metrics.requests == {
+        ("/v1/responses", "POST", "http", "200", "default_model"): 1,
+        ("/v1/responses", "POST", "http", "200", "queue"): 1,
+    }
     assert metrics.turns == {
         ("/v1/responses", CHAT, "http", "completed", "default_model"): 1,
         ("/v1/responses", CHAT, "http", "completed", "queue"): 1,
@@ -75,8 +78,8 @@ def test_refusals_are_requests_and_no_turns_also_of_callers_who_are_not_let_in()
     engine.handle(Call("BREW", "/v1/coffee", b"", headers={b"authorization": b"Bearer k"}))
     metrics = engine.journal.metrics
     assert metrics.requests == {
-        ("/v1/responses", "POST", "http", "401"): 1,
-        (OTHER, OTHER, "http", "501"): 1,
+        ("/v1/responses", "POST", "http", "401", "mock"): 1,
+        (OTHER, OTHER, "http", "501", "mock"): 1,
     }
     assert metrics.turns == {}
 

@@ -13,20 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiktoken import Encoding
 
-from mockserver.wire.tokens import light_tokens, tokenizer
-from mockserver.wire.tokens.light_tokens import LONGEST_PIECE, LONGEST_TEXT, LightTokenizer, TooMuchWorkError
+from mockserver.wire.tokens import encodings, tokenizer
+from mockserver.wire.tokens.tokenizer import LONGEST_PIECE, LONGEST_TEXT, LightTokenizer, TooMuchWorkError
 from tests.support.examples import examples
 
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return tokenizer._rank_file("o200k_base", tokenizer.RANKS_SHA256)
+    return encodings.read_o200k_ranks()
 
 
 @pytest.fixture(scope="module")
 def light(content: bytes) -> Iterator[LightTokenizer]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(light_tokens, "MOST_MERGES", sys.maxsize)
+        patch.setattr(tokenizer, "MOST_MERGES", sys.maxsize)
         light = LightTokenizer(content)
         light.build_index()
         yield light
@@ -34,7 +34,7 @@ def light(content: bytes) -> Iterator[LightTokenizer]:
 
 @pytest.fixture(scope="module")
 def tiktoken() -> Encoding:
-    return tokenizer._make_encoding("o200k_base", tokenizer.RANKS_SHA256, tokenizer.PATTERN)
+    return encodings.load_o200k()
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_T1_every_text_has_the_tokens_of_tiktoken(light: LightTokenizer, tiktoke
         return
     tokens = tiktoken.decode_tokens_bytes(tiktoken.encode_ordinary(text))
     assert light.count(text) == len(tokens)
-    assert light.pieces(text) == [*light_tokens.join_characters(tokens)]
+    assert light.pieces(text) == [*tokenizer.join_characters(tokens)]
 
 
 @given(data=st.binary(max_size=300))
@@ -77,7 +77,7 @@ def test_T1_so_has_base64(light: LightTokenizer, tiktoken: Encoding, data: bytes
         assert max(map(len, text.split("/"))) > LONGEST_PIECE
 
 
-@pytest.mark.parametrize("name", ["README.md", "mockserver/wire/tokens/light_tokens.py", "mockserver/wire/models.json"])
+@pytest.mark.parametrize("name", ["README.md", "mockserver/wire/tokens/tokenizer.py", "mockserver/wire/models.json"])
 def test_T1_so_have_prose_code_and_data(light: LightTokenizer, tiktoken: Encoding, name: str) -> None:
     text = (Path(__file__).parents[2] / name).read_text()[:LONGEST_TEXT]
     assert light.count(text) == len(tiktoken.encode_ordinary(text))
@@ -132,14 +132,14 @@ def test_T1_the_index_is_built_after_many_searches(content: bytes, tiktoken: Enc
 def test_pieces_are_forgotten_when_they_are_many(
     light: LightTokenizer, tiktoken: Encoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(light_tokens, "_MOST_PIECES", 3)
+    monkeypatch.setattr(tokenizer, "_MOST_PIECES", 3)
     text = "one two three four five six seven"
     assert light.count(text) == len(tiktoken.encode_ordinary(text))
     assert len(light._tokens) <= 3
 
 
 def test_tiktoken_takes_over_once_merging_has_cost_as_much(unloaded: pytest.MonkeyPatch) -> None:
-    unloaded.setattr(light_tokens, "MOST_MERGES", 50)
+    unloaded.setattr(tokenizer, "MOST_MERGES", 50)
     assert tokenizer.count("ping") == 1
     assert tokenizer._encoding is None
     before, pieces = tokenizer.count(NEW_WORDS), tokenizer.pieces(NEW_WORDS)

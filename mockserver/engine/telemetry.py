@@ -1,0 +1,218 @@
+"""What an operator sees of exchanges that have ended: counters, read at a scrape, and a line each in the log.
+
+A line has method, path, model, status, milliseconds and who answered. A served process has it at `--log-level info`,
+the default; a mock inside a test has none. Control calls have no line.
+"""
+
+# Counters are plain dictionaries. Why not those of a library: one increment with labels takes it two microseconds, and
+# a turn has ten. Here a turn costs less than two in all, and `transport.metrics` renders the text when somebody asks.
+#
+# What must stay true:
+# * The number of label values is bounded, whatever clients send: a path is one of the API's own or `other`, a model is
+#   a row of the catalogue or `other`, a method is a common one or `other`.
+# * Each exchange is counted once, when it ends, also those of callers who were not let in and without a journal. So the
+#   counts of a project's journal add up to those here.
+# * Neither query nor header nor body gets into a line of the log, for all may hold secrets; and a line is one line,
+#   whatever a client puts into a path. What the mock does not answer has a line of the relay's.
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from functools import lru_cache
+from threading import Lock
+from time import time
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from mockserver.config.settings import Settings
+from mockserver.journal.exchange import Exchange, describe_source
+from mockserver.wire import catalog
+from mockserver.wire.paths import DOUBLED, MOCKED
+
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+OTHER = "other"
+_METHODS = frozenset(("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"))
+# what may follow a collection, or an object of it; any other word is an id
+_OPERATIONS = frozenset("input_items cancel compact input_tokens items content search file_batches files".split())
+MOST_PARTS = 4  # of a path, after its collection
+
+Counts = dict[tuple[str, ...], int]
+
+
+class Histogram:
+    """How many durations fell into each bucket, the last one without an end, and their sum."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS_S) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count a duration."""
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum += seconds
+
+
+class Histograms(dict[tuple[str, ...], Histogram]):
+    """Histograms by the values of their labels."""
+
+    def __missing__(self, key: tuple[str, ...]) -> Histogram:
+        histogram = self[key] = Histogram()
+        return histogram
+
+
+class Metrics:
+    """What one engine has answered since it began."""
+
+    def __init__(self) -> None:
+        self.requests: Counts = {}  # endpoint, method, transport, status, answerer
+        self.turns: Counts = {}  # endpoint, model, transport, status of the response, answerer
+        self.tokens: Counts = {}  # model, kind
+        self.faults: Counts = {}  # kind
+        self.first_bytes, self.durations = Histograms(), Histograms()  # endpoint, transport
+        self.misses = self.streams = 0
+        self._lock = Lock()  # calls that are answered in threads end at the same time
+
+    def count(self, exchange: Exchange) -> None:
+        """Count an exchange that has ended, or note that one goes on after its first bytes."""
+        with self._lock:
+            if exchange.ended is None:
+                if exchange.first_bytes_s is None:
+                    exchange.first_bytes_s = exchange.seconds
+                    self.streams += 1
+                return
+            call, transport = exchange.call, exchange.transport
+            path, answerer, first = endpoint_of(call.path), _answerer_of(exchange), exchange.first_bytes_s
+            if first is None:
+                first = exchange.seconds
+            elif exchange.relayed is None:
+                self.streams -= 1
+            self._count_call((path, call.method, transport, exchange.status, answerer), first, exchange.seconds)
+            for kind in exchange.faults:
+                self.faults[kind,] = self.faults.get((kind,), 0) + 1
+            if exchange.misses:
+                self.misses += 1
+            if exchange.turn is not None:
+                self._count_turn(path, transport, answerer, exchange.turn.final)
+
+    def count_forwarded(self, path: str, labels: tuple[str, str, int, str], first_s: float, seconds: float) -> None:
+        """Count a call of which no more is known: `labels` are method, transport, status and answerer."""
+        with self._lock:
+            self._count_call((endpoint_of(path), *labels), first_s, seconds)
+
+    def _count_call(self, labels: tuple[str, str, str, int, str], first: float, seconds: float) -> None:
+        path, method, transport, status, answerer = labels
+        key = path, method if method in _METHODS else OTHER, transport, str(status), answerer
+        self.requests[key] = self.requests.get(key, 0) + 1
+        place = path, transport
+        self.first_bytes[place].add(first)
+        self.durations[place].add(seconds)
+
+    def _count_turn(self, path: str, transport: str, answerer: str, final: dict[str, Any]) -> None:
+        model = _model_of(final["model"])
+        key = path, model, transport, final.get("status") or OTHER, answerer
+        self.turns[key] = self.turns.get(key, 0) + 1
+        usage = final["usage"]
+        if usage is None:
+            return
+        self._add_tokens((model, "input"), usage["input_tokens"])
+        self._add_tokens((model, "cached"), usage["input_tokens_details"]["cached_tokens"])
+        self._add_tokens((model, "output"), usage["output_tokens"])
+
+    def _add_tokens(self, key: tuple[str, str], count: int) -> None:
+        self.tokens[key] = self.tokens.get(key, 0) + count
+
+
+def _answerer_of(exchange: Exchange) -> str:
+    if exchange.line is not None:
+        return "queue" if exchange.line["place"] == "queue" else "scenario"
+    if exchange.faults:
+        return "fault"
+    if exchange.relayed is not None:
+        return exchange.relayed.answerer
+    return "mock" if exchange.turn is None else "default_model"
+
+
+@lru_cache(maxsize=1024)
+def _model_of(name: str) -> str:
+    """The row of the catalogue that a model is; fine-tunes are counted with their base."""
+    known = catalog.resolve(name) if isinstance(name, str) else None
+    return OTHER if known is None else known.row
+
+
+@lru_cache(maxsize=1024)
+def endpoint_of(path: str) -> str:
+    """A path of the API with `{id}` in place of ids, or `other`."""
+    segments = path.split("/")
+    collection, rest = "/".join(segments[:3]), segments[3:]
+    if collection not in (*MOCKED, *DOUBLED) or len(rest) > MOST_PARTS:
+        return OTHER
+    # ids and operations take turns, or there would be more of these than the API has
+    if any(part not in _OPERATIONS for part in rest[1::2]):
+        return OTHER
+    named = [part if at % 2 or part in _OPERATIONS else "{id}" for at, part in enumerate(rest)]
+    return "/".join([collection, *named])
+
+
+# --- The log ---------------------------------------------------------------------------------------------------------
+
+log = logging.getLogger("understudy.access")
+LEVELS = ("info", "debug")  # levels of the log at which requests are told
+NOBODY = "-"
+
+
+class AccessLine(NamedTuple):
+    """What the log says of a request; as text its parts in this order."""
+
+    method: str
+    path: str
+    model: str
+    status: int
+    ms: float
+    answered_by: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.model} {self.status} {self.ms:.1f} ms, {self.answered_by}"
+
+
+# What every line's record says besides the line and its time: every formatter of `logging` finds what it may read.
+_SAME = logging.LogRecord("understudy.access", logging.INFO, __file__, 0, "", None, None).__dict__
+
+
+class AccessRecord(logging.LogRecord):
+    """The record of a line, without what `logging` asks the system for each time: thread, process, task, file."""
+
+    def __init__(self, line: AccessLine) -> None:
+        created = time()
+        self.__dict__ = {**_SAME, "msg": line, "created": created, "msecs": created % 1 * 1000}
+
+
+def is_logging(settings: Settings) -> bool:
+    """Whether a served process tells its requests."""
+    return settings.log_level in LEVELS
+
+
+def log_exchange(exchange: Exchange) -> None:
+    """Tell a request that the mock has answered."""
+    call, turn = exchange.call, exchange.turn
+    model = NOBODY if turn is None else turn.final["model"]
+    source = describe_source(exchange.line, exchange.faults, is_turn=turn is not None) or NOBODY
+    log_request(call.method, call.path, exchange.status, exchange.seconds, source, model=model)
+
+
+def log_request(method: str, path: str, status: int, seconds: float, source: str, *, model: str = NOBODY) -> None:
+    """Tell a request that `source` has answered."""
+    tell(AccessLine(method, _write_in_one(path), _write_in_one(model), status, round(seconds * 1000, 1), source))
+
+
+def tell(line: AccessLine) -> None:
+    """Write a line to the log."""
+    # without `log.info`, which looks for the place in the code that calls it: a third of what a line costs
+    if log.isEnabledFor(logging.INFO):
+        log.handle(AccessRecord(line))
+
+
+def _write_in_one(text: str) -> str:
+    return text if text.isprintable() and " " not in text else quote(text)
