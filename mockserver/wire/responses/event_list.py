@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol, overload
 
 import orjson
@@ -108,9 +109,19 @@ def tokens_of(pieces: Sequence[str]) -> Tokens:
 
 def make_seams(pieces: Sequence[str], before: bytes, number: bytes, after: bytes, first: int) -> list[bytes]:
     """A row of deltas without what differs from stream to stream: a gap between the text and the number of each."""
-    heads = [before + json_compact(piece) for piece in pieces]
-    tails = [b"%b%d%b" % (number, at, after) for at in range(first, first + len(pieces))]
-    return list(map(b"".join, zip((b"", *tails), (*heads, b""), strict=True)))
+    written, between = _write_texts(pieces), after + before
+    if not written:
+        return [b""]
+    numbers = list(map(b"%d".__mod__, range(first, first + len(pieces))))
+    seams = map(b"".join, zip(repeat(number), numbers, repeat(between), written[1:], strict=False))
+    return [before + written[0], *seams, b"".join((number, numbers[-1], after))]
+
+
+def _write_texts(texts: Iterable[str]) -> list[bytes]:
+    try:
+        return list(map(orjson.dumps, texts))
+    except TypeError:  # half a character
+        return list(map(json_compact, texts))
 
 
 class TextDeltas:

@@ -151,6 +151,7 @@ class Padding:
         return fillers
 
 
+_FORMATS = tuple(f"{length}s" for length in range(16))
 _MOST_LAID_OUT = 128  # lengths of a row that is remembered
 
 
@@ -162,8 +163,8 @@ def _lay_out(lengths: tuple[int, ...], used: int) -> tuple[list[Struct], int]:
     while True:
         stop = bisect_right(ends, ends[start] + _POOL - used, start) - 1
         used_then = used + ends[stop] - ends[start]
-        pieces = [f"{length}s" for length in lengths[start:stop]]
-        layouts.append(Struct(f"{used}x{''.join(pieces)}{_POOL - used_then}x"))
+        pieces = "".join(map(_FORMATS.__getitem__, lengths[start:stop]))
+        layouts.append(Struct(f"{used}x{pieces}{_POOL - used_then}x"))
         if stop == len(lengths):
             return layouts, used_then
         start, used = stop, 0
