@@ -27,17 +27,13 @@ WALKS, STEPS = 4, 25
 FAITHFUL = "faithful"  # the name of the upstream without a mistake
 
 # mistakes that no drift shows, each with the reason
-_CLOCK = "it shows after thirty days of one response's life, which no program here lives through"
 _CACHE = "cached tokens are not compared: which machine still has a prefix is nothing that anybody could know"
 _PACE = "how long a turn takes is not compared: it is the service's own, and the mock is paced by what was seen"
 _IDS = "what an id holds inside is the service's own: ids are compared one to one"
 EXPLAINED: dict[str, str] = {
-    "responses live a second too short": _CLOCK,
-    "items of a conversation expire with the response that made them": _CLOCK,
     "each response of a chain has a partition of its own": _IDS,
     "a compaction says that it was stored": _IDS,
     "turns end a second early": _PACE,
-    "turns end a second late": _PACE,
     "cached tokens are not rounded to blocks": _CACHE,
     "instructions are always part of the cached prefix": _CACHE,
     "an exact cache entry ends a token late": _CACHE,
@@ -50,6 +46,8 @@ EXPLAINED: dict[str, str] = {
 # the program in which each of the others shows: a rule of the kit, a walk, or a talk; it is tried before all of them
 WITNESSES: dict[str, str] = {
     "responses live a second too long": "R1.24",
+    "responses live a second too short": "live_for_thirty_days",
+    "items of a conversation expire with the response that made them": "live_for_thirty_days",
     "a response is still there at exactly 30 days": "R1.24",
     "responses never expire": "R1.24",
     "store: false responses are kept": "R1.24",
@@ -113,6 +111,7 @@ WITNESSES: dict[str, str] = {
     "a response in flight can be deleted": "delete_in_flight",
     "what the background does not store stays": "R6.6",
     "what the background does not store can be continued": "R6.6",
+    "turns end a second late": "R6.1",
     "a response that was not created with a stream can be streamed": "stream_without_stream",
     "max_output_tokens is ignored": "cut_in_a_conversation",
     "a message that was cut says completed": "R7.2",

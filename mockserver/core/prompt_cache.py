@@ -11,9 +11,10 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 # lies after it is written as new entries.
 #
 # Two kinds of models (T13): before gpt-5.6 what is cached is rounded down to 128 tokens, so entries also end
-# inside long texts, at every multiple of 128; from gpt-5.6 on an entry ends where a prompt ended, three tokens
-# before its end, or where the caller put a breakpoint, and the figure is exact. From gpt-6.2 on the instructions
-# come after the items (R1.47): they are part of no head and of no entry, so other ones find the same entries.
+# inside long texts, at every multiple of 128, and of the ends of items in one block only the first has one; from
+# gpt-5.6 on an entry ends where a prompt ended, three tokens before its end, or where the caller put a breakpoint,
+# and the figure is exact. From gpt-6.2 on the instructions come after the items (R1.47): they are part of no head and
+# of no entry, so other ones find the same entries.
 #
 # What must stay true:
 # * Reading must not depend on how the prompt was sent: chained, in a conversation or replayed whole, the same
@@ -382,11 +383,20 @@ def _lookup_blocks(prompt: _Prompt, records: _Records) -> CacheLookup:
         if looking and inside:
             block, reached = records.last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
-        looking = looking and not number
+        looking = looking and not inside
         for hash, length in inside:
             records.write(hash, length)
-        records.write(hashes[number], end)
+        if number in (0, len(prompt.items)) or not _says_the_same(start, end + prompt.priming):
+            records.write(hashes[number], end)
     return _hit(prompt, records, trail, hashes[-1], matched)
+
+
+def _says_the_same(start: int, end: int) -> bool:
+    """Whether an entry at `end` says no more than that at `start`, which every prompt has that has this one.
+
+    Both are rounded down to the same block. A prompt of 20,000 short items has a thousand entries for it, not 20,000.
+    """
+    return start // BLOCK == end // BLOCK
 
 
 def _hit(prompt: _Prompt, records: _Records, trail: ContextHash, end: str, matched: int) -> CacheLookup:

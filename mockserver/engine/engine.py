@@ -102,8 +102,9 @@ class Engine:
 
             self._answer_turn, rows = require_files_of(self.pipeline.answer), require_files(rows)
         self._table = Table(rows)
-        # a turn that was disturbed is answered again: a model that counts its turns must not be asked twice
-        self._asks_again = getattr(self.model, "may_be_asked_again", False)
+        # a turn that was disturbed is answered again: a model that counts its turns is left undisturbed
+        alone = not getattr(self.model, "may_be_asked_again", False)
+        self._write_apart: Callable[..., Any] = partial(self._calls.write_apart, alone=alone)
         self.waits = self.store.waits  # then each call has a thread, and the store keeps the calls of a project apart
         self._lock = RLock()  # callers without a socket come on threads of their own
 
@@ -130,20 +131,34 @@ class Engine:
     def handle(self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False) -> Answer:
         """Answer a call to the public API, or one that was `refused` before it was read. An API error is an answer.
 
+        Whatever else is raised is a fault of the mock, which is recorded as a 500.
         Only one call is answered at a time, apart from those that are answered `apart`, each in a thread of its own.
         """
         with _NO_LOCK if apart else self._lock:
             recorder = self.journal.record(call)
             recorder.apart = apart and not self.waits
             try:
-                result = self._perform(call, recorder, refused)
-            except (APIError, MockError) as error:
-                return self._finish_answer(error_answer(error), recorder)
-            if isinstance(result, Delivery):
-                return self._deliver(result, recorder)
-            if isinstance(result, Replay):
-                return self._replay(result, recorder)
-            return self._finish_answer(result, recorder)
+                return self._answer(call, recorder, refused)
+            except Exception:
+                self._record_failure(recorder)
+                raise
+
+    def _answer(self, call: Call, recorder: ExchangeRecorder, refused: APIError | MockError | None) -> Answer:
+        try:
+            result = self._perform(call, recorder, refused)
+        except (APIError, MockError) as error:
+            return self._finish_answer(error_answer(error), recorder)
+        if isinstance(result, Delivery):
+            return self._deliver(result, recorder)
+        if isinstance(result, Replay):
+            return self._replay(result, recorder)
+        return self._finish_answer(result, recorder)
+
+    def _record_failure(self, recorder: ExchangeRecorder) -> None:
+        """Record a call in which the mock itself failed, as the 500 that its caller is answered with."""
+        recorder.drop_answer()
+        recorder.effects = ()  # it is answered as it is
+        self._finish_answer(error_answer(errors.mock_failed()), recorder)
 
     def create_response(self, project: str, body: bytes) -> Delivery:
         """Create a response: judged, admitted, answered, written, and laid out for delivery; raises APIError. Spec: P1.
@@ -158,6 +173,9 @@ class Engine:
             except (APIError, MockError) as error:
                 recorder.exchange.ended = DELIVERED
                 recorder.answer(error.status, error)
+                raise
+            except Exception:
+                self._record_failure(recorder)
                 raise
             assert isinstance(delivery, Delivery)
             if delivery.body is None:
@@ -192,7 +210,7 @@ class Engine:
             endpoint, parts = table.find_endpoint(call)
         request = endpoint.read(call, parts, self.rules)
         if endpoint.writes:
-            result = self._write_of(recorder)(project, endpoint.run, parts, request, recorder=recorder)
+            result = self._write(recorder)(project, endpoint.run, parts, request, recorder=recorder)
         else:
             result = endpoint.run(self._calls.reading(project, recorder), parts, request)
         if isinstance(result, Delivery):
@@ -206,9 +224,9 @@ class Engine:
         encode = json_body_in_parts if recorder.apart else json_body
         return Answer(result if isinstance(result, bytes) else encode(result))
 
-    def _write_of(self, recorder: ExchangeRecorder) -> Callable[..., Any]:
+    def _write(self, recorder: ExchangeRecorder) -> Callable[..., Any]:
         """How a call that writes does its work: one in a thread keeps others out only for a moment."""
-        return self._calls.write_apart if recorder.apart and self._asks_again else self._calls.write
+        return self._write_apart if recorder.apart else self._calls.write
 
     @cached_property
     def _doubles(self) -> Table:
@@ -239,7 +257,7 @@ class Engine:
         if not on_call:
             return
         struck = self.fault_injector.strike_call(recorder, project, named=named)
-        recorder.add_faults(struck)
+        recorder.add_call_faults(struck)
         if struck.error is not None:
             raise struck.error
 
@@ -250,7 +268,7 @@ class Engine:
         """
         with _NO_LOCK if recorder.apart or self.waits else self._lock:
             self._calls.sockets[id(near)] = near
-            outcome = self._write_of(recorder)(
+            outcome = self._write(recorder)(
                 recorder.project,
                 self._answer_turn,
                 NO_PARTS,

@@ -40,6 +40,7 @@ class FaultInjector:
         They are read again inside the transaction: another process may have used one since the call came in.
         """
         calls, call = self._calls, recorder.call
+        calls.await_long_work(project)  # which counts faults too
         state = calls.view(project)
         with calls.store.transaction(project):
             now = calls.project(project, state).clock.reading(calls.wall())

@@ -33,7 +33,8 @@ from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.history import History
-from mockserver.journal.summary import summarize
+from mockserver.journal.summary import outline, summarize
+from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire.errors.api import APIError, MockError
 
 log = logging.getLogger("understudy")
@@ -76,15 +77,26 @@ class JournalStore:
         if len(self.active) > MOST_ACTIVE:
             self.active.pop(next(iter(self.active)), None)
         try:
-            if exchange.at is None:  # nothing was read for it
-                calls = self._calls
-                exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
             if self.events.is_on and exchange.ended is not None:
                 self._tell_end(project, exchange)
-            elif self._most > 0:
+                return
+            if exchange.at is None:
+                self._set_time(project, exchange)
+            if self._most > 0:
                 self._add(project, exchange)
         except Exception as error:
             self._complain(error)
+
+    def _set_time(self, project: str, exchange: Exchange) -> None:
+        """Note when a call was for which nothing was read."""
+        calls = self._calls
+        exchange.at = calls.project(project, calls.view(project)).clock.reading(calls.wall())
+
+    def abandon(self, project: str, exchange: Exchange, how: str) -> None:
+        """Note that a call was never answered: it is no part of the journal, but whoever heard of it hears its end."""
+        if self.events.is_on:
+            exchange.ended = how
+            self.events.end(project, exchange, outline(exchange))
 
     def _add(self, project: str, exchange: Exchange) -> None:
         document = self._entries.pack(exchange)  # without the lock: a long one takes long
@@ -108,9 +120,15 @@ class JournalStore:
             return self._answers.of(project)
 
     def _tell_end(self, project: str, exchange: Exchange) -> None:
-        """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal."""
-        summary = summarize(exchange)  # first: a long exchange is packed when it is added
+        """Add an exchange that has ended, and tell the listeners, with the number that it has in the journal.
+
+        They are told whatever happens: they were told that it began.
+        """
+        summary = outline(exchange)
         try:
+            if exchange.at is None:
+                self._set_time(project, exchange)
+            summary = summarize(exchange)  # first: a long exchange is packed when it is added
             if self._most > 0:
                 self._add(project, exchange)
                 with self._lock:
@@ -186,7 +204,9 @@ class ExchangeRecorder:
     It travels with the call, so the same is recorded whichever process or thread answers.
     """
 
-    __slots__ = ("_logbook", "apart", "buckets", "call", "effects", "exchange", "project", "turn_faults")
+    __slots__ = (
+        "_logbook", "_struck", "apart", "asked", "buckets", "call", "effects", "exchange", "project", "turn_faults",
+    )  # fmt: skip
 
     def __init__(self, logbook: JournalStore, call: Call) -> None:
         self._logbook, self.call = logbook, call
@@ -196,15 +216,20 @@ class ExchangeRecorder:
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
         self.turn_faults: Sequence[ActiveFault] | None = None
         self.apart = False  # whether other calls are answered at the same time
+        self.asked: tuple[Prompt, Reply] | None = None
+        self._struck: FaultOutcome | None = None  # by faults of the edge, which strike once
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
         self.exchange.at = now
 
     def begin_again(self) -> None:
-        """Forget which line and which turn answer: the work is done again, on a later state."""
+        """Forget which line, turn and faults of turns answer: the work is done again, on a later state."""
         exchange = self.exchange
         exchange.line, exchange.line_size, exchange.turn, exchange.dropped, exchange.misses = None, 0, None, (), ()
+        exchange.faults, self.effects, self.buckets = (), (), _NO_BUCKETS
+        if self._struck is not None:
+            self.add_faults(self._struck)
 
     def add_line(self, line: dict[str, Any], size: int) -> None:
         """Note the scripted line that answers, its place, and the bytes that it takes."""
@@ -225,6 +250,11 @@ class ExchangeRecorder:
         """Note the turn that answers, and the places of items dropped from its context."""
         self.exchange.turn, self.exchange.dropped = turn, dropped
 
+    def add_call_faults(self, struck: FaultOutcome) -> None:
+        """Note which faults of the edge apply, once per call."""
+        self._struck = struck
+        self.add_faults(struck)
+
     def add_faults(self, struck: FaultOutcome) -> None:
         """Note which faults apply, their effects on the answer, and the buckets that counted the call."""
         self.exchange.faults = [*self.exchange.faults, *struck.kinds]
@@ -244,6 +274,10 @@ class ExchangeRecorder:
     def drop_answer(self) -> None:
         """Forget what was kept: the turn goes on otherwise."""
         self._logbook.drop_answer(self.project, self.exchange)
+
+    def abandon(self, how: str) -> None:
+        """Note that the call is never answered, and how it ended."""
+        self._logbook.abandon(self.project, self.exchange, how)
 
     def answer(self, status: int, error: APIError | MockError | None = None) -> None:
         """Note the status and error of the answer, which may still be in progress."""

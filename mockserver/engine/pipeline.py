@@ -26,7 +26,7 @@ from mockserver.core.turn import Turn, plan, public_events
 from mockserver.delivery.events import Body, Emit, Step, TimedStep, Wait, complete_at, deliver, duration
 from mockserver.delivery.fault_effects import Effect, apply_to_body, apply_to_steps
 from mockserver.engine.scenario_selection import Scenarios
-from mockserver.engine.transactions import UnitOfWork
+from mockserver.engine.transactions import Recorder, UnitOfWork
 from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, ready_faults
 from mockserver.faults.apply import apply as apply_faults
 from mockserver.faults.spec import CallInfo
@@ -234,12 +234,18 @@ class Pipeline:
         elif compacts == "trigger":
             reply = Reply()  # the model is not asked
         else:
-            reply = self._model.respond(prompt)
+            reply = self._ask_once(prompt, at.recorder) if at.recorder.apart else self._model.respond(prompt)
         if compacts or "compaction" in map(_type_of, reply.output):
             tokens = self._summary_tokens(at.id_generator.seed("compaction"), admission.input_tokens)
             shape = at.rules.compaction_shape if compacts == "threshold" else "last"
             return compacting(reply, shape, tokens)
         return reply
+
+    def _ask_once(self, prompt: Prompt, recorder: Recorder) -> Reply:
+        """Return what the model says, which is asked once for a prompt, also where the turn is worked out again."""
+        if recorder.asked is None or recorder.asked[0] != prompt:
+            recorder.asked = prompt, self._model.respond(prompt)
+        return recorder.asked[1]
 
     def _changes_of(
         self,

@@ -26,6 +26,7 @@ from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.given_state import Given, Nothing, Played, play
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.journal.exchange import Call
+from mockserver.model.prompt import Prompt, Reply
 from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.store.from_snapshot import Started
 from mockserver.store.view import Store, open_store, view_project
@@ -46,12 +47,14 @@ class Recorder(Protocol):
     call: Call
     effects: Sequence[Effect]
     turn_faults: Sequence[ActiveFault] | None  # those that may act on its turn; None where nobody has looked
+    apart: bool  # whether other calls are answered at the same time, so that the work may be done again
+    asked: tuple[Prompt, Reply] | None  # what the model was asked then, and what it said
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
 
     def begin_again(self) -> None:
-        """Forget which line and which turn answer: the work is done again, on a later state."""
+        """Forget which line, turn and faults of turns answer: the work is done again, on a later state."""
 
     def add_line(self, line: dict[str, Any], size: int) -> None:
         """Note the line of a script that answers."""
@@ -75,6 +78,8 @@ class NoRecorder:
     effects: Sequence[Effect] = ()
     call = Call()
     turn_faults: Sequence[ActiveFault] | None = None
+    apart = False
+    asked: tuple[Prompt, Reply] | None = None
 
     def add_reads(self, now: float) -> None: ...
     def begin_again(self) -> None: ...
@@ -128,7 +133,12 @@ class _Outdated(Exception):
     """Another call has written since the work was begun."""
 
 
-_Mark = tuple[bytes | None, list[Record], int]
+class _Era:
+    """The time between two resets of a project."""
+
+
+_Mark = tuple[bytes | None, list[Record], _Era | None]
+_COUNTED = frozenset(("line", "fault"))  # kinds whose uses are counted, also those of calls that write nothing else
 
 
 class Transactions:
@@ -147,7 +157,7 @@ class Transactions:
         # what the sockets remember, by identity: one is added while another thread looks through them
         self.sockets: WeakValueDictionary[int, ConnectionRecords] = WeakValueDictionary()
         self._spared: dict[str, set[str]] = {}  # project → nodes that only a socket or a turn in progress needs
-        self._resets = 0
+        self._eras: WeakValueDictionary[str, _Era] = WeakValueDictionary()  # of projects with long work in progress
         self._known: dict[str, tuple[bytes, Project]] = {}  # project → what it last wrote of itself
         self._reserved: dict[str, Any] = {}  # project → the lock of long work that its other calls wait for
         if start is not None or given:
@@ -177,7 +187,7 @@ class Transactions:
 
     def drop_project(self, name: str) -> None:
         """Hold nothing any more of a project that was written anew, or taken away."""
-        self._resets += 1
+        self._end_era(name)
         self._known.pop(name, None)
         self._spared.pop(name, None)
         # A few small objects for each of many projects keep nearly all memory of their records from being given back.
@@ -214,8 +224,12 @@ class Transactions:
 
     def clear(self, project: str) -> None:
         """Forget a project, which begins anew; call it inside a transaction."""
-        self._resets += 1
+        self._end_era(project)
         self.store.clear(project)
+
+    def _end_era(self, project: str) -> None:
+        """Have long work of a project done again: it may look as before, but all in it was forgotten."""
+        self._eras.pop(project, None)
 
     def id_generator(self, name: str, ordinal: int, now: float) -> IdGenerator:
         """The source of ids for one call, by the name under which a project's ids are drawn."""
@@ -272,6 +286,12 @@ class Transactions:
         alive = [reference() for reference in self.sockets.valuerefs()]
         return any(near.goes_on_from(id) for near in alive if near is not None)
 
+    def await_long_work(self, project: str) -> None:
+        """Wait for long work of a project that keeps its other calls out; in the thread that does it, for nothing."""
+        if self._reserved and (lock := self._reserved.get(project)) is not None:
+            with lock:  # held until the work is done
+                pass
+
     def write(
         self,
         project: str,
@@ -284,9 +304,7 @@ class Transactions:
 
         Turns that have ended by now are written also then.
         """
-        if self._reserved and (lock := self._reserved.get(project)) is not None:
-            with lock:  # held until the long work is done
-                pass
+        self.await_long_work(project)
         store = self.store
         state = self.view(project)
         with store.transaction(project):
@@ -332,14 +350,16 @@ class Transactions:
         *args: Any,
         recorder: Recorder,
         transport: str = "http",
+        alone: bool = False,
     ) -> T:
         """Do the same as `write`, but keep nobody out while the work is done: it may take seconds.
 
         Work only reads, and what it read is still so if nothing was written by another call meanwhile. Else it is done
-        again, at last with the project's other calls waiting; those of other projects never do.
+        again, at last with the project's other calls waiting, or from the beginning on (`alone`); those of other
+        projects never do.
         """
         try_apart = partial(self._try_apart, project, work, *args, recorder=recorder, transport=transport)
-        for _ in range(TRIES_APART):
+        for _ in range(0 if alone else TRIES_APART):
             with suppress(_Outdated):
                 return try_apart(alone=False)
         lock = self._reserved.setdefault(project, RLock())
@@ -366,37 +386,30 @@ class Transactions:
             now = clock.reading(self.wall())
             ended = self.settle(project, state, now)
             self.forget(project, state, now)
-            began, pending = self._mark(state), frozenset(self.store.pending(project))
-        if "line" in pending and not alone:  # what counts its uses is asked while others are kept out
+            began = _mark(state, self._eras.setdefault(project, _Era()))
+            pending = frozenset(self.store.pending(project))
+        if not alone and not pending.isdisjoint(_COUNTED):
             raise _Outdated
-        if "fault" in pending:  # and faults count those of calls that write nothing too
-            return self.write(project, work, *args, recorder=recorder, transport=transport)
         ids, rules = self.id_generator(name, ordinal, now), self.rules_of[transport]
         try:
-            outcome: Written[T] | APIError | MockError = work(
+            outcome: Written[T] | Exception = work(
                 UnitOfWork(state, clock, now, ordinal, ids, ended, rules, recorder, scenario, pending), *args
             )
-        except (APIError, MockError) as error:
+        except Exception as error:
+            if not (alone or isinstance(error, APIError | MockError)):
+                # another call may have taken away what was read
+                recorder.begin_again()
+                return self.write(project, work, *args, recorder=recorder, transport=transport)
             outcome = error
-        except Exception:  # another call may have taken away what was read
-            recorder.begin_again()
-            return self.write(project, work, *args, recorder=recorder, transport=transport)
         try:
-            return self.write(project, self._hand_over, outcome, began, recorder=recorder, transport=transport)
+            return self.write(project, self._hand_over, project, outcome, began, recorder=recorder, transport=transport)
         except _Outdated:
             recorder.begin_again()
             raise
 
-    def _mark(self, state: State) -> _Mark:
-        """What tells whether a project has changed: its own record, which counts the calls that write, and its turns.
-
-        A turn in progress ends without a call, and what it says becomes part of its conversation then.
-        """
-        return state.get(*PROJECT_KEY), [*state.scan("running"), *state.scan("fleeting")], self._resets
-
-    def _hand_over(self, at: UnitOfWork, outcome: Written[T] | APIError | MockError, began: _Mark) -> Written[T]:
+    def _hand_over(self, at: UnitOfWork, project: str, outcome: Written[T] | Exception, began: _Mark) -> Written[T]:
         """Hand over what was worked out before, if the project is still as it was."""
-        if self._mark(at.state) != began:
+        if _mark(at.state, self._eras.get(project)) != began:
             raise _Outdated
         if isinstance(outcome, Exception):
             raise outcome
@@ -413,3 +426,13 @@ class Transactions:
                 self.settle(project, state, now)
                 self.forget(project, state, now)
         return Reading(state, now, self.rules, self.id_generator(project, 0, now))
+
+
+def _mark(state: State, era: _Era | None) -> _Mark:
+    """What tells whether a project has changed: its own record, which counts the calls that write, and its agenda.
+
+    A turn in progress ends without a call, and what it says becomes part of its conversation then. A fault counts also
+    calls that write nothing.
+    """
+    agenda = [record for kind in ("running", "fleeting", "fault") for record in state.scan(kind)]
+    return state.get(*PROJECT_KEY), agenda, era

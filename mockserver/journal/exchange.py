@@ -309,7 +309,13 @@ def find_runs(written: bytes, least: int, letters: bytes) -> Iterator[tuple[int,
 
 
 def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
-    """What a model saw, without secrets; of an unstored turn with its node, unless that is too long."""
+    """What a model saw, without secrets, its instructions as far as a body is kept.
+
+    Of an unstored turn the node is part of it, unless that is too long.
+    """
+    instructions = saw.get("instructions")
+    if isinstance(instructions, str) and len(instructions) > LONGEST:
+        saw = {**saw, "instructions": "".join(keep_body(instructions.encode(errors="replace")))}
     shown = {name: redaction.redact_noting(value, secrets) for name, value in saw.items() if name != "node"}
     if "node" not in saw:
         return shown

@@ -18,28 +18,33 @@ def summarize(exchange: Exchange) -> dict[str, Any]:
     """The summary of an exchange that has ended; its turn is released."""
     release_turn(exchange)
     read_relayed(exchange)
+    return _write(_members_of(exchange), exchange.number, exchange.call.body)
+
+
+def outline(exchange: Exchange) -> dict[str, Any]:
+    """The summary of an exchange without what it was about, where that can't be read."""
+    return _write({**_members_of(exchange), "saw": None}, exchange.number, b"")
+
+
+def _members_of(exchange: Exchange) -> dict[str, Any]:
     call, relayed = exchange.call, exchange.relayed
-    return _write(
-        {
-            "at": exchange.at,
-            "transport": exchange.transport,
-            "method": call.method,
-            "path": call.path,
-            "status": exchange.status,
-            "error": exchange.error,
-            "duration_ms": round(exchange.seconds * 1000, 3),
-            "line": exchange.line,
-            "faults": exchange.faults,
-            "response_id": exchange.response_id,
-            "saw": exchange.saw,
-            "events": exchange.events,
-            "ended": exchange.ended,
-            "answered_by": relayed and relayed.answered_by,
-            "outcome": exchange.outcome,
-        },
-        exchange.number,
-        call.body,
-    )
+    return {
+        "at": exchange.at,
+        "transport": exchange.transport,
+        "method": call.method,
+        "path": call.path,
+        "status": exchange.status,
+        "error": exchange.error,
+        "duration_ms": round(exchange.seconds * 1000, 3),
+        "line": exchange.line,
+        "faults": exchange.faults,
+        "response_id": exchange.response_id,
+        "saw": exchange.saw,
+        "events": exchange.events,
+        "ended": exchange.ended,
+        "answered_by": relayed and relayed.answered_by,
+        "outcome": exchange.outcome,
+    }
 
 
 def summarize_document(number: int, doc: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -36,7 +36,7 @@ class Prompt:
     request: Mapping[str, Any]
     model: Model
     input: tuple[Item, ...]
-    newest_first: Callable[[], Iterable[Item]]
+    newest_first: Callable[[], Iterable[Item]] = field(compare=False)
     item_count: int
     turn: int
     seed: str
@@ -98,8 +98,9 @@ def context_text(prompt: Prompt) -> str:
 class Respondent(Protocol):
     """Any object with this method is a model.
 
-    It is asked once per turn, unless it has an attribute `may_be_asked_again` that is true: then the turn of a large
-    body is answered while other calls of its project go on, and answered again if one of them has changed the project.
+    It is asked once per turn, and while it answers a large body other calls of its project wait. With an attribute
+    `may_be_asked_again` that is true they go on, and it is asked again if one of them has changed the project.
+    Calls of other projects go on in either case, so several threads may ask a model at the same time.
     """
 
     def respond(self, prompt: Prompt) -> Reply:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Item = Mapping[str, Any]
 Describe = Callable[[Item], str]
 
-CALL_ID = re.compile(r"No tool (?:output|call) found for function call (?:output with call_id )?(\S+)\.")
+CALL_ID = re.compile(r"No tool (?P<missing>output|call) found for function call (?:output with call_id )?(\S+)\.")
 PARENT = re.compile(r"Previous response with id '([^']*)' not found\.")
 
 
@@ -31,17 +31,20 @@ def explain_error(audit: LineAudit, call: Exchange, describe: Describe) -> str:
     """
     message = str((call.error or {}).get("message"))
     if match := CALL_ID.match(message):
-        return _explain_call(audit, audit.known[call.id], match[1], describe)
+        return _explain_call(audit, audit.known[call.id], match[2], match["missing"], describe)
     if match := PARENT.match(message):
         return _explain_parent(audit, audit.known[call.id], match[1])
     return ""
 
 
-def _explain_call(audit: LineAudit, call: Call, wanted: str, describe: Describe) -> str:
-    """The tool call with a `call_id`, and who made it; whose id it is if it is none; else which calls are open."""
+def _explain_call(audit: LineAudit, call: Call, wanted: str, missing: str, describe: Describe) -> str:
+    """The tool call with a `call_id`, who made it, and where it or its output went; which calls are open for none.
+
+    An id of the item in place of its `call_id` is told as such.
+    """
     for item, origin in _tool_calls(audit, call):
         if item.get("call_id") == wanted:
-            return f"{describe(item)} {origin}"
+            return f"{describe(item)} {origin}{_last_sent(audit, call, wanted, missing)}"
     for item, origin in _tool_calls(audit, call):
         if item.get("id") == wanted:
             said = f"{wanted} is the `id` of the item {describe(item)}, which {origin}"
@@ -55,18 +58,40 @@ def _tool_calls(audit: LineAudit, call: Call) -> Iterator[tuple[Item, str]]:
     """The tool calls that a turn may be about, the newest first, and where each is from."""
     for earlier in reversed(audit.history.calls):
         for item in earlier.output if earlier.id < call.id else ():
-            if str(item.get("type")).endswith("_call"):
+            if _is_tool_call(item):
                 yield item, f"came back from #{earlier.id}"
     for item in call.items:
-        if str(item["type"]).endswith("_call"):
+        if _is_tool_call(item):
             yield item, "is among the items that this request sent"
+
+
+def _last_sent(audit: LineAudit, call: Call, wanted: str, missing: str) -> str:
+    """Which earlier request sent what this one misses, a call or its output."""
+    is_missing = is_tool_output if missing == "output" else _is_tool_call
+    for earlier in reversed(audit.history.turns):
+        sent = earlier.id < call.id and any(item.get("call_id") == wanted for item in filter(is_missing, earlier.items))
+        if sent and missing == "call":
+            return f"; #{earlier.id} sent it with its items, #{call.id} does not"
+        if sent:
+            what = "was refused" if earlier.response_id is None else f"#{call.id} does not go on from"
+            return f"; its output was sent with #{earlier.id}, which {what}"
+    return ""
+
+
+def is_tool_output(item: Item) -> bool:
+    """Whether an item is what a tool has put out."""
+    return str(item["type"]).endswith("_output")
+
+
+def _is_tool_call(item: Item) -> bool:
+    return str(item.get("type")).endswith("_call")
 
 
 def _open_calls(audit: LineAudit, call: Call) -> Iterator[str]:
     """The ids of calls without output, of the context that a turn goes on from and of its own items."""
     before = audit.history.nodes_before(call)
     yield from before[-1].summary.pending if before else ()
-    answered = {item.get("call_id") for item in call.items if str(item["type"]).endswith("_output")}
+    answered = {item.get("call_id") for item in call.items if is_tool_output(item)}
     for item in call.items:
         if item["type"] in ("function_call", "custom_tool_call") and item.get("call_id") not in answered:
             yield str(item.get("call_id"))

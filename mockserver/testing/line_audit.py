@@ -72,6 +72,12 @@ class LineAudit:
         self.history = mock._host.history(mock._project)
         self.kept_days: float = mock._host.engine.rules.response_ttl_days  # 0: for ever
         self.known = {call.id: call for call in self.history.calls}
+        self.tools = {  # call_id of a tool call → the tool's name
+            str(item["call_id"]): str(item["name"])
+            for call in self.history.calls
+            for item in (*call.output, *call.items)
+            if item.get("name") and item.get("call_id")
+        }
         scenario = mock._host.levers.scenario(mock._project)
         self._origins = mock._origins
         self._sources, self._uses = self._read_sources(scenario["lines"])

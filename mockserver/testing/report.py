@@ -4,7 +4,8 @@
 """
 
 # How it works. A call is its head (what was called and what came back), then what was sent: short members by name, of
-# the items only the newest whole, for that is what the turn was about; the rest by number and type. An error about
+# the items only the newest whole (or the tools' outputs at the end), for that is what the turn was about; the rest by
+# number and type. An error about
 # something of an earlier call is followed by what became of that (`error_causes`). `LineAudit` tells which line
 # answered, and why a line did not.
 #
@@ -16,9 +17,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from mockserver.testing.error_causes import explain_error
+from mockserver.testing.error_causes import explain_error, is_tool_output
 from mockserver.testing.line_audit import Audited, LineAudit, UnusedLine, is_answered, is_turn
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.resources import item_text
@@ -33,6 +35,7 @@ Paint = Callable[[str, str], str]
 MOST_CALLS = 20  # newest calls shown
 MOST_LINES = 10  # unused lines shown
 NEWEST = 2000  # characters of the newest item, and of what came back
+MOST_OUTPUTS = 8  # outputs at the end of what was sent that are shown whole
 MEMBER = 80  # characters of another member
 SHOWN_APART = ("input", "items", "model", "stream")
 
@@ -87,7 +90,7 @@ def format_complaint(mock: Audited) -> str | None:
 
 def _tell_unanswered(audit: LineAudit, call: Exchange) -> Iterator[str]:
     who = "refused with 501" if call.status == 501 else "answered by the default model"
-    yield f"  #{call.id} {who}: {_newest(audit.known[call.id])}"
+    yield f"  #{call.id} {who}: {_newest(audit, call)}"
     if why := audit.why_unanswered(call):
         yield f"    {why}"
 
@@ -164,7 +167,7 @@ def describe_output(item: Item) -> str:
 
 
 def _describe_request(audit: LineAudit, call: Exchange) -> str:
-    """What a call sent: short members by name, the newest item whole, the items before it by number and type."""
+    """What a call sent: short members by name, its newest items whole, the items before them by number and type."""
     if not isinstance(call.request, dict):
         return _shorten(call.body, NEWEST)
     known = audit.history.of_response
@@ -175,7 +178,7 @@ def _describe_request(audit: LineAudit, call: Exchange) -> str:
     ]
     members += ["store=false"] if call.request.get("store") is False else []
     members += ["stream=true"] if call.request.get("stream") else []
-    return "; ".join(part for part in (" ".join(members), _newest(audit.known[call.id])) if part)
+    return "; ".join(part for part in (" ".join(members), _newest(audit, call)) if part)
 
 
 def _member(name: str, value: Any) -> str:
@@ -193,24 +196,27 @@ def _tool_name(tool: Any) -> Any:
     return tool.get("name") or tool.get("server_label") or tool.get("type") if isinstance(tool, dict) else tool
 
 
-def _newest(call: Call) -> str:
-    items = call.items
-    if not items:
-        return ""
-    before = Counter(_kind(item) for item in items[:-1])
+def _newest(audit: LineAudit, call: Exchange) -> str:
+    """The newest item of a call, or the outputs at its end, for those belong together; what was before by number."""
+    items = audit.known[call.id].items
+    outputs = len(list(takewhile(is_tool_output, reversed(items[-MOST_OUTPUTS:]))))
+    first = len(items) - max(outputs, 1)
+    before = Counter(_kind(item) for item in items[: max(first, 0)])
     listed = ", ".join(f"{count} {kind}" for kind, count in before.items())
-    return f"{describe_input(items[-1])}{f' (after {listed})' if listed else ''}"
+    newest = ", ".join([describe_input(item, audit.tools) for item in items[max(first, 0) :]])
+    return f"{newest}{f' (after {listed})' if listed else ''}"
 
 
 def _kind(item: Item) -> str:
     return str(item.get("role")) if item["type"] == "message" and item.get("role") else str(item["type"])
 
 
-def describe_input(item: Item) -> str:
-    """An item that a client sends, whole."""
+def describe_input(item: Item, tools: Mapping[str, str]) -> str:
+    """An item that a client sends, whole; an output with the name of its tool, known from the call."""
     text = _shorten(item_text(dict(item)), NEWEST)
     if item["type"] == "message":
         return f"{item.get('role')}: {_quote(text)}"
+    item = {"name": tools.get(str(item.get("call_id"))), **item}
     name = " ".join(str(item[key]) for key in ("name", "call_id", "id") if item.get(key))
     return " ".join(word for word in (str(item["type"]), name, _quote(text) if text else "") if word)
 

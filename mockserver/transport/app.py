@@ -82,7 +82,7 @@ SOCKETS = "/v1/responses"
 LOAD_AFTER_S = 0.05  # indexing the tokens holds the interpreter's lock: let a client that waits have its answer first
 POLL_S = 1.0  # how often a socket looks at a clock that another worker may have moved
 TOLD_S = 15.0  # and where processes tell each other, unless they can't
-TRIM_AFTER_S = 1.0  # resets often come one after the other
+TRIM_AFTER_S, LATEST_TRIM_S = 1.0, 15.0  # after the last and after the first reset, for they often come in a row
 
 
 class MockApp:
@@ -94,6 +94,7 @@ class MockApp:
         self._served = count(1)
         self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
+        self._last_reset = 0.0
         self._waiting = WaitingThreads() if engine.waits else None
         self._poll_s = TOLD_S if engine.waits else POLL_S if engine.settings.workers > 1 else math.inf
         engine.control.on_clock_moved(self.wake_sockets)
@@ -131,11 +132,17 @@ class MockApp:
 
     def _trim_soon(self, project: str) -> None:
         """Give memory back once the resets are over; any thread may call this."""
+        self._last_reset = now = self._loop.time()
         if not self._trims:
             self._trims = True
-            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim)
+            self._loop.call_soon_threadsafe(self._loop.call_later, TRIM_AFTER_S, self._trim, now + LATEST_TRIM_S)
 
-    def _trim(self) -> None:
+    def _trim(self, latest: float) -> None:
+        now = self._loop.time()
+        left = min(self._last_reset + TRIM_AFTER_S, latest) - now
+        if left > 0:  # it takes as long as a hundred turns, with the interpreter's lock
+            self._loop.call_later(left, self._trim, latest)
+            return
         self._trims = False
         self._threads.submit(trim_heap)
 
@@ -255,6 +262,9 @@ class MockApp:
 
     def _project_of(self, call: Call) -> str:
         """The project of a call, nobody's for one that is not let in."""
+        named = call.header(PROJECT_HEADER)
+        if named is not None and call.path.startswith(CONTROL_PREFIX):
+            return named
         try:
             return self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
         except APIError:
@@ -280,7 +290,7 @@ class MockApp:
         try:
             answer = self.engine.handle(call, refused, apart=apart)
         except Exception:
-            answer = self.engine.handle(call, _failure(call))
+            answer = error_answer(_failure(call))  # the engine has recorded it
         headers = self._headers(answer, len(call.body))
         # some sentences of the service name the request, whose id is not known where the error is made
         if answer.error is not None and UNKNOWN in answer.body:
@@ -369,7 +379,7 @@ def open_links(engine: Engine, scope: Scope, wake: Callable[[str | None], None])
 def _failure(call: Call) -> MockError:
     """Return what a caller is told when the mock itself fails; the log has the rest."""
     log.exception("a fault of the mock: %s %s", call.method, call.path)
-    return MockError("The mock itself failed; its log has the traceback.", status=500)
+    return errors.mock_failed()
 
 
 def _caller_of(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:

@@ -148,6 +148,9 @@ async def send_answer(
             player.leave()
         else:
             await run(player.leave)
+    except Exception:  # whatever has broken off, the exchange has an end
+        player.leave()
+        raise
     finally:
         if gone is not None:
             gone.cancel()

@@ -130,6 +130,9 @@ class Delivery:
             return next(self._chunks, None)
         except Abort:
             raise self._library.RemoteProtocolError(BROKEN_OFF, request=self._request) from None
+        except Exception:  # whatever has broken off, the exchange has an end
+            self.close()
+            raise
 
     def _cap(self, seconds: float) -> float:
         return min(seconds, LONGEST_S if self._patience is None else self._patience)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from psycopg import Connection, Error, OperationalError, connect
@@ -38,6 +38,7 @@ class Notifications:
         self._url, self._receive, self._on_connected = url, receive, on_connected
         self._waiting: deque[str] = deque()
         self._bytes = 0
+        self._lock = Lock()
         self._end = Event()
         self._here, self._there = socket.socketpair()
         self._here.setblocking(False)  # a pair that is full has something to read: that is all it has to tell
@@ -49,10 +50,11 @@ class Notifications:
 
     def say(self, text: str) -> None:
         """Have all processes told a text of less than 8000 bytes, soon; any thread may call this."""
-        self._bytes += len(text)
-        self._waiting.append(text)
-        while self._bytes > MOST_WAITING:
-            self._take()
+        with self._lock:
+            self._bytes += len(text)
+            self._waiting.append(text)
+            while self._bytes > MOST_WAITING:
+                self._bytes -= len(self._waiting.popleft())
         self._wake()
 
     def close(self) -> None:
@@ -64,13 +66,20 @@ class Notifications:
         self._there.close()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # it is full, which is as good, or closed
             self._here.send(b".")
 
-    def _take(self) -> str:
-        text = self._waiting.popleft()
-        self._bytes -= len(text)
-        return text
+    def _take(self) -> list[str]:
+        """Take what waits, as much as is said at once."""
+        with self._lock:
+            texts = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            self._bytes -= sum(map(len, texts))
+            return texts
+
+    def _put_back(self, texts: list[str]) -> None:
+        with self._lock:
+            self._waiting.extendleft(reversed(texts))
+            self._bytes += sum(map(len, texts))
 
     def _live(self) -> None:
         while not self._end.is_set():
@@ -95,7 +104,7 @@ class Notifications:
                 is_last = self._end.is_set()  # before the last look at what waits
                 self._say_waiting(connection)
                 while (notification := pgconn.notifies()) is not None:
-                    self._receive(notification.extra.decode())
+                    self._receive(notification.extra.decode(errors="replace"))
                 if is_last:
                     return
                 for key, _ in selector.select():
@@ -105,12 +114,10 @@ class Notifications:
                         pgconn.consume_input()
 
     def _say_waiting(self, connection: Connection[Any]) -> None:
-        while self._waiting:
-            texts = [self._take() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        while texts := self._take():
             calls = [f"pg_notify('{CHANNEL}', ${number})" for number in range(1, len(texts) + 1)]
             # not by a cursor, which would take away what has come meanwhile
             connection.pgconn.exec_params(f"SELECT {', '.join(calls)}".encode(), [text.encode() for text in texts])
             if connection.closed:  # no socket any more, of which the selector could tell
-                self._waiting.extendleft(reversed(texts))
-                self._bytes += sum(map(len, texts))
+                self._put_back(texts)
                 raise OperationalError

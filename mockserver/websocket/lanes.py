@@ -74,6 +74,10 @@ class Lanes:
             heappush(self._ready, (queue[0][0], lane or "", lane))
         return self._start_ready()
 
+    def waiting_frames(self) -> list[Any]:
+        """What has not begun, lane by lane."""
+        return [frame for queue in self._waiting.values() for _, frame in queue]
+
     def _start_ready(self) -> list[Start]:
         starts = []
         while self._ready and len(self._busy) < self._most_in_flight:

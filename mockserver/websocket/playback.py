@@ -24,7 +24,7 @@ from mockserver.delivery.events import Emit, Step
 from mockserver.delivery.player import DELIVERED, Player
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
-from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.errors.api import APIError, MockError, mock_failed
 from mockserver.wire.requests.frames import Frame, Lane
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.events import Event
@@ -154,7 +154,7 @@ def to_error(failure: Exception) -> APIError | MockError:
     if isinstance(failure, APIError | MockError):
         return failure
     log.error("a fault of the mock: response.create", exc_info=failure)
-    return MockError("The mock itself failed; its log has the traceback.", status=500)
+    return mock_failed()
 
 
 def take_events(steps: Sequence[Step], count: int) -> list[Step]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.delivery.events import Emit, Malformed, Step
-from mockserver.delivery.player import DELIVERED, KeepAlive
+from mockserver.delivery.player import DELIVERED, DISCONNECTED, KeepAlive
 from mockserver.engine.engine import Engine
 from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
@@ -278,6 +278,8 @@ class WebSocketSession:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""
         for playback in list(self._active.values()):
             playback.player.leave()
+        for waiting in self._lanes.waiting_frames():
+            waiting.recorder.abandon(DISCONNECTED)
         self._near.forget()  # now, and not once it is collected: what only it needed can be deleted from here on
 
     # --- Frames that are no turns ------------------------------------------------------------------------------

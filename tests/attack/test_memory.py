@@ -22,6 +22,7 @@ MODEL = "gpt-4.1"
 CLIENTS = 4
 IDLE_MB = 60.0
 STORED_BYTES = 2560
+SPARE_MB = 10  # what a second time may take beyond the first: caches, the tokenizer
 JOURNAL_MB = 110  # 64 MB of bodies, and what is needed to keep them
 IMAGES, REFUSED, DELETED = 60, 200, 12_500
 KEYS, ALL_KEYS = 5_000, 50_000
@@ -159,13 +160,19 @@ def served() -> Iterator[Served]:
         yield running
 
 
+def peak_of(served: Served, fill: Callable[[Served, int], None], times: int) -> float:
+    """What a server held at most while it was filled, in MB."""
+    Path(f"/proc/{served.pid}/clear_refs").write_text("5")  # the peak begins anew
+    fill(served, times)
+    return int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{served.pid}/status").read_text())[0]) / 1024
+
+
 @pytest.mark.parametrize(
     ("name", "fill", "left"),
     [
         ("60 images of 3 MB", send_images, 60),
         ("200 refused bodies of 1 MB", send_refused, 20),
         ("12,500 created and deleted", create_and_delete, 15),
-        ("keys with a turn each, all reset", reset_keys, 60),
         ("a soak", soak, 15),
     ],
 )
@@ -174,15 +181,32 @@ def test_memory_comes_back(
 ) -> None:
     """What is left in MB: the tokenizer for long texts, of images, and what C libraries keep for next time."""
     before = memory(served)
-    Path(f"/proc/{served.pid}/clear_refs").write_text("5")  # the peak begins anew
-    fill(served, times)
-    peak = int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{served.pid}/status").read_text())[0]) / 1024
+    peak = peak_of(served, fill, times)
     after = memory(served)
     served.control("POST", "/reset")
     came_back = until(lambda: memory(served) < before + left)  # a second after the reset, memory is given back
     ROWS[name] = before, peak, after, memory(served)
     assert came_back
     assert after < before + JOURNAL_MB
+
+
+def test_the_room_of_keys_that_were_reset_is_used_again(served: Served, times: int) -> None:
+    """Nothing of them is left, but Python gives a megabyte back only when nothing in it is in use.
+
+    Of 72 MB that 10,000 keys took, 40 stayed so after the resets, and 17 where each object was the C library's
+    (`PYTHONMALLOC=malloc`); tracemalloc finds no byte per key. So the room must do for as many keys again.
+    """
+    before = memory(served)
+    peak = peak_of(served, reset_keys, times)
+    after = memory(served)
+    again = peak_of(served, reset_keys, times)
+    came_back = until(lambda: memory(served) < peak - SPARE_MB)  # what the C library holds is given back
+    keys = ALL_KEYS if times > 1 else KEYS
+    ROWS[f"{keys:,} keys with a turn each, all reset; peak {again:.0f} the second time"] = (
+        before, peak, after, memory(served),
+    )  # fmt: skip
+    assert again < peak + SPARE_MB
+    assert came_back
 
 
 def test_an_idle_server_is_small(served: Served) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.config.settings import Settings
+from mockserver.core import prompt_cache
 from mockserver.core.state import decode_node
 from mockserver.engine.engine import Engine
 from mockserver.store.memory import MemoryStore
@@ -318,6 +319,47 @@ def test_expired_entries_are_swept_away() -> None:
     for number in range(100):
         drive.ask(f"again {number}" + words(1100))
     assert len(drive.engine.store.scan("p", "cache")) < 150
+
+
+# --- how many entries there are --------------------------------------------------------------------------------------
+
+
+def test_items_that_end_in_one_block_have_hardly_more_than_one_entry() -> None:
+    """Spec: T13. The figures are rounded down to 128 tokens, so others would say the same."""
+    drive = Cached()
+    items = [user(f"item {number}") for number in range(2000)]
+    tokens, cached, _ = drive.ask(items, OLD)
+    assert cached == 0 and entries(drive) <= 2 * (tokens // 128 + 1), (
+        "one more where a block begins inside the last 3 tokens"
+    )
+    for length in (150, 151, 152, 1000, 1999):
+        again, cached, _ = drive.ask([*items[:length], user("other")], OLD)
+        known = drive.count(input=items[:length])  # with what comes after the last item: a few tokens
+        assert cached in (known // 128 * 128, (known - 3) // 128 * 128) and again - cached < 160
+
+
+# an item: what it says, and who says it
+ITEMS = st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 30, 90, 130, 300]), st.booleans())
+
+
+PROMPTS = st.lists(st.tuples(st.lists(ITEMS, min_size=1, max_size=12), st.booleans()), min_size=2, max_size=5)
+
+
+@examples(300)
+@given(PROMPTS, st.integers(1000, 1100))
+def test_fewer_entries_say_the_same(prompts: list[tuple[list[tuple[int, int, bool]], bool]], first: int) -> None:
+    """As an entry at the end of every item, whatever prompts have in common, chained or not. Spec: T13."""
+    one, other = Cached(), Cached()
+    for prompt, chained in prompts:
+        parent = one.last["id"] if chained and hasattr(one, "last") else None
+        items = [] if parent else [user(words(first))]
+        for kind, length, answers in prompt:
+            items.append({"role": "assistant" if answers else "user", "content": f"{kind}{words(length)}"})
+        figures = one.ask(items, OLD, previous_response_id=parent)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prompt_cache, "_says_the_same", lambda start, end: False)
+            assert other.ask(items, OLD, previous_response_id=parent) == figures
+    assert entries(one) <= entries(other)
 
 
 # --- what leaves no trace, and what does -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +11,16 @@ import pytest
 from mockserver.config.settings import Settings
 from mockserver.delivery.events import Body, Wait
 from mockserver.delivery.player import KEEP_ALIVE
-from mockserver.engine import event_hub
+from mockserver.engine import event_hub, journal_store
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import HELLO, LOOK_S, SILENCE_S, EventStream
+from mockserver.journal.exchange import Call
+from mockserver.model.prompt import Prompt, Reply
+from mockserver.store.failures import StoreUnavailable
+from mockserver.transport.app import MockApp
 from mockserver.wire.errors.api import APIError, MockError
 from tests.support.driving import NOON, Driver
+from tests.support.sockets import Frames
 
 SLOW = {"reply": {"text": "one two three"}, "pacing": {"first_token": 10, "tokens_per_second": 1}}
 
@@ -318,3 +324,98 @@ def test_a_worker_hears_what_happens_in_another_process_and_tells_it_once(drive:
     there.relay(b": keep-alive")
     assert names(listener) == ["exchange.began", "state", "exchange.ended"]
     assert names(back) == []
+
+
+# --- the end of every exchange ----------------------------------------------------------------------------------------
+
+
+class Failing:
+    """A model with a fault of its own."""
+
+    def respond(self, prompt: Prompt) -> Reply:
+        raise RuntimeError("deliberate")
+
+
+def endings(stream: EventStream) -> list[tuple[int, int, str]]:
+    """The number, status and end of each exchange whose end was told; each that began has one."""
+    told = read(stream)
+    began = [data["exchange"] for name, data in told if name == "exchange.began"]
+    ended = [data for name, data in told if name == "exchange.ended"]
+    assert sorted(began) == sorted(data["exchange"] for data in ended)
+    return [(data["exchange"], data["status"], data["ended"]) for data in ended]
+
+
+CREATE = b'{"model":"gpt-4.1","input":"x"}'
+# way in → a call that fails
+FAILING: dict[str, Callable[[Engine], Any]] = {
+    "http": lambda engine: engine.handle(Call(body=CREATE, project="p")),
+    "a thread": lambda engine: engine.handle(Call(body=CREATE, project="p"), apart=True),
+    "engine": lambda engine: engine.create_response("p", CREATE),
+}
+
+
+@pytest.mark.parametrize("way", FAILING)
+def test_a_call_in_which_the_mock_fails_ends_as_a_500(way: str) -> None:
+    engine = Engine(Settings(clock=NOON), model=Failing())
+    stream = engine.control.listen("p")
+    with pytest.raises(RuntimeError, match="deliberate"):
+        FAILING[way](engine)
+    assert endings(stream) == [(1, 500, "delivered")]
+    (entry,) = engine.control.journal("p", limit=9)["data"]
+    assert (entry["status"], entry["error"]["type"], entry["changes"]) == (500, "mock_error", [])
+
+
+def test_the_app_answers_such_a_call_once_and_records_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(Settings(clock=NOON), model=Failing())
+    stream = engine.control.listen()
+    answer, _ = MockApp(engine).answer(Call(body=CREATE))
+    assert answer.status == 500 and "deliberate" in caplog.text
+    assert endings(stream) == [(1, 500, "delivered")]
+    (entry,) = engine.control.journal("default", limit=9)["data"]
+    assert {"error": entry["error"]} == json.loads(answer.body)
+
+
+def test_a_turn_on_a_socket_in_which_the_mock_fails_ends_too(caplog: pytest.LogCaptureFixture) -> None:
+    frames = Frames(Engine(Settings(clock=NOON), model=Failing()))
+    stream = frames.engine.control.listen()
+    assert frames.create()["status"] == 500
+    assert endings(stream) == [(1, 500, "delivered")]
+
+
+def test_frames_that_still_wait_when_their_client_leaves_have_an_end() -> None:
+    """Spec: R4.9: a busy lane queues."""
+    frames = Frames()
+    stream = frames.engine.control.listen()
+    frames.script(SLOW)
+    assert frames.send("slow") == frames.send("waits") == []
+    frames.connection.leave()
+    assert [(number, how) for number, _, how in endings(stream)] == [(1, "disconnected"), (2, "disconnected")]
+
+
+def test_a_call_that_the_store_refuses_ends_although_the_journal_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    drive = Driver()
+    stream = drive.engine.control.listen("p")
+
+    def refuse(*given: Any) -> Any:
+        raise StoreUnavailable("locked")
+
+    monkeypatch.setattr(drive.engine.store, "transaction", refuse)
+    monkeypatch.setattr(drive.engine.journal._entries, "add", refuse)
+    with pytest.raises(StoreUnavailable):
+        drive.create()
+    assert endings(stream) == [(1, 503, "delivered")] and "the journal can't be written" in caplog.text
+
+
+def test_an_exchange_of_which_nothing_can_be_read_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*given: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(journal_store, "summarize", fail)
+    drive = Driver()
+    stream = drive.engine.control.listen("p")
+    drive.create()
+    assert endings(stream) == [(1, 200, "delivered")]

@@ -97,6 +97,20 @@ def test_a_body_beyond_the_cut_has_its_length_and_hash() -> None:
     assert kept == f"{body[:LONGEST].decode()}… [cut, {len(body)} bytes in all, sha256 {digest}]"
 
 
+@pytest.mark.parametrize("store", [True, False])
+def test_instructions_beyond_the_cut_have_their_length_and_hash_too(*, store: bool) -> None:
+    """They stand in the body already; of a stored response all of them can be read."""
+    call = Caller()
+    instructions = "secret of the word " * 40_000
+    response = call.create("x", instructions=instructions, store=store)
+    digest = hashlib.sha256(instructions.encode()).hexdigest()
+    cut = f"{instructions[:LONGEST]}… [cut, {len(instructions)} bytes in all, sha256 {digest}]"
+    assert call.last(context="full")["context"]["instructions"] == cut
+    assert weight(call) < 3 * LONGEST
+    if store:
+        assert call.levers.context(PROJECT, response["id"])["instructions"] == instructions
+
+
 def test_no_journal_of_no_bytes() -> None:
     call = Caller(journal_bytes=0)
     call.create()

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
 from mockserver.core.records import Change, Put
 from mockserver.engine.engine import Engine
 from mockserver.engine.transactions import NOT_RECORDED, TRIES_APART, UnitOfWork
-from mockserver.faults.apply import records as fault_records
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Prompt, Reply
@@ -32,16 +32,11 @@ from tests.support.driving import MODEL, NOON, Driver
 LARGE = "pebble " * 10_000  # beyond the 64 KiB from which a body is answered in a thread
 
 
-def lock_of(engine: Engine) -> Any:
-    """What a transaction of the project holds."""
-    return engine.store._lock if isinstance(engine.store, SQLiteStore) else engine.store.transaction("p")
-
-
-def is_locked(engine: Engine) -> bool:
-    """Whether other calls of the project have to wait."""
-    if engine._calls._reserved:
-        return True
-    lock, free = lock_of(engine), []
+def is_store_locked(engine: Engine) -> bool:
+    """Whether calls of other projects may have to wait too."""
+    if isinstance(engine.store, SQLiteStore):
+        return engine.store._lock.is_taken
+    lock, free = cast(Any, engine.store.transaction("p")), []
 
     def look() -> None:
         free.append(lock.acquire(blocking=False))
@@ -52,6 +47,11 @@ def is_locked(engine: Engine) -> bool:
     thread.start()
     thread.join()
     return not free[0]
+
+
+def is_locked(engine: Engine) -> bool:
+    """Whether other calls of the project have to wait."""
+    return bool(engine._calls._reserved) or is_store_locked(engine)
 
 
 class Work:
@@ -140,14 +140,70 @@ def test_after_so_many_tries_the_others_wait(engine: Engine) -> None:
     assert work.locked == [False] * TRIES_APART + [True]
 
 
-def test_with_a_queued_line_the_others_wait_and_those_of_other_projects_do_not(engine: Engine) -> None:
-    engine.control.enqueue("p", [{"reply": {"text": "once"}}])
-    work = Work(engine)
+PENDING: dict[str, Callable[[Engine], Any]] = {
+    "line": lambda engine: engine.control.enqueue("p", [{"reply": {"text": "once"}}]),
+    "fault": lambda engine: engine.control.set_faults("p", [{"do": "cut"}]),
+}
+
+
+@pytest.mark.parametrize("pending", PENDING)
+def test_what_counts_its_uses_is_asked_while_the_others_wait(engine: Engine, pending: str) -> None:
+    PENDING[pending](engine)
+    work, store_locked = Work(engine), list[bool]()
+    work.times, work.between = 1, lambda: store_locked.append(is_store_locked(engine))
     work.do()
-    assert work.locked == [True] and not engine._calls._reserved
-    lock = lock_of(engine)
-    assert lock.acquire(blocking=False)
-    lock.release()
+    assert work.locked == [True] and store_locked == [False], "those of other projects do not wait"
+    assert not engine._calls._reserved and not is_store_locked(engine)
+
+
+def test_a_fault_that_another_call_has_used_is_asked_again(engine: Engine) -> None:
+    """Another process may use it, for which nobody here waits."""
+    engine.control.set_faults("p", [{"do": {"error": 500}, "times": 2}])
+    recorder = engine.journal.record(Call("GET", "/v1/models", project="p"))
+    recorder.project = "p"
+    work = Work(engine, lambda: engine.fault_injector.strike_call(recorder, "p"), times=1)
+    work.do()
+    assert work.ordinals == [0, 0] and work.locked == [True, True]
+    assert engine.control.faults("p")["faults"][0]["used"] == 1
+
+
+def test_a_call_that_a_fault_may_strike_waits_for_long_work(engine: Engine) -> None:
+    engine.control.set_faults("p", [{"do": {"error": 500}}])
+    order: list[str] = []
+    call = Call("GET", "/v1/models", project="p")
+    other = Thread(target=lambda: order.append(str(engine.handle(call, apart=True).status)))
+
+    def work(at: UnitOfWork) -> tuple[None, list[Change]]:
+        other.start()
+        other.join(0.05)
+        assert other.is_alive(), "it waits"
+        order.append("work")
+        return None, []
+
+    engine._calls.write_apart("p", work, recorder=NOT_RECORDED)
+    other.join()
+    assert order == ["work", "500"]
+
+
+def test_faults_of_a_turn_that_was_given_up_are_forgotten(engine: Engine) -> None:
+    """Spec: R15.7. What struck at the edge stays: it has been counted."""
+    rate = {"do": {"rate_limit": {"requests_per_minute": 9}}}
+    engine.control.set_faults("p", [rate, {"do": "cut", "when": {"model": MODEL}, "times": 1}])
+    work = Work(engine, times=1)
+
+    def answer(at: UnitOfWork, *given: Any) -> Any:
+        outcome = engine.pipeline.answer(at, *given)
+        work(at)  # in which another process writes, the first time
+        return outcome
+
+    recorder = engine.journal.record(Call(body=b"{}", project="p"))
+    recorder.project, recorder.apart = "p", True
+    engine.strike(recorder)
+    request = engine.judge_frame({"type": "response.create", "model": MODEL, "input": "x"})
+    engine._calls.write_apart("p", answer, {}, request, recorder=recorder)
+    assert len(work.ordinals) == 2 and recorder.exchange.faults == ["cut"] and len(recorder.effects) == 1
+    assert [*recorder.buckets] == ["000000"]
+    assert [fault["used"] for fault in engine.control.faults("p")["faults"]] == [0, 1]
 
 
 def test_a_call_waits_for_long_work_that_has_waited_for_others(engine: Engine) -> None:
@@ -172,22 +228,59 @@ def test_a_call_waits_for_long_work_that_has_waited_for_others(engine: Engine) -
     assert order == ["work", "other"]
 
 
-def test_a_model_that_may_not_be_asked_again_is_asked_once() -> None:
-    class Counting:
-        """A model whose answers depend on how often it was asked."""
+class Counting:
+    """A model whose answers depend on how often it was asked; something else happens meanwhile."""
 
-        def __init__(self) -> None:
-            self.answers = 0
+    def __init__(self, between: Callable[[], Any]) -> None:
+        self.answers, self.between = 0, between
 
-        def respond(self, prompt: Prompt) -> Reply:
-            self.answers += 1
-            assert is_locked(drive.engine)
-            return SeededModel().respond(prompt)
+    def respond(self, prompt: Prompt) -> Reply:
+        self.answers += 1
+        self.between()
+        return SeededModel().respond(prompt)
 
-    model = Counting()
-    drive = Driver(Engine(Settings(clock=NOON), model=model))
-    body = json.dumps({"model": MODEL, "input": LARGE}).encode()
-    assert drive.engine.handle(Call("POST", "/v1/responses", body, "p"), apart=True).status == 200
+
+LARGE_TURN = json.dumps({"model": MODEL, "input": LARGE}).encode()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_while_a_model_of_ones_own_answers_a_large_body_other_projects_are_served(tmp_path: Path, kind: str) -> None:
+    def look() -> None:
+        found.append((is_locked(engine), is_store_locked(engine)))
+
+    found: list[tuple[bool, bool]] = []
+    model = Counting(look)
+    store = "memory" if kind == "memory" else f"sqlite:///{tmp_path}/s.db"
+    engine = Engine(Settings(clock=NOON, store=store), model=model)
+    assert engine.handle(Call(body=LARGE_TURN, project="p"), apart=True).status == 200
+    assert model.answers == 1 and found == [(True, False)], "only calls of its project wait"
+    engine.close()
+
+
+def test_a_model_of_ones_own_is_asked_once_although_its_turn_is_worked_out_again() -> None:
+    """Spec: R9.20. A turn in progress ends without a call, and the project is another one then."""
+
+    def end_the_first() -> None:
+        if running:
+            drive.engine.finish("p", running.pop())
+
+    running: list[str] = []
+    model = Counting(end_the_first)
+    drive = Driver(Engine(Settings(clock=NOON, pacing=Pacing(first_token_s=60)), model=model))
+    first = drive.engine.create_response("p", b'{"model":"gpt-4.1","input":"a","stream":true}').id
+    running.append(first)
+    assert drive.engine.handle(Call(body=LARGE_TURN, project="p"), apart=True).status == 200
+    assert drive.get(first)["status"] == "completed" and not running
+    assert model.answers == 2, "once for each turn"
+
+
+def test_a_model_of_ones_own_that_fails_is_asked_once() -> None:
+    def fail() -> None:
+        raise KeyError("a mistake of the test's author")
+
+    model = Counting(fail)
+    with pytest.raises(KeyError):
+        Engine(Settings(clock=NOON), model=model).handle(Call(body=LARGE_TURN, project="p"), apart=True)
     assert model.answers == 1
 
 
@@ -200,6 +293,15 @@ def test_calls_of_another_project_do_not_count(engine: Engine) -> None:
 
     work = Work(engine, write_elsewhere, times=1)
     assert work.do()[::2] == (0, None) and len(work.ordinals) == 1
+
+
+@pytest.mark.parametrize("forget", ["reset", "restore"])
+def test_a_reset_of_another_project_does_not_count(engine: Engine, forget: str) -> None:
+    elsewhere = engine.control.snapshot("q")
+    forgets = {"reset": lambda: engine.control.reset("q"), "restore": lambda: engine.control.restore("q", elsewhere)}
+    work = Work(engine, forgets[forget], times=1)
+    work.do()
+    assert work.ordinals == [0] and not engine._calls._eras
 
 
 def test_a_reset_to_an_equal_project_counts(engine: Engine) -> None:
@@ -219,18 +321,6 @@ def test_a_turn_that_ended_meanwhile_counts() -> None:
     work = Work(drive.engine, lambda: drive.engine.finish("p", delivery.id), times=1)
     work.do()
     assert work.locked == [False, False] and len(set(work.ordinals)) == 1
-
-
-@pytest.mark.parametrize("pending", ["fault", "line"])
-def test_what_counts_its_uses_is_asked_while_the_others_wait(engine: Engine, pending: str) -> None:
-    if pending == "line":
-        engine.control.enqueue("p", [{"reply": {"text": "once"}}])
-    else:
-        engine.control.set_faults("p", [{"do": "cut"}])
-        assert fault_records(engine._calls.view("p"))
-    work = Work(engine)
-    work.do()
-    assert work.locked == [True]
 
 
 @pytest.mark.parametrize("error", [errors.missing_bearer(), MockError("no", status=501)])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.sqlite import MANY, SQLiteStore, prefix_last
+from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, FairLock, SQLiteStore, prefix_last
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -163,15 +166,22 @@ def test_a_file_that_is_gone_bad_is_told_in_words(tmp_path: Path) -> None:
     opened.close()
 
 
+def empty_log(opened: SQLiteStore) -> None:
+    """Bring all that the log holds into the file."""
+    if opened._checkpoint is not None:
+        opened._checkpoint.join()
+    assert opened._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+
+
 def test_the_file_shrinks_when_records_go(tmp_path: Path) -> None:
     opened = SQLiteStore(str(tmp_path / "s.db"))
     for number in range(2000):
         write(opened, Put("response", f"resp_{number}", b"x" * 4000, "", number))
-    opened._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    empty_log(opened)
     full = (tmp_path / "s.db").stat().st_size
     for number in range(2000):
         write(opened, Delete("response", f"resp_{number}"))
-    opened._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    empty_log(opened)
     assert (tmp_path / "s.db").stat().st_size < full / 4
     opened.close()
 
@@ -241,13 +251,122 @@ def test_no_two_ids_have_one_place(ids: list[str]) -> None:
 def test_many_changes_are_those_that_they_are_one_by_one() -> None:
     changes = [Put("item", f"msg_{n}", b"%d" % n, "c", n) for n in range(2 * MANY)]
     changes += [Put("line", "l", b"x", "", 1), Put("item", "msg_0", b"again", "c", 0)]
-    mixed = [*changes, Delete("item", "msg_1"), Put("item", "msg_2", b"last", "c", 2)]
+    swept = [Delete("item", f"msg_{n}") for n in range(MANY, MANY + 9)]
+    mixed = [*swept, *changes, Delete("item", "msg_1"), Put("item", "msg_2", b"last", "c", 2)]
+    mixed += [Put("item", f"msg_{n % 5}", b"over %d" % n, "c", n % 5) for n in range(3, 2 * MANY + 9)]
     many, one_by_one = SQLiteStore(":memory:"), SQLiteStore(":memory:")
     assert not many.pending("project")
     write(many, *mixed)
     for change in mixed:
         write(one_by_one, change)
     assert many.records("project") == one_by_one.records("project") and set(many.pending("project")) == {"line"}
-    assert many.get("project", "item", "msg_2") == b"last" and many.get("project", "item", "msg_1") is None
+    assert many.get("project", "item", "msg_0") == b"over 135", "the last of many for one record"
     many.close()
     one_by_one.close()
+
+
+def test_a_long_document_is_read_without_the_lock(tmp_path: Path) -> None:
+    """All other callers would wait for it; within a transaction what that has written is read."""
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    long, longer = b"x" * (LONG + 1), b"y" * (LONG + 2)
+    write(opened, Put("node", "n", long), Put("node", "short", b"x" * LONG))
+    locked: list[bool] = []
+    fetch = opened._fetch
+
+    def note(query: str, *given: Any) -> Any:
+        if query == _GET:
+            locked.append(opened._lock.is_taken)
+        return fetch(query, *given)
+
+    opened._fetch = note  # type: ignore[method-assign]
+    assert opened.get("project", "node", "n") == long and locked == [False]
+    assert opened.get("project", "node", "short") == b"x" * LONG and len(locked) == 1
+    with opened.transaction("project"):
+        opened.apply("project", [Put("node", "n", longer)])
+        assert opened.get("project", "node", "n") == longer and locked == [False, True]
+    assert opened.get("project", "node", "n") == longer
+    write(opened, Delete("node", "n"))
+    assert opened.get("project", "node", "n") is None
+    opened.close()
+
+
+def test_what_a_thread_reads_with_goes_with_it(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    write(opened, Put("node", "n", b"x" * (LONG + 1)))
+    found: list[tuple[int, int]] = []
+
+    def read() -> None:
+        found.append((len(opened.get("project", "node", "n") or b""), len(opened._opened)))
+
+    for _ in range(3):
+        thread = Thread(target=read)
+        thread.start()
+        thread.join()
+        gc.collect()  # a connection and its statements hold each other
+    assert found == [(LONG + 1, 1)] * 3 and not opened._opened
+    opened.close()
+
+
+def test_a_long_document_that_is_deleted_while_it_is_read_is_not_there(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    write(opened, Put("node", "n", b"x" * (LONG + 1)))
+    reader = opened._reader
+
+    def delete_first() -> sqlite3.Connection:
+        write(opened, Delete("node", "n"))
+        return reader()
+
+    opened._reader = delete_first  # type: ignore[method-assign]
+    assert opened.get("project", "node", "n") is None
+    opened.close()
+
+
+def test_threads_get_the_lock_in_turn() -> None:
+    """One that takes it again and again lets the other one have it after its next time."""
+    lock, order, waits = FairLock(), list[str](), Event()
+
+    def wait() -> None:
+        waits.set()
+        with lock:
+            order.append("other")
+
+    other = Thread(target=wait)
+    with lock, lock:
+        other.start()
+        waits.wait()
+        while not lock._next.locked():
+            pass
+        order.append("first")
+    with lock:
+        order.append("again")
+    other.join()
+    assert order == ["first", "other", "again"] and not lock.is_taken
+
+
+def test_what_the_log_holds_is_moved_into_the_file_beside_the_transactions(tmp_path: Path) -> None:
+    """By a thread: it waits for the disk, and while it did so in a transaction all other callers waited too."""
+    path = tmp_path / "s.db"
+    opened = SQLiteStore(str(path))
+    before = path.stat().st_size
+    write(opened, Put("node", "small", b"1"))
+    assert opened._checkpoint is None
+    large = CHECKPOINT_PAGES * PAGE
+    write(opened, Put("node", "large", b"x" * large))
+    assert opened._checkpoint is not None
+    opened._checkpoint.join()
+    assert path.stat().st_size >= before + large
+    assert opened.get("project", "node", "small") == b"1"
+    write(opened, Put("node", "many", b"x" * 10), *[Put("item", f"i{n}", b"x" * PAGE) for n in range(CHECKPOINT_PAGES)])
+    opened._checkpoint.join()
+    assert path.stat().st_size >= before + 2 * large
+    opened.close()
+
+
+def test_a_log_that_cannot_be_moved_now_costs_nobody_anything(tmp_path: Path) -> None:
+    opened = SQLiteStore(str(tmp_path / "s.db"))
+    opened._path = str(tmp_path / "none" / "s.db")
+    write(opened, Put("node", "large", b"x" * CHECKPOINT_PAGES * PAGE))
+    opened.close()
+    again = SQLiteStore(str(tmp_path / "s.db"))
+    assert len(again.get("project", "node", "large") or b"") == CHECKPOINT_PAGES * PAGE
+    again.close()

@@ -20,6 +20,8 @@ from proxy.cassettes.interaction import event_data, split_events
 CHAT, SMALL, WINDOW = "gpt-4.1", "gpt-4o-mini", 128_000
 THINKING = {"model": "gpt-5.5", "reasoning": {"effort": "high"}}
 FRAME = 7  # tokens that a request with one user message costs besides its text (Spec: T2)
+DAY, ENDED = 86_400.0, 600.0  # seconds; after the latter each turn of these talks has ended
+TTL = 30 * DAY
 LONG = 400  # words of an answer that no limit of these talks lets through
 
 
@@ -38,7 +40,7 @@ class Caller:
         """Create a response and, unless it is one in the background, wait until it has ended; returns its body."""
         answer = self.call("POST", "/responses", {"model": CHAT, "input": input, **fields})
         if not fields.get("background"):
-            self.wait(600)
+            self.wait(ENDED)
         return answer.body if answer.events is None else answer.events[-1].get("response")
 
     def begin_stream(self) -> str:
@@ -66,7 +68,7 @@ def cancel_twice(caller: Caller) -> None:
     caller.wait(1)
     caller.cancel(id)
     caller.cancel(id)
-    caller.wait(600)
+    caller.wait(ENDED)
     caller.get(id)
 
 
@@ -85,7 +87,7 @@ def cancel_too_late(caller: Caller) -> None:
     """Cancel a turn that is over."""
     id = caller.create(background=True)["id"]
     caller.get(id)
-    caller.wait(600)
+    caller.wait(ENDED)
     caller.get(id)
     caller.cancel(id)
 
@@ -96,7 +98,7 @@ def delete_in_flight(caller: Caller) -> None:
     caller.wait(1)
     caller.call("DELETE", f"/responses/{id}")
     caller.get(id)
-    caller.wait(600)
+    caller.wait(ENDED)
     caller.get(id)
     caller.call("DELETE", f"/responses/{id}")
 
@@ -109,7 +111,7 @@ def talk_meanwhile(caller: Caller) -> None:
     caller.call("GET", f"/conversations/{conversation}/items")
     caller.create("And I?", conversation=conversation, background=True)
     caller.get(id)
-    caller.wait(600)
+    caller.wait(ENDED)
     caller.get(id)
     caller.call("GET", f"/conversations/{conversation}/items")
     caller.create("Now?", conversation=conversation)
@@ -129,7 +131,7 @@ def stream_without_stream(caller: Caller) -> None:
     caller.wait(1)
     caller.get(id)
     caller.get(id, stream="true")
-    caller.wait(600)
+    caller.wait(ENDED)
     caller.get(id)
     caller.get(id, stream="true")
 
@@ -164,6 +166,17 @@ def delete_an_item(caller: Caller) -> None:
     caller.create("Three.", previous_response_id=second)
 
 
+def live_for_thirty_days(caller: Caller) -> None:
+    """A response half a second before its end, and what outlives it in a conversation. Spec: R1.24, R2.5."""
+    conversation = caller.call("POST", "/conversations", {}).body["id"]
+    begun = caller.create("One.", conversation=conversation)
+    caller.wait(TTL - 0.5 - ENDED)
+    caller.get(begun["id"])
+    caller.wait(DAY)
+    caller.get(begun["id"])
+    caller.create([{"type": "item_reference", "id": begun["output"][-1]["id"]}, {"role": "user", "content": "Two."}])
+
+
 def compact_at_the_threshold(caller: Caller) -> None:
     """A context as long as the threshold is not compacted, one that is a token longer is."""
     over = {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}
@@ -191,6 +204,7 @@ TALKS: tuple[Callable[[Caller], None], ...] = (
     cut_in_a_conversation,
     fail_in_a_conversation,
     delete_an_item,
+    live_for_thirty_days,
     compact_at_the_threshold,
     continue_a_compaction,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,9 @@ def test_mistakes_are_errors_of_the_type_checker(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_recipes_are_typed_strictly(tmp_path: Path) -> None:
     assert check(tmp_path, *copy_recipes(tmp_path)) == []
+
+
+@pytest.mark.parametrize("package", ["mockserver", "proxy"])
+def test_type_checkers_read_the_package(package: str) -> None:
+    """PEP 561: without this file they take whatever a user imports for `Any`, and find no mistake."""
+    assert resources.files(package).joinpath("py.typed").is_file()

@@ -1,14 +1,15 @@
-"""The report of a failed test is enough to find a bug: five bugs in a small agent, and what is told of each."""
+"""The report of a failed test is enough to find a bug: eight bugs in small agents, and what is told of each."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
-from openai import BadRequestError, OpenAI
+from openai import BadRequestError, OpenAI, RateLimitError
 
 from mockserver import Mock, error, failed, function_call, incomplete, message, reasoning
 from mockserver.testing import report
@@ -73,7 +74,8 @@ def test_bug_1_one_of_two_parallel_calls_is_not_answered(mock: Mock, client: Ope
         'get_weather({"city":"Rome"}) call_… [queue, HERE]',
         '     sent tools=["get_weather"]; user: "weather in Paris and Rome?"',
         "#2 POST /v1/responses gpt-5.5 -> 400 No tool output found for function call call_….",
-        '     sent previous_response_id="resp_…" (#1) tools=["get_weather"]; function_call_output call_… "18 degrees"',
+        '     sent previous_response_id="resp_…" (#1) tools=["get_weather"]; function_call_output get_weather '
+        'call_… "18 degrees"',
         '     get_weather({"city":"Rome"}) call_… came back from #1',
         "lines that were not used:",
         '  queue[0], HERE: {"reply":{"text":"Both have 18 degrees."}}',
@@ -177,6 +179,100 @@ def test_bug_5_an_agent_hides_that_its_thread_has_expired(mock: Mock, client: Op
         '#3 POST /v1/responses gpt-5.5 -> 200 resp_… "Your name is Ada." [queue, HERE]',
         '     sent tools=["get_weather"]; user: "what is my name?"',
     ]
+
+
+class Desk:
+    """An agent that stores nothing and sends its whole history; each bug is a subclass."""
+
+    def __init__(self, client: OpenAI) -> None:
+        self.client, self.items = client, list[Any]()
+
+    def ask(self, text: str) -> str:
+        self.items.append({"role": "user", "content": text})
+        while True:
+            turn = self.create()
+            self.items += [item.model_dump(exclude_none=True) for item in turn.output]
+            calls = [item for item in turn.output if item.type == "function_call"]
+            if not calls:
+                return turn.output_text
+            self.items += self.outputs(calls)
+
+    def create(self) -> Any:
+        return self.client.responses.create(model="gpt-5.4", input=self.items, store=False)
+
+    def outputs(self, calls: list[Any]) -> list[Any]:
+        told = [json.loads(call.arguments)["city"] for call in calls]
+        return [
+            {"type": "function_call_output", "call_id": call.call_id, "output": f"18 degrees in {city}"}
+            for call, city in zip(calls, told, strict=True)
+        ]
+
+
+TIDES = function_call("get_tides", {"city": "Rome"})
+
+
+def test_bug_6_a_history_is_cut_between_a_call_and_its_output(mock: Mock, client: OpenAI) -> None:
+    class Trimming(Desk):
+        def create(self) -> Any:
+            self.items = self.items[-4:]
+            return super().create()
+
+    mock.reply([PARIS, TIDES], "Warm, and high tide.", "Later.")
+    desk = Trimming(client)
+    desk.ask("weather and tides?")
+    with pytest.raises(BadRequestError):
+        desk.ask("and tomorrow?")
+    assert told(mock)[3:7] == [
+        '     sent store=false; function_call_output get_weather call_… "18 degrees in Paris", function_call_output '
+        'get_tides call_… "18 degrees in Rome" (after 2 function_call)',
+        "#3 POST /v1/responses gpt-5.4 -> 400 No tool call found for function call output with call_id call_….",
+        '     sent store=false; user: "and tomorrow?" (after 2 function_call_output, 1 assistant)',
+        '     get_weather({"city":"Paris"}) call_… came back from #1; #2 sent it with its items, #3 does not',
+    ]
+
+
+def test_bug_7_two_outputs_are_swapped(mock: Mock, client: OpenAI) -> None:
+    """The API can't know; the report shows which tool each output is of."""
+
+    class Swapping(Desk):
+        def outputs(self, calls: list[Any]) -> list[Any]:
+            one, other = super().outputs(calls)
+            return [{**one, "output": other["output"]}, {**other, "output": one["output"]}]
+
+    mock.reply([PARIS, TIDES], "Fine.")
+    Swapping(client).ask("weather and tides?")
+    assert told(mock)[3] == (
+        '     sent store=false; function_call_output get_weather call_… "18 degrees in Rome", function_call_output '
+        'get_tides call_… "18 degrees in Paris" (after 1 user, 2 function_call)'
+    )
+
+
+def test_bug_8_a_turn_goes_on_from_before_the_output(mock: Mock, client: OpenAI) -> None:
+    class Rooted(Agent):
+        def create(self, input: Any) -> Any:
+            root = self.last
+            turn = super().create(input)
+            self.last = root or turn.id  # always the first
+            return turn
+
+    mock.reply(PARIS, "18 degrees.", "Warm.")
+    agent = Rooted(client)
+    agent.ask("weather in Paris?")
+    with pytest.raises(BadRequestError):
+        agent.ask("and tomorrow?")
+    why = '     get_weather({"city":"Paris"}) call_… came back from #1; its output was sent with #2, which '
+    assert told(mock)[6] == f"{why}#3 does not go on from"
+
+
+def test_an_output_that_was_refused_was_sent_all_the_same(mock: Mock, client: OpenAI) -> None:
+    mock.reply(PARIS, error("rate_limit_exceeded"))
+    first = client.responses.create(model="gpt-5.5", input="weather?", tools=[TOOL])
+    output = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "18"}  # type: ignore[union-attr]
+    with pytest.raises(RateLimitError):
+        client.responses.create(model="gpt-5.5", previous_response_id=first.id, input=[output])  # type: ignore[list-item]
+    with pytest.raises(BadRequestError):
+        client.responses.create(model="gpt-5.5", previous_response_id=first.id, input="and?")
+    assert told(mock)[6].endswith("came back from #1; its output was sent with #2, which was refused")
 
 
 def test_why_a_parent_is_not_found(mock: Mock, client: OpenAI) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from threading import Event, current_thread
 from typing import Any
 
@@ -57,10 +57,12 @@ class Server:
         self.engine = Engine(Settings(**{"clock": NOON, **settings}), model=self.model)
         self.app = MockApp(self.engine)
 
-    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> tuple[int, dict[str, str], bytes]:
         raw = b"" if body is None else json.dumps(body).encode()
         target, _, query = path.partition("?")
-        scope = {"type": "http", "method": method, "path": target, "query_string": query.encode(), "headers": []}
+        scope = {"type": "http", "method": method, "path": target, "query_string": query.encode(), "headers": headers}
         unread = [{"type": "http.request", "body": raw, "more_body": False}]
         sent: list[Any] = []
 
@@ -71,8 +73,8 @@ class Server:
             sent.append(message)
 
         await self.app(scope, receive, send)
-        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return sent[0]["status"], headers, b"".join(message["body"] for message in sent[1:])
+        received = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], received, b"".join(message["body"] for message in sent[1:])
 
     async def create(self, input: str = "x", **fields: Any) -> Any:
         status, _, body = await self.ask("POST", "/v1/responses", {"model": "gpt-4.1", "input": input, **fields})
@@ -152,6 +154,26 @@ def test_short_calls_are_answered_while_a_long_one_is_in_progress() -> None:
     run(main())
     assert all(server.model.apart)
     assert len(server.model.threads) == 5, "the long turn was answered again: others had written meanwhile"
+
+
+def test_a_control_call_that_names_the_project_waits_in_a_thread_too() -> None:
+    """Whoever looks at the project of another key: what it writes may have to wait for the long call."""
+    server = Server()
+
+    async def main() -> None:
+        server.engine.control.enqueue("default", [{"when": {"input_contains": "nothing"}, "reply": {"text": "x"}}])
+        long = asyncio.ensure_future(server.create(LARGE, metadata={"hold": "1"}))
+        while not server.model.entered.is_set():
+            await asyncio.sleep(0)
+        headers = [(b"authorization", b"Bearer another"), (b"x-understudy-project", b"default")]
+        moves = asyncio.ensure_future(server.ask("POST", "/_mock/clock/advance", {"seconds": 1}, headers))
+        await asyncio.sleep(0)
+        assert not moves.done() and not long.done(), "and the loop goes on"
+        server.model.go.set()
+        assert (await moves)[0] == (await server.ask("GET", "/_mock/clock"))[0] == 200
+        await long
+
+    run(main())
 
 
 def test_a_call_whose_others_never_rest_comes_to_its_end() -> None:

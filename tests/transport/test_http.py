@@ -139,6 +139,14 @@ def test_a_client_that_leaves_while_waiting_ends_the_delivery(first: bool) -> No
     assert log.told == [DISCONNECTED]
 
 
+def test_a_delivery_in_which_the_mock_fails_has_an_end() -> None:
+    log = Silent()
+    events: list[Any] = [EVENT, {"type": "b", "value": object()}]  # which nothing can encode
+    with pytest.raises(TypeError):
+        deliver(streamed(Emit(events[:1]), Emit(events[1:]), Emit([EVENT]), log=log))
+    assert log.told == [DISCONNECTED]
+
+
 def test_what_leaves_of_a_struck_stream() -> None:
     log = Silent()
     sent: list[Any] = []

@@ -102,4 +102,5 @@ def test_a_server_that_is_not_there_holds_nobody_up(monkeypatch: pytest.MonkeyPa
     for _ in range(70_000):  # more than a pair of sockets holds
         heard.line.say("x")
     heard.line.close()
+    heard.line.say("too late")
     assert heard.texts == []

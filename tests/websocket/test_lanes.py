@@ -83,3 +83,12 @@ def test_whatever_happens_order_and_limits_hold(program: list[int | None], data:
         note(lanes.release_lane(busy.pop()))
     assert begun == sent
     assert lanes.waiting == 0
+
+
+def test_what_waits_is_known_until_it_starts() -> None:
+    lanes = Lanes()
+    for lane, frame in (("a", 1), ("a", 2), (None, 3), (None, 4), ("a", 5)):
+        lanes.submit(lane, frame)
+    assert sorted(lanes.waiting_frames()) == [2, 4, 5]
+    lanes.release_lane("a")
+    assert sorted(lanes.waiting_frames()) == [4, 5]

@@ -581,6 +581,17 @@ def test_R9_20_who_leaves_leaves_turns_behind(on_disconnect: str) -> None:
     )
 
 
+def test_frames_that_wait_are_given_up_when_their_client_leaves(frames: Frames) -> None:
+    """Spec: R4.9. Whoever heard that they began hears their end; the journal has only what was answered."""
+    stream = frames.engine.control.listen()
+    frames.script({"reply": {"text": "slow"}, **SLOW})
+    assert frames.send("slow") == frames.send("waits") == []
+    frames.connection.leave()
+    sent = stream.next()
+    assert isinstance(sent, Body) and sent.data.count(b"event: exchange.ended") == 2
+    assert len(frames.engine.control.journal("p", limit=9)["data"]) == 1
+
+
 def test_a_turn_that_the_clock_has_ended_waits_no_more(frames: Frames) -> None:
     frames.script({"reply": {"text": "one two three four five"}, **SLOW})
     frames.send()

@@ -74,6 +74,11 @@ class MockError(Exception):
         return mock_error_body(self.message, self.param)
 
 
+def mock_failed() -> MockError:
+    """A fault of the mock, told to whoever called it; the log has the rest."""
+    return MockError("The mock itself failed; its log has the traceback.", status=500)
+
+
 def mock_error_body(message: str, param: str | None = None, code: str | None = None) -> bytes:
     """The bytes of a `mock_error` envelope, shaped like an error of the API."""
     return json_body({"error": {"message": message, "type": "mock_error", "param": param, "code": code}})

@@ -55,6 +55,7 @@ _BLOCK = 65536
 # goes over the place between a letter and a space before a letter: a space belongs to the word after it.
 _PART = 4 * _BLOCK
 _BETWEEN_WORDS = re.compile("[A-Za-z](?= [A-Za-z])")
+_RANKS_AT_ONCE = 8192
 
 
 class RanksError(RuntimeError):
@@ -81,7 +82,10 @@ def _make_encoding(name: str, sha256: str, pattern: str) -> Encoding:
     from tiktoken import Encoding
 
     lines = _read_ranks(name, sha256).split()
-    ranks = dict(zip(map(a2b_base64, lines[::2]), map(int, lines[1::2]), strict=True))
+    ranks: dict[bytes, int] = {}
+    for start in range(0, len(lines), 2 * _RANKS_AT_ONCE):  # no other thread runs while a part of it is made
+        part = lines[start : start + 2 * _RANKS_AT_ONCE]
+        ranks.update(zip(map(a2b_base64, part[::2]), map(int, part[1::2]), strict=True))
     encoding = Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
     ranks.clear()  # its core has a copy; this one, which it keeps for pickling, is 26 MB
     return encoding
