@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from mockserver.conformance.connections import connections_of
 from mockserver.conformance.drivers import Driver, HTTPDriver
+from mockserver.conformance.recorder import Recorder
 from mockserver.conformance.registry import CONTROLS, UPSTREAM, Rule
 from mockserver.conformance.server_under_test import ServerUnderTest, missing
 from mockserver.conformance.terms import CAPABILITIES, DEFAULT, NotObservable, Terms
@@ -111,7 +112,11 @@ def _offered(driver: Driver, terms: Terms) -> set[str]:
 
 
 def _offers(driver: Driver, name: str, terms: Terms) -> bool:
-    """Whether a server has a model; before an echo model, the model behind it takes any name that it knows."""
+    """Whether a server has a model; before an echo model, the model behind it takes any name that it knows.
+
+    The look is no part of the rule, so it is not recorded: scripts tell the calls of the rule alone.
+    """
+    driver = driver.driver if isinstance(driver, Recorder) else driver
     if driver.call("GET", f"/models/{name}").status == 200:
         return True
     if driver.controls:

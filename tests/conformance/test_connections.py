@@ -178,6 +178,14 @@ def test_a_recorder_knows_what_no_script_tells(served: Served) -> None:
     recorder.close()
 
 
+def test_a_look_for_a_model_is_no_call_of_the_rule() -> None:
+    recorder = Recorder(EngineDriver())
+    compacted = next(rule for rule in fixed_rules() if rule.id == "R5.8")
+    assert compacted.models and judge(compacted, recorder).verdict == PASSED
+    assert recorder.calls[0].path == "/responses/compact"
+    recorder.close()
+
+
 def test_waiting_for_what_never_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_turns, "PATIENCE_S", 0.1)
     with pytest.raises(AssertionError, match=r"not so within 0\.1 seconds: it rains"):

@@ -44,6 +44,16 @@ def test_answers_that_go_on_otherwise_are_dropped() -> None:
     assert len(answers.of("a")) == 4, "what was forgotten weighs nothing"
 
 
+def test_a_project_whose_last_answer_was_dropped_is_in_nobody_s_way() -> None:
+    answers = KeptAnswers(4 * LIGHTEST)
+    steered = kept()
+    answers.add("a", steered)
+    answers.drop("a", steered.exchange)
+    for _ in range(6):
+        answers.add("b", kept())
+    assert len(answers.of("b")) == 4
+
+
 def test_a_stream_weighs_as_much_as_its_events() -> None:
     steps = (Emit([{"type": "a"}, {"type": "b"}]), Wait(1.0), Emit([{"type": "c"}]))
     assert kept(10, steps=steps).weight == LIGHTEST + 10 + 3 * EVENT

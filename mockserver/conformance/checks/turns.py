@@ -5,7 +5,7 @@ from __future__ import annotations
 from mockserver.conformance import expected_errors
 from mockserver.conformance.held_turns import HeldTurn
 from mockserver.conformance.registry import rule
-from mockserver.conformance.server_under_test import SLOW_S, Item, ServerUnderTest, texts_of, user
+from mockserver.conformance.server_under_test import SLOW_S, Item, ServerUnderTest, texts_of, user, words
 
 
 def _ids(items: list[Item]) -> list[str]:
@@ -89,6 +89,18 @@ def _what_unfinished_turns_add(s: ServerUnderTest) -> None:
     s.check_equal("items after an incomplete turn", texts_of(items), ["old", "asked", "cut sho"])
     s.check_members("the partial output", items[-1], status="incomplete")
     s.check_context(s.create("next", conversation=talk["id"]), "old", "asked", items[-1], "next")
+    if s.mock:
+        _check_cut_turn(s)
+
+
+def _check_cut_turn(s: ServerUnderTest) -> None:
+    """Check a turn that its own limit cuts, and not a script."""
+    talk = s.conversation()
+    s.script({"text": words(40)})
+    cut = s.create("asked", conversation=talk["id"], max_output_tokens=16)
+    s.check_equal("status of a turn that its limit cuts", cut["status"], "incomplete")
+    partial = s.items(talk)[-1]
+    s.check_members("its partial output", partial, id=cut["output"][-1]["id"], status="incomplete")
 
 
 @rule("R2.12", needs=("conversations", "model clock", "script"))
