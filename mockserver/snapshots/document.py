@@ -176,11 +176,13 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
         yield from _items(f"nodes.{id}", node)
     for id, record in shape.running.items():
         yield from _items(f"running.{id}.node", record.node)
+        yield from _status(f"running.{id}.node", record.node)
         if record.body is not None:  # what is not stored may go back to what only a socket remembers
             yield from _check_reference(f"running.{id}.node.parent", record.node.parent, nodes)
             yield from _body(f"running.{id}.body", id, record.body)
     for id, record in shape.responses.items():
         yield from _check_reference(f"responses.{id}", id, nodes)
+        yield from _status(f"nodes.{id}", nodes.get(id))
         yield from _body(f"responses.{id}.body", id, record.body)
     for id, record in shape.conversations.items():
         yield from _check_reference(f"conversations.{id}.head", record.head, nodes)
@@ -209,6 +211,11 @@ def _items(where: str, node: Any) -> Iterator[tuple[str, str]]:
         yield f"{where}.status", "must be a status of a response, or empty"
     for index, item in enumerate(node.items):
         yield from find_mistake_in_item(f"{where}.items[{index}]", item)
+
+
+def _status(where: str, node: Any) -> Iterator[tuple[str, str]]:
+    if node is not None and not node.status:
+        yield f"{where}.status", "must be the status of its response"
 
 
 def _body(where: str, id: str, body: Document) -> Iterator[tuple[str, str]]:

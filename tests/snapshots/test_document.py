@@ -165,6 +165,15 @@ def test_something_else_is_no_snapshot(document: Any) -> None:
         restore(document, 0)
 
 
+def test_a_response_has_the_status_of_a_turn() -> None:
+    """A node without one is of items that were added by hand: no call on a response could be judged by it."""
+    _, document = taken()
+    first = next(iter(document["responses"]))
+    document["nodes"][first]["status"] = ""
+    with pytest.raises(MockError, match=f"nodes.{first}.status: must be the status of its response"):
+        restore(document, 0)
+
+
 def test_a_node_cannot_be_its_own_ancestor() -> None:
     _, document = taken()
     first, second = (id for id in document["responses"])

@@ -99,7 +99,7 @@ class Tokens:
 
 MOST_SEAMS = 4  # of one text: by framing, and by the place of the row
 MOST_SHORT = 128  # pieces of a text that is remembered
-_remember = lru_cache(maxsize=512)(Tokens)
+_remember = lru_cache(maxsize=128)(Tokens)  # 10 MB at most
 
 
 def tokens_of(pieces: Sequence[str]) -> Tokens:
