@@ -120,7 +120,7 @@ def add_turn(
 def with_token_count(state: State, summary: Summary, head: str | None, model: Model, rules: Semantics) -> Summary:
     """A context's summary with its tally under this model's costs; it is read again only if those differ."""
     cost_class = context_tokens.cost_class(model)
-    if summary.cost_class == cost_class:
+    if summary.cost_class == cost_class and summary.tally is not None:
         return summary
     if head is None:
         return begin_count(model)

@@ -34,6 +34,7 @@ from mockserver.snapshots.records import SECTIONS, STRICT
 from mockserver.snapshots.values import find_mistake, find_mistake_in_body, find_mistake_in_item
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import encode_compact
+from mockserver.wire.responses.response_object import RESPONSE_CUE
 
 MARK = "understudy_snapshot"
 VERSION = 1
@@ -177,6 +178,8 @@ def _misfits(shape: Any) -> Iterator[tuple[str, str]]:
     for id, record in shape.running.items():
         yield from _items(f"running.{id}.node", record.node)
         yield from _status(f"running.{id}.node", record.node)
+        if record.body is None and record.background:
+            yield f"running.{id}.body", "a response in the background has one"
         if record.body is not None:  # what is not stored may go back to what only a socket remembers
             yield from _check_reference(f"running.{id}.node.parent", record.node.parent, nodes)
             yield from _body(f"running.{id}.body", id, record.body)
@@ -209,6 +212,9 @@ def _items(where: str, node: Any) -> Iterator[tuple[str, str]]:
         yield f"{where}.own", f"must be a number from 0 to {len(node.items)}"
     if node.status and node.status not in values.STATUSES:
         yield f"{where}.status", "must be a status of a response, or empty"
+    for key in node.cues:
+        if key != RESPONSE_CUE and not (key.isascii() and key.isdigit()):
+            yield f"{where}.cues.{key}", f"must be the place of an item, or '{RESPONSE_CUE}'"
     for index, item in enumerate(node.items):
         yield from find_mistake_in_item(f"{where}.items[{index}]", item)
 

@@ -32,9 +32,9 @@ class Part(BaseModel):
     logprobs: list[JSON_OBJECT] | None = None
 
 
-# type of a part → what a stream of its response reads of it
+# type of a part → what a stream of its response reads of it; any other is streamed as a text
+_TEXT = ("text", "annotations", "logprobs")
 _STREAMED = {
-    "output_text": ("text", "annotations", "logprobs"),
     "refusal": ("refusal",),
     "summary_text": ("text",),
     "reasoning_text": ("text",),
@@ -47,7 +47,7 @@ class OutputPart(Part):
     @model_validator(mode="after")
     def has_what_is_streamed(self) -> OutputPart:
         """Refuse a part that a stream could not show."""
-        missing = [name for name in _STREAMED.get(self.type, ()) if name not in self.model_fields_set]
+        missing = [name for name in _STREAMED.get(self.type, _TEXT) if name not in self.model_fields_set]
         if missing:
             raise ValueError(f"{self.type} needs {missing[0]}")
         return self

@@ -155,8 +155,24 @@ def test_a_wrong_document_names_the_place_and_changes_nothing(change: Change, wh
 def test_an_unstored_turn_may_go_back_to_what_only_a_socket_remembers() -> None:
     _, document = taken()
     (running,) = document["running"].values()
-    running["node"]["parent"], running["body"] = "resp_of_a_socket", None
+    running["node"]["parent"], running["body"], running["background"] = "resp_of_a_socket", None, False
     assert restore(document, 0).project.calls == 5
+
+
+def test_what_can_be_seen_while_it_runs_has_a_body() -> None:
+    """Spec: R6.6: a turn in the background is kept for a while also where it is not stored."""
+    _, document = taken()
+    (running,) = document["running"].values()
+    running["body"], running["background"] = None, True
+    with pytest.raises(MockError, match="a response in the background has one"):
+        restore(document, 0)
+
+
+def test_cues_belong_to_items_or_to_the_response() -> None:
+    _, document = taken()
+    next(iter(document["nodes"].values()))["cues"] = {"type": {}}
+    with pytest.raises(MockError, match="must be the place of an item, or 'response'"):
+        restore(document, 0)
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 7, {}])
