@@ -45,6 +45,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return status, told.out, told.err
 
 
+@pytest.mark.slow
 def test_the_mock_conforms_twice_in_a_row(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--base-url", served.base_url, "--api-key", "secret", "--only", *FEW, "machine", "--examples", "2")
     for _ in range(2):
@@ -188,6 +189,7 @@ def test_serving_loads_nothing_of_it() -> None:
     assert importlib.util.find_spec("mockserver.conformance.cli")
 
 
+@pytest.mark.slow
 def test_the_recipe_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workflow = yaml.safe_load((ROOT / "fixtures" / "examples" / "conformance.yaml").read_text(encoding="utf-8"))
     ran = [step["run"] for step in workflow["jobs"]["state"]["steps"] if "run" in step]
@@ -254,6 +256,7 @@ def test_two_reports_are_compared(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "no report" in run(capsys, "--compare", a, b)[2]
 
 
+@pytest.mark.slow
 def test_the_journal_of_the_mock_behind_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     with serving() as model, serving("--upstream", model.base_url, "--upstream-api-key", "behind") as server:
         words = ("--base-url", server.base_url, "--profile", "state", "--only", "R1.20", "R1.21", "R10.7", "--json")

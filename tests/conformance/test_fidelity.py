@@ -19,6 +19,7 @@ def test_a_rule_is_in_the_table_once() -> None:
     assert len(rules) == len(set(rules))
 
 
+@pytest.mark.slow
 def test_a_test_is_run_by_the_id_that_pytest_gives_it() -> None:
     """Also one that does not run is told, and not taken for one that passed."""
     here = "tests/conformance/test_fidelity.py"

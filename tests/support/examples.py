@@ -15,7 +15,7 @@ SHARED: Any = {"deadline": None, "print_blob": True, "suppress_health_check": [H
 def register_profiles() -> None:
     """Let `--hypothesis-profile` know the profiles; the quick one is the default, and the same each time."""
     settings.register_profile("ci", max_examples=ALL, **SHARED)
-    settings.register_profile("quick", max_examples=20, derandomize=True, database=None, **SHARED)
+    settings.register_profile("quick", max_examples=15, derandomize=True, database=None, **SHARED)
     settings.load_profile("quick")
 
 

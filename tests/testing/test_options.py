@@ -29,6 +29,7 @@ def check(place: Path, *files: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if ": error: " in line]
 
 
+@pytest.mark.slow
 def test_mistakes_are_errors_of_the_type_checker(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(RIGHT)
     (tmp_path / "wrong.py").write_text(WRONG)

@@ -181,6 +181,7 @@ def test_served_workers_count_and_tell_together(tmp_path: Any) -> None:
         )
 
 
+@pytest.mark.slow
 def test_no_counter_falls_when_a_worker_is_killed(tmp_path: Any) -> None:
     with serving(*FROZEN, "--store", f"sqlite:///{tmp_path}/s.db", "--workers", "2") as served:
         for _ in range(12):

@@ -217,6 +217,7 @@ def table() -> str:
     return "\n".join([*lines, f"{len(lines)} fields: {dict(Counter(verdicts().values()))}"])
 
 
+@pytest.mark.slow
 def test_no_field_of_a_request_is_silently_ignored() -> None:
     print(table())
     silent = {path for path, what in verdicts().items() if what == "nothing"}
