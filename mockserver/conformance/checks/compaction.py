@@ -179,32 +179,34 @@ def _what_compacting_returns(s: ServerUnderTest) -> None:
     first = s.create([user("one"), {"role": "developer", "content": "be kind"}, user("two")], model=CHAT)
     window = [user("one"), {"role": "developer", "content": "be kind"}, user("two"), *first["output"], user("three")]
     done = _compact(s, input="three", previous_response_id=first["id"])
-    s.check_members("result", done, object="response.compaction")
-    s.check_equal("members", sorted(done), ["created_at", "id", "object", "output", "usage"])
     *messages, last = done["output"]
     s.check_equal("user messages, in order", texts_of(messages), ["one", "two", "three"])
     s.check_equal("roles", {item["role"] for item in messages}, {"user"})
     s.check_equal(
         "types, the compaction last", [item["type"] for item in done["output"]], ["message"] * 3 + ["compaction"]
     )
+    if s.has("input items"):
+        stored = [item["id"] for item in s.inputs(first)[::2]]
+        s.check_equal("ids of what was stored", [item["id"] for item in messages[:2]], stored)
+    again = _compact(s, input=[*done["output"], user("four")])
+    s.check_equal("fed back", texts_of(again["output"])[:-1], ["one", "two", "three", "four"])
+    s.check_equal("compaction items", len(_compactions(again["output"])), 1)
+    following = s.create([*done["output"], user("next")], model=CHAT)
+    if s.lenient:
+        return
+    s.check_members("result", done, object="response.compaction")
+    s.check_equal("members", sorted(done), ["created_at", "id", "object", "output", "usage"])
     if s.mock:
         ids = [done["id"], last["id"], messages[2]["id"]]
         s.check_equal(
             "marks of ids that are new, for nothing is stored", [id.partition("_")[2][16:18] for id in ids], ["01"] * 3
         )
-    if s.has("input items"):
-        stored = [item["id"] for item in s.inputs(first)[::2]]
-        s.check_equal("ids of what was stored", [item["id"] for item in messages[:2]], stored)
     usage = done["usage"]
     s.check_equal("total tokens", usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
     s.check_equal("input tokens: the window, and 93", usage["input_tokens"], s.cost(window, model=CHAT) + 93)
     # 80 tokens are the item's own frame in later turns, 93 those of the pass over the window (T10).
     cost = s.cost([last, user("next")], model=CHAT) - s.cost("next", model=CHAT)
     s.check_equal("what the item costs later: the pass, and 80", cost, usage["output_tokens"] + 80)
-    again = _compact(s, input=[*done["output"], user("four")])
-    s.check_equal("fed back", texts_of(again["output"])[:-1], ["one", "two", "three", "four"])
-    s.check_equal("compaction items", len(_compactions(again["output"])), 1)
-    following = s.create([*done["output"], user("next")], model=CHAT)
     known = s.cost([last, user("next")], model=CHAT)
     s.check_equal("input tokens after it", following["usage"]["input_tokens"], known)
 
