@@ -94,13 +94,13 @@ def _check_needs(rule: Rule, driver: Driver, terms: Terms) -> None:
     lacking = next((need for need in rule.needs if need in CAPABILITIES and need in terms.lacks), None)
     if lacking is not None:
         raise missing(lacking)
-    offered = _offered(driver, terms)
+    offered = _list_controls(driver, terms)
     hidden = [CONTROLS[need] for need in rule.needs if need in CONTROLS and need not in offered]
     if hidden:
         raise NotObservable(", ".join(hidden))
 
 
-def _offered(driver: Driver, terms: Terms) -> set[str]:
+def _list_controls(driver: Driver, terms: Terms) -> set[str]:
     """The controls that there are: those of the mock, of the mock behind a server, and a network."""
     offered = set(CONTROLS) - {"network"} if driver.controls else set()
     if terms.upstream is not None:

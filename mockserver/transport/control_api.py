@@ -158,12 +158,12 @@ def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     for key in where:
         if key not in ("path", "response_id"):
             raise MockError(f"{key}: unknown filter; there are path, response_id.", param=key)
-    number = _number_after(after, "an exchange") or None
+    number = _read_after(after, "an exchange") or None
     found = control.read_journal(project, limit=limit, after=number, context=context, view=view, **where)
     return _write_page(found, limit)
 
 
-def _number_after(after: str | None, of: str) -> int:
+def _read_after(after: str | None, of: str) -> int:
     """The number that `after` is, 0 for none."""
     if after is not None and not re.fullmatch("[0-9]{1,15}", after):  # more than a store can number
         raise MockError(f"after: takes the id of {of}.", param="after")
@@ -178,7 +178,7 @@ def _list_interactions(control: ProjectControl, project: str, call: Call) -> Any
     for key in where:
         raise MockError(f"{key}: unknown filter; there is used.", param=key)
     wanted = None if used is None else used == "true"
-    totals, found = control.interactions(project, after=_number_after(after, "an interaction"), used=wanted)
+    totals, found = control.interactions(project, after=_read_after(after, "an interaction"), used=wanted)
     return _write_page(found, limit, totals)
 
 
@@ -186,7 +186,7 @@ def _list_misses(control: ProjectControl, project: str, call: Call) -> Any:
     limit, after, where = _limit(call)
     for key in where:
         raise MockError(f"{key}: unknown filter; misses have none.", param=key)
-    return _write_page(control.cassette_misses(project, after=_number_after(after, "a miss")), limit)
+    return _write_page(control.cassette_misses(project, after=_read_after(after, "a miss")), limit)
 
 
 def _write_page(
