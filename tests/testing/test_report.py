@@ -84,14 +84,17 @@ def test_bug_1_one_of_two_parallel_calls_is_not_answered(mock: Mock, client: Ope
     ]
 
 
-def test_bug_2_a_turn_continues_the_wrong_response(mock: Mock, client: OpenAI) -> None:
-    class Rooted(Agent):
-        def create(self, input: Any) -> Any:
-            root = self.last
-            turn = super().create(input)
-            self.last = root or turn.id  # always the first
-            return turn
+class Rooted(Agent):
+    """An agent that always goes on from its first turn."""
 
+    def create(self, input: Any) -> Any:
+        root = self.last
+        turn = super().create(input)
+        self.last = root or turn.id  # always the first
+        return turn
+
+
+def test_bug_2_a_turn_continues_the_wrong_response(mock: Mock, client: OpenAI) -> None:
     mock.reply("Hello Ann.", "You like red.")
     mock.script([{"when": {"context_contains": "red", "turn": 3}, "reply": {"text": "Red, Ann."}}])
     agent = Rooted(client)
@@ -248,13 +251,6 @@ def test_bug_7_two_outputs_are_swapped(mock: Mock, client: OpenAI) -> None:
 
 
 def test_bug_8_a_turn_goes_on_from_before_the_output(mock: Mock, client: OpenAI) -> None:
-    class Rooted(Agent):
-        def create(self, input: Any) -> Any:
-            root = self.last
-            turn = super().create(input)
-            self.last = root or turn.id  # always the first
-            return turn
-
     mock.reply(PARIS, "18 degrees.", "Warm.")
     agent = Rooted(client)
     agent.ask("weather in Paris?")
