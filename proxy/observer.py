@@ -121,7 +121,7 @@ class Observer:
         exchange = Exchange.begin(call, perf_counter())
         exchange.relayed = answer = RelayedAnswer(answerer, exchange.started)
         if self._events.is_on and call.project:
-            self._do(self._events.begin, call.project, exchange)
+            self._do(self._journal.announce, call.project, exchange)
         return Passing(exchange, answer)
 
     def end(self, passing: Passing, how: str) -> None:

@@ -194,7 +194,7 @@ class Engine:
             project = self._project_of(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
         recorder.project = project
         if self.events.is_on:
-            self.events.begin(project, recorder.exchange)
+            self.journal.announce(project, recorder.exchange)
         if refused is not None:
             raise refused
         self.strike(recorder)

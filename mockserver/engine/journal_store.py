@@ -73,9 +73,7 @@ class JournalStore:
             log_exchange(exchange)
         if not project:
             return
-        self.active[project] = exchange.started
-        if len(self.active) > MOST_ACTIVE:
-            self.active.pop(next(iter(self.active)), None)
+        self._note_active(project, exchange)
         try:
             if self.events.is_on and exchange.ended is not None:
                 self._tell_end(project, exchange)
@@ -86,6 +84,16 @@ class JournalStore:
                 self._add(project, exchange)
         except Exception as error:
             self._complain(error)
+
+    def announce(self, project: str, exchange: Exchange) -> None:
+        """Tell who listens that a call has begun; its project is one from now on, for they may ask for it at once."""
+        self._note_active(project, exchange)
+        self.events.begin(project, exchange)
+
+    def _note_active(self, project: str, exchange: Exchange) -> None:
+        self.active[project] = exchange.started
+        if len(self.active) > MOST_ACTIVE:
+            self.active.pop(next(iter(self.active)), None)
 
     def _set_time(self, project: str, exchange: Exchange) -> None:
         """Note when a call was for which nothing was read."""

@@ -9,19 +9,20 @@ export function withBegun(exchanges, begun) {
 
 /** The exchanges with one that has ended, in place of the one that had begun. */
 export function withEnded(exchanges, summary) {
-	const kept = exchanges.slice();
-	for (let at = kept.length - 1; at >= 0; at -= 1) {
-		if (summary.id !== null && kept[at].id === summary.id && kept[at].exchange !== summary.exchange) {
-			// numbers begin again: somebody has emptied the journal
-			return [...kept.filter((one) => one.running && one.exchange !== summary.exchange), summary];
-		}
-		if (kept[at].exchange === summary.exchange && (kept[at].running || kept[at].id === summary.id)) {
-			kept[at] = summary;
-			return kept;
-		}
+	const same = (one) => isExchange(one, summary);
+	if (summary.id !== null && exchanges.some((one) => one.id === summary.id && !same(one))) {
+		// somebody has emptied the journal
+		return [...exchanges.filter((one) => one.running && !same(one)), summary];
 	}
-	kept.push(summary);
-	return kept.slice(-MOST);
+	const at = exchanges.findLastIndex(same);
+	if (at < 0) return [...exchanges, summary].slice(-MOST);
+	return exchanges.toSpliced(at, 1, summary).filter((one) => one === summary || !same(one));
+}
+
+function isExchange(row, told) {
+	if (row.exchange === told.exchange) return row.running || row.id === told.id;
+	// the journal's rows have no such number
+	return !row.exchange && ["id", "at", "duration_ms"].every((name) => row[name] === told[name]);
 }
 
 /** Whether an exchange created a response, stored or not. */

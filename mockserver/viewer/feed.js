@@ -1,12 +1,11 @@
-// From the server into the store: what was there when the page came, and what happens from then on.
+// From the server into the store: what was there, and what happens from then on.
 //
-// How it works. A project is read once: its graph, its clock, the summaries of its journal. After that events say what
-// changed, and nothing is polled. A response that an event tells of is drawn from the summary of its exchange at once;
+// How it works. A project is read once, when its events have begun to come, so that nothing falls between: its graph,
+// its clock, the summaries of its journal. After that events say what changed, and nothing is polled. A response that an event tells of is drawn from the summary of its exchange at once;
 // the graph, which knows more (marks of compaction, expiry), is read again only when the project has been quiet.
 //
 // What must stay true: every answer is dropped that belongs to a project which is no longer looked at.
 
-import { CallError } from "./api.js";
 import { isTurn, mergeNodes, nodeOf, withBegun, withEnded } from "./exchanges.js";
 import { emptyProject } from "./store.js";
 
@@ -53,29 +52,24 @@ export function createFeed(api, store, notify) {
 			levers: { ...store.state.levers, scenario: null, faults: null, result: null },
 		});
 		const mine = generation;
-		if (name !== null) read(mine);
 		stop = api.events(name, {
-			onOpen: (again) => opened(mine, again),
+			onOpen: (again) => mine === generation && opened(mine, again),
 			onEvent: (type, data) => mine === generation && happened(mine, type, data),
 			onLost: (status) => mine === generation && broke(status),
 		});
 	}
 
 	function opened(mine, again) {
-		if (mine !== generation) return;
 		const wasLost = lost;
 		lost = false;
 		store.change({ connection: "live", ...(again ? { gone: false, details: new Map() } : {}) });
-		if (wasLost || again) {
-			if (wasLost) notify("The server is back. Everything was read again.");
-			if (store.state.project !== null) read(mine);
-			readProjects();
-		}
+		if (wasLost) notify("The server is back. Everything was read again.");
+		if (wasLost || again) readProjects();
+		if (store.state.project !== null) read(mine);
 	}
 
 	function broke(status) {
 		if (status === 401) return store.change({ keyWanted: true, connection: "lost" });
-		if (status === 404) return vanished();
 		if (!lost) notify("The connection to the server was lost. The page tries again by itself.");
 		lost = true;
 		return store.change({ connection: "lost" });
@@ -114,12 +108,13 @@ export function createFeed(api, store, notify) {
 				return { exchanges: all, ...graphPart(graph.responses, all) };
 			};
 			if (mine === generation) store.change((state) => ({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...show(state) }));
-			for (let page = first; page.has_more && mine === generation; ) {
+			let page = first;
+			while (page.has_more && mine === generation) {
 				page = await readPage(page.last_id);
 				exchanges.push(...page.data);
-				if (!page.has_more && mine === generation) store.change(show);
 			}
 			if (mine !== generation) return;
+			if (page !== first) store.change(show);
 			for (const exchange of exchanges) if (exchange.conversation) lastOf.set(exchange.conversation, exchange.response_id);
 			await readVerdict(mine, project);
 		} catch (problem) {
@@ -150,7 +145,7 @@ export function createFeed(api, store, notify) {
 				if (mine === generation) store.change((state) => graphPart(responses, state.exchanges));
 				await readVerdict(mine, project);
 			} catch (problem) {
-				if (problem instanceof CallError && problem.status === 404) vanished();
+				if (problem.status === 404) vanished();
 			}
 		}, wait);
 	}

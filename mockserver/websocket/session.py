@@ -123,7 +123,7 @@ class WebSocketSession:
         recorder = self._engine.journal.record(call)
         recorder.project, recorder.apart = self._project, self._apart
         if self._engine.events.is_on:
-            self._engine.events.begin(self._project, recorder.exchange)
+            self._engine.journal.announce(self._project, recorder.exchange)
         return recorder
 
     def _refusal(self, error: APIError | MockError, lane: Lane, recorder: ExchangeRecorder) -> SendFrames:

@@ -216,6 +216,31 @@ def test_a_server_with_keys_asks_for_one(page: Page) -> None:
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
+ENDED = {"exchange": 2, "id": 2, "at": 7.5, "duration_ms": 1.2, "status": 200}
+READ = {name: ENDED[name] for name in ("id", "at", "duration_ms", "status")}  # the same in the journal
+BEGUN = {"exchange": 2, "id": None, "running": True}
+OTHER = {"id": 1, "at": 7.0, "duration_ms": 1.2}
+
+
+@pytest.mark.parametrize(
+    ("known", "left"),
+    [
+        ([OTHER], [OTHER, ENDED]),
+        ([OTHER, BEGUN], [OTHER, ENDED]),
+        ([OTHER, READ], [OTHER, ENDED]),  # it was read before the event came
+        ([OTHER, READ, BEGUN], [OTHER, ENDED]),
+        ([OTHER, ENDED], [OTHER, ENDED]),
+        ([OTHER, {**READ, "at": 1.0}], [ENDED]),  # another that had its id: the journal was emptied
+        ([{**ENDED, "exchange": 1}, BEGUN], [ENDED]),
+        ([{**ENDED, "id": 9}], [{**ENDED, "id": 9}, ENDED]),  # another that had its number: events began again
+    ],
+)
+def test_an_exchange_has_one_row_whether_it_was_read_or_told(desk: Desk, known: list[Any], left: list[Any]) -> None:
+    desk.create()
+    desk.open()
+    assert desk.import_and("exchanges.js", "m.withEnded(...x)", [known, ENDED]) == left
+
+
 @pytest.mark.parametrize(
     ("sent", "told"),
     [

@@ -10,7 +10,8 @@ from mockserver.config.settings import Settings
 from mockserver.engine import project_directory
 from mockserver.engine.engine import Engine
 from mockserver.engine.project_directory import shorten_key
-from mockserver.journal.exchange import Call
+from mockserver.journal.exchange import Call, Exchange
+from mockserver.wire.errors.api import MockError
 from tests.support.driving import NOON, Driver
 
 BODY = b'{"model":"gpt-4.1","input":"ping"}'
@@ -54,6 +55,15 @@ def test_a_project_that_only_asked_is_there_too() -> None:
     call(engine, None, "GET", "/v1/responses/resp_x")
     [project] = engine.control.projects()["data"]
     assert (project["name"], project["responses"]) == ("default", 0)
+
+
+def test_a_project_is_there_once_its_first_call_was_announced() -> None:
+    engine = Engine(Settings(clock=NOON))
+    with pytest.raises(MockError, match="There is no project 'new'"):
+        engine.control.check_project("new")
+    engine.control.listen()
+    engine.journal.announce("new", Exchange.begin(Call("POST", "/v1/responses", b"", "new"), 0.0))
+    assert engine.control.check_project("new") == "new"
 
 
 def test_a_project_of_an_earlier_process_has_no_key_and_no_activity(tmp_path: Path) -> None:
