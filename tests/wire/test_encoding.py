@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from math import nextafter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +40,16 @@ def test_W6_floats_and_text_as_recorded() -> None:
     assert json_body({"a": 2.5e-06, "b": 1.0}) == b'{\n  "a": 2.5e-06,\n  "b": 1.0\n}'
     assert json_body("é😀") == b'"\\u00e9\\ud83d\\ude00"'
     assert json_compact({"a": "é"}) == '{"a":"é"}'.encode()
+
+
+@pytest.mark.parametrize(
+    "number", [1e-5, nextafter(1e-4, 0), 1e-4, nextafter(1e16, 0), 1e16, 5e-324, 1.7e308, 0.0, 9**17]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_W6_numbers_have_an_exponent_where_python_gives_one(number: float, sign: int) -> None:
+    value = {"whole": 10**15, "text": "1e-5", "deep": [{"number": sign * number}]}
+    expected = json.dumps(value, indent=2).encode()
+    assert json_body(value) == json_body(value, value["deep"]) == expected
 
 
 def test_values_deeper_than_orjson_goes() -> None:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
+from math import isfinite
 from typing import Any
 
 import orjson
 
-# orjson writes 2.5e-6, 0.00001 and 1e16, the service 2.5e-06, 1e-05 and 1e+16 (Spec: W6); a match inside a string
-# only costs time.
-_EXPONENT = re.compile(rb"e-?\d+(?:[,\s\]}]|$)")
+# Python gives an exponent to numbers outside: 2.5e-06, 1e-05 and 1e+16, where orjson writes 2.5e-6, 0.00001 and 1e16
+# (Spec: W6). They are looked for in the value, for its text may be long and its values few.
+_PLAIN_FROM, _PLAIN_TO = 1e-4, 1e16
 _NOT_PRINTABLE_ASCII = re.compile("[^\x00-\x7e]+")
 
 
@@ -30,15 +32,14 @@ def _escape(match: re.Match[str]) -> str:
 def json_body(value: Any, numbers: Any = None) -> bytes:
     """Render a JSON body as the service does: indent 2, non-ASCII escaped, no final newline. Spec: W4, W5.
 
-    `numbers` is a part of the value, given where all other numbers in it are known to be whole: it is read through for
-    those that orjson writes in another way, which otherwise takes longer than all the rest.
+    `numbers` is a part of the value, given where all other numbers in it are known to be whole: only it is read through
+    for those that orjson writes in another way.
     """
     try:
         body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     except TypeError:
         return json.dumps(value, indent=2).encode()
-    written = body if numbers is None else orjson.dumps(numbers)
-    if b"0.0000" in written or _EXPONENT.search(written):
+    if _has_exponent(value if numbers is None else numbers):
         return json.dumps(value, indent=2).encode()
     if not body.isascii() or b"\x7f" in body:
         # escaped as UTF-16 units, DEL too, as Python does
@@ -46,20 +47,40 @@ def json_body(value: Any, numbers: Any = None) -> bytes:
     return bytes(memoryview(body))  # see stored_json
 
 
+def _has_exponent(value: Any) -> bool:
+    """Whether Python writes a number in a value with an exponent."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, dict):
+            rest += one.values()
+        elif isinstance(one, list | tuple):
+            rest += one
+        elif isinstance(one, float) and one and isfinite(one) and not _PLAIN_FROM <= abs(one) < _PLAIN_TO:
+            return True
+    return False
+
+
 def json_body_in_parts(value: Any) -> bytes:
     """Render the same JSON body, a listing one item after the other, so that other threads have their turn between.
 
-    The encoder holds the interpreter's lock until it is done.
+    The encoder holds the interpreter's lock until it is done, and so would joining all pieces at once.
     """
     items = value.get("data") if isinstance(value, dict) else None
     if not isinstance(items, list) or not items:
         return json_body(value)
     before, _, after = json_body({**value, "data": []}).partition(_NO_ITEMS)  # no text has a line break of its own
     first, last = len(_FIRST), -len(_LAST)
-    pieces = [before, _FIRST[len(b"{") :]]
+    body = BytesIO()  # hands out what was written without copying it
+    body.write(before)
+    separator = _FIRST[len(b"{") :]
     for item in items:
-        pieces += (json_body({"data": [item]})[first:last], b",")
-    return b"".join((*pieces[:-1], _LAST[: -len(b"\n}")], after))
+        body.write(separator)
+        body.write(memoryview(json_body({"data": [item]}))[first:last])
+        separator = b","
+    body.write(_LAST[: -len(b"\n}")])
+    body.write(after)
+    return body.getvalue()
 
 
 _NO_ITEMS, _FIRST, _LAST = b'\n  "data": []', b'{\n  "data": [', b"\n  ]\n}"
