@@ -170,6 +170,15 @@ CONTROL_GETS = (
     "/_mock/faults",
     "/_mock/journal?limit=1000&context=full&path=/v1/responses",
     "/_mock/journal?limit=3&after=2&context=reference&response_id={response}",
+    "/_mock/journal?view=summary&limit=1&after=1",
+    "/_mock/journal.cassette",
+    "/_mock/graph",
+    "/_mock/projects",
+    "/_mock/models",
+    "/_mock/metrics",
+    "/_mock/drift",
+    "/_mock/cassette?limit=3&after=1&used=true",
+    "/_mock/cassette/misses?limit=3&after=1",
     "/_mock/verdict",
 )
 _FRAMES: list[Json] = [
@@ -332,7 +341,8 @@ def draw_request(random: Random, names: Mapping[str, str], snapshot: Json) -> Re
     """A mutated request of any endpoint or control call; `names` are ids that exist, a `snapshot` is the mock's own."""
     how = random.random()
     if how < 0.06:
-        return Request("GET", _fill_path(random.choice(CONTROL_GETS), names))
+        path, _, query = random.choice(CONTROL_GETS).partition("?")
+        return Request("GET", _fill_path(f"{path}?{_mutate_query(random, query)}", names))
     if how < 0.12:
         path, query = random.choice(GETS), random.choice(_QUERIES)
         target = _fill_path(f"{path}?{_mutate_query(random, query)}", {**names, random.choice(list(names)): "x"})
