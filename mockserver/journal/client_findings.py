@@ -91,7 +91,7 @@ def find_resent_history(history: History) -> Steps:
 
     An output of the model or of a tool is a repetition by itself. A user's messages are one only if two or more come
     again in order, or the only one that there was, with something new after them, because a user may say the same
-    thing twice.
+    thing twice; or the last one in front of a tool's output, for then the user has said nothing since.
     """
     index = ItemIndex(history)
     for call in history.turns:
@@ -116,12 +116,14 @@ def find_resent_history(history: History) -> Steps:
 def _repeats(call: Call, before: Place, index: ItemIndex) -> list[HeldItem]:
     """The places of a user's messages that come again in order before something new.
 
-    There must be two or more of them, or all that the user has said, or nobody knows that they are not said again.
+    There must be two or more of them, or all that the user has said, or nobody knows that they are not said again. In
+    front of what a tool returned it is enough that it was said last.
     """
     again: list[HeldItem] = []
-    new = False
+    new = returned = False
     for item in call.items:
-        if item["type"] != "message" or item.get("role") != "user":
+        if not _said_by_user(item):
+            returned |= bool(again) and not by_user(item)
             continue
         last = again[-1].order if again else (-1, -1)
         held = next((held for held in index.find(item, before, call) if held.order > last), None)
@@ -129,16 +131,24 @@ def _repeats(call: Call, before: Place, index: ItemIndex) -> list[HeldItem]:
             new = bool(again)
         else:
             again.append(held)
-    return again if new and (len(again) > 1 or _has_one_user_message(before)) else []
+    if not (new or returned):
+        return []
+    newest, only = _last_said(before)
+    return again if len(again) > 1 or (only and new) or (returned and again[0].order == newest) else []
 
 
-def _has_one_user_message(place: Place | None) -> bool:
-    """Whether a user has said one thing in a context and no more."""
-    said = 0
-    while place is not None and said < 2:
-        said += sum(item["type"] == "message" and item.get("role") == "user" for item in place.node.items)
-        place = place.parent
-    return said == 1
+def _last_said(place: Place) -> tuple[tuple[int, int] | None, bool]:
+    """The place among the items of a context of what the user said last, and whether that is all there was."""
+    said: list[tuple[int, int]] = []
+    node: Place | None = place
+    while node is not None and len(said) < 2:
+        said += [(node.depth, at) for at, item in reversed([*enumerate(node.node.items)]) if _said_by_user(item)]
+        node = node.parent
+    return (said[0] if said else None), len(said) == 1
+
+
+def _said_by_user(item: Item) -> bool:
+    return item["type"] == "message" and item.get("role") == "user"
 
 
 def find_reused_item_id(history: History) -> Steps:

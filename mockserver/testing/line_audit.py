@@ -72,8 +72,8 @@ class LineAudit:
         self.history = mock._host.history(mock._project)
         self.kept_days: float = mock._host.engine.rules.response_ttl_days  # 0: for ever
         self.known = {call.id: call for call in self.history.calls}
-        self.tools = {  # call_id of a tool call → the tool's name
-            str(item["call_id"]): str(item["name"])
+        self.tool_calls = {  # by their call_id
+            str(item["call_id"]): item
             for call in self.history.calls
             for item in (*call.output, *call.items)
             if item.get("name") and item.get("call_id")

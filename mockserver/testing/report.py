@@ -37,6 +37,7 @@ MOST_LINES = 10  # unused lines shown
 NEWEST = 2000  # characters of the newest item, and of what came back
 MOST_OUTPUTS = 8  # outputs at the end of what was sent that are shown whole
 MEMBER = 80  # characters of another member
+CALLS_OF_TOOLS = ("function_call", "custom_tool_call")
 SHOWN_APART = ("input", "items", "model", "stream")
 
 
@@ -161,9 +162,14 @@ def describe_output(item: Item) -> str:
         return _quote(text)
     if kind == "reasoning":
         return ""
-    if kind == "function_call" or kind == "custom_tool_call":
-        return f"{item.get('name')}({text if kind == 'function_call' else _quote(text)}) {item.get('call_id')}"
+    if kind in CALLS_OF_TOOLS:
+        return f"{_describe_call(item, NEWEST)} {item.get('call_id')}"
     return f"{kind} {item.get('call_id') or ''} {text}".strip()
+
+
+def _describe_call(item: Item, most: int) -> str:
+    text = _shorten(item_text(dict(item)), most)
+    return f"{item.get('name')}({_quote(text) if item['type'] == 'custom_tool_call' else text})"
 
 
 def _describe_request(audit: LineAudit, call: Exchange) -> str:
@@ -203,7 +209,7 @@ def _newest(audit: LineAudit, call: Exchange) -> str:
     first = len(items) - max(outputs, 1)
     before = Counter(_kind(item) for item in items[: max(first, 0)])
     listed = ", ".join(f"{count} {kind}" for kind, count in before.items())
-    newest = ", ".join([describe_input(item, audit.tools) for item in items[max(first, 0) :]])
+    newest = ", ".join([describe_input(item, audit.tool_calls) for item in items[max(first, 0) :]])
     return f"{newest}{f' (after {listed})' if listed else ''}"
 
 
@@ -211,12 +217,14 @@ def _kind(item: Item) -> str:
     return str(item.get("role")) if item["type"] == "message" and item.get("role") else str(item["type"])
 
 
-def describe_input(item: Item, tools: Mapping[str, str]) -> str:
-    """An item that a client sends, whole; an output with the name of its tool, known from the call."""
+def describe_input(item: Item, tool_calls: Mapping[str, Item]) -> str:
+    """An item that a client sends, whole; an output with the call that it is of, by its `call_id`."""
     text = _shorten(item_text(dict(item)), NEWEST)
     if item["type"] == "message":
         return f"{item.get('role')}: {_quote(text)}"
-    item = {"name": tools.get(str(item.get("call_id"))), **item}
+    call = tool_calls.get(str(item.get("call_id")))
+    if call is not None and call["type"] in CALLS_OF_TOOLS:
+        item = {**item, "name": _describe_call(call, MEMBER)}
     name = " ".join(str(item[key]) for key in ("name", "call_id", "id") if item.get(key))
     return " ".join(word for word in (str(item["type"]), name, _quote(text) if text else "") if word)
 

@@ -107,6 +107,15 @@ def resends_the_only_thing_it_said(client: Client) -> tuple[list[int], list[str]
     return [2], [client.mock.context(second.id).items[0]["id"]]
 
 
+def resends_the_question_with_the_output(client: Client) -> tuple[list[int], list[str]]:
+    """What is still to be sent is emptied when the user is answered, not when a response has come. Spec: R1.20."""
+    first = client.ask("one")
+    second = client.call([user("look!")], previous_response_id=first.id)
+    third = client.ask([user("look!"), answer(second)], previous_response_id=second.id)
+    said = [item["id"] for item in client.mock.context(third.id).items if item.get("role") == "user"]
+    return [3], [said[1]]
+
+
 def edits_what_was_thought_about(client: Client) -> tuple[list[int], list[str]]:
     """Spec: R1.46."""
     first = client.ask([user("one")], model="gpt-6.2-sol", store=False)
@@ -236,6 +245,7 @@ WRONG: list[tuple[str, Wrong]] = [
     ("resent_history", resends_all),
     ("resent_history", resends_what_it_said),
     ("resent_history", resends_the_only_thing_it_said),
+    ("resent_history", resends_the_question_with_the_output),
     ("resent_history", resends_in_a_conversation),
     ("retried_refusal", retries_what_is_wrong),
     ("retried_refusal", retries_a_scripted_refusal),
@@ -286,6 +296,10 @@ def chains(client: Client) -> None:
     third = client.ask("yes", previous_response_id=second.id)
     client.ask("yes", previous_response_id=third.id)
     client.ask([user("yes"), user("no")], previous_response_id=third.id)
+    fourth = client.call("look again!", previous_response_id=third.id)
+    client.ask([user("yes"), answer(fourth)], previous_response_id=fourth.id)
+    fifth = client.call("yes", previous_response_id=third.id)
+    client.ask([answer(fifth), user("yes")], previous_response_id=fifth.id)
 
 
 def replays(client: Client) -> None:

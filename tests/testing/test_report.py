@@ -74,8 +74,8 @@ def test_bug_1_one_of_two_parallel_calls_is_not_answered(mock: Mock, client: Ope
         'get_weather({"city":"Rome"}) call_… [queue, HERE]',
         '     sent tools=["get_weather"]; user: "weather in Paris and Rome?"',
         "#2 POST /v1/responses gpt-5.5 -> 400 No tool output found for function call call_….",
-        '     sent previous_response_id="resp_…" (#1) tools=["get_weather"]; function_call_output get_weather '
-        'call_… "18 degrees"',
+        '     sent previous_response_id="resp_…" (#1) tools=["get_weather"]; '
+        'function_call_output get_weather({"city":"Paris"}) call_… "18 degrees"',
         '     get_weather({"city":"Rome"}) call_… came back from #1',
         "lines that were not used:",
         '  queue[0], HERE: {"reply":{"text":"Both have 18 degrees."}}',
@@ -226,8 +226,8 @@ def test_bug_6_a_history_is_cut_between_a_call_and_its_output(mock: Mock, client
     with pytest.raises(BadRequestError):
         desk.ask("and tomorrow?")
     assert told(mock)[3:7] == [
-        '     sent store=false; function_call_output get_weather call_… "18 degrees in Paris", function_call_output '
-        'get_tides call_… "18 degrees in Rome" (after 2 function_call)',
+        '     sent store=false; function_call_output get_weather({"city":"Paris"}) call_… "18 degrees in Paris", '
+        'function_call_output get_tides({"city":"Rome"}) call_… "18 degrees in Rome" (after 2 function_call)',
         "#3 POST /v1/responses gpt-5.4 -> 400 No tool call found for function call output with call_id call_….",
         '     sent store=false; user: "and tomorrow?" (after 2 function_call_output, 1 assistant)',
         '     get_weather({"city":"Paris"}) call_… came back from #1; #2 sent it with its items, #3 does not',
@@ -235,7 +235,7 @@ def test_bug_6_a_history_is_cut_between_a_call_and_its_output(mock: Mock, client
 
 
 def test_bug_7_two_outputs_are_swapped(mock: Mock, client: OpenAI) -> None:
-    """The API can't know; the report shows which tool each output is of."""
+    """The API can't know; the report shows which call each output is of."""
 
     class Swapping(Desk):
         def outputs(self, calls: list[Any]) -> list[Any]:
@@ -245,8 +245,8 @@ def test_bug_7_two_outputs_are_swapped(mock: Mock, client: OpenAI) -> None:
     mock.reply([PARIS, TIDES], "Fine.")
     Swapping(client).ask("weather and tides?")
     assert told(mock)[3] == (
-        '     sent store=false; function_call_output get_weather call_… "18 degrees in Rome", function_call_output '
-        'get_tides call_… "18 degrees in Paris" (after 1 user, 2 function_call)'
+        '     sent store=false; function_call_output get_weather({"city":"Paris"}) call_… "18 degrees in Rome", '
+        'function_call_output get_tides({"city":"Rome"}) call_… "18 degrees in Paris" (after 1 user, 2 function_call)'
     )
 
 
