@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from threading import Lock
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mockserver.config.settings import from_python
 from mockserver.engine.control import ProjectControl
 from mockserver.engine.engine import DEFAULT_PROJECT, Engine
-from mockserver.journal.history import History
 from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.scenarios.lines import parse_lines
@@ -32,6 +31,9 @@ from mockserver.transport.inprocess import InProcess
 from mockserver.transport.server_thread import ServerThread
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.tokens import tokenizer
+
+if TYPE_CHECKING:
+    from mockserver.journal.history import History
 
 # A model that a fixture makes anew for each test is a new option each time: its host must not live as long as the run.
 MOST_HOSTS = 16

@@ -61,9 +61,7 @@ from mockserver.transport.http import (
 from mockserver.transport.threads import Kind, Threads
 from mockserver.transport.viewer import Viewer
 from mockserver.transport.waiting import WaitingThreads
-from mockserver.transport.websocket import FRAMES, Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
-from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
@@ -73,7 +71,9 @@ from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
     from mockserver.transport.store_links import StoreLinks
+    from mockserver.transport.websocket import Socket
     from mockserver.transport.worker_links import WorkerLinks
+    from mockserver.websocket.session import WebSocketSession
 
 log = logging.getLogger("understudy")
 
@@ -148,6 +148,8 @@ class MockApp:
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
+        from mockserver.transport.websocket import FRAMES, Socket  # as the protocol, with the first one
+
         engine, call = self.engine, Call("GET", scope["path"], headers=dict(scope["headers"]), transport="websocket")
         recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
@@ -183,6 +185,8 @@ class MockApp:
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
+        from mockserver.websocket.session import WebSocketSession
+
         engine = self.engine
         if call.path != SOCKETS:
             if call.path == SOCKETS.removeprefix("/v1"):
