@@ -25,7 +25,6 @@ from mockserver.scenarios.lines import parse_lines
 from mockserver.testing.items import line_of
 from mockserver.transport.app import MockApp
 from mockserver.transport.common_headers import CommonHeaders
-from mockserver.transport.control_api import call_control
 from mockserver.transport.guard import Guard
 from mockserver.transport.inprocess import InProcess
 from mockserver.transport.server_thread import ServerThread
@@ -101,6 +100,8 @@ class Host:
 
     def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
+        from mockserver.transport.control_api import call_control
+
         self._check()
         return call_control(self.engine, project, method, path, body)
 

@@ -35,11 +35,10 @@ from mockserver.engine.endpoints import Parts, Table
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
 from mockserver.journal.exchange import Call
-from mockserver.transport.http import Chunk, chunks
+from mockserver.transport.http import PROJECT_HEADER, Chunk, chunks
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
 
-PROJECT_HEADER = b"x-understudy-project"
 NO_TOTALS: Mapping[str, int] = MappingProxyType({})
 _UNCACHED = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))  # nginx would hold events back
 
