@@ -157,6 +157,8 @@ class Server(uvicorn.Server):
         if self.started and not self.should_exit:
             spare_the_collector()
             self._ready()
+            # The first connection needs it. Whoever reads the banner takes as long to connect, in another process.
+            import mockserver.transport.http_protocol  # noqa: F401
 
 
 def spare_the_collector() -> None:
