@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mockserver.config.pacing import Pacing, make_pacing, parse_pacing
@@ -22,8 +21,7 @@ FLAG_WORDS: Mapping[str, bool] = {
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,4000}")  # int() also reads "1_0" and digits of other scripts
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What an option takes in words, and its reader: text or Python value in, setting out; raises ValueError."""
 
     takes: str

@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.config.kinds import (
     CLOCK,
@@ -76,8 +76,7 @@ def _split_assignments(text: str) -> list[str]:
     return re.split(r",(?=\s*\w+=)", text)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table.
 
     `shown` is the default in words, None if the docs show none; `split` splits the environment variable of a repeatable
@@ -161,7 +160,7 @@ def option(
     return field(default=default, metadata={**row, "repeatable": repeatable, "split": split, "scope": scope})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # keys are never printed
 class Settings:
     """All settings of a server or `Mock`, parsed.
 

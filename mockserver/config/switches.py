@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 # in which a response has ended: before, there is nothing to go on from and nothing to write
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
@@ -27,8 +27,7 @@ class SwitchError(ValueError):
     """A switch or its value is invalid; the message is one line and names the switch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One switch: `values` as a reader sees them, the default first; `rule` numbers the behaviour.
 
     `parse` turns text into the value and raises ValueError with what it takes.
@@ -82,7 +81,7 @@ def _seconds(text: str) -> float:
     return float(int(match[1]) * _UNITS[match[2]])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # what isn't needed is not compiled at each start
 class Switches:
     """The value of every switch."""
 

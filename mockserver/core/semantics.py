@@ -14,7 +14,7 @@ from mockserver.core.records import State
 SEALED_REASONING = "reasoning.encrypted_content"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Semantics(Switches):
     """The parameters of the semantics: every switch, and what comes from elsewhere.
 

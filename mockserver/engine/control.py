@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.config.kinds import LATEST, TIMES, check_moment, parse_time
 from mockserver.config.switches import describe
-from mockserver.core import graph, inspection
+from mockserver.core import inspection
 from mockserver.core.records import Change, Delete, Put
 from mockserver.core.state import Clock, Project, id_namespace
 from mockserver.engine import script_queue
@@ -32,14 +32,15 @@ from mockserver.engine.scenario_selection import Scenarios, use_count
 from mockserver.engine.snapshot_file import validate
 from mockserver.engine.transactions import Transactions, UnitOfWork, Written
 from mockserver.faults import apply as faults
-from mockserver.journal import client_findings
-from mockserver.journal.client_findings import Finding
 from mockserver.journal.redaction import redact
 from mockserver.scenarios.lines import load_scenario, parse_given, parse_scenario
 from mockserver.version import __version__
 from mockserver.wire import catalog
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.resources import page
+
+if TYPE_CHECKING:
+    from mockserver.journal.client_findings import Finding
 
 DAY = 86_400
 LONGEST_S = 1000 * 366 * DAY  # a clock moved further than this is a mistake
@@ -288,6 +289,8 @@ class ProjectControl:
 
     def find_mistakes(self, project: str) -> Iterator[list[Finding] | None]:
         """Yield None after each step of the work, at the end the mistakes: long journals let other calls pass."""
+        from mockserver.journal import client_findings
+
         for history in self._logbook.history(project):
             if history is None:
                 yield None
@@ -382,9 +385,11 @@ class ProjectControl:
 
     def graph(self, project: str) -> Iterator[dict[str, Any]]:
         """Yield first `now`, the project's time, then each response as a node, without its texts."""
+        from mockserver.core.graph import list_nodes
+
         reading = self._calls.reading(project)
         yield {"now": reading.now}
-        yield from graph.list_nodes(reading.state, self._rules, reading.now)
+        yield from list_nodes(reading.state, self._rules, reading.now)
 
     def models(self) -> dict[str, Any]:
         """Every model with its context window and its longest output, in tokens."""

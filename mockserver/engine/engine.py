@@ -18,7 +18,7 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 from mockserver.config.settings import Settings
-from mockserver.core import background, lifecycle, steering
+from mockserver.core import background, lifecycle
 from mockserver.core.admission import resolve_model
 from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
@@ -386,6 +386,8 @@ class Engine:
         recorder: ExchangeRecorder,
     ) -> Turn:
         """Let a turn in progress end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
+        from mockserver.core import steering
+
         output = turn.final["output"][:kept]
         usage = steering.usage_until(turn.final, output, request, resolve_model(request, self.rules), self.rules)
 

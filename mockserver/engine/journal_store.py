@@ -17,14 +17,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import RLock
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockserver.core.records import Change, _new
 from mockserver.core.turn import Turn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.event_hub import EventHub
-from mockserver.engine.journal_pages import BATCH, JournalPages
-from mockserver.engine.journal_reading import list_exchanges, read_history
 from mockserver.engine.journal_ring import JournalRing
 from mockserver.engine.telemetry import Metrics, log_exchange
 from mockserver.engine.transactions import Transactions
@@ -32,10 +30,13 @@ from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.answers import KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
-from mockserver.journal.history import History
 from mockserver.journal.summary import outline, summarize
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire.errors.api import APIError, MockError
+
+if TYPE_CHECKING:
+    from mockserver.engine.journal_pages import JournalPages
+    from mockserver.journal.history import History
 
 log = logging.getLogger("understudy")
 
@@ -53,6 +54,8 @@ class JournalStore:
         if settings.store == "memory":
             self._entries = JournalRing(self._most, settings.journal_bytes)
         else:
+            from mockserver.engine.journal_pages import BATCH, JournalPages
+
             batch = 1 if settings.workers > 1 or transactions.store.waits else BATCH
             self._entries = JournalPages(transactions.store, self._most, settings.journal_bytes, batch)
         self._answers = KeptAnswers(settings.journal_bytes // 16)
@@ -189,6 +192,8 @@ class JournalStore:
         `path` may be a pattern. `context` is `reference`, `full` or `none`: what stands there of what the model saw.
         With `view="summary"` an exchange is its summary.
         """
+        from mockserver.engine.journal_reading import list_exchanges  # with the first reader
+
         with self._lock:
             entries = self._entries.entries(project, after or 0)
         every = self._every_entry(project)
@@ -196,6 +201,8 @@ class JournalStore:
 
     def history(self, project: str) -> Iterator[History | None]:
         """Yield None after each exchange, at the end the journal as the history of a client."""
+        from mockserver.engine.journal_reading import read_history
+
         return read_history(self._calls, project, self._every_entry(project))
 
     def _every_entry(self, project: str) -> Callable[[], Iterator[Entry]]:

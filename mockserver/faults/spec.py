@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -36,8 +35,7 @@ TURNS = "/v1/responses"
 MODEL_WORK = frozenset((TURNS, TURNS + "/compact"))  # what rate limits count unless they name a path or a method
 
 
-@dataclass(frozen=True, slots=True)
-class CallInfo:
+class CallInfo(NamedTuple):
     """A call as faults see it: `transport` is `http`, or `sse` and `websocket` where it asks for a stream of events.
 
     `size` counts the bytes of its body.
@@ -53,8 +51,7 @@ class CallInfo:
 CallTest = Callable[[CallInfo], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One fault, parsed: `call_conditions` as written, both kinds as what decides them; `times` None is no limit."""
 
     source: Mapping[str, Any]

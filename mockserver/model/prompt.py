@@ -111,8 +111,7 @@ class Respondent(Protocol):
 Answering = Respondent | Callable[[Prompt], Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionModel:
+class FunctionModel(NamedTuple):
     """A plain function as a model."""
 
     function: Callable[[Prompt], Reply]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -36,8 +36,7 @@ from mockserver.wire.tokens import context as context_tokens
 from mockserver.wire.tokens.tokenizer import count
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One scripted answer; `source` is the author's JSON, `tests` is its compiled `when`, `times` None is no limit.
 
     `templated` says whether there may be a template in its reply, `size` how many bytes the JSON takes.

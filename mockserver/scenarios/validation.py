@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from pydantic_core import ValidationError
-
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.requests.schema import CrossFieldError, Schema
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+    from pydantic_core import ValidationError
 
 Location = tuple[str | int, ...]
 T = TypeVar("T")
@@ -125,6 +124,8 @@ class DocumentValidator(Generic[T]):
 
     def validate(self, value: Any, where: str = "") -> T:
         """Validate a document; raises MockError for its first mistake, whose path begins with `where`."""
+        from pydantic_core import ValidationError  # with pydantic, and not before
+
         try:
             return self._adapter.validate_python(value)
         except ValidationError as failure:
@@ -132,6 +133,8 @@ class DocumentValidator(Generic[T]):
 
     def find_mistakes(self, value: Any, where: str = "") -> list[PathMistake]:
         """Every mistake of a document, in its order."""
+        from pydantic_core import ValidationError
+
         try:
             self._adapter.validate_python(value)
         except ValidationError as failure:

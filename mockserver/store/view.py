@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Protocol
 from mockserver.core.records import Change, Put, Record, Watch
 from mockserver.store.failures import StoreError
 from mockserver.store.memory import MemoryStore
-from mockserver.store.sqlite import SQLiteStore
 
 
 class Store(Protocol):
@@ -50,6 +49,8 @@ def open_store(where: str) -> Store:
     if where == "memory":
         return MemoryStore()
     if where.startswith("sqlite:///"):
+        from mockserver.store.sqlite import SQLiteStore  # with its driver, 2 ms
+
         return SQLiteStore(where.removeprefix("sqlite:///"))
     try:
         from mockserver.store.postgres import PostgresStore  # whose driver few need

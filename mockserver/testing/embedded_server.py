@@ -14,24 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from threading import Lock
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mockserver.config.settings import from_python
 from mockserver.engine.control import ProjectControl
 from mockserver.engine.engine import DEFAULT_PROJECT, Engine
-from mockserver.journal.history import History
 from mockserver.model.output_limit import truncate_to_limit
 from mockserver.model.prompt import Prompt, Reply, respondent
 from mockserver.scenarios.lines import parse_lines
 from mockserver.testing.items import line_of
 from mockserver.transport.app import MockApp
 from mockserver.transport.common_headers import CommonHeaders
-from mockserver.transport.control_api import call_control
 from mockserver.transport.guard import Guard
 from mockserver.transport.inprocess import InProcess
 from mockserver.transport.server_thread import ServerThread
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.tokens import tokenizer
+
+if TYPE_CHECKING:
+    from mockserver.journal.history import History
 
 # A model that a fixture makes anew for each test is a new option each time: its host must not live as long as the run.
 MOST_HOSTS = 16
@@ -99,6 +100,8 @@ class Host:
 
     def control(self, project: str, method: str, path: str, body: Any = None) -> Any:
         """Call the control API below `/_mock` for a project; returns its JSON, raises MockError when it refuses."""
+        from mockserver.transport.control_api import call_control
+
         self._check()
         return call_control(self.engine, project, method, path, body)
 

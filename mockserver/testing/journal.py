@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import orjson
 
-from mockserver.journal.history import TURNS
 from mockserver.wire.responses.resources import item_text
 
 if TYPE_CHECKING:
@@ -174,6 +173,8 @@ class Exchanges(Sequence[E]):
         """The calls that requested a response, over any transport."""
 
         def select() -> list[TurnExchange]:
+            from mockserver.journal.history import TURNS
+
             calls = self.filter(method="POST", path=TURNS)
             return [TurnExchange(call._document, call._read) for call in calls]
 

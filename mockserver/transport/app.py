@@ -23,7 +23,7 @@ import logging
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -43,10 +43,10 @@ from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
 from mockserver.store.failures import StoreError, StoreUnavailable
 from mockserver.transport import rate_limit_headers
-from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, control_answer
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.heap import trim_heap
 from mockserver.transport.http import (
+    PROJECT_HEADER,
     STOPPING,
     WORKERS,
     Disconnected,
@@ -59,11 +59,7 @@ from mockserver.transport.http import (
     whole_body,
 )
 from mockserver.transport.threads import Kind, Threads
-from mockserver.transport.viewer import Viewer
-from mockserver.transport.waiting import WaitingThreads
-from mockserver.transport.websocket import FRAMES, Socket
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
-from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
@@ -73,7 +69,11 @@ from mockserver.wire.tokens import tokenizer
 
 if TYPE_CHECKING:
     from mockserver.transport.store_links import StoreLinks
+    from mockserver.transport.viewer import Viewer
+    from mockserver.transport.waiting import WaitingThreads
+    from mockserver.transport.websocket import Socket
     from mockserver.transport.worker_links import WorkerLinks
+    from mockserver.websocket.session import WebSocketSession
 
 log = logging.getLogger("understudy")
 
@@ -90,12 +90,15 @@ class MockApp:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._viewer = Viewer()
         self._served = count(1)
         self._threads = Threads()
         self._trims = False  # whether memory will be given back soon
         self._last_reset = 0.0
-        self._waiting = WaitingThreads() if engine.waits else None
+        self._waiting: WaitingThreads | None = None
+        if engine.waits:
+            from mockserver.transport.waiting import WaitingThreads
+
+            self._waiting = WaitingThreads()
         self._poll_s = TOLD_S if engine.waits else POLL_S if engine.settings.workers > 1 else math.inf
         engine.control.on_clock_moved(self.wake_sockets)
         engine.control.sections["sockets"] = self._count_sockets
@@ -148,6 +151,8 @@ class MockApp:
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
+        from mockserver.transport.websocket import FRAMES, Socket  # as the protocol, with the first one
+
         engine, call = self.engine, Call("GET", scope["path"], headers=dict(scope["headers"]), transport="websocket")
         recorder = engine.journal.record(call)
         recorder.exchange.ended = DELIVERED
@@ -183,6 +188,8 @@ class MockApp:
 
     def _open(self, call: Call, recorder: ExchangeRecorder) -> WebSocketSession:
         """The session of a socket that is let in; raises what the upgrade is refused with."""
+        from mockserver.websocket.session import WebSocketSession
+
         engine = self.engine
         if call.path != SOCKETS:
             if call.path == SOCKETS.removeprefix("/v1"):
@@ -285,7 +292,7 @@ class MockApp:
             answer = self._control(call, refused)
             return answer, all_headers(answer, [])
         if call.path in PATHS and asks_for_page(call):
-            answer = welcome(call, self.engine.settings, CONTROL_CALLS)
+            answer = self._welcome(call)
             return answer, all_headers(answer, [])
         try:
             answer = self.engine.handle(call, refused, apart=apart)
@@ -313,9 +320,22 @@ class MockApp:
             return False
         return scope["type"] == "http" and self.engine.is_scripted(project, scope["method"], scope["path"])
 
+    @cached_property
+    def _viewer(self) -> Viewer:
+        from mockserver.transport.viewer import Viewer
+
+        return Viewer()
+
+    def _welcome(self, call: Call) -> Answer:
+        from mockserver.transport.control_api import CONTROL_CALLS
+
+        return welcome(call, self.engine.settings, CONTROL_CALLS)
+
     def _control(self, call: Call, refused: APIError | MockError | None) -> Answer:
         if asks_for_page(call):
-            return welcome(call, self.engine.settings, CONTROL_CALLS)
+            return self._welcome(call)
+        from mockserver.transport.control_api import control_answer  # with the first control call, as the viewer
+
         try:
             project = self.engine.project(call.header(b"authorization"), call.header(b"openai-project"))
             if refused is not None:

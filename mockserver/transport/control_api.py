@@ -34,14 +34,11 @@ from mockserver.engine.control import DAY, RESETTABLE, ProjectControl, check_num
 from mockserver.engine.endpoints import Parts, Table
 from mockserver.engine.engine import Engine
 from mockserver.engine.event_hub import EventStream
-from mockserver.engine.journal_reading import CONTEXTS, VIEWS
 from mockserver.journal.exchange import Call
-from mockserver.transport import metrics
-from mockserver.transport.http import Chunk, chunks
+from mockserver.transport.http import PROJECT_HEADER, Chunk, chunks
 from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.encoding import json_body
 
-PROJECT_HEADER = b"x-understudy-project"
 NO_TOTALS: Mapping[str, int] = MappingProxyType({})
 _UNCACHED = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))  # nginx would hold events back
 
@@ -147,6 +144,8 @@ def _read_pacing(call: Call, parts: Parts) -> tuple[Any, ...]:
 
 
 def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
+    from mockserver.engine.journal_reading import CONTEXTS, VIEWS
+
     limit, after, where = _limit(call)
     context = where.pop("context", "reference")
     context = {"true": "reference", "false": "none"}.get(context, context)
@@ -258,6 +257,8 @@ def _read_call(call: Call, parts: Parts) -> tuple[Any, ...]:
 
 def show_metrics(engine: Engine) -> Answer:
     """The metrics of this server, of all projects and workers, as Prometheus reads them."""
+    from mockserver.transport import metrics
+
     ask_others = engine.control.sections.get("worker_samples", list)
     return Answer(metrics.render([metrics.sample(engine), *ask_others()]), content_type=metrics.CONTENT_TYPE)
 

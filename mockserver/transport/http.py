@@ -35,6 +35,7 @@ from mockserver.wire.responses.event_list import AT_ONCE, SSE, sse, write_in_pie
 Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
+PROJECT_HEADER = b"x-understudy-project"  # whose state a control call means, if not that of its caller's key
 REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"
 WORKERS = "understudy.workers"  # in the scope of a worker's lifespan: where it meets the others

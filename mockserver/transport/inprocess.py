@@ -25,8 +25,6 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-import anyio
-
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.events import Wait
 from mockserver.journal.exchange import Call
@@ -117,6 +115,8 @@ class Delivery:
                 yield chunk.data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        import anyio  # which an async client has imported
+
         while (chunk := self._next()) is not None:
             if isinstance(chunk, Wait):
                 await anyio.sleep(self._cap(chunk.seconds))

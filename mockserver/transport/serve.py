@@ -22,11 +22,9 @@ import gc
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -39,6 +37,7 @@ from starlette.types import ASGIApp
 from mockserver.config.settings import SettingError, Settings
 from mockserver.engine.telemetry import AccessLine
 from mockserver.transport.guard import WILDCARDS
+from mockserver.transport.tokenizer_thread import prepare_tokenizer
 from mockserver.version import __version__
 
 GRACE_S = 1  # Ctrl-C ends also while a stream is open: it may be a paced one that would go on for minutes
@@ -54,10 +53,11 @@ def serve(settings: Settings, make_app: Callable[[Settings], ASGIApp]) -> int:
     The app is made before the port is bound: a mistake in a scenario or a store is told first. With several workers it
     is made here only to tell it.
     """
+    tokenizer = prepare_tokenizer() if settings.workers == 1 else None
     app = make_app(settings)
     listener = bind(settings.host, settings.port)
-    if settings.workers == 1:
-        return _serve_here(app, settings, listener)
+    if tokenizer is not None:
+        return _serve_here(app, settings, listener, tokenizer)
     # A worker is a new process (spawn). The settings travel to it pickled, as the argument of `make_app`, and not by
     # the environment: there they would become text and be read a second time, and keys could be seen.
     return _serve_workers(partial(make_app, settings), settings, listener)
@@ -144,17 +144,21 @@ def _is_loopback(address: str) -> bool:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which calls back when it accepts connections."""
+    """uvicorn's server, which waits for a thread that prepares something and calls back when it accepts connections."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], preparing: Thread | None = None) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._preparing = ready, preparing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._preparing is not None:
+            self._preparing.join()  # nobody waits for this loop yet
         await super().startup(sockets=sockets)
         if self.started and not self.should_exit:
             spare_the_collector()
             self._ready()
+            # The first connection needs it. Whoever reads the banner takes as long to connect, in another process.
+            import mockserver.transport.http_protocol  # noqa: F401
 
 
 def spare_the_collector() -> None:
@@ -170,8 +174,8 @@ def spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
-    server = Server(server_config(app, settings), lambda: _announce(settings, listener))
+def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket, tokenizer: Thread) -> int:
+    server = Server(server_config(app, settings), lambda: _announce(settings, listener), tokenizer)
 
     def stop(*_: object) -> None:  # the server handles signals itself while it runs and repeats them at its end
         if not server.started:
@@ -187,7 +191,10 @@ def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket) -> in
 
 
 def _serve_workers(factory: Callable[[], ASGIApp], settings: Settings, listener: socket.socket) -> int:
-    # multiprocessing is not needed by one process
+    # what is not needed by one process
+    import secrets
+    import tempfile
+
     from mockserver.transport.worker_links import MeetingPoint
     from mockserver.transport.workers import Workers, make_in_worker
 

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 
 from mockserver.config.settings import Settings
 from mockserver.transport.abort import AbortFilter
+from mockserver.transport.tokenizer_thread import prepare_tokenizer
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class ServerThread:
     """An app that is served until `stop`; `at_end` is awaited in its loop before that ends."""
 
     def __init__(self, app: ASGIApp, settings: Settings, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        tokenizer = prepare_tokenizer()
         # not with the module: a `Mock` that serves clients in process never gets here
         import uvicorn
 
@@ -62,6 +64,7 @@ class ServerThread:
         self._thread.start()
         if not self._ready.wait(PATIENCE_S):
             raise RuntimeError("the mock's server did not start; an error of its thread says why")
+        tokenizer.join()  # a request that came before would read the ranks a second time
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=_new_loop) as runner:

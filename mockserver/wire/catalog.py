@@ -25,7 +25,8 @@ import orjson
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # one object per model, so that models are cheap keys of caches
+# one object per model, so that models are cheap keys of caches
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Model:
     """One model as the API echoes it.
 

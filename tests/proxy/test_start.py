@@ -15,12 +15,18 @@ SERVER = frozenset(
     "asyncio email.utils httptools httpx importlib.metadata jsonschema logging mockserver.core mockserver.engine"
     " mockserver.wire orjson pydantic pydantic_core rich socket starlette tiktoken uvicorn websockets yaml".split()
 )
-# What belongs to scenarios, faults, snapshots, an upstream, WebSockets, tests or mistakes, and comes with the first.
+# What belongs to scenarios, faults, snapshots, an upstream, WebSockets, readers of the journal, the control API, other
+# stores, tests or mistakes, and comes with the first.
 LATER = frozenset(
-    "difflib hypothesis httpx importlib.metadata jsonschema mockserver.conformance mockserver.faults.schema"
+    "difflib hypothesis httpx importlib.metadata jsonschema mockserver.conformance mockserver.core.graph"
+    " mockserver.core.steering mockserver.engine.journal_pages mockserver.engine.journal_reading"
+    " mockserver.faults.schema mockserver.journal.client_findings mockserver.journal.history"
     " mockserver.scenarios.document mockserver.scenarios.loader mockserver.scenarios.schema"
-    " mockserver.snapshots.document mockserver.snapshots.records mockserver.testing openai proxy.relay"
-    " proxy.relay_websocket proxy.upstream pydantic pytest rich websockets yaml".split()
+    " mockserver.snapshots.document mockserver.snapshots.records mockserver.store.postgres mockserver.store.sqlite"
+    " mockserver.testing mockserver.transport.control_api mockserver.transport.metrics mockserver.transport.viewer"
+    " mockserver.transport.waiting mockserver.transport.websocket mockserver.websocket openai proxy.relay"
+    " proxy.relay_websocket proxy.upstream pydantic pydantic_core pytest rich sqlite3 starlette.responses tiktoken"
+    " websockets yaml".split()
 )
 OBSERVED = {"PYTHONPROFILEIMPORTTIME": "1"}  # the interpreter then logs the name of each module that it imports
 
@@ -50,10 +56,12 @@ def test_a_plain_server_loads_what_its_first_answers_need() -> None:
         turn = served.request("POST", "/v1/responses", {"model": "gpt-4.1", "input": "hello"})
         assert turn.json["output"][0]["content"][0]["text"] == "Mock reply to: hello [1 items in context]"
         loaded = imports_in(served.logged())
-        assert {"mockserver.engine.engine", "pydantic_core", "uvicorn"} <= loaded
+        assert {"mockserver.engine.engine", "mockserver.wire.tokens.tokenizer", "uvicorn"} <= loaded
         assert not among(loaded, LATER)
 
         # and what was left out comes with the first thing that needs it
+        served.request("POST", "/v1/responses", {"model": "gpt-4.1", "input": "hello", "tools": []})
+        assert "pydantic_core" in imports_in(served.logged())
         served.control("POST", "/script", {"lines": [{"reply": {"text": "scripted"}}]})
         assert "mockserver.scenarios.schema" in imports_in(served.logged())
         served.control("GET", "/snapshot")

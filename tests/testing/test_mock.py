@@ -230,6 +230,37 @@ def test_no_server_runs_until_somebody_asks_for_it() -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("understudy")]
 
 
+def test_the_first_mock_loads_what_its_first_turn_needs() -> None:
+    program = """
+import sys
+from urllib.request import Request, urlopen
+
+from mockserver import Mock
+
+def loaded(*names):
+    return {name for name in sys.modules if any(f"{name}.".startswith(f"{part}.") for part in names)}
+
+later = (
+    "anyio httpx jsonschema mockserver.core.graph mockserver.core.steering mockserver.engine.journal_pages"
+    " mockserver.engine.journal_reading mockserver.faults.schema mockserver.journal.client_findings"
+    " mockserver.journal.history mockserver.scenarios.schema mockserver.snapshots mockserver.store.sqlite"
+    " mockserver.testing.report mockserver.transport.control_api mockserver.transport.metrics"
+    " mockserver.transport.viewer mockserver.transport.waiting mockserver.transport.websocket mockserver.websocket"
+    " openai pydantic pydantic_core pytest sqlite3 tiktoken websockets yaml"
+).split()
+with Mock() as mock:
+    assert not loaded("httptools", "uvicorn", "uvloop", *later)
+    turn = Request(f"{mock.base_url}/responses", b'{"model": "gpt-4.1", "input": "hello"}')
+    turn.add_header("Authorization", "Bearer any")
+    turn.add_header("Content-Type", "application/json")
+    assert b"Mock reply to: hello" in urlopen(turn).read()
+    assert loaded("uvicorn") and not loaded(*later), loaded(*later)
+    mock.reply("scripted")
+    assert mock.verdict() == [] and loaded("pydantic", "mockserver.journal.client_findings")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_names_are_loaded_when_they_are_asked_for() -> None:
     program = (
         "import sys, mockserver; before = {*sys.modules}; assert 'mockserver.engine.engine' not in before, before;"

@@ -23,15 +23,16 @@ decides. Spec: errors §2, §3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from pydantic_core import SchemaValidator, ValidationError
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.errors.text import Path, format_path
 from mockserver.wire.requests.schema import Schema
+
+if TYPE_CHECKING:
+    from pydantic_core import ValidationError
 
 _MISSING, _UNKNOWN, _WRONG = range(3)
 
@@ -52,7 +53,10 @@ class Validator:
         self._validate: Callable[[Any], Any] = self._compile_and_validate
 
     def _compile_and_validate(self, value: Any) -> Any:
-        # pydantic's compiler alone: its models, which nothing here needs, take 40 ms to import
+        # Pydantic's compiler alone: its models, which nothing here needs, take 40 ms to import. The compiler takes 15,
+        # so it comes with the first value: a plain turn is judged without it.
+        from pydantic_core import SchemaValidator
+
         self._validate = SchemaValidator(self._schema).validate_python
         return self._validate(value)
 
@@ -60,8 +64,8 @@ class Validator:
         """Return quietly when the value has the shape, else raise the first complaint."""
         try:
             self._validate(value)
-        except ValidationError as failure:
-            raise first_complaint(self._schema, value, failure) from None
+        except ValueError as failure:  # nothing but pydantic's own, whose name is not imported yet
+            raise first_complaint(self._schema, value, cast("ValidationError", failure)) from None
 
 
 class Violation(NamedTuple):

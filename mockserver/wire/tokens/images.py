@@ -10,11 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from mockserver.wire.catalog import Model
@@ -27,8 +26,7 @@ _HEAD_CHARACTERS = 400_000
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"GIF87a", b"GIF89a", b"RIFF")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRule:
+class ImageRule(NamedTuple):
     """How one model counts images: `base` tokens per image plus `tile` per 512-px tile, or `factor` tokens per patch.
 
     `item` tokens are added once per item that holds images.

@@ -31,7 +31,7 @@ from array import array
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -79,14 +79,12 @@ _SIGNS_AND_BLANKS = (
     rf"[{_BLANK}]+",
 )
 # `encodings.O200K_PATTERN` for texts of codes
-_PATTERN = re.compile(
-    "|".join(
-        (
-            rf"[^\r\n{_WORD}]?{_UPPERS}*{_LOWERS}+{_CONTRACTION}",
-            rf"[^\r\n{_WORD}]?{_UPPERS}+{_LOWERS}*{_CONTRACTION}",
-            rf"[0-9{_NUMBER}]{{1,3}}",
-            *_SIGNS_AND_BLANKS,
-        )
+_PATTERN = "|".join(
+    (
+        rf"[^\r\n{_WORD}]?{_UPPERS}*{_LOWERS}+{_CONTRACTION}",
+        rf"[^\r\n{_WORD}]?{_UPPERS}+{_LOWERS}*{_CONTRACTION}",
+        rf"[0-9{_NUMBER}]{{1,3}}",
+        *_SIGNS_AND_BLANKS,
     )
 )
 # and for ASCII, where no character has both cases or is a mark: its first two alternatives are one, without a way back
@@ -306,8 +304,14 @@ def _cut(text: str) -> list[str]:
     codes = _BEYOND_ASCII.sub(lambda match: match[0].translate(table), text)
     if _UNKNOWN in codes:
         raise TooMuchWorkError
-    ends = [*accumulate(map(len, _PATTERN.findall(codes)))]
+    ends = [*accumulate(map(len, _compile_pattern().findall(codes)))]
     return list(map(text.__getitem__, map(slice, chain((0,), ends), ends)))
+
+
+@cache
+def _compile_pattern() -> re.Pattern[str]:
+    """The pattern for texts beyond ASCII, with the first of them: it takes as long as a few modules to import."""
+    return re.compile(_PATTERN)
 
 
 class _Codes(dict[int, str]):
