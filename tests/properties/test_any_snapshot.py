@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from copy import deepcopy
 from functools import cache
 from itertools import product
 from typing import Any
@@ -14,21 +12,11 @@ import pytest
 from mockserver.journal.exchange import Call
 from tests.support.caller import PROJECT, Caller
 from tests.support.examples import ALL, part_of
+from tests.support.wrong_values import WRONG, mutate, places
 
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": False}
 MODEL = "gpt-5.2"
 PARTS = 8  # that may run beside each other
-
-
-def deep(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = {"a": value}
-    return value
-
-
-VALUES: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "", "x", [], ["x"], [1], [None], [[]], {}, {"a": 1})
-WRONG: tuple[Any, ...] = (*VALUES, {"type": {}}, [{"type": {}}], [{"type": "x"}], deep(300), "resp_1", {"id": "x"})
 
 
 @cache
@@ -47,36 +35,9 @@ def valid_text() -> str:
     return json.dumps(call.levers.snapshot(PROJECT))
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a document, the document itself too."""
-    stack = [(value, path)]
-    while stack:
-        value, path = stack.pop()
-        yield path
-        if isinstance(value, dict):
-            stack += [(member, (*path, key)) for key, member in value.items()]
-        elif isinstance(value, list):
-            stack += [(member, (*path, index)) for index, member in enumerate(value)]
-
-
 @cache
 def all_places() -> list[tuple[Any, ...]]:
     return list(places(json.loads(valid_text())))
-
-
-def mutate(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """The document with another value in a place; `...` takes the member away."""
-    if not path:
-        return None if value is ... else value
-    document = deepcopy(document)
-    holder = document
-    for step in path[:-1]:
-        holder = holder[step]
-    if value is ...:
-        del holder[path[-1]]
-    else:
-        holder[path[-1]] = value
-    return document
 
 
 def statuses_after(document: Any) -> set[tuple[str, int]]:

@@ -105,8 +105,9 @@ def test_F7_function_with_strict_is_left_alone(strict: bool) -> None:
     assert (shown["parameters"], shown["strict"]) == (parameters, strict)
 
 
-def test_F7_a_schema_without_strict_form_is_not_strict() -> None:
-    parameters = {"type": "object", "properties": {"a": {"type": "object", "additionalProperties": True}}}
+@pytest.mark.parametrize("properties", [{"a": {"type": "object", "additionalProperties": True}}, 5, True, "ab", ["a"]])
+def test_F7_a_schema_without_strict_form_is_not_strict(properties: Any) -> None:
+    parameters = {"type": "object", "properties": properties}
     shown = tool_echo.echo_tool({"type": "function", "name": "f", "parameters": parameters})
     assert (shown["parameters"], shown["strict"]) == (parameters, False)
 

@@ -154,17 +154,19 @@ def strict_form(schema: Any) -> Any:
     """
     if not isinstance(schema, dict):
         return schema
+    properties = schema.get("properties") or {}
     if not _NOT_STRICT.isdisjoint(schema) or schema.get("additionalProperties") not in (None, False):
+        return None
+    if not isinstance(properties, dict):
         return None
     strict: dict[str, Any] = {}
     for key, value in schema.items():
         strict[key] = _strict_member(key, value)
         if strict[key] is None and value is not None:
             return None
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or properties is not None:
+    if schema.get("type") == "object" or schema.get("properties") is not None:
         strict["additionalProperties"] = False
-        strict["required"] = list(properties or ())
+        strict["required"] = list(properties)
     return strict
 
 
