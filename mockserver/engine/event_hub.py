@@ -3,10 +3,12 @@
 A listener (`EventStream`) is played like the body of any other answer. Its events are those of all projects, or of one.
 """
 
-# How it works. There is one row of the latest events for all listeners, already encoded, and each listener has a place
-# in it. So an event costs the same for one listener as for ten, memory is bounded whatever a listener does, and who
-# reads too slowly finds that the row has moved on. Listeners look at the row from time to time: to wake one for each
-# event would cost a turn more than all the rest does.
+# How it works. A call only leaves the values of an event. They are encoded when a listener looks, or when `LOOK_EVERY`
+# events wait, all in one loop: that takes half the time it would take call by call. There is one row of the latest
+# events for all listeners, encoded once, and each listener has a place in it. So an event costs the same for one
+# listener as for ten, memory is bounded whatever a listener does, and who reads too slowly finds that the row has moved
+# on. Listeners look at the row from time to time: to wake one for each event would cost a turn more than all the rest
+# does.
 #
 # What must stay true:
 # * `is_on` is all that a call looks at while nobody listens. It stays on for a while after the last listener has left,
@@ -14,13 +16,15 @@ A listener (`EventStream`) is played like the body of any other answer. Its even
 # * Changes are told by the store, which all of them go through, before they are written: only then it can be seen what
 #   is new. A listener that reads the state when it is told finds them written, or waits for the transaction.
 # * Nothing here may fail a call. What is told was made by ourselves, so encoding it can't fail.
+# * The values of an event are those of the moment at which it happened, and none of them is long: the bounds of the row
+#   do not count what waits. Numbers are given when events are encoded, in the order in which they happened.
 
 from __future__ import annotations
 
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import count, islice
 from threading import RLock
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -40,12 +44,14 @@ MOST_EVENTS = 4096
 MOST_BYTES = 4 * 1024 * 1024
 MOST_CHANGES = 100  # of one event
 RESUME_S = 60.0  # how long after the last listener left events are kept for one that comes back
-LOOK_EVERY = 64  # events after which it is looked whether anybody listens
+LOOK_EVERY = 64  # events that wait at most; when so many do, it is looked whether anybody listens
 LOOK_S = 0.05  # how often a listener looks for new events
 SILENCE_S = 15.0  # after which a comment is sent
 HELLO = b": understudy\n\n"  # a head leaves with the first bytes, and a browser's page waits for the head
 _ENCODED = b"id: %b-%d\nevent: %b\ndata: %b\n\n"
 _KINDS = frozenset(("response", "running", "conversation"))
+_CHANGE = ("change", "kind", "id")
+_BEGAN = ("project", "exchange", "at", "transport", "method", "path")
 
 
 class Event(NamedTuple):
@@ -61,6 +67,10 @@ class Event(NamedTuple):
     relayed: bool
 
 
+# What waits to be encoded: the event's name and project, its values, what makes its data of them, if it is relayed.
+_Waiting = tuple[bytes, str, Any, Callable[[Any], bytes], bool]
+
+
 class EventHub:
     """The latest events of an engine, and who listens to them."""
 
@@ -74,8 +84,10 @@ class EventHub:
         self._first_exchange = 0
         self.on_heard: Callable[[], None] | None = None  # called when somebody begins to listen and nobody did
         self._run = b""
+        self._waiting: deque[_Waiting] = deque()
         self._events: deque[Event] = deque()
-        self._bytes = self._number = self._exchanges = 0
+        self._bytes = self._number = 0
+        self._exchanges = count(1)
         self._ordinals: dict[str, int] = {}
 
     @property
@@ -98,8 +110,7 @@ class EventHub:
         """A stream of a project's events, or of all (None), from now on or from after an event's id."""
         with self._lock:
             was_heard = self.is_heard
-            if not self.is_on:
-                self._turn_on()
+            self._prepare()
             number, known = self._find(last_id)
             stream = EventStream(self, project, number)
             if not known:
@@ -112,8 +123,7 @@ class EventHub:
     def listen_as_worker(self) -> EventStream:
         """A stream of what happens in this process, for another worker."""
         with self._lock:
-            if not self.is_on:
-                self._turn_on()
+            self._prepare()
             stream = EventStream(self, None, self._number, only_own=True)
             self._guests.add(stream)
             return stream
@@ -148,15 +158,21 @@ class EventHub:
             waiting, stream.waiting = stream.waiting, b""
             return waiting
 
-    def _turn_on(self) -> None:
+    def _prepare(self) -> None:
+        """Be on, with all that has happened until now in the row."""
+        if self.is_on:
+            self._encode_waiting()
+            return
         self._run = b"%x" % int(self._calls.wall() * 1000)  # ids of an earlier run are not ours
-        self._number, self._exchanges = 0, self._first_exchange
+        self._number, self._exchanges = 0, count(self._first_exchange + 1)
+        self._waiting.clear()  # a call may have told of something while this was turned off
         self._calls.store.watch(self._announce_changes)
         self.is_on = True
 
     def _turn_off(self) -> None:
         self.is_on = False
         self._calls.store.watch(None)
+        self._waiting.clear()
         self._events.clear()
         self._ordinals.clear()
         self._bytes = 0
@@ -165,19 +181,10 @@ class EventHub:
 
     def begin(self, project: str, exchange: Exchange) -> None:
         """Tell that a call of a project has begun."""
-        with self._lock:
-            self._exchanges += 1
-            exchange.announced = self._exchanges
+        exchange.announced = number = next(self._exchanges)  # in one step, so that no two get the same
         call = exchange.call
-        data = {
-            "project": project,
-            "exchange": exchange.announced,
-            "at": self._read_time(project),
-            "transport": call.transport,
-            "method": call.method,
-            "path": call.path,
-        }
-        self.publish(b"exchange.began", data)
+        values = project, number, self._read_time(project), call.transport, call.method, call.path
+        self._append((b"exchange.began", project, values, _encode_begin, False))
 
     def _read_time(self, project: str) -> float | None:
         calls = self._calls
@@ -190,6 +197,11 @@ class EventHub:
         """Tell how an exchange has ended, if it was told that it began, or there was nobody to tell."""
         self.publish(b"exchange.ended", {"project": project, "exchange": exchange.announced, **summary})
 
+    def end_later(self, project: str, exchange: Exchange, summarize: Callable[[Exchange], dict[str, Any]]) -> None:
+        """Tell the same of an exchange whose members are short and change no more: its summary is made when needed."""
+        values = project, exchange, exchange.number or None, summarize
+        self._append((b"exchange.ended", project, values, _encode_end, False))
+
     def _announce_changes(self, project: str, changes: Iterable[Change] | None) -> Iterable[Change]:
         """Tell which responses and conversations are about to change, all (None) or some."""
         if project.endswith("/journal"):  # the journal of a store that has one
@@ -197,54 +209,66 @@ class EventHub:
         if changes is None:
             self.publish(b"state", {"project": project, "cleared": True, "changes": [], "more": 0})
             return ()
-        changes = list(changes)
-        listed = [self._describe(project, change) for change in changes if change.kind in _KINDS]
-        if listed:
-            more = max(0, len(listed) - MOST_CHANGES)
-            data = {"project": project, "cleared": False, "changes": listed[:MOST_CHANGES], "more": more}
-            self.publish(b"state", data)
+        changes, get = list(changes), self._calls.store.get
+        told, more = list[tuple[str, str, str]](), 0
+        for change in changes:
+            kind, id = change[:2]
+            if kind not in _KINDS:
+                continue
+            if len(told) == MOST_CHANGES:
+                more += 1
+            elif type(change) is Put:
+                told.append(("created" if get(project, kind, id) is None else "updated", kind, id))
+            else:
+                told.append(("deleted", kind, id))
+        if told:
+            self._append((b"state", project, (project, told, more), _encode_changes, False))
         return changes
-
-    def _describe(self, project: str, change: Change) -> dict[str, str]:
-        what = "deleted"
-        if isinstance(change, Put):
-            what = "created" if self._calls.store.get(project, change.kind, change.id) is None else "updated"
-        return {"change": what, "kind": change.kind, "id": change.id}
 
     def publish(self, name: bytes, data: dict[str, Any]) -> None:
         """Add an event of the project that `data` names."""
-        text, project = dumps(data), data["project"]
-        if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
-            text = clean(text.decode()).encode()
-        self._append(name, text, project)
+        self._append((name, data["project"], dumps(data), bytes, False))
 
     def relay(self, block: bytes) -> None:
         """Add an event of another worker, as it was sent there."""
         fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if line[:1] not in (b"", b":"))
         if b"id" in fields:  # else it is a loss between workers, which has no project
-            self._append(fields[b"event"], fields[b"data"], loads(fields[b"data"])["project"], relayed=True)
+            text = fields[b"data"]
+            self._append((fields[b"event"], loads(text)["project"], text, bytes, True))
 
-    def _append(self, name: bytes, text: bytes, project: str, *, relayed: bool = False) -> None:
-        with self._lock:
-            if not self.is_on:
-                return
+    def _append(self, event: _Waiting) -> None:
+        """Have an event wait; any thread may do so at any time."""
+        self._waiting.append(event)
+        if len(self._waiting) >= LOOK_EVERY:
+            with self._lock:
+                # to look each time would cost as much as all the rest
+                if self._guests or self.is_heard:
+                    self._encode_waiting()
+                else:
+                    self._turn_off()
+
+    def _encode_waiting(self) -> None:
+        """Put what waits into the row; the lock is held."""
+        waiting, events, ordinals = self._waiting, self._events, self._ordinals
+        while waiting:
+            name, project, values, encode, relayed = waiting.popleft()
+            text = encode(values)
+            if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
+                text = clean(text.decode()).encode()
             number = self._number = self._number + 1
-            # to look each time would cost as much as all the rest
-            if not number % LOOK_EVERY and not (self._guests or self.is_heard):
-                self._turn_off()
-                return
-            ordinal = self._ordinals[project] = self._ordinals.get(project, 0) + 1
+            ordinal = ordinals[project] = ordinals.get(project, 0) + 1
             encoded = _ENCODED % (self._run, number, name, text)
-            self._events.append(_new(Event, (number, project, ordinal, encoded, relayed)))
+            events.append(_new(Event, (number, project, ordinal, encoded, relayed)))
             self._bytes += len(encoded)
-            while self._bytes > MOST_BYTES or len(self._events) > MOST_EVENTS:
-                self._bytes -= len(self._events.popleft().data)
+            while self._bytes > MOST_BYTES or len(events) > MOST_EVENTS:
+                self._bytes -= len(events.popleft().data)
 
     def read(self, project: str | None, number: int, ordinal: int) -> tuple[bytes, int, int, int]:
         """What came after an event: the encoded events, the latest number and ordinal, and how many are lost."""
-        if number == self._number:
+        if number == self._number and not self._waiting:
             return b"", number, ordinal, 0
         with self._lock:
+            self._encode_waiting()
             missed = self._number - number
             found = list(islice(self._events, max(0, len(self._events) - missed), None))
             mine = [event for event in found if project in (None, event.project)]
@@ -255,6 +279,7 @@ class EventHub:
     def read_own(self, number: int) -> tuple[bytes, int]:
         """What happened in this process after an event: the encoded events, and the latest number."""
         with self._lock:
+            self._encode_waiting()
             found = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
             return b"".join([event.data for event in found if not event.relayed]), self._number
 
@@ -264,6 +289,21 @@ class EventHub:
             return number
         after = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
         return self._ordinals.get(project, 0) - sum(event.project == project for event in after)
+
+
+def _encode_begin(values: tuple[Any, ...]) -> bytes:
+    return dumps(dict(zip(_BEGAN, values, strict=True)))
+
+
+def _encode_end(values: tuple[str, Exchange, int | None, Callable[[Exchange], dict[str, Any]]]) -> bytes:
+    project, exchange, number, summarize = values
+    return dumps({"project": project, "exchange": exchange.announced, **summarize(exchange), "id": number})
+
+
+def _encode_changes(values: tuple[str, list[tuple[str, str, str]], int]) -> bytes:
+    project, told, more = values
+    changes = [dict(zip(_CHANGE, one, strict=True)) for one in told]
+    return dumps({"project": project, "cleared": False, "changes": changes, "more": more})
 
 
 def _never() -> bool:

@@ -132,18 +132,30 @@ class JournalStore:
 
         They are told whatever happens: they were told that it began.
         """
-        summary = outline(exchange)
+        summary = None
         try:
             if exchange.at is None:
                 self._set_time(project, exchange)
-            summary = summarize(exchange)  # first: a long exchange is packed when it is added
+            document = self._entries.pack(exchange) if self._most > 0 else None
+            if document is not None or exchange.relayed is not None or self._most <= 0:  # it may be long
+                summary = self._summarize(exchange)
             if self._most > 0:
-                self._add(project, exchange)
                 with self._lock:
+                    self._entries.add(project, exchange, document)
                     if exchange.number is None:
                         self._entries.write(project)
         finally:
-            self.events.end(project, exchange, {**summary, "id": exchange.number or None})
+            if summary is None:
+                self.events.end_later(project, exchange, self._summarize)
+            else:
+                self.events.end(project, exchange, {**summary, "id": exchange.number or None})
+
+    def _summarize(self, exchange: Exchange) -> dict[str, Any]:
+        try:
+            return summarize(exchange)
+        except Exception as error:
+            self._complain(error)
+            return outline(exchange)
 
     def _complain(self, error: Exception) -> None:
         """Tell the log that the journal could not be written, once for each reason."""

@@ -12,6 +12,10 @@ import orjson
 from mockserver.journal.exchange import Exchange, describe_source, parse_body, read_relayed, release_turn
 
 LONGEST_PARSED = 65_536  # bytes of a refused request in which it is looked for what it was to continue
+_OF_TURN = (
+    "model", "input_tokens", "cached_tokens", "output_tokens", "status", "previous_response_id", "conversation",
+    "store",
+)  # fmt: skip
 
 
 def summarize(exchange: Exchange) -> dict[str, Any]:
@@ -56,6 +60,8 @@ def summarize_document(number: int, doc: bytes) -> dict[str, Any]:
 def _write(document: dict[str, Any], number: int | None, body: bytes) -> dict[str, Any]:
     saw, error = document["saw"], document["error"]
     turn = saw or document.get("outcome") or _read_request(document["method"], document["path"], body)
+    # one call for all of them: while somebody listens, every turn pays for it
+    model, read, cached, written, status, previous, conversation, store = map(turn.get, _OF_TURN)
     answered_by = document.get("answered_by")
     return {
         "id": number,
@@ -63,20 +69,20 @@ def _write(document: dict[str, Any], number: int | None, body: bytes) -> dict[st
         "transport": document["transport"],
         "method": document["method"],
         "path": document["path"],
-        "model": turn.get("model"),
+        "model": model,
         "status": document["status"],
         "error_code": error and (error["code"] or error["type"]),
-        "input_tokens": turn.get("input_tokens"),
-        "cached_tokens": turn.get("cached_tokens"),
-        "output_tokens": turn.get("output_tokens"),
+        "input_tokens": read,
+        "cached_tokens": cached,
+        "output_tokens": written,
         "duration_ms": document["duration_ms"],
         "answered_by": answered_by or describe_source(document["line"], document["faults"], is_turn=saw is not None),
         "faults": [*document["faults"]],
         "response_id": document["response_id"],
-        "response_status": turn.get("status"),
-        "previous_response_id": turn.get("previous_response_id"),
-        "conversation": turn.get("conversation"),
-        "store": turn.get("store"),
+        "response_status": status,
+        "previous_response_id": previous,
+        "conversation": conversation,
+        "store": store,
         "events": document["events"],
         "ended": document["ended"],
     }
