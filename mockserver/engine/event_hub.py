@@ -22,7 +22,7 @@ A listener (`EventStream`) is played like the body of any other answer. Its even
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from itertools import count, islice
 from threading import RLock
@@ -50,19 +50,12 @@ SILENCE_S = 15.0  # after which a comment is sent
 HELLO = b": understudy\n\n"  # a head leaves with the first bytes, and a browser's page waits for the head
 _ENCODED = b"id: %b-%d\nevent: %b\ndata: %b\n\n"
 _KINDS = frozenset(("response", "running", "conversation"))
-_CHANGE = ("change", "kind", "id")
-_BEGAN = ("project", "exchange", "at", "transport", "method", "path")
 
 
 class Event(NamedTuple):
-    """An encoded event, its number, its project, its number among that project's events, and if it came from outside.
+    """An encoded event, its project, and if it came from outside: from another worker of the same server."""
 
-    Outside is another worker of the same server.
-    """
-
-    number: int
     project: str
-    ordinal: int
     data: bytes
     relayed: bool
 
@@ -88,7 +81,7 @@ class EventHub:
         self._events: deque[Event] = deque()
         self._bytes = self._number = 0
         self._exchanges = count(1)
-        self._ordinals: dict[str, int] = {}
+        self._ordinals = Counter[str]()  # how many events of a project there were
 
     @property
     def listeners(self) -> int:
@@ -209,21 +202,24 @@ class EventHub:
         if changes is None:
             self.publish(b"state", {"project": project, "cleared": True, "changes": [], "more": 0})
             return ()
-        changes, get = list(changes), self._calls.store.get
+        changes = list(changes)
         told, more = list[tuple[str, str, str]](), 0
         for change in changes:
-            kind, id = change[:2]
-            if kind not in _KINDS:
+            if change[0] not in _KINDS:
                 continue
             if len(told) == MOST_CHANGES:
                 more += 1
-            elif type(change) is Put:
-                told.append(("created" if get(project, kind, id) is None else "updated", kind, id))
             else:
-                told.append(("deleted", kind, id))
+                told.append(self._describe(project, change))
         if told:
             self._append((b"state", project, (project, told, more), _encode_changes, False))
         return changes
+
+    def _describe(self, project: str, change: Change) -> tuple[str, str, str]:
+        kind, id = change.kind, change.id
+        if type(change) is not Put:
+            return "deleted", kind, id
+        return "created" if self._calls.store.get(project, kind, id) is None else "updated", kind, id
 
     def publish(self, name: bytes, data: dict[str, Any]) -> None:
         """Add an event of the project that `data` names."""
@@ -249,17 +245,21 @@ class EventHub:
 
     def _encode_waiting(self) -> None:
         """Put what waits into the row; the lock is held."""
-        waiting, events, ordinals = self._waiting, self._events, self._ordinals
-        while waiting:
-            name, project, values, encode, relayed = waiting.popleft()
-            text = encode(values)
-            if b"sk-" in text:  # as in the journal, nothing that looks like a key is shown
-                text = clean(text.decode()).encode()
-            number = self._number = self._number + 1
-            ordinal = ordinals[project] = ordinals.get(project, 0) + 1
-            encoded = _ENCODED % (self._run, number, name, text)
-            events.append(_new(Event, (number, project, ordinal, encoded, relayed)))
-            self._bytes += len(encoded)
+        waiting, events, run, number = self._waiting, self._events, self._run, self._number
+        projects = []
+        try:
+            while waiting:
+                name, project, values, encode, relayed = waiting.popleft()
+                text = encode(values)
+                if text.find(b"sk-") >= 0:  # as in the journal, nothing that looks like a key is shown
+                    text = clean(text.decode()).encode()
+                number += 1
+                events.append(_new(Event, (project, _ENCODED % (run, number, name, text), relayed)))
+                projects.append(project)
+        finally:
+            self._number = number
+            self._ordinals.update(projects)
+            self._bytes += sum([len(data) for _, data, _ in islice(reversed(events), len(projects))])
             while self._bytes > MOST_BYTES or len(events) > MOST_EVENTS:
                 self._bytes -= len(events.popleft().data)
 
@@ -270,29 +270,31 @@ class EventHub:
         with self._lock:
             self._encode_waiting()
             missed = self._number - number
-            found = list(islice(self._events, max(0, len(self._events) - missed), None))
-            mine = [event for event in found if project in (None, event.project)]
-            latest = self._number if project is None else self._ordinals.get(project, 0)
+            found = islice(self._events, max(0, len(self._events) - missed), None)
+            mine = [data for name, data, _ in found if project is None or project == name]
+            latest = self._number if project is None else self._ordinals[project]
             lost = max(0, latest - ordinal - len(mine))
-            return b"".join([event.data for event in mine]), self._number, latest, lost
+            return b"".join(mine), self._number, latest, lost
 
     def read_own(self, number: int) -> tuple[bytes, int]:
         """What happened in this process after an event: the encoded events, and the latest number."""
         with self._lock:
             self._encode_waiting()
             found = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
-            return b"".join([event.data for event in found if not event.relayed]), self._number
+            return b"".join([data for _, data, relayed in found if not relayed]), self._number
 
     def ordinal(self, project: str | None, number: int) -> int:
         """How many events of a project, or of all, there were up to a number that is no older than the row."""
         if project is None:
             return number
         after = islice(self._events, max(0, len(self._events) - (self._number - number)), None)
-        return self._ordinals.get(project, 0) - sum(event.project == project for event in after)
+        return self._ordinals[project] - sum(event.project == project for event in after)
 
 
-def _encode_begin(values: tuple[Any, ...]) -> bytes:
-    return dumps(dict(zip(_BEGAN, values, strict=True)))
+def _encode_begin(values: tuple[str, int, float | None, str, str, str]) -> bytes:
+    project, number, at, transport, method, path = values
+    data = {"project": project, "exchange": number, "at": at, "transport": transport, "method": method, "path": path}
+    return dumps(data)
 
 
 def _encode_end(values: tuple[str, Exchange, int | None, Callable[[Exchange], dict[str, Any]]]) -> bytes:
@@ -302,7 +304,7 @@ def _encode_end(values: tuple[str, Exchange, int | None, Callable[[Exchange], di
 
 def _encode_changes(values: tuple[str, list[tuple[str, str, str]], int]) -> bytes:
     project, told, more = values
-    changes = [dict(zip(_CHANGE, one, strict=True)) for one in told]
+    changes = [{"change": what, "kind": kind, "id": id} for what, kind, id in told]
     return dumps({"project": project, "cleared": False, "changes": changes, "more": more})
 
 
