@@ -191,7 +191,7 @@ class EventHub:
         self.publish(b"exchange.ended", {"project": project, "exchange": exchange.announced, **summary})
 
     def end_later(self, project: str, exchange: Exchange, summarize: Callable[[Exchange], dict[str, Any]]) -> None:
-        """Tell the same of an exchange whose members are short and change no more: its summary is made when needed."""
+        """Tell the same of an exchange whose members are short and change no more: it is summarized when encoded."""
         values = project, exchange, exchange.number or None, summarize
         self._append((b"exchange.ended", project, values, _encode_end, False))
 
@@ -246,7 +246,7 @@ class EventHub:
     def _encode_waiting(self) -> None:
         """Put what waits into the row; the lock is held."""
         waiting, events, run, number = self._waiting, self._events, self._run, self._number
-        projects = []
+        projects, size = [], 0
         try:
             while waiting:
                 name, project, values, encode, relayed = waiting.popleft()
@@ -254,12 +254,14 @@ class EventHub:
                 if text.find(b"sk-") >= 0:  # as in the journal, nothing that looks like a key is shown
                     text = clean(text.decode()).encode()
                 number += 1
-                events.append(_new(Event, (project, _ENCODED % (run, number, name, text), relayed)))
+                encoded = _ENCODED % (run, number, name, text)
+                events.append(_new(Event, (project, encoded, relayed)))
                 projects.append(project)
+                size += len(encoded)
         finally:
             self._number = number
             self._ordinals.update(projects)
-            self._bytes += sum([len(data) for _, data, _ in islice(reversed(events), len(projects))])
+            self._bytes += size
             while self._bytes > MOST_BYTES or len(events) > MOST_EVENTS:
                 self._bytes -= len(events.popleft().data)
 

@@ -132,12 +132,13 @@ class JournalStore:
 
         They are told whatever happens: they were told that it began.
         """
-        summary = None
+        summary, is_long = None, True
         try:
             if exchange.at is None:
                 self._set_time(project, exchange)
             document = self._entries.pack(exchange) if self._most > 0 else None
-            if document is not None or exchange.relayed is not None or self._most <= 0:  # it may be long
+            is_long = document is not None or exchange.relayed is not None or self._most <= 0
+            if is_long:  # first: what it is made from is let go when the exchange is added, or must not be held
                 summary = self._summarize(exchange)
             if self._most > 0:
                 with self._lock:
@@ -145,10 +146,10 @@ class JournalStore:
                     if exchange.number is None:
                         self._entries.write(project)
         finally:
-            if summary is None:
-                self.events.end_later(project, exchange, self._summarize)
+            if is_long:
+                self.events.end(project, exchange, {**(summary or outline(exchange)), "id": exchange.number or None})
             else:
-                self.events.end(project, exchange, {**summary, "id": exchange.number or None})
+                self.events.end_later(project, exchange, self._summarize)
 
     def _summarize(self, exchange: Exchange) -> dict[str, Any]:
         try:
