@@ -24,8 +24,10 @@ _OF_TURN = (
 
 def summarize(exchange: Exchange) -> dict[str, Any]:
     """The summary of an exchange that has ended; its turn is released."""
-    release_turn(exchange)
-    read_relayed(exchange)
+    if exchange.turn is not None:
+        release_turn(exchange)
+    if exchange.relayed is not None:
+        read_relayed(exchange)
     return _write(_members_of(exchange), exchange.number, exchange.call.body, exchange.saw)
 
 
