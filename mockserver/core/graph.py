@@ -1,7 +1,9 @@
 """The graph of a project's responses: every one that is stored, runs, or is needed by others, without what it says."""
 
 # How it works. Responses are scanned once; what each goes on from stands in the first line of its node. A parent that
-# is no response any more was deleted, and its node says so: it is shown too, and so are its own ancestors.
+# is no response any more was deleted, and its node says so: it is shown too, and so are its own ancestors. Who reads
+# only what came after a response (a page that has read the rest) gets a stored parent as well: to be continued may have
+# given it a longer life.
 #
 # What must stay true: nothing here reads the items of a node, or the time would grow with what was said. A mark of a
 # compaction is looked for in the bytes: inside of a text its quotes would be escaped.
@@ -16,31 +18,46 @@ import orjson
 
 from mockserver.core.lifecycle import Running
 from mockserver.core.lineage import DAY, is_expired, last_use
-from mockserver.core.records import State
+from mockserver.core.records import Record, State
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Node, decode_node, read_node
 from mockserver.core.truncation import read_dropped
+from mockserver.wire.errors.api import MockError
 from mockserver.wire.responses.ids import is_marked_unstored
 
+FIRST_LOOK = 64  # responses among which the one is looked for after which a reader goes on
 _COMPACTION = b'"type":"compaction"'
 _COPY_MARK = re.compile(r"[+-]")
 
 
-def list_nodes(state: State, rules: Semantics, now: float) -> Iterator[dict[str, Any]]:
-    """Yield the responses as nodes, stored ones in the order of their creation, then those that run, then deleted ones.
+def find_stored(state: State, after: str | None) -> list[Record]:
+    """The stored responses in the order of their creation, all or those after one; raises MockError for an unknown."""
+    if after is None:
+        return state.scan("response")
+    if state.get("response", after) is None:
+        raise MockError(f"after: no response with id '{after}' is stored.", param="after")
+    limit = FIRST_LOOK
+    while True:
+        newest = state.scan("response", limit=limit, descending=True)
+        ids = [record.id for record in newest]
+        if after in ids or len(ids) < limit:  # else deleted by another thread meanwhile
+            return newest[: ids.index(after) if after in ids else None][::-1]
+        limit *= 4
+
+
+def list_nodes(state: State, stored: list[Record], rules: Semantics, now: float) -> Iterator[dict[str, Any]]:
+    """Yield responses as nodes: `stored` ones, then those that run, then what these go on from besides.
 
     A node has `state` (`live`, `expired`, `running`, `deleted`), `expires_at` (unix seconds, None for never) and
     `parent`, the response whose context it goes on from.
     """
     shown, parents = set[str](), set[str]()
-    for record in state.scan("response"):
+    for record in stored:
         node = read_node(state, record.id)
         if node is None:  # deleted by another thread meanwhile
             continue
         shown.add(node.id)
-        view = _show(state, node, orjson.loads(record.doc), rules)
-        expired = is_expired(state, node.id, node.created_at, node.conversation, rules, now)
-        view["state"] = "expired" if expired else "live"
+        view = _show_stored(state, node, record.doc, rules, now)
         if view["parent"] is not None:
             parents.add(view["parent"])
         yield view
@@ -54,10 +71,12 @@ def list_nodes(state: State, rules: Semantics, now: float) -> Iterator[dict[str,
         if view["parent"] is not None:
             parents.add(view["parent"])
         yield view
-    yield from _list_deleted(state, parents - shown, shown, rules)
+    yield from _list_parents(state, parents - shown, shown, rules, now)
 
 
-def _list_deleted(state: State, ids: set[str], shown: set[str], rules: Semantics) -> Iterator[dict[str, Any]]:
+def _list_parents(
+    state: State, ids: set[str], shown: set[str], rules: Semantics, now: float
+) -> Iterator[dict[str, Any]]:
     todo = sorted(ids)
     while todo:
         id = todo.pop()
@@ -65,11 +84,22 @@ def _list_deleted(state: State, ids: set[str], shown: set[str], rules: Semantics
         if node is None or id in shown:
             continue
         shown.add(id)
+        doc = state.get("response", id)
+        if doc is not None:  # what is before it was read before
+            yield _show_stored(state, node, doc, rules, now)
+            continue
         view = _show(state, node, None, rules)
         if view["parent"] is not None:
             todo.append(view["parent"])
         # a turn that was not stored leaves such a node as well, where its conversation goes on from it
         yield {**view, "state": "deleted", "store": False if is_marked_unstored(id) else None}
+
+
+def _show_stored(state: State, node: Node, doc: bytes, rules: Semantics, now: float) -> dict[str, Any]:
+    view = _show(state, node, orjson.loads(doc), rules)
+    expired = is_expired(state, node.id, node.created_at, node.conversation, rules, now)
+    view["state"] = "expired" if expired else "live"
+    return view
 
 
 def _show(state: State, node: Node, response: dict[str, Any] | None, rules: Semantics) -> dict[str, Any]:

@@ -383,13 +383,18 @@ class ProjectControl:
         state = self._calls.reading(project).state
         return inspection.context_of(state, response_id, self._rules)
 
-    def graph(self, project: str) -> Iterator[dict[str, Any]]:
-        """Yield first `now`, the project's time, then each response as a node, without its texts."""
-        from mockserver.core.graph import list_nodes
+    def graph(self, project: str, after: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield first `now`, the project's time, then each response as a node, without its texts.
+
+        With `after` the stored ones are those after that response, and what they go on from. Raises MockError first of
+        all if no such response is stored.
+        """
+        from mockserver.core.graph import find_stored, list_nodes
 
         reading = self._calls.reading(project)
+        stored = find_stored(reading.state, after)
         yield {"now": reading.now}
-        yield from list_nodes(reading.state, self._rules, reading.now)
+        yield from list_nodes(reading.state, stored, self._rules, reading.now)
 
     def models(self) -> dict[str, Any]:
         """Every model with its context window and its longest output, in tokens."""

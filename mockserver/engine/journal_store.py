@@ -135,18 +135,31 @@ class JournalStore:
 
         They are told whatever happens: they were told that it began.
         """
-        summary = outline(exchange)
+        summary, is_long = None, True
         try:
             if exchange.at is None:
                 self._set_time(project, exchange)
-            summary = summarize(exchange)  # first: a long exchange is packed when it is added
+            document = self._entries.pack(exchange) if self._most > 0 else None
+            is_long = document is not None or exchange.relayed is not None or self._most <= 0
+            if is_long:  # first: what it is made from is let go when the exchange is added, or must not be held
+                summary = self._summarize(exchange)
             if self._most > 0:
-                self._add(project, exchange)
                 with self._lock:
+                    self._entries.add(project, exchange, document)
                     if exchange.number is None:
                         self._entries.write(project)
         finally:
-            self.events.end(project, exchange, {**summary, "id": exchange.number or None})
+            if is_long:
+                self.events.end(project, exchange, {**(summary or outline(exchange)), "id": exchange.number or None})
+            else:
+                self.events.end_later(project, exchange, self._summarize)
+
+    def _summarize(self, exchange: Exchange) -> dict[str, Any]:
+        try:
+            return summarize(exchange)
+        except Exception as error:
+            self._complain(error)
+            return outline(exchange)
 
     def _complain(self, error: Exception) -> None:
         """Tell the log that the journal could not be written, once for each reason."""

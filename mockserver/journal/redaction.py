@@ -255,8 +255,23 @@ def redact(value: Any) -> Any:
 
 def redact_noting(value: Any, secrets: list[str]) -> Any:
     """The same; the secrets are added to `secrets`."""
-    if not value or (type(value) is int and value < _MOST_COUNTED):  # as most members: there is nothing to look for
+    # as most members: there is nothing to look for
+    if not value or value is True or (type(value) is int and value < _MOST_COUNTED):
         return value
+    if type(value) is str and len(value) <= _MOST_REMEMBERED:
+        text, found = _redact_name(value)
+        secrets += found
+        return text
+    return _redact_any(value, secrets)
+
+
+@lru_cache(maxsize=1024)  # the names of models, of errors and of states come with every call
+def _redact_name(value: str) -> tuple[Any, list[str]]:
+    secrets: list[str] = []
+    return _redact_any(value, secrets), secrets
+
+
+def _redact_any(value: Any, secrets: list[str]) -> Any:
     try:
         written = encode_compact(value).decode()
     except (TypeError, ValueError):
@@ -266,17 +281,17 @@ def redact_noting(value: Any, secrets: list[str]) -> Any:
     return value if text == written else orjson.loads(text)
 
 
+_MOST_REMEMBERED = 40  # characters; ids are longer, and each comes once
 _MOST_COUNTED = 10**9  # a number that is longer may be somebody's
-_NEEDS_CLEANING = re.compile(rb"sk-|@|=|Bearer |Basic |openai-insecure")
+_SIGNS = ("sk-", "@", "=", "Bearer ", "Basic ", "openai-insecure")  # of what `clean` may find; one pattern takes longer
 
 
 def scrub(document: bytes, secrets: Iterable[str]) -> bytes:
     """Redact known secrets, and everything that looks like one, anywhere in an encoded document."""
     for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
         document = document.replace(form, REDACTED.encode())
-    if _NEEDS_CLEANING.search(document) is None:
-        return document
-    return clean(document.decode()).encode()
+    text = document.decode()
+    return clean(text).encode() if any(sign in text for sign in _SIGNS) else document
 
 
 @lru_cache(maxsize=256)  # a client sends the same one all the time

@@ -12,73 +12,83 @@ import orjson
 from mockserver.journal.exchange import Exchange, describe_source, parse_body, read_relayed, release_turn
 
 LONGEST_PARSED = 65_536  # bytes of a refused request in which it is looked for what it was to continue
+_MEMBERS = (
+    "method", "path", "at", "transport", "status", "error", "duration_ms", "line", "faults", "response_id", "events",
+    "ended", "outcome", "answered_by",
+)  # fmt: skip
+_OF_TURN = (
+    "model", "input_tokens", "cached_tokens", "output_tokens", "status", "previous_response_id", "conversation",
+    "store",
+)  # fmt: skip
 
 
 def summarize(exchange: Exchange) -> dict[str, Any]:
     """The summary of an exchange that has ended; its turn is released."""
-    release_turn(exchange)
-    read_relayed(exchange)
-    return _write(_members_of(exchange), exchange.number, exchange.call.body)
+    if exchange.turn is not None:
+        release_turn(exchange)
+    if exchange.relayed is not None:
+        read_relayed(exchange)
+    return _write(_members_of(exchange), exchange.number, exchange.call.body, exchange.saw)
 
 
 def outline(exchange: Exchange) -> dict[str, Any]:
     """The summary of an exchange without what it was about, where that can't be read."""
-    return _write({**_members_of(exchange), "saw": None}, exchange.number, b"")
+    return _write(_members_of(exchange), exchange.number, b"", None)
 
 
-def _members_of(exchange: Exchange) -> dict[str, Any]:
+def _members_of(exchange: Exchange) -> tuple[Any, ...]:
+    """Those of a document that a summary needs, in the order of `_MEMBERS`: no dictionary, for every turn makes it."""
     call, relayed = exchange.call, exchange.relayed
-    return {
-        "at": exchange.at,
-        "transport": exchange.transport,
-        "method": call.method,
-        "path": call.path,
-        "status": exchange.status,
-        "error": exchange.error,
-        "duration_ms": round(exchange.seconds * 1000, 3),
-        "line": exchange.line,
-        "faults": exchange.faults,
-        "response_id": exchange.response_id,
-        "saw": exchange.saw,
-        "events": exchange.events,
-        "ended": exchange.ended,
-        "answered_by": relayed and relayed.answered_by,
-        "outcome": exchange.outcome,
-    }
+    return (
+        call.method,
+        call.path,
+        exchange.at,
+        exchange.transport,
+        exchange.status,
+        exchange.error,
+        round(exchange.seconds * 1000, 3),
+        exchange.line,
+        exchange.faults,
+        exchange.response_id,
+        exchange.events,
+        exchange.ended,
+        exchange.outcome,
+        relayed and relayed.answered_by,
+    )
 
 
 def summarize_document(number: int, doc: bytes) -> dict[str, Any]:
     """The same from an exchange's document."""
     document = orjson.loads(doc)
-    return _write(document, number, document["body"].encode())
+    return _write(tuple(map(document.get, _MEMBERS)), number, document["body"].encode(), document["saw"])
 
 
-def _write(document: dict[str, Any], number: int | None, body: bytes) -> dict[str, Any]:
-    saw, error = document["saw"], document["error"]
-    turn = saw or document.get("outcome") or _read_request(document["method"], document["path"], body)
-    answered_by = document.get("answered_by")
+def _write(members: tuple[Any, ...], number: int | None, body: bytes, saw: dict[str, Any] | None) -> dict[str, Any]:
+    method, path, at, transport, status, error, duration_ms, line, faults, id, events, ended, outcome, source = members
+    turn = saw or outcome or _read_request(method, path, body)
+    model, read, cached, written, state, previous, conversation, store = map(turn.get, _OF_TURN)
     return {
         "id": number,
-        "at": document["at"],
-        "transport": document["transport"],
-        "method": document["method"],
-        "path": document["path"],
-        "model": turn.get("model"),
-        "status": document["status"],
+        "at": at,
+        "transport": transport,
+        "method": method,
+        "path": path,
+        "model": model,
+        "status": status,
         "error_code": error and (error["code"] or error["type"]),
-        "input_tokens": turn.get("input_tokens"),
-        "cached_tokens": turn.get("cached_tokens"),
-        "output_tokens": turn.get("output_tokens"),
-        "duration_ms": document["duration_ms"],
-        "answered_by": answered_by or describe_source(document["line"], document["faults"], is_turn=saw is not None),
-        "faults": [*document["faults"]],
-        "response_id": document["response_id"],
-        "response_status": turn.get("status"),
-        "previous_response_id": turn.get("previous_response_id"),
-        "conversation": turn.get("conversation"),
-        "store": turn.get("store"),
-        "events": document["events"],
-        "ended": document["ended"],
+        "input_tokens": read,
+        "cached_tokens": cached,
+        "output_tokens": written,
+        "duration_ms": duration_ms,
+        "answered_by": source or describe_source(line, faults, is_turn=saw is not None),
+        "faults": [*faults],
+        "response_id": id,
+        "response_status": state,
+        "previous_response_id": previous,
+        "conversation": conversation,
+        "store": store,
+        "events": events,
+        "ended": ended,
     }
 
 

@@ -143,6 +143,14 @@ def _read_pacing(call: Call, parts: Parts) -> tuple[Any, ...]:
     return (parts["id"], *numbers)
 
 
+def _read_start(call: Call, parts: Parts) -> tuple[Any, ...]:
+    query = dict(call.query)
+    after = query.pop("after", None)
+    for key in query:
+        raise MockError(f"{key}: unknown parameter; there is after.", param=key)
+    return (after,)
+
+
 def _list_journal(control: ProjectControl, project: str, call: Call) -> Any:
     from mockserver.engine.journal_reading import CONTEXTS, VIEWS
 
@@ -215,9 +223,9 @@ def _download_journal(control: ProjectControl, project: str) -> Answer:
     return answer._replace(content_type=b"application/yaml", headers=(disposition,))
 
 
-def _write_graph(control: ProjectControl, project: str) -> Iterator[bytes]:
+def _write_graph(control: ProjectControl, project: str, after: str | None) -> Iterator[bytes]:
     """Yield the graph in pieces, one for each node."""
-    found = control.graph(project)
+    found = control.graph(project, after)
     yield b'{"now": %b, "responses": [' % orjson.dumps(next(found)["now"])
     comma = b"\n"
     for node in found:
@@ -286,7 +294,7 @@ CONTROL = Table(
         ControlCall("GET", "/_mock/health", lambda control, project: control.health()),
         ControlCall("GET", "/_mock/projects", lambda control, project: control.projects()),
         ControlCall("GET", "/_mock/events", _listen, _read_call),
-        ControlCall("GET", "/_mock/graph", _write_graph),
+        ControlCall("GET", "/_mock/graph", _write_graph, _read_start),
         ControlCall("POST", "/_mock/reset", ProjectControl.reset, _read_reset),
         ControlCall("GET", "/_mock/clock", ProjectControl.read_clock),
         ControlCall("PUT", "/_mock/clock", ProjectControl.set_clock, _read_time),

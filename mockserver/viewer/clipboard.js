@@ -57,9 +57,8 @@ function keywords(request) {
 
 /** A value as Python writes it. */
 export function python(value, indent = "") {
-	if (value === null || value === undefined) return "None";
-	if (value === true) return "True";
-	if (value === false) return "False";
+	if ((value ?? null) === null) return "None";
+	if (typeof value === "boolean") return value ? "True" : "False";
 	if (typeof value !== "object") return JSON.stringify(value);
 	const inner = `${indent}    `;
 	const list = Array.isArray(value);

@@ -54,20 +54,20 @@ export function createDetails(api, store) {
 		const { selected, tab, nodes } = state;
 		if (!selected || state.view !== "trace") return;
 		const { exchange, response } = selected;
-		if (exchange !== null && typeof exchange === "number") {
+		if (typeof exchange === "number") {
 			want(`exchange ${exchange}`, async (project) =>
 				withAnswer((await api.get(`journal?limit=1&after=${exchange - 1}`, project)).data.find((one) => one.id === exchange)));
 		}
 		const node = nodes.get(response);
 		const parent = node?.parent ?? null;
 		const running = node?.state === "running";
-		if (response && (tab === "context" || tab === "diff")) {
+		if (response && /context|diff/.test(tab)) {
 			wantContext(response);
 			if (parent) wantContext(parent);
 			const other = tab === "diff" ? otherOf(state) : null;
 			if (other) wantContext(other);
 		}
-		if (isHeld(node) && (tab === "response" || tab === "request" || tab === "context" || tab === "events")) {
+		if (isHeld(node) && !/why|diff/.test(tab)) {
 			wantOf(responseKey(response, running), response);
 		}
 		if (isHeld(nodes.get(parent)) && tab === "context") {
@@ -97,7 +97,7 @@ function withAnswer(exchange) {
 
 /** Whether the server still holds a response: it can then be read, expired or not. */
 export function isHeld(node) {
-	return Boolean(node) && !node.away && node.store !== false && node.state !== "deleted" && node.state !== "gone";
+	return Boolean(node) && !node.away && node.store !== false && !/deleted|gone/.test(node.state);
 }
 
 /** The key of a response's answer: what is running will be another one. */

@@ -27,7 +27,7 @@ function make(create, name, rest) {
 }
 
 function setAttribute(element, name, value) {
-	if (value === null || value === undefined || value === false) return;
+	if ((value ?? false) === false) return;
 	if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
 	else if (name === "value") element.value = value;
 	else element.setAttribute(name, value === true ? "" : String(value));
@@ -35,7 +35,7 @@ function setAttribute(element, name, value) {
 
 function append(element, children) {
 	for (const child of children.flat(Infinity)) {
-		if (child === null || child === undefined || child === false) continue;
+		if ((child ?? false) === false) continue;
 		element.append(child instanceof Node ? child : document.createTextNode(visible(child)));
 	}
 }

@@ -37,23 +37,20 @@ export function isRelayed({ answered_by }) {
 
 /** The node of a response that an exchange made, as far as its summary says. */
 export function nodeOf(exchange, last) {
+	const { model, previous_response_id, conversation, store, input_tokens, cached_tokens, output_tokens } = exchange;
 	return {
 		id: exchange.response_id,
 		state: "live",
 		status: exchange.response_status ?? "completed",
 		created_at: exchange.at,
 		expires_at: null,
-		model: exchange.model,
-		parent: exchange.previous_response_id ?? (exchange.conversation ? last : null),
-		previous_response_id: exchange.previous_response_id,
-		conversation: exchange.conversation,
-		store: exchange.store,
+		model,
+		parent: previous_response_id ?? (conversation ? last : null),
+		previous_response_id,
+		conversation,
+		store,
 		background: false,
-		usage: {
-			input_tokens: exchange.input_tokens,
-			cached_tokens: exchange.cached_tokens,
-			output_tokens: exchange.output_tokens,
-		},
+		usage: { input_tokens, cached_tokens, output_tokens },
 		compacted: false,
 		dropped: 0,
 		away: isRelayed(exchange),
@@ -70,7 +67,7 @@ export function mergeNodes(responses, exchanges) {
 		const known = nodes.get(exchange.response_id);
 		if (!known) {
 			const state = exchange.store === false || isRelayed(exchange) ? "live" : "gone";
-			const node = { ...nodeOf(exchange, lasts.get(exchange.conversation) ?? null), state, sketch: false };
+			const node = { ...nodeOf(exchange, lasts.get(exchange.conversation) ?? null), state };
 			nodes.set(node.id, node);
 		} else if (known.model === null) {
 			nodes.set(known.id, { ...nodeOf(exchange, null), ...withoutNulls(known), sketch: false });
@@ -157,10 +154,12 @@ export function chainMembers(nodes, part) {
 	return members;
 }
 
+const TEXTS = [
+	"method", "path", "model", "status", "error_code", "answered_by", "response_id", "previous_response_id", "conversation",
+	"response_status", "transport",
+];
+
 function textOf(exchange) {
-	exchange.text ??= [
-		exchange.method, exchange.path, exchange.model, exchange.status, exchange.error_code, exchange.answered_by,
-		exchange.response_id, exchange.previous_response_id, exchange.conversation, exchange.response_status, exchange.transport,
-	].join(" ").toLowerCase();
+	exchange.text ??= TEXTS.map((name) => exchange[name]).join(" ").toLowerCase();
 	return exchange.text;
 }

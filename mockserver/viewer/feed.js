@@ -1,8 +1,9 @@
 // From the server into the store: what was there, and what happens from then on.
 //
 // How it works. A project is read once, when its events have begun to come, so that nothing falls between: its graph,
-// its clock, the summaries of its journal. After that events say what changed, and nothing is polled. A response that an event tells of is drawn from the summary of its exchange at once;
-// the graph, which knows more (marks of compaction, expiry), is read again only when the project has been quiet.
+// its clock, the summaries of its journal. After that events say what changed, and nothing is polled. A new response is
+// drawn from the summary of its exchange at once; what only the graph knows (compaction, expiry) is read when the
+// project has been quiet: of new ones, or of all where others may have changed.
 //
 // What must stay true: every answer is dropped that belongs to a project which is no longer looked at.
 
@@ -17,6 +18,7 @@ export function createFeed(api, store, notify) {
 	let stop = () => {};
 	let generation = 0; // counts the projects that were looked at
 	let refresh = null;
+	let newest = null; // the last stored response whose node was read; null: read all
 	let lost = false;
 	const lastOf = new Map(); // conversation → its last response
 
@@ -28,11 +30,9 @@ export function createFeed(api, store, notify) {
 			const wanted = new URLSearchParams(location.search).get("project");
 			select(wanted ?? data[0]?.name ?? null);
 		} catch (problem) {
-			if (problem.status === 401) store.change({ keyWanted: true, connection: "lost", loaded: true });
-			else {
-				store.change({ connection: "lost", loaded: true });
-				setTimeout(start, 1000);
-			}
+			const keyWanted = problem.status === 401;
+			store.change({ keyWanted, connection: "lost", loaded: true });
+			if (!keyWanted) setTimeout(start, 1000);
 		}
 	}
 
@@ -97,15 +97,16 @@ export function createFeed(api, store, notify) {
 	/** Read the whole project: first what is seen first. */
 	async function read(mine) {
 		const project = store.state.project;
+		newest = null;
 		const readPage = (after) => api.get(`journal?view=summary&limit=${PAGE}&after=${after}`, project);
 		try {
-			const [graph, clock, first] = await Promise.all([api.get("graph", project), api.get("clock", project), readPage(0)]);
+			const [nodes, clock, first] = await Promise.all([readNodes(project), api.get("clock", project), readPage(0)]);
 			const exchanges = first.data;
 			const show = (state) => {
 				// what happened while the journal was read is in the store already
-				const newest = exchanges.at(-1)?.id ?? 0;
-				const all = [...exchanges, ...state.exchanges.filter((one) => one.running || one.id > newest)];
-				return { exchanges: all, ...graphPart(graph.responses, all) };
+				const last = exchanges.at(-1)?.id ?? 0;
+				const all = [...exchanges, ...state.exchanges.filter((one) => one.running || one.id > last)];
+				return { exchanges: all, ...graphPart(nodes, all) };
 			};
 			if (mine === generation) store.change((state) => ({ clock: { ...clock, readAt: Date.now() }, loaded: true, ...show(state) }));
 			let page = first;
@@ -130,22 +131,39 @@ export function createFeed(api, store, notify) {
 		if (mine === generation) store.change((state) => ({ reports: { ...state.reports, verdict: findings } }));
 	}
 
+	async function readNodes(project) {
+		const after = (newest ??= ""); // an event may make it null meanwhile
+		const { now, responses } = await api.get(after ? `graph?after=${encodeURIComponent(after)}` : "graph", project);
+		const known = new Map(after ? [...store.state.nodes].filter(([, node]) => !node.sketch) : []);
+		const nodes = [...known.values()];
+		if (nodes.some((node) => node.state === "live" && (node.expires_at ?? now) < now)) {
+			newest = null; // its clock runs
+			return readNodes(project);
+		}
+		if (newest === after) {
+			newest = responses.findLast(({ id, state }) => /live|expired/.test(state) && !known.has(id))?.id ?? after;
+		}
+		return [...nodes, ...responses];
+	}
+
 	function graphPart(responses, exchanges) {
 		return { nodes: mergeNodes(responses, exchanges), graphVersion: store.state.graphVersion + 1 };
 	}
 
 	/** Read the graph again, once nothing has happened for a while: a busy project must not be slowed by a page. */
-	function refreshLater(wait = QUIET_MS) {
+	function refreshLater(wait = QUIET_MS, all = true) {
+		if (all) newest = null;
 		clearTimeout(refresh);
 		const mine = generation;
 		refresh = setTimeout(async () => {
 			try {
 				const { project } = store.state;
-				const { responses } = await api.get("graph", project);
-				if (mine === generation) store.change((state) => graphPart(responses, state.exchanges));
+				const nodes = await readNodes(project);
+				if (mine === generation) store.change((state) => graphPart(nodes, state.exchanges));
 				await readVerdict(mine, project);
 			} catch (problem) {
 				if (problem.status === 404) vanished();
+				else if (problem.status === 400) refreshLater(); // the newest is gone
 			}
 		}, wait);
 	}
@@ -170,7 +188,7 @@ export function createFeed(api, store, notify) {
 		"exchange.ended": (data) =>
 			store.change((state) => {
 				const exchanges = withEnded(state.exchanges, data);
-				refreshLater();
+				refreshLater(QUIET_MS, false);
 				if (!isTurn(data)) return { exchanges };
 				const nodes = new Map(state.nodes);
 				const sketch = nodeOf(data, lastOf.get(data.conversation) ?? null);
@@ -181,8 +199,7 @@ export function createFeed(api, store, notify) {
 			}),
 		clock: (data) => {
 			store.change({ clock: { now: data.now, mode: data.mode, readAt: Date.now() } });
-			if (data.expired.length || data.completed.length) refreshLater(50);
-			else refreshLater();
+			refreshLater(data.expired.length || data.completed.length ? 50 : QUIET_MS);
 		},
 		state: (data) => {
 			if (data.cleared) {
@@ -209,7 +226,8 @@ export function createFeed(api, store, notify) {
 }
 
 function withoutUsage(node) {
-	return { state: node.state, compacted: node.compacted, dropped: node.dropped, expires_at: node.expires_at, parent: node.parent };
+	const { state, compacted, dropped, expires_at, parent, sketch } = node;
+	return { state, compacted, dropped, expires_at, parent, sketch };
 }
 
 function withState(state, ids, name) {

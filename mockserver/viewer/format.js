@@ -6,7 +6,7 @@ const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200
 
 /** A whole number with separators; a dash where there is none. */
 export function number(value) {
-	return value === null || value === undefined ? "–" : NUMBER.format(value);
+	return (value ?? null) === null ? "–" : NUMBER.format(value);
 }
 
 /** Time of day of unix seconds, UTC. */
@@ -25,7 +25,7 @@ function isoOf(seconds) {
 
 /** A length of milliseconds. */
 export function milliseconds(value) {
-	if (value === null || value === undefined) return "–";
+	if ((value ?? null) === null) return "–";
 	if (value < 10) return `${value.toFixed(1)} ms`;
 	return value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 }
@@ -56,10 +56,10 @@ export function itemText(item) {
 	if (typeof item === "string") return item;
 	if (item === null || typeof item !== "object") return String(item);
 	if (typeof item.content === "string") return item.content;
-	if (Array.isArray(item.content) && item.content.length) return item.content.map(partText).join("\n");
+	if (Array.isArray(item.content) && item.content.length) return partsText(item.content);
 	if (item.arguments !== undefined) return `${item.name}(${item.arguments})`;
 	if (item.output !== undefined) return typeof item.output === "string" ? item.output : partsText(item.output);
-	if (Array.isArray(item.summary) && item.summary.length) return item.summary.map(partText).join("\n");
+	if (Array.isArray(item.summary) && item.summary.length) return partsText(item.summary);
 	if (item.input !== undefined) return `${item.name ?? ""} ${typeof item.input === "string" ? item.input : JSON.stringify(item.input)}`;
 	if (item.type === "reasoning") return item.encrypted_content ? "encrypted reasoning" : "reasoning, not shown";
 	if (item.type === "compaction") return "everything before this, compacted";

@@ -120,7 +120,7 @@ export function createGraphView(store, actions) {
 		const { node } = place;
 		const [x, y, radius] = [toX(place.x), toY(place.lane), Math.max(2.5, RADIUS * view.scale)];
 		const running = node.state === "running" || node.status === "in_progress" || node.status === "queued";
-		const hollow = node.state === "expired" || node.state === "deleted" || node.state === "gone";
+		const hollow = /expired|deleted|gone/.test(node.state);
 		const colour = colourOf(node);
 		if (running) {
 			const phase = still.matches ? 0.5 : (Math.sin(time / 260) + 1) / 2;
@@ -147,11 +147,11 @@ export function createGraphView(store, actions) {
 	}
 
 	function drawMarks({ node, x: turn }, x, y, radius, ink) {
-		context.fillStyle = node.state === "live" || node.state === "running" ? ink : colours.quiet;
+		context.fillStyle = /live|running/.test(node.state) ? ink : colours.quiet;
 		context.font = `600 ${Math.round(10 * Math.min(1.4, view.scale))}px ${colours.font}`;
 		context.textAlign = "center";
 		context.textBaseline = "middle";
-		context.fillText(node.state === "deleted" || node.state === "gone" ? "×" : String(turn + 1), x, y + 0.5);
+		context.fillText(/deleted|gone/.test(node.state) ? "×" : String(turn + 1), x, y + 0.5);
 		if (node.compacted) mark(x + radius * 0.9, y - radius * 0.9, 3.5 * view.scale, colours.compact, Math.PI / 4);
 		if (node.dropped) mark(x - radius * 0.9, y - radius * 0.9, 4 * view.scale, colours.warn);
 		if (view.scale >= 0.8 && node.usage?.input_tokens) {
@@ -191,7 +191,7 @@ export function createGraphView(store, actions) {
 	}
 
 	function colourOf(node) {
-		if (node.status === "failed" || node.status === "incomplete") return colours.bad;
+		if (/failed|incomplete/.test(node.status)) return colours.bad;
 		if (node.status === "cancelled") return colours.warn;
 		return node.conversation ? colours.accent : colours.node;
 	}

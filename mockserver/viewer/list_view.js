@@ -68,7 +68,7 @@ function nameOf(exchange) {
 function drawRow(exchange, mistakes) {
 	const mistake = mistakes?.get(exchange.id);
 	const status = exchange.running ? "…" : exchange.status;
-	const tokens = exchange.input_tokens === null || exchange.input_tokens === undefined ? null
+	const tokens = (exchange.input_tokens ?? null) === null ? null
 		: h("span.tokens", { title: "tokens in / cached / out" },
 			`${number(exchange.input_tokens)} / ${number(exchange.cached_tokens ?? 0)} / ${number(exchange.output_tokens)}`);
 	return [

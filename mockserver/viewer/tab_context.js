@@ -99,7 +99,7 @@ function drawBar(rows, total) {
 function kindClass(row) {
 	if (["user", "assistant", "system", "developer"].includes(row.kind)) return row.kind;
 	if (row.kind === "instructions") return "system";
-	if (row.kind === "reasoning" || row.kind === "compaction") return "hidden";
+	if (["reasoning", "compaction"].includes(row.kind)) return "hidden";
 	return "tool";
 }
 

@@ -27,8 +27,7 @@ export function createEventsTab() {
 		slider.value = String(index);
 		position.textContent = `${index + 1} of ${number(rows.length)} · ${milliseconds(row.at * 1000)}`;
 		text.textContent = visible(grownText(rows, index).slice(-4000));
-		chart.querySelector(".cursor")?.setAttribute("x1", String(xOf(rows, index)));
-		chart.querySelector(".cursor")?.setAttribute("x2", String(xOf(rows, index)));
+		for (const end of ["x1", "x2"]) chart.querySelector(".cursor")?.setAttribute(end, String(xOf(rows, index)));
 		if (scroll) {
 			list.show(rows, index);
 			list.reveal(index);

@@ -12,8 +12,9 @@ export function createWhyTab(actions) {
 	return {
 		element,
 		update({ exchange, summary, findings, parent }) {
-			if (shown[0] === exchange && shown[1] === findings && shown[2] === summary && shown[3] === parent) return;
-			shown = [exchange, findings, summary, parent];
+			const next = [exchange, findings, summary, parent];
+			if (next.every((part, at) => part === shown[at])) return;
+			shown = next;
 			replace(top, drawAnswerer(exchange, summary, actions), drawParent(exchange, parent, actions), drawFindings(exchange, findings, actions), drawMisses(exchange), drawFaults(exchange), drawChanges(exchange, actions));
 			json.element.hidden = !exchange?.line;
 			json.show(exchange?.line ?? undefined);

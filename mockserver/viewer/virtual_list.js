@@ -55,14 +55,10 @@ export function createList({ label, rowHeight, draw, name, onSelect, onOpen, emp
 
 	function row(index) {
 		const content = draw(items[index], index);
-		const element = h(
-			"div",
-			{
-				class: "row", role: "option", id: `${id}-${index}`, "aria-selected": index === selected ? "true" : "false",
-				"aria-setsize": items.length, "aria-posinset": index + 1, onclick: (event) => choose(index, event),
-			},
-			content,
-		);
+		const element = h("div.row", {
+			role: "option", id: `${id}-${index}`, "aria-selected": String(index === selected),
+			"aria-setsize": items.length, "aria-posinset": index + 1, onclick: (event) => choose(index, event),
+		}, content);
 		element.style.top = `${index * rowHeight}px`;
 		element.style.height = `${rowHeight}px`;
 		return element;

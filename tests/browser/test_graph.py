@@ -25,6 +25,25 @@ def test_a_fork_is_walked_by_the_arrow_keys(desk: Desk) -> None:
     expect(desk.rows().nth(0)).to_have_attribute("aria-selected", "true")
 
 
+def test_after_a_burst_only_what_is_new_is_read(desk: Desk) -> None:
+    root = desk.create("root")
+    desk.open()
+    desk.choose(0)
+    with desk.page.expect_response(lambda answer: f"graph?after={root.id}" in answer.url) as reading:
+        child = desk.create("child", previous_response_id=root.id)
+        desk.create("not kept", store=False)
+    assert [node["id"] for node in reading.value.json()["responses"]] == [child.id, root.id]
+    desk.choose(1)
+    expect(desk.said).to_contain_text("turn 2")
+    expect(desk.page.locator(".detail-facts")).to_contain_text("expires")
+    desk.choose(2)
+    expect(desk.said).to_contain_text("not stored")
+    with desk.page.expect_response(lambda answer: answer.url.endswith("/graph")):
+        desk.client.responses.delete(child.id)
+    desk.choose(1)
+    expect(desk.said).to_contain_text(re.compile("deleted|gone"))
+
+
 def test_a_click_selects_a_node_and_shift_compares(desk: Desk) -> None:
     root = desk.create("root")
     child = desk.create("child", previous_response_id=root.id)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from mockserver.core import graph
+from mockserver.wire.errors.api import MockError
 from tests.support.driving import NOON, Driver
 
 DAY = 86_400
@@ -42,6 +46,51 @@ def test_a_node_tells_what_the_response_does_and_when_it_expires() -> None:
             "dropped": 0,
         }
     }
+
+
+def newer(drive: Driver, after: str) -> dict[str, dict[str, Any]]:
+    _, *found = drive.engine.control.graph("p", after)
+    return {node["id"]: node for node in found}
+
+
+def test_only_what_came_after_a_response_and_what_that_goes_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "FIRST_LOOK", 2)
+    drive = Driver()
+    root, parent, last = (drive.create()["id"] for _ in range(3))
+    assert newer(drive, last) == {}
+    later = [drive.create(previous_response_id=parent)["id"] for _ in range(4)]
+    whole = nodes(drive)
+    assert newer(drive, last) == {id: whole[id] for id in (*later, parent)}
+    assert list(newer(drive, root)) == [parent, last, *later]
+    drive.delete(parent)
+    assert newer(drive, last)[parent]["state"] == "deleted"
+    with pytest.raises(MockError, match="is stored"):
+        newer(drive, parent)
+
+
+def test_a_parent_that_lives_longer_for_being_continued_is_told_anew() -> None:
+    drive = Driver(set=(("ttl_from", "last_use"),))
+    first, last = drive.create()["id"], drive.create()["id"]
+    drive.advance(days=1)
+    drive.create(previous_response_id=first)
+    assert (
+        newer(drive, last)[first]["expires_at"] == nodes(drive)[first]["expires_at"] > nodes(drive)[last]["expires_at"]
+    )
+
+
+def test_what_runs_is_told_after_any_response() -> None:
+    drive = Driver()
+    drive.script(SLOW)
+    running = drive.create(background=True)["id"]
+    last = drive.create()["id"]
+    assert newer(drive, last)[running]["state"] == "running"
+
+
+def test_a_response_that_is_deleted_while_it_is_looked_for() -> None:
+    drive = Driver()
+    drive.create()
+    state = drive.engine._calls.view("p")
+    assert len(graph.find_stored(state._replace(get=lambda kind, id: b"there"), "resp_gone")) == 1
 
 
 def test_chains_and_forks_name_their_parents() -> None:

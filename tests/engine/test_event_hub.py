@@ -266,6 +266,44 @@ def test_the_row_of_events_is_bounded_in_bytes(drive: Driver, monkeypatch: pytes
     assert len(read(stream)) == 1  # the loss: no exchange.ended is that short
 
 
+def test_events_say_what_was_so_when_they_happened(drive: Driver) -> None:
+    stream = drive.engine.control.listen("p")
+    id = drive.create()["id"]
+    drive.advance(days=1)
+    drive.delete(id)
+    drive.engine.control.clear_journal("p")
+    told = [(name, data.get("at", data.get("now")), data.get("id")) for name, data in read(stream)]
+    later = NOON + 86_400
+    assert told == [
+        ("exchange.began", NOON, None),
+        ("state", None, None),
+        ("exchange.ended", NOON, 1),
+        ("clock", later, None),
+        ("exchange.began", later, None),
+        ("state", None, None),
+        ("exchange.ended", later, 2),
+    ]
+
+
+def test_what_waits_to_be_encoded_is_bounded_while_nobody_looks(drive: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_hub, "LOOK_EVERY", 4)
+    stream = drive.engine.control.listen("p")
+    for _ in range(3):
+        drive.create()
+        assert len(drive.engine.events._waiting) < 4
+    assert len(read(stream)) == 9
+
+
+def test_what_waits_to_be_encoded_holds_no_long_body(drive: Driver) -> None:
+    stream = drive.engine.control.listen("p")
+    drive.create("x" * 40_000)
+    drive.create("short")
+    held = [values for name, _, values, _, _ in drive.engine.events._waiting if name == b"exchange.ended"]
+    assert [type(values) for values in held] == [bytes, tuple] and len(held[0]) < 1000
+    ended = [data for name, data in read(stream) if name == "exchange.ended"]
+    assert [data["id"] for data in ended] == [1, 2] and ended[0]["input_tokens"] > 1000
+
+
 def test_what_looks_like_a_key_is_not_shown(drive: Driver) -> None:
     stream = drive.engine.control.listen()
     with pytest.raises(APIError):

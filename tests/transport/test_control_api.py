@@ -127,6 +127,15 @@ def test_the_graph_is_one_json_document(app: MockApp) -> None:
     )
 
 
+def test_the_graph_after_a_response(app: MockApp) -> None:
+    first, second = create(app)["id"], create(app)["id"]
+    status, graph = control(app, "GET", f"graph?after={first}")
+    assert (status, [node["id"] for node in graph["responses"]]) == (200, [second])
+    status, refused = control(app, "GET", "graph?after=resp_x")
+    assert (status, refused["error"]["param"]) == (400, "after") and "resp_x" in refused["error"]["message"]
+    assert control(app, "GET", "graph?since=1")[1]["error"]["param"] == "since"
+
+
 def test_the_journal_in_summaries(app: MockApp) -> None:
     made = create(app)
     status, page = control(app, "GET", "journal?view=summary")
