@@ -9,18 +9,14 @@ the file's consistency. Several processes may share one file. Files of an earlie
 #   answered survives the death of the process, which is what tests kill, and does not survive a power cut, which
 #   is no test.
 # * One transaction per call, all its writes in it: a chained turn writes five records or more, and commits once.
-# * Ids are stored turned round (`prefix_last`): the ids of one call differ in prefix and end and share what is
-#   between. By plain ids its rows would be spread over the index by their prefixes; turned, they are neighbours
-#   in a page or two.
-# * Documents are appended by row number, and an index finds them: rows in the order of their ids would be
-#   inserted all over the file.
+# * How records stand in the file is decided by what a transaction costs: each page that it changes (`sqlite_file`).
 # * A checkpoint only every 4000 pages, since the project's own record is rewritten by every call, and by a thread with
 #   a connection of its own: it waits for the disk (0.1 s for 16 MB), which others need not do. SQLite itself makes one
 #   at the end of a transaction only where that thread has not come round to it.
 # * Many records of one call (one of 20,000 items has as many pointers to them) are written by few statements, in the
 #   order of the index: 3 µs each instead of 8, while all other callers wait.
 # * What kinds are on a project's agenda is remembered until another process writes (`data_version`), for it is
-#   asked on every call.
+#   asked on every call; so is the project's own record, and its row, which every call that writes writes anew.
 # * A long document (a node of 48 MB takes 0.1 s) is read over a connection of the thread's own, since all others would
 #   wait for the lock. It is found with the lock, so that reads wait for a transaction's end all the same.
 #
@@ -42,18 +38,16 @@ from threading import Lock, Thread, get_ident, local
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
-import orjson
-
-from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record, Watch
+from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, Change, Put, Record, Watch
 from mockserver.store.failures import StoreError, StoreUnavailable
+from mockserver.store.sqlite_file import APPLICATION, LISTED, MARKS, SCHEMA, UPGRADES, VERSION, parent_of, place_of
+from mockserver.store.sqlite_parts import MARK, Parts
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
-VERSION = 3
 MEMORY = ":memory:"  # a file that only one connection has
-APPLICATION = 0x756E6473  # says in the file's head that it is ours
 MANY = 64  # records of one call that are written by one statement
-MOST_AGENDAS = 100_000  # projects whose agenda is remembered
+MOST_AGENDAS = 100_000  # projects whose agenda is remembered, and their own record
 TRY_MS, TRIES = 1, 60  # how long a call waits for the file at a time, and how often: 0.1 s at most
 VACUUM_AFTER, VACUUM_PAGES, SPARE_PAGES = 256, 200, 256  # deleted records; pages of 4 KB given back at a time, and kept
 CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
@@ -61,32 +55,6 @@ LONG = 262_144  # bytes of a document that is read beside the others
 PAGE, PAGES_A_CALL, ROWS_A_PAGE = 4096, 4, 16  # about what a transaction writes, in which order matters little
 
 
-def _names(kinds: Iterable[str]) -> str:
-    return ", ".join([f"'{kind}'" for kind in sorted(kinds)])
-
-
-_LISTED = f"(kind NOT IN ({_names(UNORDERED_KINDS)}) OR parent <> '')"
-# Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
-# prefix after it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
-_SCHEMA = (
-    """CREATE TABLE records (
-  number INTEGER PRIMARY KEY, project TEXT NOT NULL, place TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-  parent TEXT NOT NULL, "order" INTEGER NOT NULL, doc BLOB NOT NULL
-)""",
-    "CREATE UNIQUE INDEX found ON records (project, place, kind)",
-    f'CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE {_LISTED}',
-)
-_MOVED = (
-    'INSERT INTO records (project, place, kind, id, parent, "order", doc)'
-    ' SELECT project, turned(id), kind, id, parent_of(kind, parent, doc), "order", doc FROM former',
-    "DROP TABLE former",
-)
-# version of a file → what makes the next version of it, before and after the table is made anew
-_UPGRADES = {
-    0: ((), ()),
-    1: (("ALTER TABLE records RENAME TO former", "DROP INDEX listed"), _MOVED),
-    2: (("ALTER TABLE records RENAME TO former", "DROP INDEX listed", "DROP INDEX found"), _MOVED),
-}
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _GET = "SELECT doc FROM records WHERE project = ? AND place = ? AND kind = ?"
 # a long document only by its length, which is known without reading it
@@ -97,11 +65,15 @@ _PUT = (
     ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
 )
 _PUT_MANY = _PUT.replace(_ROW, ", ".join([_ROW] * MANY))
+_OWN = "SELECT number, doc FROM records WHERE project = ? AND place = 'project' AND kind = 'project'"
+_PUT_OWN = "UPDATE records SET doc = ? WHERE number = ?"
+_PART = "SELECT doc FROM parts WHERE project = ? AND name = ?"
+_PUT_PART = "INSERT OR IGNORE INTO parts (project, name, doc) VALUES (?, ?, ?)"
 _DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
-_SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
+_SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {LISTED}'
 # one look for each kind, for there may be thousands of lines
 _PENDING = " UNION ALL ".join(
-    f"SELECT '{kind}' WHERE EXISTS (SELECT 1 FROM records WHERE project = ?1 AND kind = '{kind}' AND {_LISTED})"
+    f"SELECT '{kind}' WHERE EXISTS (SELECT 1 FROM records WHERE project = ?1 AND kind = '{kind}' AND {LISTED})"
     for kind in sorted(PENDING_KINDS)
 )
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
@@ -112,23 +84,7 @@ _PROJECTS = (
     " SELECT (SELECT min(project) FROM records WHERE project > name) FROM names WHERE name IS NOT NULL)"
     " SELECT name FROM names WHERE name IS NOT NULL"
 )
-_COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {_LISTED}"
-
-
-def prefix_last(id: str) -> str:
-    """An id with its prefix after the rest; no two ids become the same."""
-    prefix, mark, rest = id.partition("_")
-    return f"{rest}_{prefix}" if mark else id
-
-
-def parent_of(kind: str, parent: str, doc: bytes) -> str:
-    """The parent of a record in a file whose nodes have none: it stands in the first line of their documents."""
-    if kind != "node":
-        return parent
-    try:
-        return str(orjson.loads(doc.partition(b"\n")[0])[1] or "")
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return ""
+_COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {LISTED}"
 
 
 class FairLock:
@@ -177,8 +133,11 @@ class SQLiteStore:
         self._pages = 0  # written since the last checkpoint, about
         self._checkpoint: Thread | None = None
         self._agendas: dict[str, frozenset[str]] = {}
+        self._own: dict[str, tuple[int, bytes]] = {}  # project → the row of its own record, and its document
+        self._parts = Parts()
         self._watch: Watch | None = None
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
+        self._is_current = False  # whether nobody else can have written since: it was looked at in this transaction
         try:
             self._connection = self._connect(sqlite3.Connection)
             self._prepare(path)
@@ -196,17 +155,16 @@ class SQLiteStore:
         run(f"PRAGMA wal_autocheckpoint = {4 * CHECKPOINT_PAGES}")
         if self._version() == VERSION:
             return
-        self._connection.create_function("turned", 1, prefix_last, deterministic=True)
+        self._connection.create_function("place_of", 1, place_of, deterministic=True)
         self._connection.create_function("parent_of", 3, parent_of, deterministic=True)
         former = self._version()
         with self.transaction(""):
             version = self._version()  # another process may have been faster
             if version != VERSION:
-                if version not in _UPGRADES:
+                if version not in UPGRADES:
                     raise StoreError(f"the SQLite file {path} has version {version}; this understudy reads {VERSION}")
-                before, after = _UPGRADES[version]
-                marks = (f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERSION}")
-                for statement in (*before, *_SCHEMA, *after, *marks):
+                before, after = UPGRADES[version]
+                for statement in (*before, *SCHEMA, *after, *MARKS):
                     run(statement)
         if former:  # a file of an earlier version can't be made smaller in steps until it was written anew
             run("VACUUM")
@@ -238,9 +196,11 @@ class SQLiteStore:
                 yield
                 if self._deleted >= VACUUM_AFTER:
                     self._shrink()
+                self._is_current = False
                 self._connection.execute("COMMIT")
             except BaseException as error:
-                self._agendas.clear()
+                self._is_current = False
+                self._forget()
                 if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
                     self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
@@ -312,16 +272,35 @@ class SQLiteStore:
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
-        key = (project, prefix_last(id), kind)
+        if kind == "project" and id == "project":
+            return self._get_own(project)
+        key = (project, place_of(id), kind)
         with self._lock:
             rows = self._fetch(_FIND, key)
             found = rows[0][0] if rows else None
+            if isinstance(found, int) and (self._connection.in_transaction or self._path == MEMORY):
+                found = self._fetch(_GET, key)[0][0]  # what it has written is known only to it
             if not isinstance(found, int):
-                return found
-            if self._connection.in_transaction or self._path == MEMORY:  # what it has written is known only to it
-                return self._fetch(_GET, key)[0][0]
+                return found if kind != "response" or found is None else self._join(project, found)
         rows = self._fetch(_GET, key, self._reader())
-        return rows[0][0] if rows else None
+        return self._join(project, rows[0][0]) if rows else None
+
+    def _get_own(self, project: str) -> bytes | None:
+        with self._lock:
+            self._compare()
+            own = self._own.get(project)
+            if own is None:
+                rows = self._fetch(_OWN, (project,))
+                if not rows:
+                    return None
+                own = self._own[project] = rows[0]
+            return own[1]
+
+    def _join(self, project: str, doc: bytes) -> bytes:
+        """A response with the parts that stand elsewhere; any other document is as it was written."""
+        if doc[:1] != MARK:
+            return doc
+        return self._parts.join(doc, lambda name: self._fetch(_PART, (project, name))[0][0])
 
     def _reader(self) -> sqlite3.Connection:
         """This thread's own connection, for reading."""
@@ -355,25 +334,43 @@ class SQLiteStore:
         bounds.append(-1 if limit is None else limit)
         with self._lock:
             rows = self._fetch(query, (*values, *bounds))
+            if kind == "response":
+                rows = [(id, self._join(project, doc), order) for id, doc, order in rows]
         return [Record(*row) for row in rows]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is remembered while no other process writes."""
         with self._lock:
-            ((seen,),) = self._fetch("PRAGMA data_version", ())
-            if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
-                self._seen = seen
-                self._agendas.clear()
+            self._compare()
             agenda = self._agendas.get(project)
             if agenda is None:
                 agenda = frozenset([kind for (kind,) in self._fetch(_PENDING, (project,))])
                 self._agendas[project] = agenda
             return agenda
 
+    def _compare(self) -> None:
+        """Forget what is remembered if another process has written since; within a transaction none can."""
+        if self._is_current:
+            return
+        ((seen,),) = self._fetch("PRAGMA data_version", ())
+        if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
+            self._seen = seen
+            self._forget()
+        self._is_current = self._connection.in_transaction
+
+    def _forget(self) -> None:
+        self._agendas.clear()
+        self._own.clear()
+        self._parts.doubt()
+
     def records(self, project: str) -> list[Put]:
         """Every record as the change that would write it, by kind, parent, order and id."""
         with self._lock:
-            return [Put(*row) for row in self._fetch(_RECORDS, (project,))]
+            rows = self._fetch(_RECORDS, (project,))
+            return [
+                Put(kind, id, self._join(project, doc), *rest) if kind == "response" else Put(kind, id, doc, *rest)
+                for kind, id, doc, *rest in rows
+            ]
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""
@@ -389,16 +386,38 @@ class SQLiteStore:
     def _apply(self, project: str, changes: Iterable[Change]) -> None:
         execute = self._connection.execute
         for change in changes:
-            place = prefix_last(change.id)
+            place = place_of(change.id)
             if change.kind in PENDING_KINDS:
                 self._agendas.pop(project, None)
             if isinstance(change, Put):
                 kind, id, doc, parent, order = change
+                if kind == "response":
+                    doc = self._cut(project, doc)
+                elif kind == "project" and self._put_own(project, change):
+                    continue
                 self._pages += len(doc) // PAGE
                 execute(_PUT, (project, place, kind, id, parent, order, doc))
             else:
                 self._deleted += 1
+                self._own.pop(project, None)
                 execute(_DELETE, (project, place, change.kind))
+
+    def _put_own(self, project: str, put: Put) -> bool:
+        """Write a project's own record again where it is; returns whether it was known where that is."""
+        own = self._own.pop(project, None)
+        if own is None or put[:2] != PROJECT_KEY or put[3:] != ("", 0):
+            return False
+        self._connection.execute(_PUT_OWN, (put.doc, own[0]))
+        self._own[project] = own[0], put.doc
+        return True
+
+    def _cut(self, project: str, doc: bytes) -> bytes:
+        """A response as it is written; parts of it that are to stand elsewhere are written."""
+        self._compare()
+        written, part = self._parts.cut(project, doc)
+        if part is not None:
+            self._connection.execute(_PUT_PART, (project, *part))
+        return written
 
     def _put_many(self, project: str, run: list[Change]) -> list[Change]:
         """Write as many records of a run as fill whole statements; returns the others, or deletions as they are."""
@@ -406,7 +425,11 @@ class SQLiteStore:
         if not whole or not isinstance(run[0], Put):
             return run
         puts = cast(list[Put], run[:whole])
-        rows = [(project, prefix_last(id), kind, id, parent, order, doc) for kind, id, doc, parent, order in puts]
+        rows = [
+            (project, place_of(id), kind, id, parent, order, self._cut(project, doc) if kind == "response" else doc)
+            for kind, id, doc, parent, order in puts
+        ]
+        self._own.pop(project, None)
         if not PENDING_KINDS.isdisjoint([put.kind for put in puts]):
             self._agendas.pop(project, None)
         rows.sort(key=itemgetter(1))  # of two for one record the later one stays the later
@@ -421,6 +444,9 @@ class SQLiteStore:
             if self._watch is not None:
                 self._watch(project, None)
             self._agendas.pop(project, None)
+            self._own.pop(project, None)
+            self._parts.forget(project)
+            self._connection.execute("DELETE FROM parts WHERE project = ?", (project,))
             self._deleted += self._connection.execute("DELETE FROM records WHERE project = ?", (project,)).rowcount
 
     def watch(self, watch: Watch | None) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, FairLock, SQLiteStore, prefix_last
+from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, FairLock, SQLiteStore
+from mockserver.store.sqlite_file import place_of
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -235,7 +236,10 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, vers
         assert [put.id for put in opened.records("project")] == ["conv_1/msg_1", "resp_1", "resp_2"]
         opened.close()
     with sqlite3.connect(path) as other:
-        assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [("records",)]
+        assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [
+            ("records",),
+            ("parts",),
+        ]
         assert other.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     other.close()
 
@@ -245,7 +249,7 @@ IDS = st.text(alphabet="ab_/", max_size=6)
 
 @given(st.lists(IDS, unique=True))
 def test_no_two_ids_have_one_place(ids: list[str]) -> None:
-    assert len({prefix_last(id) for id in ids}) == len(ids)
+    assert len({place_of(id) for id in ids}) == len(ids)
 
 
 def test_many_changes_are_those_that_they_are_one_by_one() -> None:
