@@ -133,7 +133,31 @@ class Node(NamedTuple):
 def read_node(state: State, id: str) -> Node | None:
     """A context node, None when there is none."""
     doc = state.get("node", id)
-    return None if doc is None else decode_node(doc)
+    if doc is None:
+        return None
+    node = _recent.get(doc)
+    if node is None:
+        node = decode_node(doc)
+        expect_node(doc, node)
+    return node
+
+
+# Documents of nodes → nodes: what was read, or goes on from another, is likely to be read again. A document says all
+# of its node, so it does not matter whether it was ever written, or where.
+_recent: dict[bytes, Node] = {}
+_MOST_RECENT, _LONGEST_RECENT = 256, 8192  # nodes, bytes of a document
+
+
+def expect_node(doc: bytes, node: Node) -> None:
+    """Have a node at hand, for it is likely to be read: the next turn goes on from it."""
+    if len(doc) > _LONGEST_RECENT:
+        return
+    if len(_recent) >= _MOST_RECENT:
+        _recent.clear()
+    id, parent, packed, *rest = node
+    if type(packed) is not bytes:  # items are read anew each time, for whoever has read them may change them
+        packed = doc[doc.index(b"\n") + 1 :]
+    _recent[doc] = _new(Node, (id, parent, packed, *rest))
 
 
 def decode_node(doc: bytes | str) -> Node:
@@ -225,8 +249,9 @@ class Entry(NamedTuple):
 
     def put(self, conversation_id: str, item_id: str) -> Put:
         """The change that stores it."""
-        doc = f'["{self.node}",{self.place},{self.order}]'.encode()
-        return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order))
+        node, place, order = self
+        doc = f'["{node}",{place},{order}]'.encode()
+        return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, order))
 
 
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:
