@@ -139,6 +139,9 @@ def read_node(state: State, id: str) -> Node | None:
     if node is None:
         node = decode_node(doc)
         expect_node(doc, node)
+    elif type(node.packed) is not bytes:  # items are read anew each time, for whoever has read them may change them
+        id, parent, _, *rest = node
+        node = _recent[doc] = _new(Node, (id, parent, doc[doc.index(b"\n") + 1 :], *rest))
     return node
 
 
@@ -150,14 +153,10 @@ _MOST_RECENT, _LONGEST_RECENT = 256, 8192  # nodes, bytes of a document
 
 def expect_node(doc: bytes, node: Node) -> None:
     """Have a node at hand, for it is likely to be read: the next turn goes on from it."""
-    if len(doc) > _LONGEST_RECENT:
-        return
-    if len(_recent) >= _MOST_RECENT:
-        _recent.clear()
-    id, parent, packed, *rest = node
-    if type(packed) is not bytes:  # items are read anew each time, for whoever has read them may change them
-        packed = doc[doc.index(b"\n") + 1 :]
-    _recent[doc] = _new(Node, (id, parent, packed, *rest))
+    if len(doc) <= _LONGEST_RECENT:
+        if len(_recent) >= _MOST_RECENT:
+            _recent.clear()
+        _recent[doc] = node
 
 
 def decode_node(doc: bytes | str) -> Node:
