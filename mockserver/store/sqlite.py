@@ -30,8 +30,8 @@ the file's consistency. Several processes may share one file. Files of an earlie
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, groupby
 from operator import itemgetter
 from threading import Lock, Thread, get_ident, local
@@ -114,6 +114,27 @@ class FairLock:
         return self._depth > 0
 
 
+class _Transaction:
+    """The transactions of a store, of which there is one at a time. A generator of `contextlib` takes twice as long."""
+
+    def __init__(self, lock: FairLock, begin: Callable[[], None], end: Callable[[BaseException | None], None]) -> None:
+        self._lock, self._begin, self._end = lock, begin, end
+
+    def __enter__(self) -> None:
+        self._lock.__enter__()
+        try:
+            self._begin()
+        except BaseException:
+            self._lock.__exit__()
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self._end(error)
+        finally:
+            self._lock.__exit__()
+
+
 class Reader(sqlite3.Connection):
     """A connection of a thread, for reading; unlike its base, it can be referred to weakly."""
 
@@ -125,6 +146,7 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._lock = FairLock()
+        self._transaction = _Transaction(self._lock, self._begin, self._end)
         self._path = path
         self._readers = local()
         self._opened: WeakSet[Reader] = WeakSet()  # of those; one goes with its thread
@@ -187,30 +209,33 @@ class SQLiteStore:
         """Nothing is worth being read before a call asks for it."""
         return nullcontext()
 
-    @contextmanager
-    def transaction(self, project: str) -> Iterator[None]:
+    def transaction(self, project: str) -> AbstractContextManager[None]:
         """Keep other threads and processes from writing; all that is applied inside is written, or nothing."""
-        with self._lock:
-            self._begin()
-            try:
-                yield
-                if self._deleted >= VACUUM_AFTER:
-                    self._shrink()
-                self._is_current = False
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                self._is_current = False
-                self._forget()
-                if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise self._unavailable(error) from None
+        return self._transaction
+
+    def _end(self, error: BaseException | None) -> None:
+        """Write what was applied; undo it if there was an `error`. Raises StoreUnavailable where SQLite refuses."""
+        self._is_current = False
+        try:
+            if error is not None:
+                raise error
+            if self._deleted >= VACUUM_AFTER:
+                self._shrink()
+            self._connection.execute("COMMIT")
+        except BaseException as failure:
+            self._forget()
+            if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
+                self._connection.execute("ROLLBACK")
+            if isinstance(failure, sqlite3.Error):
+                raise self._unavailable(failure) from None
+            if error is None:
                 raise
-            self._pages += PAGES_A_CALL
-            if self._pages >= CHECKPOINT_PAGES and (self._checkpoint is None or not self._checkpoint.is_alive()):
-                self._pages = 0
-                self._checkpoint = Thread(target=self._move_log, name="understudy_checkpoint", daemon=True)
-                self._checkpoint.start()
+            return  # whoever has begun the transaction raises it
+        self._pages += PAGES_A_CALL
+        if self._pages >= CHECKPOINT_PAGES and (self._checkpoint is None or not self._checkpoint.is_alive()):
+            self._pages = 0
+            self._checkpoint = Thread(target=self._move_log, name="understudy_checkpoint", daemon=True)
+            self._checkpoint.start()
 
     def _move_log(self) -> None:
         """Bring what the log holds into the file itself, while others go on."""
@@ -374,19 +399,19 @@ class SQLiteStore:
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""
-        with self._lock:
-            if self._watch is not None:
-                changes = self._watch(project, changes)
-            if isinstance(changes, list | tuple) and len(changes) > MANY:
-                for _, run in groupby(changes, type):
-                    self._apply(project, self._put_many(project, list(run)))
-            else:
-                self._apply(project, changes)
+        if self._watch is not None:
+            changes = self._watch(project, changes)
+        if isinstance(changes, list | tuple) and len(changes) > MANY:
+            for _, run in groupby(changes, type):
+                self._apply(project, self._put_many(project, list(run)))
+        else:
+            self._apply(project, changes)
 
     def _apply(self, project: str, changes: Iterable[Change]) -> None:
-        execute = self._connection.execute
+        execute, place_id, place = self._connection.execute, "", ""
         for change in changes:
-            place = place_of(change.id)
+            if change.id != place_id:  # a response and its node have the same
+                place_id, place = change.id, place_of(change.id)
             if change.kind in PENDING_KINDS:
                 self._agendas.pop(project, None)
             if isinstance(change, Put):

@@ -19,7 +19,7 @@ from mockserver.core.records import UNORDERED_KINDS
 
 VERSION = 4
 APPLICATION = 0x756E6473  # says in the file's head that it is ours
-_ID, _TIME = 50, slice(18, 30)  # the length of a new-form id after its prefix, and where its time is: after its key
+_ID = 50  # the length of a new-form id after its prefix: the key of its chain, its mark, its time, and the rest
 
 
 def name_kinds(kinds: Iterable[str]) -> str:
@@ -59,7 +59,7 @@ def place_of(id: str) -> str:
     if not mark:
         return id
     if len(rest) == _ID:
-        return f"{rest[_TIME]}{rest[: _TIME.start]}{rest[_TIME.stop :]}_{prefix}"
+        return f"{rest[18:30]}{rest[:18]}{rest[30:]}_{prefix}"
     return f"{rest}_{prefix}"
 
 
