@@ -64,7 +64,8 @@ _PUT = (
     f'INSERT INTO records (project, place, kind, id, parent, "order", doc) VALUES {_ROW}'
     ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
 )
-_PUT_MANY = _PUT.replace(_ROW, ", ".join([_ROW] * MANY))
+_PUTS = [_PUT.replace(_ROW, ", ".join([_ROW] * count)) for count in range(MANY + 1)]  # of so many records
+_COLUMNS = _ROW.count("?")
 _OWN = "SELECT number, doc FROM records WHERE project = ? AND place = 'project' AND kind = 'project'"
 _PUT_OWN = "UPDATE records SET doc = ? WHERE number = ?"
 _PART = "SELECT doc FROM parts WHERE project = ? AND name = ?"
@@ -408,24 +409,35 @@ class SQLiteStore:
             self._apply(project, changes)
 
     def _apply(self, project: str, changes: Iterable[Change]) -> None:
-        execute, place_id, place = self._connection.execute, "", ""
+        place_id, place, values = "", "", list[Any]()
         for change in changes:
-            if change.id != place_id:  # a response and its node have the same
-                place_id, place = change.id, place_of(change.id)
-            if change.kind in PENDING_KINDS:
+            kind, id = change[:2]
+            if id != place_id:  # a response and its node have the same
+                place_id, place = id, place_of(id)
+            if kind in PENDING_KINDS:
                 self._agendas.pop(project, None)
             if isinstance(change, Put):
-                kind, id, doc, parent, order = change
+                _, _, doc, parent, order = change
                 if kind == "response":
                     doc = self._cut(project, doc)
                 elif kind == "project" and self._put_own(project, change):
                     continue
                 self._pages += len(doc) // PAGE
-                execute(_PUT, (project, place, kind, id, parent, order, doc))
+                values += (project, place, kind, id, parent, order, doc)
+                if len(values) == MANY * _COLUMNS:
+                    self._put(values)
             else:
+                self._put(values)
                 self._deleted += 1
                 self._own.pop(project, None)
-                execute(_DELETE, (project, place, change.kind))
+                self._connection.execute(_DELETE, (project, place, kind))
+        self._put(values)
+
+    def _put(self, values: list[Any]) -> None:
+        """Write records by one statement, and take them from the list of their values: four take 50 µs, not 60."""
+        if values:
+            self._connection.execute(_PUTS[len(values) // _COLUMNS], values)
+            values.clear()
 
     def _put_own(self, project: str, put: Put) -> bool:
         """Write a project's own record again where it is; returns whether it was known where that is."""
@@ -459,7 +471,7 @@ class SQLiteStore:
             self._agendas.pop(project, None)
         rows.sort(key=itemgetter(1))  # of two for one record the later one stays the later
         for start in range(0, whole, MANY):
-            self._connection.execute(_PUT_MANY, [*chain.from_iterable(rows[start : start + MANY])])
+            self._connection.execute(_PUTS[MANY], [*chain.from_iterable(rows[start : start + MANY])])
         self._pages += whole // ROWS_A_PAGE + sum([len(row[-1]) for row in rows]) // PAGE
         return run[whole:]
 

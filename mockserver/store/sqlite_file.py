@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import orjson
 
 from mockserver.core.records import UNORDERED_KINDS
@@ -22,12 +20,9 @@ APPLICATION = 0x756E6473  # says in the file's head that it is ours
 _ID = 50  # the length of a new-form id after its prefix: the key of its chain, its mark, its time, and the rest
 
 
-def name_kinds(kinds: Iterable[str]) -> str:
-    """Kinds as SQL lists them."""
-    return ", ".join([f"'{kind}'" for kind in sorted(kinds)])
-
-
-LISTED = f"(kind NOT IN ({name_kinds(UNORDERED_KINDS)}) OR parent <> '')"
+# `kind NOT IN (…)` makes SQLite build a table of the kinds for each row that is written, which takes 3 µs
+_ALWAYS = " AND ".join([f"kind <> '{kind}'" for kind in sorted(UNORDERED_KINDS)])
+LISTED = f"(({_ALWAYS}) OR parent <> '')"
 SCHEMA = (
     """CREATE TABLE records (
   number INTEGER PRIMARY KEY, project TEXT NOT NULL, place TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
