@@ -30,16 +30,17 @@ the file's consistency. Several processes may share one file. Files of an earlie
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, groupby
 from operator import itemgetter
-from threading import Lock, Thread, get_ident, local
+from threading import Thread, local
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, Change, Put, Record, Watch
 from mockserver.store.failures import StoreError, StoreUnavailable
+from mockserver.store.fair_lock import FairLock, LockedWork
 from mockserver.store.sqlite_file import APPLICATION, LISTED, MARKS, SCHEMA, UPGRADES, VERSION, parent_of, place_of
 from mockserver.store.sqlite_parts import MARK, Parts
 
@@ -88,54 +89,6 @@ _PROJECTS = (
 _COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {LISTED}"
 
 
-class FairLock:
-    """A lock that threads get in turn; the one that has it may take it again."""
-
-    def __init__(self) -> None:
-        self._next, self._lock = Lock(), Lock()
-        self._owner = self._depth = 0
-
-    def __enter__(self) -> None:
-        me = get_ident()
-        if self._owner != me:
-            with self._next:  # whoever waits for the lock holds this: who has just had it comes after them
-                self._lock.acquire()
-            self._owner = me
-        self._depth += 1
-
-    def __exit__(self, *failure: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._owner = 0
-            self._lock.release()
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether some thread has it."""
-        return self._depth > 0
-
-
-class _Transaction:
-    """The transactions of a store, of which there is one at a time. A generator of `contextlib` takes twice as long."""
-
-    def __init__(self, lock: FairLock, begin: Callable[[], None], end: Callable[[BaseException | None], None]) -> None:
-        self._lock, self._begin, self._end = lock, begin, end
-
-    def __enter__(self) -> None:
-        self._lock.__enter__()
-        try:
-            self._begin()
-        except BaseException:
-            self._lock.__exit__()
-            raise
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            self._end(error)
-        finally:
-            self._lock.__exit__()
-
-
 class Reader(sqlite3.Connection):
     """A connection of a thread, for reading; unlike its base, it can be referred to weakly."""
 
@@ -147,7 +100,7 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._lock = FairLock()
-        self._transaction = _Transaction(self._lock, self._begin, self._end)
+        self._transaction = LockedWork(self._lock, self._begin, self._end)
         self._path = path
         self._readers = local()
         self._opened: WeakSet[Reader] = WeakSet()  # of those; one goes with its thread

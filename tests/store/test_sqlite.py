@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, FairLock, SQLiteStore
+from mockserver.store.fair_lock import FairLock
+from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, SQLiteStore
 from mockserver.store.sqlite_file import place_of
 from tests.support.store_suite import StoreSuite, store, write
 
