@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.config.redaction import clean
-from mockserver.core.records import Change, Put
+from mockserver.core.records import Change
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
 from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_of
@@ -344,9 +344,9 @@ def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
     """The objects of the API that were stored or deleted, each once."""
     listed: dict[tuple[str, str, str], dict[str, str]] = {}
     for change in changes:
-        kind = _SHOWN.get(change.kind)
-        if kind is not None:
-            verb, id = "put" if type(change) is Put else "delete", change.id.rpartition("/")[2]
+        kind, id, *put = change
+        if kind in _SHOWN:
+            verb, kind, id = "put" if put else "delete", _SHOWN[kind], id.rpartition("/")[2]
             listed[verb, kind, id] = {"change": verb, "kind": kind, "id": id}
     return [*listed.values()]
 

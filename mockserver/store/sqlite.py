@@ -42,7 +42,7 @@ from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, Change, Put, Rec
 from mockserver.store.failures import StoreError, StoreUnavailable
 from mockserver.store.fair_lock import FairLock, LockedWork
 from mockserver.store.sqlite_file import APPLICATION, LISTED, MARKS, SCHEMA, UPGRADES, VERSION, parent_of, place_of
-from mockserver.store.sqlite_parts import MARK, Parts
+from mockserver.store.sqlite_parts import Parts
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
@@ -67,6 +67,7 @@ _PUT = (
 )
 _PUTS = [_PUT.replace(_ROW, ", ".join([_ROW] * count)) for count in range(MANY + 1)]  # of so many records
 _COLUMNS = _ROW.count("?")
+_NOTED = PENDING_KINDS | {"response", "project"}  # kinds of which more is to be done than to write them
 _OWN = "SELECT number, doc FROM records WHERE project = ? AND place = 'project' AND kind = 'project'"
 _PUT_OWN = "UPDATE records SET doc = ? WHERE number = ?"
 _PART = "SELECT doc FROM parts WHERE project = ? AND name = ?"
@@ -262,7 +263,10 @@ class SQLiteStore:
             if not isinstance(found, int):
                 return found if kind != "response" or found is None else self._join(project, found)
         rows = self._fetch(_GET, key, self._reader())
-        return self._join(project, rows[0][0]) if rows else None
+        if not rows or kind != "response":
+            return rows[0][0] if rows else None
+        with self._lock:
+            return self._join(project, rows[0][0])
 
     def _get_own(self, project: str) -> bytes | None:
         with self._lock:
@@ -275,11 +279,9 @@ class SQLiteStore:
                 own = self._own[project] = rows[0]
             return own[1]
 
-    def _join(self, project: str, doc: bytes) -> bytes:
-        """A response with the parts that stand elsewhere; any other document is as it was written."""
-        if doc[:1] != MARK:
-            return doc
-        return self._parts.join(doc, lambda name: self._fetch(_PART, (project, name))[0][0])
+    def _join(self, project: str, doc: bytes) -> bytes | None:
+        """A response with the parts that stand elsewhere, None when they have gone with the project."""
+        return self._parts.join(doc, lambda name: self._fetch(_PART, (project, name)))
 
     def _reader(self) -> sqlite3.Connection:
         """This thread's own connection, for reading."""
@@ -313,9 +315,7 @@ class SQLiteStore:
         bounds.append(-1 if limit is None else limit)
         with self._lock:
             rows = self._fetch(query, (*values, *bounds))
-            if kind == "response":
-                rows = [(id, self._join(project, doc), order) for id, doc, order in rows]
-        return [Record(*row) for row in rows]
+            return [Record(*self._whole(project, kind, row)) for row in rows]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is remembered while no other process writes."""
@@ -346,48 +346,55 @@ class SQLiteStore:
         """Every record as the change that would write it, by kind, parent, order and id."""
         with self._lock:
             rows = self._fetch(_RECORDS, (project,))
-            return [
-                Put(kind, id, self._join(project, doc), *rest) if kind == "response" else Put(kind, id, doc, *rest)
-                for kind, id, doc, *rest in rows
-            ]
+            return [Put(kind, *self._whole(project, kind, row)) for kind, *row in rows]
+
+    def _whole(self, project: str, kind: str, row: Sequence[Any]) -> Sequence[Any]:
+        """A row that begins with id and document, its document as it was given."""
+        return row if kind != "response" else (row[0], self._join(project, row[1]), *row[2:])
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""
         if self._watch is not None:
             changes = self._watch(project, changes)
-        if isinstance(changes, list | tuple) and len(changes) > MANY:
+        if not isinstance(changes, list | tuple):
+            changes = [*changes]
+        if len(changes) > MANY:
             for _, run in groupby(changes, type):
                 self._apply(project, self._put_many(project, list(run)))
         else:
             self._apply(project, changes)
 
     def _apply(self, project: str, changes: Iterable[Change]) -> None:
-        place_id, place, values = "", "", list[Any]()
+        place_id, place, written, values = "", "", 0, list[Any]()
         for change in changes:
-            kind, id = change[:2]
-            if id != place_id:  # a response and its node have the same
-                place_id, place = id, place_of(id)
-            if kind in PENDING_KINDS:
-                self._agendas.pop(project, None)
-            if isinstance(change, Put):
-                _, _, doc, parent, order = change
+            if len(change) == 2:
+                self._put(values)
+                self._delete(project, *change)
+                continue
+            kind, id, doc, parent, order = change
+            if kind in _NOTED:
                 if kind == "response":
                     doc = self._cut(project, doc)
-                elif kind == "project" and self._put_own(project, change):
+                elif kind != "project":
+                    self._agendas.pop(project, None)
+                elif self._put_own(project, change):
                     continue
-                self._pages += len(doc) // PAGE
-                values += (project, place, kind, id, parent, order, doc)
-                if len(values) == MANY * _COLUMNS:
-                    self._put(values)
-            else:
-                self._put(values)
-                self._deleted += 1
-                self._own.pop(project, None)
-                self._connection.execute(_DELETE, (project, place, kind))
+            if id != place_id:  # a response and its node have the same
+                place_id, place = id, place_of(id)
+            written += len(doc)
+            values += project, place, kind, id, parent, order, doc
         self._put(values)
+        self._pages += written // PAGE
+
+    def _delete(self, project: str, kind: str, id: str) -> None:
+        self._deleted += 1
+        self._own.pop(project, None)
+        if kind in PENDING_KINDS:
+            self._agendas.pop(project, None)
+        self._connection.execute(_DELETE, (project, place_of(id), kind))
 
     def _put(self, values: list[Any]) -> None:
-        """Write records by one statement, and take them from the list of their values: four take 50 µs, not 60."""
+        """Write records by one statement, and empty the list of their values: four take 50 µs, not 60."""
         if values:
             self._connection.execute(_PUTS[len(values) // _COLUMNS], values)
             values.clear()

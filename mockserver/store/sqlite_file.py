@@ -51,11 +51,9 @@ MARKS = (f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERS
 def place_of(id: str) -> str:
     """An id with its prefix after the rest, and its time before that; no two ids become the same."""
     prefix, mark, rest = id.partition("_")
-    if not mark:
-        return id
     if len(rest) == _ID:
         return f"{rest[18:30]}{rest[:18]}{rest[30:]}_{prefix}"
-    return f"{rest}_{prefix}"
+    return f"{rest}_{prefix}" if mark else id
 
 
 def parent_of(kind: str, parent: str, doc: bytes) -> str:

@@ -18,8 +18,8 @@ from hashlib import blake2b
 from struct import Struct
 
 MARK = b"\x01"  # before a response without its parts; others are JSON
-_HEAD = Struct("<c8sIII")  # the mark, the parts' name, the length of the first of them, of what is before and between
-_WHOLE = bytes(8)  # in place of the name: what follows is a document that begins with the mark itself
+_HEAD = Struct("<c16sIII")  # the mark, the parts' name, the length of the first of them, of what is before and between
+_WHOLE = bytes(16)  # in place of the name: what follows is a document that begins with the mark itself
 _SHORTEST, _LONGEST, _MOST = 1024, 65_536, 4_194_304  # bytes of a response, of its parts, of all that is remembered
 _SEEN_ONCE = -1, b""
 
@@ -52,7 +52,7 @@ class Parts:
         new = None
         if era != self._era:
             parts = before + after
-            name = name or blake2b(parts, digest_size=8).digest()
+            name = name or blake2b(parts, digest_size=16).digest()
             known[key] = self._era, name
             new = name, parts
         head = _HEAD.pack(MARK, name, len(before), first, third - second)
@@ -65,8 +65,8 @@ class Parts:
         self._known.setdefault(project, {})[parts] = _SEEN_ONCE
         self._bytes += len(parts[0]) + len(parts[1])
 
-    def join(self, doc: bytes, read: Callable[[bytes], bytes]) -> bytes:
-        """A response as it was given; `read` finds the parts of a name."""
+    def join(self, doc: bytes, read: Callable[[bytes], list[tuple[bytes]]]) -> bytes | None:
+        """A response as it was given; `read` finds the rows of a name. None when its parts are gone."""
         if doc[:1] != MARK:
             return doc
         _, name, before, first, between = _HEAD.unpack_from(doc)
@@ -77,7 +77,10 @@ class Parts:
             if self._read > _MOST:
                 self._docs.clear()
                 self._read = 0
-            parts = self._docs[name] = read(name)
+            rows = read(name)
+            if not rows:
+                return None
+            parts = self._docs[name] = rows[0][0]
             self._read += len(parts)
         second = _HEAD.size + first
         third = second + between
