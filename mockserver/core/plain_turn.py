@@ -36,7 +36,7 @@ from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup_text
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import ContextHash, Item, Node, Summary, expect_node, items_back
+from mockserver.core.state import ContextHash, Item, Node, Summary, items_back
 from mockserver.core.turn import Turn, public_events
 from mockserver.delivery.events import is_token
 from mockserver.model.default_model import echo
@@ -446,8 +446,6 @@ def complete(
     streamed = plan.stream is not None
     node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
     doc = (plan.node % values).encode()
-    if head is not None or chat is not None:
-        expect_node(doc, node)
     events = None if plan.stream is None else _stream(plan.stream, values, rules)
     made = Turn(final, node, True, chat, recalled.changes)
     prepared = _new(Prepared, (doc, lineage.conversation))

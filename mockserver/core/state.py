@@ -133,30 +133,7 @@ class Node(NamedTuple):
 def read_node(state: State, id: str) -> Node | None:
     """A context node, None when there is none."""
     doc = state.get("node", id)
-    if doc is None:
-        return None
-    node = _recent.get(doc)
-    if node is None:
-        node = decode_node(doc)
-        expect_node(doc, node)
-    elif type(node.packed) is not bytes:  # items are read anew each time, for whoever has read them may change them
-        id, parent, _, *rest = node
-        node = _recent[doc] = _new(Node, (id, parent, doc[doc.index(b"\n") + 1 :], *rest))
-    return node
-
-
-# Documents of nodes → nodes: what was read, or goes on from another, is likely to be read again. A document says all
-# of its node, so it does not matter whether it was ever written, or where.
-_recent: dict[bytes, Node] = {}
-_MOST_RECENT, _LONGEST_RECENT = 256, 8192  # nodes, bytes of a document
-
-
-def expect_node(doc: bytes, node: Node) -> None:
-    """Have a node at hand, for it is likely to be read: the next turn goes on from it."""
-    if len(doc) <= _LONGEST_RECENT:
-        if len(_recent) >= _MOST_RECENT:
-            _recent.clear()
-        _recent[doc] = node
+    return None if doc is None else decode_node(doc)
 
 
 def decode_node(doc: bytes | str) -> Node:

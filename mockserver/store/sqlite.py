@@ -66,7 +66,7 @@ _PUT = (
     ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
 )
 _PUTS = [_PUT.replace(_ROW, ", ".join([_ROW] * count)) for count in range(MANY + 1)]  # of so many records
-_COLUMNS = _ROW.count("?")
+_COLUMNS = 7
 _NOTED = PENDING_KINDS | {"response", "project"}  # kinds of which more is to be done than to write them
 _OWN = "SELECT number, doc FROM records WHERE project = ? AND place = 'project' AND kind = 'project'"
 _PUT_OWN = "UPDATE records SET doc = ? WHERE number = ?"
