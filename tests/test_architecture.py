@@ -54,6 +54,7 @@ IMPURE = frozenset(
 IMPURE_ALLOWED: dict[tuple[str, str], str] = {
     ("mockserver/config/kinds.py", "os"): "fspath: what counts as a path",
     ("mockserver/config/settings.py", "os"): "PathLike: a path is one value",
+    ("mockserver/store/fair_lock.py", "threading"): "threads that use a store take turns",
     ("mockserver/store/from_snapshot.py", "threading"): "two calls begin a project only once",
     ("mockserver/store/memory.py", "threading"): "one writer at a time",
     ("mockserver/store/postgres.py", "threading"): "a transaction belongs to its thread",

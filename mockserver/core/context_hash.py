@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
+from mockserver.core.records import _new
 from mockserver.core.state import ContextHash, Item
 from mockserver.wire.responses.encoding import json_compact
 
@@ -53,6 +54,8 @@ def extend(trail: ContextHash, item: Item) -> ContextHash:
     """The trail of a context that goes on with an item. Spec: T9."""
     reads, now, marks, lasting, lasting_marks = trail
     read, kind = render_item(item), item["type"]
+    if kind == "message" and lasting is None:  # as nearly always
+        return _new(ContextHash, (reads, roll(now, read), marks, None, lasting_marks))
     if kind == "compaction":  # nothing before it is read any more (Spec: R5.4)
         now, marks, lasting, lasting_marks = "", [], None, []
     if kind == "reasoning" and reads != "all_turns":
@@ -63,7 +66,7 @@ def extend(trail: ContextHash, item: Item) -> ContextHash:
             now, marks, lasting, lasting_marks = lasting, lasting_marks, None, []
         else:
             lasting = roll(lasting, read)
-    return ContextHash(reads, roll(now, read), marks, lasting, lasting_marks)
+    return _new(ContextHash, (reads, roll(now, read), marks, lasting, lasting_marks))
 
 
 def roll(before: str, read: bytes) -> str:

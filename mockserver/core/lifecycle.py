@@ -163,15 +163,16 @@ def append(state: State, conversation: Conversation, node: Node) -> list[Change]
     If items were added by hand while the turn ran, the conversation goes on from those, and the response keeps the
     context that it saw.
     """
-    first = conversation.next  # numbers are never given twice, also not after an item was deleted
+    items, id, first = node.items, conversation.id, conversation.next
+    # numbers are never given twice, also not after an item was deleted
     changes: list[Change] = [
-        Entry(node.id, index, first + index).put(conversation.id, item["id"]) for index, item in enumerate(node.items)
+        _new(Entry, (node.id, index, first + index)).put(id, item["id"]) for index, item in enumerate(items)
     ]
     tail = node
     if conversation.head != node.parent:
         tail = rebase(state, node, conversation.head)
         changes.append(tail.put())
-    return [*changes, conversation._replace(head=tail.id, next=first + len(node.items)).put()]
+    return [*changes, conversation._replace(head=tail.id, next=first + len(items)).put()]
 
 
 def rebase(state: State, node: Node, parent: str | None) -> Node:

@@ -30,13 +30,13 @@ import orjson
 
 from mockserver.core import compaction, context
 from mockserver.core.admission import Admission
-from mockserver.core.context_hash import extend_all
+from mockserver.core.context_hash import extend
 from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
-from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
+from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup_text
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Item, Node, Summary, items_back
+from mockserver.core.state import ContextHash, Item, Node, Summary, items_back
 from mockserver.core.turn import Turn, public_events
 from mockserver.delivery.events import is_token
 from mockserver.model.default_model import echo
@@ -188,6 +188,8 @@ _TEXTS = {
     key: f"understudy\x1a{key}"
     for key in ("id", "item", "asked", "partition", "text", "sent", "parent", "head", "chat")
 }
+_MARKED_TRAIL = "understudy\x1atrail"
+_TRAIL = json_compact(ContextHash(_MARKED_TRAIL)[:]).decode()
 _NUMBERS = {
     key: 8_610_203_040_000 + place
     for place, key in enumerate(
@@ -215,7 +217,7 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
         admission.model,
         final,
         _to_template(body, text="printed_text"),
-        _to_template(_mark_node(node, [marked_asked, *marked["output"]]).doc()),
+        _to_template(_mark_node(node, [marked_asked, *marked["output"]]).doc()).replace(_TRAIL, "%(trail)s"),
         _learn_stream(marked, turn, rules) if node.streamed else None,
         asked,
         answered,
@@ -254,7 +256,9 @@ def _mark_node(node: Node, items: list[Item]) -> Node:
         parent=_TEXTS["head"],
         packed=items,
         created_at=_NUMBERS["created"],
-        summary=node.summary._replace(count=_NUMBERS["count"], turn=_NUMBERS["turn"], tally=tally, trail=None),
+        summary=node.summary._replace(
+            count=_NUMBERS["count"], turn=_NUMBERS["turn"], tally=tally, trail=ContextHash(_MARKED_TRAIL)
+        ),
         partition=_TEXTS["partition"],
         conversation=_TEXTS["chat"],
     )
@@ -388,7 +392,8 @@ def complete(
         return None
     recalled = NOTHING
     if sent >= MIN_TOKENS:
-        recalled = lookup(state, _admit(opening, request), rules, now)
+        admit = partial(_admit, opening, request)
+        recalled = lookup_text(state, request, model, before.trail, asked, sent, now, rules, admit)
     head, chat = lineage.head, None if lineage.conversation is None else lineage.conversation.id
     text_json = json_compact(text).decode()
     total = read + said + plan.answer
@@ -415,10 +420,14 @@ def complete(
         "count": count + 2,
         "turn": turn + 1,
         "tally": total,
+        "trail": "null",
     }
     final = _fill_response(plan.response, plan.answered, values)
     items = [asked, final["output"][0]]
-    trail = None if recalled.trail is None else extend_all(recalled.trail, items[1:])
+    trail = None
+    if recalled.trail is not None:
+        trail = extend(recalled.trail, items[1])
+        values["trail"] = json_compact(trail[:]).decode()
     summary = _new(
         Summary,
         (
@@ -436,7 +445,7 @@ def complete(
     )
     streamed = plan.stream is not None
     node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
-    doc = (plan.node % values).encode() if trail is None else node.doc()
+    doc = (plan.node % values).encode()
     events = None if plan.stream is None else _stream(plan.stream, values, rules)
     made = Turn(final, node, True, chat, recalled.changes)
     prepared = _new(Prepared, (doc, lineage.conversation))

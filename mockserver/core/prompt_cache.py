@@ -27,8 +27,7 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -36,11 +35,11 @@ import orjson
 
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import CONTENT, extend, extend_all, only_text, opening, render_item, roll
-from mockserver.core.records import Change, Delete, Put, State
+from mockserver.core.prompt_head import head_of
+from mockserver.core.records import Change, Delete, Put, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, Item, Mark, items_up_to
 from mockserver.wire.catalog import Model
-from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.tokens import context as context_tokens
 
 MIN_TOKENS = 1024  # tokens of a prompt that is cached at all
@@ -75,42 +74,36 @@ def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> 
     if admission.input_tokens < MIN_TOKENS or admission.overflow:
         return NOTHING
     prompt = _prompt(state, admission, rules)
-    records = _Records(state, prompt, now)
-    return _exact(prompt, records) if prompt.model.exact_cache else _lookup_blocks(prompt, records)
+    records = _Records(state, prompt.request, prompt.model, now)
+    if prompt.model.exact_cache:
+        return _exact(prompt, records)
+    return _lookup_blocks(prompt, records, _boundaries(prompt))
 
 
-def head_of(request: Mapping[str, Any], model: Model) -> str:
-    """The hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
-    if _SHAPING.isdisjoint(request):
-        return _plain_head(model, request.get("instructions"), request.get("prompt_cache_key"))
-    return _head(request, model)
+def lookup_text(
+    state: State,
+    request: Mapping[str, Any],
+    model: Model,
+    trail: ContextHash | None,
+    text: Item,
+    tokens: int,
+    now: float,
+    rules: Semantics,
+    admit: Callable[[], Admission],
+) -> CacheLookup:
+    """The same for a user's text after a context of this trail, a prompt of so many `tokens`.
 
-
-# What shapes a prompt's beginning besides the instructions.
-_SHAPING = frozenset({"text", "reasoning", "tools", "parallel_tool_calls", "context_management", "prompt"})
-
-
-@lru_cache(maxsize=1024)
-def _plain_head(model: Model, instructions: str | None, cache_key: str | None) -> str:
-    return _head({"instructions": instructions, "prompt_cache_key": cache_key}, model)
-
-
-def _head(request: Mapping[str, Any], model: Model) -> str:
-    text, reasoning = request.get("text") or {}, request.get("reasoning") or {}
-    text_format = text.get("format") or {"type": "text"}
-    read = [
-        model.id,
-        request.get("prompt_cache_key"),
-        None if model.instructions_last else request.get("instructions"),
-        request.get("tools") or [],
-        request.get("parallel_tool_calls") is False,
-        None if text_format["type"] == "text" else text_format,
-        text.get("verbosity") or "medium",
-        reasoning.get("effort") or model.default_effort,
-        request.get("context_management"),
-        request.get("prompt"),  # what the template says is not known, but that another one says something else
-    ]
-    return blake2b(json_compact(read), digest_size=16).hexdigest()
+    What else there is to know of the request is asked of `admit`, unless this very prompt was sent before.
+    """
+    reads = context_tokens.reasoning_read(request, model) if model.reasoning else ""
+    if trail is None or trail.lasting is not None or trail.reads != reads or model.exact_cache:
+        return lookup(state, admit(), rules, now)
+    end, records = extend(trail, text), _Records(state, request, model, now)
+    reached = records.find(end.now)
+    if reached is None:
+        return _lookup_blocks(_prompt(state, admit(), rules), records, ([trail.now, end.now], trail.marks, end))
+    matched = reached + _priming(request, model, rules)
+    return _hit(tokens, records, end, end.now, matched, remembered=True)
 
 
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
@@ -189,10 +182,18 @@ def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
     while last_user >= 0 and items[last_user].get("role") != "user":
         last_user -= 1
     tokens, remembered = admission.input_tokens, not admission.dropped
+    priming = _priming(request, model, rules)
+    return _new(
+        _Prompt, (request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
+    )
+
+
+def _priming(request: Mapping[str, Any], model: Model, rules: Semantics) -> int:
+    """The tokens after the last item of a prompt."""
     priming = context_tokens.PRIMING[model.family]
     if model.instructions_last:
         priming += context_tokens.instructions_tokens(request, rules.count)
-    return _Prompt(request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
+    return priming
 
 
 def _places(prompt: _Prompt) -> tuple[list[_Breakpoint], ContextHash]:
@@ -251,8 +252,7 @@ class _Entry(NamedTuple):
 class _Records:
     """The entries that a prompt may use, and what becomes of them."""
 
-    def __init__(self, state: State, prompt: _Prompt, now: float) -> None:
-        request, model = prompt.request, prompt.model
+    def __init__(self, state: State, request: Mapping[str, Any], model: Model, now: float) -> None:
         self._state, self._now = state, now
         self._head = head_of(request, model)
         self._puts: dict[str, Put] = {}
@@ -365,11 +365,12 @@ def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
 # --- Models that round: whatever two prompts have in common counts, in blocks ----------------------------------------
 
 
-def _lookup_blocks(prompt: _Prompt, records: _Records) -> CacheLookup:
-    hashes, marks, trail = _boundaries(prompt)
+def _lookup_blocks(prompt: _Prompt, records: _Records, boundaries: _Boundaries) -> CacheLookup:
+    hashes, marks, trail = boundaries
     found, reached = records.last(hashes)
     if found == len(prompt.items):  # the same prompt again
-        return _hit(prompt, records, trail, hashes[-1], reached + prompt.priming)
+        matched = reached + prompt.priming
+        return _hit(prompt.tokens, records, trail, hashes[-1], matched, remembered=prompt.remembered)
     if found >= 0:
         matched = reached + prompt.priming if _collect(prompt, found) else reached
     else:  # then an earlier turn's end, after which an answer stands
@@ -388,7 +389,7 @@ def _lookup_blocks(prompt: _Prompt, records: _Records) -> CacheLookup:
             records.write(hash, length)
         if number in (0, len(prompt.items)) or not _says_the_same(start, end + prompt.priming):
             records.write(hashes[number], end)
-    return _hit(prompt, records, trail, hashes[-1], matched)
+    return _hit(prompt.tokens, records, trail, hashes[-1], matched, remembered=prompt.remembered)
 
 
 def _says_the_same(start: int, end: int) -> bool:
@@ -399,14 +400,21 @@ def _says_the_same(start: int, end: int) -> bool:
     return start // BLOCK == end // BLOCK
 
 
-def _hit(prompt: _Prompt, records: _Records, trail: ContextHash, end: str, matched: int) -> CacheLookup:
-    cached = min(matched, prompt.tokens) // BLOCK * BLOCK
-    marks = [*[mark for mark in trail.marks if mark[0] != end], (end, 0)][-_MARKS:]
-    remembered = trail._replace(marks=marks) if prompt.remembered else None
-    return CacheLookup(cached if cached >= MIN_TOKENS else 0, 0, records.changes(), remembered)
+def _hit(
+    tokens: int, records: _Records, trail: ContextHash, end: str, matched: int, *, remembered: bool
+) -> CacheLookup:
+    cached, kept = min(matched, tokens) // BLOCK * BLOCK, None
+    if remembered:
+        reads, now, marks, lasting, lasting_marks = trail
+        marks = [*[mark for mark in marks if mark[0] != end], (end, 0)][-_MARKS:]
+        kept = _new(ContextHash, (reads, now, marks, lasting, lasting_marks))
+    return _new(CacheLookup, (cached if cached >= MIN_TOKENS else 0, 0, records.changes(), kept))
 
 
-def _boundaries(prompt: _Prompt) -> tuple[list[str], list[Mark], ContextHash]:
+_Boundaries = tuple[list[str], list[Mark], ContextHash]
+
+
+def _boundaries(prompt: _Prompt) -> _Boundaries:
     """The hashes after the context and each own item, the entries known before, and the trail at the end."""
     trail, last_user = prompt.trail, prompt.last_user
     outlasts = last_user >= 0 and trail.lasting is not None

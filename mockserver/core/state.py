@@ -225,8 +225,9 @@ class Entry(NamedTuple):
 
     def put(self, conversation_id: str, item_id: str) -> Put:
         """The change that stores it."""
-        doc = f'["{self.node}",{self.place},{self.order}]'.encode()
-        return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, self.order))
+        node, place, order = self
+        doc = f'["{node}",{place},{order}]'.encode()
+        return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, order))
 
 
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:

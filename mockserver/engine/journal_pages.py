@@ -147,9 +147,9 @@ class JournalPages:
         if self._batch == 1 and self._most >= BATCH and number // BATCH == next_number // BATCH:
             return []
         kept_from, scan = next_number - self._most, self._store.scan
-        if all(after.order > kept_from for after in scan(place, KIND, limit=2)[1:]):
-            return []
-        oldest = scan(place, KIND, limit=2 * BATCH)
+        oldest = scan(place, KIND, limit=3)  # a page is long, and nearly always one goes for one that comes
+        if oldest and oldest[-1].order <= kept_from:
+            oldest = scan(place, KIND, limit=2 * BATCH)
         return [Delete(KIND, record.id) for record, after in pairwise(oldest) if after.order <= kept_from]
 
     def _overweight(self, place: str, written: int) -> list[Change]:

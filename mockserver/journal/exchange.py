@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.config.redaction import clean
-from mockserver.core.records import Change, Put
+from mockserver.core.records import Change
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
 from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_of
@@ -316,9 +316,13 @@ def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
     instructions = saw.get("instructions")
     if isinstance(instructions, str) and len(instructions) > LONGEST:
         saw = {**saw, "instructions": "".join(keep_body(instructions.encode(errors="replace")))}
-    shown = {name: redaction.redact_noting(value, secrets) for name, value in saw.items() if name != "node"}
+    shown = {**saw}
+    for name in _SENT:
+        if saw.get(name):
+            shown[name] = redaction.redact_noting(saw[name], secrets)
     if "node" not in saw:
         return shown
+    del shown["node"]
     doc = _without_long_parts(saw["node"].doc())
     if len(doc) > LONGEST_NODE:
         return {**shown, "node": None}
@@ -327,18 +331,24 @@ def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
     return {**shown, "node": text}
 
 
+# what of a model's input others have a say in; the rest are counts
+_SENT = (
+    *("model", "instructions", "tools", "previous_response_id", "conversation", "withheld"),
+    *("incomplete", "status"),  # a script may name its own
+)
 # kind of record → what it is called, and where in its id its own id is
 _SHOWN = {"response": "response", "conversation": "conversation", "item": "item", "entry": "item"}
 
 
 def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
     """The objects of the API that were stored or deleted, each once."""
-    listed: dict[tuple[str, str, str], None] = {}
+    listed: dict[tuple[str, str, str], dict[str, str]] = {}
     for change in changes:
-        kind = _SHOWN.get(change.kind)
-        if kind is not None:
-            listed["put" if isinstance(change, Put) else "delete", kind, change.id.rpartition("/")[2]] = None
-    return [{"change": change, "kind": kind, "id": id} for change, kind, id in listed]
+        kind, id, *put = change
+        if kind in _SHOWN:
+            verb, kind, id = "put" if put else "delete", _SHOWN[kind], id.rpartition("/")[2]
+            listed[verb, kind, id] = {"change": verb, "kind": kind, "id": id}
+    return [*listed.values()]
 
 
 def to_public(number: int, doc: bytes) -> dict[str, Any]:

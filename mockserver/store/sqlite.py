@@ -9,18 +9,14 @@ the file's consistency. Several processes may share one file. Files of an earlie
 #   answered survives the death of the process, which is what tests kill, and does not survive a power cut, which
 #   is no test.
 # * One transaction per call, all its writes in it: a chained turn writes five records or more, and commits once.
-# * Ids are stored turned round (`prefix_last`): the ids of one call differ in prefix and end and share what is
-#   between. By plain ids its rows would be spread over the index by their prefixes; turned, they are neighbours
-#   in a page or two.
-# * Documents are appended by row number, and an index finds them: rows in the order of their ids would be
-#   inserted all over the file.
+# * How records stand in the file is decided by what a transaction costs: each page that it changes (`sqlite_file`).
 # * A checkpoint only every 4000 pages, since the project's own record is rewritten by every call, and by a thread with
 #   a connection of its own: it waits for the disk (0.1 s for 16 MB), which others need not do. SQLite itself makes one
 #   at the end of a transaction only where that thread has not come round to it.
 # * Many records of one call (one of 20,000 items has as many pointers to them) are written by few statements, in the
 #   order of the index: 3 µs each instead of 8, while all other callers wait.
 # * What kinds are on a project's agenda is remembered until another process writes (`data_version`), for it is
-#   asked on every call.
+#   asked on every call; so is the project's own record, and its row, which every call that writes writes anew.
 # * A long document (a node of 48 MB takes 0.1 s) is read over a connection of the thread's own, since all others would
 #   wait for the lock. It is found with the lock, so that reads wait for a transaction's end all the same.
 #
@@ -34,26 +30,25 @@ the file's consistency. Several processes may share one file. Files of an earlie
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, groupby
 from operator import itemgetter
-from threading import Lock, Thread, get_ident, local
+from threading import Thread, local
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
-import orjson
-
-from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record, Watch
+from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, Change, Put, Record, Watch
 from mockserver.store.failures import StoreError, StoreUnavailable
+from mockserver.store.fair_lock import FairLock, LockedWork
+from mockserver.store.sqlite_file import APPLICATION, LISTED, MARKS, SCHEMA, UPGRADES, VERSION, parent_of, place_of
+from mockserver.store.sqlite_parts import Parts
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
-VERSION = 3
 MEMORY = ":memory:"  # a file that only one connection has
-APPLICATION = 0x756E6473  # says in the file's head that it is ours
 MANY = 64  # records of one call that are written by one statement
-MOST_AGENDAS = 100_000  # projects whose agenda is remembered
+MOST_AGENDAS = 100_000  # projects whose agenda is remembered, and their own record
 TRY_MS, TRIES = 1, 60  # how long a call waits for the file at a time, and how often: 0.1 s at most
 VACUUM_AFTER, VACUUM_PAGES, SPARE_PAGES = 256, 200, 256  # deleted records; pages of 4 KB given back at a time, and kept
 CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
@@ -61,32 +56,6 @@ LONG = 262_144  # bytes of a document that is read beside the others
 PAGE, PAGES_A_CALL, ROWS_A_PAGE = 4096, 4, 16  # about what a transaction writes, in which order matters little
 
 
-def _names(kinds: Iterable[str]) -> str:
-    return ", ".join([f"'{kind}'" for kind in sorted(kinds)])
-
-
-_LISTED = f"(kind NOT IN ({_names(UNORDERED_KINDS)}) OR parent <> '')"
-# Documents are appended, so that a call's writes stand in a page or two; they are found by `place`, the id with its
-# prefix after it, because the ids that one call draws differ in prefix and end: their index entries are neighbours.
-_SCHEMA = (
-    """CREATE TABLE records (
-  number INTEGER PRIMARY KEY, project TEXT NOT NULL, place TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-  parent TEXT NOT NULL, "order" INTEGER NOT NULL, doc BLOB NOT NULL
-)""",
-    "CREATE UNIQUE INDEX found ON records (project, place, kind)",
-    f'CREATE INDEX listed ON records (project, kind, parent, "order", id) WHERE {_LISTED}',
-)
-_MOVED = (
-    'INSERT INTO records (project, place, kind, id, parent, "order", doc)'
-    ' SELECT project, turned(id), kind, id, parent_of(kind, parent, doc), "order", doc FROM former',
-    "DROP TABLE former",
-)
-# version of a file → what makes the next version of it, before and after the table is made anew
-_UPGRADES = {
-    0: ((), ()),
-    1: (("ALTER TABLE records RENAME TO former", "DROP INDEX listed"), _MOVED),
-    2: (("ALTER TABLE records RENAME TO former", "DROP INDEX listed", "DROP INDEX found"), _MOVED),
-}
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _GET = "SELECT doc FROM records WHERE project = ? AND place = ? AND kind = ?"
 # a long document only by its length, which is known without reading it
@@ -96,12 +65,18 @@ _PUT = (
     f'INSERT INTO records (project, place, kind, id, parent, "order", doc) VALUES {_ROW}'
     ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
 )
-_PUT_MANY = _PUT.replace(_ROW, ", ".join([_ROW] * MANY))
+_PUTS = [_PUT.replace(_ROW, ", ".join([_ROW] * count)) for count in range(MANY + 1)]  # of so many records
+_COLUMNS = 7
+_NOTED = PENDING_KINDS | {"response", "project"}  # kinds of which more is to be done than to write them
+_OWN = "SELECT number, doc FROM records WHERE project = ? AND place = 'project' AND kind = 'project'"
+_PUT_OWN = "UPDATE records SET doc = ? WHERE number = ?"
+_PART = "SELECT doc FROM parts WHERE project = ? AND name = ?"
+_PUT_PART = "INSERT OR IGNORE INTO parts (project, name, doc) VALUES (?, ?, ?)"
 _DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
-_SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {_LISTED}'
+_SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {LISTED}'
 # one look for each kind, for there may be thousands of lines
 _PENDING = " UNION ALL ".join(
-    f"SELECT '{kind}' WHERE EXISTS (SELECT 1 FROM records WHERE project = ?1 AND kind = '{kind}' AND {_LISTED})"
+    f"SELECT '{kind}' WHERE EXISTS (SELECT 1 FROM records WHERE project = ?1 AND kind = '{kind}' AND {LISTED})"
     for kind in sorted(PENDING_KINDS)
 )
 _RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
@@ -112,50 +87,7 @@ _PROJECTS = (
     " SELECT (SELECT min(project) FROM records WHERE project > name) FROM names WHERE name IS NOT NULL)"
     " SELECT name FROM names WHERE name IS NOT NULL"
 )
-_COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {_LISTED}"
-
-
-def prefix_last(id: str) -> str:
-    """An id with its prefix after the rest; no two ids become the same."""
-    prefix, mark, rest = id.partition("_")
-    return f"{rest}_{prefix}" if mark else id
-
-
-def parent_of(kind: str, parent: str, doc: bytes) -> str:
-    """The parent of a record in a file whose nodes have none: it stands in the first line of their documents."""
-    if kind != "node":
-        return parent
-    try:
-        return str(orjson.loads(doc.partition(b"\n")[0])[1] or "")
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return ""
-
-
-class FairLock:
-    """A lock that threads get in turn; the one that has it may take it again."""
-
-    def __init__(self) -> None:
-        self._next, self._lock = Lock(), Lock()
-        self._owner = self._depth = 0
-
-    def __enter__(self) -> None:
-        me = get_ident()
-        if self._owner != me:
-            with self._next:  # whoever waits for the lock holds this: who has just had it comes after them
-                self._lock.acquire()
-            self._owner = me
-        self._depth += 1
-
-    def __exit__(self, *failure: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._owner = 0
-            self._lock.release()
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether some thread has it."""
-        return self._depth > 0
+_COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {LISTED}"
 
 
 class Reader(sqlite3.Connection):
@@ -169,6 +101,7 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._lock = FairLock()
+        self._transaction = LockedWork(self._lock, self._begin, self._end)
         self._path = path
         self._readers = local()
         self._opened: WeakSet[Reader] = WeakSet()  # of those; one goes with its thread
@@ -177,8 +110,11 @@ class SQLiteStore:
         self._pages = 0  # written since the last checkpoint, about
         self._checkpoint: Thread | None = None
         self._agendas: dict[str, frozenset[str]] = {}
+        self._own: dict[str, tuple[int, bytes]] = {}  # project → the row of its own record, and its document
+        self._parts = Parts()
         self._watch: Watch | None = None
         self._seen = 0  # SQLite's count of what others have written, when that was remembered
+        self._is_current = False  # whether nobody else can have written since: it was looked at in this transaction
         try:
             self._connection = self._connect(sqlite3.Connection)
             self._prepare(path)
@@ -196,17 +132,16 @@ class SQLiteStore:
         run(f"PRAGMA wal_autocheckpoint = {4 * CHECKPOINT_PAGES}")
         if self._version() == VERSION:
             return
-        self._connection.create_function("turned", 1, prefix_last, deterministic=True)
+        self._connection.create_function("place_of", 1, place_of, deterministic=True)
         self._connection.create_function("parent_of", 3, parent_of, deterministic=True)
         former = self._version()
         with self.transaction(""):
             version = self._version()  # another process may have been faster
             if version != VERSION:
-                if version not in _UPGRADES:
+                if version not in UPGRADES:
                     raise StoreError(f"the SQLite file {path} has version {version}; this understudy reads {VERSION}")
-                before, after = _UPGRADES[version]
-                marks = (f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERSION}")
-                for statement in (*before, *_SCHEMA, *after, *marks):
+                before, after = UPGRADES[version]
+                for statement in (*before, *SCHEMA, *after, *MARKS):
                     run(statement)
         if former:  # a file of an earlier version can't be made smaller in steps until it was written anew
             run("VACUUM")
@@ -229,28 +164,33 @@ class SQLiteStore:
         """Nothing is worth being read before a call asks for it."""
         return nullcontext()
 
-    @contextmanager
-    def transaction(self, project: str) -> Iterator[None]:
+    def transaction(self, project: str) -> AbstractContextManager[None]:
         """Keep other threads and processes from writing; all that is applied inside is written, or nothing."""
-        with self._lock:
-            self._begin()
-            try:
-                yield
-                if self._deleted >= VACUUM_AFTER:
-                    self._shrink()
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                self._agendas.clear()
-                if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise self._unavailable(error) from None
+        return self._transaction
+
+    def _end(self, error: BaseException | None) -> None:
+        """Write what was applied; undo it if there was an `error`. Raises StoreUnavailable where SQLite refuses."""
+        self._is_current = False
+        try:
+            if error is not None:
+                raise error
+            if self._deleted >= VACUUM_AFTER:
+                self._shrink()
+            self._connection.execute("COMMIT")
+        except BaseException as failure:
+            self._forget()
+            if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
+                self._connection.execute("ROLLBACK")
+            if isinstance(failure, sqlite3.Error):
+                raise self._unavailable(failure) from None
+            if error is None:
                 raise
-            self._pages += PAGES_A_CALL
-            if self._pages >= CHECKPOINT_PAGES and (self._checkpoint is None or not self._checkpoint.is_alive()):
-                self._pages = 0
-                self._checkpoint = Thread(target=self._move_log, name="understudy_checkpoint", daemon=True)
-                self._checkpoint.start()
+            return  # whoever has begun the transaction raises it
+        self._pages += PAGES_A_CALL
+        if self._pages >= CHECKPOINT_PAGES and (self._checkpoint is None or not self._checkpoint.is_alive()):
+            self._pages = 0
+            self._checkpoint = Thread(target=self._move_log, name="understudy_checkpoint", daemon=True)
+            self._checkpoint.start()
 
     def _move_log(self) -> None:
         """Bring what the log holds into the file itself, while others go on."""
@@ -312,16 +252,36 @@ class SQLiteStore:
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
-        key = (project, prefix_last(id), kind)
+        if kind == "project" and id == "project":
+            return self._get_own(project)
+        key = (project, place_of(id), kind)
         with self._lock:
             rows = self._fetch(_FIND, key)
             found = rows[0][0] if rows else None
+            if isinstance(found, int) and (self._connection.in_transaction or self._path == MEMORY):
+                found = self._fetch(_GET, key)[0][0]  # what it has written is known only to it
             if not isinstance(found, int):
-                return found
-            if self._connection.in_transaction or self._path == MEMORY:  # what it has written is known only to it
-                return self._fetch(_GET, key)[0][0]
+                return found if kind != "response" or found is None else self._join(project, found)
         rows = self._fetch(_GET, key, self._reader())
-        return rows[0][0] if rows else None
+        if not rows or kind != "response":
+            return rows[0][0] if rows else None
+        with self._lock:
+            return self._join(project, rows[0][0])
+
+    def _get_own(self, project: str) -> bytes | None:
+        with self._lock:
+            self._compare()
+            own = self._own.get(project)
+            if own is None:
+                rows = self._fetch(_OWN, (project,))
+                if not rows:
+                    return None
+                own = self._own[project] = rows[0]
+            return own[1]
+
+    def _join(self, project: str, doc: bytes) -> bytes | None:
+        """A response with the parts that stand elsewhere, None when they have gone with the project."""
+        return self._parts.join(doc, lambda name: self._fetch(_PART, (project, name)))
 
     def _reader(self) -> sqlite3.Connection:
         """This thread's own connection, for reading."""
@@ -355,50 +315,106 @@ class SQLiteStore:
         bounds.append(-1 if limit is None else limit)
         with self._lock:
             rows = self._fetch(query, (*values, *bounds))
-        return [Record(*row) for row in rows]
+            return [Record(*self._whole(project, kind, row)) for row in rows]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is remembered while no other process writes."""
         with self._lock:
-            ((seen,),) = self._fetch("PRAGMA data_version", ())
-            if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
-                self._seen = seen
-                self._agendas.clear()
+            self._compare()
             agenda = self._agendas.get(project)
             if agenda is None:
                 agenda = frozenset([kind for (kind,) in self._fetch(_PENDING, (project,))])
                 self._agendas[project] = agenda
             return agenda
 
+    def _compare(self) -> None:
+        """Forget what is remembered if another process has written since; within a transaction none can."""
+        if self._is_current:
+            return
+        ((seen,),) = self._fetch("PRAGMA data_version", ())
+        if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
+            self._seen = seen
+            self._forget()
+        self._is_current = self._connection.in_transaction
+
+    def _forget(self) -> None:
+        self._agendas.clear()
+        self._own.clear()
+        self._parts.doubt()
+
     def records(self, project: str) -> list[Put]:
         """Every record as the change that would write it, by kind, parent, order and id."""
         with self._lock:
-            return [Put(*row) for row in self._fetch(_RECORDS, (project,))]
+            rows = self._fetch(_RECORDS, (project,))
+            return [Put(kind, *self._whole(project, kind, row)) for kind, *row in rows]
+
+    def _whole(self, project: str, kind: str, row: Sequence[Any]) -> Sequence[Any]:
+        """A row that begins with id and document, its document as it was given."""
+        return row if kind != "response" else (row[0], self._join(project, row[1]), *row[2:])
 
     def apply(self, project: str, changes: Iterable[Change]) -> None:
         """Write changes; call it inside a transaction."""
-        with self._lock:
-            if self._watch is not None:
-                changes = self._watch(project, changes)
-            if isinstance(changes, list | tuple) and len(changes) > MANY:
-                for _, run in groupby(changes, type):
-                    self._apply(project, self._put_many(project, list(run)))
-            else:
-                self._apply(project, changes)
+        if self._watch is not None:
+            changes = self._watch(project, changes)
+        if not isinstance(changes, list | tuple):
+            changes = [*changes]
+        if len(changes) > MANY:
+            for _, run in groupby(changes, type):
+                self._apply(project, self._put_many(project, list(run)))
+        else:
+            self._apply(project, changes)
 
     def _apply(self, project: str, changes: Iterable[Change]) -> None:
-        execute = self._connection.execute
+        place_id, place, written, values = "", "", 0, list[Any]()
         for change in changes:
-            place = prefix_last(change.id)
-            if change.kind in PENDING_KINDS:
-                self._agendas.pop(project, None)
-            if isinstance(change, Put):
-                kind, id, doc, parent, order = change
-                self._pages += len(doc) // PAGE
-                execute(_PUT, (project, place, kind, id, parent, order, doc))
-            else:
-                self._deleted += 1
-                execute(_DELETE, (project, place, change.kind))
+            if len(change) == 2:
+                self._put(values)
+                self._delete(project, *change)
+                continue
+            kind, id, doc, parent, order = change
+            if kind in _NOTED:
+                if kind == "response":
+                    doc = self._cut(project, doc)
+                elif kind != "project":
+                    self._agendas.pop(project, None)
+                elif self._put_own(project, change):
+                    continue
+            if id != place_id:  # a response and its node have the same
+                place_id, place = id, place_of(id)
+            written += len(doc)
+            values += project, place, kind, id, parent, order, doc
+        self._put(values)
+        self._pages += written // PAGE
+
+    def _delete(self, project: str, kind: str, id: str) -> None:
+        self._deleted += 1
+        self._own.pop(project, None)
+        if kind in PENDING_KINDS:
+            self._agendas.pop(project, None)
+        self._connection.execute(_DELETE, (project, place_of(id), kind))
+
+    def _put(self, values: list[Any]) -> None:
+        """Write records by one statement, and empty the list of their values: four take 50 µs, not 60."""
+        if values:
+            self._connection.execute(_PUTS[len(values) // _COLUMNS], values)
+            values.clear()
+
+    def _put_own(self, project: str, put: Put) -> bool:
+        """Write a project's own record again where it is; returns whether it was known where that is."""
+        own = self._own.pop(project, None)
+        if own is None or put[:2] != PROJECT_KEY or put[3:] != ("", 0):
+            return False
+        self._connection.execute(_PUT_OWN, (put.doc, own[0]))
+        self._own[project] = own[0], put.doc
+        return True
+
+    def _cut(self, project: str, doc: bytes) -> bytes:
+        """A response as it is written; parts of it that are to stand elsewhere are written."""
+        self._compare()
+        written, part = self._parts.cut(project, doc)
+        if part is not None:
+            self._connection.execute(_PUT_PART, (project, *part))
+        return written
 
     def _put_many(self, project: str, run: list[Change]) -> list[Change]:
         """Write as many records of a run as fill whole statements; returns the others, or deletions as they are."""
@@ -406,12 +422,16 @@ class SQLiteStore:
         if not whole or not isinstance(run[0], Put):
             return run
         puts = cast(list[Put], run[:whole])
-        rows = [(project, prefix_last(id), kind, id, parent, order, doc) for kind, id, doc, parent, order in puts]
+        rows = [
+            (project, place_of(id), kind, id, parent, order, self._cut(project, doc) if kind == "response" else doc)
+            for kind, id, doc, parent, order in puts
+        ]
+        self._own.pop(project, None)
         if not PENDING_KINDS.isdisjoint([put.kind for put in puts]):
             self._agendas.pop(project, None)
         rows.sort(key=itemgetter(1))  # of two for one record the later one stays the later
         for start in range(0, whole, MANY):
-            self._connection.execute(_PUT_MANY, [*chain.from_iterable(rows[start : start + MANY])])
+            self._connection.execute(_PUTS[MANY], [*chain.from_iterable(rows[start : start + MANY])])
         self._pages += whole // ROWS_A_PAGE + sum([len(row[-1]) for row in rows]) // PAGE
         return run[whole:]
 
@@ -421,6 +441,9 @@ class SQLiteStore:
             if self._watch is not None:
                 self._watch(project, None)
             self._agendas.pop(project, None)
+            self._own.pop(project, None)
+            self._parts.forget(project)
+            self._connection.execute("DELETE FROM parts WHERE project = ?", (project,))
             self._deleted += self._connection.execute("DELETE FROM records WHERE project = ?", (project,)).rowcount
 
     def watch(self, watch: Watch | None) -> None:

@@ -223,6 +223,21 @@ def test_they_agree_under_every_value_of_a_switch_that_turns_read(switches: dict
     play(99, 80, **switches)
 
 
+@pytest.mark.parametrize("model", ["gpt-4.1", "gpt-4o", "gpt-5.5", "gpt-5.6-terra"])
+def test_long_contexts_are_found_in_the_cache_as_without_a_plan(model: str) -> None:
+    """Sent for the first time, and again."""
+    engines = pair()
+    ids: list[str | None] = [None]
+    for turn in range(40):
+        text, parent = TEXTS[5] if turn < 4 else f"and then {turn % 2}?", ids[-1 - turn // 4 % 2]
+        body = {"model": model, "input": text, "previous_response_id": parent}
+        mine, theirs = (call(engine, "POST", "/v1/responses", body) for engine in engines)
+        assert told(mine) == told(theirs)
+        ids.append(orjson.loads(mine.body)["id"])
+    assert engines[0].store.records(PROJECT) == engines[1].store.records(PROJECT)
+    assert orjson.loads(mine.body)["usage"]["input_tokens_details"]["cached_tokens"] > 1024
+
+
 def test_a_shape_has_a_plan_from_its_third_turn_on() -> None:
     engine, _ = pair()
     plans = engine.pipeline._plans

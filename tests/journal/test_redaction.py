@@ -84,3 +84,29 @@ def test_documents_are_scrubbed_wherever_a_secret_stands() -> None:
     assert redaction.scrub(b'{"a": "sk-abcdefghijk", "b": "12345678"}', ["12345678"]) == (
         b'{"a": "<redacted>", "b": "<redacted>"}'
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("resp_0a9af187f4078000006b0dac23c3ac819b85546e979e48600a", None),
+        ("gpt-4.1-2025-04-14", None),
+        ("sk-abcdefghijk", REDACTED),
+        ("a.sk-abcdefghijk", f"a.{REDACTED}"),
+        ("openai-insecure-api-key.abc", f"openai-insecure-api-key.{REDACTED}"),
+        ("ſk-abcdefghijk", None),
+        (True, None),
+        (10**12, None),
+        ({"a": ["sk-abcdefghijk"]}, {"a": [REDACTED]}),
+        ("\ud800", "<unreadable>"),
+    ],
+)
+def test_words_are_looked_at_for_keys_only(value: object, shown: object) -> None:
+    assert redaction.redact(value) == (value if shown is None else shown)
+
+
+@pytest.mark.parametrize("secrets", [[], ["12345678"], ["12345678", 'a/b c"d']])
+def test_known_secrets_go_in_all_their_spellings(secrets: list[str]) -> None:
+    written = json.dumps({"a": "12345678", "b": 'a/b c"d'})
+    shown = redaction.scrub(written.encode(), secrets).decode()
+    assert [secret for secret in ("12345678", 'c\\"d') if secret in shown] == ["12345678", 'c\\"d'][len(secrets) :]

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, FairLock, SQLiteStore, prefix_last
+from mockserver.store.fair_lock import FairLock
+from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, SQLiteStore
+from mockserver.store.sqlite_file import place_of
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -218,9 +220,14 @@ INSERT INTO records VALUES (1, 'project', '1/msg_1_conv', 'entry', 'conv_1/msg_1
   (4, 'project', '2_resp', 'node', 'resp_2', '', 0, CAST('["resp_2","resp_1",1]' || char(10) || '[]' AS BLOB));
 PRAGMA user_version = 2;
 """
+VERSION_3 = (
+    VERSION_2.replace("(1, 'project', '1/msg_1_conv'", "(7, 'project', '1/msg_1_conv'")
+    .replace("'resp_2', '', 0, CAST", "'resp_2', 'resp_1', 0, CAST")
+    .replace("user_version = 2", "user_version = 3; PRAGMA application_id = 1970168947")
+)
 
 
-@pytest.mark.parametrize("version", [VERSION_1, VERSION_2])
+@pytest.mark.parametrize("version", [VERSION_1, VERSION_2, VERSION_3])
 def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, version: str) -> None:
     path = str(tmp_path / "s.db")
     with sqlite3.connect(path) as other:
@@ -235,7 +242,10 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, vers
         assert [put.id for put in opened.records("project")] == ["conv_1/msg_1", "resp_1", "resp_2"]
         opened.close()
     with sqlite3.connect(path) as other:
-        assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [("records",)]
+        assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [
+            ("records",),
+            ("parts",),
+        ]
         assert other.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     other.close()
 
@@ -245,7 +255,42 @@ IDS = st.text(alphabet="ab_/", max_size=6)
 
 @given(st.lists(IDS, unique=True))
 def test_no_two_ids_have_one_place(ids: list[str]) -> None:
-    assert len({prefix_last(id) for id in ids}) == len(ids)
+    assert len({place_of(id) for id in ids}) == len(ids)
+
+
+@given(st.lists(st.text(alphabet="0a", min_size=50, max_size=50).map("msg_{}".format), unique=True))
+def test_no_two_long_ids_have_one_place_and_the_later_comes_later(ids: list[str]) -> None:
+    assert len({place_of(id) for id in ids}) == len(ids)
+    times = [id[22:34] for id in ids]  # a prefix, the key of a chain and a mark stand before it
+    assert sorted(times) == [place[:12] for place in sorted(map(place_of, ids))]
+
+
+def test_a_project_s_own_record_is_the_latest_whoever_wrote_it(tmp_path: Path) -> None:
+    """It is remembered, with its row."""
+    own = ("project", "project")
+    one, two = SQLiteStore(str(tmp_path / "s.db")), SQLiteStore(str(tmp_path / "s.db"))
+    for number, writer in enumerate((one, one, two, one, two, two), 1):
+        with writer.transaction("project"):
+            assert writer.get("project", *own) == (b"%d" % (number - 1) if number > 1 else None)
+            writer.apply("project", [Put("node", f"n{number}", b""), Put(*own, b"%d" % number)])
+            assert writer.get("project", *own) == b"%d" % number
+    with pytest.raises(RuntimeError), one.transaction("project"):
+        assert one.get("project", *own) == b"6"
+        one.apply("project", [Put(*own, b"never")])
+        raise RuntimeError
+    assert one.get("project", *own) == two.get("project", *own) == b"6"
+    write(one, Put(*own, b"moved", "below", 7))
+    assert one.scan("project", "project", "below") == [Record("project", b"moved", 7)]
+    write(one, Put(*own, b"8"))
+    assert one.scan("project", "project", "below") == [] and one.get("project", *own) == b"8"
+    write(one, Delete(*own))
+    assert one.get("project", *own) is two.get("project", *own) is None
+    write(two, Put(*own, b"9"))
+    with two.transaction("project"):
+        two.clear("project")
+    assert one.get("project", *own) is two.get("project", *own) is None
+    one.close()
+    two.close()
 
 
 def test_many_changes_are_those_that_they_are_one_by_one() -> None:
