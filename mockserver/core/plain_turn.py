@@ -20,6 +20,7 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -57,6 +58,7 @@ from mockserver.wire.responses.event_list import (
 from mockserver.wire.responses.events import Event, Padding
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import assistant_message, text_part
+from mockserver.wire.responses.text_template import TextTemplate
 from mockserver.wire.tokens.context import Tally
 
 MOST_SHAPES = 128
@@ -85,16 +87,16 @@ class Stream(NamedTuple):
 class Plan(NamedTuple):
     """What turns of one shape have in common.
 
-    `response` is a Response to be copied, `body` its JSON as a `%` template, `asked` and `answered` are its two items
-    to be copied. `node` is its node's document as a template, `stream` that of its events, if there are any. Token
+    `response` is a Response to be copied, `body` its JSON as a template, `asked` and `answered` are its two items to be
+    copied. `node` is its node's document as a template, `stream` that of its events, if there are any. Token
     counts are without those of the texts: `prompt` what stands around the context, `question` and `answer` the frames
     of the two messages as they are read, `output` that of the answer as it is written.
     """
 
     model: Model
     response: dict[str, Any]
-    body: str
-    node: str
+    body: TextTemplate
+    node: TextTemplate
     stream: Stream | None
     asked: dict[str, Any]
     answered: dict[str, Any]
@@ -205,7 +207,9 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
     if tally is None or admission.before.tally is None:
         return None
     asked, answered = node.items
-    marked = _fill_response(final, answered, {**_TEXTS, **_NUMBERS})
+    texts = [_TEXTS[key] for key in ("id", "item", "text", "parent", "chat")]
+    numbers = [_NUMBERS[key] for key in ("created", "input", "written", "cached", "output", "total")]
+    marked = _fill_response(final, answered, *texts, *numbers)
     body = json_body(marked)
     if not _is_marked_once(body, final):
         return None
@@ -235,16 +239,24 @@ def _is_marked_once(body: bytes, final: Mapping[str, Any]) -> bool:
     return all(body.count(mark) == places.get(key, 0) for key, mark in marks.items())
 
 
-def _to_template(marked: bytes, text: str = "written_text") -> str:
-    """JSON with `%` in place of marks; `text` is the name of the answer's text as it stands there."""
-    template = marked.decode().replace("%", "%%")
-    names = {"text": text, "sent": "sent_text", "parent": "after", "head": "node", "chat": "in_chat"}  # given as JSON
-    for key, value in _TEXTS.items():
-        gap = f"%({names[key]})s" if key in names else f'"%({key})s"'
-        template = template.replace(json_body(value).decode(), gap)
-    for key, number in _NUMBERS.items():
-        template = template.replace(str(number), f"%({key})d")
-    return template
+_MARKS = {json_body(value).decode(): key for key, value in (*_TEXTS.items(), *_NUMBERS.items())}
+_split_at_marks = re.compile(f"({'|'.join(map(re.escape, _MARKS))})").split
+
+
+def _to_template(marked: bytes, text: str = "written_text") -> TextTemplate:
+    """JSON with gaps in place of marks; `text` is the name of the answer's text as it stands there."""
+    as_json = {"text": text, "sent": "sent_text", "parent": "after", "head": "node", "chat": "in_chat"}
+    pieces, names = [""], list[str]()
+    for place, part in enumerate(_split_at_marks(marked.decode())):
+        if place % 2 == 0:
+            pieces[-1] += part
+            continue
+        key = _MARKS[part]
+        quote = "" if key in _NUMBERS or key in as_json else '"'
+        pieces[-1] += quote
+        pieces.append(quote)
+        names.append(as_json.get(key, key))
+    return TextTemplate(pieces, names)
 
 
 def _mark_node(node: Node, items: list[Item]) -> Node:
@@ -272,26 +284,40 @@ def _template_of(events: list[Event]) -> Template:
     return Template(len(events), _to_template(write(events, SSE)), _to_template(write(events, LINES)))
 
 
-def _fill_response(sample: dict[str, Any], item: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _fill_response(
+    sample: dict[str, Any],
+    item: dict[str, Any],
+    id: str,
+    item_id: str,
+    text: str,
+    parent: str | None,
+    chat: str | None,
+    created: int,
+    read: int,
+    written: int,
+    cached: int,
+    output: int,
+    total: int,
+) -> dict[str, Any]:
     """A Response like a sample, with what differs from turn to turn."""
-    part = {**item["content"][0], "text": values["text"]}
+    part = {**item["content"][0], "text": text}
     response = {
         **sample,
-        "id": values["id"],
-        "created_at": values["created"],
-        "completed_at": values["created"],
-        "previous_response_id": values["parent"],
-        "output": [{**item, "id": values["item"], "content": [part]}],
+        "id": id,
+        "created_at": created,
+        "completed_at": created,
+        "previous_response_id": parent,
+        "output": [{**item, "id": item_id, "content": [part]}],
         "usage": {
             **sample["usage"],
-            "input_tokens": values["input"],
-            "input_tokens_details": {"cache_write_tokens": values["written"], "cached_tokens": values["cached"]},
-            "output_tokens": values["output"],
-            "total_tokens": values["total"],
+            "input_tokens": read,
+            "input_tokens_details": {"cache_write_tokens": written, "cached_tokens": cached},
+            "output_tokens": output,
+            "total_tokens": total,
         },
     }
     if "conversation" in sample:
-        response["conversation"] = {"id": values["chat"]}
+        response["conversation"] = {"id": chat}
     return response
 
 
@@ -397,26 +423,24 @@ def complete(
         "item": item_id,
         "asked": asked_id,
         "partition": partition,
-        "parent": shape.parent,
         "after": "null" if shape.parent is None else f'"{shape.parent}"',
         "node": "null" if head is None else f'"{head}"',
-        "chat": chat,
         "in_chat": "null" if chat is None else json_compact(chat).decode(),
-        "text": text,
         "written_text": text_json,
         "printed_text": text_json if text_json.isascii() and "\x7f" not in text else json_body(text).decode(),
         "sent_text": json_compact(shape.text).decode(),
-        "created": created,
-        "input": sent,
-        "written": recalled.written,
-        "cached": recalled.cached,
-        "output": written,
-        "total": sent + written,
-        "count": count + 2,
-        "turn": turn + 1,
-        "tally": total,
+        "created": f"{created}",
+        "input": f"{sent}",
+        "written": f"{recalled.written}",
+        "cached": f"{recalled.cached}",
+        "output": f"{written}",
+        "total": f"{sent + written}",
+        "count": f"{count + 2}",
+        "turn": f"{turn + 1}",
+        "tally": f"{total}",
     }
-    final = _fill_response(plan.response, plan.answered, values)
+    usage = (sent, recalled.written, recalled.cached, written, sent + written)
+    final = _fill_response(plan.response, plan.answered, id, item_id, text, shape.parent, chat, created, *usage)
     items = [asked, final["output"][0]]
     trail = None if recalled.trail is None else extend_all(recalled.trail, items[1:])
     summary = _new(
@@ -436,22 +460,22 @@ def complete(
     )
     streamed = plan.stream is not None
     node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
-    doc = (plan.node % values).encode() if trail is None else node.doc()
-    events = None if plan.stream is None else _stream(plan.stream, values, rules)
+    doc = plan.node.fill(values) if trail is None else node.doc()
+    events = None if plan.stream is None else _stream(plan.stream, text, values, rules)
     made = Turn(final, node, True, chat, recalled.changes)
     prepared = _new(Prepared, (doc, lineage.conversation))
-    return _new(Planned, (made, (plan.body % values).encode(), prepared, events))
+    return _new(Planned, (made, plan.body.fill(values), prepared, events))
 
 
-def _stream(stream: Stream, values: dict[str, Any], rules: Semantics) -> EventList:
-    """The events of a turn with these values."""
+def _stream(stream: Stream, text: str, values: dict[str, str], rules: Semantics) -> EventList:
+    """The events of a turn that says a text, with these values."""
     head, tail = stream
-    tokens = tokens_of(rules.pieces(values["text"]))
+    tokens = tokens_of(rules.pieces(text))
     padding = Padding(values["id"]).fill(tokens.pads) if rules.obfuscation == "on" else None
     row = TextDeltas(values["item"], 0, 0, tokens, padding, head.size)
-    end = head.size + len(row)
-    values.update(n0=end, n1=end + 1, n2=end + 2, n3=end + 3)
-    return EventList((Filled(head, values), row, Filled(tail, values)))
+    end = head.size + len(tokens.pieces)
+    values.update(n0=f"{end}", n1=f"{end + 1}", n2=f"{end + 2}", n3=f"{end + 3}")
+    return EventList.lay_out((Filled(head, values), row, Filled(tail, values)), (0, head.size, end), end + tail.size)
 
 
 def _admit(opening: Opening, request: dict[str, Any]) -> Admission:

@@ -16,6 +16,7 @@ from mockserver.wire.responses.event_list import (
     Framing,
     Template,
     TextDeltas,
+    Told,
     number_after,
     places_of,
     sse,
@@ -24,6 +25,7 @@ from mockserver.wire.responses.event_list import (
     write_in_pieces,
 )
 from mockserver.wire.responses.events import Event, Padding, bare, output_item
+from mockserver.wire.responses.text_template import TextTemplate
 
 PIECES = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), min_size=1, max_size=200)
 FRAMINGS = {"sse": SSE, "lines": LINES}
@@ -130,19 +132,31 @@ OTHER: Event = {"type": "b", "n": 3}
 
 @pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
 def test_a_template_is_filled(framing: Framing) -> None:
+    names = ("id", "n")
     template = Template(
         2,
-        'event: a\ndata: {"type":"a","id":"%(id)s"}\n\nevent: b\ndata: {"type":"b","n":%(n)d}\n\n',
-        '{"type":"a","id":"%(id)s"}\n{"type":"b","n":%(n)d}\n',
+        TextTemplate(
+            ('event: a\ndata: {"type":"a","id":"', '"}\n\nevent: b\ndata: {"type":"b","n":', "}\n\n"),
+            names,
+        ),
+        TextTemplate(('{"type":"a","id":"', '"}\n{"type":"b","n":', "}\n"), names),
     )
     events, expected = (
-        EventList([Filled(template, {"id": "ü", "n": 3})]),
+        EventList([Filled(template, {"id": "ü", "n": "3"})]),
         [{"type": "a", "id": "ü"}, {"type": "b", "n": 3}],
     )
     assert list(events) == expected
     assert write(events, framing) == write(expected, framing)
-    part = Filled(template, {"id": "ü", "n": 3})
+    part = Filled(template, {"id": "ü", "n": "3"})
     assert part.write(framing, 1, 2) == write(expected[1:], framing)
+
+
+def test_a_list_whose_places_are_known_is_the_one_that_counts_them() -> None:
+    parts = (Told([ONE]), Told([OTHER, ONE]))
+    laid_out = EventList.lay_out(parts, (0, 1), 3)
+    assert laid_out == EventList(parts) and laid_out[1] == OTHER and len(laid_out) == 3
+    laid_out.append(OTHER)
+    assert list(laid_out) == [ONE, OTHER, ONE, OTHER]
 
 
 @given(st.lists(st.integers(0, 15), max_size=300), st.integers(1, 60))
