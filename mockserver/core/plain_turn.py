@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -207,9 +207,9 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
     if tally is None or admission.before.tally is None:
         return None
     asked, answered = node.items
-    texts = [_TEXTS[key] for key in ("id", "item", "text", "parent", "chat")]
-    numbers = [_NUMBERS[key] for key in ("created", "input", "written", "cached", "output", "total")]
-    marked = _fill_response(final, answered, *texts, *numbers)
+    id, item, text, parent, chat = itemgetter("id", "item", "text", "parent", "chat")(_TEXTS)
+    numbers = itemgetter("created", "input", "written", "cached", "output", "total")(_NUMBERS)
+    marked = _fill_response(final, answered, id, item, text, parent, chat, *numbers)
     body = json_body(marked)
     if not _is_marked_once(body, final):
         return None
