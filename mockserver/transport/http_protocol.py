@@ -25,13 +25,14 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.transport.http import STOPPING
+from mockserver.transport.http import STOPPING, WHOLE
 from mockserver.transport.response_cycle import ResponseCycle
 
 MOST_HEAD = 65_536  # bytes
 SHORT_TARGET = 256  # bytes; a few targets come again and again, and are taken apart once
 _WISHES = frozenset((b"upgrade", b"connection", b"http2-settings"))
 _WITHOUT_WISH = frozenset((b"CONNECT", b"PRI"))  # after these the parser stops in any case, whatever the headers say
+_EXTENSIONS: dict[str, dict[object, object]] = {WHOLE: {}}
 _COMPLAINT = b"The head of a request may have %d bytes." % MOST_HEAD
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -127,7 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _begin_response(self) -> None:
         """Have the app answer the request whose head was read, after those that came before it."""
         parser, scope, version = self.parser, self.scope, self.parser.get_http_version()
-        scope["method"] = parser.get_method().decode("ascii")
+        scope["method"], scope["extensions"] = parser.get_method().decode("ascii"), _EXTENSIONS
         if version != "1.1":
             scope["http_version"] = version
         scope["path"], scope["raw_path"], scope["query_string"] = _read_target(self.url)
