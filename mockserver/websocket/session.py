@@ -64,6 +64,7 @@ class WebSocketSession:
         self._headers = headers or {}
         self._rules = engine.rules
         self._near = ConnectionRecords()
+        engine.note_socket(self._near)
         self._token = object()  # tells in the journal what went over this socket
         self._lanes = Lanes()
         self._active: dict[str, Playback] = {}  # by response
