@@ -9,7 +9,14 @@ from typing import Any
 
 import orjson
 
-from mockserver.journal.exchange import Exchange, describe_source, parse_body, read_relayed, release_turn
+from mockserver.journal.exchange import (
+    Exchange,
+    describe_source,
+    list_seen,
+    parse_body,
+    read_relayed,
+    release_turn,
+)
 
 LONGEST_PARSED = 65_536  # bytes of a refused request in which it is looked for what it was to continue
 
@@ -39,7 +46,7 @@ def _members_of(exchange: Exchange) -> dict[str, Any]:
         "line": exchange.line,
         "faults": exchange.faults,
         "response_id": exchange.response_id,
-        "saw": exchange.saw,
+        "saw": list_seen(exchange),
         "events": exchange.events,
         "ended": exchange.ended,
         "answered_by": relayed and relayed.answered_by,

@@ -21,6 +21,7 @@ scope's `extensions`) is a message that is a whole response: its `status`, `head
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -130,8 +131,10 @@ class ResponseCycle(RequestResponseCycle):
         length = said.get(b"content-length")
         if length is not None:
             return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body) if length == b"%d" % len(body) else None
-        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-        return b"%b%btransfer-encoding: chunked\r\n\r\n%b0\r\n\r\n" % (STATUS_LINE[status], head, chunk)
+        if not body:
+            return None
+        frame = b"%b%btransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+        return frame % (STATUS_LINE[status], head, len(body), body)
 
     def _lay_out_head(self, status: int, given: Any) -> bytes:
         headers: Headers = [*self.default_headers, *given]
@@ -210,12 +213,16 @@ class _UnusualError(Exception):
     """A header has to be looked at more closely."""
 
 
+_is_usual_name = re.compile(rb"[a-z0-9-]+").fullmatch
+_is_safe_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch  # for a short value sooner there than `translate`
+
+
 # nearly all headers of an answer are those of the one before; the limit is for those that never come again
 @lru_cache(maxsize=512)
 def _write_line(header: tuple[bytes, bytes]) -> bytes:
     """The line of a header."""
     name, value = header
-    if not name.islower() or name.translate(None, _IN_NAMES) or value.translate(None, _IN_VALUES):
+    if not (_is_usual_name(name) and _is_safe_value(value)):
         raise _UnusualError
     return b"%b: %b\r\n" % header
 
