@@ -38,6 +38,7 @@ OTHER = "other"
 _METHODS = frozenset(("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"))
 # what may follow a collection, or an object of it; any other word is an id
 _OPERATIONS = frozenset("input_items cancel compact input_tokens items content search file_batches files".split())
+MOST_KNOWN = 256  # labels of turns as they come in, which may be of any number
 MOST_PARTS = 4  # of a path, after its collection
 
 Counts = dict[tuple[str, ...], int]
@@ -91,6 +92,7 @@ class Metrics:
     def __init__(self) -> None:
         # one look-up for an exchange, and not one for each counter: these are told apart when somebody asks
         self._series: dict[Labels, Series] = {}
+        self._known: dict[Labels, Series] = {}  # by labels as they come in
         self.faults: Counts = {}  # kind
         self.misses = self.streams = 0
         self._lock = Lock()  # calls that are answered in threads end at the same time
@@ -112,10 +114,9 @@ class Metrics:
                 self.streams -= 1
             if turn is not None:
                 final = turn.final
-                model, status, usage = _model_of(final["model"]), final.get("status") or OTHER, final["usage"]
-            method = call.method if call.method in _METHODS else OTHER
-            key = endpoint_of(call.path), method, exchange.transport, exchange.status, answerer, model, status
-            series = self._series.get(key) or self._begin(key)
+                model, status, usage = final["model"], final.get("status"), final["usage"]
+            place = call.path, call.method, exchange.transport, exchange.status, answerer, model, status
+            series = self._known.get(place) or self._find(place, is_turn=turn is not None)
             series.count += 1
             if usage is not None:
                 series.billed += 1
@@ -146,17 +147,23 @@ class Metrics:
 
     def count_forwarded(self, path: str, labels: tuple[str, str, int, str], first_s: float, seconds: float) -> None:
         """Count a call of which no more is known: `labels` are method, transport, status and answerer."""
-        method, transport, status, answerer = labels
-        method = method if method in _METHODS else OTHER
-        key = endpoint_of(path), method, transport, status, answerer, None, None
         with self._lock:
-            series = self._series.get(key) or self._begin(key)
+            series = self._find((path, *labels, None, None), is_turn=False)
             series.count += 1
             series.first.add(first_s)
             series.all.add(seconds)
 
-    def _begin(self, key: Labels) -> Series:
-        series = self._series[key] = Series()
+    def _find(self, place: Labels, *, is_turn: bool) -> Series:
+        """The series of exchanges whose labels are given as they came in: those of a series are of a bounded number."""
+        path, method, transport, http_status, answerer, model, status = place
+        method = method if method in _METHODS else OTHER
+        about_turn = (_model_of(model), status or OTHER) if is_turn else (None, None)
+        key = endpoint_of(path), method, transport, http_status, answerer, *about_turn
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series()
+        if is_turn and len(self._known) < MOST_KNOWN:
+            self._known[place] = series
         return series
 
     @property
@@ -212,7 +219,7 @@ class Metrics:
 
 
 @lru_cache(maxsize=1024)
-def _model_of(name: str) -> str:
+def _model_of(name: str | None) -> str:
     """The row of the catalogue that a model is; fine-tunes are counted with their base."""
     known = catalog.resolve(name) if isinstance(name, str) else None
     return OTHER if known is None else known.row

@@ -47,6 +47,7 @@ from mockserver.transport.control_api import CONTROL_CALLS, PROJECT_HEADER, cont
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.heap import trim_heap
 from mockserver.transport.http import (
+    BY_NAME,
     STOPPING,
     WHOLE,
     WORKERS,
@@ -197,7 +198,7 @@ class MockApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: APIError | None = None
-        body, headers = b"", dict(scope["headers"])
+        body, headers = b"", scope.get(BY_NAME) or dict(scope["headers"])
         try:
             body = await read_body(receive, headers, self.engine.settings.max_body_bytes)
         except Disconnected:

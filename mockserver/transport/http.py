@@ -36,6 +36,7 @@ Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
 WHOLE = "understudy.response"  # the extension of ASGI that `response_cycle` has: head and body are one message
+BY_NAME = "understudy.headers"  # in a request's scope: its headers by name, the last of each, made once
 REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"
 WORKERS = "understudy.workers"  # in the scope of a worker's lifespan: where it meets the others

@@ -25,8 +25,8 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.transport.http import STOPPING, WHOLE
-from mockserver.transport.response_cycle import ResponseCycle
+from mockserver.transport.http import BY_NAME, STOPPING, WHOLE
+from mockserver.transport.response_cycle import LazyEvent, ResponseCycle
 
 MOST_HEAD = 65_536  # bytes
 SHORT_TARGET = 256  # bytes; a few targets come again and again, and are taken apart once
@@ -104,10 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        name = name.lower()
-        if name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
-        self.headers.append((name, value))
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Serve the request, unless it is to be read again without a wish."""
@@ -129,6 +126,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Have the app answer the request whose head was read, after those that came before it."""
         parser, scope, version = self.parser, self.scope, self.parser.get_http_version()
         scope["method"], scope["extensions"] = parser.get_method().decode("ascii"), _EXTENSIONS
+        said: dict[bytes, bytes] = dict(self.headers)
+        scope[BY_NAME] = said  # type: ignore[literal-required]  # a key of our own
         if version != "1.1":
             scope["http_version"] = version
         scope["path"], scope["raw_path"], scope["query_string"] = _read_target(self.url)
@@ -143,8 +142,8 @@ class HttpProtocol(HttpToolsProtocol):
                 self.access_logger,
                 False,  # no log of uvicorn's
                 self.server_state.default_headers,
-                asyncio.Event(),
-                self.expect_100_continue,
+                LazyEvent(),
+                said.get(b"expect", b"").lower() == b"100-continue",
                 version != "1.0" and parser.should_keep_alive(),
                 self.on_response_complete,
             ),

@@ -41,6 +41,40 @@ _DISCONNECTED = {"type": "http.disconnect"}
 Headers = list[tuple[bytes, bytes]]
 
 
+class LazyEvent:
+    """An `asyncio.Event` that is made when somebody waits: nearly every body is there before it is asked for."""
+
+    __slots__ = ("_event", "_is_set")
+
+    def __init__(self) -> None:
+        self._event: asyncio.Event | None = None
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether nobody need wait."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Let go on who waits."""
+        self._is_set = True
+        if self._event is not None:
+            self._event.set()
+
+    def clear(self) -> None:
+        """Have wait who comes."""
+        self._is_set = False
+        if self._event is not None:
+            self._event.clear()
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        if self._event is None:
+            self._event = asyncio.Event()
+            if self._is_set:
+                self._event.set()
+        await self._event.wait()
+
+
 class ResponseCycle(RequestResponseCycle):
     """A request on its way to the app, and the response on its way back."""
 

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from mockserver.transport.http import STOPPING, WHOLE
 from mockserver.transport.http_protocol import MOST_HEAD, HttpProtocol
-from mockserver.transport.response_cycle import MOST_JOINED
+from mockserver.transport.response_cycle import MOST_JOINED, LazyEvent
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -423,3 +423,28 @@ def test_a_client_that_has_left_is_told_of_and_nothing_is_written_to_it() -> Non
 
     asyncio.run(run())
     assert heard == ["http.request", "http.disconnect"] and transport.writes == []
+
+
+async def wait_for(event: LazyEvent) -> list[bool]:
+    """Whether those who wait are let go before and after the event is set, and one who comes once it is cleared."""
+    waiting = [asyncio.ensure_future(event.wait()) for _ in range(2)]
+    await asyncio.sleep(0)
+    gone = [one.done() for one in waiting]
+    event.set()
+    await asyncio.gather(*waiting)
+    event.clear()
+    late = asyncio.ensure_future(event.wait())
+    await asyncio.sleep(0)
+    gone.append(late.done() or event.is_set())
+    event.set()
+    await late
+    return gone
+
+
+@pytest.mark.parametrize("was_set", [False, True])
+def test_an_event_that_is_made_late_is_an_event(was_set: bool) -> None:
+    event = LazyEvent()
+    if was_set:
+        event.set()
+    assert event.is_set() is was_set
+    assert asyncio.run(wait_for(event)) == [was_set, was_set, False]
