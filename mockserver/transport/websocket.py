@@ -39,7 +39,7 @@ from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.bodies import HEAVY, takes_long
-from mockserver.wire.responses.event_list import AT_ONCE, LINES, write, write_in_pieces
+from mockserver.wire.responses.event_list import AT_ONCE, LINES, split_lines, write_in_pieces, write_texts
 from mockserver.wire.responses.events import Event
 
 T = TypeVar("T")
@@ -245,7 +245,7 @@ class Socket:
         """Send events; those of a long turn leave while others are made, `apart` in a thread: they may be large."""
         if len(events) <= AT_ONCE and not apart:
             async with self._lock:
-                await self._send_piece(write(events, LINES))
+                await self._send_texts(write_texts(events))
             return
         pieces = write_in_pieces(events, LINES)
         async with self._lock:
@@ -254,18 +254,15 @@ class Socket:
                 if apart
                 else next(pieces, b"")
             ):
-                await self._send_piece(piece)
+                await self._send_texts(split_lines(piece))
 
-    async def _send_piece(self, piece: bytes) -> None:
-        """Send lines, a frame each."""
-        texts = piece.split(b"\n")
-        texts.pop()  # what is behind the last line break
+    async def _send_texts(self, texts: list[bytes]) -> None:
         if self._batches and len(texts) > 1:
             await self._send({"type": FRAMES, "texts": texts})
         else:
             for text in texts:
                 await self._send({"type": "websocket.send", "text": text.decode()})
-        if len(piece) > HEAVY:
+        if sum(map(len, texts)) > HEAVY:
             await asyncio.sleep(0)
 
     async def _send_bad_json(self, event: Event) -> None:

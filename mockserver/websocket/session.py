@@ -273,7 +273,8 @@ class WebSocketSession:
         if transcript is not None:
             transcript.steps += [Emit(following.frames)] if following is not None else []
             self._keep(transcript.recorder, transcript.steps, playback.lane, transcript.sent)
-        return [*outs, *self._start(self._lanes.release_lane(playback.lane))]
+        starts = self._lanes.release_lane(playback.lane)
+        return [*outs, *self._start(starts)] if starts else outs
 
     def leave(self) -> None:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""

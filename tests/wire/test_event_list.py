@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mockserver.wire.responses.event_list import (
     AT_ONCE,
     LINES,
+    MOST_SEAMS,
     SSE,
     EventList,
     Filled,
@@ -23,6 +24,7 @@ from mockserver.wire.responses.event_list import (
     tokens_of,
     write,
     write_in_pieces,
+    write_texts,
 )
 from mockserver.wire.responses.events import Event, Padding, bare, output_item
 from mockserver.wire.responses.text_template import TextTemplate
@@ -149,6 +151,33 @@ def test_a_template_is_filled(framing: Framing) -> None:
     assert write(events, framing) == write(expected, framing)
     part = Filled(template, {"id": "ü", "n": "3"})
     assert part.write(framing, 1, 2) == write(expected[1:], framing)
+
+
+@given(PIECES, st.booleans())
+def test_texts_are_the_lines_of_what_is_written(pieces: list[str], padded: bool) -> None:
+    for _ in range(2):  # the second time, where the lines of a row are is known
+        events = stream_of(pieces, padded=padded)
+        assert b"".join([text + b"\n" for text in write_texts(events)]) == write(events, LINES)
+    assert write_texts(list(events)) == write_texts(events)
+
+
+def test_rows_of_the_same_length_need_not_have_their_lines_in_the_same_places() -> None:
+    tokens = tokens_of(["thirteen char", "x"])  # padded by 3 and by 15 characters
+    more = len(',"obfuscation":""') + 9
+    rows = [
+        TextDeltas("msg_1" + "x" * more, 0, 0, tokens, None, 1),
+        TextDeltas("msg_1", 0, 0, tokens, Padding("resp_1").fill(tokens.pads), 1),
+    ]
+    assert len({len(row.write(LINES, 0, 2)) for row in rows}) == 1
+    for row in (*rows, *rows):
+        assert list(row.write_texts()) == row.write(LINES, 0, 2).splitlines()
+
+
+def test_the_lines_of_a_few_kinds_of_rows_are_remembered() -> None:
+    tokens = tokens_of(["a", "b"])
+    for first in range(3 * MOST_SEAMS):
+        row = TextDeltas("msg_1", 0, 0, tokens, None, first)
+        assert list(row.write_texts()) == row.write(LINES, 0, 2).splitlines()
 
 
 def test_a_list_whose_places_are_known_is_the_one_that_counts_them() -> None:
