@@ -125,7 +125,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         was_paused, self.read_paused = self.read_paused, True  # so that uvicorn's does not stop reading yet
         super().send_receive_event_to_app()
         self.read_paused = was_paused
-        if not was_paused and self.queue.qsize() > MOST_UNREAD:
+        if not (was_paused or self.close_sent) and self.queue.qsize() > MOST_UNREAD:  # a client's close is still read
             self.read_paused = True
             self.transport.pause_reading()
 

@@ -239,6 +239,41 @@ def test_no_more_is_read_while_two_messages_wait() -> None:
     assert turns == ["pause", "resume"]
 
 
+def test_after_a_close_the_connection_is_read_on() -> None:
+    """Or the client's close would not be heard; what it still sends is dropped."""
+    turns: list[str] = []
+
+    class Turned(Recorded):
+        def pause_reading(self) -> None:
+            turns.append("pause")
+
+        def resume_reading(self) -> None:
+            turns.append("resume")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(0)
+        await send({"type": "websocket.close"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
+        config.load()
+        state = ServerState()
+        protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
+        protocol.connection_made(Turned())
+        protocol.data_received(HANDSHAKE)
+        await asyncio.sleep(0)
+        protocol.data_received(frame(b"one") + frame(b"two"))
+        await asyncio.gather(*state.tasks)
+        protocol.data_received(frame(b"late"))
+        protocol.data_received(frame(b"later") + frame(b"\x03\xe8", 0x88))
+        protocol.connection_lost(None)
+
+    asyncio.run(run())
+    assert turns == ["pause", "resume"]
+
+
 def test_after_a_close_texts_are_refused_as_for_a_client_that_has_left() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
