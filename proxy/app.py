@@ -27,7 +27,9 @@ from mockserver.config.settings import Settings
 from mockserver.transport.access_log import log_requests
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.guard import ErrorApp, Guard
+from mockserver.transport.http import BY_NAME
 from mockserver.wire.errors.api import APIError, MockError
+from mockserver.wire.paths import MOCKED
 from proxy.headers import first
 from proxy.routing import MODE_HEADER, Decision, decide
 
@@ -51,6 +53,7 @@ class ProxyApp:
 
     def __init__(self, mock: ASGIApp, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
+        self._usual = {path: decide(path, None, settings) for path in MOCKED}  # nearly all requests
         self.modes: Modes | None = None
         self._observer: Observer | None = None
         if (engine := getattr(mock, "engine", None)) is not None:
@@ -132,7 +135,11 @@ class ProxyApp:
 
     def _decide(self, scope: Scope) -> Decision:
         headers, mode = scope["headers"], None
-        if MODE in dict(headers):
+        if MODE not in (scope.get(BY_NAME) or dict(headers)):
+            usual = self._usual.get(scope["path"])
+            if usual is not None:
+                return usual
+        else:
             # repeated headers are one list (RFC 9110 §5.3), which `decide` refuses: the first would hide the second
             mode = b", ".join([value for name, value in headers if name == MODE]).decode("latin-1")
         return decide(scope["path"], mode, self._settings)

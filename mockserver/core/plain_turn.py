@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -33,10 +33,11 @@ from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend
 from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
+from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup_text
 from mockserver.core.records import State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import ContextHash, Item, Node, Summary, items_back
+from mockserver.core.state import Item, Node, Summary, items_back
 from mockserver.core.turn import Turn, public_events
 from mockserver.delivery.events import is_token
 from mockserver.model.default_model import echo
@@ -57,6 +58,7 @@ from mockserver.wire.responses.event_list import (
 from mockserver.wire.responses.events import Event, Padding
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import assistant_message, text_part
+from mockserver.wire.responses.text_template import TextTemplate
 from mockserver.wire.tokens.context import Tally
 
 MOST_SHAPES = 128
@@ -85,16 +87,16 @@ class Stream(NamedTuple):
 class Plan(NamedTuple):
     """What turns of one shape have in common.
 
-    `response` is a Response to be copied, `body` its JSON as a `%` template, `asked` and `answered` are its two items
-    to be copied. `node` is its node's document as a template, `stream` that of its events, if there are any. Token
+    `response` is a Response to be copied, `body` its JSON as a template, `asked` and `answered` are its two items to be
+    copied. `node` is its node's document as a template, `stream` that of its events, if there are any. Token
     counts are without those of the texts: `prompt` what stands around the context, `question` and `answer` the frames
     of the two messages as they are read, `output` that of the answer as it is written.
     """
 
     model: Model
     response: dict[str, Any]
-    body: str
-    node: str
+    body: TextTemplate
+    node: TextTemplate
     stream: Stream | None
     asked: dict[str, Any]
     answered: dict[str, Any]
@@ -182,24 +184,6 @@ def is_plain(before: Summary) -> bool:
     return not (pending or reasoned or configuration or orphaned or prefix)
 
 
-# Stand in for what differs while a template is made: each text as JSON, of which a template has another name where
-# turns give it as JSON; ids and numbers as they are.
-_TEXTS = {
-    key: f"understudy\x1a{key}"
-    for key in ("id", "item", "asked", "partition", "text", "sent", "parent", "head", "chat")
-}
-_MARKED_TRAIL = "understudy\x1atrail"
-_TRAIL = json_compact(ContextHash(_MARKED_TRAIL)[:]).decode()
-_NUMBERS = {
-    key: 8_610_203_040_000 + place
-    for place, key in enumerate(
-        ("created", "input", "written", "cached", "output", "total", "count", "turn", "tally", "n0", "n1", "n2", "n3")
-    )
-}
-_IN_BODY = {"id": 1, "item": 1, "text": 1, "parent": 1, "chat": 1, "created": 2}
-_IN_BODY |= dict.fromkeys(("input", "written", "cached", "output", "total"), 1)
-
-
 def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> Plan | None:
     """The plan of a turn that was plain; None if its Response can't be a template."""
     final, node = turn.final, turn.node
@@ -207,17 +191,19 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
     if tally is None or admission.before.tally is None:
         return None
     asked, answered = node.items
-    marked = _fill_response(final, answered, {**_TEXTS, **_NUMBERS})
+    id, item, text, parent, chat = itemgetter("id", "item", "text", "parent", "chat")(TEXTS)
+    numbers = itemgetter("created", "input", "written", "cached", "output", "total")(NUMBERS)
+    marked = _fill_response(final, answered, id, item, text, parent, chat, *numbers)
     body = json_body(marked)
-    if not _is_marked_once(body, final):
+    if not is_marked_once(body, final):
         return None
     question, answer = rules.count(shape.text), rules.count(answered["content"][0]["text"])
-    marked_asked = {**asked, "id": _TEXTS["asked"], "content": [{"type": "input_text", "text": _TEXTS["sent"]}]}
+    marked_asked = {**asked, "id": TEXTS["asked"], "content": [{"type": "input_text", "text": TEXTS["sent"]}]}
     return Plan(
         admission.model,
         final,
-        _to_template(body, text="printed_text"),
-        _to_template(_mark_node(node, [marked_asked, *marked["output"]]).doc()).replace(_TRAIL, "%(trail)s"),
+        to_template(body, text="printed_text"),
+        to_template(mark_node(node, [marked_asked, *marked["output"]]).doc()),
         _learn_stream(marked, turn, rules) if node.streamed else None,
         asked,
         answered,
@@ -230,72 +216,52 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
     )
 
 
-def _is_marked_once(body: bytes, final: Mapping[str, Any]) -> bool:
-    """Whether a body has each mark in its places, and nowhere else."""
-    places = _IN_BODY | {"chat": int("conversation" in final)}
-    marks = {**{key: json_body(text) for key, text in _TEXTS.items()}, **{k: b"%d" % n for k, n in _NUMBERS.items()}}
-    return all(body.count(mark) == places.get(key, 0) for key, mark in marks.items())
-
-
-def _to_template(marked: bytes, text: str = "written_text") -> str:
-    """JSON with `%` in place of marks; `text` is the name of the answer's text as it stands there."""
-    template = marked.decode().replace("%", "%%")
-    names = {"text": text, "sent": "sent_text", "parent": "after", "head": "node", "chat": "in_chat"}  # given as JSON
-    for key, value in _TEXTS.items():
-        gap = f"%({names[key]})s" if key in names else f'"%({key})s"'
-        template = template.replace(json_body(value).decode(), gap)
-    for key, number in _NUMBERS.items():
-        template = template.replace(str(number), f"%({key})d")
-    return template
-
-
-def _mark_node(node: Node, items: list[Item]) -> Node:
-    tally = Tally(_NUMBERS["tally"], answered=bool(node.summary.tally and node.summary.tally.answered))
-    return node._replace(
-        id=_TEXTS["id"],
-        parent=_TEXTS["head"],
-        packed=items,
-        created_at=_NUMBERS["created"],
-        summary=node.summary._replace(
-            count=_NUMBERS["count"], turn=_NUMBERS["turn"], tally=tally, trail=ContextHash(_MARKED_TRAIL)
-        ),
-        partition=_TEXTS["partition"],
-        conversation=_TEXTS["chat"],
-    )
-
-
 def _learn_stream(marked: dict[str, Any], turn: Turn, rules: Semantics) -> Stream:
     """The stream of a turn whose Response is given with marks."""
     events = public_events(marked, turn.node.cues, rules)
     deltas = [at for at, event in enumerate(events) if is_token(event)]
-    tail = [{**event, "sequence_number": _NUMBERS[f"n{at}"]} for at, event in enumerate(events[deltas[-1] + 1 :])]
+    tail = [{**event, "sequence_number": NUMBERS[f"n{at}"]} for at, event in enumerate(events[deltas[-1] + 1 :])]
     return Stream(_template_of(events[: deltas[0]]), _template_of(tail))
 
 
 def _template_of(events: list[Event]) -> Template:
-    return Template(len(events), _to_template(write(events, SSE)), _to_template(write(events, LINES)))
+    return Template(len(events), to_template(write(events, SSE)), to_template(write(events, LINES)))
 
 
-def _fill_response(sample: dict[str, Any], item: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _fill_response(
+    sample: dict[str, Any],
+    item: dict[str, Any],
+    id: str,
+    item_id: str,
+    text: str,
+    parent: str | None,
+    chat: str | None,
+    created: int,
+    read: int,
+    written: int,
+    cached: int,
+    output: int,
+    total: int,
+) -> dict[str, Any]:
     """A Response like a sample, with what differs from turn to turn."""
-    part = {**item["content"][0], "text": values["text"]}
+    part = {**item["content"][0], "text": text}
     response = {
         **sample,
-        "id": values["id"],
-        "created_at": values["created"],
-        "completed_at": values["created"],
-        "previous_response_id": values["parent"],
-        "output": [{**item, "id": values["item"], "content": [part]}],
+        "id": id,
+        "created_at": created,
+        "completed_at": created,
+        "previous_response_id": parent,
+        "output": [{**item, "id": item_id, "content": [part]}],
         "usage": {
             **sample["usage"],
-            "input_tokens": values["input"],
-            "input_tokens_details": {"cache_write_tokens": values["written"], "cached_tokens": values["cached"]},
-            "output_tokens": values["output"],
-            "total_tokens": values["total"],
+            "input_tokens": read,
+            "input_tokens_details": {"cache_write_tokens": written, "cached_tokens": cached},
+            "output_tokens": output,
+            "total_tokens": total,
         },
     }
     if "conversation" in sample:
-        response["conversation"] = {"id": values["chat"]}
+        response["conversation"] = {"id": chat}
     return response
 
 
@@ -402,27 +368,25 @@ def complete(
         "item": item_id,
         "asked": asked_id,
         "partition": partition,
-        "parent": shape.parent,
         "after": "null" if shape.parent is None else f'"{shape.parent}"',
         "node": "null" if head is None else f'"{head}"',
-        "chat": chat,
         "in_chat": "null" if chat is None else json_compact(chat).decode(),
-        "text": text,
         "written_text": text_json,
         "printed_text": text_json if text_json.isascii() and "\x7f" not in text else json_body(text).decode(),
         "sent_text": json_compact(shape.text).decode(),
-        "created": created,
-        "input": sent,
-        "written": recalled.written,
-        "cached": recalled.cached,
-        "output": written,
-        "total": sent + written,
-        "count": count + 2,
-        "turn": turn + 1,
-        "tally": total,
+        "created": f"{created}",
+        "input": f"{sent}",
+        "written": f"{recalled.written}",
+        "cached": f"{recalled.cached}",
+        "output": f"{written}",
+        "total": f"{sent + written}",
+        "count": f"{count + 2}",
+        "turn": f"{turn + 1}",
+        "tally": f"{total}",
         "trail": "null",
     }
-    final = _fill_response(plan.response, plan.answered, values)
+    usage = (sent, recalled.written, recalled.cached, written, sent + written)
+    final = _fill_response(plan.response, plan.answered, id, item_id, text, shape.parent, chat, created, *usage)
     items = [asked, final["output"][0]]
     trail = None
     if recalled.trail is not None:
@@ -445,22 +409,22 @@ def complete(
     )
     streamed = plan.stream is not None
     node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
-    doc = (plan.node % values).encode()
-    events = None if plan.stream is None else _stream(plan.stream, values, rules)
+    doc = plan.node.fill(values)
+    events = None if plan.stream is None else _stream(plan.stream, text, values, rules)
     made = Turn(final, node, True, chat, recalled.changes)
     prepared = _new(Prepared, (doc, lineage.conversation))
-    return _new(Planned, (made, (plan.body % values).encode(), prepared, events))
+    return _new(Planned, (made, plan.body.fill(values), prepared, events))
 
 
-def _stream(stream: Stream, values: dict[str, Any], rules: Semantics) -> EventList:
-    """The events of a turn with these values."""
+def _stream(stream: Stream, text: str, values: dict[str, str], rules: Semantics) -> EventList:
+    """The events of a turn that says a text, with these values."""
     head, tail = stream
-    tokens = tokens_of(rules.pieces(values["text"]))
+    tokens = tokens_of(rules.pieces(text))
     padding = Padding(values["id"]).fill(tokens.pads) if rules.obfuscation == "on" else None
     row = TextDeltas(values["item"], 0, 0, tokens, padding, head.size)
-    end = head.size + len(row)
-    values.update(n0=end, n1=end + 1, n2=end + 2, n3=end + 3)
-    return EventList((Filled(head, values), row, Filled(tail, values)))
+    end = head.size + len(tokens.pieces)
+    values.update(n0=f"{end}", n1=f"{end + 1}", n2=f"{end + 2}", n3=f"{end + 3}")
+    return EventList.lay_out((Filled(head, values), row, Filled(tail, values)), (0, head.size, end), end + tail.size)
 
 
 def _admit(opening: Opening, request: dict[str, Any]) -> Admission:

@@ -72,7 +72,14 @@ class Player:
     @property
     def instant(self) -> bool:
         """Whether what is left of it takes no time."""
+        if len(self.steps) == 1:  # as of nearly every turn
+            return self.position == 1 or type(self.steps[0]) is not Wait
         return not any(isinstance(self.steps[at], Wait) for at in range(self.position, len(self.steps)))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last step was handed out, and nothing follows."""
+        return self.ended and self.position == len(self.steps)
 
     def next(self) -> Step | KeepAlive | None:
         """Return what to do next, None at the end; who gets a Wait asks again when it is over."""

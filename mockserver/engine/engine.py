@@ -261,13 +261,16 @@ class Engine:
         if struck.error is not None:
             raise struck.error
 
+    def note_socket(self, near: ConnectionRecords) -> None:
+        """Note what a socket remembers, for as long as somebody holds it: nothing that it goes on from is deleted."""
+        self._calls.sockets[id(near)] = near
+
     def respond(self, request: dict[str, Any], near: ConnectionRecords, recorder: ExchangeRecorder) -> Delivery:
         """Answer the judged request of a socket, which remembers what is `near`; raises the error that answers it.
 
         Other calls are answered at the same time if the recorder says so (`apart`). Spec: P1, R4.5.
         """
         with _NO_LOCK if recorder.apart or self.waits else self._lock:
-            self._calls.sockets[id(near)] = near
             outcome = self._write(recorder)(
                 recorder.project,
                 self._answer_turn,

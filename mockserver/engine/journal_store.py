@@ -28,7 +28,7 @@ from mockserver.engine.telemetry import Metrics, log_exchange
 from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import ActiveFault, FaultOutcome
 from mockserver.faults.rate_limits import Buckets
-from mockserver.journal.answers import KeptAnswer, KeptAnswers
+from mockserver.journal.answers import LIGHTEST, KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.summary import outline, summarize
 from mockserver.model.prompt import Prompt, Reply
@@ -114,11 +114,11 @@ class JournalStore:
         with self._lock:
             self._entries.add(project, exchange, document)
 
-    def keep_answer(self, project: str, answer: KeptAnswer) -> None:
-        """Keep what leaves for a call, as long as there is room."""
+    def keep_answer(self, project: str, answer: KeptAnswer, weight: int | None = None) -> None:
+        """Keep what leaves for a call, as long as there is room; its weight is given where it is known."""
         if self._most > 0 and project:
             with self._lock:
-                self._answers.add(project, answer)
+                self._answers.add(project, answer, weight)
 
     def drop_answer(self, project: str, exchange: Exchange) -> None:
         """Forget an answer that leaves otherwise than it was laid out."""
@@ -297,7 +297,9 @@ class ExchangeRecorder:
     def keep_body(self, body: bytes) -> None:
         """Keep the body that a turn leaves as, as nearly every one does."""
         # by place, for so it costs half
-        self._logbook.keep_answer(self.project, _new(KeptAnswer, (self.call, self.exchange, body, *_JSON_BODY)))
+        call = self.call
+        answer = _new(KeptAnswer, (call, self.exchange, body, *_JSON_BODY))
+        self._logbook.keep_answer(self.project, answer, LIGHTEST + len(call.body) + len(body))
 
     def drop_answer(self) -> None:
         """Forget what was kept: the turn goes on otherwise."""

@@ -4,8 +4,9 @@ A line has method, path, model, status, milliseconds and who answered. A served 
 the default; a mock inside a test has none. Control calls have no line.
 """
 
-# Counters are plain dictionaries. Why not those of a library: one increment with labels takes it two microseconds, and
-# a turn has ten. Here a turn costs less than two in all, and `transport.metrics` renders the text when somebody asks.
+# Exchanges of the same labels are one series. Why not the counters of a library: one increment with labels takes it two
+# microseconds, and a turn has ten. Here a turn is one look-up, and `transport.metrics` renders the text when somebody
+# asks.
 #
 # What must stay true:
 # * The number of label values is bounded, whatever clients send: a path is one of the API's own or `other`, a model is
@@ -19,10 +20,12 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import lru_cache
+from operator import add
 from threading import Lock
 from time import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from mockserver.config.settings import Settings
@@ -35,6 +38,7 @@ OTHER = "other"
 _METHODS = frozenset(("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"))
 # what may follow a collection, or an object of it; any other word is an id
 _OPERATIONS = frozenset("input_items cancel compact input_tokens items content search file_batches files".split())
+MOST_KNOWN = 256  # labels of turns as they come in, which may be of any number
 MOST_PARTS = 4  # of a path, after its collection
 
 Counts = dict[tuple[str, ...], int]
@@ -58,85 +62,164 @@ class Histogram:
 class Histograms(dict[tuple[str, ...], Histogram]):
     """Histograms by the values of their labels."""
 
-    def __missing__(self, key: tuple[str, ...]) -> Histogram:
-        histogram = self[key] = Histogram()
-        return histogram
+    def merge(self, key: tuple[str, ...], other: Histogram) -> None:
+        """Add what another histogram has counted."""
+        mine = self.setdefault(key, Histogram())
+        mine.counts = list(map(add, mine.counts, other.counts))
+        mine.sum += other.sum
+
+
+class Series:
+    """What exchanges of the same labels have in common: how many, how long, and the tokens of those that were `billed`.
+
+    `whole` are the durations of answers that left at once, `first` and `all` those of answers that took time.
+    """
+
+    __slots__ = ("all", "billed", "cached", "count", "first", "input", "output", "whole")
+
+    def __init__(self) -> None:
+        self.count = self.billed = self.input = self.cached = self.output = 0
+        self.whole, self.first, self.all = Histogram(), Histogram(), Histogram()
+
+
+# endpoint, method, transport, status, answerer; for a turn its model and the status of its response, else None
+Labels = tuple[str, str, str, int, str, str | None, str | None]
 
 
 class Metrics:
     """What one engine has answered since it began."""
 
     def __init__(self) -> None:
-        self.requests: Counts = {}  # endpoint, method, transport, status, answerer
-        self.turns: Counts = {}  # endpoint, model, transport, status of the response, answerer
-        self.tokens: Counts = {}  # model, kind
+        # one look-up for an exchange, and not one for each counter: these are told apart when somebody asks
+        self._series: dict[Labels, Series] = {}
+        self._known: dict[Labels, Series] = {}  # by labels as they come in
         self.faults: Counts = {}  # kind
-        self.first_bytes, self.durations = Histograms(), Histograms()  # endpoint, transport
         self.misses = self.streams = 0
         self._lock = Lock()  # calls that are answered in threads end at the same time
 
     def count(self, exchange: Exchange) -> None:
         """Count an exchange that has ended, or note that one goes on after its first bytes."""
         with self._lock:
+            seconds, first, turn = exchange.seconds, exchange.first_bytes_s, exchange.turn
             if exchange.ended is None:
-                if exchange.first_bytes_s is None:
-                    exchange.first_bytes_s = exchange.seconds
+                if first is None:
+                    exchange.first_bytes_s = seconds
                     self.streams += 1
                 return
-            call, transport = exchange.call, exchange.transport
-            path, answerer, first = endpoint_of(call.path), _answerer_of(exchange), exchange.first_bytes_s
-            if first is None:
-                first = exchange.seconds
-            elif exchange.relayed is None:
+            call, model, status, usage = exchange.call, None, None, None
+            answerer = "mock" if turn is None else "default_model"
+            if exchange.line is not None or exchange.faults or exchange.relayed is not None or exchange.misses:
+                answerer = self._count_unusual(exchange, answerer)
+            elif first is not None:
                 self.streams -= 1
-            self._count_call((path, call.method, transport, exchange.status, answerer), first, exchange.seconds)
-            for kind in exchange.faults:
-                self.faults[kind,] = self.faults.get((kind,), 0) + 1
-            if exchange.misses:
-                self.misses += 1
-            if exchange.turn is not None:
-                self._count_turn(path, transport, answerer, exchange.turn.final)
+            if turn is not None:
+                final = turn.final
+                model, status, usage = final["model"], final.get("status"), final["usage"]
+            place = call.path, call.method, exchange.transport, exchange.status, answerer, model, status
+            series = self._known.get(place) or self._find(place, is_turn=turn is not None)
+            series.count += 1
+            if usage is not None:
+                series.billed += 1
+                series.input += usage["input_tokens"]
+                series.cached += usage["input_tokens_details"]["cached_tokens"]
+                series.output += usage["output_tokens"]
+            if first is None:
+                whole = series.whole
+                whole.counts[bisect_left(BUCKETS_S, seconds)] += 1  # as `add` does
+                whole.sum += seconds
+            else:
+                series.first.add(first)
+                series.all.add(seconds)
+
+    def _count_unusual(self, exchange: Exchange, otherwise: str) -> str:
+        """Count what few exchanges have, and say who answered."""
+        if exchange.first_bytes_s is not None and exchange.relayed is None:
+            self.streams -= 1
+        for kind in exchange.faults:
+            self.faults[kind,] = self.faults.get((kind,), 0) + 1
+        if exchange.misses:
+            self.misses += 1
+        if exchange.line is not None:
+            return "queue" if exchange.line["place"] == "queue" else "scenario"
+        if exchange.faults:
+            return "fault"
+        return otherwise if exchange.relayed is None else exchange.relayed.answerer
 
     def count_forwarded(self, path: str, labels: tuple[str, str, int, str], first_s: float, seconds: float) -> None:
         """Count a call of which no more is known: `labels` are method, transport, status and answerer."""
         with self._lock:
-            self._count_call((endpoint_of(path), *labels), first_s, seconds)
+            series = self._find((path, *labels, None, None), is_turn=False)
+            series.count += 1
+            series.first.add(first_s)
+            series.all.add(seconds)
 
-    def _count_call(self, labels: tuple[str, str, str, int, str], first: float, seconds: float) -> None:
-        path, method, transport, status, answerer = labels
-        key = path, method if method in _METHODS else OTHER, transport, str(status), answerer
-        self.requests[key] = self.requests.get(key, 0) + 1
-        place = path, transport
-        self.first_bytes[place].add(first)
-        self.durations[place].add(seconds)
+    def _find(self, place: Labels, *, is_turn: bool) -> Series:
+        """The series of exchanges whose labels are given as they came in: those of a series are of a bounded number."""
+        path, method, transport, http_status, answerer, model, status = place
+        method = method if method in _METHODS else OTHER
+        about_turn = (_model_of(model), status or OTHER) if is_turn else (None, None)
+        key = endpoint_of(path), method, transport, http_status, answerer, *about_turn
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series()
+        if is_turn and len(self._known) < MOST_KNOWN:
+            self._known[place] = series
+        return series
 
-    def _count_turn(self, path: str, transport: str, answerer: str, final: dict[str, Any]) -> None:
-        model = _model_of(final["model"])
-        key = path, model, transport, final.get("status") or OTHER, answerer
-        self.turns[key] = self.turns.get(key, 0) + 1
-        usage = final["usage"]
-        if usage is None:
-            return
-        self._add_tokens((model, "input"), usage["input_tokens"])
-        self._add_tokens((model, "cached"), usage["input_tokens_details"]["cached_tokens"])
-        self._add_tokens((model, "output"), usage["output_tokens"])
+    @property
+    def requests(self) -> Counts:
+        """How many calls, by endpoint, method, transport, status and answerer."""
+        counts: Counts = {}
+        for (path, method, transport, status, answerer, _, _), series in self._list():
+            key = path, method, transport, str(status), answerer
+            counts[key] = counts.get(key, 0) + series.count
+        return counts
 
-    def _add_tokens(self, key: tuple[str, str], count: int) -> None:
-        self.tokens[key] = self.tokens.get(key, 0) + count
+    @property
+    def turns(self) -> Counts:
+        """How many responses, by endpoint, model, transport, status of the response and answerer."""
+        counts: Counts = {}
+        for (path, _, transport, _, answerer, model, status), series in self._list():
+            if model is not None and status is not None:
+                key = path, model, transport, status, answerer
+                counts[key] = counts.get(key, 0) + series.count
+        return counts
 
+    @property
+    def tokens(self) -> Counts:
+        """How many tokens, by model and kind."""
+        counts: Counts = {}
+        for (*_, model, _), series in self._list():
+            if model is None or not series.billed:
+                continue
+            for kind, count in (("input", series.input), ("cached", series.cached), ("output", series.output)):
+                counts[model, kind] = counts.get((model, kind), 0) + count
+        return counts
 
-def _answerer_of(exchange: Exchange) -> str:
-    if exchange.line is not None:
-        return "queue" if exchange.line["place"] == "queue" else "scenario"
-    if exchange.faults:
-        return "fault"
-    if exchange.relayed is not None:
-        return exchange.relayed.answerer
-    return "mock" if exchange.turn is None else "default_model"
+    @property
+    def first_bytes(self) -> Histograms:
+        """How long it took until the first bytes of an answer were made, by endpoint and transport."""
+        return self._merge(lambda series: series.first)
+
+    @property
+    def durations(self) -> Histograms:
+        """How long it took until an answer was made whole, by endpoint and transport."""
+        return self._merge(lambda series: series.all)
+
+    def _merge(self, timed: Callable[[Series], Histogram]) -> Histograms:
+        histograms = Histograms()
+        for (path, _, transport, *_), series in self._list():
+            histograms.merge((path, transport), series.whole)
+            histograms.merge((path, transport), timed(series))
+        return histograms
+
+    def _list(self) -> list[tuple[Labels, Series]]:
+        with self._lock:
+            return list(self._series.items())
 
 
 @lru_cache(maxsize=1024)
-def _model_of(name: str) -> str:
+def _model_of(name: str | None) -> str:
     """The row of the catalogue that a model is; fine-tunes are counted with their base."""
     known = catalog.resolve(name) if isinstance(name, str) else None
     return OTHER if known is None else known.row

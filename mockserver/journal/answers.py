@@ -83,9 +83,11 @@ class KeptAnswers:
         self._most_bytes, self._bytes = most_bytes, 0
         self._projects: dict[str, _Project] = {}
 
-    def add(self, project: str, answer: KeptAnswer) -> None:
-        """Keep an answer."""
-        kept, weight = self._projects.get(project), answer.weight
+    def add(self, project: str, answer: KeptAnswer, weight: int | None = None) -> None:
+        """Keep an answer; its weight is given where it is known."""
+        kept = self._projects.get(project)
+        if weight is None:
+            weight = answer.weight
         if kept is None:
             kept = self._projects[project] = _Project()
         kept.answers.append(answer)

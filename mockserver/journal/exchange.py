@@ -18,13 +18,15 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
 
 from mockserver.config.redaction import clean
-from mockserver.core.records import Change
+from mockserver.core.records import Change, _new
+from mockserver.core.state import Node
 from mockserver.core.turn import Turn
 from mockserver.journal import redaction
 from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_of
@@ -86,7 +88,7 @@ class Exchange:
     seconds: float = 0.0
     number: int | None = None
     response_id: str | None = None
-    saw: dict[str, Any] | None = None
+    saw: Seen | dict[str, Any] | None = None
     waits: bool = False
     document: tuple[bytes, ...] | None = None
     weight: int = 0
@@ -131,7 +133,9 @@ def release_turn(exchange: Exchange) -> None:
     """Drop the turn of an exchange, except for what its document needs of it."""
     turn = exchange.turn
     if turn is not None:
-        exchange.response_id, exchange.saw, exchange.turn = turn.final["id"], _saw(turn, exchange.dropped), None
+        final, node = turn.final, None if turn.stored else turn.node
+        about = (*_about_input(final), *map(final.get, _OPTIONAL), exchange.dropped, node)
+        exchange.response_id, exchange.saw, exchange.turn = final["id"], _new(Seen, about), None
 
 
 def read_relayed(exchange: Exchange) -> None:
@@ -145,29 +149,55 @@ def read_relayed(exchange: Exchange) -> None:
     exchange.error = error_in(resource) if exchange.status >= 400 else None
 
 
-def _saw(turn: Turn, dropped: Collection[int]) -> dict[str, Any]:
-    """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
-    final = turn.final
-    usage = final["usage"]
-    details = usage and usage["input_tokens_details"]
-    conversation = final.get("conversation")
-    data = {
-        "model": final["model"],
-        "instructions": final["instructions"],
-        "tools": final["tools"],
-        "input_tokens": usage["input_tokens"] if usage else None,
-        "dropped": sorted(dropped) if dropped else (),
-        "incomplete": (final["incomplete_details"] or {}).get("reason"),
-        "status": final.get("status"),
-        "previous_response_id": final.get("previous_response_id"),
-        "conversation": conversation and conversation["id"],
-        "store": turn.stored,
-        "cached_tokens": details and details["cached_tokens"],
-        "output_tokens": usage and usage["output_tokens"],
-    }
-    if final.get("input_transformations"):
-        data["withheld"] = [one["id"] for one in final["input_transformations"] if one["reason"] == "prefix_mismatch"]
-    return data if turn.stored else {**data, "node": turn.node}
+class Seen(NamedTuple):
+    """What a model saw: members of a Response of which the rest is dropped, and the node of one that is not stored.
+
+    A tuple, for nearly every turn ends in one that nobody reads; `to_json` is what a document says of it.
+    """
+
+    model: str
+    instructions: Any
+    tools: list[Any]
+    usage: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None
+    status: str | None
+    previous_response_id: str | None
+    conversation: dict[str, Any] | None
+    input_transformations: list[dict[str, Any]] | None
+    dropped: Collection[int]
+    node: Node | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The data about what the model saw; for a stored turn, only what is lost when it is deleted."""
+        usage, conversation, transformations = self.usage, self.conversation, self.input_transformations
+        details = usage and usage["input_tokens_details"]
+        data = {
+            "model": self.model,
+            "instructions": self.instructions,
+            "tools": self.tools,
+            "input_tokens": usage["input_tokens"] if usage else None,
+            "dropped": sorted(self.dropped),
+            "incomplete": (self.incomplete_details or {}).get("reason"),
+            "status": self.status,
+            "previous_response_id": self.previous_response_id,
+            "conversation": conversation and conversation["id"],
+            "store": self.node is None,
+            "cached_tokens": details and details["cached_tokens"],
+            "output_tokens": usage and usage["output_tokens"],
+        }
+        if transformations:
+            data["withheld"] = [one["id"] for one in transformations if one["reason"] == "prefix_mismatch"]
+        return data if self.node is None else {**data, "node": self.node}
+
+
+_about_input = itemgetter(*Seen._fields[:5])
+_OPTIONAL = Seen._fields[5:9]  # which a Response may lack
+
+
+def list_seen(exchange: Exchange) -> dict[str, Any] | None:
+    """What the model of an exchange saw, as a document says it."""
+    saw = exchange.saw
+    return saw.to_json() if isinstance(saw, Seen) else saw
 
 
 LONGEST = 256 * 1024  # bytes of a body that are kept, and of one part of it
@@ -213,7 +243,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
         "began": exchange.started,
-        "saw": exchange.saw and _redact_input(exchange.saw, secrets),
+        "saw": (saw := list_seen(exchange)) and _redact_input(saw, secrets),
         **_relayed_members(exchange, secrets),
     }
     return redaction.scrub(encode_compact(document), secrets)

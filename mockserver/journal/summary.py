@@ -9,7 +9,14 @@ from typing import Any
 
 import orjson
 
-from mockserver.journal.exchange import Exchange, describe_source, parse_body, read_relayed, release_turn
+from mockserver.journal.exchange import (
+    Exchange,
+    describe_source,
+    list_seen,
+    parse_body,
+    read_relayed,
+    release_turn,
+)
 
 LONGEST_PARSED = 65_536  # bytes of a refused request in which it is looked for what it was to continue
 _MEMBERS = (
@@ -28,7 +35,7 @@ def summarize(exchange: Exchange) -> dict[str, Any]:
         release_turn(exchange)
     if exchange.relayed is not None:
         read_relayed(exchange)
-    return _write(_members_of(exchange), exchange.number, exchange.call.body, exchange.saw)
+    return _write(_members_of(exchange), exchange.number, exchange.call.body, list_seen(exchange))
 
 
 def outline(exchange: Exchange) -> dict[str, Any]:

@@ -46,8 +46,10 @@ from mockserver.transport import rate_limit_headers
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.heap import trim_heap
 from mockserver.transport.http import (
+    BY_NAME,
     PROJECT_HEADER,
     STOPPING,
+    WHOLE,
     WORKERS,
     Disconnected,
     Headers,
@@ -203,7 +205,7 @@ class MockApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: APIError | None = None
-        body, headers = b"", dict(scope["headers"])
+        body, headers = b"", scope.get(BY_NAME) or dict(scope["headers"])
         try:
             body = await read_body(receive, headers, self.engine.settings.max_body_bytes)
         except Disconnected:
@@ -221,7 +223,8 @@ class MockApp:
             answer, answer_headers = await run(self._answer_waiting, call, refused)
         if isinstance(answer.player, EventStream):
             answer.player.is_stopping, run = partial(scope.get, STOPPING), None
-        await send_answer(answer, answer_headers, receive, send, head=scope["method"] == "HEAD", run=run)
+        is_head, whole = scope["method"] == "HEAD", WHOLE in scope.get("extensions", ())
+        await send_answer(answer, answer_headers, receive, send, head=is_head, whole=whole, run=run)
 
     def _answer_waiting(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
         """Answer a call in a thread in which it may wait for the store; what it is sure to need is read in one go."""

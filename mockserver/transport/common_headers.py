@@ -14,7 +14,9 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
+from mockserver.transport.http import WHOLE
+
+STARTS = frozenset(("http.response.start", "websocket.http.response.start", WHOLE))
 
 
 @lru_cache(maxsize=1)  # a busy server asks a thousand times for the same second

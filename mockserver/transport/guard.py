@@ -21,13 +21,14 @@ address is still in `Host`. No CORS header is ever sent.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
+from mockserver.transport.http import BY_NAME
 from mockserver.wire.errors.api import APIError, MockError
 
 Headers = Collection[tuple[bytes, bytes]]
@@ -42,9 +43,9 @@ def host_allowlist(settings: Settings) -> frozenset[str]:
     return frozenset(name for name in (*names, _host_name(settings.host)) if name and name not in WILDCARDS)
 
 
-def refusal(headers: Headers, hosts: frozenset[str]) -> MockError | None:
+def refusal(headers: Headers, hosts: frozenset[str], by_name: Mapping[bytes, bytes] | None = None) -> MockError | None:
     """Return why a request with these headers is refused, or None; header names are lower case, as in ASGI."""
-    said = dict(headers)
+    said = by_name or dict(headers)
     # as nearly all: no browser's, and no name comes twice, of which each would have to be judged
     if _OF_PAGES.isdisjoint(said) and len(said) == len(headers) and _is_allowed(said.get(b"host", b""), hosts):
         return None
@@ -149,7 +150,7 @@ class Guard:
         self._pages = frozenset(_host_name(name) for name in settings.allow_host)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        error = None if scope["type"] == "lifespan" else refusal(scope["headers"], self._hosts)
+        error = None if scope["type"] == "lifespan" else refusal(scope["headers"], self._hosts, scope.get(BY_NAME))
         if error is None and scope["type"] == "websocket":
             error = page_refusal(scope["headers"], self._pages)
         app = self._app if error is None else self._answer(error)

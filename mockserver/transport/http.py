@@ -36,6 +36,8 @@ Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
 PROJECT_HEADER = b"x-understudy-project"  # whose state a control call means, if not that of its caller's key
+WHOLE = "understudy.response"  # the extension of ASGI that `response_cycle` has: head and body are one message
+BY_NAME = "understudy.headers"  # in a request's scope: its headers by name, the last of each, made once
 REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"
 WORKERS = "understudy.workers"  # in the scope of a worker's lifespan: where it meets the others
@@ -110,12 +112,19 @@ Runner = Callable[..., Awaitable[Any]]  # runs a function where it may wait
 
 
 async def send_answer(
-    answer: Answer, headers: Headers, receive: Receive, send: Send, *, head: bool, run: Runner | None = None
+    answer: Answer,
+    headers: Headers,
+    receive: Receive,
+    send: Send,
+    *,
+    head: bool,
+    whole: bool = False,
+    run: Runner | None = None,
 ) -> None:
     """Deliver an answer; a client that goes away ends the delivery, and whether also the turn is not decided here.
 
-    With `run`, steps of the delivery may wait for a store or take long, and are run by it. Spec: R9.20. Raises Abort
-    where the connection is to be broken off.
+    `whole` says that the server takes a response as one message. With `run`, steps of the delivery may wait for a store
+    or take long, and are run by it. Spec: R9.20. Raises Abort where the connection is to be broken off.
     """
     start = {"type": "http.response.start", "status": answer.status, "headers": headers}
     player = answer.player
@@ -125,6 +134,9 @@ async def send_answer(
             await _send_events(answer, send, run)
             return
         body = answer.body if answer.events is None else whole_body(answer)
+        if whole and len(body) <= MOST_WRITTEN and not head:
+            await send({"type": WHOLE, "status": answer.status, "headers": headers, "body": body})
+            return
         await send(start)
         if len(body) > MOST_WRITTEN and not head:
             await _send_large(body, send)

@@ -25,13 +25,14 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.transport.http import STOPPING
-from mockserver.transport.response_cycle import ResponseCycle
+from mockserver.transport.http import BY_NAME, STOPPING, WHOLE
+from mockserver.transport.response_cycle import LazyEvent, ResponseCycle
 
 MOST_HEAD = 65_536  # bytes
 SHORT_TARGET = 256  # bytes; a few targets come again and again, and are taken apart once
 _WISHES = frozenset((b"upgrade", b"connection", b"http2-settings"))
 _WITHOUT_WISH = frozenset((b"CONNECT", b"PRI"))  # after these the parser stops in any case, whatever the headers say
+_EXTENSIONS: dict[str, dict[object, object]] = {WHOLE: {}}
 _COMPLAINT = b"The head of a request may have %d bytes." % MOST_HEAD
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -103,10 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        name = name.lower()
-        if name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
-        self.headers.append((name, value))
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Serve the request, unless it is to be read again without a wish."""
@@ -127,7 +125,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _begin_response(self) -> None:
         """Have the app answer the request whose head was read, after those that came before it."""
         parser, scope, version = self.parser, self.scope, self.parser.get_http_version()
-        scope["method"] = parser.get_method().decode("ascii")
+        scope["method"], scope["extensions"] = parser.get_method().decode("ascii"), _EXTENSIONS
+        said: dict[bytes, bytes] = dict(self.headers)
+        scope[BY_NAME] = said  # type: ignore[literal-required]  # a key of our own
         if version != "1.1":
             scope["http_version"] = version
         scope["path"], scope["raw_path"], scope["query_string"] = _read_target(self.url)
@@ -142,8 +142,8 @@ class HttpProtocol(HttpToolsProtocol):
                 self.access_logger,
                 False,  # no log of uvicorn's
                 self.server_state.default_headers,
-                asyncio.Event(),
-                self.expect_100_continue,
+                LazyEvent(),
+                said.get(b"expect", b"").lower() == b"100-continue",
                 version != "1.0" and parser.should_keep_alive(),
                 self.on_response_complete,
             ),

@@ -1,12 +1,14 @@
 """One request and its response on an HTTP connection: what uvicorn's does, in fewer and larger steps.
 
 A response's head and the first bytes of its body are one write. A head that could not be written safely (a name or a
-value with control characters, RFC 9110 §5.5) is refused as uvicorn refuses it.
+value with control characters, RFC 9110 §5.5) is refused as uvicorn refuses it. An extension of ASGI (`WHOLE`, in the
+scope's `extensions`) is a message that is a whole response: its `status`, `headers` and `body`.
 """
 
 # Why our own. A response that is known whole costs uvicorn two regular expressions for each of its dozen headers, and a
 # task that waits for a body which is there: together a third of what a mocked turn costs in a server. Here all names
-# and all values are checked at once, and the head is laid out by one join.
+# and all values are checked at once, and the head is laid out by one join. Of a response that is one message the lines
+# of the head are kept from one to the next, for few of them differ, and no head has to wait for its body.
 #
 # What must stay true:
 # * Nothing of what a peer or a script puts into a header may end it: both checks cover every byte of every header.
@@ -19,21 +21,58 @@ value with control characters, RFC 9110 §5.5) is refused as uvicorn refuses it.
 from __future__ import annotations
 
 import asyncio
+import re
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from mockserver.transport.http import REASON
+from mockserver.transport.http import REASON, WHOLE
 
 MOST_JOINED = 65_536  # bytes of body; a larger one is not copied only to have its head in front of it
 # What `bytes.translate` leaves when it takes away the bytes that are allowed is wrong: one pass in C for each.
 _IN_NAMES = bytes(byte for byte in range(256) if byte > 32 and byte != 127 and byte not in b'()<>@,;:\\[]={}"')
 _IN_VALUES = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
-_FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
+_BY_HAND = frozenset((b"connection", b"transfer-encoding"))
+_FRAMING = _BY_HAND | {b"content-length"}
 _NO_BODY = frozenset((204, 304))
 _DISCONNECTED = {"type": "http.disconnect"}
 
 Headers = list[tuple[bytes, bytes]]
+
+
+class LazyEvent:
+    """An `asyncio.Event` that is made when somebody waits: nearly every body is there before it is asked for."""
+
+    __slots__ = ("_event", "_is_set")
+
+    def __init__(self) -> None:
+        self._event: asyncio.Event | None = None
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether nobody need wait."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Let go on who waits."""
+        self._is_set = True
+        if self._event is not None:
+            self._event.set()
+
+    def clear(self) -> None:
+        """Have wait who comes."""
+        self._is_set = False
+        if self._event is not None:
+            self._event.clear()
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        if self._event is None:
+            self._event = asyncio.Event()
+            if self._is_set:
+                self._event.set()
+        await self._event.wait()
 
 
 class ResponseCycle(RequestResponseCycle):
@@ -88,7 +127,9 @@ class ResponseCycle(RequestResponseCycle):
         if self.disconnected:
             return
         kind = message["type"]
-        if not self.response_started and kind == "http.response.start":
+        if kind == WHOLE and not self.response_started:
+            self._send_whole(message["status"], message["headers"], message["body"])
+        elif not self.response_started and kind == "http.response.start":
             self.response_started, self.waiting_for_100_continue = True, False
             self._head = self._lay_out_head(message["status"], message.get("headers", ()))
             self._loop.call_soon(self._flush)
@@ -96,6 +137,38 @@ class ResponseCycle(RequestResponseCycle):
             self._send_piece(message.get("body", b""), message.get("more_body", False))
         else:
             raise RuntimeError(f"The message {kind!r} is not what a response goes on with.")
+
+    def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Write a response in one go."""
+        self.response_started, self.waiting_for_100_continue = True, False
+        data = self._lay_out_whole(status, headers, body)
+        if data is None:
+            self._head = self._lay_out_head(status, headers)
+            self._send_piece(body, more=False)
+            return
+        self.transport.write(data)
+        self.response_complete = True
+        self.message_event.set()
+        self.on_response()
+
+    def _lay_out_whole(self, status: int, headers: Headers, body: bytes) -> bytes | None:
+        """The bytes of a response as nearly all are; None if something about its head or its body is less usual."""
+        said = dict(headers)
+        if not self.keep_alive or len(said) < len(headers) or not _BY_HAND.isdisjoint(said) or len(body) > MOST_JOINED:
+            return None
+        if self.scope["method"] == "HEAD" or self.scope.get("state") or self.default_headers or status in _NO_BODY:
+            return None
+        try:
+            head = b"".join(map(_write_line, headers))
+        except _UnusualError:
+            return None
+        length = said.get(b"content-length")
+        if length is not None:
+            return b"%b%b\r\n%b" % (STATUS_LINE[status], head, body) if length == b"%d" % len(body) else None
+        if not body:
+            return None
+        frame = b"%b%btransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+        return frame % (STATUS_LINE[status], head, len(body), body)
 
     def _lay_out_head(self, status: int, given: Any) -> bytes:
         headers: Headers = [*self.default_headers, *given]
@@ -168,6 +241,24 @@ class ResponseCycle(RequestResponseCycle):
         """Write the head if it still waits."""
         if self._head is not None:
             self._write(b"")
+
+
+class _UnusualError(Exception):
+    """A header has to be looked at more closely."""
+
+
+_is_usual_name = re.compile(rb"[a-z0-9-]+").fullmatch
+_is_safe_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch  # for a short value sooner there than `translate`
+
+
+# nearly all headers of an answer are those of the one before; the limit is for those that never come again
+@lru_cache(maxsize=512)
+def _write_line(header: tuple[bytes, bytes]) -> bytes:
+    """The line of a header."""
+    name, value = header
+    if not (_is_usual_name(name) and _is_safe_value(value)):
+        raise _UnusualError
+    return b"%b: %b\r\n" % header
 
 
 def _do_nothing() -> None: ...

@@ -39,7 +39,7 @@ from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.bodies import HEAVY, takes_long
-from mockserver.wire.responses.event_list import LINES, write_in_pieces
+from mockserver.wire.responses.event_list import AT_ONCE, LINES, split_lines, write_in_pieces, write_texts
 from mockserver.wire.responses.events import Event
 
 T = TypeVar("T")
@@ -102,7 +102,11 @@ class Socket:
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
                 data = _data(message)
-                await self._perform(await self._call(self._connection.receive, data, long=takes_long(data)))
+                if self._may_ask(long := takes_long(data)):
+                    outs = self._connection.receive(data)
+                else:
+                    outs = await self._call(self._connection.receive, data, long=long)
+                await self._perform(outs)
                 while self._connection.is_congested and not self._is_gone:
                     self._room.clear()
                     await self._room.wait()
@@ -117,6 +121,15 @@ class Socket:
             await self._ask(self._connection.leave)
         if self._is_cut:
             raise Abort
+
+    def _may_ask(self, long: bool) -> bool:
+        """Whether the session can do something here and now, as nearly always: `_call` takes its time to find out."""
+        return not long and self._is_free and self._project not in self._threads.in_progress
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether the session waits for nothing, and nothing waits for it."""
+        return self._work is None and self._run is None
 
     async def _ask(self, do: Callable[..., T], *given: Any) -> T:
         """Return what the session says to something."""
@@ -197,8 +210,8 @@ class Socket:
         await self._perform(outs)
 
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
-        connection = self._connection
-        while (step := await self._advance(playback)) is not None:
+        connection, player = self._connection, playback.player
+        while not player.is_over and (step := await self._advance(playback)) is not None:
             if isinstance(step, Emit):
                 await self._send_events(step.events, apart=playback.recorder.apart)
             elif isinstance(step, Malformed):
@@ -208,10 +221,15 @@ class Socket:
             elif isinstance(step, Wait) and wake is not None:
                 await _sleep(step.seconds, wake)
         self._room.set()
-        return await self._call(connection.on_turn_end, playback, long=connection.has_long_frames)
+        long = connection.has_long_frames
+        if self._may_ask(long):
+            return connection.on_turn_end(playback)
+        return await self._call(connection.on_turn_end, playback, long=long)
 
     async def _advance(self, playback: Playback) -> Step | None:
         if not playback.recorder.apart:
+            if self._is_free:
+                return self._connection.advance(playback)
             return await self._ask(self._connection.advance, playback)
         await self._wait_for_work()  # its entry of the journal is written with the last step, and that may take long
         return await self._work_apart(partial(self._connection.advance, playback), "read")
@@ -225,6 +243,10 @@ class Socket:
 
     async def _send_events(self, events: Sequence[Event], *, apart: bool = False) -> None:
         """Send events; those of a long turn leave while others are made, `apart` in a thread: they may be large."""
+        if len(events) <= AT_ONCE and not apart:
+            async with self._lock:
+                await self._send_texts(write_texts(events))
+            return
         pieces = write_in_pieces(events, LINES)
         async with self._lock:
             while (
@@ -232,16 +254,16 @@ class Socket:
                 if apart
                 else next(pieces, b"")
             ):
-                await self._send_texts(piece.split(b"\n")[:-1])
-                if len(piece) > HEAVY:
-                    await asyncio.sleep(0)
+                await self._send_texts(split_lines(piece))
 
     async def _send_texts(self, texts: list[bytes]) -> None:
         if self._batches and len(texts) > 1:
             await self._send({"type": FRAMES, "texts": texts})
-            return
-        for text in texts:
-            await self._send({"type": "websocket.send", "text": text.decode()})
+        else:
+            for text in texts:
+                await self._send({"type": "websocket.send", "text": text.decode()})
+        if sum(map(len, texts)) > HEAVY:
+            await asyncio.sleep(0)
 
     async def _send_bad_json(self, event: Event) -> None:
         async with self._lock:

@@ -4,6 +4,11 @@ It has an extension of ASGI (`FRAMES`, in the scope's `extensions`): a message o
 in UTF-8, which leave in one write.
 """
 
+# A turn is one short frame in. The library's parser, which is in Python and reads a frame piece by piece, takes a tenth
+# of the turn for it; so data that is just one such frame is read here, where the parser waits for a frame to begin. And
+# the connection is not read on once two messages wait, and not already once one does, as uvicorn has it: to stop and to
+# go on are system calls, and nearly every message is taken at once.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +18,14 @@ from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import apply_mask
 from websockets.protocol import State
 
 from mockserver.transport.websocket import FRAMES
 
 INVALID_TEXT = 1007  # RFC 6455, 7.4.1: the type of a message and its content disagree
+MOST_UNREAD = 1  # messages that the app has not taken; with more of them the connection is not read on
+_NOT_SHORT = frozenset((*range(0x80), 0xFF))  # second bytes of frames without a mask, and of those of 64 KB and more
 MOST_WRITTEN = 65_536  # bytes at once; then a slow reader is waited for
 
 
@@ -25,15 +33,26 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol over websockets; it waits for a slow reader, and refuses in the app's own words."""
 
     _has_failed = False  # whether the connection was ended because of what the client sent
+    _is_between = False  # whether the next byte begins a frame and a message, of a connection without extensions
 
     async def send(self, message: Any) -> None:
         """Send; raises ConnectionResetError once the connection was ended, which the app does not know yet."""
         if self._has_failed:
             raise ConnectionResetError
         if message["type"] == FRAMES:
-            await self._send_texts(message["texts"])
+            if not self._try_send(message["texts"]):
+                await self._send_texts(message["texts"])
         else:
             await super().send(message)
+
+    def _try_send(self, texts: Sequence[bytes]) -> bool:
+        """Send texts if they are few and nothing has to be waited for."""
+        if not self.writable.is_set() or self.disconnected or self.conn.state is not State.OPEN:
+            return False
+        if sum(map(len, texts)) > MOST_WRITTEN:
+            return False
+        self.transport.write(self._frame(texts))
+        return True
 
     async def _send_texts(self, texts: Sequence[bytes]) -> None:
         rows = [texts] if sum(map(len, texts)) <= MOST_WRITTEN else _cut(texts)
@@ -59,6 +78,38 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:  # else it was refused, and no app is asked
             self.scope["extensions"][FRAMES] = {}
 
+    def data_received(self, data: bytes) -> None:
+        """Read on; a text in one piece without the library's parser."""
+        text = self._read_plain(data) if self._is_between else None
+        if text is None:
+            super().data_received(data)
+            self._is_between = self._waits_for_frame()
+            return
+        self.curr_msg_data_type, self.frames = "text", [text]
+        self.send_receive_event_to_app()
+
+    def _read_plain(self, data: bytes) -> bytes | None:
+        """The text of data that is one frame, final, masked and short; None for any other. RFC 6455 §5.2."""
+        size = len(data) - 6
+        if size < 0 or data[0] != 0x81 or self.conn.state is not State.OPEN:
+            return None
+        length, start = data[1] & 0x7F, 2
+        if length == 126:
+            length, start, size = int.from_bytes(data[2:4]), 4, size - 2
+        if length != size or data[1] in _NOT_SHORT or size > self.config.ws_max_size:
+            return None
+        return apply_mask(data[start + 4 :], data[start : start + 4])
+
+    def _waits_for_frame(self) -> bool:
+        """Whether the library's parser has read all that came, and no part of a message; it waits at a known place."""
+        conn = self.conn
+        if conn.extensions or conn.current_size is not None:
+            return False
+        place: Any = conn.parser
+        for _ in range(2):  # the server's parser waits in the one of both sides, that one in the reader
+            place = getattr(place, "gi_yieldfrom", None)
+        return getattr(place, "__name__", "") == "at_eof"
+
     def handle_parser_exception(self) -> None:
         """End the connection."""
         self._has_failed = True
@@ -71,7 +122,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.conn.send_close(INVALID_TEXT)
             self.handle_parser_exception()
             return
+        was_paused, self.read_paused = self.read_paused, True  # so that uvicorn's does not stop reading yet
         super().send_receive_event_to_app()
+        self.read_paused = was_paused
+        if not (was_paused or self.close_sent) and self.queue.qsize() > MOST_UNREAD:  # a client's close is still read
+            self.read_paused = True
+            self.transport.pause_reading()
 
 
 def _cut(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -59,6 +59,9 @@ class Lanes:
             if len(self._waiting) > self._most_lanes:  # `>`, for the default lane is among them and is not counted
                 raise frames.stream_limit_reached()
             queue = self._waiting[lane] = deque()
+        if not (queue or self._ready) and lane not in self._busy and len(self._busy) < self._most_in_flight:
+            self._busy.add(lane)  # as nearly always: nothing waits, and what comes starts
+            return [Start(lane, frame)]
         self._arrived += 1
         queue.append((self._arrived, frame))
         self.waiting += 1

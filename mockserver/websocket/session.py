@@ -64,6 +64,7 @@ class WebSocketSession:
         self._headers = headers or {}
         self._rules = engine.rules
         self._near = ConnectionRecords()
+        engine.note_socket(self._near)
         self._token = object()  # tells in the journal what went over this socket
         self._lanes = Lanes()
         self._active: dict[str, Playback] = {}  # by response
@@ -272,7 +273,8 @@ class WebSocketSession:
         if transcript is not None:
             transcript.steps += [Emit(following.frames)] if following is not None else []
             self._keep(transcript.recorder, transcript.steps, playback.lane, transcript.sent)
-        return [*outs, *self._start(self._lanes.release_lane(playback.lane))]
+        starts = self._lanes.release_lane(playback.lane)
+        return [*outs, *self._start(starts)] if starts else outs
 
     def leave(self) -> None:
         """Note that the client is gone: turns in progress go on or are cancelled, the rest is forgotten."""

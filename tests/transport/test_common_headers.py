@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mockserver.transport.common_headers import CommonHeaders
+from mockserver.transport.http import WHOLE
 
 
 def stamped(*headers: tuple[bytes, bytes], kind: str = "http") -> list[tuple[bytes, bytes]]:
@@ -31,6 +32,23 @@ def test_date_and_given_headers() -> None:
 
 def test_date_of_the_app_stays() -> None:
     assert stamped((b"date", b"then"), kind="http.response") == [(b"date", b"then"), (b"x-source", b"here")]
+
+
+def test_a_response_that_is_one_message() -> None:
+    assert (b"x-source", b"here") in asyncio.run(stamp_whole())
+
+
+async def stamp_whole() -> list[tuple[bytes, bytes]]:
+    sent = []
+
+    async def app(scope, receive, send) -> None:
+        await send({"type": WHOLE, "status": 200, "headers": [], "body": b"x"})
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    await CommonHeaders(app, [(b"x-source", b"here")])({"type": "http"}, None, send)
+    return sent[0]["headers"]
 
 
 def test_refused_websocket() -> None:

@@ -36,15 +36,14 @@ def read(*messages: dict[str, Any], limit: int = 10, **headers: bytes) -> bytes:
     return asyncio.run(http.read_body(receiver(*messages), named, limit))
 
 
-def deliver(answer: Answer, *messages: dict[str, Any], head: bool = False) -> list[dict[str, Any]]:
+def deliver(answer: Answer, *messages: dict[str, Any], head: bool = False, whole: bool = False) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(
-        http.send_answer(answer, http.all_headers(answer, [(b"x-common", b"1")]), receiver(*messages), send, head=head)
-    )
+    headers = http.all_headers(answer, [(b"x-common", b"1")])
+    asyncio.run(http.send_answer(answer, headers, receiver(*messages), send, head=head, whole=whole))
     return sent
 
 
@@ -79,6 +78,17 @@ def test_a_body_goes_out_with_its_length() -> None:
     assert start["headers"] == [(b"content-type", b"application/json"), (b"x-common", b"1"), (b"content-length", b"5")]
     assert body == {"type": "http.response.body", "body": b"hello"}
     assert deliver(Answer(b"hello"), head=True)[1]["body"] == b""
+
+
+def test_a_body_and_its_head_are_one_message_where_the_server_takes_that() -> None:
+    answer = Answer(b"hello", 201)
+    start, _ = deliver(answer)
+    assert deliver(answer, whole=True) == [
+        {"type": http.WHOLE, "status": 201, "headers": start["headers"], "body": b"hello"}
+    ]
+    large = Answer(b"x" * (http.MOST_WRITTEN + 1))
+    assert deliver(large, whole=True) == deliver(large)
+    assert deliver(answer, head=True, whole=True) == deliver(answer, head=True)
 
 
 def test_errors_are_answers() -> None:

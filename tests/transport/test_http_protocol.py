@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from mockserver.transport.http import STOPPING
+from mockserver.transport.http import STOPPING, WHOLE
 from mockserver.transport.http_protocol import MOST_HEAD, HttpProtocol
-from mockserver.transport.response_cycle import MOST_JOINED
+from mockserver.transport.response_cycle import MOST_JOINED, LazyEvent
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -347,6 +347,42 @@ def test_an_app_that_answers_nothing_is_a_500_and_one_that_stops_breaks_off() ->
     assert transport.writes == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"] and transport.closed
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-type", b"text/plain"), (b"content-length", b"%d")],
+        [(b"content-type", b"text/plain"), (b"X-Mixed", b"1")],
+        [(b"x-a", b"1"), (b"x-a", b"2")],
+        [(b"connection", b"close"), (b"content-length", b"%d")],
+        [(b"transfer-encoding", b"chunked")],
+        [(b"x-a", b"1\r\nx-b: 2")],
+        [(b"content-length", b"1%d")],
+        [],
+    ],
+)
+@pytest.mark.parametrize("status", [200, 204])
+@pytest.mark.parametrize("size", [0, 2, MOST_JOINED + 1])
+@pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1", b"HEAD / HTTP/1.1", b"GET / HTTP/1.0"])
+def test_a_whole_response_is_what_its_two_messages_are(
+    headers: list[tuple[bytes, bytes]], status: int, size: int, request_line: bytes
+) -> None:
+    body, sized = b"x" * size, [(name, value.replace(b"%d", b"%d" % size)) for name, value in headers]
+
+    async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
+        assert WHOLE in scope["extensions"]
+        await send({"type": WHOLE, "status": status, "headers": sized, "body": body})
+
+    async def in_two(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": sized})
+        await send({"type": "http.response.body", "body": body})
+
+    request = request_line + b"\r\nHost: localhost\r\n\r\n"
+    whole, parts = serve(at_once, request), serve(in_two, request)
+    assert (b"".join(whole.writes), whole.closed) == (b"".join(parts.writes), parts.closed)
+    if size < MOST_JOINED:
+        assert len(whole.writes) == len(parts.writes) <= 1
+
+
 def test_messages_in_a_wrong_order_are_refused() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(RuntimeError, match=r"http\.response\.body"):
@@ -354,6 +390,8 @@ def test_messages_in_a_wrong_order_are_refused() -> None:
         await answering(b"hi", length=2)(scope, receive, send)
         with pytest.raises(RuntimeError, match=r"http\.response\.start"):
             await send({"type": "http.response.start", "status": 200})
+        with pytest.raises(RuntimeError, match=WHOLE):
+            await send({"type": WHOLE, "status": 200, "headers": [], "body": b"hi"})
 
     assert body_of(serve(app)) == b"hi"
 
@@ -385,3 +423,28 @@ def test_a_client_that_has_left_is_told_of_and_nothing_is_written_to_it() -> Non
 
     asyncio.run(run())
     assert heard == ["http.request", "http.disconnect"] and transport.writes == []
+
+
+async def wait_for(event: LazyEvent) -> list[bool]:
+    """Whether those who wait are let go before and after the event is set, and one who comes once it is cleared."""
+    waiting = [asyncio.ensure_future(event.wait()) for _ in range(2)]
+    await asyncio.sleep(0)
+    gone = [one.done() for one in waiting]
+    event.set()
+    await asyncio.gather(*waiting)
+    event.clear()
+    late = asyncio.ensure_future(event.wait())
+    await asyncio.sleep(0)
+    gone.append(late.done() or event.is_set())
+    event.set()
+    await late
+    return gone
+
+
+@pytest.mark.parametrize("was_set", [False, True])
+def test_an_event_that_is_made_late_is_an_event(was_set: bool) -> None:
+    event = LazyEvent()
+    if was_set:
+        event.set()
+    assert event.is_set() is was_set
+    assert asyncio.run(wait_for(event)) == [was_set, was_set, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -65,6 +66,8 @@ class Recorded(asyncio.Transport):
         return False
 
     def close(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
 
 
 HANDSHAKE = (
@@ -101,6 +104,174 @@ def test_texts_that_leave_together_are_one_write() -> None:
 
     _, frames, _ = play(app)
     assert frames == b"\x81\x03one\x81\x04zw\xc3\xb6"  # RFC 6455 §5.2: final text frames, unmasked, of 3 and 4 bytes
+
+
+def frame(payload: bytes, head: int = 0x81) -> bytes:
+    """A frame of a client's, masked. RFC 6455 §5.2."""
+    mask, size = b"\x01\x02\x03\x04", len(payload)
+    length = b"\xff" + size.to_bytes(8)
+    if size < 65_536:
+        length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
+    masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+    return bytes([head]) + length + mask + masked
+
+
+class Reading:
+    """What an app gets of pieces that come one after the other."""
+
+    def __init__(self, *, limit: int = 1000_000, compressed: bool = False) -> None:
+        self.heard: list[Any] = []
+        self.by_library = 0  # pieces that its parser has read
+        self.transport = Recorded()
+        self._limit, self._extension = limit, EXTENSION if compressed else b""
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.heard.append(message.get("text", message.get("bytes")))
+        self.heard.append(message["code"])
+
+    async def _run(self, pieces: Iterable[bytes]) -> None:
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            ws_ping_interval=None,
+            ws_max_size=self._limit,
+        )
+        config.load()
+        state = ServerState()
+        protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
+        protocol.connection_made(self.transport)
+        protocol.data_received(HANDSHAKE.removesuffix(b"\r\n") + self._extension + b"\r\n")
+        await asyncio.sleep(0)
+        read = protocol.conn.receive_data
+        for piece in pieces:
+            counted = self.by_library
+
+            def count(data: bytes, counted: int = counted) -> None:
+                self.by_library = counted + 1
+                read(data)
+
+            protocol.conn.receive_data = count  # type: ignore[method-assign]
+            protocol.data_received(piece)
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        await asyncio.gather(*state.tasks)
+
+    def read(self, *pieces: bytes) -> list[Any]:
+        """What the app hears, at last the code of the end."""
+        asyncio.run(self._run(pieces))
+        return self.heard
+
+
+EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+SENT = (
+    frame(b"one"),
+    frame(b"x" * 125),
+    frame(b"x" * 126),
+    frame("zwö".encode() * 1000),
+    frame(b"", 0x81),
+    frame(b"half", 0x01),
+    frame(b"ping", 0x89),
+    frame(b" and half", 0x80),
+    frame(b"\xff\x00", 0x82),
+    frame(b"x" * 127),
+    frame(b"y" * 66_000),
+    frame(b"last"),
+)
+HEARD = [
+    *("one", "x" * 125, "x" * 126, "zwö" * 1000, "", "half and half", b"\xff\x00", "x" * 127, "y" * 66_000, "last"),
+    1005,
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 6, 7, 131, 5000, 10_000_000])
+def test_a_frame_is_the_same_however_it_comes(size: int) -> None:
+    stream = b"".join(SENT)
+    assert Reading().read(*[stream[at : at + size] for at in range(0, len(stream), size)]) == HEARD
+
+
+def test_a_short_text_in_one_piece_is_read_without_the_library() -> None:
+    reading = Reading()
+    assert reading.read(*SENT) == HEARD
+    assert reading.by_library == 5  # the message in two parts with a ping between, one of bytes, a long one
+
+
+@pytest.mark.parametrize("end", [frame(b"\x03\xe8", 0x88), b"\x81\x03one", frame(b"\x00", 0xC1), frame(b"one", 0x80)])
+def test_a_frame_that_ends_the_connection_is_the_library_s_business(end: bytes) -> None:
+    """A close, a text without a mask, one with a bit of an extension, the end of a message that has not begun."""
+    reading = Reading()
+    heard = reading.read(frame(b"one"), end, frame(b"late"))
+    assert heard[0] == "one" and "late" not in heard and len(heard) == 2
+    assert reading.transport.writes[1][:1] == b"\x88"  # after the handshake
+
+
+def test_a_text_that_is_too_long_ends_the_connection() -> None:
+    assert Reading(limit=10).read(frame(b"x" * 10), frame(b"x" * 11)) == ["x" * 10, 1009]
+
+
+def test_frames_of_a_compressed_connection_are_read_by_the_library() -> None:
+    reading = Reading(compressed=True)
+    assert reading.read(frame(b"one"), frame(b"two")) == ["one", "two", 1005]
+    assert reading.by_library == 2
+
+
+def test_no_more_is_read_while_two_messages_wait() -> None:
+    turns: list[str] = []
+
+    class Turned(Recorded):
+        def pause_reading(self) -> None:
+            turns.append("pause")
+
+        def resume_reading(self) -> None:
+            turns.append("resume")
+
+    reading = Reading()
+    reading.transport = Turned()
+    assert reading.read(frame(b"one"), frame(b"two"))[:2] == ["one", "two"]
+    assert turns == []  # each was taken before the next one came
+    reading = Reading()
+    reading.transport = Turned()
+    assert reading.read(frame(b"one") + frame(b"two") + frame(b"three"))[:3] == ["one", "two", "three"]
+    assert turns == ["pause", "resume"]
+
+
+def test_after_a_close_the_connection_is_read_on() -> None:
+    """Or the client's close would not be heard; what it still sends is dropped."""
+    turns: list[str] = []
+
+    class Turned(Recorded):
+        def pause_reading(self) -> None:
+            turns.append("pause")
+
+        def resume_reading(self) -> None:
+            turns.append("resume")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(0)
+        await send({"type": "websocket.close"})
+
+    async def run() -> None:
+        config = uvicorn.Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
+        config.load()
+        state = ServerState()
+        protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
+        protocol.connection_made(Turned())
+        protocol.data_received(HANDSHAKE)
+        await asyncio.sleep(0)
+        protocol.data_received(frame(b"one") + frame(b"two"))
+        await asyncio.gather(*state.tasks)
+        protocol.data_received(frame(b"late"))
+        protocol.data_received(frame(b"later") + frame(b"\x03\xe8", 0x88))
+        protocol.connection_lost(None)
+
+    asyncio.run(run())
+    assert turns == ["pause", "resume"]
 
 
 def test_after_a_close_texts_are_refused_as_for_a_client_that_has_left() -> None:

@@ -10,20 +10,24 @@ from hypothesis import strategies as st
 from mockserver.wire.responses.event_list import (
     AT_ONCE,
     LINES,
+    MOST_SEAMS,
     SSE,
     EventList,
     Filled,
     Framing,
     Template,
     TextDeltas,
+    Told,
     number_after,
     places_of,
     sse,
     tokens_of,
     write,
     write_in_pieces,
+    write_texts,
 )
 from mockserver.wire.responses.events import Event, Padding, bare, output_item
+from mockserver.wire.responses.text_template import TextTemplate
 
 PIECES = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), min_size=1, max_size=200)
 FRAMINGS = {"sse": SSE, "lines": LINES}
@@ -130,19 +134,58 @@ OTHER: Event = {"type": "b", "n": 3}
 
 @pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
 def test_a_template_is_filled(framing: Framing) -> None:
+    names = ("id", "n")
     template = Template(
         2,
-        'event: a\ndata: {"type":"a","id":"%(id)s"}\n\nevent: b\ndata: {"type":"b","n":%(n)d}\n\n',
-        '{"type":"a","id":"%(id)s"}\n{"type":"b","n":%(n)d}\n',
+        TextTemplate(
+            ('event: a\ndata: {"type":"a","id":"', '"}\n\nevent: b\ndata: {"type":"b","n":', "}\n\n"),
+            names,
+        ),
+        TextTemplate(('{"type":"a","id":"', '"}\n{"type":"b","n":', "}\n"), names),
     )
     events, expected = (
-        EventList([Filled(template, {"id": "ü", "n": 3})]),
+        EventList([Filled(template, {"id": "ü", "n": "3"})]),
         [{"type": "a", "id": "ü"}, {"type": "b", "n": 3}],
     )
     assert list(events) == expected
     assert write(events, framing) == write(expected, framing)
-    part = Filled(template, {"id": "ü", "n": 3})
+    part = Filled(template, {"id": "ü", "n": "3"})
     assert part.write(framing, 1, 2) == write(expected[1:], framing)
+
+
+@given(PIECES, st.booleans())
+def test_texts_are_the_lines_of_what_is_written(pieces: list[str], padded: bool) -> None:
+    for _ in range(2):  # the second time, where the lines of a row are is known
+        events = stream_of(pieces, padded=padded)
+        assert b"".join([text + b"\n" for text in write_texts(events)]) == write(events, LINES)
+    assert write_texts(list(events)) == write_texts(events)
+
+
+def test_rows_of_the_same_length_need_not_have_their_lines_in_the_same_places() -> None:
+    tokens = tokens_of(["thirteen char", "x"])  # padded by 3 and by 15 characters
+    more = len(',"obfuscation":""') + 9
+    rows = [
+        TextDeltas("msg_1" + "x" * more, 0, 0, tokens, None, 1),
+        TextDeltas("msg_1", 0, 0, tokens, Padding("resp_1").fill(tokens.pads), 1),
+    ]
+    assert len({len(row.write(LINES, 0, 2)) for row in rows}) == 1
+    for row in (*rows, *rows):
+        assert list(row.write_texts()) == row.write(LINES, 0, 2).splitlines()
+
+
+def test_the_lines_of_a_few_kinds_of_rows_are_remembered() -> None:
+    tokens = tokens_of(["a", "b"])
+    for first in range(3 * MOST_SEAMS):
+        row = TextDeltas("msg_1", 0, 0, tokens, None, first)
+        assert list(row.write_texts()) == row.write(LINES, 0, 2).splitlines()
+
+
+def test_a_list_whose_places_are_known_is_the_one_that_counts_them() -> None:
+    parts = (Told([ONE]), Told([OTHER, ONE]))
+    laid_out = EventList.lay_out(parts, (0, 1), 3)
+    assert laid_out == EventList(parts) and laid_out[1] == OTHER and len(laid_out) == 3
+    laid_out.append(OTHER)
+    assert list(laid_out) == [ONE, OTHER, ONE, OTHER]
 
 
 @given(st.lists(st.integers(0, 15), max_size=300), st.integers(1, 60))

@@ -219,15 +219,12 @@ class Endpoint:
         self._validator = Validator(_flat(required, optional))
         self._plain = {key: test for key, test in _PLAIN.items() if key in self.known}
 
-    def read(
-        self, body: dict[str, Any], *, ignored: Iterable[str] = (), unknown_keys: UnknownKeys = "refuse"
-    ) -> dict[str, Any]:
+    def read(self, body: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
         """The request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
-        if not (self._required or ignored) and self._is_plain(body):
+        if not self._required and self._is_plain(body):
             return body
         request = body
-        if unknown_keys == "ignore":
-            ignored = (body.keys() - self.known).union(ignored)
+        ignored = body.keys() - self.known if unknown_keys == "ignore" else ()
         if None in body.values() or not TOLERATED.isdisjoint(body) or ignored:
             dropped = TOLERATED.union(ignored)
             request = {
@@ -405,7 +402,10 @@ def create_frame(frame: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse")
     `type`, `stream_id`, `stream` and `stream_options` are dropped: the connection has dealt with them.
     """
     _check_model_and_input(frame)
-    return _FRAME.read(frame, ignored=_OF_THE_CONNECTION, unknown_keys=unknown_keys)
+    request = frame.copy()
+    for key in _OF_THE_CONNECTION:
+        request.pop(key, None)
+    return _FRAME.read(request, unknown_keys=unknown_keys)
 
 
 _OF_THE_CONNECTION = ("type", "stream_id", "stream", "stream_options")

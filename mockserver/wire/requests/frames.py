@@ -71,7 +71,8 @@ def create(frame: Frame, *, unknown_keys: UnknownKeys, stream_field: str) -> dic
     request = bodies.create_frame(frame, unknown_keys=unknown_keys)
     if request.get("background"):
         raise background_unsupported()
-    return {**request, "stream": True}
+    request["stream"] = True
+    return request
 
 
 _MESSAGE = shape(

@@ -17,13 +17,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
-from typing import Any, NamedTuple, Protocol, overload
+from itertools import chain, repeat
+from struct import Struct
+from typing import NamedTuple, Protocol, overload
 
 import orjson
 
 from mockserver.wire.responses.encoding import json_compact
 from mockserver.wire.responses.events import Event, pad_lengths, text_delta, text_deltas_with_padding
+from mockserver.wire.responses.text_template import TextTemplate
 
 
 class Framing(NamedTuple):
@@ -49,6 +51,9 @@ class Part(Protocol):
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
         """The bytes of these events."""
 
+    def write_texts(self) -> Sequence[bytes]:
+        """The JSON of each event."""
+
 
 class Told(list[Event]):
     """Events as they are."""
@@ -59,14 +64,14 @@ class Told(list[Event]):
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
         return write_each(self[start:stop], framing)
 
+    def write_texts(self) -> Sequence[bytes]:
+        return _write_values(self)
+
 
 def write_each(events: Iterable[Event], framing: Framing) -> bytes:
     """The bytes of events, each by itself."""
     events = list(events)
-    try:
-        written = list(map(orjson.dumps, events))
-    except TypeError:  # one holds what only the standard library can write
-        written = list(map(json_compact, events))
+    written = _write_values(events)
     if framing is LINES:
         return b"\n".join([*written, b""])
     return b"".join(
@@ -80,11 +85,12 @@ class Tokens:
     What a stream of it has in common with every other one is kept: short texts come again and again.
     """
 
-    __slots__ = ("_seams", "pads", "pieces")
+    __slots__ = ("_layouts", "_seams", "pads", "pieces")
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self.pieces, self.pads = pieces, pad_lengths(pieces)
         self._seams: dict[tuple[object, ...], list[bytes]] = {}
+        self._layouts: dict[tuple[object, ...], Struct] = {}
 
     def seams(self, before: bytes, number: bytes, after: bytes, first: int) -> list[bytes]:
         """What stands before the first gap of a row, between the gaps, and after the last one."""
@@ -95,6 +101,24 @@ class Tokens:
                 self._seams.clear()
             found = self._seams[key] = make_seams(self.pieces, *key)
         return found
+
+    def take_apart(self, row: bytes, key: tuple[object, ...]) -> Sequence[bytes]:
+        """The lines of a row: rows of the same `key` have theirs in the same places."""
+        layout = self._layouts.get(key)
+        if layout is None:
+            if len(self._layouts) >= MOST_SEAMS:
+                self._layouts.clear()
+            layout = self._layouts[key] = Struct("".join([f"{len(line)}sx" for line in split_lines(row)]))
+        return layout.unpack(row)
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Lines without their ends. `split` looks at one byte after the other, `find` at many, and lines are long."""
+    lines, start = list[bytes](), 0
+    while (end := data.find(b"\n", start)) >= 0:
+        lines.append(data[start:end])
+        start = end + 1
+    return lines
 
 
 MOST_SEAMS = 4  # of one text: by framing, and by the place of the row
@@ -109,7 +133,7 @@ def tokens_of(pieces: Sequence[str]) -> Tokens:
 
 def make_seams(pieces: Sequence[str], before: bytes, number: bytes, after: bytes, first: int) -> list[bytes]:
     """A row of deltas without what differs from stream to stream: a gap between the text and the number of each."""
-    written, between = _write_texts(pieces), after + before
+    written, between = _write_values(pieces), after + before
     if not written:
         return [b""]
     numbers = list(map(b"%d".__mod__, range(first, first + len(pieces))))
@@ -117,11 +141,11 @@ def make_seams(pieces: Sequence[str], before: bytes, number: bytes, after: bytes
     return [before + written[0], *seams, b"".join((number, numbers[-1], after))]
 
 
-def _write_texts(texts: Iterable[str]) -> list[bytes]:
+def _write_values(values: Sequence[object]) -> list[bytes]:
     try:
-        return list(map(orjson.dumps, texts))
-    except TypeError:  # half a character
-        return list(map(json_compact, texts))
+        return list(map(orjson.dumps, values))
+    except TypeError:  # one holds what only the standard library can write, such as half a character
+        return list(map(json_compact, values))
 
 
 class TextDeltas:
@@ -172,6 +196,15 @@ class TextDeltas:
         row[2::3] = padding[start:stop] if size < len(padding) else padding
         return b"".join(row)
 
+    def write_texts(self) -> Sequence[bytes]:
+        """The JSON of each event."""
+        row = self.write(LINES, 0, len(self))
+        if len(self) > MOST_SHORT:
+            return split_lines(row)
+        # what differs from turn to turn beside these has the same length
+        key = self._index, self._content_index, self._first, self._padding is None, len(row)
+        return self._tokens.take_apart(row, key)
+
 
 @lru_cache(maxsize=64)
 def _around_deltas(framing: Framing, content_index: int) -> bytes:
@@ -184,11 +217,11 @@ DELTA = "response.output_text.delta"
 
 
 class Template(NamedTuple):
-    """Events with `%` where turns differ: `size` of them, as `sse` and as `lines`."""
+    """Events with gaps where turns differ: `size` of them, as `sse` and as `lines`."""
 
     size: int
-    sse: str
-    lines: str
+    sse: TextTemplate
+    lines: TextTemplate
 
 
 class Filled:
@@ -196,7 +229,7 @@ class Filled:
 
     __slots__ = ("_template", "_values")
 
-    def __init__(self, template: Template, values: Mapping[str, Any]) -> None:
+    def __init__(self, template: Template, values: Mapping[str, str]) -> None:
         self._template, self._values = template, values
 
     def __len__(self) -> int:
@@ -204,14 +237,18 @@ class Filled:
 
     def tell(self, start: int, stop: int) -> list[Event]:
         """The events from a place to another."""
-        return list(map(orjson.loads, (self._template.lines % self._values).split("\n")[start:stop]))
+        return list(map(orjson.loads, self._template.lines.fill(self._values).split(b"\n")[start:stop]))
 
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
         """The bytes of these events."""
         size, sse, lines = self._template
         if stop - start < size:
             return write_each(self.tell(start, stop), framing)
-        return ((lines if framing is LINES else sse) % self._values).encode()
+        return (lines if framing is LINES else sse).fill(self._values)
+
+    def write_texts(self) -> Sequence[bytes]:
+        """The JSON of each event."""
+        return split_lines(self._template.lines.fill(self._values))
 
 
 class EventList(Sequence[Event]):
@@ -225,6 +262,15 @@ class EventList(Sequence[Event]):
         self._count = 0
         for part in parts:
             self.add(part)
+
+    @classmethod
+    def lay_out(cls, parts: Iterable[Part], starts: Iterable[int], count: int) -> EventList:
+        """The list of parts of which none is empty, and of which it is known where each begins and how many events
+        there are: it costs half.
+        """
+        events = cls.__new__(cls)
+        events._parts, events._starts, events._count = [*parts], [*starts], count
+        return events
 
     def append(self, event: Event) -> None:
         """Add an event."""
@@ -287,6 +333,10 @@ class EventList(Sequence[Event]):
         """The bytes of all events, by `framing`."""
         return b"".join([part.write(framing, 0, len(part)) for part in self._parts])
 
+    def write_texts(self) -> list[bytes]:
+        """The JSON of each event."""
+        return list(chain.from_iterable([part.write_texts() for part in self._parts]))
+
     def write_in_pieces(self, framing: Framing) -> Iterator[bytes]:
         """The same a piece at a time, each made when it is asked for."""
         if self._count <= AT_ONCE:
@@ -300,6 +350,11 @@ class EventList(Sequence[Event]):
 def write(events: Iterable[Event], framing: Framing) -> bytes:
     """The bytes of events."""
     return events.write(framing) if isinstance(events, EventList) else write_each(events, framing)
+
+
+def write_texts(events: Sequence[Event]) -> list[bytes]:
+    """The JSON of each event, on one line."""
+    return events.write_texts() if isinstance(events, EventList) else _write_values(events)
 
 
 def write_in_pieces(events: Sequence[Event], framing: Framing) -> Iterator[bytes]:

@@ -121,7 +121,8 @@ ERRORS: dict[str, Callable[[dict[str, Any], int], Event]] = {"nested": error, "f
 
 
 _PADS = tuple(-length % 16 for length in range(16))  # by the last digit of a delta's length in base 16
-_POOL = 512  # characters of padding that are drawn at once
+_POOL = 512  # characters of padding that belong together
+_LEAST = 64  # that are drawn: fewer would be others
 
 
 def pad_lengths(deltas: Iterable[str]) -> tuple[int, ...]:
@@ -133,8 +134,8 @@ class Padding:
     """Obfuscation of one stream: padding that fills a delta up to the next multiple of 16 characters. Spec: S6."""
 
     def __init__(self, seed: str) -> None:
-        self._seed = seed
-        self._pool = draw(seed, _POOL).encode()
+        self._seed = self._key = seed
+        self._pool = b""  # drawn as far as it is needed: a short stream needs an eighth of it
         self._used = 0
 
     def __call__(self, delta: str) -> str:
@@ -143,11 +144,15 @@ class Padding:
     def fill(self, lengths: tuple[int, ...]) -> list[bytes]:
         """Padding of these lengths, for a row of deltas."""
         lay_out = _lay_out if len(lengths) <= _MOST_LAID_OUT else _lay_out.__wrapped__
-        (first, *others), self._used = lay_out(lengths, self._used)
-        fillers = [*first.unpack(self._pool)]
-        for layout in others:
-            self._pool = draw(f"{self._seed}/{self._pool[:16].decode()}", _POOL).encode()
-            fillers += layout.unpack(self._pool)
+        layouts, self._used = lay_out(lengths, self._used)
+        fillers: list[bytes] = []
+        for place, layout in enumerate(layouts):
+            if place:
+                self._key, self._pool = f"{self._seed}/{self._pool[:16].decode()}", b""
+            if len(self._pool) < layout.size or not self._pool:
+                size = _POOL if self._pool else max(layout.size, _LEAST)  # whoever asks again will ask for more
+                self._pool = draw(self._key, size).encode()
+            fillers += layout.unpack_from(self._pool)
         return fillers
 
 
@@ -164,7 +169,7 @@ def _lay_out(lengths: tuple[int, ...], used: int) -> tuple[list[Struct], int]:
         stop = bisect_right(ends, ends[start] + _POOL - used, start) - 1
         used_then = used + ends[stop] - ends[start]
         pieces = "".join(map(_FORMATS.__getitem__, lengths[start:stop]))
-        layouts.append(Struct(f"{used}x{pieces}{_POOL - used_then}x"))
+        layouts.append(Struct(f"{used}x{pieces}"))
         if stop == len(lengths):
             return layouts, used_then
         start, used = stop, 0

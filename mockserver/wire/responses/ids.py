@@ -181,11 +181,9 @@ class IdGenerator(NamedTuple):
         digits, at = blake2b(b"%b/0" % key.encode()).hexdigest(), 0
         if not partition:
             partition, at = f"0{digits[1:16]}", 16
-        begin, ids = f"_{partition}00{time}", []
-        for prefix in prefixes:
-            ids.append(f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}")
-            at += 16
-        return partition, ids
+        begin, variants = f"_{partition}00{time}", _VARIANTS
+        places = zip(prefixes, range(at, 128, 16), strict=False)
+        return partition, [f"{prefix}{begin}{variants[digits[at]]}{digits[at + 1 : at + 16]}" for prefix, at in places]
 
     def item(self, type: str, number: int = 0) -> str:
         """The id of an item."""
