@@ -64,7 +64,7 @@ class AutoReplayer:
         self, scope: Scope, body: bytes, session: Session, receive: Receive, send: Send
     ) -> MockError | None:
         tape = self._recorder.begin(scope)
-        tape.sent.add(0.0, body)
+        tape.sent.add(tape.started, body)
         hold = Holding(send, tape, body, session, back={new: old for old, new in self._renamed.items()})
         rehydrated = False
         try:

@@ -13,14 +13,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from mockserver.wire.errors.api import MockError
 from proxy.cassettes.file import Appender
 from proxy.cassettes.interaction import Cassette, Interaction
 from proxy.cassettes.redaction import Redactor
@@ -55,7 +54,7 @@ class Recorder:
 
     def begin(self, scope: Scope) -> Tape:
         """A tape for a request that comes now."""
-        return Tape(scope, self.take_id(), self.seconds())
+        return Tape(scope, self.take_id(), self.seconds(), self.fail)
 
     def seconds(self) -> float:
         """Seconds since recording began."""
@@ -88,7 +87,7 @@ class Recorder:
         document = format_plain(tape, self.redactor)
         if document is None:
             return False
-        self._appender.append_parts([document])
+        self._appender.append_document(document)
         self.recorded += 1
         return True
 
@@ -155,37 +154,3 @@ class Recorder:
 def _describe(failure: Exception) -> str:
     return f"{type(failure).__name__}: {failure}".replace("\n", " ")[:300]
 
-
-class RecordingRelay:
-    """A relay of HTTP requests whose exchanges a recorder keeps."""
-
-    def __init__(self, relay: Relaying, recorder: Recorder) -> None:
-        self._relay = relay
-        self._recorder = recorder
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> MockError | None:
-        """Relay one request as the relay does."""
-        tape = self._recorder.begin(scope)
-
-        async def receive_and_note() -> Message:
-            message = await receive()
-            try:
-                tape.note_request(message)
-            except OSError as failure:
-                self._recorder.fail(failure)
-            return message
-
-        # No coroutine of its own: `send` is called by each of 58 events. So a message is noted before it is sent, which
-        # is appending to a list, and a disk that is full keeps nothing from being sent.
-        def note_and_send(message: Message) -> Awaitable[None]:
-            try:
-                tape.note_response(message)
-            except OSError as failure:
-                self._recorder.fail(failure)
-            return send(message)
-
-        try:
-            error: MockError | None = await self._relay(scope, receive_and_note, note_and_send)
-            return error
-        finally:
-            self._recorder.keep_tape(tape)

@@ -131,9 +131,13 @@ class Redactor:
         return tuple([(name, self._redact_value(value, secrets)) for name, value in kept])
 
 
+# in a text in lower case: names of members that hold secrets, names of such parameters of a URL as far as these do not
+# cover them, what keys look like, escapes that may hide any of it, and the two letters that Python's `re` takes for
+# an `s` and a `k`, as the bytes that they are
 _SUSPICIOUS = (
     *("authorization", "headers", "secret", "api_key", "api-key", "apikey", "password", "sk-"),
     *("access_token", "access-token", "refresh", "openai-insecure", "bearer ", "basic ", r"\\u00"),
+    *("key=", "token=", "signature=", "credential=", "sig=", "auth=", "\xc5\xbf", "\xe2\x84\xaa"),
 )
 
 
@@ -142,6 +146,8 @@ _SUSPICIOUS = (
 @lru_cache(maxsize=256)  # it takes 120 µs to make one for a new key
 def _scanner(secrets: Secrets) -> Callable[[str], bool]:
     """What looks for words that stand beside secrets, and for these secrets, in a text in lower case."""
+    if any(len(_spellings(secret)) > 1 for secret in secrets.values):
+        return bool  # JSON writes it with escapes: any text needs the closer look, which knows all of them
     words = [*_SUSPICIOUS, *map(_spell_for_regex, secrets.values)]
     schema = core_schema.str_schema(pattern="|".join(words), regex_engine="rust-regex")
     return SchemaValidator(schema).isinstance_python
@@ -154,9 +160,7 @@ def _spell_for_regex(secret: str) -> str:
 def _may_hold_secrets(data: bytes, secrets: Secrets = NONE) -> bool:
     if _scanner(secrets)(data.lower().decode("latin-1")):
         return True
-    if any(len(_spellings(secret)) > 1 for secret in secrets.values):
-        return True  # JSON writes it with escapes: the closer look knows all of them
-    return (b"@" in data and b":" in data) or (b"=" in data and (b"?" in data or b"&" in data))
+    return b"@" in data and (b":/" in data or b":\\/" in data)  # a password in a URL
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from mockserver.config.settings import Settings
+from mockserver.transport.abort import Abort
 from proxy.cassettes.file import Appender, load
 from proxy.cassettes.interaction import Interaction, Piece
 from proxy.cassettes.redaction import NONE, Redactor, mark
-from proxy.recorder import Recorder, RecordingRelay
+from proxy.recorder import Recorder
+from proxy.relay import Relay
 from proxy.tape import LIMIT, Tape
 from proxy.tape_interaction import LINE, interaction_of, redact_pieces
+from proxy.target import Target
 
 KEY = "sk-abcdefgh12345678"
 PLAIN, JSON, SSE = b"text/plain", b"application/json", b"text/event-stream"
@@ -185,38 +191,66 @@ def test_a_large_tape_that_can_not_be_read_is_counted() -> None:
 # --- around a relay ---------------------------------------------------------------------------------------------------
 
 
-def exchange(recorder: Recorder, *answer: dict[str, Any], fails: bool = False) -> list[dict[str, Any]]:
-    """What a client is sent by a recording relay that answers like this."""
+class Answering(httpx.AsyncBaseTransport):
+    """An upstream that answers in these chunks, and breaks off where one is None."""
+
+    def __init__(self, *chunks: bytes | None) -> None:
+        self._chunks = chunks
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async def stream() -> AsyncIterator[bytes]:
+            for chunk in self._chunks:
+                if chunk is None:
+                    raise httpx.ReadError("gone")
+                yield chunk
+
+        return httpx.Response(201, headers=[(b"content-type", PLAIN)], stream=Stream(stream()))
+
+
+class Stream(httpx.AsyncByteStream):
+    """A body as a generator yields it."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+
+def exchange(recorder: Recorder, *answer: bytes | None) -> list[dict[str, Any]]:
+    """What a client is sent by a recording relay whose upstream answers like this."""
     sent: list[dict[str, Any]] = []
+    coming = [{"type": "http.request", "body": b"asked"}]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"asked"}
+        return coming.pop() if coming else await asyncio.get_running_loop().create_future()
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async def relay(_: Any, receive: Any, send: Any) -> None:
-        await receive()
-        for message in answer:
-            await send(message)
-        if fails:
-            raise ConnectionError("gone")
+    async def run() -> None:
+        settings = Settings(upstream="http://up.test/v1")
+        relay = Relay(settings, Target(settings), Answering(*answer), recorder=recorder)
+        assert await relay(scope(), receive, send) is None
 
-    asyncio.run(RecordingRelay(relay, recorder)(scope(), receive, send))
+    asyncio.run(run())
     return sent
 
 
-START: dict[str, Any] = {"type": "http.response.start", "status": 201, "headers": [(b"content-type", PLAIN)]}
-END: dict[str, Any] = {"type": "http.response.body", "body": b"Hello"}
+START = {"type": "http.response.start", "status": 201, "headers": [(b"content-type", PLAIN)]}
+
+
+def body(data: bytes, *, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data} | ({"more_body": True} if more else {})
 
 
 def test_what_passes_is_passed_on_and_kept() -> None:
     heard: list[Interaction] = []
     recorder = Recorder(None, Redactor())
     recorder.listeners.append(heard.append)
-    assert exchange(recorder, START, END) == [START, END]
-    with pytest.raises(ConnectionError):
-        exchange(recorder, START, {**END, "more_body": True}, fails=True)
+    assert exchange(recorder, b"Hel", b"lo") == [START, body(b"Hel"), body(b"lo"), body(b"", more=False)]
+    with pytest.raises(Abort):
+        exchange(recorder, b"Hello", None)
     assert [(one.request.body, one.response.status, one.response.ended) for one in heard] == [
         (b"asked", 201, "complete"),
         (b"asked", 201, "cut"),
@@ -229,6 +263,6 @@ def test_a_disk_that_is_full_while_an_answer_is_spooled_stops_no_answer(monkeypa
 
     monkeypatch.setattr("proxy.tape.tempfile.TemporaryFile", fail)
     recorder = Recorder(None, Redactor())
-    large = {"type": "http.response.body", "body": b"x" * (LIMIT + 1), "more_body": True}
-    assert exchange(recorder, START, large, END) == [START, large, END]
+    large = b"x" * (LIMIT + 1)
+    assert exchange(recorder, large, b"Hello") == [START, body(large), body(b"Hello"), body(b"", more=False)]
     assert recorder.failures and "No space left" in str(recorder.last_failure)
