@@ -87,6 +87,8 @@ class Client:
         self.served = True
         if self._watcher is not None:
             self._watcher.cancel()
+        # the watcher's frames and the task's know this client: what knows each other waits for the garbage collector
+        self._watcher = self.task = None
 
     async def _next_message(self) -> Message:
         message = await self._receive()
