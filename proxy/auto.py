@@ -86,7 +86,7 @@ class AutoReplayer:
         if not tape.status:
             tape.close()
         elif tape.chunks.spilled:  # too large to be looked at here: it is only recorded
-            self._recorder.keep_tape(tape)
+            self._recorder.keep_tapes((tape,))
         else:
             try:
                 interaction = replace(interaction_of(tape, self._recorder.redactor), rehydrated=rehydrated)

@@ -23,6 +23,7 @@ from pydantic_core import SchemaValidator, core_schema
 from proxy.cassettes.document import (
     ENDINGS,
     HEADERS,
+    PLAIN,
     STREAM,
     escape_unsafe,
     format_opening,
@@ -36,14 +37,20 @@ from proxy.cassettes.redaction import NOTED_REQUEST_HEADERS, UNKEPT_RESPONSE_HEA
 from proxy.tape import Tape
 from proxy.tape_interaction import make_request
 
-LONGEST_HEAD = 2048  # bytes of a head that are remembered: 256 of them are half a megabyte
+LONGEST_HEAD = 2048  # bytes of a request's target and headers that are remembered: 256 of them are half a megabyte
+MOST_HEADERS = 100  # of an answer whose names are remembered
 _PLAIN_HEADER = bytes(byte for byte in range(32, 127) if byte not in b'"\\') + b"\n"
 _EVENT_STREAM = EVENT_STREAM.encode()
-_BORDER = "\x7f"  # stands between chunks while they are encoded together; of all that JSON leaves as it is, the rarest
+_BORDER = b"\x7f"  # stands between chunks while they are encoded together; of all that JSON leaves as it is, the rarest
+_NEXT_LINE = b'"]\n    - [%b, "'
 # an empty line inside of a chunk: there is more than one event in it
 _holds_two_events = SchemaValidator(
-    core_schema.str_schema(pattern=f"\n\n[^{_BORDER}]", regex_engine="rust-regex")
+    core_schema.str_schema(pattern=f"\n\n[^{_BORDER.decode()}]", regex_engine="rust-regex")
 ).isinstance_python
+# small letters for the search, and what is not plain made easy to see: one pass over a body, not two; `lower` takes half
+# of this pass
+_NOT_PLAIN = b"\0"
+_IN_LOWER_CASE = bytes(byte if byte in PLAIN or byte >= 0x80 else 0 for byte in range(256)).lower()
 
 HeaderList = tuple[tuple[bytes, bytes], ...]
 
@@ -56,34 +63,12 @@ def format_plain(tape: Tape, redactor: Redactor) -> bytes | None:
     size = len(target[1]) + len(target[2]) + sum([len(value) for _, value in noted])
     format_head = _format_head if size <= LONGEST_HEAD else _format_head.__wrapped__
     head, secrets = format_head(redactor, *target, noted)
-    names, values = zip(*tape.headers, strict=True) if tape.headers else ((), ())
-    layout = _lay_out(names) if len(names) <= MOST_HEADERS else None
-    if layout is None:
-        return None
-    kept = layout.pick(values)
-    together = b"\n".join(kept)
-    # what may not stand between quotes, or in a header, is none of these bytes
-    if together.translate(None, _PLAIN_HEADER) or together.count(b"\n") >= max(1, len(kept)):
-        return None
     sent = tape.sent.joined()
-    streamed = layout.kind is not None and values[layout.kind].startswith(_EVENT_STREAM)
-    data = tape.chunks.joined(_BORDER.encode() if streamed else b"")
-    if not redactor.is_clean(b"\n".join((together, sent, data)), secrets):
+    answer = _format_answer(tape, redactor, secrets, sent)
+    if answer is None:
         return None
-    body = _format_stream(tape, data) if streamed else format_whole(tape.chunks.last_at, data)
-    if body is None:
-        return None
-    return b"".join(
-        (
-            format_opening(tape.id, tape.at),
-            head,
-            format_request_body(sent),
-            format_status(tape.status),
-            layout.text % kept,
-            body,
-            ENDINGS["complete" if tape.complete else "cut"],
-        )
-    )
+    opening, status = format_opening(tape.id, tape.at), format_status(tape.status)
+    return b"".join((opening, head, format_request_body(sent), status, *answer))
 
 
 @lru_cache(maxsize=256)
@@ -96,22 +81,46 @@ def _format_head(
     return format_request_head(request), secrets
 
 
+def _format_answer(tape: Tape, redactor: Redactor, secrets: Secrets, sent: bytes) -> tuple[bytes, ...] | None:
+    """A response in parts, where nothing is to be hidden in it nor in what was sent."""
+    names, values = zip(*tape.headers, strict=True) if tape.headers else ((), ())
+    layout = _lay_out(names) if len(names) <= MOST_HEADERS else None
+    if layout is None:
+        return None
+    kept = layout.pick(values)
+    together = b"\n".join(kept)
+    # what may not stand between quotes, or in a header, is none of these bytes
+    if together.translate(None, _PLAIN_HEADER) or together.count(b"\n") >= max(1, len(kept)):
+        return None
+    streamed = layout.kind is not None and values[layout.kind].startswith(_EVENT_STREAM)
+    data = tape.chunks.joined(_BORDER if streamed else b"")
+    looked_at = b"\n".join((together, sent, data))
+    looked_at = looked_at.lower() if streamed else looked_at.translate(_IN_LOWER_CASE)
+    if not redactor.is_clean_in_lower_case(looked_at, secrets):
+        return None
+    if streamed:
+        body = _format_stream(tape, data)
+    else:
+        is_plain = data.isascii() and _NOT_PLAIN not in looked_at
+        body = (format_whole(tape.chunks.last_at, data, is_plain=is_plain),)
+    ending = ENDINGS["complete" if tape.complete else "cut"]
+    return None if body is None else (layout.text % kept, *body, ending)
+
+
 class Layout(NamedTuple):
-    """How headers of these names are written."""
+    """How headers of these names are written: their lines without values, what picks these, where the kind stands."""
 
     text: bytes
     pick: Callable[[Sequence[bytes]], tuple[bytes, ...]]
     kind: int | None
 
 
-MOST_HEADERS = 100
-
-
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _lay_out(names: tuple[bytes, ...]) -> Layout | None:
+    """How headers of these names are written, None where that depends on more than names."""
     lower = [name.lower() for name in names]
-    written = b"".join(names)
-    if b"content-encoding" in lower or len(written) > LONGEST_HEAD or written.translate(None, _PLAIN_HEADER[:-1]):
+    together = b"".join(names)
+    if b"content-encoding" in lower or together.translate(None, _PLAIN_HEADER[:-1]):
         return None
     kept = [place for place, name in enumerate(lower) if name not in UNKEPT_RESPONSE_HEADERS]
     lines = [b'    - ["%b", "%%b"]\n' % names[place].replace(b"%", b"%%") for place in kept]
@@ -120,7 +129,8 @@ def _lay_out(names: tuple[bytes, ...]) -> Layout | None:
     return Layout((HEADERS if kept else b"") + b"".join(lines), pick, kind)
 
 
-def _format_stream(tape: Tape, data: bytes) -> bytes | None:
+def _format_stream(tape: Tape, data: bytes) -> tuple[bytes, ...] | None:
+    """A stream in parts."""
     chunks, times = tape.chunks.listed, tape.chunks.times()
     if not tape.complete or not chunks or [chunk[-2:] for chunk in chunks].count(b"\n\n") != len(chunks):
         return None
@@ -131,18 +141,17 @@ def _format_stream(tape: Tape, data: bytes) -> bytes | None:
     if _holds_two_events(text):  # on a busy machine they come together
         events = [(at, event) for at, chunk in zip(times, chunks, strict=True) for event in split_events(chunk)]
         times = [at for at, _ in events]
-        text = _BORDER.join([event.decode() for _, event in events])
+        text = _BORDER.decode().join([event.decode() for _, event in events])
     encoded = orjson.dumps(text).replace(b"%", b"%%")
-    lines = encoded.replace(_BORDER.encode(), _NEXT)
-    if len(lines) - len(encoded) != (len(times) - 1) * (len(_NEXT) - 1):  # what stands between chunks is in one too
-        return None
+    lines = encoded.replace(_BORDER, _NEXT_LINE)
+    if len(lines) - len(encoded) != (len(times) - 1) * (len(_NEXT_LINE) - 1):
+        return None  # what stands between chunks stands in one of them too
     if not data.isascii():
         lines = escape_unsafe(lines)
-    return b"%b    - [%%b, %b]\n" % (STREAM, lines) % tuple(_format_times(times))
-
-
-_NEXT = b'"]\n    - [%b, "'
+    first, *rest = _format_times(times)
+    return STREAM, b"    - [", first, b", ", lines % tuple(rest), b"]\n"
 
 
 def _format_times(times: list[float]) -> list[bytes]:
+    """Times in seconds as `format_seconds` writes them, in one call."""
     return (orjson.dumps(times)[1:-1] + b",").replace(b".0,", b",")[:-1].split(b",")

@@ -176,7 +176,7 @@ class Relay:
             if self._on_end is not None:
                 self._on_end(scope, client)
             if self._recorder is not None and tape is not None:
-                self._recorder.keep_tape(tape)
+                self._recorder.keep_soon(tape)
 
     async def _answer(self, scope: Scope, response: httpx.Response, client: Client, send: Send) -> MockError | None:
         status = response.status_code

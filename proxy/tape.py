@@ -1,6 +1,6 @@
 """What passes while a request is relayed, noted as it comes: chunks with their times, in memory or on disk."""
 
-# A tape is written by the event loop between two chunks, so noting must cost next to nothing: a tuple in a list. All
+# A tape is written by the event loop between two chunks, so noting must cost next to nothing: two entries in lists. All
 # work (decoding, redaction, YAML) comes after the last byte has left.
 #
 # What must stay true: memory is bounded. Beyond `LIMIT` bytes the chunks go to a temporary file, from which they are
@@ -115,6 +115,11 @@ class Tape:
             self.complete = not message.get("more_body")
         elif kind == "http.response.start":
             self.status, self.headers = message["status"], message["headers"]
+
+    @property
+    def is_spilled(self) -> bool:
+        """Whether a part of it is on disk."""
+        return self.chunks.spilled or self.sent.spilled
 
     def close(self) -> None:
         """Let temporary files go."""

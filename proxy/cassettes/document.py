@@ -39,7 +39,7 @@ class DocumentError(ValueError):
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 # bytes that a literal block may hold; those above 0x7f are looked at as characters
-_PLAIN = bytes([9, 10, *range(32, 127)])
+PLAIN = bytes([9, 10, *range(32, 127)])
 _UNPRINTABLE = re.compile("[^\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _DEEPEST = 60  # levels of a value that is written as one; the loader's recursion is bounded by Python's stack
@@ -108,10 +108,12 @@ def format_status(status: int) -> bytes:
     return b"response:\n  status: %d\n" % status
 
 
-def format_whole(seconds: float, body: bytes) -> bytes:
-    """A body that came whole, and when it had come."""
+def format_whole(seconds: float, body: bytes, *, is_plain: bool = False) -> bytes:
+    """A body that came whole, and when it had come; a plain one is known to have no bytes but those of `PLAIN`."""
     timed = f"  seconds: {_format_seconds(seconds)}\n".encode() if seconds else b""
-    return b"%b  body: %b\n" % (timed, _format_text(body)) if body else timed
+    if not body:
+        return timed
+    return b"%b  body: %b\n" % (timed, _format_block(body) if is_plain else _format_text(body))
 
 
 @lru_cache(maxsize=1024)  # a server sends most of them all the time
@@ -151,7 +153,7 @@ def escape_unsafe(text: bytes) -> bytes:
     if text.isascii() and b"\x7f" not in text:  # nearly always
         return text
     # what is left after deleting is short: a search in all of a long text takes ten times as long
-    if not _UNSAFE_IN_JSON.search(text.translate(None, _PLAIN).decode()):
+    if not _UNSAFE_IN_JSON.search(text.translate(None, PLAIN).decode()):
         return text
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
 
@@ -201,13 +203,18 @@ def _has_short_keys(value: Any) -> bool:
 
 def _format_text(body: bytes) -> bytes:
     """A text as a literal block, else as JSON or base64."""
-    if unusual := body.translate(None, _PLAIN):
+    if unusual := body.translate(None, PLAIN):
         try:
             body.decode()
         except UnicodeDecodeError:
             return _format_binary(body)
         if _UNPRINTABLE.search(unusual.decode()):
             return format_json(body.decode()).encode()
+    return _format_block(body)
+
+
+def _format_block(body: bytes) -> bytes:
+    """A text that a literal block may hold."""
     # a block without content has no indentation that a reader could find
     if body[0] in _BLANKS and not body.strip(b"\n\t "):
         return format_json(body.decode()).encode()

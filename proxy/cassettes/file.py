@@ -244,10 +244,10 @@ class Appender:
         with self._lock:
             self._append(_blocks(format_parts(interaction)))
 
-    def append_document(self, document: bytes) -> None:
-        """Write a document, with the separator before it; raises OSError like `append`."""
+    def append_documents(self, documents: Iterable[bytes]) -> None:
+        """Write documents, each with the separator before it, in one; raises OSError like `append`."""
         with self._lock:
-            self._append([document])
+            self._append([b"".join(documents)])
 
     def _append(self, blocks: Iterable[bytes]) -> None:
         end = self._end

@@ -70,7 +70,7 @@ class Redactor:
         found = set()
         if authorization:
             found.add(authorization.partition(" ")[2].strip() or authorization)
-        if _may_hold_secrets(body):
+        if _may_hold_secrets(body.lower()):
             found |= set(journal.body(body)[1])
         if not found:
             return NONE
@@ -79,6 +79,10 @@ class Redactor:
 
     def is_clean(self, data: bytes, secrets: Secrets = NONE) -> bool:
         """Whether nothing in a text can be a secret, so that it needs no closer look."""
+        return self.is_clean_in_lower_case(data.lower(), secrets)
+
+    def is_clean_in_lower_case(self, data: bytes, secrets: Secrets) -> bool:
+        """The same for a text whose letters are small."""
         return not self._patterns and not _may_hold_secrets(data, secrets)
 
     def redact_bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
@@ -158,7 +162,8 @@ def _spell_for_regex(secret: str) -> str:
 
 
 def _may_hold_secrets(data: bytes, secrets: Secrets = NONE) -> bool:
-    if _scanner(secrets)(data.lower().decode("latin-1")):
+    """Whether a text in lower case needs a closer look."""
+    if _scanner(secrets)(data.decode("latin-1")):
         return True
     return b"@" in data and (b":/" in data or b":\\/" in data)  # a password in a URL
 

@@ -113,8 +113,8 @@ def test_a_recorder_without_a_file_numbers_and_tells_its_listeners() -> None:
     recorder.listeners.append(heard.append)
     assert recorder.earlier.interactions == () and recorder.seconds() >= 100.0
     for _ in range(2):
-        recorder.keep_tape(fill(recorder.begin(scope()), PLAIN, b"x"))
-    recorder.keep_tape(recorder.begin(scope()))  # never answered
+        recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, b"x")])
+    recorder.keep_tapes([recorder.begin(scope())])  # never answered
     recorder.close()
     assert [one.id for one in heard] == [1, 2]
     assert recorder.health() == {"recorded": 2, "failures": 0, "last_failure": None}
@@ -129,7 +129,7 @@ def test_a_listener_that_fails_is_counted_and_the_others_are_told() -> None:
     recorder = Recorder(None, Redactor())
     recorder.listeners += [fail, heard.append]
     for _ in range(2):
-        recorder.keep_tape(fill(recorder.begin(scope()), PLAIN, b"x"))
+        recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, b"x")])
     assert len(heard) == 2
     assert recorder.health() == {"recorded": 2, "failures": 2, "last_failure": "ValueError: two lines"}
 
@@ -138,7 +138,7 @@ def test_a_tape_that_can_not_be_read_harms_nobody() -> None:
     recorder = Recorder(None, Redactor())
     broken = scope()
     del broken["raw_path"]
-    recorder.keep_tape(fill(recorder.begin(broken), PLAIN, b"x"))
+    recorder.keep_tapes([fill(recorder.begin(broken), PLAIN, b"x")])
     assert recorder.health() == {"recorded": 0, "failures": 1, "last_failure": "KeyError: 'raw_path'"}
 
 
@@ -154,8 +154,8 @@ def test_what_is_large_is_written_by_a_thread_and_all_after_it_too(tmp_path: Pat
     large = fill(recorder.begin(scope()), PLAIN, *sent, coding=coding)
     large.note_request({"type": "http.request", "body": b"asked"})
     assert large.chunks.spilled
-    recorder.keep_tape(large)
-    recorder.keep_tape(fill(recorder.begin(scope()), PLAIN, b"small"))
+    recorder.keep_tapes([large])
+    recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, b"small")])
     recorder.close()
     assert recorder.health() == {"recorded": 2, "failures": 0, "last_failure": None}
     first, second = load(path).interactions
@@ -171,7 +171,7 @@ def test_a_large_request_is_written_whole(tmp_path: Path) -> None:
     for _ in range(2):
         tape.note_request({"type": "http.request", "body": b"up\n" * (LIMIT // 4)})
     assert tape.sent.spilled
-    recorder.keep_tape(fill(tape, PLAIN, b"taken", b"\n", coding=b"br", ends=False))
+    recorder.keep_tapes([fill(tape, PLAIN, b"taken", b"\n", coding=b"br", ends=False)])
     recorder.close()
     (interaction,) = load(path).interactions
     assert interaction.request.body == b"up\n" * (LIMIT // 4 * 2)
@@ -183,7 +183,7 @@ def test_a_large_tape_that_can_not_be_read_is_counted() -> None:
     recorder = Recorder(None, Redactor())
     broken = scope()
     del broken["raw_path"]
-    recorder.keep_tape(fill(recorder.begin(broken), PLAIN, b"x" * (LIMIT + 1)))
+    recorder.keep_tapes([fill(recorder.begin(broken), PLAIN, b"x" * (LIMIT + 1))])
     recorder.close()
     assert recorder.health() == {"recorded": 0, "failures": 1, "last_failure": "KeyError: 'raw_path'"}
 
