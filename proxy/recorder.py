@@ -2,16 +2,16 @@
 
 # A relay that is given a recorder notes on a tape what passes; nothing else is done before the last byte has left. Then
 # the tape waits for the next turn of the event loop: what else has come by now is passed on first, and the tapes that
-# ended in one turn are written together, which takes half of what it takes to write them one by one (the processor's
-# caches, 2026-11-30).
+# ended in one turn are written together, which takes two thirds of what one by one takes (the processor's
+# caches: 25 µs, not 38, for a JSON answer of 3 kB in a busy proxy, 2026-11-30).
 #
 # What must stay true:
 # * No byte and no order of what is relayed depends on the recorder.
 # * What goes wrong here (a full disk) is logged once, counted for `/_mock/health`, and never reaches a client.
 # * A secret is redacted before anything is written, also to a file that is spooled.
-# * An ordinary interaction is written before a request that the end of its answer has led to is looked at: who kills the
-#   process loses only what is under way. One that was too large for memory is written by a thread, and all that end
-#   meanwhile wait for it there.
+# * An ordinary interaction is written before a request is looked at that the end of its answer has led to: who kills
+#   the process loses only what is under way. One that was too large for memory is written by a thread, and all that
+#   end meanwhile wait for it there.
 
 from __future__ import annotations
 

@@ -62,6 +62,9 @@ ORDINARY = {
     "a body that was cut": tape_of(b"half", ends=False),
     "a head that is not remembered": tape_of(b"{}", query=b"q=" + b"x" * LONGEST_HEAD),
     "a second content type": tape_of(b"{}", response=((b"content-type", SSE),)),
+    "an address and a question": tape_of(b'{"text":"a = b? ada@test.example"}', sent=b'{"input":"Who, and why?"}'),
+    "percent signs": tape_of(b"100 % %b", response=((b"x-%b", b"%s"),)),
+    "percent signs in a stream": tape_of(b"data: %b %\n\n", b"data: 100 %%\n\n", kind=SSE),
     "an empty header": tape_of(b"{}", response=((b"x-empty", b""),)),
 }
 NOT_ORDINARY = {
@@ -72,6 +75,8 @@ NOT_ORDINARY = {
     ),
     "a key across two chunks": tape_of(b"sk-abcd", b"efgh12345678"),
     "a key in a header": tape_of(b"{}", response=((b"x-echo", KEY.encode()),)),
+    "a parameter of a URL": tape_of(b'{"url":"https://files.test/a?x=1&Sig=0123456789abc"}'),
+    "a password in a URL": tape_of(b'{"url":"https:\\/\\/me:pw-0123456789@files.test"}'),
     "a coding": tape_of(b"{}", response=((b"content-encoding", b"br"),)),
     "a header with quotes": tape_of(b"{}", response=((b"x-odd", b'"\\'),)),
     "a header with a line break": tape_of(b"{}", response=((b"x-odd", b"a\nb"),)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,47 @@ def test_a_recorder_without_a_file_numbers_and_tells_its_listeners() -> None:
     recorder.close()
     assert [one.id for one in heard] == [1, 2]
     assert recorder.health() == {"recorded": 2, "failures": 0, "last_failure": None}
+
+
+def test_what_ends_together_is_written_in_one_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the long way keeps its place; a disk that can't take all of them takes those that it can."""
+    path = tmp_path / "talk.yaml"
+    recorder = Recorder(Appender(path, None, 0), Redactor())
+    sizes: list[int] = []
+    write = os.pwrite
+
+    def write_little(file: int, data: bytes, at: int) -> int:
+        sizes.append(len(data))
+        if len(data) > 600:
+            raise OSError(28, "No space left on device")
+        return write(file, data, at)
+
+    texts = [b"1", b"2", KEY.encode(), b"3", b"x" * 600, b"4", b"y" * 600]
+    monkeypatch.setattr(os, "pwrite", write_little)
+    recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, text) for text in texts])
+    recorder.close()
+    monkeypatch.undo()
+    assert [one.response.body for one in load(path).interactions] == [b"1", b"2", mark(KEY).encode(), b"3", b"4"]
+    assert recorder.health() == {
+        "recorded": 5,
+        "failures": 2,
+        "last_failure": "OSError: [Errno 28] No space left on device",
+    }
+    assert len(sizes) == 7  # two, the unusual one, all of the rest, and each of these
+
+
+def test_what_has_ended_is_written_when_the_recorder_closes(tmp_path: Path) -> None:
+    path = tmp_path / "talk.yaml"
+    recorder = Recorder(Appender(path, None, 0), Redactor())
+
+    async def end() -> None:
+        recorder.keep_soon(fill(recorder.begin(scope()), PLAIN, b"x"))
+        assert recorder.recorded == 0
+        recorder.close()
+        assert recorder.recorded == 1
+
+    asyncio.run(end())
+    assert [one.response.body for one in load(path).interactions] == [b"x"]
 
 
 def test_a_listener_that_fails_is_counted_and_the_others_are_told() -> None:
