@@ -64,7 +64,7 @@ class AutoReplayer:
         self, scope: Scope, body: bytes, session: Session, receive: Receive, send: Send
     ) -> MockError | None:
         tape = self._recorder.begin(scope)
-        tape.sent.add(0.0, body)
+        tape.sent.add(tape.started, body)
         hold = Holding(send, tape, body, session, back={new: old for old, new in self._renamed.items()})
         rehydrated = False
         try:
@@ -86,7 +86,7 @@ class AutoReplayer:
         if not tape.status:
             tape.close()
         elif tape.chunks.spilled:  # too large to be looked at here: it is only recorded
-            self._recorder.keep_tape(tape)
+            self._recorder.keep_tapes((tape,))
         else:
             try:
                 interaction = replace(interaction_of(tape, self._recorder.redactor), rehydrated=rehydrated)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import httpx
@@ -129,7 +129,7 @@ class Exchange:
         self.answered = False  # whether the upstream sent a single byte
         self._connection = connection
         self._bodiless = method == "HEAD"
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._status = 0
         self._reason = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -256,6 +256,7 @@ class Exchange:
         self._connection.end_exchange(reusable=False)
 
     def _stop(self) -> None:
+        self._parser = None  # it knows this exchange: what knows each other waits for the garbage collector
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

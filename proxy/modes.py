@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from proxy.relay import OnEnd
     from proxy.replayer import Sessions
     from proxy.shadow import Shadow
+    from proxy.target import Target
 
 log = logging.getLogger("understudy.proxy")
 
@@ -83,14 +84,20 @@ class Modes:
         return self._given_transport or Upstream()
 
     @cached_property
+    def target(self) -> Target:
+        """Where the upstream is."""
+        from proxy.target import Target
+
+        return Target(self.settings)
+
+    @cached_property
     def relays(self) -> tuple[Answering, Answering]:
         """What forwards requests, and sockets."""
         from proxy.relay import Relay
         from proxy.relay_websocket import WebSocketRelay
-        from proxy.target import Target
 
-        target = Target(self.settings)
-        return Relay(self.settings, target, self.transport, self._on_end), WebSocketRelay(self.settings, target)
+        relay = Relay(self.settings, self.target, self.transport, self._on_end)
+        return relay, WebSocketRelay(self.settings, self.target)
 
     @property
     def relay_http(self) -> Answering:
@@ -125,9 +132,12 @@ class Modes:
     @cached_property
     def recording_http(self) -> Answering:
         """What forwards and records requests."""
-        from proxy.recorder import RecordingRelay
+        return self._record(self.recorder)
 
-        return RecordingRelay(self.relays[0], self.recorder)
+    def _record(self, recorder: Recorder) -> Answering:
+        from proxy.relay import Relay
+
+        return Relay(self.settings, self.target, self.transport, self._on_end, recorder)
 
     @cached_property
     def recording_websocket(self) -> Answering:
@@ -204,12 +214,12 @@ class Modes:
     @cached_property
     def shadowing(self) -> tuple[Answering, Answering]:
         """What forwards requests and sockets, and compares them afterwards."""
-        from proxy.recorder import Recorder, RecordingRelay
+        from proxy.recorder import Recorder
         from proxy.socket_recorder import RecordingWebSocketRelay
 
         recorder = Recorder(None, self.redactor)
         recorder.listeners.append(self.shadow.check)
-        return RecordingRelay(self.relays[0], recorder), RecordingWebSocketRelay(self.relays[1], recorder)
+        return self._record(recorder), RecordingWebSocketRelay(self.relays[1], recorder)
 
     @property
     def shadow_http(self) -> Answering:

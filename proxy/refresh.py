@@ -31,7 +31,7 @@ from proxy.cassettes.drift import Drift, pair_ids
 from proxy.cassettes.file import Appender
 from proxy.cassettes.interaction import Cassette, Interaction, parse_json
 from proxy.cassettes.redaction import Redactor
-from proxy.recorder import Recorder, RecordingRelay
+from proxy.recorder import Recorder
 from proxy.relay import Relay
 from proxy.relay_websocket import WebSocketRelay
 from proxy.socket_recorder import RecordingWebSocketRelay
@@ -191,7 +191,7 @@ class Caller:
     def __init__(self, settings: Settings, recorder: Recorder) -> None:
         target = Target(settings)
         self._transport = Upstream()
-        self._relay = RecordingRelay(Relay(settings, target, self._transport), recorder)
+        self._relay = Relay(settings, target, self._transport, recorder=recorder)
         self._socket_relay = RecordingWebSocketRelay(WebSocketRelay(settings, target), recorder)
         self._silence_s = settings.upstream_timeout
         self._kept: asyncio.Queue[Interaction | str] = asyncio.Queue()

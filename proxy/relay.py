@@ -22,7 +22,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
-from time import perf_counter
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING
 
 import httpx
 from starlette.types import Message, Receive, Scope, Send
@@ -35,6 +36,10 @@ from proxy import headers
 from proxy.cassettes.content import is_event_stream
 from proxy.target import CONNECT_S, Target, describe_failure, describe_request
 from proxy.upstream import WholeBody
+
+if TYPE_CHECKING:
+    from proxy.recorder import Recorder
+    from proxy.tape import Tape
 
 log = logging.getLogger("understudy.proxy")
 
@@ -49,8 +54,9 @@ class ClientGone(Exception):
 class Client:
     """The request's side of a relay: its body, and whether it is still there."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, tape: Tape | None) -> None:
         self._receive = receive
+        self.tape = tape
         self.task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self.gone = False
@@ -81,11 +87,15 @@ class Client:
         self.served = True
         if self._watcher is not None:
             self._watcher.cancel()
+        # the watcher's frames and the task's know this client: what knows each other waits for the garbage collector
+        self._watcher = self.task = None
 
     async def _next_message(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
+        if self.tape is not None and (body := message.get("body")):
+            self.tape.sent.add(monotonic(), body)
         return message
 
     def _watch(self) -> None:
@@ -117,7 +127,10 @@ class StreamedBody(httpx.AsyncByteStream):
 
 
 class Relay:
-    """Sends requests to one upstream and its answers back; `on_end` is told of each that has ended."""
+    """Sends requests to one upstream and its answers back.
+
+    `on_end` is told of each request that has ended; a recorder keeps what passed.
+    """
 
     def __init__(
         self,
@@ -125,8 +138,10 @@ class Relay:
         target: Target,
         transport: httpx.AsyncBaseTransport,
         on_end: OnEnd | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._on_end = on_end
+        self._recorder = recorder
         self._target = target
         self._transport = transport
         timeout = settings.upstream_timeout
@@ -136,7 +151,8 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> MockError | None:
         """Relay one request; returns the error to answer with when the upstream gave no answer."""
-        client = Client(receive)
+        tape = None if self._recorder is None else self._recorder.begin(scope)
+        client = Client(receive, tape)
         try:
             response = await self._transport.handle_async_request(self._make_request(scope, await client.body()))
             try:
@@ -159,6 +175,8 @@ class Relay:
             client.stop_watching()
             if self._on_end is not None:
                 self._on_end(scope, client)
+            if self._recorder is not None and tape is not None:
+                self._recorder.keep_soon(tape)
 
     async def _answer(self, scope: Scope, response: httpx.Response, client: Client, send: Send) -> MockError | None:
         status = response.status_code
@@ -167,6 +185,8 @@ class Relay:
             return self._target.report_failure(scope, httpx.RemoteProtocolError(f"status {status}"))
         answer_headers = headers.for_client(response.headers.raw, status)
         client.status, client.first_bytes = status, perf_counter()
+        if client.tape is not None:
+            client.tape.status, client.tape.headers = status, answer_headers
         scope.get("state", {})[REASON] = response.extensions.get("reason_phrase")
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         # an answer to HEAD announces the length that a GET would get
@@ -177,10 +197,12 @@ class Relay:
 
     async def _pass_body(self, scope: Scope, response: httpx.Response, client: Client, send: Send, length: int) -> None:
         """Send each chunk as it comes; `length` is -1 when only the end of the body tells it. Raises Abort."""
-        count = 0
+        count, tape = 0, client.tape
         try:
             async for chunk in response.stream:  # type: ignore[union-attr]
                 count += len(chunk)
+                if tape is not None:
+                    tape.chunks.add(monotonic(), chunk)
                 # with a known length the last bytes end the answer: an ordinary JSON answer is two messages, not three
                 client.served = count == length
                 await send({"type": "http.response.body", "body": chunk, "more_body": not client.served})
@@ -193,6 +215,8 @@ class Relay:
         if not client.served:
             client.served = True
             await send({"type": "http.response.body", "body": b""})
+        if tape is not None:
+            tape.complete = True
 
     def _make_request(self, scope: Scope, body: httpx.AsyncByteStream) -> httpx.Request:
         target = self._target.request_target(scope)

@@ -1,6 +1,6 @@
 """What passes while a request is relayed, noted as it comes: chunks with their times, in memory or on disk."""
 
-# A tape is written by the event loop between two chunks, so noting must cost next to nothing: a tuple in a list. All
+# A tape is written by the event loop between two chunks, so noting must cost next to nothing: two entries in lists. All
 # work (decoding, redaction, YAML) comes after the last byte has left.
 #
 # What must stay true: memory is bounded. Beyond `LIMIT` bytes the chunks go to a temporary file, from which they are
@@ -9,66 +9,78 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
-from typing import IO, Any
+from typing import IO
 
 from starlette.types import Message, Scope
 
 LIMIT = 4 << 20
 
+Fail = Callable[[Exception], None]
+
 
 class Chunks:
-    """Chunks of bytes with their times; those of a long body are on disk."""
+    """Chunks of bytes with the times of their coming; those of a long body are on disk."""
 
-    __slots__ = ("_file", "_listed", "_sizes", "size")
+    __slots__ = ("_fail", "_file", "_size", "_sizes", "_started", "_times", "listed")
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._listed: list[tuple[float, bytes]] = []
+    def __init__(self, started: float = 0.0, fail: Fail | None = None) -> None:
+        self._started, self._fail = started, fail
+        # two lists, not one of pairs: these would be a load for the garbage collector
+        self.listed: list[bytes] = []
+        self._times: list[float] = []
+        self._size = 0
+        self._sizes: list[int] = []
         self._file: IO[bytes] | None = None
-        self._sizes: list[tuple[float, int]] = []
 
-    def add(self, at: float, data: bytes) -> None:
-        """Note a chunk; raises OSError when the disk is full."""
-        self.size += len(data)
-        if self._file is None:
-            self._listed.append((at, data))
-            if self.size > LIMIT:
-                self._spill()
-        else:
-            self._file.write(data)
-            self._sizes.append((at, len(data)))
+    def add(self, now: float, data: bytes) -> None:
+        """Note a chunk that comes now."""
+        self._times.append(now)
+        self.listed.append(data)
+        self._size += len(data)
+        if self._size > LIMIT:
+            self._spill()
 
     def _spill(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="understudy-")  # noqa: SIM115  (closed by `close`)
-        for at, data in self._listed:
-            self._file.write(data)
-            self._sizes.append((at, len(data)))
-        self._listed = []
-
-    @property
-    def last_at(self) -> float:
-        """When the last of them came, 0 without any."""
-        listed: list[Any] = self._listed or self._sizes
-        return listed[-1][0] if listed else 0.0
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="understudy-")  # noqa: SIM115  (closed by `close`)
+            self._file.writelines(self.listed)
+        except OSError as failure:  # a full disk; what came is in memory, and tried again with the next chunk
+            if self._fail is None:
+                raise
+            self._fail(failure)
+        else:
+            self._sizes += [len(chunk) for chunk in self.listed]
+            self.listed = []
 
     @property
     def spilled(self) -> bool:
         """Whether they are on disk."""
         return self._file is not None
 
+    @property
+    def last_at(self) -> float:
+        """When the last of them came, 0 without any."""
+        return int((self._times[-1] - self._started) * 1000 + 0.5) / 1000 if self._times else 0.0
+
+    def times(self) -> list[float]:
+        """When each of them came: seconds since the beginning, in whole milliseconds."""
+        started = self._started
+        return [int((time - started) * 1000 + 0.5) / 1000 for time in self._times]
+
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
         if self._file is None:
-            yield from self._listed
+            yield from zip(self.times(), self.listed, strict=True)
             return
         self._file.seek(0)
-        for at, size in self._sizes:
+        for at, size in zip(self.times(), self._sizes, strict=True):
             yield at, self._file.read(size)
 
     def joined(self, border: bytes = b"") -> bytes:
         """All of them with a border between two; only for what is in memory."""
-        return self._listed[0][1] if len(self._listed) == 1 else border.join([data for _, data in self._listed])
+        return self.listed[0] if len(self.listed) == 1 else border.join(self.listed)
 
     def close(self) -> None:
         """Let the file go."""
@@ -81,29 +93,33 @@ class Tape:
 
     __slots__ = ("at", "chunks", "complete", "headers", "id", "scope", "sent", "started", "status")
 
-    def __init__(self, scope: Scope, id: int, at: float) -> None:
+    def __init__(self, scope: Scope, id: int, at: float, fail: Fail | None = None) -> None:
         self.scope, self.id, self.at = scope, id, at
-        self.started = monotonic()
-        self.sent = Chunks()
-        self.chunks = Chunks()
+        self.started = started = monotonic()
+        self.sent, self.chunks = Chunks(started, fail), Chunks(started, fail)
         self.status = 0
-        self.headers: Iterable[tuple[bytes, bytes]] = ()
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
         self.complete = False
 
     def note_request(self, message: Message) -> None:
         """Note what came from the client."""
         if message["type"] == "http.request" and (body := message.get("body")):
-            self.sent.add(0.0, body)
+            self.sent.add(monotonic(), body)
 
     def note_response(self, message: Message) -> None:
-        """Note what has been sent to the client."""
+        """Note what is sent to the client."""
         kind = message["type"]
         if kind == "http.response.body":
             if body := message.get("body"):
-                self.chunks.add(monotonic() - self.started, body)
+                self.chunks.add(monotonic(), body)
             self.complete = not message.get("more_body")
         elif kind == "http.response.start":
             self.status, self.headers = message["status"], message["headers"]
+
+    @property
+    def is_spilled(self) -> bool:
+        """Whether a part of it is on disk."""
+        return self.chunks.spilled or self.sent.spilled
 
     def close(self) -> None:
         """Let temporary files go."""

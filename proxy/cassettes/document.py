@@ -27,7 +27,8 @@ from proxy.cassettes.interaction import Closing, Head, Headers, Interaction, Pie
 
 KIND, VERSION = "cassette", 1
 SEPARATOR = "---\n"
-HEADERS, STREAM = "  headers:\n", "  stream:\n"
+HEADERS, STREAM = b"  headers:\n", b"  stream:\n"
+ENDINGS = {"complete": b"  ended: complete\n", "cut": b"  ended: cut\n"}  # the last line
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML without libyaml reads the same, ten times slower
 
 
@@ -38,10 +39,11 @@ class DocumentError(ValueError):
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 # bytes that a literal block may hold; those above 0x7f are looked at as characters
-_PLAIN = bytes([9, 10, *range(32, 127)])
-_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+PLAIN = bytes([9, 10, *range(32, 127)])
+_UNPRINTABLE = re.compile("[^\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _DEEPEST = 60  # levels of a value that is written as one; the loader's recursion is bounded by Python's stack
+_TOO_DEEP = b"\n" + b" " * 2 * (_DEEPEST + 1)  # what a line begins with that is one level deeper
 _LONGEST_KEY = 500  # YAML takes keys of 1024 characters, escapes included
 
 
@@ -53,66 +55,65 @@ def format_head(head: Head) -> str:
 
 def format_interaction(interaction: Interaction) -> str:
     """A document, with the separator before it."""
-    return "".join(format_parts(interaction))
+    return b"".join(format_parts(interaction)).decode()
 
 
-def format_parts(interaction: Interaction) -> Iterable[str]:
+def format_parts(interaction: Interaction) -> Iterable[bytes]:
     """Yield a document in parts: a stream may be larger than memory."""
     request, response = interaction.request, interaction.response
     yield format_opening(interaction.id, interaction.at)
-    if request.socket:
-        yield "transport: websocket\n"
-    if interaction.connection is not None:
-        yield f"connection: {interaction.connection}\n"
-    if interaction.lane is not None:
-        yield f"lane: {format_json(interaction.lane)}\n"
-    if interaction.rehydrated:
-        yield "rehydrated: true\n"
+    yield _format_marks(interaction).encode()
     yield format_request_head(request)
     yield format_request_body(request.body)
     yield format_status(response.status)
     if response.headers:
         yield HEADERS
-        yield "".join([_format_header(pair) for pair in response.headers])
+        yield "".join([_format_header(pair) for pair in response.headers]).encode()
     yield from _format_body(request.socket, response)
     if response.closing is not None:
         code, reason = response.closing
-        yield f"  closing: [{'null' if code is None else code}, {format_json(reason)}]\n"
-    yield format_ending(response.ended)
+        yield f"  closing: [{'null' if code is None else code}, {format_json(reason)}]\n".encode()
+    yield ENDINGS[response.ended]
 
 
-def format_opening(number: int, at: float) -> str:
+def format_opening(number: int, at: float) -> bytes:
     """What a document begins with: the separator, the interaction's number, and its time in seconds."""
-    return f"{SEPARATOR}id: {number}\nat: {format_seconds(at)}\n"
+    return f"{SEPARATOR}id: {number}\nat: {_format_seconds(at)}\n".encode()
 
 
-def format_request_head(request: Request) -> str:
+def _format_marks(interaction: Interaction) -> str:
+    """What few interactions have."""
+    transport = "transport: websocket\n" if interaction.request.socket else ""
+    connection = "" if interaction.connection is None else f"connection: {interaction.connection}\n"
+    lane = "" if interaction.lane is None else f"lane: {format_json(interaction.lane)}\n"
+    rehydrated = "rehydrated: true\n" if interaction.rehydrated else ""
+    return f"{transport}{connection}{lane}{rehydrated}"
+
+
+def format_request_head(request: Request) -> bytes:
     """A request without its body."""
     query = f"  query: {format_json(request.query)}\n" if request.query else ""
     listed = ", ".join([f"{format_json(name)}: {format_json(value)}" for name, value in request.headers])
     headers = f"  headers: {{{listed}}}\n" if listed else ""
-    return f"request:\n  method: {request.method}\n  path: {format_json(request.path)}\n{query}{headers}"
+    return f"request:\n  method: {request.method}\n  path: {format_json(request.path)}\n{query}{headers}".encode()
 
 
-def format_request_body(body: bytes) -> str:
+def format_request_body(body: bytes) -> bytes:
     """The body of a request: the value of a JSON text, else the text."""
-    return f"  body: {_format_sent(body)}\n" if body else ""
+    return b"  body: %b\n" % _format_sent(body) if body else b""
 
 
-def format_status(status: int) -> str:
+def format_status(status: int) -> bytes:
     """What a response begins with."""
-    return f"response:\n  status: {status}\n"
+    return b"response:\n  status: %d\n" % status
 
 
-def format_whole(seconds: float, body: bytes) -> str:
-    """A body that came whole, and when it had come."""
-    timed = f"  seconds: {format_seconds(seconds)}\n" if seconds else ""
-    return f"{timed}  body: {_format_text(body, '    ')}\n" if body else timed
-
-
-def format_ending(ended: str) -> str:
-    """The last line."""
-    return f"  ended: {ended}\n"
+def format_whole(seconds: float, body: bytes, *, is_plain: bool = False) -> bytes:
+    """A body that came whole, and when it had come; a plain one is known to have no bytes but those of `PLAIN`."""
+    timed = f"  seconds: {_format_seconds(seconds)}\n".encode() if seconds else b""
+    if not body:
+        return timed
+    return b"%b  body: %b\n" % (timed, _format_block(body) if is_plain else _format_text(body))
 
 
 @lru_cache(maxsize=1024)  # a server sends most of them all the time
@@ -120,23 +121,23 @@ def _format_header(pair: tuple[str, str]) -> str:
     return f"    - [{format_json(pair[0])}, {format_json(pair[1])}]\n"
 
 
-def _format_body(socket: bool, response: Response) -> Iterable[str]:
+def _format_body(socket: bool, response: Response) -> Iterable[bytes]:
     if socket:
-        yield "  frames:\n" if response.pieces else "  frames: []\n"
+        yield b"  frames:\n" if response.pieces else b"  frames: []\n"
         for at, data, sent in response.pieces:
-            yield f"    - [{format_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n"
+            yield f"    - [{_format_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n".encode()
     elif response.streamed:
-        yield STREAM if response.pieces else "  stream: []\n"
+        yield STREAM if response.pieces else b"  stream: []\n"
         time, before = "0", 0.0
         for at, data, _ in response.pieces:
             if at != before:  # many events come together
-                time, before = format_seconds(at), at
-            yield f"    - [{time}, {_scalar(data)}]\n"
+                time, before = _format_seconds(at), at
+            yield f"    - [{time}, {_scalar(data)}]\n".encode()
     else:
         yield format_whole(response.seconds, response.body)
 
 
-def format_seconds(value: float) -> str:
+def _format_seconds(value: float) -> str:
     """A time with up to three decimals."""
     text = f"{value:.3f}"
     return text.rstrip("0").rstrip(".") if text[-1] == "0" else text
@@ -144,15 +145,17 @@ def format_seconds(value: float) -> str:
 
 def format_json(value: Any) -> str:
     """A value as JSON that YAML reads alike."""
-    text = orjson.dumps(value).decode()
-    if text.isascii() and "\x7f" not in text:  # nearly always
-        return text
-    return escape_unsafe(text)
+    return escape_unsafe(orjson.dumps(value)).decode()
 
 
-def escape_unsafe(text: str) -> str:
+def escape_unsafe(text: bytes) -> bytes:
     """JSON without characters that YAML does not take as they are."""
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if text.isascii() and b"\x7f" not in text:  # nearly always
+        return text
+    # what is left after deleting is short: a search in all of a long text takes ten times as long
+    if not _UNSAFE_IN_JSON.search(text.translate(None, PLAIN).decode()):
+        return text
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
 
 
 def _scalar(data: bytes) -> str:
@@ -160,63 +163,69 @@ def _scalar(data: bytes) -> str:
     try:
         return format_json(data.decode())
     except UnicodeDecodeError:
-        return f'!!binary "{base64.b64encode(data).decode()}"'
+        return _format_binary(data).decode()
 
 
-def _format_sent(body: bytes) -> str:
+def _format_binary(data: bytes) -> bytes:
+    return b'!!binary "%b"' % base64.b64encode(data)
+
+
+def _format_sent(body: bytes) -> bytes:
     if body[:1] in (b"{", b"["):
-        value = _faithful_value(body)
-        if value is not None:
-            text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-            if not text.isascii() or "\x7f" in text:
-                text = escape_unsafe(text)
-            return text.replace("\n", "\n    ")
-    return _format_text(body, "    ")
+        text = _format_value(body)
+        if text is not None:
+            return text
+    return _format_text(body)
 
 
-def _faithful_value(body: bytes) -> Any:
+def _format_value(body: bytes) -> bytes | None:
     """The value of a JSON text if the value says all that the text does, else None."""
     try:
         value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # no JSON, or far too deep
         return None
     # a key that is repeated is lost, and two quotes with it; an escaped quote may count differently, which only means
     # that the body is kept as text
-    if not _fits(value, 0) or orjson.dumps(value).count(b'"') != body.count(b'"'):
+    if text.count(b'"') != body.count(b'"') or _TOO_DEEP in text:
         return None
-    return value
+    if len(body) > _LONGEST_KEY and not _has_short_keys(value):
+        return None
+    return escape_unsafe(text).replace(b"\n", b"\n    ")
 
 
-def _fits(value: Any, depth: int) -> bool:
-    """Whether a value may stand in a document: not too deep, no key too long."""
-    if depth > _DEEPEST:
-        return False
+def _has_short_keys(value: Any) -> bool:
+    """Whether all keys are short enough for YAML."""
     if isinstance(value, dict):
-        return all(len(key) <= _LONGEST_KEY and _fits(member, depth + 1) for key, member in value.items())
-    if isinstance(value, list):
-        return all(_fits(member, depth + 1) for member in value)
-    return True
+        return all(len(key) <= _LONGEST_KEY and _has_short_keys(member) for key, member in value.items())
+    return all(map(_has_short_keys, value)) if isinstance(value, list) else True
 
 
-def _format_text(body: bytes, indent: str) -> str:
+def _format_text(body: bytes) -> bytes:
     """A text as a literal block, else as JSON or base64."""
-    if body.translate(None, _PLAIN):
+    if unusual := body.translate(None, PLAIN):
         try:
-            text = body.decode()
+            body.decode()
         except UnicodeDecodeError:
-            return f'!!binary "{base64.b64encode(body).decode()}"'
-        if _UNPRINTABLE.search(text):
-            return format_json(text)
-    else:
-        text = body.decode("ascii")
-    if not text.strip("\n\t "):  # a block without content has no indentation that a reader could find
-        return format_json(text)
+            return _format_binary(body)
+        if _UNPRINTABLE.search(unusual.decode()):
+            return format_json(body.decode()).encode()
+    return _format_block(body)
+
+
+def _format_block(body: bytes) -> bytes:
+    """A text that a literal block may hold."""
+    # a block without content has no indentation that a reader could find
+    if body[0] in _BLANKS and not body.strip(b"\n\t "):
+        return format_json(body.decode()).encode()
     # the indentation is said where the first line would hide it; it counts from the parent's
-    hint = "2" if text[0] in " \n\t" else ""
+    hint = b"2" if body[0] in _BLANKS else b""
     # `-`: no line break at the end; `+`: those that are there
-    keep = "+" if text.endswith("\n") else "-"
-    block = text.removesuffix("\n").replace("\n", "\n" + indent)
-    return f"|{hint}{keep}\n{indent}{block}"
+    keep = b"+" if body.endswith(b"\n") else b"-"
+    return b"|%b%b\n    %b" % (hint, keep, body.removesuffix(b"\n").replace(b"\n", b"\n    "))
+
+
+_BLANKS = b" \n\t"
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

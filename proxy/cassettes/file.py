@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from proxy.cassettes.document import (
@@ -155,16 +156,16 @@ def whole_length(data: bytes) -> int:
     return len(data)
 
 
-def dump(cassette: Cassette) -> Iterator[str]:
+def dump(cassette: Cassette) -> Iterator[bytes]:
     """Yield the text of a whole cassette in parts."""
-    yield format_head(cassette.head)
+    yield format_head(cassette.head).encode()
     for interaction in cassette.interactions:
         yield from format_parts(interaction)
 
 
 def save(cassette: Cassette, path: str | os.PathLike[str]) -> None:
     """Write a whole cassette in one step: who reads meanwhile sees the old file or the new one."""
-    save_text((part.encode() for part in dump(cassette)), path)
+    save_text(dump(cassette), path)
 
 
 def save_text(parts: Iterable[bytes], path: str | os.PathLike[str]) -> None:
@@ -197,7 +198,7 @@ class Appender:
         except BaseException:
             os.close(self._file)
             raise
-        self._next = max(self.earlier.lines, default=0) + 1
+        self._ids = count(max(self.earlier.lines, default=0) + 1)
         self.began = _unix(self.earlier.head.recorded, now)
 
     def _open_cassette(self, upstream: str | None, now: float) -> Cassette:
@@ -216,12 +217,12 @@ class Appender:
             os.ftruncate(self._file, whole)
             earlier = parse(data[:whole], self.path)
             if not data[:whole].endswith(b"\n"):
-                self._append(["\n"])
+                self._append([b"\n"])
             return earlier
         self._end = 0
         os.ftruncate(self._file, 0)
         head = Head(upstream, datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z"))
-        self._append([format_head(head)])
+        self._append([format_head(head).encode()])
         return Cassette(self.path, head)
 
     def _open_large(self) -> Cassette:
@@ -231,41 +232,36 @@ class Appender:
         self._end = whole_end(earlier)
         os.ftruncate(self._file, self._end)
         if os.pread(self._file, 1, self._end - 1) != b"\n":
-            self._append(["\n"])
+            self._append([b"\n"])
         return earlier
 
     def take_id(self) -> int:
         """The number of the next interaction, in the order in which requests come."""
-        with self._lock:
-            number = self._next
-            self._next += 1
-            return number
+        return next(self._ids)
 
     def append(self, interaction: Interaction) -> None:
         """Write an interaction; raises OSError, and leaves the file without it, when the disk is full."""
-        parts = format_parts(interaction)
-        # what is in memory anyway is written in one
-        self.append_parts(["".join(parts)] if isinstance(interaction.response.pieces, tuple) else parts)
-
-    def append_parts(self, parts: Iterable[str]) -> None:
-        """Write a document that is given in parts; raises OSError like `append`."""
         with self._lock:
-            self._append(parts)
+            self._append(_blocks(format_parts(interaction)))
 
-    def _append(self, parts: Iterable[str]) -> None:
-        written = 0
+    def append_documents(self, documents: Iterable[bytes]) -> None:
+        """Write documents, each with the separator before it, in one; raises OSError like `append`."""
+        with self._lock:
+            self._append([b"".join(documents)])
+
+    def _append(self, blocks: Iterable[bytes]) -> None:
+        end = self._end
         try:
-            for block in _blocks(parts):
-                view = memoryview(block)
-                while view:
-                    count = os.pwrite(self._file, view, self._end + written)
-                    written += count
-                    view = view[count:]
+            for block in blocks:
+                written = os.pwrite(self._file, block, end)
+                while written < len(block):  # a disk that is nearly full takes a part
+                    written += os.pwrite(self._file, memoryview(block)[written:], end + written)
+                end += written
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._end)
             raise
-        self._end += written
+        self._end = end
 
     def close(self) -> None:
         """Let the file go."""
@@ -278,18 +274,18 @@ class Appender:
 BLOCK = 1 << 20
 
 
-def _blocks(parts: Iterable[str]) -> Iterator[bytes]:
+def _blocks(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Join parts to blocks of about a megabyte: one write for an ordinary document, bounded memory for a huge one."""
-    pending: list[str] = []
+    pending: list[bytes] = []
     size = 0
     for part in parts:
         pending.append(part)
         size += len(part)
         if size >= BLOCK:
-            yield "".join(pending).encode()
+            yield b"".join(pending)
             pending, size = [], 0
     if pending:
-        yield "".join(pending).encode()
+        yield b"".join(pending)
 
 
 def _open(path: str) -> int:

@@ -70,7 +70,7 @@ class Redactor:
         found = set()
         if authorization:
             found.add(authorization.partition(" ")[2].strip() or authorization)
-        if _may_hold_secrets(body):
+        if _may_hold_secrets(body.lower()):
             found |= set(journal.body(body)[1])
         if not found:
             return NONE
@@ -79,6 +79,10 @@ class Redactor:
 
     def is_clean(self, data: bytes, secrets: Secrets = NONE) -> bool:
         """Whether nothing in a text can be a secret, so that it needs no closer look."""
+        return self.is_clean_in_lower_case(data.lower(), secrets)
+
+    def is_clean_in_lower_case(self, data: bytes, secrets: Secrets) -> bool:
+        """The same for a text whose letters are small."""
         return not self._patterns and not _may_hold_secrets(data, secrets)
 
     def redact_bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
@@ -131,9 +135,13 @@ class Redactor:
         return tuple([(name, self._redact_value(value, secrets)) for name, value in kept])
 
 
+# in a text in lower case: names of members that hold secrets, names of such parameters of a URL as far as these do not
+# cover them, what keys look like, escapes that may hide any of it, and the two letters that Python's `re` takes for
+# an `s` and a `k`, as the bytes that they are
 _SUSPICIOUS = (
     *("authorization", "headers", "secret", "api_key", "api-key", "apikey", "password", "sk-"),
     *("access_token", "access-token", "refresh", "openai-insecure", "bearer ", "basic ", r"\\u00"),
+    *("key=", "token=", "signature=", "credential=", "sig=", "auth=", "\xc5\xbf", "\xe2\x84\xaa"),
 )
 
 
@@ -142,6 +150,8 @@ _SUSPICIOUS = (
 @lru_cache(maxsize=256)  # it takes 120 µs to make one for a new key
 def _scanner(secrets: Secrets) -> Callable[[str], bool]:
     """What looks for words that stand beside secrets, and for these secrets, in a text in lower case."""
+    if any(len(_spellings(secret)) > 1 for secret in secrets.values):
+        return bool  # JSON writes it with escapes: any text needs the closer look, which knows all of them
     words = [*_SUSPICIOUS, *map(_spell_for_regex, secrets.values)]
     schema = core_schema.str_schema(pattern="|".join(words), regex_engine="rust-regex")
     return SchemaValidator(schema).isinstance_python
@@ -152,11 +162,10 @@ def _spell_for_regex(secret: str) -> str:
 
 
 def _may_hold_secrets(data: bytes, secrets: Secrets = NONE) -> bool:
-    if _scanner(secrets)(data.lower().decode("latin-1")):
+    """Whether a text in lower case needs a closer look."""
+    if _scanner(secrets)(data.decode("latin-1")):
         return True
-    if any(len(_spellings(secret)) > 1 for secret in secrets.values):
-        return True  # JSON writes it with escapes: the closer look knows all of them
-    return (b"@" in data and b":" in data) or (b"=" in data and (b"?" in data or b"&" in data))
+    return b"@" in data and (b":/" in data or b":\\/" in data)  # a password in a URL
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -30,7 +31,9 @@ from proxy.cassettes.file import Appender, load
 from proxy.cassettes.interaction import Cassette, Head, Interaction, Piece, Request, Response
 from proxy.cassettes.matching import Library, Miss, Session
 from proxy.cassettes.redaction import Redactor
-from proxy.recorder import Recorder, RecordingRelay
+from proxy.recorder import Recorder
+from proxy.relay import Relay
+from proxy.target import Target
 from proxy.verify import Verifier
 from tests.bench.bench_mock import body, client, recorded, recorded_head
 from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
@@ -230,28 +233,35 @@ def verify(cassette: Cassette) -> None:
     verifier.close()
 
 
+class LongStream(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """An upstream whose answer is a long stream."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=[(b"content-type", b"text/event-stream")], stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        line = b"data: " + b"x" * 65_000 + b"\n\n"
+        for _ in range(STREAMED // len(line) + 1):
+            yield bytes(bytearray(line))
+
+
 async def stream_memory() -> int:
     """The most memory that recording a long stream takes, in bytes."""
-    line = b"data: " + b"x" * 65_000 + b"\n\n"
-
-    async def relay(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        for _ in range(STREAMED // len(line) + 1):
-            await send({"type": "http.response.body", "body": bytes(line), "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    coming = [{"type": "http.request", "body": b""}]
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return coming.pop() if coming else await asyncio.get_running_loop().create_future()
 
     async def send(message: Any) -> None:
         pass
 
     scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
+    settings = Settings(upstream="http://up.test/v1")
     with tempfile.TemporaryDirectory() as directory:
         file = f"{directory}/long.yaml"
         recorder = Recorder(Appender(file, None, 0.0), Redactor())
         tracemalloc.start()
-        await RecordingRelay(relay, recorder)(scope, receive, send)
+        await Relay(settings, Target(settings), LongStream(), recorder=recorder)(scope, receive, send)
         recorder.close()
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

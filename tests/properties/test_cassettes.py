@@ -315,7 +315,7 @@ def test_law_6_no_secret_is_written(tmp_path_factory, key, token, password, own)
             tape.note_response(part)
         tape.note_response({"type": "http.response.body", "body": b""})
         written = format_interaction(interaction_of(tape, Redactor([r"own[\w-]+"])))
-        short = format_plain(tape, Redactor()) or ""  # nobody named `own` here
+        short = (format_plain(tape, Redactor()) or b"").decode()  # nobody named `own` here
         for secret in (key, token, password, own):
             spelt = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
             spelt |= {json.dumps(one)[1:-1] for one in spelt}

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from mockserver.config.settings import Settings
+from mockserver.transport.abort import Abort
 from proxy.cassettes.file import Appender, load
 from proxy.cassettes.interaction import Interaction, Piece
 from proxy.cassettes.redaction import NONE, Redactor, mark
-from proxy.recorder import Recorder, RecordingRelay
+from proxy.recorder import Recorder
+from proxy.relay import Relay
 from proxy.tape import LIMIT, Tape
 from proxy.tape_interaction import LINE, interaction_of, redact_pieces
+from proxy.target import Target
 
 KEY = "sk-abcdefgh12345678"
 PLAIN, JSON, SSE = b"text/plain", b"application/json", b"text/event-stream"
@@ -107,11 +114,52 @@ def test_a_recorder_without_a_file_numbers_and_tells_its_listeners() -> None:
     recorder.listeners.append(heard.append)
     assert recorder.earlier.interactions == () and recorder.seconds() >= 100.0
     for _ in range(2):
-        recorder.keep_tape(fill(recorder.begin(scope()), PLAIN, b"x"))
-    recorder.keep_tape(recorder.begin(scope()))  # never answered
+        recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, b"x")])
+    recorder.keep_tapes([recorder.begin(scope())])  # never answered
     recorder.close()
     assert [one.id for one in heard] == [1, 2]
     assert recorder.health() == {"recorded": 2, "failures": 0, "last_failure": None}
+
+
+def test_what_ends_together_is_written_in_one_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the long way keeps its place; a disk that can't take all of them takes those that it can."""
+    path = tmp_path / "talk.yaml"
+    recorder = Recorder(Appender(path, None, 0), Redactor())
+    sizes: list[int] = []
+    write = os.pwrite
+
+    def write_little(file: int, data: bytes, at: int) -> int:
+        sizes.append(len(data))
+        if len(data) > 600:
+            raise OSError(28, "No space left on device")
+        return write(file, data, at)
+
+    texts = [b"1", b"2", KEY.encode(), b"3", b"x" * 600, b"4", b"y" * 600]
+    monkeypatch.setattr(os, "pwrite", write_little)
+    recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, text) for text in texts])
+    recorder.close()
+    monkeypatch.undo()
+    assert [one.response.body for one in load(path).interactions] == [b"1", b"2", mark(KEY).encode(), b"3", b"4"]
+    assert recorder.health() == {
+        "recorded": 5,
+        "failures": 2,
+        "last_failure": "OSError: [Errno 28] No space left on device",
+    }
+    assert len(sizes) == 7  # two, the unusual one, all of the rest, and each of these
+
+
+def test_what_has_ended_is_written_when_the_recorder_closes(tmp_path: Path) -> None:
+    path = tmp_path / "talk.yaml"
+    recorder = Recorder(Appender(path, None, 0), Redactor())
+
+    async def end() -> None:
+        recorder.keep_soon(fill(recorder.begin(scope()), PLAIN, b"x"))
+        assert recorder.recorded == 0
+        recorder.close()
+        assert recorder.recorded == 1
+
+    asyncio.run(end())
+    assert [one.response.body for one in load(path).interactions] == [b"x"]
 
 
 def test_a_listener_that_fails_is_counted_and_the_others_are_told() -> None:
@@ -123,7 +171,7 @@ def test_a_listener_that_fails_is_counted_and_the_others_are_told() -> None:
     recorder = Recorder(None, Redactor())
     recorder.listeners += [fail, heard.append]
     for _ in range(2):
-        recorder.keep_tape(fill(recorder.begin(scope()), PLAIN, b"x"))
+        recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, b"x")])
     assert len(heard) == 2
     assert recorder.health() == {"recorded": 2, "failures": 2, "last_failure": "ValueError: two lines"}
 
@@ -132,7 +180,7 @@ def test_a_tape_that_can_not_be_read_harms_nobody() -> None:
     recorder = Recorder(None, Redactor())
     broken = scope()
     del broken["raw_path"]
-    recorder.keep_tape(fill(recorder.begin(broken), PLAIN, b"x"))
+    recorder.keep_tapes([fill(recorder.begin(broken), PLAIN, b"x")])
     assert recorder.health() == {"recorded": 0, "failures": 1, "last_failure": "KeyError: 'raw_path'"}
 
 
@@ -148,8 +196,8 @@ def test_what_is_large_is_written_by_a_thread_and_all_after_it_too(tmp_path: Pat
     large = fill(recorder.begin(scope()), PLAIN, *sent, coding=coding)
     large.note_request({"type": "http.request", "body": b"asked"})
     assert large.chunks.spilled
-    recorder.keep_tape(large)
-    recorder.keep_tape(fill(recorder.begin(scope()), PLAIN, b"small"))
+    recorder.keep_tapes([large])
+    recorder.keep_tapes([fill(recorder.begin(scope()), PLAIN, b"small")])
     recorder.close()
     assert recorder.health() == {"recorded": 2, "failures": 0, "last_failure": None}
     first, second = load(path).interactions
@@ -165,7 +213,7 @@ def test_a_large_request_is_written_whole(tmp_path: Path) -> None:
     for _ in range(2):
         tape.note_request({"type": "http.request", "body": b"up\n" * (LIMIT // 4)})
     assert tape.sent.spilled
-    recorder.keep_tape(fill(tape, PLAIN, b"taken", b"\n", coding=b"br", ends=False))
+    recorder.keep_tapes([fill(tape, PLAIN, b"taken", b"\n", coding=b"br", ends=False)])
     recorder.close()
     (interaction,) = load(path).interactions
     assert interaction.request.body == b"up\n" * (LIMIT // 4 * 2)
@@ -177,7 +225,7 @@ def test_a_large_tape_that_can_not_be_read_is_counted() -> None:
     recorder = Recorder(None, Redactor())
     broken = scope()
     del broken["raw_path"]
-    recorder.keep_tape(fill(recorder.begin(broken), PLAIN, b"x" * (LIMIT + 1)))
+    recorder.keep_tapes([fill(recorder.begin(broken), PLAIN, b"x" * (LIMIT + 1))])
     recorder.close()
     assert recorder.health() == {"recorded": 0, "failures": 1, "last_failure": "KeyError: 'raw_path'"}
 
@@ -185,38 +233,66 @@ def test_a_large_tape_that_can_not_be_read_is_counted() -> None:
 # --- around a relay ---------------------------------------------------------------------------------------------------
 
 
-def exchange(recorder: Recorder, *answer: dict[str, Any], fails: bool = False) -> list[dict[str, Any]]:
-    """What a client is sent by a recording relay that answers like this."""
+class Answering(httpx.AsyncBaseTransport):
+    """An upstream that answers in these chunks, and breaks off where one is None."""
+
+    def __init__(self, *chunks: bytes | None) -> None:
+        self._chunks = chunks
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async def stream() -> AsyncIterator[bytes]:
+            for chunk in self._chunks:
+                if chunk is None:
+                    raise httpx.ReadError("gone")
+                yield chunk
+
+        return httpx.Response(201, headers=[(b"content-type", PLAIN)], stream=Stream(stream()))
+
+
+class Stream(httpx.AsyncByteStream):
+    """A body as a generator yields it."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+
+def exchange(recorder: Recorder, *answer: bytes | None) -> list[dict[str, Any]]:
+    """What a client is sent by a recording relay whose upstream answers like this."""
     sent: list[dict[str, Any]] = []
+    coming = [{"type": "http.request", "body": b"asked"}]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"asked"}
+        return coming.pop() if coming else await asyncio.get_running_loop().create_future()
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async def relay(_: Any, receive: Any, send: Any) -> None:
-        await receive()
-        for message in answer:
-            await send(message)
-        if fails:
-            raise ConnectionError("gone")
+    async def run() -> None:
+        settings = Settings(upstream="http://up.test/v1")
+        relay = Relay(settings, Target(settings), Answering(*answer), recorder=recorder)
+        assert await relay(scope(), receive, send) is None
 
-    asyncio.run(RecordingRelay(relay, recorder)(scope(), receive, send))
+    asyncio.run(run())
     return sent
 
 
-START: dict[str, Any] = {"type": "http.response.start", "status": 201, "headers": [(b"content-type", PLAIN)]}
-END: dict[str, Any] = {"type": "http.response.body", "body": b"Hello"}
+START = {"type": "http.response.start", "status": 201, "headers": [(b"content-type", PLAIN)]}
+
+
+def body(data: bytes, *, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data} | ({"more_body": True} if more else {})
 
 
 def test_what_passes_is_passed_on_and_kept() -> None:
     heard: list[Interaction] = []
     recorder = Recorder(None, Redactor())
     recorder.listeners.append(heard.append)
-    assert exchange(recorder, START, END) == [START, END]
-    with pytest.raises(ConnectionError):
-        exchange(recorder, START, {**END, "more_body": True}, fails=True)
+    assert exchange(recorder, b"Hel", b"lo") == [START, body(b"Hel"), body(b"lo"), body(b"", more=False)]
+    with pytest.raises(Abort):
+        exchange(recorder, b"Hello", None)
     assert [(one.request.body, one.response.status, one.response.ended) for one in heard] == [
         (b"asked", 201, "complete"),
         (b"asked", 201, "cut"),
@@ -229,6 +305,6 @@ def test_a_disk_that_is_full_while_an_answer_is_spooled_stops_no_answer(monkeypa
 
     monkeypatch.setattr("proxy.tape.tempfile.TemporaryFile", fail)
     recorder = Recorder(None, Redactor())
-    large = {"type": "http.response.body", "body": b"x" * (LIMIT + 1), "more_body": True}
-    assert exchange(recorder, START, large, END) == [START, large, END]
+    large = b"x" * (LIMIT + 1)
+    assert exchange(recorder, large, b"Hello") == [START, body(large), body(b"Hello"), body(b"", more=False)]
     assert recorder.failures and "No space left" in str(recorder.last_failure)
