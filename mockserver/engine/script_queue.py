@@ -67,7 +67,7 @@ def take(state: State, accept: Callable[[bytes], T | None]) -> tuple[T | None, l
         if accepted is not None:
             entry = orjson.loads(record.doc)
             used = entry["used"] + 1
-            if used >= entry["line"].get("times", 1):
+            if used >= (entry["line"].get("times") or 1):
                 return accepted, [Delete("line", record.id)]
             doc = encode_compact({**entry, "used": used})
             return accepted, [Put("line", record.id, doc, "", record.order)]

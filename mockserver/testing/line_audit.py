@@ -99,7 +99,7 @@ class LineAudit:
             place, source = call.line["place"], _without(call.line, "place")
             if place == QUEUE:
                 key = encode_compact(source)
-                origin = self._origins.queued_at(key, uses[key] // source.get("times", 1))
+                origin = self._origins.queued_at(key, uses[key] // (source.get("times") or 1))
                 uses[key] += 1
                 places[call.id] = f"{QUEUE}, {origin}" if origin else QUEUE
             else:
@@ -168,7 +168,7 @@ class LineAudit:
         for index, line in enumerate(queue):
             source = _without(line, "used")
             key = encode_compact(source)
-            origin = self._origins.queued_at(key, self._uses[key] // source.get("times", 1) + before[key])
+            origin = self._origins.queued_at(key, self._uses[key] // (source.get("times") or 1) + before[key])
             before[key] += 1
             yield UnusedLine(
                 source, f"{QUEUE}[{index}], {origin}" if origin else f"{QUEUE}[{index}]", line["used"], True

@@ -98,7 +98,7 @@ def _tell_unanswered(audit: LineAudit, call: Exchange) -> Iterator[str]:
 
 def _list_unused(audit: LineAudit, unused: list[UnusedLine]) -> Iterator[str]:
     for line in unused[:MOST_LINES]:
-        times = line.source.get("times", 1)
+        times = line.source.get("times") or 1
         often = f" (used {line.used} of {times} times)" if line.queued and times > 1 else ""
         why = audit.why_unused(line)
         yield f"  {line.place}: {_shorten(json_compact(line.source).decode(), 4 * MEMBER)}{often}"

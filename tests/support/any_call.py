@@ -110,7 +110,7 @@ _MORE_CREATES = [
     {"model": "gpt-4.1", "input": "x", "background": True, "stream": True},
     {"model": "gpt-5.6-terra", "input": "word " * 1100, "prompt_cache_key": "k", "prompt_cache_retention": "24h"},
 ]
-_LINES: list[Json] = [
+LINES: list[Json] = [
     {"reply": {"text": "one", "reasoning": "hm"}, "pacing": {"first_token": 1, "tokens_per_second": 9}},
     {
         "reply": {"text": "two {{ turn }}"},
@@ -131,7 +131,7 @@ _LINES: list[Json] = [
     },
     *({"reply": reply} for reply in REPLIES.values()),
 ]
-_FAULTS: list[Json] = [
+FAULTS: list[Json] = [
     {"when": {"path": "/v1/responses", "method": "POST", "probability": 0.5}, "do": {"error": 503}, "times": 1},
     {"when": {"input_contains": "x", "turn": 2}, "at": {"event": "response.created", "count": 1}, "do": "cut"},
     {"at": {"bytes": 10}, "do": {"delay": 1}},
@@ -152,11 +152,11 @@ CONTROL_BODIES: Mapping[tuple[str, str], list[Json]] = {
         {"mode": "system"},
     ],
     ("POST", "/_mock/clock/advance"): [{"seconds": 1.5, "days": 2}, {"days": 40}],
-    ("POST", "/_mock/script"): [{"lines": [line]} for line in _LINES],
-    ("PUT", "/_mock/scenario"): [{"seed": 7, "lines": _LINES[:4], "given": _GIVEN[0]}, {"lines": []}],
+    ("POST", "/_mock/script"): [{"lines": [line]} for line in LINES],
+    ("PUT", "/_mock/scenario"): [{"seed": 7, "lines": LINES[:4], "given": _GIVEN[0]}, {"lines": []}],
     ("PUT", "/_mock/given"): _GIVEN,
     ("POST", "/_mock/given"): _GIVEN,
-    ("PUT", "/_mock/faults"): [{"faults": _FAULTS}, _FAULTS, []],
+    ("PUT", "/_mock/faults"): [{"faults": FAULTS}, FAULTS, []],
     ("PUT", "/_mock/snapshot"): [],  # taken from the mock itself
 }
 CONTROL_GETS = (

@@ -312,8 +312,8 @@ _CONVERSATIONS = (
     Mutation(
         "items are listed in the wrong order",
         "core/lifecycle.py",
-        "Entry(node.id, index, first + index)",
-        "Entry(node.id, index, first + len(node.items) - 1 - index)",
+        "(node.id, index, first + index)",
+        "(node.id, index, first + len(node.items) - 1 - index)",
     ),
     Mutation(
         "21 items are taken at once",
@@ -481,12 +481,12 @@ _TURNS = (
     Mutation(
         "cached tokens are not rounded to blocks",
         "core/prompt_cache.py",
-        "cached = min(matched, prompt.tokens) // BLOCK * BLOCK",
-        "cached = min(matched, prompt.tokens)",
+        "cached, kept = min(matched, tokens) // BLOCK * BLOCK, None",
+        "cached, kept = min(matched, tokens), None",
     ),
     Mutation(
         "instructions are always part of the cached prefix",
-        "core/prompt_cache.py",
+        "core/prompt_head.py",
         'None if model.instructions_last else request.get("instructions")',
         'request.get("instructions")',
     ),

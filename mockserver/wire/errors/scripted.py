@@ -104,10 +104,13 @@ def from_script(spec: Mapping[str, Any], model: str = MODEL) -> APIError:
     else:
         error = _plain(status or 400, name)
     for key in ("status", "type", "message", "param", "code"):
-        if key in spec and not (key == "code" and name in BY_NAME):
+        if key in spec and not (key == "code" and name in BY_NAME) and (spec[key] is not None or key in _MAY_BE_NULL):
             setattr(error, key, spec[key])
     error.headers.update(spec.get("headers") or {})
     return error
+
+
+_MAY_BE_NULL = ("param", "code")  # of an error; another member that is null is as one that is not there
 
 
 def _plain(status: int, code: str | None) -> APIError:
