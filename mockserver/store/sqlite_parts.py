@@ -1,11 +1,13 @@
 """Responses without what they have in common: those parts of them are kept once for a project."""
 
-# How it works. Most of a Response is what its request did not say. Those parts stand between the same two members in
+# How it works. Most of a Response is what its request did not say. Those parts stand between the same members in
 # all of them. The second time that they come, they are written as a record of their own, under a hash of them, and from
 # then on such a response is written without them, with that hash: 0.5 KB instead of 2. What is written least costs
 # least: each page of 4 KB of a transaction is hashed and written to the log.
 #
 # What must stay true:
+# * No words of a client are in parts: what was deleted must not go on standing in the file. A response with
+#   instructions or tools is written as it is.
 # * A response that lacks its parts is nothing. They are written in the transaction of the first response that needs
 #   them, and go only with the whole project. They are written once more after a transaction has failed, and after
 #   another process has written, which may have cleared the project.
@@ -22,6 +24,11 @@ _HEAD = Struct("<c16sIII")  # the mark, the parts' name, the length of the first
 _WHOLE = bytes(16)  # in place of the name: what follows is a document that begins with the mark itself
 _SHORTEST, _LONGEST, _MOST = 1024, 65_536, 4_194_304  # bytes of a response, of its parts, of all that is remembered
 _SEEN_ONCE = -1, b""
+# How members begin that hold words of a client. What begins at the left margin is a member of the Response.
+_WORDS = (
+    *(b'\n  "instructions": "', b'\n  "instructions": [', b'\n  "safety_identifier": "', b'\n  "tools": [\n'),
+    *(b'\n  "tool_choice": {', b'\n      "type": "json_schema"'),
+)
 
 
 class Parts:
@@ -40,14 +47,15 @@ class Parts:
         # these stand at the left margin, where nothing that a client sends can stand
         first, fourth = doc.find(b'\n  "error": '), doc.rfind(b'\n  "usage": ')
         second = doc.find(b'\n  "output": ', first)
-        third = doc.rfind(b'\n  "parallel_tool_calls": ', second, fourth)
+        third = doc.rfind(b'\n  "prompt_cache_retention": ', second, fourth)  # what it goes on from is before that
         if min(first, second, third, fourth) < 0 or second - first + fourth - third > _LONGEST:
             return doc, None
         key = before, after = doc[first:second], doc[third:fourth]
         known = self._known.get(project)
         era, name = _SEEN_ONCE if known is None else known.get(key, (None, b""))
         if known is None or era is None:
-            self._remember(project, key)
+            if not any(word in before or word in after for word in _WORDS):
+                self._remember(project, key)
             return doc, None
         new = None
         if era != self._era:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,18 @@ from mockserver.core.records import Delete, Put, Record
 from mockserver.store import sqlite_parts
 from mockserver.store.sqlite import LONG, MANY, SQLiteStore
 from mockserver.store.sqlite_parts import MARK, Parts
+from tests.support.caller import Caller
 from tests.support.store_suite import write
 
-PIECES = [b'\n  "error": ', b'\n  "output": ', b'\n  "parallel_tool_calls": ', b'\n  "usage": ', b"x" * 600, b"y", MARK]
+PIECES = [
+    b'\n  "error": ',
+    b'\n  "output": ',
+    b'\n  "prompt_cache_retention": ',
+    b'\n  "usage": ',
+    b"x" * 600,
+    b"y",
+    MARK,
+]
 
 
 def response(number: int, *, said: str = "", of: str = "a", width: int = 600) -> bytes:
@@ -23,7 +33,7 @@ def response(number: int, *, said: str = "", of: str = "a", width: int = 600) ->
     members = (
         ("error", f"{of * width}"),
         ("output", f"{number}{said}"),
-        ("parallel_tool_calls", of * width),
+        ("prompt_cache_retention", of * width),
         ("usage", "1"),
     )
     return (
@@ -64,6 +74,30 @@ def test_the_second_of_a_kind_is_cut_and_all_are_read_as_they_were_given(tmp_pat
         assert store.scan("project", "response", limit=4) == [Record(put.id, put.doc, put.order) for put in puts[:4]]
         assert store.records("project") == puts
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({}, 1),
+        ({"previous_response_id": True}, 1),
+        ({"prompt_cache_key": "of-ada"}, 1),
+        ({"instructions": "You know Ada."}, 0),
+        ({"tools": [{"type": "function", "name": "ada", "parameters": None}]}, 0),
+        ({"text": {"format": {"type": "json_schema", "name": "ada", "schema": {"type": "object"}}}}, 0),
+        ({"safety_identifier": "ada"}, 0),
+    ],
+)
+def test_no_words_of_a_client_are_in_parts(tmp_path: Path, more: dict[str, Any], kept: int) -> None:
+    call = Caller(store=f"sqlite:///{tmp_path}/s.db")
+    first = call.create("one")
+    if "previous_response_id" in more:
+        more = {"previous_response_id": first["id"]}
+    made = [call.create("two", **more) for _ in range(3)]
+    file = sqlite3.connect(tmp_path / "s.db")
+    parts = [doc for (doc,) in file.execute("SELECT doc FROM parts")]
+    assert len(parts) == kept and b"da" not in b"".join(parts)
+    assert [call("GET", f"/v1/responses/{one['id']}") for one in made] == made
 
 
 def test_many_at_once_are_cut_too() -> None:
