@@ -13,13 +13,17 @@ from mockserver.wire.responses.encoding import json_compact
 
 def head_of(request: Mapping[str, Any], model: Model) -> str:
     """The hash of what a prompt begins with, and of whose entries it may use. Spec: R8.8."""
-    if _SHAPING.isdisjoint(request):
-        return _plain_head(model, request.get("instructions"), request.get("prompt_cache_key"))
+    instructions = request.get("instructions")
+    if _SHAPING.isdisjoint(request) and (instructions is None or len(instructions) <= _LONGEST):
+        return _plain_head(model, instructions, request.get("prompt_cache_key"))
     return _head(request, model)
 
 
 # What shapes a prompt's beginning besides the instructions.
 _SHAPING = frozenset({"text", "reasoning", "tools", "parallel_tool_calls", "context_management", "prompt"})
+
+
+_LONGEST = 4096  # characters of instructions that are remembered
 
 
 @lru_cache(maxsize=1024)

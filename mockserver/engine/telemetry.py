@@ -157,7 +157,7 @@ class Metrics:
         """The series of exchanges whose labels are given as they came in: those of a series are of a bounded number."""
         path, method, transport, http_status, answerer, model, status = place
         method = method if method in _METHODS else OTHER
-        about_turn = (_model_of(model), status or OTHER) if is_turn else (None, None)
+        about_turn = (_find_model(model), status or OTHER) if is_turn else (None, None)
         key = endpoint_of(path), method, transport, http_status, answerer, *about_turn
         series = self._series.get(key)
         if series is None:
@@ -216,6 +216,11 @@ class Metrics:
     def _list(self) -> list[tuple[Labels, Series]]:
         with self._lock:
             return list(self._series.items())
+
+
+def _find_model(name: str | None) -> str:
+    """The row of a model; of a name that is long, and came from a client, without remembering it."""
+    return _model_of(name) if name is None or len(name) <= catalog.LONGEST_NAME else _model_of.__wrapped__(name)
 
 
 @lru_cache(maxsize=1024)

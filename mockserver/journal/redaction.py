@@ -46,7 +46,15 @@ def is_secret_name(name: str) -> bool:
 
 def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
     """The headers as text, secrets redacted."""
-    return dict([_header(name, value) for name, value in sent.items()])
+    return dict(
+        [
+            _header(name, value) if len(value) <= _LONGEST else _header.__wrapped__(name, value)
+            for name, value in sent.items()
+        ]
+    )
+
+
+_LONGEST = 1024  # bytes of a header that is remembered: memory is bounded by their sizes, not by their number
 
 
 @lru_cache(maxsize=1024)  # a client sends the same ones all the time
@@ -64,7 +72,10 @@ def query(sent: Sequence[tuple[str, str]]) -> str:
 
 def credentials(sent: Mapping[bytes, bytes]) -> list[str]:
     """The keys and passwords that the headers of a call hold, if they are long enough to be searched for."""
-    return [one for name, value in sent.items() for one in _credentials(name, value)]
+    found = list[str]()
+    for name, value in sent.items():
+        found += _credentials(name, value) if len(value) <= _LONGEST else _credentials.__wrapped__(name, value)
+    return found
 
 
 @lru_cache(maxsize=1024)

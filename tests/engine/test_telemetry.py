@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver.config.settings import Settings
+from mockserver.engine import telemetry
 from mockserver.engine.engine import Engine
 from mockserver.engine.telemetry import BUCKETS_S, OTHER, Histogram, Metrics, endpoint_of
 from mockserver.journal.exchange import Call, Exchange
@@ -157,3 +158,10 @@ def test_what_a_cassette_answers_is_counted_and_is_no_stream_of_the_mock() -> No
     metrics.count(exchange)
     assert list(metrics.requests) == [("/v1/responses", "POST", "http", "200", "cassette")]
     assert (metrics.streams, metrics.turns) == (0, {})
+
+
+def test_a_model_of_a_long_name_is_counted_and_its_name_is_not_kept() -> None:
+    name = f"ft:gpt-4.1-2025-04-14:{'a' * 1000}::x"
+    before = telemetry._model_of.cache_info().currsize
+    assert telemetry._find_model(name) == telemetry._find_model("gpt-4.1-2025-04-14") != OTHER
+    assert telemetry._model_of.cache_info().currsize <= before + 1

@@ -34,6 +34,17 @@ def test_headers() -> None:
     assert shown["content-type"] == "application/json" and shown["x-note"] == f"my key is {REDACTED}"
 
 
+@pytest.mark.parametrize("size", [100, 60_000])
+def test_of_headers_only_short_ones_are_remembered(size: int) -> None:
+    redaction._header.cache_clear()
+    redaction._credentials.cache_clear()
+    sent = {b"authorization": b"Bearer " + b"k" * size, b"x-note": b"n" * size}
+    assert redaction.headers(sent) == {"authorization": REDACTED, "x-note": "n" * size}
+    assert redaction.credentials(sent) == ["k" * size]
+    kept = 2 if size == 100 else 0
+    assert [one.cache_info().currsize for one in (redaction._header, redaction._credentials)] == [kept, kept]
+
+
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"input" :\t"caf\xc3\xa9"}', b'{"authorization_of": 1}', b"\xff"])
 def test_a_body_without_secrets_stays_as_it_is(sent: bytes) -> None:
     assert redaction.body(sent) == (sent.decode(errors="replace"), [])
