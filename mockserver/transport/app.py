@@ -87,6 +87,9 @@ TOLD_S = 15.0  # and where processes tell each other, unless they can't
 TRIM_AFTER_S, LATEST_TRIM_S = 1.0, 15.0  # after the last and after the first reset, for they often come in a row
 
 
+_NO_EXTENSIONS: Mapping[str, Any] = {}
+
+
 class MockApp:
     """An ASGI app over an engine."""
 
@@ -223,7 +226,7 @@ class MockApp:
             answer, answer_headers = await run(self._answer_waiting, call, refused)
         if isinstance(answer.player, EventStream):
             answer.player.is_stopping, run = partial(scope.get, STOPPING), None
-        is_head, whole = scope["method"] == "HEAD", WHOLE in scope.get("extensions", ())
+        is_head, whole = scope["method"] == "HEAD", scope.get("extensions", _NO_EXTENSIONS).get(WHOLE) == send
         await send_answer(answer, answer_headers, receive, send, head=is_head, whole=whole, run=run)
 
     def _answer_waiting(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:

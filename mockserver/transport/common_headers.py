@@ -43,4 +43,7 @@ class CommonHeaders:
                 message = {**message, "headers": [*dated, *headers, *self._headers]}
             return send(message)
 
+        extensions = scope.get("extensions")
+        if extensions is not None and extensions.get(WHOLE) == send:
+            extensions[WHOLE] = send_with_headers
         return self._app(scope, receive, send_with_headers)

@@ -36,7 +36,9 @@ Headers = list[tuple[bytes, bytes]]
 
 MOST_WRITTEN = 262_144  # bytes of a body that are handed to the connection at once
 PROJECT_HEADER = b"x-understudy-project"  # whose state a control call means, if not that of its caller's key
-WHOLE = "understudy.response"  # the extension of ASGI that `response_cycle` has: head and body are one message
+# The extension of ASGI that `response_cycle` has: head and body are one message. What it holds is the `send` that takes
+# such messages: an app whose `send` is another one stands behind somebody who does not know them.
+WHOLE = "understudy.response"
 BY_NAME = "understudy.headers"  # in a request's scope: its headers by name, the last of each, made once
 REASON = "understudy.reason"  # in the state of a request's scope: the reason phrase of its answer, as bytes
 COMMENT = b": keep-alive\n\n"

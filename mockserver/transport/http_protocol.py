@@ -32,7 +32,6 @@ MOST_HEAD = 65_536  # bytes
 SHORT_TARGET = 256  # bytes; a few targets come again and again, and are taken apart once
 _WISHES = frozenset((b"upgrade", b"connection", b"http2-settings"))
 _WITHOUT_WISH = frozenset((b"CONNECT", b"PRI"))  # after these the parser stops in any case, whatever the headers say
-_EXTENSIONS: dict[str, dict[object, object]] = {WHOLE: {}}
 _COMPLAINT = b"The head of a request may have %d bytes." % MOST_HEAD
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -125,7 +124,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _begin_response(self) -> None:
         """Have the app answer the request whose head was read, after those that came before it."""
         parser, scope, version = self.parser, self.scope, self.parser.get_http_version()
-        scope["method"], scope["extensions"] = parser.get_method().decode("ascii"), _EXTENSIONS
+        scope["method"] = parser.get_method().decode("ascii")
         said: dict[bytes, bytes] = dict(self.headers)
         scope[BY_NAME] = said  # type: ignore[literal-required]  # a key of our own
         if version != "1.1":
@@ -148,6 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.on_response_complete,
             ),
         )
+        scope["extensions"] = {WHOLE: self.cycle.send}  # type: ignore[dict-item]
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.http import WHOLE
@@ -49,6 +50,21 @@ async def stamp_whole() -> list[tuple[bytes, bytes]]:
 
     await CommonHeaders(app, [(b"x-source", b"here")])({"type": "http"}, None, send)
     return sent[0]["headers"]
+
+
+def test_who_sends_through_it_may_send_one_message_where_the_server_takes_that() -> None:
+    async def ask(extensions: dict[str, Any]) -> bool:
+        found = []
+
+        async def app(scope, receive, send) -> None:
+            found.append(scope["extensions"].get(WHOLE) == send)
+
+        await CommonHeaders(app)({"type": "http", "extensions": extensions}, None, takes)
+        return found[0]
+
+    async def takes(message) -> None: ...
+
+    assert [asyncio.run(ask(one)) for one in ({WHOLE: takes}, {WHOLE: print}, {})] == [True, False, False]
 
 
 def test_refused_websocket() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from mockserver.config.settings import Settings
+from mockserver.engine.engine import Engine
+from mockserver.transport.app import MockApp
 from mockserver.transport.http import STOPPING, WHOLE
 from mockserver.transport.http_protocol import MOST_HEAD, HttpProtocol
 from mockserver.transport.response_cycle import MOST_JOINED, LazyEvent
@@ -381,6 +385,26 @@ def test_a_whole_response_is_what_its_two_messages_are(
     assert (b"".join(whole.writes), whole.closed) == (b"".join(parts.writes), parts.closed)
     if size < MOST_JOINED:
         assert len(whole.writes) == len(parts.writes) <= 1
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_the_mock_sends_one_message_unless_somebody_else_passes_it_on(between: bool) -> None:
+    told: list[str] = []
+    mock = MockApp(Engine(Settings()))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        def passing_on(message: Message) -> Awaitable[None]:
+            told.append(message["type"])
+            return send(message)
+
+        if not between:
+            scope["extensions"][WHOLE] = passing_on
+        await mock(scope, receive, passing_on)
+
+    assert b"".join(serve(app, b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").writes).startswith(
+        b"HTTP/1.1 200"
+    )
+    assert told == (["http.response.start", "http.response.body"] if between else [WHOLE])
 
 
 def test_messages_in_a_wrong_order_are_refused() -> None:
