@@ -219,36 +219,34 @@ def test_frames_of_a_compressed_connection_are_read_by_the_library() -> None:
     assert reading.by_library == 2
 
 
+class Turned(Recorded):
+    """One that notes when reading stops and goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[str] = []
+
+    def pause_reading(self) -> None:
+        self.turns.append("pause")
+
+    def resume_reading(self) -> None:
+        self.turns.append("resume")
+
+
 def test_no_more_is_read_while_two_messages_wait() -> None:
-    turns: list[str] = []
-
-    class Turned(Recorded):
-        def pause_reading(self) -> None:
-            turns.append("pause")
-
-        def resume_reading(self) -> None:
-            turns.append("resume")
-
     reading = Reading()
-    reading.transport = Turned()
+    reading.transport = transport = Turned()
     assert reading.read(frame(b"one"), frame(b"two"))[:2] == ["one", "two"]
-    assert turns == []  # each was taken before the next one came
+    assert transport.turns == []  # each was taken before the next one came
     reading = Reading()
-    reading.transport = Turned()
+    reading.transport = transport = Turned()
     assert reading.read(frame(b"one") + frame(b"two") + frame(b"three"))[:3] == ["one", "two", "three"]
-    assert turns == ["pause", "resume"]
+    assert transport.turns == ["pause", "resume"]
 
 
 def test_after_a_close_the_connection_is_read_on() -> None:
     """Or the client's close would not be heard; what it still sends is dropped."""
-    turns: list[str] = []
-
-    class Turned(Recorded):
-        def pause_reading(self) -> None:
-            turns.append("pause")
-
-        def resume_reading(self) -> None:
-            turns.append("resume")
+    transport = Turned()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -261,7 +259,7 @@ def test_after_a_close_the_connection_is_read_on() -> None:
         config.load()
         state = ServerState()
         protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
-        protocol.connection_made(Turned())
+        protocol.connection_made(transport)
         protocol.data_received(HANDSHAKE)
         await asyncio.sleep(0)
         protocol.data_received(frame(b"one") + frame(b"two"))
@@ -271,7 +269,7 @@ def test_after_a_close_the_connection_is_read_on() -> None:
         protocol.connection_lost(None)
 
     asyncio.run(run())
-    assert turns == ["pause", "resume"]
+    assert transport.turns == ["pause", "resume"]
 
 
 def test_after_a_close_texts_are_refused_as_for_a_client_that_has_left() -> None:
