@@ -133,11 +133,11 @@ def _repeats(call: Call, before: Place, index: ItemIndex) -> list[HeldItem]:
             again.append(held)
     if not (new or returned):
         return []
-    newest, only = _last_said(before)
+    newest, only = _find_last_said(before)
     return again if len(again) > 1 or (only and new) or (returned and again[0].order == newest) else []
 
 
-def _last_said(place: Place) -> tuple[tuple[int, int] | None, bool]:
+def _find_last_said(place: Place) -> tuple[tuple[int, int] | None, bool]:
     """The place among the items of a context of what the user said last, and whether that is all there was."""
     said: list[tuple[int, int]] = []
     node: Place | None = place

@@ -76,17 +76,23 @@ HANDSHAKE = (
 )
 
 
+def begin(app: Any, transport: Recorded) -> tuple[WebSocketProtocol, ServerState]:
+    """A connection to an app whose handshake has come in."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
+    config.load()
+    state = ServerState()
+    protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
+    protocol.connection_made(transport)
+    protocol.data_received(HANDSHAKE)
+    return protocol, state
+
+
 def play(app: Any) -> list[bytes]:
     """What is written to a socket that an app serves."""
     transport = Recorded()
 
     async def run() -> None:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
-        config.load()
-        state = ServerState()
-        protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
-        protocol.connection_made(transport)
-        protocol.data_received(HANDSHAKE)
+        protocol, state = begin(app, transport)
         await asyncio.gather(*state.tasks)
         protocol.connection_lost(None)
 
@@ -255,12 +261,7 @@ def test_after_a_close_the_connection_is_read_on() -> None:
         await send({"type": "websocket.close"})
 
     async def run() -> None:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
-        config.load()
-        state = ServerState()
-        protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
-        protocol.connection_made(transport)
-        protocol.data_received(HANDSHAKE)
+        protocol, state = begin(app, transport)
         await asyncio.sleep(0)
         protocol.data_received(frame(b"one") + frame(b"two"))
         await asyncio.gather(*state.tasks)
