@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -45,9 +46,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(*FROZEN)) for _ in range(2)]
         port = free_port()
-        recipe = RECIPE.read_text()
-        for shown, real in (("4011", servers[0].port), ("4012", servers[1].port), ("4010", port)):
-            recipe = recipe.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{real}")
+        # All at once: a free port that begins as a shown one does would be replaced again.
+        ports = {"4010": port, "4011": servers[0].port, "4012": servers[1].port}
+        recipe = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda shown: str(ports[shown[0]]), RECIPE.read_text())
         nginx = subprocess.Popen(["/usr/sbin/nginx", "-e", f"{place}/error.log", "-c", str(write(place, recipe))])
         stack.callback(nginx.wait, 60)
         stack.callback(nginx.terminate)
