@@ -13,21 +13,26 @@
 # Answers made in this process carry X-Understudy-Source: mock, also our own errors; to an upstream's answer nothing is
 # added. That is how a client can tell a mocked answer from a real one. Lifespan goes to the mock, which has state to
 # save; the upstream's connections are closed after it, whatever happened.
+#
+# What a cassette has at once is answered within the app's call, as the mock answers (`transport.http`). Around it is
+# then nobody who passes messages on, so what they would note is noted here.
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.config.settings import Settings
+from mockserver.engine.telemetry import log_request
 from mockserver.transport.access_log import log_requests
 from mockserver.transport.common_headers import CommonHeaders
 from mockserver.transport.guard import ErrorApp, Guard
-from mockserver.transport.http import BY_NAME
+from mockserver.transport.http import BY_NAME, MOST_AWAITED, WHOLE, WhenWhole, Whole, is_short
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.paths import MOCKED
 from proxy.headers import first
@@ -38,11 +43,12 @@ if TYPE_CHECKING:
 
     from mockserver.engine.engine import Engine
     from mockserver.journal.answers import KeptAnswer
-    from proxy.modes import Modes
+    from proxy.modes import Answering, Modes
     from proxy.observer import Observer
 
 MODE = MODE_HEADER.lower().encode()
 SOURCE = (b"x-understudy-source", b"mock")
+_NO_EXTENSIONS: Mapping[str, Any] = {}
 
 
 class ProxyApp:
@@ -69,6 +75,7 @@ class ProxyApp:
         self._mock = CommonHeaders(mock, [SOURCE])
         self.logs_requests = False  # a served process tells what the mock does not answer; the mock tells the rest
         self._guarded = Guard(self._route, settings, _refusal)
+        self._most_awaited = min(settings.max_body_bytes, MOST_AWAITED)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
@@ -109,16 +116,26 @@ class ProxyApp:
 
     def _route_out(self, decision: Decision, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer what the mock does not."""
+        whole = scope.get("extensions", _NO_EXTENSIONS).get(WHOLE)
+        if whole is not None and whole.ways == (receive, send) and self._may_replay_in_one_call(decision, scope):
+            return WhenWhole(self._replay_now, partial(self._serve_out, decision), whole, (scope, receive, send))
+        return self._serve_out(decision, scope, receive, send)
+
+    def _serve_out(self, decision: Decision, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         source = decision.answerer or "-"
         app: ASGIApp = partial(self._answer, source)
         if decision.error is not None:
             app = _refusal(decision.error)
+        return self._watch(app, decision.answerer, scope["type"])(scope, receive, send)
+
+    def _watch(self, app: ASGIApp, answerer: str | None, kind: str) -> ASGIApp:
+        """An app whose answers are noted: in the journal, and in the log."""
         if self._observer is not None:
-            app = self._observer.watch(app, decision.answerer or "proxy", scope["type"])
-        return (log_requests(app, source) if self.logs_requests else app)(scope, receive, send)
+            app = self._observer.watch(app, answerer or "proxy", kind)
+        return log_requests(app, answerer or "-") if self.logs_requests else app
 
     async def _answer(self, answerer: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have a relay, a recorder or a cassette answer; what they return is the error to answer with."""
+        """Have a relay, a recorder or a cassette answer, if the caller is let in."""
         assert self.modes is not None
         error: MockError | APIError | None = self._check_key(scope)
         if error is None:
@@ -127,11 +144,38 @@ class ProxyApp:
             except MockError as problem:
                 error = problem
             else:
-                error = await answering(scope, receive, send)
+                await _answer_by(answering, scope, receive, send)
+                return
         elif self._observer is not None:
             self._observer.count_refusal(scope, error.status)
-        if error is not None:
-            await _refusal(error)(scope, receive, send)
+        await _refusal(error)(scope, receive, send)
+
+    # --- within the app's call ----------------------------------------------------------------------------------------
+
+    def _may_replay_in_one_call(self, decision: Decision, scope: Scope) -> bool:
+        """Whether a cassette that is there answers a request, as far as its head tells."""
+        if decision.answerer != "cassette" or self.modes is None or self.modes.replayer is None:
+            return False
+        return is_short(scope[BY_NAME], self._most_awaited) and self._check_key(scope) is None
+
+    def _replay_now(
+        self, body: bytes, whole: Whole, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        """Answer a request that has come whole from a cassette, within this call if the answer leaves at once."""
+        assert self.modes is not None and self.modes.replayer is not None
+        started, replayer = perf_counter(), self.modes.replayer
+        found, ready = replayer.find_ready(scope, body)
+        if ready is None:
+            answer = partial(_answer_by, partial(replayer.send_found, found))
+            return self._watch(answer, "cassette", "http")(scope, receive, send)
+        whole.respond(ready.status, ready.lines, ready.data, ready.is_sized)
+        if self._observer is not None:
+            self._observer.note_replayed(scope, body, started, ready)
+        if self.logs_requests:
+            log_request(scope["method"], scope["path"], ready.status, perf_counter() - started, "cassette")
+        return None
+
+    # --- what is decided by the head -------------------------------------------------------------------------------
 
     def _decide(self, scope: Scope) -> Decision:
         headers, mode = scope["headers"], None
@@ -151,6 +195,13 @@ class ProxyApp:
         if not self._keys or any(hmac.compare_digest(given, key) for key in self._keys):
             return None
         return MockError("This server lets in only the keys that it was given with --api-key.", status=401)
+
+
+async def _answer_by(answering: Answering, scope: Scope, receive: Receive, send: Send) -> None:
+    """Have a relay, a recorder or a cassette answer; what they return is the error to answer with."""
+    error = await answering(scope, receive, send)
+    if error is not None:
+        await _refusal(error)(scope, receive, send)
 
 
 async def _has_none(scope: Scope) -> bool:

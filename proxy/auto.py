@@ -24,9 +24,10 @@ from proxy.cassettes.interaction import Interaction, parse_json
 from proxy.cassettes.ledger import CONVERSATIONS, conversation_of
 from proxy.cassettes.matching import Miss, Session
 from proxy.observer import note_recording
+from proxy.recorded_answer import send_recorded
 from proxy.recorder import Recorder, Relaying
 from proxy.rehydration import is_forgotten, items_of, with_items
-from proxy.replayer import Sessions, SocketReplay, send_recorded
+from proxy.replayer import Sessions, SocketReplay
 from proxy.socket_recorder import SocketTape
 from proxy.tape import Tape
 from proxy.tape_interaction import interaction_of, make_request
@@ -51,9 +52,8 @@ class AutoReplayer:
             return None
         except APIError as error:
             return error
-        request, _ = make_request(scope, body, self._sessions.redactor)
         session = self._sessions.of(scope)
-        found = session.find(request)
+        found = session.find(self._sessions.read(scope, body))
         note_recording(scope, found)
         if not isinstance(found, Miss):
             await send_recorded(found.interaction, self._speed, scope, send)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from proxy.cassettes.redaction import Redactor
     from proxy.recorder import Recorder
     from proxy.relay import OnEnd
-    from proxy.replayer import Sessions
+    from proxy.replayer import Replayer, Sessions
     from proxy.shadow import Shadow
     from proxy.target import Target
 
@@ -176,7 +176,7 @@ class Modes:
         return Sessions(self.library, self.redactor, strict=self.settings.strict)
 
     @cached_property
-    def replay_http(self) -> Answering:
+    def replay_http(self) -> Replayer:
         """What answers requests from the recordings."""
         from proxy.replayer import Replayer
 
@@ -230,6 +230,11 @@ class Modes:
     def shadow_websocket(self) -> Answering:
         """What forwards sockets and compares them."""
         return self.shadowing[1]
+
+    @property
+    def replayer(self) -> Replayer | None:
+        """What answers requests from the recordings, None until it was needed."""
+        return self.__dict__.get("replay_http")
 
     def misses(self) -> list[Miss]:
         """What was asked and not found, in order."""

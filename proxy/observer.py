@@ -31,12 +31,13 @@ from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call, Exchange
 from mockserver.journal.relayed import RelayedAnswer
 from mockserver.transport.abort import Abort
-from mockserver.transport.http import query_pairs
+from mockserver.transport.http import BY_NAME, query_pairs
 from mockserver.wire.errors.api import APIError
 from proxy.cassettes.interaction import parse_json
 from proxy.cassettes.matching import Miss, Recorded
 
 if TYPE_CHECKING:
+    from proxy.recorded_answer import ReadyAnswer
     from proxy.relay import Client
 
 OBSERVED = "understudy.observed"  # in the scope of a request: what its recording is noted in
@@ -116,9 +117,9 @@ class Observer:
 
     # --- what is noted ------------------------------------------------------------------------------------------------
 
-    def begin(self, scope: Scope, answerer: str, call: Call) -> Passing:
+    def begin(self, answerer: str, call: Call, started: float) -> Passing:
         """Note that a call has begun, and tell those who listen."""
-        exchange = Exchange.begin(call, perf_counter())
+        exchange = Exchange.begin(call, started)
         exchange.relayed = answer = RelayedAnswer(answerer, exchange.started)
         if self._events.is_on and call.project:
             self._do(self._journal.announce, call.project, exchange)
@@ -128,7 +129,8 @@ class Observer:
         """Enter a call that has ended into the journal."""
         exchange, answer = passing.exchange, passing.answer
         exchange.seconds, exchange.ended = perf_counter() - exchange.started, how
-        exchange.call = exchange.call._replace(body=answer.sent_body())
+        if answer.sent:
+            exchange.call = exchange.call._replace(body=answer.sent_body())
         exchange.status, exchange.events = answer.status, passing.events
         if answer.first_bytes:
             exchange.first_bytes_s = answer.first_bytes - exchange.started
@@ -142,17 +144,17 @@ class Observer:
         else:
             self._thread.submit(work, project, exchange)
 
-    def call_of(self, scope: Scope, transport: str, method: str) -> Call:
-        """The head of a call."""
-        headers, query = dict(scope["headers"]), scope["query_string"]
+    def call_of(self, scope: Scope, transport: str, method: str, body: bytes = b"") -> Call:
+        """The head of a call, and its body where that has come."""
+        headers, query = scope.get(BY_NAME) or dict(scope["headers"]), scope["query_string"]
         project = self._find_project(headers.get(b"authorization", b""), headers.get(b"openai-project", b""))
-        return Call(method, scope["path"], b"", project, query_pairs(query) if query else (), headers, transport)
+        return Call(method, scope["path"], body, project, query_pairs(query) if query else (), headers, transport)
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
     async def _watch_http(self, app: ASGIApp, answerer: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request by the app; what comes and leaves is noted."""
-        passing = self.begin(scope, answerer, self.call_of(scope, "http", scope["method"]))
+        passing = self.begin(answerer, self.call_of(scope, "http", scope["method"]), perf_counter())
         answer = scope[OBSERVED] = passing.answer
 
         async def receive_and_note() -> Message:
@@ -179,6 +181,16 @@ class Observer:
             raise
         finally:
             self.end(passing, DELIVERED if answer.complete else how)
+
+    def note_replayed(self, scope: Scope, body: bytes, started: float, ready: ReadyAnswer) -> None:
+        """Note a call that a cassette has answered in one write."""
+        passing = self.begin("cassette", self.call_of(scope, "http", scope["method"], body), started)
+        answer = passing.answer
+        answer.note_recording(ready.id)
+        answer.add(ready.body)
+        answer.status, answer.headers = ready.status, ready.headers
+        answer.first_bytes, answer.complete = perf_counter(), True
+        self.end(passing, DELIVERED)
 
     # --- sockets ----------------------------------------------------------------------------------------------------
 
@@ -221,7 +233,7 @@ class ObservedSocket:
 
     def _begin(self, method: str) -> Passing:
         call = self._observer.call_of(self._scope, "websocket", method)
-        return self._observer.begin(self._scope, self._answerer, call)
+        return self._observer.begin(self._answerer, call, perf_counter())
 
     def answer_on(self, lane: str | None) -> RelayedAnswer:
         """The answer of the oldest turn of a lane; of the handshake, where there is none."""

@@ -34,6 +34,7 @@ from mockserver.transport.http import REASON
 from mockserver.wire.errors.api import MockError
 from proxy import headers
 from proxy.cassettes.content import is_event_stream
+from proxy.tape import LIMIT
 from proxy.target import CONNECT_S, Target, describe_failure, describe_request
 from proxy.upstream import WholeBody
 
@@ -198,11 +199,18 @@ class Relay:
     async def _pass_body(self, scope: Scope, response: httpx.Response, client: Client, send: Send, length: int) -> None:
         """Send each chunk as it comes; `length` is -1 when only the end of the body tells it. Raises Abort."""
         count, tape = 0, client.tape
+        chunks = None
+        if tape is not None:  # what `Chunks.add` does, without a call for each chunk
+            chunks = tape.chunks
+            note_time, note_chunk = chunks.came.append, chunks.listed.append
         try:
             async for chunk in response.stream:  # type: ignore[union-attr]
                 count += len(chunk)
-                if tape is not None:
-                    tape.chunks.add(monotonic(), chunk)
+                if chunks is not None:
+                    note_time(monotonic())
+                    note_chunk(chunk)
+                    if count > LIMIT:
+                        chunks.spill()
                 # with a known length the last bytes end the answer: an ordinary JSON answer is two messages, not three
                 client.served = count == length
                 await send({"type": "http.response.body", "body": chunk, "more_body": not client.served})

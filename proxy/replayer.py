@@ -3,6 +3,9 @@
 # Each caller's project has a `Session` (see `cassettes.matching`). A body is read whole, for its key is made of all of
 # it; then the recorded pieces are sent, at once or with their gaps. A recorded cut is a cut again.
 #
+# Nearly every answer leaves at once, to a request that has come whole. It is found within the app's call
+# (`find_ready`), and leaves as it was made ready once: no task, no messages. All others are sent by `send_found`.
+#
 # What must stay true: nothing is asked of anybody else here. A request that no recording answers is 501 `mock_error`,
 # which no SDK repeats, and its message says what differs.
 
@@ -10,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import groupby
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -20,16 +22,15 @@ from mockserver.transport.abort import Abort
 from mockserver.transport.http import Disconnected, read_body
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
-from proxy.cassettes.content import header
-from proxy.cassettes.interaction import Interaction, Piece, Request, parse_json
+from proxy.cassettes.interaction import Interaction, Request, parse_json
 from proxy.cassettes.matching import Library, Miss, Recorded, Session
-from proxy.cassettes.redaction import Redactor
+from proxy.cassettes.redaction import NOTED_REQUEST_HEADERS, Redactor, Secrets
 from proxy.observer import note_recording
+from proxy.recorded_answer import SOURCE, ReadyAnswer, prepare, send_recorded
 from proxy.tape_interaction import make_request
 
-SOURCE = (b"x-understudy-source", b"cassette")
 MOST_MISSES = 1000
-_NO_BODY = frozenset((204, 304))
+MOST_READY = 256  # answers that are kept ready, of at most `MOST_JOINED` bytes each
 
 
 class Sessions:
@@ -40,16 +41,33 @@ class Sessions:
         self.misses: deque[Miss] = deque(maxlen=MOST_MISSES)
         self.missed = 0  # all of them, also those that are remembered no longer
         self._strict = strict
-        self._sessions: dict[tuple[str | None, str | None], Session] = {}
+        self._sessions: dict[tuple[bytes | None, bytes | None], Session] = {}
+        self._read_head = lru_cache(maxsize=256)(self._make_request)
 
     def of(self, scope: Scope) -> Session:
         """The session of a caller: of his key and his project."""
-        headers = scope["headers"]
-        caller = header(headers, b"authorization"), header(headers, b"openai-project")
+        named = dict(reversed(scope["headers"]))  # of a header that is sent twice the first one counts
+        caller = named.get(b"authorization"), named.get(b"openai-project")
         session = self._sessions.get(caller)
         if session is None:
             session = self._sessions[caller] = Session(self.library, self._strict)
         return session
+
+    def read(self, scope: Scope, body: bytes) -> Request:
+        """A request in the form in which it was recorded."""
+        # its head is that of others; secrets that only a body has would have to be looked for in all of it
+        noted = tuple([pair for pair in scope["headers"] if pair[0] in NOTED_REQUEST_HEADERS])
+        head, secrets = self._read_head(scope["method"], scope["raw_path"], scope["query_string"], noted)
+        if not self.redactor.is_clean(body, secrets):
+            return make_request(scope, body, self.redactor)[0]
+        return Request(head.method, head.path, head.query, head.headers, body)
+
+    def _make_request(
+        self, method: str, path: bytes, query: bytes, headers: tuple[tuple[bytes, bytes], ...]
+    ) -> tuple[Request, Secrets]:
+        """A request without a body, of which only the headers count that a recording depends on; and its secrets."""
+        scope = {"type": "http", "method": method, "raw_path": path, "query_string": query, "headers": headers}
+        return make_request(scope, b"", self.redactor)
 
     def find(self, session: Session, request: Request) -> Recorded | Miss:
         """What answers a request; a miss is remembered."""
@@ -77,6 +95,7 @@ class Replayer:
 
     def __init__(self, sessions: Sessions, speed: float, max_body_bytes: int) -> None:
         self._sessions, self._speed, self._limit = sessions, speed, max_body_bytes
+        self._prepare = lru_cache(maxsize=MOST_READY)(prepare)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> MockError | APIError | None:
         """Answer one request; returns the error to answer with on a miss."""
@@ -86,8 +105,27 @@ class Replayer:
             return None
         except APIError as error:
             return error
-        request, _ = make_request(scope, body, self._sessions.redactor)
-        found = self._sessions.find(self._sessions.of(scope), request)
+        return await self._send(self._find(scope, body), scope, send)
+
+    def find_ready(self, scope: Scope, body: bytes) -> tuple[Recorded | Miss, ReadyAnswer | None]:
+        """What answers a request, and the answer if it leaves at once; if it does not, `send_found` answers."""
+        found = self._find(scope, body)
+        if self._speed or isinstance(found, Miss):
+            return found, None
+        ready = self._prepare(found)
+        return found, ready if ready is not None and ready.suits(scope) else None
+
+    async def send_found(
+        self, found: Recorded | Miss, scope: Scope, receive: Receive, send: Send
+    ) -> MockError | APIError | None:
+        """Answer a request with what was found for it; returns the error to answer with on a miss."""
+        await receive()  # what was read already, for whoever notes what passes
+        return await self._send(found, scope, send)
+
+    def _find(self, scope: Scope, body: bytes) -> Recorded | Miss:
+        return self._sessions.find(self._sessions.of(scope), self._sessions.read(scope, body))
+
+    async def _send(self, found: Recorded | Miss, scope: Scope, send: Send) -> MockError | None:
         note_recording(scope, found)
         if isinstance(found, Miss):
             return miss_error(found)
@@ -98,36 +136,6 @@ class Replayer:
 def miss_error(miss: Miss) -> MockError:
     """The error that answers a miss."""
     return MockError(miss.message, status=501)
-
-
-async def send_recorded(interaction: Interaction, speed: float, scope: Scope, send: Send) -> None:
-    """Send a recorded answer; raises Abort where it was cut."""
-    response = interaction.response
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    cut = response.ended == "cut"
-    steps = list(_steps(response.pieces, speed))
-    whole = len(steps) == 1 and not cut and not response.streamed
-    if (whole or not response.pieces) and not cut and response.status not in _NO_BODY:
-        headers.append((b"content-length", b"%d" % len(response.body)))
-    await send({"type": "http.response.start", "status": response.status, "headers": [*headers, SOURCE]})
-    silent = scope.get("method") == "HEAD"
-    for number, (wait, data) in enumerate(steps, 1):
-        if wait:
-            await asyncio.sleep(wait)
-        last = number == len(steps) and not cut
-        await send({"type": "http.response.body", "body": b"" if silent else data, "more_body": not last})
-    if cut:
-        raise Abort
-    if not steps:
-        await send({"type": "http.response.body", "body": b""})
-
-
-def _steps(pieces: tuple[Piece, ...], speed: float) -> Iterator[tuple[float, bytes]]:
-    """Yield how long to wait and what to write then: pieces that arrived together leave together."""
-    before = 0.0
-    for at, group in groupby(pieces, key=lambda piece: piece.at):
-        yield (max(0.0, at - before) / speed if speed else 0.0), b"".join([piece.data for piece in group])
-        before = at
 
 
 # --- sockets ---------------------------------------------------------------------------------------------------------

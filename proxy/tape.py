@@ -1,7 +1,8 @@
 """What passes while a request is relayed, noted as it comes: chunks with their times, in memory or on disk."""
 
-# A tape is written by the event loop between two chunks, so noting must cost next to nothing: two entries in lists. All
-# work (decoding, redaction, YAML) comes after the last byte has left.
+# A tape is written by the event loop between two chunks, so noting must cost next to nothing: two entries in lists,
+# which the relay makes itself (a call for each chunk costs as much again). All work (decoding, redaction, YAML) comes
+# after the last byte has left.
 #
 # What must stay true: memory is bounded. Beyond `LIMIT` bytes the chunks go to a temporary file, from which they are
 # read one by one.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from math import floor
 from time import monotonic
 from typing import IO
 
@@ -23,29 +25,31 @@ Fail = Callable[[Exception], None]
 class Chunks:
     """Chunks of bytes with the times of their coming; those of a long body are on disk."""
 
-    __slots__ = ("_fail", "_file", "_size", "_sizes", "_started", "_times", "listed")
+    __slots__ = ("_fail", "_file", "_size", "_sizes", "_started", "came", "listed", "spilled")
 
     def __init__(self, started: float = 0.0, fail: Fail | None = None) -> None:
         self._started, self._fail = started, fail
         # two lists, not one of pairs: these would be a load for the garbage collector
         self.listed: list[bytes] = []
-        self._times: list[float] = []
+        self.came: list[float] = []  # when each of them came, by the monotonic clock
         self._size = 0
-        self._sizes: list[int] = []
-        self._file: IO[bytes] | None = None
+        self.spilled = False  # whether they are on disk; `_file` and `_sizes` are there from then on
 
     def add(self, now: float, data: bytes) -> None:
         """Note a chunk that comes now."""
-        self._times.append(now)
+        self.came.append(now)
         self.listed.append(data)
         self._size += len(data)
         if self._size > LIMIT:
-            self._spill()
+            self.spill()
 
-    def _spill(self) -> None:
+    def spill(self) -> None:
+        """Move to disk what is in memory."""
         try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="understudy-")  # noqa: SIM115  (closed by `close`)
+            if not self.spilled:
+                self._file: IO[bytes] = tempfile.TemporaryFile(prefix="understudy-")  # noqa: SIM115  (see `close`)
+                self._sizes: list[int] = []
+                self.spilled = True
             self._file.writelines(self.listed)
         except OSError as failure:  # a full disk; what came is in memory, and tried again with the next chunk
             if self._fail is None:
@@ -53,25 +57,20 @@ class Chunks:
             self._fail(failure)
         else:
             self._sizes += [len(chunk) for chunk in self.listed]
-            self.listed = []
-
-    @property
-    def spilled(self) -> bool:
-        """Whether they are on disk."""
-        return self._file is not None
+            self.listed.clear()  # whoever adds to the list goes on with it
 
     @property
     def last_at(self) -> float:
         """When the last of them came, 0 without any."""
-        return int((self._times[-1] - self._started) * 1000 + 0.5) / 1000 if self._times else 0.0
+        return floor((self.came[-1] - self._started) * 1000 + 0.5) / 1000 if self.came else 0.0
 
     def times(self) -> list[float]:
         """When each of them came: seconds since the beginning, in whole milliseconds."""
         started = self._started
-        return [int((time - started) * 1000 + 0.5) / 1000 for time in self._times]
+        return [floor((time - started) * 1000 + 0.5) / 1000 for time in self.came]
 
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
-        if self._file is None:
+        if not self.spilled:
             yield from zip(self.times(), self.listed, strict=True)
             return
         self._file.seek(0)
@@ -84,7 +83,7 @@ class Chunks:
 
     def close(self) -> None:
         """Let the file go."""
-        if self._file is not None:
+        if self.spilled:
             self._file.close()
 
 

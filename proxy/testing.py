@@ -66,15 +66,23 @@ class Proxy:
 
     def drift(self) -> list[dict[str, Any]]:
         """What `/_mock/drift` says: where the mock would have answered differently."""
+        self._settle()
         return [] if self._app.modes is None else self._app.modes.drift()
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the mock's control API below `/_mock`; returns its JSON, raises MockError when it refuses."""
+        self._settle()
         return call_control(self._mock.engine, DEFAULT_PROJECT, method, path, body)
 
     def save_journal(self, path: File, *, redact: Iterable[str] = ()) -> int:
         """Write what the mock answered to a cassette; returns how many exchanges that are."""
+        self._settle()
         return save_journal(self, path, redact=redact)
+
+    def _settle(self) -> None:
+        """A client has its answer a moment before that is noted, recorded and compared; a test can be that quick."""
+        if self._served is not None:
+            self._served.settle()
 
     def close(self) -> None:
         """Stop the server, write what is left; a second time does nothing."""

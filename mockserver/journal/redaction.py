@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
 import orjson
@@ -44,42 +44,44 @@ def is_secret_name(name: str) -> bool:
     return not _SECRET_PARTS.isdisjoint(re.split("[-_]", known))
 
 
-def headers(sent: Mapping[bytes, bytes]) -> dict[str, str]:
-    """The headers as text, secrets redacted."""
-    return dict(
-        [
-            _header(name, value) if len(value) <= _LONGEST else _header.__wrapped__(name, value)
-            for name, value in sent.items()
-        ]
-    )
+class Headers(NamedTuple):
+    """The headers of a call as JSON, secrets redacted, and those that are long enough to be searched for."""
+
+    written: bytes
+    secrets: tuple[str, ...]
+    has_signs: bool
 
 
-_LONGEST = 1024  # bytes of a header that is remembered: memory is bounded by their sizes, not by their number
+def headers(sent: Mapping[bytes, bytes]) -> Headers:
+    """What is kept of the headers of a call."""
+    return _known_headers[tuple(sent.items())]
 
 
-@lru_cache(maxsize=1024)  # a client sends the same ones all the time
+class _KnownHeaders(dict[tuple[tuple[bytes, bytes], ...], Headers]):
+    """Headers as they were sent → what is kept of them: a client sends the same ones all the time."""
+
+    def __missing__(self, sent: tuple[tuple[bytes, bytes], ...]) -> Headers:
+        written = encode_compact(dict([_header(name, value) for name, value in sent]))
+        secrets = tuple([secret for name, value in sent for secret in _credentials(name, value)])
+        kept = Headers(written, secrets, has_signs(written.decode()))
+        # memory is bounded by their sizes too, not only by their number
+        if sum([len(name) + len(value) for name, value in sent]) <= _LONGEST:
+            if len(self) >= _MOST:
+                self.clear()
+            self[sent] = kept
+        return kept
+
+
+_MOST, _LONGEST = 512, 1024  # sets of headers that are remembered, and bytes of one
+_known_headers = _KnownHeaders()
+
+
 def _header(name: bytes, value: bytes) -> tuple[str, str]:
     known, text = name.decode("latin-1"), value.decode("latin-1")
     return known, REDACTED if is_secret_name(known) else clean(text)
 
 
-def query(sent: Sequence[tuple[str, str]]) -> str:
-    """The query as text, the values of secret parameters redacted."""
-    if not sent:
-        return ""
-    return urlencode([(name, REDACTED if is_secret_name(name) else clean(value)) for name, value in sent])
-
-
-def credentials(sent: Mapping[bytes, bytes]) -> list[str]:
-    """The keys and passwords that the headers of a call hold, if they are long enough to be searched for."""
-    found = list[str]()
-    for name, value in sent.items():
-        found += _credentials(name, value) if len(value) <= _LONGEST else _credentials.__wrapped__(name, value)
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _credentials(name: bytes, value: bytes) -> tuple[str, ...]:
+def _credentials(name: bytes, value: bytes) -> list[str]:
     text, found = value.decode("latin-1").strip(), list[str]()
     if name == b"authorization":
         found.append(text.partition(" ")[2].strip())
@@ -87,7 +89,7 @@ def _credentials(name: bytes, value: bytes) -> tuple[str, ...]:
         found += [one.removeprefix(_KEY_PROTOCOL).strip() for one in _protocols(text)]
     elif is_secret_name(name.decode("latin-1")):
         found.append(text)
-    return tuple([one for one in found if len(one) >= SHORTEST])
+    return [one for one in found if len(one) >= SHORTEST]
 
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
@@ -97,6 +99,13 @@ def _protocols(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip().startswith(_KEY_PROTOCOL)]
 
 
+def query(sent: Sequence[tuple[str, str]]) -> str:
+    """The query as text, the values of secret parameters redacted."""
+    if not sent:
+        return ""
+    return urlencode([(name, REDACTED if is_secret_name(name) else clean(value)) for name, value in sent])
+
+
 # --- texts ----------------------------------------------------------------------------------------------------------
 
 _MEMBER = re.compile(
@@ -104,7 +113,6 @@ _MEMBER = re.compile(
     r"""|client[-_]secret|password)\1\s*:\s*""",
     re.IGNORECASE,
 )
-_WORDS = ("authorization", "headers", "secret", "key", "token", "password")
 _WHOLE = frozenset(("authorization", "proxy-authorization", "proxy_authorization", "domain_secrets"))  # of any type
 _OF_MCP = re.compile(r"""["'](?:mcp|server_url|server_label|connector_id)""")  # `headers` of others are no secret
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)' r"|'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)", re.DOTALL)
@@ -133,7 +141,9 @@ def clean_text(text: str) -> tuple[str, list[str]]:
         secrets += [unquote(one) for one in secrets if "%" in one]
     if "/" in text:
         text = _TORN_URL.sub(rf"\1{REDACTED}", text)
-    return clean(text), [one for one in dict.fromkeys(secrets) if len(one) >= SHORTEST]
+    if secrets:
+        secrets = [one for one in dict.fromkeys(secrets) if len(one) >= SHORTEST]
+    return clean(text), secrets
 
 
 # a text that ends before it is known whether a host follows or an @
@@ -153,7 +163,7 @@ def _differs(plain: str, text: str) -> bool:
 def _without_members(text: str, *, of_mcp: bool = False) -> tuple[str, list[str]]:
     """A text without the values of secret members, and those values; `of_mcp`: `headers` are secret in any case."""
     lower = text.lower()  # looking for words is ten times as fast as looking for members
-    match = _MEMBER.search(text) if any(map(lower.__contains__, _WORDS)) else None
+    match = _MEMBER.search(text) if _may_name_secret(lower) else None
     if match is None:
         return text, []
     secrets: list[str] = []
@@ -174,6 +184,17 @@ def _without_members(text: str, *, of_mcp: bool = False) -> tuple[str, list[str]
             secrets += _leaves(text, start, end)
         match = _MEMBER.search(text, end)
     return "".join([*pieces, text[done:]]), secrets
+
+
+def _may_name_secret(lower: str) -> bool:
+    return (
+        "key" in lower
+        or "token" in lower
+        or "secret" in lower
+        or "headers" in lower
+        or "password" in lower
+        or "authorization" in lower
+    )
 
 
 def _value_end(text: str, start: int) -> int:
@@ -275,7 +296,7 @@ def redact_noting(value: Any, secrets: list[str]) -> Any:
     # as most members: there is nothing to look for
     if not value or value is True or (type(value) is int and value < _MOST_COUNTED):
         return value
-    if type(value) is str and _is_harmless(value):
+    if type(value) is str and is_harmless(value):
         return value
     try:
         written = encode_compact(value).decode()
@@ -288,24 +309,40 @@ def redact_noting(value: Any, secrets: list[str]) -> Any:
 
 _MOST_COUNTED = 10**9  # a number that is longer may be somebody's
 _WORD = re.compile(r"[\w.-]*", re.ASCII)
-# Without these there is nothing to clean. Six searches: a pattern of them takes ten times as long.
-_SIGNS = (b"sk-", b"@", b"=", b"Bearer ", b"Basic ", b"openai-insecure")
 
 
-def _is_harmless(text: str) -> bool:
+def is_harmless(text: str) -> bool:
     """Whether a text is one word that can't be a key: an id, a status, the name of a model."""
     return _WORD.fullmatch(text) is not None and "sk-" not in text and "openai-insecure" not in text
 
 
 def scrub(document: bytes, secrets: Iterable[str]) -> bytes:
     """Redact known secrets, and everything that looks like one, anywhere in an encoded document."""
-    known = [*secrets]
-    forms = {form for secret in known for form in _forms(secret)} if len(known) != 1 else _forms(known[0])
-    for form in sorted(forms, key=len, reverse=True):
-        document = document.replace(form, _MARK)
-    if any(map(document.__contains__, _SIGNS)):
-        return clean(document.decode()).encode()
+    document = replace_known(document, [*secrets])
+    text = document.decode()
+    return clean(text).encode() if has_signs(text) else document
+
+
+def replace_known(document: bytes, known: Sequence[str]) -> bytes:
+    """Redact known secrets anywhere in an encoded document."""
+    if known:
+        forms = {form for secret in known for form in _forms(secret)} if len(known) != 1 else _forms(known[0])
+        for form in sorted(forms, key=len, reverse=True):
+            document = document.replace(form, _MARK)
     return document
+
+
+def has_signs(text: str) -> bool:
+    """Whether something in a text may look like a secret; without these signs `clean` finds nothing."""
+    # six searches: a pattern of them takes ten times as long, and to search bytes takes five times as long
+    return (
+        "@" in text
+        or "=" in text
+        or "sk-" in text
+        or "Bearer " in text
+        or "Basic " in text
+        or "openai-insecure" in text
+    )
 
 
 _MARK = REDACTED.encode()

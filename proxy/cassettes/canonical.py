@@ -115,17 +115,15 @@ def _strip(value: Any, names: dict[str, int], blob: Any) -> Any:
         return value
     kept: Item = {}
     for key, member in value.items():
-        if key in _DROPPED or member is None:
+        if member is None or key in _DROPPED:
             continue
-        if key in _TIES and isinstance(member, str):
-            kept[key] = names.setdefault(member, len(names) + 1)
-        elif key == BLOB:
+        if key == BLOB:
             if blob is not None:
                 kept[key] = blob
-        elif key in _AS_SENT:
-            kept[key] = member
+        elif isinstance(member, dict | list):
+            kept[key] = member if key in _AS_SENT else _strip(member, names, blob)
         else:
-            kept[key] = _strip(member, names, blob)
+            kept[key] = names.setdefault(member, len(names) + 1) if key in _TIES and isinstance(member, str) else member
     return kept
 
 

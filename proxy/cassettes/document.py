@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from proxy.cassettes.interaction import Closing, Head, Headers, Interaction, Pie
 
 KIND, VERSION = "cassette", 1
 SEPARATOR = "---\n"
+_SEPARATOR = SEPARATOR.encode()
 HEADERS, STREAM = b"  headers:\n", b"  stream:\n"
 ENDINGS = {"complete": b"  ended: complete\n", "cut": b"  ended: cut\n"}  # the last line
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML without libyaml reads the same, ten times slower
@@ -43,7 +44,8 @@ PLAIN = bytes([9, 10, *range(32, 127)])
 _UNPRINTABLE = re.compile("[^\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _DEEPEST = 60  # levels of a value that is written as one; the loader's recursion is bounded by Python's stack
-_TOO_DEEP = b"\n" + b" " * 2 * (_DEEPEST + 1)  # what a line begins with that is one level deeper
+# what a line begins with that is one level deeper; all lines above it together have `_DEEPEST` ** 2 spaces
+_TOO_DEEP = b"\n" + b" " * 2 * (_DEEPEST + 1)
 _LONGEST_KEY = 500  # YAML takes keys of 1024 characters, escapes included
 
 
@@ -64,7 +66,7 @@ def format_parts(interaction: Interaction) -> Iterable[bytes]:
     yield format_opening(interaction.id, interaction.at)
     yield _format_marks(interaction).encode()
     yield format_request_head(request)
-    yield format_request_body(request.body)
+    yield from list_request_body(request.body)
     yield format_status(response.status)
     if response.headers:
         yield HEADERS
@@ -78,7 +80,7 @@ def format_parts(interaction: Interaction) -> Iterable[bytes]:
 
 def format_opening(number: int, at: float) -> bytes:
     """What a document begins with: the separator, the interaction's number, and its time in seconds."""
-    return f"{SEPARATOR}id: {number}\nat: {_format_seconds(at)}\n".encode()
+    return b"%bid: %d\nat: %b\n" % (_SEPARATOR, number, _format_seconds(at))
 
 
 def _format_marks(interaction: Interaction) -> str:
@@ -98,9 +100,9 @@ def format_request_head(request: Request) -> bytes:
     return f"request:\n  method: {request.method}\n  path: {format_json(request.path)}\n{query}{headers}".encode()
 
 
-def format_request_body(body: bytes) -> bytes:
-    """The body of a request: the value of a JSON text, else the text."""
-    return b"  body: %b\n" % _format_sent(body) if body else b""
+def list_request_body(body: bytes) -> Sequence[bytes]:
+    """The body of a request in parts: the value of a JSON text, else the text."""
+    return (b"  body: ", *_list_sent(body), b"\n") if body else ()
 
 
 def format_status(status: int) -> bytes:
@@ -108,12 +110,12 @@ def format_status(status: int) -> bytes:
     return b"response:\n  status: %d\n" % status
 
 
-def format_whole(seconds: float, body: bytes, *, is_plain: bool = False) -> bytes:
+def list_whole(seconds: float, body: bytes, *, is_plain: bool = False) -> Sequence[bytes]:
     """A body that came whole, and when it had come; a plain one is known to have no bytes but those of `PLAIN`."""
-    timed = f"  seconds: {_format_seconds(seconds)}\n".encode() if seconds else b""
+    timed = (b"  seconds: ", _format_seconds(seconds), b"\n") if seconds else ()
     if not body:
         return timed
-    return b"%b  body: %b\n" % (timed, _format_block(body) if is_plain else _format_text(body))
+    return *timed, b"  body: ", *(_list_block(body) if is_plain else _list_text(body)), b"\n"
 
 
 @lru_cache(maxsize=1024)  # a server sends most of them all the time
@@ -125,32 +127,39 @@ def _format_body(socket: bool, response: Response) -> Iterable[bytes]:
     if socket:
         yield b"  frames:\n" if response.pieces else b"  frames: []\n"
         for at, data, sent in response.pieces:
-            yield f"    - [{_format_seconds(at)}, {'sent, ' if sent else ''}{_scalar(data)}]\n".encode()
+            yield b"    - [%b, %b%b]\n" % (_format_seconds(at), b"sent, " if sent else b"", _scalar(data))
     elif response.streamed:
         yield STREAM if response.pieces else b"  stream: []\n"
-        time, before = "0", 0.0
+        time, before = b"0", 0.0
         for at, data, _ in response.pieces:
             if at != before:  # many events come together
                 time, before = _format_seconds(at), at
-            yield f"    - [{time}, {_scalar(data)}]\n".encode()
+            yield b"    - [%b, %b]\n" % (time, _scalar(data))
     else:
-        yield format_whole(response.seconds, response.body)
+        yield from list_whole(response.seconds, response.body)
 
 
-def _format_seconds(value: float) -> str:
+def _format_seconds(value: float) -> bytes:
     """A time with up to three decimals."""
-    text = f"{value:.3f}"
-    return text.rstrip("0").rstrip(".") if text[-1] == "0" else text
+    text = b"%.3f" % value
+    return text.rstrip(b"0").rstrip(b".") if text.endswith(b"0") else text
 
 
 def format_json(value: Any) -> str:
     """A value as JSON that YAML reads alike."""
-    return escape_unsafe(orjson.dumps(value)).decode()
+    return _encode_json(value).decode()
+
+
+def _encode_json(value: Any) -> bytes:
+    return escape_unsafe(orjson.dumps(value))
+
+
+_DELETE = 0x7F  # a number, because Python finds a byte in a quarter of the time in which it finds bytes
 
 
 def escape_unsafe(text: bytes) -> bytes:
     """JSON without characters that YAML does not take as they are."""
-    if text.isascii() and b"\x7f" not in text:  # nearly always
+    if text.isascii() and _DELETE not in text:  # nearly always
         return text
     # what is left after deleting is short: a search in all of a long text takes ten times as long
     if not _UNSAFE_IN_JSON.search(text.translate(None, PLAIN).decode()):
@@ -158,24 +167,24 @@ def escape_unsafe(text: bytes) -> bytes:
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
 
 
-def _scalar(data: bytes) -> str:
+def _scalar(data: bytes) -> bytes:
     """Bytes on one line."""
     try:
-        return format_json(data.decode())
+        return _encode_json(data.decode())
     except UnicodeDecodeError:
-        return _format_binary(data).decode()
+        return _format_binary(data)
 
 
 def _format_binary(data: bytes) -> bytes:
     return b'!!binary "%b"' % base64.b64encode(data)
 
 
-def _format_sent(body: bytes) -> bytes:
+def _list_sent(body: bytes) -> Sequence[bytes]:
     if body[:1] in (b"{", b"["):
         text = _format_value(body)
         if text is not None:
-            return text
-    return _format_text(body)
+            return (text,)
+    return _list_text(body)
 
 
 def _format_value(body: bytes) -> bytes | None:
@@ -187,7 +196,7 @@ def _format_value(body: bytes) -> bytes | None:
         return None
     # a key that is repeated is lost, and two quotes with it; an escaped quote may count differently, which only means
     # that the body is kept as text
-    if text.count(b'"') != body.count(b'"') or _TOO_DEEP in text:
+    if text.count(b'"') != body.count(b'"') or (len(text) > _DEEPEST**2 and _TOO_DEEP in text):
         return None
     if len(body) > _LONGEST_KEY and not _has_short_keys(value):
         return None
@@ -201,30 +210,31 @@ def _has_short_keys(value: Any) -> bool:
     return all(map(_has_short_keys, value)) if isinstance(value, list) else True
 
 
-def _format_text(body: bytes) -> bytes:
-    """A text as a literal block, else as JSON or base64."""
+def _list_text(body: bytes) -> Sequence[bytes]:
+    """A text as a literal block, else as JSON or base64, in parts: who joins all of them copies a text once."""
     if unusual := body.translate(None, PLAIN):
         try:
             body.decode()
         except UnicodeDecodeError:
-            return _format_binary(body)
+            return (_format_binary(body),)
         if _UNPRINTABLE.search(unusual.decode()):
-            return format_json(body.decode()).encode()
-    return _format_block(body)
+            return (_encode_json(body.decode()),)
+    return _list_block(body)
 
 
-def _format_block(body: bytes) -> bytes:
+def _list_block(body: bytes) -> Sequence[bytes]:
     """A text that a literal block may hold."""
     # a block without content has no indentation that a reader could find
     if body[0] in _BLANKS and not body.strip(b"\n\t "):
-        return format_json(body.decode()).encode()
+        return (_encode_json(body.decode()),)
     # the indentation is said where the first line would hide it; it counts from the parent's
     hint = b"2" if body[0] in _BLANKS else b""
     # `-`: no line break at the end; `+`: those that are there
-    keep = b"+" if body.endswith(b"\n") else b"-"
-    return b"|%b%b\n    %b" % (hint, keep, body.removesuffix(b"\n").replace(b"\n", b"\n    "))
+    keep = b"+" if body[-1] == _LINE_BREAK else b"-"
+    return b"|", hint, keep, b"\n    ", body.removesuffix(b"\n").replace(b"\n", b"\n    ")
 
 
+_LINE_BREAK = ord("\n")
 _BLANKS = b" \n\t"
 
 

@@ -12,6 +12,8 @@
 #   context that it was made in. So a blob in another place, or of another turn, is another question.
 # * What is large is not held: a context has its hash, and the items of it are on disk (`spool`).
 # * An output that nobody has read (of a background turn that was never polled) stands in the context as just that.
+# * What a turn makes of a ledger depends on its bytes and on the context that it goes on from. On the same context a
+#   replay repeats that step (`repeat`): to work it out anew would be half of what a turn costs.
 #
 # What must stay true: two ledgers that have noted the same interactions give the same keys. Nothing here looks at time,
 # randomness or the order of a dict.
@@ -23,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from proxy.cassettes.canonical import BLOB, IGNORED, blanks_of, canonical_fields, canonical_item, encode, raw_items
@@ -77,6 +79,22 @@ class Context:
 
 
 EMPTY = Context(None, (), (), b"", 0, {})
+
+
+class Step(NamedTuple):
+    """What a turn has made of a ledger: its response's context after `before`, which its parent named, and its items.
+
+    It is the same for each ledger in which `before` is what the parent means. Its items are known to the ledger that
+    made it.
+    """
+
+    parent: str | None
+    conversation: str | None
+    before: Context
+    response: str
+    asked: Context
+    answered: Context
+    items: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +165,10 @@ class Ledger:
 
     def parent_of(self, body: Mapping[str, Any]) -> Context:
         """What a turn goes on from: a response, a conversation, or nothing; an unknown one is an item of its own."""
-        parent, conversation = body.get("previous_response_id"), conversation_of(body)
-        if isinstance(parent, str):
+        return self._find_parent(*_parents_of(body))
+
+    def _find_parent(self, parent: str | None, conversation: str | None) -> Context:
+        if parent is not None:
             return self.find_response(parent) or self._unknown("response", parent)
         if conversation is not None:
             return self.find_conversation(conversation) or self._unknown("conversation", conversation)
@@ -247,32 +267,58 @@ class Ledger:
 
     # --- what an answer makes of it ------------------------------------------------------------------------------
 
-    def note(self, interaction: Interaction) -> None:
-        """Book an interaction; `key_of` its request was asked before, if it was asked."""
+    def note(self, interaction: Interaction) -> Step | None:
+        """Book an interaction; `key_of` its request was asked before, if it was asked.
+
+        Returns the step that others may repeat, None where they have to work it out themselves.
+        """
         request, response = interaction.request, interaction.response
         if response.status >= 300:
-            return
+            return None
         path, body, resource = unquote(request.path), request.value, interaction.resource
         turn = request.socket or (request.method == "POST" and path == RESPONSES)
+        step = None
         if turn and isinstance(body, dict):
-            self._note_turn(body, resource, interaction)
+            step = self._note_turn(body, resource, interaction)
         elif request.method in ("POST", "DELETE") and path.startswith(CONVERSATIONS):
             self._note_conversation(request.method, path, body, resource, interaction)
         elif isinstance(resource, dict) and resource.get("object") == "response":
             self._note_response(resource)
         self._learn(resource, interaction)
+        return step
 
-    def _note_turn(self, body: Mapping[str, Any], resource: Any, interaction: Interaction) -> None:
+    def repeat(self, step: Step) -> bool:
+        """Book what an interaction has made of the ledger behind this one, if it makes the same of this one."""
+        if self._fallback is None or not self.is_before(step):
+            return False
+        self._inputs[step.response], self.responses[step.response] = step.asked, step.answered
+        if step.conversation is not None:
+            self.conversations[step.conversation] = step.answered
+        for id in step.items:
+            self._items.setdefault(id, self._fallback._items[id])
+        return True
+
+    def is_before(self, step: Step) -> bool:
+        """Whether a step goes on from what its parent is now."""
+        return self._find_parent(step.parent, step.conversation) is step.before
+
+    def _note_turn(self, body: Mapping[str, Any], resource: Any, interaction: Interaction) -> Step | None:
         if not isinstance(resource, dict) or not isinstance(resource.get("id"), str):
-            return
-        conversation = conversation_of(body)
-        own = raw_items(body.get("input"))
-        self._inputs[resource["id"]] = self.context_of(body)
+            return None
+        id, (parent, conversation) = resource["id"], _parents_of(body)
+        before, own = self._find_parent(parent, conversation), raw_items(body.get("input"))
+        asked = self._inputs[id] = self.extend(before, own)
         output = _output_of(resource, interaction)
         self._note_output(resource, output)
-        if conversation is not None and resource.get("status") in _FINISHED:
-            before = self.find_conversation(conversation) or self._unknown("conversation", conversation)
-            self.conversations[conversation] = self.extend(self.extend(before, own), output)
+        if resource.get("status") not in _FINISHED:
+            return None
+        answered = self.responses[id]
+        if conversation is not None:
+            self.conversations[conversation] = answered
+        items = tuple([item["id"] for item in _shown_items(resource)])
+        if not _mean_the_same_everywhere([*own, *output]) or any(map(self._items.__contains__, items)):
+            return None
+        return Step(parent, conversation, before, id, asked, answered, items)
 
     def _note_response(self, resource: Mapping[str, Any]) -> None:
         """Book the output of a response that was read later: of a background turn, or a stream that was resumed."""
@@ -325,6 +371,17 @@ class Ledger:
         for kind, id in _ids_in(resource):
             if id not in self.origins and not (self._fallback and id in self._fallback.origins):
                 self.origins[id] = f"{kind} of interaction {interaction.id}"
+
+
+def _parents_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The response that a turn goes on from, else the conversation; the API takes no turn with both."""
+    parent = body.get("previous_response_id")
+    return (parent, None) if isinstance(parent, str) else (None, conversation_of(body))
+
+
+def _mean_the_same_everywhere(items: list[Any]) -> bool:
+    """Whether no item names another one or has content whose origin counts, for these mean what a ledger knows."""
+    return all(type(item) is dict and item.get("type") != "item_reference" and BLOB not in item for item in items)
 
 
 def conversation_of(body: Mapping[str, Any]) -> str | None:

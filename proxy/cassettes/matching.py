@@ -6,6 +6,9 @@
 #
 # Several recordings with the same key are taken in recorded order. First come those that are also equal in what the key
 # leaves out (ids, metadata): if two users asked the same, each goes on in his own chain.
+#
+# Most requests of a replay are, byte for byte, one that was recorded. Such a one is looked up by its bytes, and has the
+# key of the recording as long as its parent means the same to the session: to read it would give no other.
 
 from __future__ import annotations
 
@@ -14,12 +17,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import blake2b
 from heapq import nlargest
 from typing import Any, TypeAlias
 
 from proxy.cassettes.canonical import IGNORED, encode, raw_items
 from proxy.cassettes.interaction import Cassette, Interaction, Request
-from proxy.cassettes.ledger import EMPTY, Key, Ledger, conversation_of
+from proxy.cassettes.ledger import EMPTY, Key, Ledger, Step, conversation_of
 
 Words: TypeAlias = "array[int]"  # 64-bit hashes; a set would take ten times the memory
 NEAREST = 3
@@ -28,12 +32,16 @@ BEFORE = 40  # characters that it shows of what two long texts have in common
 
 
 class Recorded:
-    """A recording with its key and where it stands; one of a large file is read from there when it is asked for."""
+    """A recording with its key and where it stands; one of a large file is read from there when it is asked for.
 
-    __slots__ = ("_source", "features", "key", "place")
+    `step` is what a plain turn makes of a ledger.
+    """
+
+    __slots__ = ("_source", "features", "key", "place", "step")
 
     def __init__(self, source: Interaction | Callable[[], Interaction], key: Key, place: str, features: Words) -> None:
         self._source, self.key, self.place, self.features = source, key, place, features
+        self.step: Step | None = None
 
     @property
     def interaction(self) -> Interaction:
@@ -107,6 +115,7 @@ class Library:
         self.ledger = Ledger(ignored)  # all that the recordings tell: ids that a session did not bring are known here
         self.recorded: list[Recorded] = []
         self._by_key: dict[bytes, list[int]] = {}
+        self._by_bytes: dict[bytes, Recorded] = {}  # of several that ask the same in the same bytes the last one
         self._closings: dict[int, int] = {}  # the last recording of a socket → how that was closed afterwards
         self._last_on: dict[tuple[int, int], int] = {}
         self._cassette = 0
@@ -117,8 +126,12 @@ class Library:
 
     def add(self, interaction: Interaction, place: str, source: Callable[[], Interaction] | None = None) -> int:
         """Key one more recording; returns its number. `source` reads it again: then it is not held itself."""
-        number = self.hold(interaction, self.ledger.key_of(interaction.request), place, source)
-        self.ledger.note(interaction)
+        key = self.ledger.key_of(interaction.request)
+        number = self.hold(interaction, key, place, source)
+        recorded, step = self.recorded[number], self.ledger.note(interaction)
+        if step is not None and key.context is not None:
+            recorded.step = step
+            self._by_bytes[_hash_bytes(interaction.request)] = recorded
         return number
 
     def hold(
@@ -153,6 +166,10 @@ class Library:
         """The numbers of the recordings with a key."""
         return self._by_key.get(key.digest, [])
 
+    def with_bytes(self, request: Request) -> Recorded | None:
+        """A recorded turn that asks in these very bytes, and whose key depends on nothing but them and its parent."""
+        return self._by_bytes.get(_hash_bytes(request))
+
     def nearest(self, key: Key) -> list[tuple[Recorded, Difference]]:
         """The recordings of the same endpoint that have the most in common with a key."""
         asked = _features(key)
@@ -170,6 +187,13 @@ class Library:
                 best = [self.recorded[-number] for _, number in nlargest(NEAREST, scored)]
                 return [(recorded, first_difference(recorded.key, key)) for recorded in best]
         return []  # of a path with an id, another method or another object may have been recorded
+
+
+def _hash_bytes(request: Request) -> bytes:
+    """The hash of all that the key of a turn is made of."""
+    hash = blake2b(f"{request.socket} {request.method} {request.path}\0".encode(), digest_size=16)
+    hash.update(request.body)
+    return hash.digest()
 
 
 def source_in(cassette: Cassette, index: int) -> Callable[[], Interaction] | None:
@@ -196,7 +220,7 @@ class Session:
     def find(self, request: Request) -> Recorded | Miss:
         """The recording that answers a request, which is noted as used; else what to say."""
         with self._lock:
-            key = self.ledger.key_of(request)
+            key = self._find_key(request)
             numbers = self._library.with_key(key) or self._resume(request, key)
             if not numbers:
                 return Miss(request, key, self._library.nearest(key))
@@ -206,8 +230,15 @@ class Session:
             number = self._choose(request, unused or numbers, repeats=not unused)
             self.used[number] = self.used.get(number, 0) + 1
             recorded = self._library.recorded[number]
-            self.ledger.note(recorded.interaction)
+            if recorded.step is None or not self.ledger.repeat(recorded.step):
+                self.ledger.note(recorded.interaction)
             return recorded
+
+    def _find_key(self, request: Request) -> Key:
+        known = self._library.with_bytes(request)
+        if known is not None and known.step is not None and self.ledger.is_before(known.step):
+            return known.key
+        return self.ledger.key_of(request)
 
     def adopt(self, interaction: Interaction, place: str) -> None:
         """Add a recording that was made for this session just now."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -77,13 +77,17 @@ class Redactor:
         long = [secret for secret in found if len(secret) >= journal.SHORTEST and not _MARK.fullmatch(secret)]
         return Secrets(tuple(sorted(long, key=len, reverse=True)))
 
+    def search(self, secrets: Secrets = NONE) -> Search | None:
+        """What looks for these secrets and for what may stand beside one; None where any text needs the closer look."""
+        return None if self._patterns else _search(secrets)
+
     def is_clean(self, data: bytes, secrets: Secrets = NONE) -> bool:
         """Whether nothing in a text can be a secret, so that it needs no closer look."""
-        return self.is_clean_in_lower_case(data.lower(), secrets)
+        return not self._patterns and not _may_hold_secrets(data.lower(), secrets)
 
-    def is_clean_in_lower_case(self, data: bytes, secrets: Secrets) -> bool:
-        """The same for a text whose letters are small."""
-        return not self._patterns and not _may_hold_secrets(data, secrets)
+    def is_clean_text(self, text: str, secrets: Secrets) -> bool:
+        """The same for a text that is decoded."""
+        return not self._patterns and not _search(secrets).finds_in_text(text)
 
     def redact_bytes(self, data: bytes, secrets: Secrets = NONE) -> bytes:
         """A body or a piece of one; what is not UTF-8 is left as it is."""
@@ -136,25 +140,61 @@ class Redactor:
 
 
 # in a text in lower case: names of members that hold secrets, names of such parameters of a URL as far as these do not
-# cover them, what keys look like, escapes that may hide any of it, and the two letters that Python's `re` takes for
-# an `s` and a `k`, as the bytes that they are
+# cover them, what keys look like, and escapes that may hide any of it. Each begins with three letters that are rare in
+# answers of the API, for these are compared first: `en=` stands for `token=`, which made a search for all of them twice
+# as long, as tokens are counted everywhere
 _SUSPICIOUS = (
     *("authorization", "headers", "secret", "api_key", "api-key", "apikey", "password", "sk-"),
     *("access_token", "access-token", "refresh", "openai-insecure", "bearer ", "basic ", r"\\u00"),
-    *("key=", "token=", "signature=", "credential=", "sig=", "auth=", "\xc5\xbf", "\xe2\x84\xaa"),
+    *("key=", "en=", "signature=", "credential=", "sig=", "auth="),
 )
+# the two letters that Python's `re` takes for an `s` and a `k`; Rust makes a `k` of the second one
+_LONG_S, _KELVIN = "\u017f", "\u212a"
 
 
 # Rust's regex looks for all words at once: 1 µs for a stream of 58 events, where `in` for each word takes 120 µs, and
 # `re` 150 µs. That was half of what recording cost. It comes with pydantic, whose only way to it is a validator.
-@lru_cache(maxsize=256)  # it takes 120 µs to make one for a new key
-def _scanner(secrets: Secrets) -> Callable[[str], bool]:
-    """What looks for words that stand beside secrets, and for these secrets, in a text in lower case."""
+class Search:
+    """Looks for words that stand beside secrets, and for the secrets of one request."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    # each is made when it is needed: that takes 120 µs, and a key that asks for no stream does without the second
+    @cached_property
+    def _matches_lower(self) -> Callable[[str], bool]:
+        letters = [letter.encode().decode("latin-1") for letter in (_LONG_S, _KELVIN)]
+        schema = _search_schema(self._secrets, letters)
+        return bool if schema is None else SchemaValidator(schema).isinstance_python
+
+    @cached_property
+    def _matches_text(self) -> Callable[[str], bool]:
+        # Rust makes letters small in a third of the time that Python takes. `_LONG_S` is looked for apart: a word of
+        # two bytes among those of three and more makes the search ten times slower.
+        schema = _search_schema(self._secrets, ())
+        if schema is None:
+            return bool
+        in_lower_case = core_schema.str_schema(to_lower=True)
+        return SchemaValidator(core_schema.chain_schema([in_lower_case, schema])).isinstance_python
+
+    def finds_in_lower_case(self, text: str) -> bool:
+        """Whether bytes in lower case, read as Latin-1, need a closer look."""
+        return self._matches_lower(text) or _may_name_password(text)
+
+    def finds_in_text(self, text: str) -> bool:
+        """The same for a text of any letters, which may be long."""
+        return _LONG_S in text or self._matches_text(text) or _may_name_password(text)
+
+
+_search = lru_cache(maxsize=256)(Search)
+
+
+def _search_schema(secrets: Secrets, more: Iterable[str]) -> core_schema.StringSchema | None:
+    """What finds suspicious words, these secrets and some more; None where any text needs the closer look."""
     if any(len(_spellings(secret)) > 1 for secret in secrets.values):
-        return bool  # JSON writes it with escapes: any text needs the closer look, which knows all of them
-    words = [*_SUSPICIOUS, *map(_spell_for_regex, secrets.values)]
-    schema = core_schema.str_schema(pattern="|".join(words), regex_engine="rust-regex")
-    return SchemaValidator(schema).isinstance_python
+        return None  # JSON writes it with escapes, and the closer look knows all of them
+    words = [*_SUSPICIOUS, *more, *map(_spell_for_regex, secrets.values)]
+    return core_schema.str_schema(pattern="|".join(words), regex_engine="rust-regex")
 
 
 def _spell_for_regex(secret: str) -> str:
@@ -163,9 +203,12 @@ def _spell_for_regex(secret: str) -> str:
 
 def _may_hold_secrets(data: bytes, secrets: Secrets = NONE) -> bool:
     """Whether a text in lower case needs a closer look."""
-    if _scanner(secrets)(data.decode("latin-1")):
-        return True
-    return b"@" in data and (b":/" in data or b":\\/" in data)  # a password in a URL
+    return _search(secrets).finds_in_lower_case(data.decode("latin-1"))
+
+
+def _may_name_password(text: str) -> bool:
+    """Whether a text may hold a URL with a password."""
+    return "@" in text and (":/" in text or ":\\/" in text)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -1,5 +1,7 @@
-"""What recordings cost: CPU of a request through `record` as a ratio to `forward`, of a replayed turn as a ratio to a
-mocked one; how long it takes to load a cassette, to explain a miss, and to verify; memory of a recorder.
+"""What recordings cost: CPU of a request through `record` as a ratio to `forward`, and through a recorder that does
+only what none can leave out (`floor`); of a replayed turn as a ratio to a mocked one; of the recorder alone, and how
+much of that is what its file asks of the bytes; how long it takes to load a cassette, to explain a miss, and to verify;
+memory of a recorder.
 
 The ratios are measured in one run, in rounds that take turns, the load and the upstream in other processes. Run with
 `pytest -m bench tests/bench/bench_cassettes.py -s`, or as a script.
@@ -14,7 +16,8 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +33,10 @@ from proxy.cassettes.document import format_head, format_interaction
 from proxy.cassettes.file import Appender, load
 from proxy.cassettes.interaction import Cassette, Head, Interaction, Piece, Request, Response
 from proxy.cassettes.matching import Library, Miss, Session
-from proxy.cassettes.redaction import Redactor
+from proxy.cassettes.redaction import Redactor, Secrets
 from proxy.recorder import Recorder
 from proxy.relay import Relay
+from proxy.tape import Tape
 from proxy.target import Target
 from proxy.verify import Verifier
 from tests.bench.bench_mock import body, client, recorded, recorded_head
@@ -41,7 +45,7 @@ from tests.bench.bench_relay import ROUNDS, Child, cpu, metered
 MODULE = "tests.bench.bench_cassettes"
 CONNECTIONS = 8
 REQUESTS = {"json": 1200, "sse": 160}  # in a round
-PAIRS = {"record": "forward", "replay": "mock"}
+PAIRS = {"record": "forward", "floor": "forward", "replay": "mock"}
 SIZE = 3000  # bytes of the JSON answer
 JSON, SSE = ("content-type", "application/json"), ("content-type", "text/event-stream; charset=utf-8")
 STREAMED = 200 << 20
@@ -92,14 +96,27 @@ def child(kind: str, where: str) -> None:
     if kind == "upstream":
         asyncio.run(_serve_upstream(listener, written()))
         return
-    options: dict[str, Any] = {"mode": kind}
-    if kind in ("forward", "record"):
+    options: dict[str, Any] = {"mode": "record" if kind == "floor" else kind}
+    if kind in ("forward", "record", "floor"):
         options["upstream"] = upstream
-    if kind in ("record", "replay"):
+    if kind in ("record", "replay", "floor"):
         options["cassette"] = (file,)
+    if kind == "floor":
+        Recorder.keep_tapes = keep_bare  # type: ignore[method-assign]
     settings = Settings(**options)
     app = ProxyApp(create_app(Settings(log_level="warning")), settings)
     Server(server_config(metered(app), settings), lambda: print(listener.getsockname()[1], flush=True)).run([listener])
+
+
+def keep_bare(recorder: Recorder, tapes: Iterable[Tape]) -> None:
+    """Do what no recorder can leave out: decode what passed, look for secrets, escape it for YAML, write it."""
+    documents = []
+    for tape in tapes:
+        data = tape.chunks.joined()
+        text = data.decode()
+        assert recorder.redactor.is_clean_text(text, Secrets())
+        documents.append(orjson.dumps(text) if len(tape.chunks.listed) > 1 else data.replace(b"\n", b"\n    "))
+    recorder._append(documents)
 
 
 def written() -> tuple[bytes, bytes, list[bytes]]:
@@ -151,8 +168,8 @@ def run() -> dict[tuple[str, str], float]:
         write_recording(replayed)
         upstream = Child(MODULE, "upstream")
         base = f"http://127.0.0.1:{upstream.port}/v1"
-        files = {"record": f"{directory}/record.yaml", "replay": str(replayed)}
-        names = [name for pair in PAIRS.items() for name in reversed(pair)]
+        files = {"record": f"{directory}/record.yaml", "floor": f"{directory}/floor.yaml", "replay": str(replayed)}
+        names = list(dict.fromkeys(name for pair in PAIRS.items() for name in reversed(pair)))
         children = {name: Child(MODULE, name, f"{base} {files.get(name, '')}") for name in names}
         try:
             found = asyncio.run(measure({name: one.port for name, one in children.items()}))
@@ -170,6 +187,47 @@ def run() -> dict[tuple[str, str], float]:
             row += f"{statistics.median(found[name, kind]):>10.0f}{ratio:>7.2f}"
         print(row)
     return ratios
+
+
+# --- the recorder alone -----------------------------------------------------------------------------------------------
+
+
+def measure_recorder() -> dict[str, float]:
+    """Measure an exchange from the first note to the file, and what the file asks of its bytes, in µs of CPU."""
+    figures: dict[str, float] = {}
+    redactor, indent = Redactor(), partial(json_answer().replace, b"\n", b"\n    ")
+    for kind, head, chunks in (("json", JSON, [json_answer()]), ("sse", SSE, recorded()[1])):
+        text = b"".join(chunks).decode()
+        headers = [*recorded_head(), (head[0].encode(), head[1].encode())]
+        with tempfile.TemporaryDirectory() as directory:
+            recorder = Recorder(Appender(f"{directory}/alone.yaml", None, 0.0), redactor)
+            figures[f"{kind}: recorder alone"] = least(partial(record, recorder, body(kind), headers, chunks))
+            size = os.path.getsize(f"{directory}/alone.yaml") // recorder.recorded
+            recorder.close()
+            figures[f"{kind}: of it, looking for secrets"] = least(partial(redactor.is_clean_text, text, Secrets()))
+            escape = indent if kind == "json" else partial(orjson.dumps, text)
+            figures[f"{kind}: of it, writing it as YAML"] = least(escape)
+            with open(f"{directory}/bytes", "wb", buffering=0) as file:
+                figures[f"{kind}: of it, the system's write"] = least(partial(file.write, bytes(size)))
+    return figures
+
+
+def record(recorder: Recorder, sent: bytes, headers: list[tuple[bytes, bytes]], chunks: list[bytes]) -> None:
+    """Record one exchange, as a relay does."""
+    scope = {"type": "http", "method": "POST", "raw_path": b"/v1/responses", "query_string": b"", "headers": headers}
+    tape = recorder.begin(scope)
+    tape.sent.add(time.monotonic(), sent)
+    tape.status, tape.headers = 200, headers
+    for chunk in chunks:
+        tape.chunks.came.append(time.monotonic())
+        tape.chunks.listed.append(chunk)
+    tape.complete = True
+    recorder.keep_tapes((tape,))
+
+
+def least(work: Callable[[], Any]) -> float:
+    """The CPU of one call in the fastest of many rows, in microseconds."""
+    return min(seconds(lambda: [work() for _ in range(50)]) for _ in range(20)) / 50 * 1e6
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -275,6 +333,13 @@ def test_recordings_cost_little() -> None:
 
 
 @pytest.mark.bench
+def test_a_recorder_does_little_besides_what_its_file_asks() -> None:
+    for name, figure in measure_recorder().items():
+        print(f"\n{name:<40}{figure:>10.1f} µs", end="")
+    print()
+
+
+@pytest.mark.bench
 def test_files_are_used_fast() -> None:
     for name, figure in measure_files().items():
         print(f"\n{name:<40}{figure:>10.2f}", end="")
@@ -286,4 +351,5 @@ if __name__ == "__main__":
         child(sys.argv[1], sys.argv[2])
     else:
         test_recordings_cost_little()
+        test_a_recorder_does_little_besides_what_its_file_asks()
         test_files_are_used_fast()

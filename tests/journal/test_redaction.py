@@ -24,7 +24,7 @@ def test_headers() -> None:
         b"content-type": b"application/json",
         b"x-note": b"my key is sk-proj-abcdefgh1234",
     }
-    shown = redaction.headers(sent)
+    shown = json.loads(redaction.headers(sent).written)
     assert [name for name, text in shown.items() if text == REDACTED] == [
         "authorization",
         "cookie",
@@ -36,13 +36,18 @@ def test_headers() -> None:
 
 @pytest.mark.parametrize("size", [100, 60_000])
 def test_of_headers_only_short_ones_are_remembered(size: int) -> None:
-    redaction._header.cache_clear()
-    redaction._credentials.cache_clear()
+    redaction._known_headers.clear()
     sent = {b"authorization": b"Bearer " + b"k" * size, b"x-note": b"n" * size}
-    assert redaction.headers(sent) == {"authorization": REDACTED, "x-note": "n" * size}
-    assert redaction.credentials(sent) == ["k" * size]
-    kept = 2 if size == 100 else 0
-    assert [one.cache_info().currsize for one in (redaction._header, redaction._credentials)] == [kept, kept]
+    written, secrets, has_signs = redaction.headers(sent)
+    assert json.loads(written) == {"authorization": REDACTED, "x-note": "n" * size}
+    assert (secrets, has_signs) == (("k" * size,), False)
+    assert len(redaction._known_headers) == (size == 100)
+
+
+def test_of_headers_only_so_many_are_remembered() -> None:
+    for number in range(redaction._MOST + 2):
+        assert redaction.headers({b"x-note": b"%d" % number}).written == b'{"x-note":"%d"}' % number
+        assert len(redaction._known_headers) <= redaction._MOST
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"input" :\t"caf\xc3\xa9"}', b'{"authorization_of": 1}', b"\xff"])

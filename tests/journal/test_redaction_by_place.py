@@ -45,8 +45,8 @@ def test_the_credentials_of_headers() -> None:
         b"cookie": b"short",
         b"content-type": b"application/json",
     }
-    assert redaction.credentials(sent) == ["long-enough-key", "key-of-a-socket", "another-long-key"]
-    assert redaction.credentials({b"authorization": b"Bearer"}) == []
+    assert redaction.headers(sent).secrets == ("long-enough-key", "key-of-a-socket", "another-long-key")
+    assert redaction.headers({b"authorization": b"Bearer"}).secrets == ()
 
 
 # --- URLs ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -67,6 +68,16 @@ def test_a_body_is_indented_and_an_event_is_a_line() -> None:
         '      "model": "gpt-5.5",\n      "input": "why?"\n    }\nresponse:\n  status: 200\n  stream:\n'
         '    - [0.4, "event: a\\ndata: {}\\n\\n"]\n  ended: complete\n'
     )
+
+
+@pytest.mark.parametrize(("depth", "as_value"), [(60, True), (61, False), (300, False)])
+@pytest.mark.parametrize("levels", [("[", "0", "]"), ('{"a":', "0", "}")], ids=["lists", "objects"])
+def test_a_body_that_is_nested_deeper_than_the_reader_takes_is_a_text(depth: int, as_value: bool, levels) -> None:
+    begin, inner, end = levels
+    body = (begin * depth + inner + end * depth).encode()
+    document = format_interaction(Interaction(1, 0, Request("POST", "/", body=body), Response(200)))
+    assert (f"  body: {begin[0]}\n" in document) == as_value
+    assert json.loads(read_interaction(document.removeprefix("---\n")).request.body) == json.loads(body)
 
 
 @pytest.mark.parametrize("text", ["hello", "two\nlines\n", "ended: complete", "---\nid: 1"])

@@ -59,6 +59,8 @@ ORDINARY = {
     "a stream": tape_of(*EVENTS, kind=SSE),
     "a stream that came at once": tape_of(*EVENTS, kind=SSE, step=0.0),
     "events in one chunk": tape_of(EVENTS[0] + EVENTS[1], EVENTS[2], kind=SSE),
+    "several chunks of events": tape_of(EVENTS[2], b"".join(EVENTS), EVENTS[0] * 2, EVENTS[1], kind=SSE),
+    "empty events": tape_of(b"\n\n\n\n", b"\n\ndata: 1\n\n", kind=SSE),
     "a body that was cut": tape_of(b"half", ends=False),
     "a head that is not remembered": tape_of(b"{}", query=b"q=" + b"x" * LONGEST_HEAD),
     "a second content type": tape_of(b"{}", response=((b"content-type", SSE),)),
@@ -81,6 +83,16 @@ NOT_ORDINARY = {
     "a header with quotes": tape_of(b"{}", response=((b"x-odd", b'"\\'),)),
     "a header with a line break": tape_of(b"{}", response=((b"x-odd", b"a\nb"),)),
     "a header of other characters": tape_of(b"{}", response=((b"x-odd", b"\xe9"),)),
+    "an empty line of its own kind": tape_of(EVENTS[0] * 2, b"data: 1\r\n\r\ndata: 2\n\n", kind=SSE),
+    "a third line break": tape_of(EVENTS[0] * 2, EVENTS[1] + b"\n", EVENTS[2], kind=SSE),
+    "a third line break at the end": tape_of(EVENTS[0] * 2, EVENTS[1] + b"\n", kind=SSE),
+    "the border at the beginning of an event": tape_of(EVENTS[0] + b"\x7fdata: 2\n\n", EVENTS[1], kind=SSE),
+    "a key in an event": tape_of(EVENTS[0], f"data: {KEY}\n\n".encode(), kind=SSE),
+    "a key in an event in another case": tape_of(b'data: {"API_Key":"abcdefgh"}\n\n', kind=SSE),
+    "a long s": tape_of("data: ba\u017fic abcdefgh\n\n".encode(), kind=SSE),
+    "a Kelvin sign": tape_of("data: s\u212a-abcdefgh\n\n".encode(), kind=SSE),
+    "a password in an event": tape_of(b"data: https://me:pw-0123456789@files.test\n\n", kind=SSE),
+    "a key in a request for a stream": tape_of(EVENTS[0], kind=SSE, sent=f'{{"input":"{KEY}"}}'.encode()),
     "half an event in a chunk": tape_of(b"data: 1\n", b"\ndata: 2\n\n", kind=SSE),
     "a stream that was cut": tape_of(*EVENTS, kind=SSE, ends=False),
     "a stream without events": tape_of(kind=SSE),
@@ -153,7 +165,13 @@ VALUES = st.dictionaries(
 )
 JSONS = VALUES.map(json.dumps).map(str.encode) | VALUES.map(lambda value: json.dumps(value, indent=2).encode())
 BODIES = TEXTS | JSONS | st.binary(max_size=20)
-STREAMS = st.lists((TEXTS | JSONS).map(lambda data: b"data: " + data + b"\n\n") | st.just(b"data: 1\n\n"), max_size=6)
+PLAIN_EVENT = st.sampled_from([b"data: 1\n\n", b'event: a\ndata: {"a": "\xc3\xa9 \\n\\n %b"}\n\n', *EVENTS])
+EVENT = (TEXTS | JSONS).map(lambda data: b"data: " + data + b"\n\n") | PLAIN_EVENT
+ODD = st.sampled_from([b"", b"\n", b"\n\n", b"\r\n\r\n", b"\x7f", b"\x7f\n\n", b"\\n\n"])
+CHUNK = EVENT | st.lists(EVENT | ODD, min_size=2, max_size=4).map(b"".join)  # on a busy machine events come together
+STREAMS = st.lists(CHUNK, max_size=6) | st.lists(
+    st.lists(PLAIN_EVENT, min_size=1, max_size=3).map(b"".join), max_size=6
+)
 HEADERS = st.lists(
     st.tuples(
         st.sampled_from([b"x-request-id", b"X-Echo", b"Set-Cookie", b"content-type", b"x-odd"]),

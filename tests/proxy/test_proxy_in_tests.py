@@ -17,7 +17,6 @@ from mockserver.config.settings import SettingError, Settings
 from proxy import Proxy
 from proxy.mock import make_mock
 from tests.support.cassettes import mock_upstream
-from tests.support.patience import until
 
 pytest_plugins = ["pytester"]
 # pytester forgets what a run imported, and the C part of yaml can't be imported a second time: it is here before
@@ -167,8 +166,7 @@ def test_proxy(tmp_path: Path, upstream: str) -> None:
         OpenAI(base_url=proxy.base_url, api_key="sk-real-0123456789", max_retries=0) as client,
     ):
         assert client.responses.create(model="gpt-4.1", input="hi").output_text.startswith("Mock reply")
-        # the client comes first, the recorder second
-        assert until(lambda: proxy.control("GET", "/health")["recorder"]["recorded"] == 1)
+        assert proxy.control("GET", "/health")["recorder"]["recorded"] == 1
     with (
         Proxy(cassette=path, replay_speed=0) as proxy,
         OpenAI(base_url=proxy.base_url, api_key="x", max_retries=0) as client,

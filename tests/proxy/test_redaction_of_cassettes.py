@@ -6,9 +6,12 @@ import json
 import re
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mockserver.config.settings import SettingError
 from proxy.cassettes.redaction import NONE, Redactor, Secrets, mark
+from tests.support.examples import examples
 
 KEY = "sk-abcdefgh12345678"
 MARK = re.compile(r"<redacted:[0-9a-f]{6}>")
@@ -43,6 +46,43 @@ def test_bytes_without_secrets_are_the_same_object(data: bytes) -> None:
     # it looks suspicious, and is not
     suspicious = data + b" What is a password? a@b: c"
     assert Redactor().redact_bytes(suspicious) is suspicious
+
+
+# what looks like a secret in small and large letters, between others of which some grow when they are made small
+_PARTS = [
+    *(
+        KEY,
+        "SK-ABCDEFGH12345678",
+        "s\u212a-abcdefgh12345678",
+        "Bearer abcdef123456",
+        "Basic YWJjOmRlZg12",
+        "mine-01234",
+    ),
+    *(
+        "https://Me:Pass1word@host.test/",
+        "https://host.test/?API_Key=hidden123",
+        "OpenAI-Insecure-API-Key.kkkkkkkkkkkk",
+    ),
+    *(
+        '{"Authorization":"abcdefgh1"}',
+        '{"client_\u017fecret":"abcdefgh1"}',
+        '{"Password": "abcdefgh1"}',
+        '{"headers":{"a":"bcde"}}',
+    ),
+    *("\u0130", "\u03a3", "\u1e9e", "\u00df", " ", "a", "@", "é", "😀", "\n", '"', "\x7f", "\\u0073k-abcdefgh12345678"),
+]
+
+
+@examples(300)
+@given(parts=st.lists(st.sampled_from(_PARTS), max_size=5), upper=st.booleans())
+@example(parts=["\u03a3", "mine-01234"], upper=True)
+def test_a_text_that_is_called_clean_stays_as_it_is(parts: list[str], upper: bool) -> None:
+    """Also where the quick look takes another way for a stream than for a body."""
+    redactor, secrets = Redactor(), Secrets(("mine-01234",))
+    text = "".join(parts)
+    text = text.upper() if upper else text
+    if redactor.is_clean_text(text, secrets) or redactor.is_clean(text.encode(), secrets):
+        assert redactor.redact_text(text, secrets) == text
 
 
 def test_bytes_that_are_no_text_are_left() -> None:
