@@ -23,7 +23,7 @@ import logging
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from hashlib import blake2b
 from itertools import count
 from threading import Thread
@@ -42,11 +42,12 @@ from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Answering
 from mockserver.store.failures import StoreError, StoreUnavailable
-from mockserver.transport import rate_limit_headers
+from mockserver.transport import http, rate_limit_headers
 from mockserver.transport.guard import ErrorApp
 from mockserver.transport.heap import trim_heap
 from mockserver.transport.http import (
     BY_NAME,
+    FRAMES,
     PROJECT_HEADER,
     STOPPING,
     WHOLE,
@@ -54,6 +55,8 @@ from mockserver.transport.http import (
     Disconnected,
     Headers,
     Runner,
+    WhenWhole,
+    Whole,
     all_headers,
     read_body,
     read_call,
@@ -62,6 +65,7 @@ from mockserver.transport.http import (
 )
 from mockserver.transport.threads import Kind, Threads
 from mockserver.transport.welcome import PATHS, asks_for_page, welcome
+from mockserver.wire.catalog import LONGEST_NAME
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
@@ -110,7 +114,9 @@ class MockApp:
         self._loop: asyncio.AbstractEventLoop
         self._sockets: dict[str, set[Socket]] = {}
         # workers number their requests apart: two of them would else give the same id to different requests
-        self._names = f"{engine.settings.seed}/{os.getpid() if engine.settings.workers > 1 else 0}".encode()
+        names = f"{engine.settings.seed}/{os.getpid() if engine.settings.workers > 1 else 0}/"
+        self._names = blake2b(names.encode(), digest_size=16)
+        self._most_awaited = min(engine.settings.max_body_bytes, http.MOST_AWAITED)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the process."""
@@ -118,6 +124,9 @@ class MockApp:
             # two comparisons for a turn: `/v1/…` is neither
             if (scope["path"].startswith("/_mock") or scope["path"] == "/") and self._viewer.covers(scope):
                 return self._viewer(scope, receive, send)
+            whole = scope.get("extensions", _NO_EXTENSIONS).get(WHOLE)
+            if whole is not None and whole.ways == (receive, send) and self._may_answer_in_one_call(scope):
+                return WhenWhole(self._answer_now, self._serve, whole, (scope, receive, send))
             return self._serve(scope, receive, send)
         if scope["type"] == "lifespan":
             return self._live(scope, receive, send)
@@ -156,7 +165,7 @@ class MockApp:
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket in, or answer the upgrade with an error over HTTP. Spec: R4.1, X1, X2."""
-        from mockserver.transport.websocket import FRAMES, Socket  # as the protocol, with the first one
+        from mockserver.transport.websocket import Socket  # as the protocol, with the first one
 
         engine, call = self.engine, Call("GET", scope["path"], headers=dict(scope["headers"]), transport="websocket")
         recorder = engine.journal.record(call)
@@ -169,10 +178,11 @@ class MockApp:
             await ErrorApp(session, headers)(scope, receive, send)
             return
         self._loop = asyncio.get_running_loop()
-        batches = FRAMES in scope.get("extensions", ())
+        ways = scope.get("extensions", _NO_EXTENSIONS).get(FRAMES)
         socket = Socket(
-            session, receive, send, self._threads, recorder.project, poll_s=self._poll_s, batches=batches, run=run
-        )
+            session, receive, send, self._threads, recorder.project, poll_s=self._poll_s, run=run,
+            batches=ways is not None, is_direct=ways == (receive, send),
+        )  # fmt: skip
         mine = self._sockets.setdefault(recorder.project, set())
         mine.add(socket)
         try:
@@ -206,6 +216,32 @@ class MockApp:
         engine.strike(recorder, named="GET")
         return WebSocketSession(engine, recorder.project, call.headers)
 
+    def _may_answer_in_one_call(self, scope: Scope) -> bool:
+        """Whether a request is one to the public API that keeps nobody waiting, as far as its head tells."""
+        path = scope["path"]
+        if self._waiting is not None or path in PATHS or path.startswith(CONTROL_PREFIX):
+            return False
+        return http.is_short(scope[BY_NAME], self._most_awaited)
+
+    def _answer_now(
+        self, body: bytes, whole: Whole, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        """Answer a request that has come whole within this call, if that keeps nobody waiting; else as any other."""
+        call = read_call(scope, scope[BY_NAME], body)
+        kind, project = self._kind_of(call)
+        if kind != "short" or project in self._threads.in_progress:
+            return self._serve(scope, receive, send)
+        answer, size = self._handle(call), len(call.body)
+        body = http.body_at_once(answer)
+        if body and http.is_usual(answer):
+            lines = http.usual_lines(answer, body, self._next_id(), _common_lines(answer.model, size))
+            return whole.respond(answer.status, lines, body, not answer.streamed)
+        answer, headers = self._add_headers(answer, size)
+        if body and (lines := http.own_lines(answer, headers)):
+            return whole.respond(answer.status, lines, whole_body(answer), not answer.streamed)
+        run = self._run if isinstance(answer.player, Pieces) else None
+        return self._deliver(answer, headers, run, scope, receive, send)
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: APIError | None = None
         body, headers = b"", scope.get(BY_NAME) or dict(scope["headers"])
@@ -224,10 +260,14 @@ class MockApp:
         else:
             run = partial(self._waiting.run, _caller_of(headers))
             answer, answer_headers = await run(self._answer_waiting, call, refused)
+        await self._deliver(answer, answer_headers, run, scope, receive, send)
+
+    async def _deliver(
+        self, answer: Answer, headers: Headers, run: Runner | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if isinstance(answer.player, EventStream):
             answer.player.is_stopping, run = partial(scope.get, STOPPING), None
-        is_head, whole = scope["method"] == "HEAD", scope.get("extensions", _NO_EXTENSIONS).get(WHOLE) == send
-        await send_answer(answer, answer_headers, receive, send, head=is_head, whole=whole, run=run)
+        await send_answer(answer, headers, receive, send, head=scope["method"] == "HEAD", run=run)
 
     def _answer_waiting(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers]:
         """Answer a call in a thread in which it may wait for the store; what it is sure to need is read in one go."""
@@ -242,19 +282,21 @@ class MockApp:
 
     async def _answer_in_place(self, call: Call, refused: APIError | None) -> tuple[Answer, Headers, Runner | None]:
         """Answer a call where it keeps nobody waiting, and say what runs the steps of its delivery."""
-        threads, is_large = self._threads, takes_long(call.body)
-        kind: Kind = "write" if is_large else "short"
-        project = ""
-        if is_large or threads.knows_large:
-            threads.knows_large = True
-            project = self._project_of(call)
-            if _reads_much(call) and not is_large:
-                kind = "read"
-        if kind != "short" or project in threads.in_progress:
+        kind, project = self._kind_of(call)
+        if kind != "short" or project in self._threads.in_progress:
             answer, headers = await self._answer_apart(call, refused, kind, project)
         else:
             answer, headers = self.answer(call, refused)
         return answer, headers, self._run if kind != "short" or isinstance(answer.player, Pieces) else None
+
+    def _kind_of(self, call: Call) -> tuple[Kind, str]:
+        """How long a call may take, and its project where that has a say."""
+        threads, is_large = self._threads, takes_long(call.body)
+        if not (is_large or threads.knows_large):
+            return "short", ""
+        threads.knows_large = True
+        kind: Kind = "write" if is_large else "read" if _reads_much(call) else "short"
+        return kind, self._project_of(call)
 
     async def _answer_apart(
         self, call: Call, refused: APIError | None, kind: Kind, project: str
@@ -300,11 +342,17 @@ class MockApp:
         if call.path in PATHS and asks_for_page(call):
             answer = self._welcome(call)
             return answer, all_headers(answer, [])
+        return self._add_headers(self._handle(call, refused, apart=apart), len(call.body))
+
+    def _handle(self, call: Call, refused: APIError | MockError | None = None, *, apart: bool = False) -> Answer:
         try:
-            answer = self.engine.handle(call, refused, apart=apart)
+            return self.engine.handle(call, refused, apart=apart)
         except Exception:
-            answer = error_answer(_failure(call))  # the engine has recorded it
-        headers = self._headers(answer, len(call.body))
+            return error_answer(_failure(call))  # the engine has recorded it
+
+    def _add_headers(self, answer: Answer, size: int) -> tuple[Answer, Headers]:
+        """An answer of the public API to a request of so many bytes, and all headers of it."""
+        headers = self._headers(answer, size)
         # some sentences of the service name the request, whose id is not known where the error is made
         if answer.error is not None and UNKNOWN in answer.body:
             answer = answer._replace(body=answer.body.replace(UNKNOWN, headers[0][1]))
@@ -369,17 +417,21 @@ class MockApp:
 
     def _headers(self, answer: Answer, size: int) -> Headers:
         """The headers of every answer of the public API; `size` is that of the request. Spec: W15, W16."""
-        name = b"%b/%d" % (self._names, next(self._served))
-        request_id = b"req_" + blake2b(name, digest_size=16).hexdigest().encode()
         error = answer.error
         if error is None:
-            limited = rate_limit_headers.of_request(answer.model, size)
+            of_request, is_long = rate_limit_headers.of_request, len(answer.model) > LONGEST_NAME
+            limited = (of_request.__wrapped__ if is_long else of_request)(answer.model, size)
         else:
             limited = rate_limit_headers.of_error(error, size)
         if answer.buckets:
             limited = rate_limit_headers.with_buckets(limited, answer.buckets.values())
         took = (b"openai-processing-ms", b"%d" % max(1, round(answer.lead_s * 1000))) if answer.lead_s else _AT_ONCE
-        return [(b"x-request-id", request_id), *_CONSTANT, took, *limited]
+        return [(b"x-request-id", self._next_id()), *_CONSTANT, took, *limited]
+
+    def _next_id(self) -> bytes:
+        name = self._names.copy()
+        name.update(b"%d" % next(self._served))
+        return b"req_" + name.hexdigest().encode()
 
 
 def open_links(engine: Engine, scope: Scope, wake: Callable[[str | None], None]) -> Iterator[WorkerLinks | StoreLinks]:
@@ -428,6 +480,12 @@ def _reads_much(call: Call) -> bool:
 UNKNOWN = errors.UNKNOWN_REQUEST.encode()
 _AT_ONCE = (b"openai-processing-ms", b"1")
 _CONSTANT = ((b"openai-version", b"2020-10-01"), (b"openai-organization", b"understudy"))
+
+
+@lru_cache(maxsize=4096)
+def _common_lines(model: str, size: int) -> bytes:
+    """The lines of the headers that usual answers of a model to requests of one size have in common."""
+    return http.write_lines([*_CONSTANT, _AT_ONCE, *rate_limit_headers.of_request(model, size)])
 
 
 def create_app(settings: Settings, model: Answering | None = None) -> MockApp:

@@ -14,9 +14,9 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mockserver.transport.http import WHOLE
+from mockserver.transport.http import FRAMES, WHOLE, Whole, make_whole, write_lines
 
-STARTS = frozenset(("http.response.start", "websocket.http.response.start", WHOLE))
+STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
 
 
 @lru_cache(maxsize=1)  # a busy server asks a thousand times for the same second
@@ -31,6 +31,7 @@ class CommonHeaders:
     def __init__(self, app: ASGIApp, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self._app = app
         self._headers = list(headers)
+        self._lines = write_lines(self._headers)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
@@ -43,7 +44,19 @@ class CommonHeaders:
                 message = {**message, "headers": [*dated, *headers, *self._headers]}
             return send(message)
 
-        extensions = scope.get("extensions")
-        if extensions is not None and extensions.get(WHOLE) == send:
-            extensions[WHOLE] = send_with_headers
+        offers = scope.get("extensions", {})
+        if offers.get(FRAMES) == (receive, send):
+            offers[FRAMES] = receive, send_with_headers
+        whole = offers.get(WHOLE)
+        if whole is not None and whole.ways == (receive, send):
+            offers[WHOLE] = self._pass_on(whole, (receive, send_with_headers))
         return self._app(scope, receive, send_with_headers)
+
+    def _pass_on(self, whole: Whole, ways: tuple[Receive, Send]) -> Whole:
+        """The server's offer to the app, whose lines get these around them; a date of its own they never have."""
+
+        def respond(status: int, lines: bytes, body: bytes, is_sized: bool) -> None:
+            lines = b"date: %b\r\n%b%b" % (date(int(time.time())), lines, self._lines)
+            whole.respond(status, lines, body, is_sized)
+
+        return make_whole(Whole, (ways, respond))

@@ -47,7 +47,8 @@ def refusal(headers: Headers, hosts: frozenset[str], by_name: Mapping[bytes, byt
     """Return why a request with these headers is refused, or None; header names are lower case, as in ASGI."""
     said = by_name or dict(headers)
     # as nearly all: no browser's, and no name comes twice, of which each would have to be judged
-    if _OF_PAGES.isdisjoint(said) and len(said) == len(headers) and _is_allowed(said.get(b"host", b""), hosts):
+    of_page = b"origin" in said or b"sec-fetch-site" in said
+    if not of_page and len(said) == len(headers) and _is_allowed(said.get(b"host", b""), hosts):
         return None
     named = False  # a request of HTTP/1.0 may have no Host; one of HTTP/1.1 has one (RFC 9112 §3.2)
     for name, value in [header for header in headers if header[0] in _TELLING]:
@@ -62,8 +63,7 @@ def refusal(headers: Headers, hosts: frozenset[str], by_name: Mapping[bytes, byt
     return None if named else _forbidden("Host", b"", "a request must name its host")
 
 
-_OF_PAGES = frozenset((b"origin", b"sec-fetch-site"))
-_TELLING = _OF_PAGES | {b"host"}
+_TELLING = frozenset((b"host", b"origin", b"sec-fetch-site"))
 
 
 def page_refusal(headers: Headers, pages: frozenset[str]) -> MockError | None:

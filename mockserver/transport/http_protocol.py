@@ -11,6 +11,8 @@ upgrade that this server doesn't know is ignored, and the request served.
 #   Java's HttpClient asks for h2c with every first request. The parser takes the request's body for another protocol
 #   and stops, so the head is given to a new parser once more, without the wish. A WebSocket is asked for with GET
 #   (RFC 6455 §4.1); with another method the wish is one that the server doesn't know.
+# * Most clients send a head and then its body, which come in two pieces. The app is called with the head; if it can
+#   answer in one go it is called again with the body, and needs no task that waits for it (`response_cycle`).
 # * The size of a head is bounded while it comes, not when it is complete, and so is the time it takes. The timer only
 #   runs while a head is missing or incomplete: a request that comes in one piece arms none.
 
@@ -25,7 +27,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.transport.http import BY_NAME, STOPPING, WHOLE
+from mockserver.transport.http import BY_NAME, STOPPING
 from mockserver.transport.response_cycle import LazyEvent, ResponseCycle
 
 MOST_HEAD = 65_536  # bytes
@@ -49,6 +51,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = self._in_message = False
         self._head_size = 0  # what came of a head in earlier pieces
         self._piece_size = 0  # of the piece that is being read
+        self._next: ResponseCycle | None = None  # whose head has come, and whose turn it is
         self._is_first = True  # whether the piece began with the message that it is in
         self._new_parser()
 
@@ -64,12 +67,16 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._stop_timer()
+        if self._next is not None:
+            self._next.abandon()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; a head that is still incomplete then may not be too large yet, and has to be complete in time."""
         self._is_first, self._piece_size = not self._in_message, len(data)
         super().data_received(data)
+        if self._next is not None:
+            self._answer_next(self._next)
         if not self._in_head or self.transport.is_closing():
             return
         # what came before the head in this piece was a message, which is no part of it
@@ -78,6 +85,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.refuse_head()
         elif self._head_timer is None:
             self._start_timer()
+
+    def _answer_next(self, cycle: ResponseCycle) -> None:
+        """Have the app answer a request, in a task unless it does so within its call.
+
+        Of requests that came together this is the first; those after it get tasks, so that others are served as well.
+        """
+        app = cycle.call(self.app)
+        if app is not None:
+            self._start_asgi_task(cycle, app)
+        if app is not None or not cycle.more_body:
+            self._next = None
 
     def _known_size(self) -> int:
         return len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
@@ -147,9 +165,8 @@ class HttpProtocol(HttpToolsProtocol):
                 self.on_response_complete,
             ),
         )
-        scope["extensions"] = {WHOLE: self.cycle.send}  # type: ignore[dict-item]
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._next = self.cycle
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))

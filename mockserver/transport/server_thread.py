@@ -94,6 +94,15 @@ class ServerThread:
         if self._at_end is not None:
             await self._at_end()
 
+    def settle(self) -> None:
+        """Wait until the server has done what it has at hand: what follows on bytes that a client has read already."""
+        if not self._thread.is_alive():
+            return
+        done, loop = Event(), self._loop
+        # two rounds: a step that goes on in the first may leave work for the second
+        loop.call_soon_threadsafe(loop.call_soon, loop.call_soon, done.set)
+        done.wait(PATIENCE_S)
+
     def stop(self) -> None:
         """Serve no longer; open connections are cut."""
         if self._thread.is_alive():

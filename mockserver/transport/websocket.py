@@ -4,6 +4,10 @@
 # that lanes go on beside each other; one more task watches the connection's age. What a frame or a turn means is the
 # session's business: nothing here parses.
 #
+# Nearly every frame comes while nothing is going on, and its turn takes no time and leaves in one write. A server that
+# has `FRAMES` calls `answer_now` with such a frame, and neither the task is woken nor a message passed on: that is a
+# tenth of a short turn.
+#
 # What must stay true:
 # * The events of one step leave together, under one lock. `send` waits while the client does not read, and without the
 #   lock another lane would come in between.
@@ -23,7 +27,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
@@ -33,12 +37,13 @@ from starlette.types import Message, Receive, Send
 from mockserver.delivery.events import Cut, Emit, Malformed, Step, Wait
 from mockserver.delivery.fault_effects import truncate_json
 from mockserver.transport.abort import Abort
-from mockserver.transport.http import Runner
+from mockserver.transport.http import FRAMES, Runner
 from mockserver.transport.threads import Kind, Threads
 from mockserver.websocket.playback import Out, Playback, SendFrames
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.bodies import HEAVY, takes_long
+from mockserver.wire.responses import event_list
 from mockserver.wire.responses.event_list import AT_ONCE, LINES, split_lines, write_in_pieces, write_texts
 from mockserver.wire.responses.events import Event
 
@@ -46,7 +51,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("understudy")
 
-FRAMES = "understudy.frames"  # the extension of ASGI that `websocket_protocol` has
+ANSWER = "understudy.answer"  # in the message that accepts: what texts are answered by that may be answered at once
+OUTS = "understudy.outs"  # in a message that is received: what is still to be done for a frame
 NORMAL = 1000
 
 
@@ -54,13 +60,15 @@ class Socket:
     """One accepted WebSocket of a `project`.
 
     The clock is looked at every `poll_s` seconds, in case another process has moved it. `batches` says that the server
-    sends several frames at once.
+    sends several frames at once, `is_direct` that it may call `answer_now` too: nobody stands between, who would see
+    neither a frame nor its answer.
     With `run` the session may wait for a store, and what it does is run by it, one thing at a time.
     """
 
     _main: asyncio.Task[Any] | None = None
     _work: asyncio.Future[Any] | None = None  # what the session does in a thread
     _is_broken = _is_cut = False
+    _is_idle = False  # whether the task that reads frames waits for one
 
     def __init__(
         self,
@@ -72,12 +80,13 @@ class Socket:
         *,
         poll_s: float = math.inf,
         batches: bool = False,
+        is_direct: bool = False,
         run: Runner | None = None,
     ) -> None:
         self._connection = connection
         self._threads, self._project = threads or Threads(), project
         self._receive, self._send = receive, send
-        self._poll_s, self._batches, self._run = poll_s, batches, run
+        self._poll_s, self._batches, self._is_direct, self._run = poll_s, batches, is_direct, run
         self._lock = asyncio.Lock()
         self._clock_moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -97,16 +106,11 @@ class Socket:
     async def serve(self) -> None:
         """Accept, and serve until one side closes. Raises Abort when a fault breaks the connection off."""
         self._main = asyncio.current_task()
-        await self._send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.accept", **({ANSWER: self.answer_now} if self._is_direct else {})})
         self._keep(self._watch())
         try:
-            while (message := await self._receive())["type"] == "websocket.receive":
-                data = _data(message)
-                if self._may_ask(long := takes_long(data)):
-                    outs = self._connection.receive(data)
-                else:
-                    outs = await self._call(self._connection.receive, data, long=long)
-                await self._perform(outs)
+            while (message := await self._next_message())["type"] == "websocket.receive":
+                await self._perform(message[OUTS] if OUTS in message else await self._take(_data(message)))
                 while self._connection.is_congested and not self._is_gone:
                     self._room.clear()
                     await self._room.wait()
@@ -121,6 +125,47 @@ class Socket:
             await self._ask(self._connection.leave)
         if self._is_cut:
             raise Abort
+
+    async def _next_message(self) -> Message:
+        self._is_idle = True
+        try:
+            return await self._receive()
+        finally:
+            self._is_idle = False
+
+    async def _take(self, data: bytes) -> list[Out]:
+        """Have the session take a frame in."""
+        if self._may_ask(long := takes_long(data)):
+            return self._connection.receive(data)
+        return await self._call(self._connection.receive, data, long=long)
+
+    def answer_now(self, data: bytes, write: Callable[[bytes], object]) -> Message | None:
+        """Answer a frame within this call; returns what is left for `receive` to give, None for nothing.
+
+        `write` sends frames, and need not wait.
+        """
+        connection = self._connection
+        if not (self._is_quiet and self._may_ask(takes_long(data) or connection.has_long_frames)):
+            return {"type": "websocket.receive", "bytes": data}
+        outs: Iterable[Out]
+        try:
+            outs = connection.receive(data)
+            written = _write_at_once(outs)
+            if written:
+                playback = cast(Playback, outs[0])
+                connection.advance(playback)
+                write(written)
+                outs = connection.on_turn_end(playback)
+                if not outs:
+                    return None
+        except Exception as failure:
+            outs = _fail(failure)  # in the task, whose end is that of the connection
+        return {"type": "websocket.receive", OUTS: outs}
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether nothing could come between a frame and what is done for it: no task but `_watch` goes on."""
+        return self._is_idle and len(self._tasks) == 1 and not self._lock.locked()
 
     def _may_ask(self, long: bool) -> bool:
         """Whether the session can do something here and now, as nearly always: `_call` takes its time to find out."""
@@ -210,10 +255,14 @@ class Socket:
         await self._perform(outs)
 
     async def _play(self, playback: Playback, wake: asyncio.Event | None = None) -> list[Out]:
-        connection, player = self._connection, playback.player
-        while not player.is_over and (step := await self._advance(playback)) is not None:
+        connection, player, apart = self._connection, playback.player, playback.recorder.apart
+        while not player.is_over:
+            # here and now, as nearly always: to wait for it costs as much as the step
+            step = connection.advance(playback) if self._is_free and not apart else await self._advance(playback)
+            if step is None:
+                break
             if isinstance(step, Emit):
-                await self._send_events(step.events, apart=playback.recorder.apart)
+                await self._send_events(step.events, apart=apart)
             elif isinstance(step, Malformed):
                 await self._send_bad_json(step.event)
             elif isinstance(step, Cut):
@@ -228,8 +277,6 @@ class Socket:
 
     async def _advance(self, playback: Playback) -> Step | None:
         if not playback.recorder.apart:
-            if self._is_free:
-                return self._connection.advance(playback)
             return await self._ask(self._connection.advance, playback)
         await self._wait_for_work()  # its entry of the journal is written with the last step, and that may take long
         return await self._work_apart(partial(self._connection.advance, playback), "read")
@@ -271,7 +318,7 @@ class Socket:
 
     async def _break(self, code: int | None) -> NoReturn:
         """End the connection here: with a close frame of this code, or by dropping it."""
-        self._is_broken, self._is_cut = True, code is None
+        self._is_broken, self._is_cut, self._is_idle = True, code is None, False
         current = asyncio.current_task()
         for task in self._tasks - {current}:
             task.cancel()
@@ -284,6 +331,22 @@ class Socket:
 
 class Broken(Exception):
     """A fault has ended the connection."""
+
+
+def _fail(failure: Exception) -> Iterator[Out]:
+    raise failure
+    yield
+
+
+def _write_at_once(outs: list[Out]) -> bytes:
+    """The frames of a turn of one step that leave in one write, as nearly every answer; of any other, none."""
+    if len(outs) != 1 or not isinstance(playback := outs[0], Playback):
+        return b""
+    steps = playback.player.steps
+    if len(steps) != 1 or type(step := steps[0]) is not Emit or len(step.events) > AT_ONCE or not playback.is_plain:
+        return b""
+    written = event_list.write(step.events, event_list.FRAMES)
+    return written if len(written) <= HEAVY else b""
 
 
 def _data(message: Message) -> bytes:

@@ -11,9 +11,7 @@ in UTF-8, which leave in one write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -21,11 +19,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import apply_mask
 from websockets.protocol import State
 
-from mockserver.transport.websocket import FRAMES
+from mockserver.transport.http import FRAMES
+from mockserver.transport.websocket import ANSWER
+from mockserver.wire.responses.event_list import frame_head, with_heads
 
 INVALID_TEXT = 1007  # RFC 6455, 7.4.1: the type of a message and its content disagree
 MOST_UNREAD = 1  # messages that the app has not taken; with more of them the connection is not read on
 _NOT_SHORT = frozenset((*range(0x80), 0xFF))  # second bytes of frames without a mask, and of those of 64 KB and more
+_NO_SCOPE: Any = {"extensions": {}}  # before a handshake
 MOST_WRITTEN = 65_536  # bytes at once; then a slow reader is waited for
 
 
@@ -34,6 +35,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     _has_failed = False  # whether the connection was ended because of what the client sent
     _is_between = False  # whether the next byte begins a frame and a message, of a connection without extensions
+    _answer: Callable[[bytes, Callable[[bytes], object]], Any] | None = None  # the app's, see `ANSWER`
 
     async def send(self, message: Any) -> None:
         """Send; raises ConnectionResetError once the connection was ended, which the app does not know yet."""
@@ -44,6 +46,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 await self._send_texts(message["texts"])
         else:
             await super().send(message)
+            self._answer = message.get(ANSWER, self._answer)  # not of a connection that was lost meanwhile
 
     def _try_send(self, texts: Sequence[bytes]) -> bool:
         """Send texts if they are few and nothing has to be waited for."""
@@ -66,8 +69,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """The frames of texts; without an extension (compression) they are the texts with a head before each."""
         conn = self.conn
         if not conn.extensions:
-            heads = map(_head, map(len, texts))
-            return b"".join([*conn.data_to_send(), *chain.from_iterable(zip(heads, texts, strict=True))])
+            return b"".join([*conn.data_to_send(), *with_heads(texts, frame_head)])
         for text in texts:
             conn.send_text(text)
         return b"".join(conn.data_to_send())
@@ -76,7 +78,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Have the app answer a handshake; it learns that several frames can be sent at once."""
         super().handle_connect(event)
         if not self.close_sent:  # else it was refused, and no app is asked
-            self.scope["extensions"][FRAMES] = {}
+            extensions: Any = self.scope["extensions"]
+            extensions[FRAMES] = self.receive, self.send
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the app, and let it go: a connection and its socket would hold each other."""
+        self._answer = None
+        getattr(self, "scope", _NO_SCOPE)["extensions"].pop(FRAMES, None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; a text in one piece without the library's parser."""
@@ -84,6 +93,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if text is None:
             super().data_received(data)
             self._is_between = self._waits_for_frame()
+            return
+        can_write = self.writable.is_set() and not self.disconnected  # and is open, or there were no text
+        if can_write and self._answer is not None and self.queue.empty() and _is_text(text):
+            left = self._answer(text, self.transport.write)
+            if left is not None:
+                self.queue.put_nowait(left)
             return
         self.curr_msg_data_type, self.frames = "text", [text]
         self.send_receive_event_to_app()
@@ -138,14 +153,6 @@ def _cut(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         if size >= MOST_WRITTEN or stop == len(texts):
             yield texts[start:stop]
             start, size = stop, 0
-
-
-@lru_cache(maxsize=4096)  # the events of streams have a few hundred lengths
-def _head(size: int) -> bytes:
-    """The head of a text frame of the server's: final and unmasked (RFC 6455 §5.2)."""
-    if size < 126:
-        return b"\x81%c" % size
-    return b"\x81\x7e" + size.to_bytes(2) if size < 65_536 else b"\x81\x7f" + size.to_bytes(8)
 
 
 def _is_text(data: bytes) -> bool:

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.core.turn import Turn
+from mockserver.core.turn import AnyTurn, Turn
 from mockserver.delivery.events import Emit, Step
 from mockserver.delivery.player import DELIVERED, Player
 from mockserver.engine.journal_store import ExchangeRecorder
@@ -83,7 +83,8 @@ class Playback:
     ) -> None:
         self._owner = owner
         self.lane, self.request, self.recorder = lane, request, recorder
-        self.turn, self.running = delivery.turn, delivery.running
+        self.turn: AnyTurn = delivery.turn
+        self.running = delivery.running
         self.player = Player(delivery.steps, self)
         self.steering_events = 0
         self.transcript: Transcript | None = None  # of a turn that is steered, and of its successors
@@ -93,6 +94,11 @@ class Playback:
     def number(self) -> int:
         """The sequence number of its next event, those about steering counted. Spec: X6."""
         return self.player.number + self.steering_events
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its events leave as they are: on the default lane, none between them, and no error."""
+        return self.lane is None and not self.steering_events and self.turn.error is None
 
     def take_number(self) -> int:
         """The number of an event about steering, and count that event."""

@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mockserver.core.records import _new
 from mockserver.delivery.events import Emit, Malformed, Step
 from mockserver.delivery.player import DELIVERED, DISCONNECTED, KeepAlive
 from mockserver.engine.engine import Engine
@@ -112,7 +113,7 @@ class WebSocketSession:
                 return [_OTHERS[frame["type"]](self, frame)]
             recorder = self._record(data)
             lane = frames.lane_of(frame)
-            starts = self._lanes.submit(lane, WaitingFrame(frame, len(data), recorder))
+            starts = self._lanes.submit(lane, _new(WaitingFrame, (frame, len(data), recorder)))
         except (APIError, MockError) as error:
             return [self._refusal(error, lane, recorder or self._record(data))]
         self._waiting_bytes += len(data)
@@ -120,7 +121,7 @@ class WebSocketSession:
 
     def _record(self, body: bytes) -> ExchangeRecorder:
         """Begin to record what a frame wants: the same that a POST would."""
-        call = Call("POST", PATH, body, self._project, (), self._headers, "websocket")
+        call = _new(Call, ("POST", PATH, body, self._project, (), self._headers, "websocket"))
         recorder = self._engine.journal.record(call)
         recorder.project, recorder.apart = self._project, self._apart
         if self._engine.events.is_on:
@@ -169,11 +170,15 @@ class WebSocketSession:
             request = {**request, "store": False}
         recorder.apart = self._apart  # it may have waited, and others begin it
         delivery = self._engine.respond(request, self._near, recorder)
-        self._keep(recorder, delivery.steps, lane)
-        if delivery.running or len(delivery.steps) > 1:  # else its only step ends it, and the end is noted
+        takes_time = delivery.running or len(delivery.steps) > 1
+        if takes_time or recorder.effects:
+            self._keep(recorder, delivery.steps, lane)
+        else:
+            recorder.keep_events(delivery.turn, "websocket", status=101, lane=lane, socket=self._token)
+        if takes_time:  # else its only step ends it, and the end is noted
             recorder.answer(200)
         playback = Playback(self, lane, request, delivery, recorder)
-        self._near.retain(playback.turn.node.parent)
+        self._near.retain(playback.turn.parent)
         self._active[delivery.id] = playback
         return playback
 
@@ -208,12 +213,12 @@ class WebSocketSession:
     def remember(self, playback: Playback) -> None:
         """Keep what can still be continued of a turn that is over. Spec: R4.6."""
         turn = playback.turn
-        if turn.node.status in self._rules.chain_onto:
+        if turn.status in self._rules.chain_onto:
             self._near.remember(self._cache_lane(playback.lane), turn.id, None if turn.stored else turn.node)
         else:
             self._forget_parent(playback.lane, playback.request.get("previous_response_id"))
-        self._near.release(turn.node.parent)
-        self._finished[turn.id] = FinishedTurn(playback.lane, turn.node.status, playback.number)
+        self._near.release(turn.parent)
+        self._finished[turn.id] = _new(FinishedTurn, (playback.lane, turn.status, playback.number))
         if len(self._finished) > REMEMBERED:
             del self._finished[next(iter(self._finished))]
 
@@ -230,7 +235,7 @@ class WebSocketSession:
         shift = playback.steering_events
         step = playback.player.next()
         if isinstance(step, Emit):
-            if playback.lane is None and not shift and playback.turn.final["error"] is None:
+            if playback.is_plain:
                 return step  # nothing to add: the events leave as they are, without a copy of each
             return Emit([self._to_frame(event, shift, playback.lane) for event in step.events])
         if isinstance(step, Malformed):

@@ -1,5 +1,6 @@
-"""What WebSocket mode costs: CPU of the server's process per turn and per frame, beside the same turn as SSE and beside
-a bare ASGI app that sends the same frames from a can; and what 200 open sockets with 16 turns each hold.
+"""What WebSocket mode costs: CPU of the server's process per turn and per frame, beside a bare ASGI app that sends the
+same frames from a can, for a long turn and a short one; the long turn as SSE; and what 200 open sockets with 16 turns
+each hold.
 
 Everything is measured in one run, in rounds that take turns; the load comes from another process. Run with
 `pytest -m bench tests/bench/bench_websocket.py -s`, or as a script.
@@ -13,6 +14,7 @@ import statistics
 import sys
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import orjson
@@ -36,23 +38,33 @@ CONNECTIONS = 8
 TURNS = 640  # in a round
 KINDS = ("canned", "mock")
 SOCKETS, LANES = 200, 16
-FRAME = orjson.dumps({"type": "response.create", **orjson.loads(body("sse"))}).decode()
+FRAMES = {  # by the kind of turn
+    "frames": orjson.dumps({"type": "response.create", **orjson.loads(body("sse"))}).decode(),
+    "a short turn": orjson.dumps({"type": "response.create", **orjson.loads(body("json"))}).decode(),
+}
 LAST = '"type":"response.completed"'
 
 
 def canned() -> Any:
     """The baseline: an ASGI app that answers each frame with recorded frames, one send each."""
-    steps = Engine(Settings()).create_response("p", body("sse")).steps
-    told = [frames.text(event) for step in steps if isinstance(step, Emit) for event in step.events]
+    told = {frame: recorded(frame) for frame in FRAMES.values()}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        while (await receive())["type"] == "websocket.receive":
-            for text in told:
+        while (message := await receive())["type"] == "websocket.receive":
+            for text in told[message["text"]]:
                 await send({"type": "websocket.send", "text": text})
 
     return app
+
+
+def recorded(frame: str) -> list[str]:
+    """Return the frames that the mock answers one with."""
+    request = {**orjson.loads(frame), "stream": True}
+    del request["type"]
+    steps = Engine(Settings()).create_response("p", orjson.dumps(request)).steps
+    return [frames.text(event) for step in steps if isinstance(step, Emit) for event in step.events]
 
 
 def child(kind: str) -> None:
@@ -71,11 +83,11 @@ def socket(port: int, key: int = 0) -> connect:
     return connect(url, additional_headers=headers, proxy=None, compression=None, max_size=None, max_queue=None)
 
 
-async def client(port: int, count: int, key: int) -> None:
+async def client(frame: str, port: int, count: int, key: int) -> None:
     """Play turns one after the other over one socket."""
     async with socket(port, key) as one:
         for _ in range(count):
-            await one.send(FRAME)
+            await one.send(frame)
             while LAST not in str(await one.recv()):
                 pass
 
@@ -84,7 +96,12 @@ async def measure(ports: dict[str, int]) -> dict[str, tuple[float, float]]:
     """Return the median microseconds per turn, of CPU and of time, by what served it."""
     found: dict[str, list[tuple[float, float]]] = {}
     share = TURNS // CONNECTIONS
-    loads = {**{f"{kind}, frames": (port, client) for kind, port in ports.items()}, "mock, SSE": (ports["mock"], _sse)}
+    loads = {
+        f"{kind}, {name}": (port, partial(client, frame))
+        for name, frame in FRAMES.items()
+        for kind, port in ports.items()
+    }
+    loads["mock, SSE"] = (ports["mock"], _sse)
     for turn in range(ROUNDS + 1):
         for name, (port, play) in loads.items():
             before, start = await cpu(port), time.perf_counter()
@@ -147,10 +164,12 @@ def run() -> None:
     finally:
         for one in children.values():
             one.stop()
-    base = found["canned, frames"][0]
     print(f"\n{f'a turn of {EVENTS} events':<24}{'CPU µs':>9}{'per event':>11}{'ratio':>7}{'turns/s':>9}")
-    for name, (used, took) in found.items():
-        print(f"{name:<24}{used:>9.0f}{used / EVENTS:>11.1f}{used / base:>7.2f}{1e6 / took:>9.0f}")
+    for name, frame in {**FRAMES, "SSE": FRAMES["frames"]}.items():
+        base, events = found[f"canned, {'frames' if name == 'SSE' else name}"][0], len(recorded(frame))
+        for row in [f"{kind}, {name}" for kind in KINDS if f"{kind}, {name}" in found]:
+            used, took = found[row]
+            print(f"{row:<24}{used:>9.0f}{used / events:>11.1f}{used / base:>7.2f}{1e6 / took:>9.0f}")
     print("\nresident memory: " + ", ".join(f"{name} {size:.0f} MB" for name, size in held.items()))
 
 

@@ -12,6 +12,8 @@ import pytest
 from mockserver.config.settings import SettingError, Settings
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp, create_app
+from mockserver.transport.rate_limit_headers import of_request
+from mockserver.wire.catalog import LONGEST_NAME
 from tests.support.asgi import PING, ask
 from tests.support.caller import Caller
 
@@ -115,6 +117,16 @@ def test_X1_a_refused_handshake_is_an_answer_over_http() -> None:
     assert re.fullmatch(r"req_[0-9a-f]{32}", headers["x-request-id"])
     status, _, error = refused(Engine(), "/v1/conversations")
     assert (status, error["message"]) == (404, "Invalid URL (GET /v1/conversations)")
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST_NAME, 1), (LONGEST_NAME + 1, 0)])
+def test_headers_are_not_remembered_by_a_long_name_of_a_model(length: int, kept: int) -> None:
+    app, name = MockApp(Engine(Settings(set=(("unknown_models", "allow"),)))), "a-mini".ljust(length, "x")
+    before = of_request.cache_info().currsize
+    status, headers, body = ask(app, "POST", "/v1/responses", json.dumps({"model": name, "input": "ping"}).encode())
+    assert (status, json.loads(body)["model"]) == (200, name)
+    assert headers["x-ratelimit-limit-requests"] == "30000"
+    assert of_request.cache_info().currsize == before + kept
 
 
 def test_W15_processing_takes_as_long_as_the_turn() -> None:

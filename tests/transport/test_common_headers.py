@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
+import pytest
+
 from mockserver.transport.common_headers import CommonHeaders
-from mockserver.transport.http import WHOLE
+from mockserver.transport.http import WHOLE, Whole
+
+TOLD: list[bytes] = []
+DONE: Any = object()
+
+
+async def receive() -> Any: ...
+
+
+async def send(message: Any) -> None: ...
+
+
+def respond(status: int, lines: bytes, body: bytes, is_sized: bool) -> None:
+    TOLD.append(lines)
 
 
 def stamped(*headers: tuple[bytes, bytes], kind: str = "http") -> list[tuple[bytes, bytes]]:
@@ -35,36 +51,31 @@ def test_date_of_the_app_stays() -> None:
     assert stamped((b"date", b"then"), kind="http.response") == [(b"date", b"then"), (b"x-source", b"here")]
 
 
-def test_a_response_that_is_one_message() -> None:
-    assert (b"x-source", b"here") in asyncio.run(stamp_whole())
+def test_an_answer_within_the_call_has_the_same_headers() -> None:
+    lines = ask({WHOLE: Whole((receive, send), respond)})
+    assert re.fullmatch(rb"date: [^\r]{25} GMT\r\na: 1\r\nx-source: here\r\n", lines)
 
 
-async def stamp_whole() -> list[tuple[bytes, bytes]]:
-    sent = []
-
-    async def app(scope, receive, send) -> None:
-        await send({"type": WHOLE, "status": 200, "headers": [], "body": b"x"})
-
-    async def send(message) -> None:
-        sent.append(message)
-
-    await CommonHeaders(app, [(b"x-source", b"here")])({"type": "http"}, None, send)
-    return sent[0]["headers"]
+@pytest.mark.parametrize(
+    "extensions", [{}, {WHOLE: Whole((receive, print), respond)}, {WHOLE: Whole((print, send), respond)}]
+)
+def test_an_app_behind_somebody_else_has_no_offer(extensions: dict[str, Any]) -> None:
+    assert ask(extensions) == b""
 
 
-def test_who_sends_through_it_may_send_one_message_where_the_server_takes_that() -> None:
-    async def ask(extensions: dict[str, Any]) -> bool:
-        found = []
+def ask(extensions: dict[str, Any]) -> bytes:
+    """The lines of an app's answer to a server with these extensions, none if it could not answer within its call."""
+    TOLD.clear()
 
-        async def app(scope, receive, send) -> None:
-            found.append(scope["extensions"].get(WHOLE) == send)
+    def app(scope, receive, send):
+        whole = scope["extensions"].get(WHOLE)
+        if whole is not None and whole.ways == (receive, send):
+            whole.respond(200, b"a: 1\r\n", b"x", False)
+        return DONE
 
-        await CommonHeaders(app)({"type": "http", "extensions": extensions}, None, takes)
-        return found[0]
-
-    async def takes(message) -> None: ...
-
-    assert [asyncio.run(ask(one)) for one in ({WHOLE: takes}, {WHOLE: print}, {})] == [True, False, False]
+    told = CommonHeaders(app, [(b"x-source", b"here")])({"type": "http", "extensions": extensions}, receive, send)
+    assert told is DONE, "what the app returns is for the server to see"
+    return b"".join(TOLD)
 
 
 def test_refused_websocket() -> None:

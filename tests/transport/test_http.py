@@ -36,14 +36,14 @@ def read(*messages: dict[str, Any], limit: int = 10, **headers: bytes) -> bytes:
     return asyncio.run(http.read_body(receiver(*messages), named, limit))
 
 
-def deliver(answer: Answer, *messages: dict[str, Any], head: bool = False, whole: bool = False) -> list[dict[str, Any]]:
+def deliver(answer: Answer, *messages: dict[str, Any], head: bool = False) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
     headers = http.all_headers(answer, [(b"x-common", b"1")])
-    asyncio.run(http.send_answer(answer, headers, receiver(*messages), send, head=head, whole=whole))
+    asyncio.run(http.send_answer(answer, headers, receiver(*messages), send, head=head))
     return sent
 
 
@@ -80,15 +80,38 @@ def test_a_body_goes_out_with_its_length() -> None:
     assert deliver(Answer(b"hello"), head=True)[1]["body"] == b""
 
 
-def test_a_body_and_its_head_are_one_message_where_the_server_takes_that() -> None:
-    answer = Answer(b"hello", 201)
-    start, _ = deliver(answer)
-    assert deliver(answer, whole=True) == [
-        {"type": http.WHOLE, "status": 201, "headers": start["headers"], "body": b"hello"}
-    ]
-    large = Answer(b"x" * (http.MOST_WRITTEN + 1))
-    assert deliver(large, whole=True) == deliver(large)
-    assert deliver(answer, head=True, whole=True) == deliver(answer, head=True)
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"x-a", b"1\r\nx-b: 2"),
+        (b"x-a", b"\0"),
+        (b"x a", b"1"),
+        (b"x-a\r\n", b"1"),
+        (b"x:a", b"1"),
+        (b"X-A", b"1"),
+        (b"", b""),
+    ],
+)
+def test_lines_of_headers_that_could_end_themselves_are_never_written(header: tuple[bytes, bytes]) -> None:
+    assert http.write_lines([(b"x-a", b"1"), (b"x-b", b"")]) == b"x-a: 1\r\nx-b: \r\n"
+    with pytest.raises(ValueError, match="not headers"):
+        http.write_lines([(b"x-a", b"1"), header])
+
+
+@pytest.mark.parametrize(
+    ("headers", "short"),
+    [
+        ({}, True),
+        ({b"content-length": b"10"}, True),
+        ({b"content-length": b"11"}, False),
+        ({b"content-length": b"1" * 5000}, False),
+        ({b"content-length": b"-1"}, False),
+        ({b"transfer-encoding": b"chunked"}, False),
+    ],
+)
+def test_only_a_short_body_is_awaited(headers: dict[bytes, bytes], short: bool) -> None:
+    """Of a larger one its client is told before it is sent, and what has no length may never end."""
+    assert http.is_short(headers, 10) is short
 
 
 def test_errors_are_answers() -> None:

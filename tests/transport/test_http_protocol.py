@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import re
+import weakref
 from collections.abc import Awaitable
 from typing import Any
 
@@ -14,9 +18,12 @@ from uvicorn.server import ServerState
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
 from mockserver.transport.app import MockApp
-from mockserver.transport.http import STOPPING, WHOLE
+from mockserver.transport.common_headers import CommonHeaders
+from mockserver.transport.guard import Guard
+from mockserver.transport.http import MOST_JOINED, STOPPING, WHOLE, WhenWhole, Whole
 from mockserver.transport.http_protocol import MOST_HEAD, HttpProtocol
-from mockserver.transport.response_cycle import MOST_JOINED, LazyEvent
+from mockserver.transport.response_cycle import LazyEvent
+from tests.support.driving import NOON
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -42,14 +49,18 @@ class Written(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+def config_of(app: Any) -> uvicorn.Config:
+    """A server's configuration, with nobody between it and the app."""
+    return uvicorn.Config(app, interface="asgi3", proxy_headers=False, lifespan="off", log_config=None)
+
+
 def serve(app: Any, *pieces: bytes) -> Written:
     """Return what is written when an app answers a request that comes in these pieces."""
     transport = Written()
 
     async def run() -> None:
-        config = uvicorn.Config(app, lifespan="off", log_config=None)
         state = ServerState()
-        protocol = HttpProtocol(config, state, {}, head_timeout_s=30)
+        protocol = HttpProtocol(config_of(app), state, {}, head_timeout_s=30)
         protocol.connection_made(transport)
         for piece in pieces or (REQUEST,):
             if not transport.closed:
@@ -67,9 +78,7 @@ def test_an_answer_in_progress_is_told_that_its_server_ends() -> None:
     scopes: list[Any] = []
 
     async def run() -> None:
-        protocol = HttpProtocol(
-            uvicorn.Config(wait, lifespan="off", log_config=None), ServerState(), {}, head_timeout_s=30
-        )
+        protocol = HttpProtocol(config_of(wait), ServerState(), {}, head_timeout_s=30)
         protocol.connection_made(Written())
         protocol.shutdown()  # between two requests: there is nobody to tell
         protocol.data_received(REQUEST)
@@ -222,7 +231,7 @@ class Clock:
 
 async def heads_in_time() -> None:
     clock, transport = Clock(), Written()
-    config = uvicorn.Config(echo, lifespan="off", log_config=None)
+    config = config_of(echo)
     loop: Any = clock
     protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
     clock.create_task = asyncio.get_running_loop().create_task  # type: ignore[attr-defined]
@@ -351,60 +360,261 @@ def test_an_app_that_answers_nothing_is_a_500_and_one_that_stops_breaks_off() ->
     assert transport.writes == [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"] and transport.closed
 
 
+def answer_within_the_call(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    """An app that answers with the request's body, within a call where it may; the other way it says so."""
+    whole = scope.get("extensions", {}).get(WHOLE)
+    if whole is None or whole.ways != (receive, send):
+        return answering(b"no offer")(scope, receive, send)
+
+    def answer(body: bytes, *given: Any) -> None:
+        is_sized = body.startswith(b"sized")
+        whole.respond(200, b"content-length: %d\r\n" % len(body) if is_sized else b"", body or b"-", is_sized)
+
+    return WhenWhole(answer, answering(b"not in the call"), whole, (scope, receive, send))
+
+
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+
+
 @pytest.mark.parametrize(
-    "headers",
+    ("body", "told"),
     [
-        [(b"content-type", b"text/plain"), (b"content-length", b"%d")],
-        [(b"content-type", b"text/plain"), (b"X-Mixed", b"1")],
-        [(b"x-a", b"1"), (b"x-a", b"2")],
-        [(b"connection", b"close"), (b"content-length", b"%d")],
-        [(b"transfer-encoding", b"chunked")],
-        [(b"x-a", b"1\r\nx-b: 2")],
-        [(b"content-length", b"1%d")],
-        [],
+        (b"sized hello", b"content-length: 11\r\n\r\nsized hello"),
+        (b"hello", b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
     ],
 )
-@pytest.mark.parametrize("status", [200, 204])
-@pytest.mark.parametrize("size", [0, 2, MOST_JOINED + 1])
-@pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1", b"HEAD / HTTP/1.1", b"GET / HTTP/1.0"])
-def test_a_whole_response_is_what_its_two_messages_are(
-    headers: list[tuple[bytes, bytes]], status: int, size: int, request_line: bytes
-) -> None:
-    body, sized = b"x" * size, [(name, value.replace(b"%d", b"%d" % size)) for name, value in headers]
-
-    async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
-        assert WHOLE in scope["extensions"]
-        await send({"type": WHOLE, "status": status, "headers": sized, "body": body})
-
-    async def in_two(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": sized})
-        await send({"type": "http.response.body", "body": body})
-
-    request = request_line + b"\r\nHost: localhost\r\n\r\n"
-    whole, parts = serve(at_once, request), serve(in_two, request)
-    assert (b"".join(whole.writes), whole.closed) == (b"".join(parts.writes), parts.closed)
-    if size < MOST_JOINED:
-        assert len(whole.writes) == len(parts.writes) <= 1
+def test_an_app_may_answer_within_its_call(body: bytes, told: bytes) -> None:
+    transport = serve(answer_within_the_call, *[POST % (len(body), body)] * 2)
+    assert transport.writes == [b"HTTP/1.1 200 OK\r\n" + told] * 2
+    assert not transport.closed
 
 
-@pytest.mark.parametrize("between", [False, True])
-def test_the_mock_sends_one_message_unless_somebody_else_passes_it_on(between: bool) -> None:
-    told: list[str] = []
-    mock = MockApp(Engine(Settings()))
+UNSIZED = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+        [UNSIZED + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"],
+    ],
+)
+def test_a_request_that_is_less_usual_is_answered_by_messages(pieces: list[bytes]) -> None:
+    written = b"".join(serve(answer_within_the_call, *pieces).writes)
+    assert written == b"".join(serve(answering(b"no offer"), *pieces).writes)
+
+
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.0", b"GET / HTTP/1.1\r\nConnection: close"])
+def test_a_connection_that_is_to_be_closed_is_told_so_and_closed(line: bytes) -> None:
+    transport = serve(answer_within_the_call, line + b"\r\nHost: localhost\r\n\r\n")
+    (written,) = transport.writes
+    assert written.endswith(b"\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n1\r\n-\r\n0\r\n\r\n")
+    assert transport.closed
+
+
+@pytest.mark.parametrize("size", [1, 7, 30])
+def test_a_short_body_is_awaited_before_the_app_is_called(size: int) -> None:
+    """As nearly every client sends it, in a piece after its head; requests may follow each other in one piece."""
+    requests = b"".join([POST % (5, b"hello"), POST % (5, b"sized")] * 2)
+    pieces = [requests[at : at + size] for at in range(0, len(requests), size)]
+    hello = b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    told = [b"HTTP/1.1 200 OK\r\n" + rest for rest in (hello, b"content-length: 5\r\n\r\nsized")]
+    assert serve(answer_within_the_call, *pieces).writes == told * 2
+
+
+def test_a_piece_with_the_end_of_a_request_and_the_begin_of_the_next_answers_the_first() -> None:
+    first = POST % (5, b"hello")
+    assert len(serve(answer_within_the_call, first[:-2], first[-2:] + b"GET / HT").writes) == 1
+
+
+def test_an_app_is_called_with_the_head_and_may_answer_before_the_body() -> None:
+    assert b"at once" in serve(answering(b"at once"), POST % (5, b"")).writes[0]
+    assert serve(answer_within_the_call, POST % (5, b"")).writes == []
+
+
+@pytest.mark.parametrize("change", ["closed", "paused"])
+def test_a_connection_that_is_less_usual_when_the_body_comes_is_served_by_messages(change: str) -> None:
+    transport, state = Written(), ServerState()
+
+    async def run() -> None:
+        protocol = HttpProtocol(config_of(answer_within_the_call), state, {}, head_timeout_s=30)
+        protocol.connection_made(transport)
+        protocol.data_received(POST % (5, b"hel"))
+        if change == "closed":
+            transport.closed = True
+        else:
+            protocol.pause_writing()
+        protocol.data_received(b"lo")
+        assert len(state.tasks) == 1 and transport.writes == []
+        protocol.resume_writing()
+        await asyncio.gather(*state.tasks)
+
+    asyncio.run(run())
+    assert body_of(transport) == b"f\r\nnot in the call\r\n0\r\n\r\n"
+
+
+def test_of_requests_that_come_together_the_first_is_answered_at_once_and_the_rest_let_others_pass() -> None:
+    transport, state = Written(), ServerState()
+
+    async def run() -> None:
+        config = config_of(answer_within_the_call)
+        protocol = HttpProtocol(config, state, {}, head_timeout_s=30)
+        protocol.connection_made(transport)
+        protocol.data_received(b"".join([POST % (1, b"%d" % number) for number in range(3)]))
+        assert body_of(transport) == b"1\r\n0\r\n0\r\n\r\n"
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
+        protocol.connection_lost(None)
+
+    asyncio.run(run())
+    assert len(transport.writes) == 3 and all(b"no offer" in write for write in transport.writes[1:])
+
+
+@pytest.mark.parametrize("rest", [b"", b"lo"])
+def test_nothing_of_a_request_is_left_when_its_connection_is_lost(rest: bytes) -> None:
+    """Half a body of a client that has left must not wait for the collector."""
+    cycles: list[Any] = []
+
+    async def run() -> None:
+        protocol = HttpProtocol(config_of(answer_within_the_call), ServerState(), {}, head_timeout_s=30)
+        protocol.connection_made(Written())
+        protocol.data_received(POST % (5, b"hel"))
+        if rest:
+            protocol.data_received(rest)
+        cycles.append(weakref.ref(protocol.cycle))
+        protocol.connection_lost(None)
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+        assert cycles[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_an_offer_ends_with_the_call() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        def passing_on(message: Message) -> Awaitable[None]:
-            told.append(message["type"])
-            return send(message)
+        assert not scope["extensions"]
+        await answering(b"hi", length=2)(scope, receive, send)
 
-        if not between:
-            scope["extensions"][WHOLE] = passing_on
-        await mock(scope, receive, passing_on)
+    def call(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        with pytest.raises(RuntimeError, match="has not come whole"):
+            scope["extensions"][WHOLE].respond(200, b"", b"early", False)
+        return app(scope, receive, send)
 
-    assert b"".join(serve(app, b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").writes).startswith(
-        b"HTTP/1.1 200"
-    )
-    assert told == (["http.response.start", "http.response.body"] if between else [WHOLE])
+    assert body_of(serve(call, POST % (5, b"hel"))) == b"hi"
+
+
+def test_an_app_that_fails_in_its_call_is_a_500_unless_it_has_answered() -> None:
+    def fail(*given: Any) -> Any:
+        raise OSError("broken")
+
+    def fail_at_once(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        raise OSError("broken")
+
+    def fail_later(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return WhenWhole(fail, fail, scope["extensions"][WHOLE], (scope, receive, send))
+
+    def answer_and_fail(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        def answer(body: bytes, whole: Whole, *given: Any) -> None:
+            whole.respond(200, b"", b"-", False)
+            fail()
+
+        return WhenWhole(answer, fail, scope["extensions"][WHOLE], (scope, receive, send))
+
+    assert serve(fail_at_once).writes[0].startswith(b"HTTP/1.1 500 ")
+    assert serve(fail_later).writes[0].startswith(b"HTTP/1.1 500 ")
+    transport = serve(answer_and_fail)
+    assert transport.writes == [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n-\r\n0\r\n\r\n"]
+    assert transport.closed
+
+
+def test_an_app_that_answers_twice_is_refused() -> None:
+    def twice(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        def answer(body: bytes, whole: Whole, *given: Any) -> None:
+            whole.respond(200, b"", b"-", False)
+            with pytest.raises(RuntimeError, match="has begun"):
+                whole.respond(200, b"", b"-", False)
+
+        return WhenWhole(answer, answering(b""), scope["extensions"][WHOLE], (scope, receive, send))
+
+    assert body_of(serve(twice)) == b"1\r\n-\r\n0\r\n\r\n"
+
+
+def ask_mock(requests: list[bytes], *, between: bool) -> tuple[list[bytes], list[bool]]:
+    """What a mock writes to these requests, one after the other, and which it answers within its call.
+
+    `between` it and the server stands somebody who passes all on.
+    """
+    mock = CommonHeaders(Guard(MockApp(Engine(Settings(clock=NOON))), Settings()), [(b"x-source", b"here")])
+
+    async def pass_on(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            await send(message)
+
+        await mock(scope, receive, send_on)
+
+    transport = Written()
+
+    async def run() -> None:
+        state = ServerState()
+        config = config_of(pass_on if between else mock)
+        protocol = HttpProtocol(config, state, {}, head_timeout_s=30)
+        protocol.connection_made(transport)
+        for request in requests:
+            protocol.data_received(request)
+            at_once.append(not state.tasks)
+            await asyncio.gather(*state.tasks)
+        protocol.connection_lost(None)
+
+    at_once: list[bool] = []
+    asyncio.run(run())
+    dated = [re.sub(rb"\r\ndate: [^\r]+ GMT\r\n", b"\r\ndate: now\r\n", write) for write in transport.writes]
+    return dated, at_once
+
+
+def ask_turn(**fields: Any) -> bytes:
+    body = json.dumps({"model": "gpt-4.1", "input": "ping", **fields}).encode()
+    return b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def ask_script(reply: Any, **more: Any) -> bytes:
+    body = json.dumps({"lines": [{"reply": reply, **more}]}).encode()
+    return b"POST /_mock/script HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def ask_path(path: bytes, method: bytes = b"GET", host: bytes = b"localhost") -> bytes:
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (method, path, host)
+
+
+def test_an_answer_within_the_call_is_byte_for_byte_the_one_of_messages() -> None:
+    requests = {
+        ask_turn(): True,
+        ask_turn(stream=True): True,
+        ask_turn(model="gpt-4.1-mini", input="word " * 3000): True,
+        ask_turn(input="word " * 30_000): False,
+        ask_turn(input="beside something large"): True,
+        ask_turn(input="word " * 2_000, stream=True): False,
+        ask_turn(model="none"): True,
+        ask_turn(background=True): True,
+        ask_path(b"/v1/models"): True,
+        ask_script({"error": {"code": "server_error", "headers": {"x-lower": "1"}}}): False,
+        ask_turn(input="x-lower"): True,
+        ask_script({"error": {"code": "server_error", "headers": {"X-Mixed": "1"}}}): False,
+        ask_turn(input="X-Mixed"): False,
+        ask_script({"error": {"code": "server_error", "headers": {"date": "then"}}}): False,
+        ask_turn(input="date"): False,
+        ask_script({"text": "paced"}, pacing={"first_token": 0.001}): False,
+        ask_turn(input="paced"): False,
+        ask_path(b"/v1/models", b"HEAD"): False,
+        ask_path(b"/v1/models", host=b"foreign.example"): False,
+        ask_path(b"/v1/none"): True,
+        ask_path(b"/"): False,
+        ask_path(b"/_mock/script"): False,
+    }
+    (whole, at_once), (parts, none) = ask_mock([*requests], between=False), ask_mock([*requests], between=True)
+    assert at_once == [*requests.values()] and not any(none)
+    assert whole == parts
 
 
 def test_messages_in_a_wrong_order_are_refused() -> None:
@@ -414,8 +624,6 @@ def test_messages_in_a_wrong_order_are_refused() -> None:
         await answering(b"hi", length=2)(scope, receive, send)
         with pytest.raises(RuntimeError, match=r"http\.response\.start"):
             await send({"type": "http.response.start", "status": 200})
-        with pytest.raises(RuntimeError, match=WHOLE):
-            await send({"type": WHOLE, "status": 200, "headers": [], "body": b"hi"})
 
     assert body_of(serve(app)) == b"hi"
 
@@ -437,7 +645,7 @@ def test_a_client_that_has_left_is_told_of_and_nothing_is_written_to_it() -> Non
 
     async def run() -> None:
         state = ServerState()
-        config = uvicorn.Config(app, lifespan="off", log_config=None)
+        config = config_of(app)
         protocol = HttpProtocol(config, state, {}, head_timeout_s=30)
         protocol.connection_made(transport)
         protocol.data_received(REQUEST)

@@ -13,7 +13,7 @@ import pytest
 from mockserver.config.pacing import Pacing
 from mockserver.config.settings import Settings
 from mockserver.transport.app import create_app
-from mockserver.transport.websocket import FRAMES
+from mockserver.transport.http import FRAMES
 from mockserver.wire.responses.event_list import AT_ONCE, TextDeltas
 from tests.support import virtual_time
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -71,6 +72,25 @@ def test_stopping_does_not_wait_for_streams(caplog: pytest.LogCaptureFixture) ->
             with pytest.raises(httpx.RemoteProtocolError):  # the stream was broken off, not waited for
                 answer.read()
     assert not caplog.records
+
+
+def test_what_follows_on_an_answer_is_done_once_the_server_has_settled() -> None:
+    done: list[str] = []
+    has_read = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+        has_read.wait()  # the client goes on before the server does
+        asyncio.get_running_loop().call_soon(done.append, "noted")
+
+    server = ServerThread(app, Settings())
+    assert httpx.get(f"http://127.0.0.1:{server.port}/", trust_env=False).text == "ok"
+    has_read.set()
+    server.settle()
+    assert done == ["noted"]
+    server.stop()
+    server.settle()  # of one that has ended there is nothing to wait for
 
 
 def test_at_once() -> None:

@@ -7,7 +7,7 @@ import json
 import socket as sockets
 import threading
 import urllib.request
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import pytest
@@ -20,6 +20,8 @@ from mockserver.engine.engine import Engine
 from mockserver.transport.abort import Abort
 from mockserver.transport.websocket import Socket
 from mockserver.websocket.session import WebSocketSession
+from mockserver.wire.requests.bodies import HEAVY
+from mockserver.wire.responses.event_list import frame_head
 from tests.support import virtual_time
 from tests.support.api import Api
 from tests.support.driving import NOON, text_of
@@ -420,6 +422,8 @@ CREATE = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x"
 class Caller:
     """The server's side of one socket: frames to be read, messages that were sent."""
 
+    run: Any = None  # what runs a session that may wait for a store
+
     def __init__(self, *faults: dict[str, Any], frames: int = 1, paced: bool = False, **settings: Any) -> None:
         self.engine = Engine(Settings(clock=NOON, **settings))
         self.engine.control.set_faults("p", list(faults))
@@ -438,10 +442,108 @@ class Caller:
     async def _send(self, message: Any) -> None:
         self.sent.append(message)
 
+    def answer_now(self, *frames: str) -> list[Any]:
+        """Give frames to a socket that waits for one, and then its end; returns what each is answered with, or left."""
+
+        async def talk() -> None:
+            socket = Socket(WebSocketSession(self.engine, "p"), queue.get, self._send, is_direct=True, run=self.run)
+            served = asyncio.ensure_future(socket.serve())
+            await asyncio.sleep(0)
+            for frame in frames:
+                written: list[bytes] = []
+                left = socket.answer_now(frame.encode(), written.append)
+                answers.append(written if left is None else left)
+                if left is not None:
+                    queue.put_nowait(left)
+                    await asyncio.sleep(0)
+            queue.put_nowait({"type": "websocket.disconnect", "code": 1000})
+            await served
+
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        answers: list[Any] = []
+        virtual_time.run(talk())
+        return answers
+
     @property
     def ended(self) -> list[str | None]:
         """How the journal says that the turns ended."""
         return [one["ended"] for one in self.engine.control.journal("p")["data"]]
+
+
+def test_asgi_a_plain_turn_is_answered_within_the_servers_call() -> None:
+    """What leaves then is what leaves otherwise, and so is what is written down."""
+    now, otherwise = Caller(), Caller(frames=2)
+    answers = now.answer_now(CREATE, CREATE)
+    otherwise.unread.insert(0, {"type": "websocket.disconnect", "code": 1000})
+    otherwise.serve()
+    told = [one["text"].encode() for one in otherwise.sent if "text" in one]
+    assert b"".join(chain(*answers)) == b"".join([frame_head(len(text)) + text for text in told])
+    journals = [one.engine.control.journal("p")["data"] for one in (now, otherwise)]
+    for exchange in chain(*journals):
+        exchange["duration_ms"] = exchange["began"] = None
+    assert journals[0] == journals[1] and len(journals[0]) == 2
+    assert [message["type"] for message in now.sent] == ["websocket.accept"]
+
+
+LANE = json.dumps({"type": "response.create", "model": "gpt-4.1", "input": "x", "stream_id": "a"})
+
+
+@pytest.mark.parametrize(
+    "frame", ["{", LANE, json.dumps({"type": "response.create", "model": "no-such", "input": "x"})]
+)
+def test_asgi_what_is_no_plain_turn_is_sent_by_the_task_that_reads(frame: str) -> None:
+    caller = Caller()
+    (left,) = caller.answer_now(frame)
+    assert left["type"] == "websocket.receive" and "bytes" not in left
+    assert caller.sent[1:]
+
+
+@pytest.mark.parametrize("way", ["long", "waits"])
+def test_asgi_a_frame_that_keeps_others_waiting_is_not_answered_at_once(way: str) -> None:
+    async def run(do: Any, *given: Any) -> Any:
+        return do(*given)
+
+    caller, frame = Caller(), CREATE
+    if way == "long":
+        frame = CREATE.replace('"x"', json.dumps("x" * HEAVY))
+    else:
+        caller.run = run
+    assert caller.answer_now(frame) == [{"type": "websocket.receive", "bytes": frame.encode()}]
+
+
+def test_asgi_a_frame_beside_a_turn_that_takes_time_waits_for_the_task_that_reads() -> None:
+    """What is done for it changes that turn, and nothing may come between."""
+    caller = Caller(paced=True)
+    first, second, third = caller.answer_now(LANE, CREATE, CREATE)
+    assert "bytes" not in first
+    assert second == third == {"type": "websocket.receive", "bytes": CREATE.encode()}
+
+
+def test_asgi_a_socket_that_reads_no_more_for_now_answers_nothing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WebSocketSession, "is_congested", True)
+    caller = Caller()
+
+    async def talk() -> None:
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        socket = Socket(WebSocketSession(caller.engine, "p"), queue.get, caller._send, is_direct=True)
+        served = asyncio.ensure_future(socket.serve())
+        queue.put_nowait({"type": "websocket.receive", "text": "{"})
+        await virtual_time.until_idle()
+        assert "bytes" in (socket.answer_now(CREATE.encode(), caller.sent.append) or {})
+        served.cancel()
+        await asyncio.wait([served])
+
+    virtual_time.run(talk())
+    assert len(caller.sent) == 2
+
+
+def test_asgi_a_fault_of_the_mock_in_an_answer_at_once_ends_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(WebSocketSession, "on_turn_end", fail)
+    with pytest.raises(ZeroDivisionError):
+        Caller().answer_now(CREATE)
 
 
 @pytest.mark.parametrize("paced", [True, False])

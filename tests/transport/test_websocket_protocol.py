@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +16,8 @@ from uvicorn.server import ServerState
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from mockserver.transport.websocket import FRAMES
+from mockserver.transport.http import FRAMES
+from mockserver.transport.websocket import ANSWER
 from mockserver.transport.websocket_protocol import MOST_WRITTEN, WebSocketProtocol
 from tests.support.serving import FROZEN, KEY, serving
 
@@ -120,6 +124,99 @@ def frame(payload: bytes, head: int = 0x81) -> bytes:
         length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
     masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
     return bytes([head]) + length + mask + masked
+
+
+class Answering:
+    """An app that answers texts at once, or leaves them for `receive`; what it was called with, and what was left."""
+
+    def __init__(self) -> None:
+        self.called: list[bytes] = []
+        self.heard: list[Any] = []
+        self.hears = asyncio.Event()
+        self.hears.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", ANSWER: partial(self.answer, send)})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.heard.append(message.get("left", message.get("text")))
+            await self.hears.wait()
+
+    def answer(self, send: Any, text: bytes, write: Any) -> Any:
+        self.called.append(text)
+        if text != b"now":
+            return {"type": "websocket.receive", "left": text}
+        write(b"answered")
+        return None
+
+
+def test_an_app_may_answer_a_text_within_its_servers_call() -> None:
+    async def talk() -> None:
+        app, transport = Answering(), Recorded()
+        protocol, state = begin(app, transport)
+        await asyncio.sleep(0)
+        protocol.data_received(frame(b"now"))
+        assert transport.writes[1:] == [b"answered"]
+        protocol.data_received(frame(b"later"))
+        await asyncio.sleep(0)
+        assert app.called == [b"now", b"later"] and app.heard == [b"later"]
+        for head in (0x82, 0x01):  # a binary message, and the beginning of one in fragments
+            protocol.data_received(frame(b"now", head))
+        protocol.data_received(frame(b"", 0x80))
+        assert len(app.called) == 2, "the library reads these, and the app gets messages"
+        protocol.connection_lost(None)
+        await asyncio.gather(*state.tasks)
+
+    asyncio.run(talk())
+
+
+def test_an_app_is_not_asked_while_it_is_busy_or_its_reader_is_slow() -> None:
+    async def talk() -> None:
+        app = Answering()
+        protocol, state = begin(app, Recorded())
+        await asyncio.sleep(0)
+        app.hears.clear()
+        protocol.data_received(frame(b"later"))
+        await asyncio.sleep(0)
+        protocol.pause_writing()
+        protocol.data_received(frame(b"now"))
+        protocol.resume_writing()
+        protocol.data_received(frame(b"now"))  # one waits before it
+        assert app.called == [b"later"]
+        app.hears.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert app.heard == [b"later", "now", "now"]
+        protocol.data_received(frame(b"now"))
+        assert app.called == [b"later", b"now"]
+        protocol.data_received(frame(b"\xff"))
+        assert len(app.called) == 2, "what is not UTF-8 ends the connection, as ever"
+        protocol.connection_lost(None)
+        await asyncio.gather(*state.tasks)
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_lost_connection_is_gone_without_the_collector(has_begun: bool) -> None:
+    async def talk() -> None:
+        protocol, state = begin(Answering(), Recorded())
+        gone = weakref.ref(protocol)
+        if has_begun:
+            await asyncio.sleep(0)
+            protocol.data_received(frame(b"now"))
+        protocol.connection_lost(None)
+        await asyncio.wait(state.tasks)
+        await asyncio.sleep(0)
+        del protocol
+        assert gone() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(talk())
+    finally:
+        gc.enable()
 
 
 class Reading:
