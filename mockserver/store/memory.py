@@ -13,7 +13,6 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
-from zlib import crc32
 
 from mockserver.core.records import PENDING_KINDS, UNORDERED_KINDS, Change, Put, Record, Watch
 
@@ -33,6 +32,12 @@ class _Project:
         self.records: dict[str, dict[str, _Kept]] = {}
         self.places: dict[tuple[str, str], list[_Place]] = {}
         self.agenda: dict[str, int] = {}  # kind → how many of it; a kind of which there is none is not there
+        self.listed: dict[str, list[Record]] = {}  # kind on the agenda → all of it, as it was listed last
+
+
+# What responses have in common: where it begins, what stands before and after the output, how many bytes name the
+# response that one goes on from, and what follows those.
+_NO_CUT = (0, b"", b"", 0, b"")
 
 
 class _Parts:
@@ -41,25 +46,46 @@ class _Parts:
     def __init__(self) -> None:
         self._shared: dict[bytes, bytes] = {}
         self._bytes = 0
-        self._latest = b"", b""  # the shared parts of the latest response; the next one often has the same
+        self._latest = _NO_CUT  # the latest response's, which the next often has in the same place
 
     def cut(self, doc: bytes) -> _Document:
         """A response in parts, of which some are shared; other documents as they are."""
         if len(doc) < _SMALL:
             return doc
         # these stand at the left margin, where nothing that a client sends can stand
-        first, fourth = doc.find(b'\n  "error": '), doc.rfind(b'\n  "usage": ')
-        before, after = self._latest
-        third = fourth - len(after)
-        if before and third > first > 0 and doc.startswith(before, first) and doc.startswith(after, third):
-            return doc[:first], before, doc[first + len(before) : third], after, self._share(doc[fourth:])
-        second = doc.find(b'\n  "output": ', first)
-        third = doc.rfind(b'\n  "parallel_tool_calls": ', second, fourth)
-        if min(first, second, third, fourth) < 0:
+        first, before, after, parent, rest = self._latest
+        end, fifth = first + len(before), doc.rfind(b'\n  "usage": ')
+        fourth = fifth - len(rest)
+        third = fourth - parent
+        second = third - len(after)
+        if before and end <= second and doc[first:end] == before and doc[second:third] == after:
+            # few turns of a test have figures of their own
+            if not parent:
+                return doc[:first], before, doc[end:second], after, self._share(doc[fifth:])
+            if doc[fourth:fifth] == rest:
+                tail = self._share(doc[fifth:])
+                return doc[:first], before, doc[end:second], after, doc[third:fourth], rest, tail
+        return self._cut_anew(doc, fifth)
+
+    def _cut_anew(self, doc: bytes, fifth: int) -> _Document:
+        first = doc.find(b'\n  "error": ')
+        end = doc.find(b'\n  "output": ', first)
+        second = doc.rfind(b'\n  "parallel_tool_calls": ', end, fifth)
+        if min(first, end, second, fifth) < 0:
             return doc
-        before, after = self._latest = self._share(doc[first:second]), self._share(doc[third:fourth])
-        # few turns of a test have figures of their own
-        return doc[:first], before, doc[second:third], after, self._share(doc[fourth:])
+        third = doc.find(b'\n  "previous_response_id": "', second, fifth)
+        fourth = doc.find(b"\n", third + 1, fifth) if third > 0 else -1
+        if fourth < 0:
+            third = fourth = fifth
+        before, after, rest = (
+            self._share(doc[first:end]),
+            self._share(doc[second:third]),
+            self._share(doc[fourth:fifth]),
+        )
+        self._latest = first, before, after, fourth - third, rest
+        if third == fourth:
+            return doc[:first], before, doc[end:second], after, self._share(doc[fifth:])
+        return doc[:first], before, doc[end:second], after, doc[third:fourth], rest, self._share(doc[fifth:])
 
     def _share(self, part: bytes) -> bytes:
         if len(part) > _LARGE:
@@ -69,7 +95,7 @@ class _Parts:
             if self._bytes > _MOST_SHARED:
                 self._shared.clear()
                 self._bytes = 0
-                self._latest = b"", b""
+                self._latest = _NO_CUT
             self._bytes += len(part)
             known = self._shared[part] = part
         return known
@@ -100,17 +126,18 @@ class MemoryStore:
 
     def transaction(self, project: str) -> AbstractContextManager[object]:
         """Keep others out of the project; what is applied inside is applied at once, so callers apply last."""
-        return self._lock(project)
-
-    def _lock(self, project: str) -> AbstractContextManager[object]:
-        return self._locks[crc32(project.encode()) % _LOCKS]
+        return self._locks[hash(project) % _LOCKS]
 
     def get(self, project: str, kind: str, id: str) -> bytes | None:
         """A record's document, None when there is none."""
-        mine = self._projects.get(project)
-        records = mine.records.get(kind) if mine else None
-        kept = records.get(id) if records else None
-        return kept if kept is None or isinstance(kept, bytes) else _join(kept[0])
+        try:
+            kept = self._projects[project].records[kind].get(id)
+        except KeyError:  # a new project, or a kind of which it never had any
+            return None
+        if kept is None or isinstance(kept, bytes):
+            return kept
+        doc = kept[0]
+        return doc if isinstance(doc, bytes) else b"".join(doc)
 
     def scan(
         self,
@@ -124,10 +151,13 @@ class MemoryStore:
     ) -> list[Record]:
         """Return records of a kind below a parent by their order, strictly after `after` in that direction."""
         mine = self._projects.get(project)
+        is_whole = parent == "" and after is None and limit is None and not descending
+        if is_whole and mine is not None and (known := mine.listed.get(kind)) is not None:
+            return known.copy()
         places = mine.places.get((kind, parent)) if mine else None
         if not mine or not places:
             return []
-        with self._lock(project):  # another thread may be deleting what is found here
+        with self.transaction(project):  # another thread may be deleting what is found here
             if descending:
                 end = len(places) if after is None else bisect_left(places, (after, ""))
                 start = 0 if limit is None else max(0, end - limit)
@@ -136,7 +166,13 @@ class MemoryStore:
                 start = 0 if after is None else bisect_right(places, (after, "\U0010ffff"))
                 chosen = places[start:] if limit is None else places[start : start + limit]
             records = mine.records[kind]
-            return [_new(Record, (id, _join(_find_place(records[id])[0]), order)) for order, id in chosen]
+            if kind == "response":  # whose documents alone are in parts
+                found = [_new(Record, (id, _join(_find_place(records[id])[0]), order)) for order, id in chosen]
+            else:
+                found = [_new(Record, (id, records[id][0], order)) for order, id in chosen]
+            if is_whole and kind in PENDING_KINDS:  # every call asks for them
+                mine.listed[kind] = found.copy()
+        return found
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is empty for nearly every project."""
@@ -169,8 +205,15 @@ class MemoryStore:
                 if same is None:
                     same = records[kind] = {}
                 if parent or kind not in UNORDERED_KINDS:
-                    _list(mine, kind, id, parent, order)
+                    if kind in PENDING_KINDS or id in same:
+                        _list(mine, kind, id, parent, order)
+                    elif places := mine.places.get((kind, parent)):
+                        _insert(places, (order, id))
+                    else:
+                        mine.places[kind, parent] = [(order, id)]
                     same[id] = (self._parts.cut(doc) if kind == "response" else doc, parent, order)
+                    if kind in PENDING_KINDS:
+                        mine.listed.pop(kind, None)
                     continue
                 if kind == "node" and (old := same.get(id)) is not None and _find_place(old)[1]:
                     _displace(mine, kind, id, old)  # it has no parent any more
@@ -215,13 +258,18 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
             _displace(mine, kind, id, old)
         if kind in PENDING_KINDS:
             mine.agenda[kind] = mine.agenda.get(kind, 0) + 1
-        place, places = (order, id), mine.places.get((kind, parent))
-        if places is None:
-            mine.places[kind, parent] = [place]
-        elif not places or places[-1] < place:  # as nearly always: what is new comes last, and nothing is compared
-            places.append(place)
+        places = mine.places.get((kind, parent))
+        if places:
+            _insert(places, (order, id))
         else:
-            insort(places, place)
+            mine.places[kind, parent] = [(order, id)]
+
+
+def _insert(places: list[_Place], place: _Place) -> None:
+    if places[-1] < place:  # as nearly always: what is new comes last
+        places.append(place)
+    else:
+        insort(places, place)
 
 
 def _delete(mine: _Project, kind: str, id: str) -> None:
@@ -238,6 +286,7 @@ def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
     if not places:
         del mine.places[kind, parent]
     if kind in PENDING_KINDS:
+        mine.listed.pop(kind, None)
         mine.agenda[kind] -= 1
         if not mine.agenda[kind]:
             del mine.agenda[kind]

@@ -10,13 +10,14 @@ the file's consistency. Several processes may share one file. Files of an earlie
 #   is no test.
 # * One transaction per call, all its writes in it: a chained turn writes five records or more, and commits once.
 # * How records stand in the file is decided by what a transaction costs: each page that it changes (`sqlite_file`).
-# * A checkpoint only every 4000 pages, since the project's own record is rewritten by every call, and by a thread with
+#   Short records of the latest calls stand in rows of their own first, one page for each call (`sqlite_recent`).
+# * A checkpoint only every 4000 pages, since the same pages are written again and again, and by a thread with
 #   a connection of its own: it waits for the disk (0.1 s for 16 MB), which others need not do. SQLite itself makes one
 #   at the end of a transaction only where that thread has not come round to it.
 # * Many records of one call (one of 20,000 items has as many pointers to them) are written by few statements, in the
 #   order of the index: 3 µs each instead of 8, while all other callers wait.
 # * What kinds are on a project's agenda is remembered until another process writes (`data_version`), for it is
-#   asked on every call; so is the project's own record, and its row, which every call that writes writes anew.
+#   asked on every call; so is the project's own record, which every call that writes writes anew.
 # * A long document (a node of 48 MB takes 0.1 s) is read over a connection of the thread's own, since all others would
 #   wait for the lock. It is found with the lock, so that reads wait for a transaction's end all the same.
 #
@@ -34,60 +35,32 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, groupby
 from operator import itemgetter
-from threading import Thread, local
+from threading import Thread, get_ident, local
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
-from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, Change, Put, Record, Watch
+from mockserver.core.records import PENDING_KINDS, PROJECT_KEY, UNORDERED_KINDS, Change, Put, Record, Watch, _new
+from mockserver.store import sqlite_file
+from mockserver.store import sqlite_statements as sql
 from mockserver.store.failures import StoreError, StoreUnavailable
 from mockserver.store.fair_lock import FairLock, LockedWork
-from mockserver.store.sqlite_file import APPLICATION, LISTED, MARKS, SCHEMA, UPGRADES, VERSION, parent_of, place_of
+from mockserver.store.sqlite_file import REWRITTEN, VERSION, parent_of, place_of
 from mockserver.store.sqlite_parts import Parts
+from mockserver.store.sqlite_recent import SHORT, Recent, Row, is_listed, merge, merge_all
 
 C = TypeVar("C", bound=sqlite3.Connection)
 
+_UNKNOWN = -1  # no count of SQLite's
 MEMORY = ":memory:"  # a file that only one connection has
-MANY = 64  # records of one call that are written by one statement
 MOST_AGENDAS = 100_000  # projects whose agenda is remembered, and their own record
 TRY_MS, TRIES = 1, 60  # how long a call waits for the file at a time, and how often: 0.1 s at most
 VACUUM_AFTER, VACUUM_PAGES, SPARE_PAGES = 256, 200, 256  # deleted records; pages of 4 KB given back at a time, and kept
+CACHED_PAGES = 2000  # of 4 KB: the ends of indices, the rows of recent calls, and what a journal drops
 CHECKPOINT_PAGES = 4000  # of 4 KB; what is written again and again goes into the file itself once in so many
-LONG = 262_144  # bytes of a document that is read beside the others
-PAGE, PAGES_A_CALL, ROWS_A_PAGE = 4096, 4, 16  # about what a transaction writes, in which order matters little
-
-
+PAGE, PAGES_A_CALL, ROWS_A_PAGE = 4096, 1, 8  # about what a transaction writes, in which order matters little
+_NOT_PLAIN = PENDING_KINDS | {"response", "project"}  # kinds of which more is to be done than to write them
+_doc_of = itemgetter(6)  # of a row of the records
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_GET = "SELECT doc FROM records WHERE project = ? AND place = ? AND kind = ?"
-# a long document only by its length, which is known without reading it
-_FIND = _GET.replace("doc", f"iif(length(doc) <= {LONG}, doc, length(doc))")
-_ROW = "(?, ?, ?, ?, ?, ?, ?)"
-_PUT = (
-    f'INSERT INTO records (project, place, kind, id, parent, "order", doc) VALUES {_ROW}'
-    ' ON CONFLICT DO UPDATE SET parent = excluded.parent, "order" = excluded."order", doc = excluded.doc'
-)
-_PUTS = [_PUT.replace(_ROW, ", ".join([_ROW] * count)) for count in range(MANY + 1)]  # of so many records
-_COLUMNS = 7
-_NOTED = PENDING_KINDS | {"response", "project"}  # kinds of which more is to be done than to write them
-_OWN = "SELECT number, doc FROM records WHERE project = ? AND place = 'project' AND kind = 'project'"
-_PUT_OWN = "UPDATE records SET doc = ? WHERE number = ?"
-_PART = "SELECT doc FROM parts WHERE project = ? AND name = ?"
-_PUT_PART = "INSERT OR IGNORE INTO parts (project, name, doc) VALUES (?, ?, ?)"
-_DELETE = "DELETE FROM records WHERE project = ? AND place = ? AND kind = ?"
-_SCAN = f'SELECT id, doc, "order" FROM records WHERE project = ? AND kind = ? AND parent = ? AND {LISTED}'
-# one look for each kind, for there may be thousands of lines
-_PENDING = " UNION ALL ".join(
-    f"SELECT '{kind}' WHERE EXISTS (SELECT 1 FROM records WHERE project = ?1 AND kind = '{kind}' AND {LISTED})"
-    for kind in sorted(PENDING_KINDS)
-)
-_RECORDS = 'SELECT kind, id, doc, parent, "order" FROM records WHERE project = ? ORDER BY kind, parent, "order", id'
-
-# one step in the index for each project, however many records it has
-_PROJECTS = (
-    "WITH RECURSIVE names(name) AS (SELECT min(project) FROM records UNION ALL"
-    " SELECT (SELECT min(project) FROM records WHERE project > name) FROM names WHERE name IS NOT NULL)"
-    " SELECT name FROM names WHERE name IS NOT NULL"
-)
-_COUNT = f"SELECT count(*) FROM records WHERE project = ? AND kind = ? AND parent = '' AND {LISTED}"
 
 
 class Reader(sqlite3.Connection):
@@ -101,7 +74,7 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._lock = FairLock()
-        self._transaction = LockedWork(self._lock, self._begin, self._end)
+        self._transaction = LockedWork(self._lock, self._begin_write, self._end)
         self._path = path
         self._readers = local()
         self._opened: WeakSet[Reader] = WeakSet()  # of those; one goes with its thread
@@ -110,13 +83,14 @@ class SQLiteStore:
         self._pages = 0  # written since the last checkpoint, about
         self._checkpoint: Thread | None = None
         self._agendas: dict[str, frozenset[str]] = {}
-        self._own: dict[str, tuple[int, bytes]] = {}  # project → the row of its own record, and its document
-        self._parts = Parts()
+        self._own: dict[str, bytes] = {}  # project → the document of its own record
+        self._parts, self._recent = Parts(), Recent()
         self._watch: Watch | None = None
-        self._seen = 0  # SQLite's count of what others have written, when that was remembered
-        self._is_current = False  # whether nobody else can have written since: it was looked at in this transaction
+        self._seen = _UNKNOWN  # SQLite's count of what others have written, when that was remembered
+        self._current = 0  # the thread in whose transaction that was looked at, which keeps others from writing
         try:
             self._connection = self._connect(sqlite3.Connection)
+            self._run = self._connection.cursor().execute  # of what every call executes: a cursor each time costs more
             self._prepare(path)
         except (sqlite3.Error, StoreUnavailable) as error:
             raise StoreError(f"can't open the SQLite file {path}: {error}") from error
@@ -125,40 +99,21 @@ class SQLiteStore:
 
     def _prepare(self, path: str) -> None:
         run = self._connection.execute
-        self._refuse_foreign(path)  # before anything is written to it
+        sqlite_file.refuse_foreign(run, path)  # before anything is written to it
         run("PRAGMA auto_vacuum = INCREMENTAL")  # heeded as long as the file has no table
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
+        run(f"PRAGMA cache_size = {CACHED_PAGES}")
         run(f"PRAGMA wal_autocheckpoint = {4 * CHECKPOINT_PAGES}")
-        if self._version() == VERSION:
+        former = sqlite_file.version_of(run)
+        if former == VERSION:
             return
         self._connection.create_function("place_of", 1, place_of, deterministic=True)
         self._connection.create_function("parent_of", 3, parent_of, deterministic=True)
-        former = self._version()
-        with self.transaction(""):
-            version = self._version()  # another process may have been faster
-            if version != VERSION:
-                if version not in UPGRADES:
-                    raise StoreError(f"the SQLite file {path} has version {version}; this understudy reads {VERSION}")
-                before, after = UPGRADES[version]
-                for statement in (*before, *SCHEMA, *after, *MARKS):
-                    run(statement)
-        if former:  # a file of an earlier version can't be made smaller in steps until it was written anew
+        with LockedWork(self._lock, self._begin, self._end):  # there may be nothing yet to look into
+            sqlite_file.bring_up_to_date(run, path)
+        if former in REWRITTEN:  # a file of an earlier version can't be made smaller in steps until it was written anew
             run("VACUUM")
-
-    def _refuse_foreign(self, path: str) -> None:
-        """Raise StoreError for a file of another program, which would be destroyed."""
-        tables = [name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
-        if application == APPLICATION or not tables:
-            return
-        if application or "records" not in tables or not self._version():
-            shown = ", ".join(sorted(tables)[:3])
-            raise StoreError(f"the SQLite file {path} is of another program (it has {shown}); name another file")
-
-    def _version(self) -> int:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        return int(version)
 
     def open_call(self, project: str, *, writes: bool) -> AbstractContextManager[None]:
         """Nothing is worth being read before a call asks for it."""
@@ -170,15 +125,17 @@ class SQLiteStore:
 
     def _end(self, error: BaseException | None) -> None:
         """Write what was applied; undo it if there was an `error`. Raises StoreUnavailable where SQLite refuses."""
-        self._is_current = False
+        self._current = 0
         try:
             if error is not None:
                 raise error
             if self._deleted >= VACUUM_AFTER:
                 self._shrink()
-            self._connection.execute("COMMIT")
+            self._run("COMMIT")
         except BaseException as failure:
             self._forget()
+            self._recent.forget()
+            self._seen = _UNKNOWN
             if self._connection.in_transaction:  # SQLite itself ends it when the disk is full
                 self._connection.execute("ROLLBACK")
             if isinstance(failure, sqlite3.Error):
@@ -208,7 +165,7 @@ class SQLiteStore:
         """
         for tries in range(1 if self._blocked else TRIES, 0, -1):
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._run("BEGIN IMMEDIATE")
             except sqlite3.Error as error:
                 if tries == 1 or error.sqlite_errorcode & 0xFF not in _BUSY:
                     self._blocked = True
@@ -216,6 +173,16 @@ class SQLiteStore:
             else:
                 self._blocked = False
                 return
+
+    def _begin_write(self) -> None:
+        """Take the file for writing, and look once whether others have written: until it ends none can."""
+        self._begin()
+        try:
+            self._compare()
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._current = get_ident()
 
     def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -256,32 +223,39 @@ class SQLiteStore:
             return self._get_own(project)
         key = (project, place_of(id), kind)
         with self._lock:
-            rows = self._fetch(_FIND, key)
+            self._compare()
+            recent = self._recent.get(project, kind, id)
+            if recent is not None:
+                return recent.doc if kind != "response" else self._join(project, recent.doc)
+            rows = self._fetch(sql.FIND, key)
             found = rows[0][0] if rows else None
             if isinstance(found, int) and (self._connection.in_transaction or self._path == MEMORY):
-                found = self._fetch(_GET, key)[0][0]  # what it has written is known only to it
+                found = self._fetch(sql.GET, key)[0][0]  # what it has written is known only to it
             if not isinstance(found, int):
                 return found if kind != "response" or found is None else self._join(project, found)
-        rows = self._fetch(_GET, key, self._reader())
+        rows = self._fetch(sql.GET, key, self._reader())
         if not rows or kind != "response":
             return rows[0][0] if rows else None
         with self._lock:
             return self._join(project, rows[0][0])
 
     def _get_own(self, project: str) -> bytes | None:
+        if self._current == get_ident() and project in self._own:
+            return self._own[project]
         with self._lock:
             self._compare()
             own = self._own.get(project)
             if own is None:
-                rows = self._fetch(_OWN, (project,))
+                recent = self._recent.get(project, *PROJECT_KEY)
+                rows = [(recent.doc,)] if recent else self._fetch(sql.GET, (project, "project", "project"))
                 if not rows:
                     return None
-                own = self._own[project] = rows[0]
-            return own[1]
+                own = self._own[project] = rows[0][0]
+            return own
 
     def _join(self, project: str, doc: bytes) -> bytes | None:
         """A response with the parts that stand elsewhere, None when they have gone with the project."""
-        return self._parts.join(doc, lambda name: self._fetch(_PART, (project, name)))
+        return self._parts.join(doc, lambda name: self._fetch(sql.PART, (project, name)))
 
     def _reader(self) -> sqlite3.Connection:
         """This thread's own connection, for reading."""
@@ -306,36 +280,50 @@ class SQLiteStore:
     ) -> list[Record]:
         """Return records of a kind below a parent by their order, strictly after `after` in that direction."""
         sign, direction = ("<", "DESC") if descending else (">", "ASC")
-        query, values = _SCAN, [project, kind, parent]
+        query, values = sql.SCAN, [project, kind, parent]
         bounds: list[int] = []
         if after is not None:
             query += f' AND "order" {sign} ?'
             bounds.append(after)
         query += f' ORDER BY "order" {direction}, id {direction} LIMIT ?'
-        bounds.append(-1 if limit is None else limit)
         with self._lock:
+            self._compare()
+            recent = self._recent.of_kind(project, kind)
+            bounds.append(-1 if limit is None else limit + len(recent))
             rows = self._fetch(query, (*values, *bounds))
-            return [Record(*self._whole(project, kind, row)) for row in rows]
+            if recent:
+                rows = merge(rows, recent, parent, after, descending=descending)
+            return [Record(*self._whole(project, kind, row)) for row in rows[:limit]]
 
     def pending(self, project: str) -> Collection[str]:
         """The kinds of what is on a project's agenda, which is remembered while no other process writes."""
+        if self._current == get_ident() and project in self._agendas:
+            return self._agendas[project]
         with self._lock:
             self._compare()
             agenda = self._agendas.get(project)
             if agenda is None:
-                agenda = frozenset([kind for (kind,) in self._fetch(_PENDING, (project,))])
+                agenda = frozenset([kind for (kind,) in self._fetch(sql.PENDING, (project,))])
                 self._agendas[project] = agenda
             return agenda
 
     def _compare(self) -> None:
         """Forget what is remembered if another process has written since; within a transaction none can."""
-        if self._is_current:
+        if self._current:
             return
-        ((seen,),) = self._fetch("PRAGMA data_version", ())
+        try:
+            seen = self._run("PRAGMA data_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            raise self._unavailable(error) from None
         if seen != self._seen or len(self._agendas) > MOST_AGENDAS:
             self._seen = seen
             self._forget()
-        self._is_current = self._connection.in_transaction
+            try:
+                self._recent.load(self._connection.execute)
+            except sqlite3.OperationalError as error:
+                self._seen = _UNKNOWN
+                self._recent.forget()
+                raise self._unavailable(error) from None
 
     def _forget(self) -> None:
         self._agendas.clear()
@@ -345,7 +333,9 @@ class SQLiteStore:
     def records(self, project: str) -> list[Put]:
         """Every record as the change that would write it, by kind, parent, order and id."""
         with self._lock:
-            rows = self._fetch(_RECORDS, (project,))
+            self._compare()
+            rows = self._fetch(sql.RECORDS, (project,))
+            rows = merge_all(rows, self._recent.of(project))
             return [Put(kind, *self._whole(project, kind, row)) for kind, *row in rows]
 
     def _whole(self, project: str, kind: str, row: Sequence[Any]) -> Sequence[Any]:
@@ -358,91 +348,123 @@ class SQLiteStore:
             changes = self._watch(project, changes)
         if not isinstance(changes, list | tuple):
             changes = [*changes]
-        if len(changes) > MANY:
+        if len(changes) > sql.MANY:
             for _, run in groupby(changes, type):
                 self._apply(project, self._put_many(project, list(run)))
         else:
             self._apply(project, changes)
 
     def _apply(self, project: str, changes: Iterable[Change]) -> None:
-        place_id, place, written, values = "", "", 0, list[Any]()
+        """Write short records to the row of this call, others where they belong."""
+        short: list[Put] = []  # `list[Put]()` takes as long as a statement
         for change in changes:
-            if len(change) == 2:
-                self._put(values)
-                self._delete(project, *change)
-                continue
-            kind, id, doc, parent, order = change
-            if kind in _NOTED:
-                if kind == "response":
-                    doc = self._cut(project, doc)
-                elif kind != "project":
-                    self._agendas.pop(project, None)
-                elif self._put_own(project, change):
-                    continue
-            if id != place_id:  # a response and its node have the same
-                place_id, place = id, place_of(id)
-            written += len(doc)
-            values += project, place, kind, id, parent, order, doc
-        self._put(values)
-        self._pages += written // PAGE
+            if len(change) == 2 or change[0] in _NOT_PLAIN or len(change[2]) > SHORT:
+                short = self._apply_apart(project, change, short)
+            else:
+                short.append(change)
+        self._append(project, short)
+
+    def _apply_apart(self, project: str, change: Change, short: list[Put]) -> list[Put]:
+        """Write a change that needs more than to be written, after the short records; returns those that still wait."""
+        if len(change) == 2:
+            self._append(project, short)
+            self._delete(project, *change)
+            return []
+        kind, id, doc, parent, order = change
+        if kind == "response":
+            doc = self._cut(project, doc)
+            change = _new(Put, (kind, id, doc, parent, order))
+        elif kind == "project" and id == "project":
+            self._own[project] = doc
+        if kind in PENDING_KINDS or len(doc) > SHORT:
+            self._append(project, short)
+            self._put(project, change)
+            return []
+        short.append(change)
+        return short
+
+    def _append(self, project: str, short: list[Put]) -> None:
+        """Write the short records of a call."""
+        if not short:
+            return
+        if self._recent.is_full:
+            self._move_recent()
+        if not self._recent.append(self._run, project, short):
+            for put in short:
+                self._put(project, put)
+
+    def _put(self, project: str, put: Put) -> None:
+        """Write a record where it belongs."""
+        kind, id, doc, parent, order = put
+        if kind in PENDING_KINDS:
+            self._agendas.pop(project, None)
+        elif self._recent.get(project, kind, id) is not None:
+            self._move_recent()
+        self._connection.execute(sql.PUT, (project, place_of(id), kind, id, parent, order, doc))
+        self._pages += len(doc) // PAGE
 
     def _delete(self, project: str, kind: str, id: str) -> None:
         self._deleted += 1
-        self._own.pop(project, None)
+        if self._recent.get(project, kind, id) is not None:
+            self._move_recent()
         if kind in PENDING_KINDS:
             self._agendas.pop(project, None)
-        self._connection.execute(_DELETE, (project, place_of(id), kind))
+        else:
+            self._own.pop(project, None)
+            self._recent.clean(self._connection.execute, project)
+        self._connection.execute(sql.DELETE, (project, place_of(id), kind))
 
-    def _put(self, values: list[Any]) -> None:
-        """Write records by one statement, and empty the list of their values: four take 50 µs, not 60."""
-        if values:
-            self._connection.execute(_PUTS[len(values) // _COLUMNS], values)
-            values.clear()
-
-    def _put_own(self, project: str, put: Put) -> bool:
-        """Write a project's own record again where it is; returns whether it was known where that is."""
-        own = self._own.pop(project, None)
-        if own is None or put[:2] != PROJECT_KEY or put[3:] != ("", 0):
-            return False
-        self._connection.execute(_PUT_OWN, (put.doc, own[0]))
-        self._own[project] = own[0], put.doc
-        return True
+    def _move_recent(self) -> None:
+        """Move what the latest calls have written to the records."""
+        self._put_rows([*self._recent.all()])
+        self._recent.mark(self._connection.execute)
 
     def _cut(self, project: str, doc: bytes) -> bytes:
         """A response as it is written; parts of it that are to stand elsewhere are written."""
-        self._compare()
         written, part = self._parts.cut(project, doc)
         if part is not None:
-            self._connection.execute(_PUT_PART, (project, *part))
+            self._connection.execute(sql.PUT_PART, (project, *part))
         return written
 
     def _put_many(self, project: str, run: list[Change]) -> list[Change]:
         """Write as many records of a run as fill whole statements; returns the others, or deletions as they are."""
-        whole = len(run) // MANY * MANY
+        whole = len(run) // sql.MANY * sql.MANY
         if not whole or not isinstance(run[0], Put):
             return run
+        if self._recent.of(project):
+            self._move_recent()
         puts = cast(list[Put], run[:whole])
-        rows = [
-            (project, place_of(id), kind, id, parent, order, self._cut(project, doc) if kind == "response" else doc)
-            for kind, id, doc, parent, order in puts
-        ]
         self._own.pop(project, None)
         if not PENDING_KINDS.isdisjoint([put.kind for put in puts]):
             self._agendas.pop(project, None)
-        rows.sort(key=itemgetter(1))  # of two for one record the later one stays the later
-        for start in range(0, whole, MANY):
-            self._connection.execute(_PUTS[MANY], [*chain.from_iterable(rows[start : start + MANY])])
-        self._pages += whole // ROWS_A_PAGE + sum([len(row[-1]) for row in rows]) // PAGE
+        docs = [bytearray(self._cut(project, put[2]) if put[0] == "response" else put[2]) for put in puts]
+        rows = [
+            (project, place_of(id), kind, id, parent, order, doc)
+            for (kind, id, _, parent, order), doc in zip(puts, docs, strict=True)
+        ]
+        rows.sort(key=itemgetter(0, 1))  # of two for one record the later one stays the later
+        self._put_rows(rows)
         return run[whole:]
+
+    def _put_rows(self, rows: list[Row]) -> None:
+        """Write rows of records, which are in the order of the index, by few statements."""
+        for start in range(0, len(rows), sql.MANY):
+            some = rows[start : start + sql.MANY]
+            self._connection.execute(sql.PUTS[len(some)], [*chain.from_iterable(some)])
+        self._pages += len(rows) // ROWS_A_PAGE + sum(map(len, map(_doc_of, rows))) // PAGE
 
     def clear(self, project: str) -> None:
         """Forget a project; call it inside a transaction."""
         with self._lock:
             if self._watch is not None:
                 self._watch(project, None)
+            self._compare()
             self._agendas.pop(project, None)
             self._own.pop(project, None)
             self._parts.forget(project)
+            self._recent.drop(project)
+            self._move_recent()
+            self._recent.clean(self._connection.execute, project)
             self._connection.execute("DELETE FROM parts WHERE project = ?", (project,))
             self._deleted += self._connection.execute("DELETE FROM records WHERE project = ?", (project,)).rowcount
 
@@ -453,12 +475,17 @@ class SQLiteStore:
     def projects(self) -> list[str]:
         """The names of all that has records."""
         with self._lock:
-            return [name for (name,) in self._fetch(_PROJECTS, ())]
+            self._compare()
+            return sorted({name for (name,) in self._fetch(sql.PROJECTS, ())}.union(self._recent.projects))
 
     def count(self, project: str, kind: str) -> int:
         """How many records of a listed kind there are below no parent."""
         with self._lock:
-            ((count,),) = self._fetch(_COUNT, (project, kind))
+            self._compare()
+            ((count,),) = self._fetch(sql.COUNT, (project, kind))
+            for put in self._recent.of_kind(project, kind).values():
+                rows = self._fetch(sql.PARENT, (project, place_of(put.id), kind))
+                count += (not put.parent and is_listed(put)) - (rows == [("",)] and kind not in UNORDERED_KINDS)
         return int(count)
 
     def close(self) -> None:

@@ -53,6 +53,24 @@ def test_what_responses_have_in_common_is_kept_once() -> None:
     assert [one is other for one, other in zip(first, second, strict=True)] == [False, True, False, True, True]
 
 
+def test_so_it_is_of_those_that_go_on_from_others() -> None:
+    stored = MemoryStore()
+    member = b'  "parallel_tool_calls": true,\n'
+    docs = {}
+    for number, parent in enumerate(
+        ["resp_1", "resp_2", "resp_longer", "resp_30", "resp_40", None, "resp_50", "resp_60"]
+    ):
+        goes_on = member + b'  "previous_response_id": %b,\n' % (b'"%b"' % parent.encode() if parent else b"null")
+        docs[f"resp_{number}"] = response(number).replace(member, goes_on)
+    stored.apply("p", [Put("response", id, doc, "", order) for order, (id, doc) in enumerate(docs.items())])
+    assert [record.doc for record in stored.scan("p", "response")] == [*docs.values()]
+    kept = [document for document, _, _ in stored._projects["p"].records["response"].values()]  # type: ignore[misc]
+    assert [len(parts) for parts in kept] == [7, 7, 7, 7, 7, 5, 7, 7]
+    for parts in kept[1:5] + kept[6:]:
+        shared = [one is other for one, other in zip(kept[0], parts, strict=True)]
+        assert shared == [False, True, False, True, False, True, True]
+
+
 @pytest.mark.parametrize(
     "doc",
     [

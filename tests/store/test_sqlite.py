@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store.failures import StoreError, StoreUnavailable
 from mockserver.store.fair_lock import FairLock
-from mockserver.store.sqlite import _GET, CHECKPOINT_PAGES, LONG, MANY, PAGE, SQLiteStore
-from mockserver.store.sqlite_file import place_of
+from mockserver.store.sqlite import CHECKPOINT_PAGES, PAGE, SQLiteStore
+from mockserver.store.sqlite_file import LISTED, place_of
+from mockserver.store.sqlite_statements import GET, LONG, MANY
 from tests.support.store_suite import StoreSuite, store, write
 
 __all__ = ["store"]
@@ -68,6 +69,41 @@ def test_what_was_absent_is_found_once_another_process_has_written_it(tmp_path: 
     write(one, *(Delete("line", f"{number}") for number in (1, 2, 3)))
     assert two.scan("project", "line") == one.scan("project", "line") == []
     assert not one.pending("project") and not two.pending("project")
+    one.close()
+    two.close()
+
+
+def test_what_another_process_writes_between_a_call_s_look_and_its_transaction_is_seen_there(tmp_path: Path) -> None:
+    """What is remembered is given without a look within the transaction: one is made as it begins."""
+    one, two = SQLiteStore(str(tmp_path / "s.db")), SQLiteStore(str(tmp_path / "s.db"))
+    write(one, Put("project", "project", b"1"))
+    assert not one.pending("project") and one.get("project", "project", "project") == b"1"
+    write(two, Put("fault", "f", b"x", "", 1), Put("project", "project", b"2"))
+    with one.transaction("project"):
+        assert set(one.pending("project")) == {"fault"} and one.get("project", "project", "project") == b"2"
+    write(two, Delete("fault", "f"))
+    assert not one.pending("project")
+    one.close()
+    two.close()
+
+
+def test_a_transaction_that_cannot_look_for_others_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = SQLiteStore(str(tmp_path / "s.db")), SQLiteStore(str(tmp_path / "s.db"))
+    write(two, Put("node", "n", b"1"))
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one._recent, "load", fail)
+        with pytest.raises(StoreUnavailable, match="disk I/O error"):
+            write(one, Put("node", "m", b"2"))
+    write(two, Put("node", "o", b"3"))
+    assert [one.get("project", "node", id) for id in "nmo"] == [b"1", None, b"3"]
+    write(one, Put("node", "m", b"2"))
+    assert two.get("project", "node", "m") == b"2"
     one.close()
     two.close()
 
@@ -225,9 +261,19 @@ VERSION_3 = (
     .replace("'resp_2', '', 0, CAST", "'resp_2', 'resp_1', 0, CAST")
     .replace("user_version = 2", "user_version = 3; PRAGMA application_id = 1970168947")
 )
+VERSION_4 = (
+    VERSION_3.replace("user_version = 3", "user_version = 4")
+    .replace(
+        "CREATE INDEX",
+        "CREATE TABLE parts (project TEXT, name BLOB, doc BLOB NOT NULL, PRIMARY KEY (project, name)) WITHOUT ROWID;"
+        "CREATE INDEX",
+    )
+    .replace("kind NOT IN ('item', 'node', 'project')", LISTED)
+    .replace("CREATE TABLE records", "PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE records")
+)
 
 
-@pytest.mark.parametrize("version", [VERSION_1, VERSION_2, VERSION_3])
+@pytest.mark.parametrize("version", [VERSION_1, VERSION_2, VERSION_3, VERSION_4])
 def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, version: str) -> None:
     path = str(tmp_path / "s.db")
     with sqlite3.connect(path) as other:
@@ -245,6 +291,7 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path, vers
         assert other.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall() == [
             ("records",),
             ("parts",),
+            ("recent",),
         ]
         assert other.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     other.close()
@@ -319,7 +366,7 @@ def test_a_long_document_is_read_without_the_lock(tmp_path: Path) -> None:
     fetch = opened._fetch
 
     def note(query: str, *given: Any) -> Any:
-        if query == _GET:
+        if query == GET:
             locked.append(opened._lock.is_taken)
         return fetch(query, *given)
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mockserver.core.records import Delete, Put, Record
 from mockserver.store import sqlite_parts
-from mockserver.store.sqlite import LONG, MANY, SQLiteStore
+from mockserver.store.sqlite import SQLiteStore
 from mockserver.store.sqlite_parts import MARK, Parts
+from mockserver.store.sqlite_statements import LONG, MANY
 from tests.support.caller import Caller
 from tests.support.store_suite import write
 
@@ -46,6 +47,8 @@ def parts_of(store: SQLiteStore) -> list[str]:
 
 
 def length_of(store: SQLiteStore, id: str) -> int:
+    with store.transaction("project"):
+        store._move_recent()
     ((length,),) = store._connection.execute("SELECT length(doc) FROM records WHERE id = ?", (id,))
     return int(length)
 

@@ -119,16 +119,16 @@ class StoreSuite:
         write(store, put)
         assert not told and store.get(P, "response", "a") == b"1"
 
-    def test_idle_is_who_has_nothing_on_the_agenda(self) -> None:
+    def test_what_is_on_the_agenda_is_listed_and_idle_is_who_has_nothing_on_it(self) -> None:
         @given(AGENDAS)
         def agrees(steps: list[Any]) -> None:
-            store, there = self.fresh(), set()
-            for verb, kind, id, order in steps:
+            store, there = self.fresh(), {}
+            for at, (verb, kind, id, order) in enumerate(steps):
                 if verb == "put":
-                    there.add((kind, id))
-                    write(store, Put(kind, id, b"", "", order))
+                    there[kind, id] = order, b"%d" % at
+                    write(store, Put(kind, id, b"%d" % at, "", order))
                 elif verb == "delete":
-                    there.discard((kind, id))
+                    there.pop((kind, id), None)
                     write(store, Delete(kind, id))
                 elif verb == "clear":
                     there.clear()
@@ -138,6 +138,11 @@ class StoreSuite:
                         raise RuntimeError
                 assert set(store.pending(P)) == PENDING_KINDS.intersection([kind for kind, _ in there])
                 assert not store.pending("other")
+                for kind in PENDING_KINDS:
+                    listed = store.scan(P, kind)
+                    rows = sorted((order, id, doc) for (other, id), (order, doc) in there.items() if other == kind)
+                    assert listed == [Record(id, doc, order) for order, id, doc in rows]
+                    listed.clear()  # what one reader does with it is no matter to the next
             store.close()
 
         agrees()
