@@ -69,6 +69,14 @@ def extend(trail: ContextHash, item: Item) -> ContextHash:
     return _new(ContextHash, (reads, roll(now, read), marks, lasting, lasting_marks))
 
 
+def extend_by_text(trail: ContextHash, role: str, text: str) -> ContextHash:
+    """The same with a message that is one text of a user or an answer, and no commentary."""
+    reads, now, marks, lasting, lasting_marks = trail
+    if lasting is not None:
+        return extend(trail, {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
+    return _new(ContextHash, (reads, roll(now, _OPENINGS[role, False] + text.encode()), marks, None, lasting_marks))
+
+
 def roll(before: str, read: bytes) -> str:
     """The hash of a context that goes on with what is read."""
     return blake2b(before.encode() + read, digest_size=16).hexdigest()

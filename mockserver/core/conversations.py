@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -27,12 +28,12 @@ from mockserver.core.state import (
     Item,
     Node,
     Summary,
+    decode_items,
     items_back,
     nodes_back,
     nodes_holding,
     read_conversation,
     read_entry,
-    read_node,
     read_summary,
     shared_item_pointers,
 )
@@ -70,6 +71,12 @@ def retrieve(state: State, id: str) -> Conversation:
     return conversation
 
 
+def require(state: State, id: str) -> None:
+    """Raise E64 where there is no such conversation."""
+    if state.get("conversation", id) is None:
+        raise errors.conversation_not_found(id)
+
+
 def update(state: State, id: str, request: Body, rules: Semantics) -> tuple[Body, list[Change]]:
     """Change a conversation's metadata: new for old, or laid over the old; raises E31. Spec: R2.4."""
     conversation = retrieve(state, id)
@@ -83,7 +90,7 @@ def update(state: State, id: str, request: Body, rules: Semantics) -> tuple[Body
 
 def delete(state: State, id: str) -> tuple[Body, list[Change]]:
     """Delete a conversation; its items stay and can still be referred to. Spec: R2.5."""
-    retrieve(state, id)
+    require(state, id)
     return resources.deletion_marker(id, "conversation.deleted"), [Delete("conversation", id)]
 
 
@@ -107,7 +114,7 @@ def _add(
     changes = [
         node.put(),
         *shared_item_pointers(state, node, None),
-        *append(state, conversation, node),
+        *append(state, conversation.end(), node),
     ]
     return kept, changes
 
@@ -129,30 +136,30 @@ def _unambiguous(
     return kept, id_generator.skip(number)
 
 
-def items_at(state: State, entries: Sequence[Entry]) -> list[Item]:
-    """The items that a conversation keeps in these places; a node that holds several is read once."""
-    nodes: dict[str, list[Item]] = {}
-    for entry in entries:
-        if entry.node not in nodes:
-            nodes[entry.node] = _items_of(state, entry)
-    return [nodes[entry.node][entry.place] for entry in entries]
+def items_at(state: State, places: Sequence[Sequence[Any]]) -> list[Item]:
+    """The items that a conversation keeps in these places (see `Entry`); a node that holds several is read once."""
+    nodes = {node: _items_of(state, node) for node in {*map(_node_of, places)}}
+    return [nodes[node][place] for node, place, _ in places]
+
+
+_node_of = itemgetter(0)
 
 
 def item_at(state: State, entry: Entry) -> Item:
     """The item that a conversation keeps in a place."""
-    return _items_of(state, entry)[entry.place]
+    return _items_of(state, entry.node)[entry.place]
 
 
-def _items_of(state: State, entry: Entry) -> list[Item]:
-    node = read_node(state, entry.node)
-    if node is None:
-        raise LookupError(f"node {entry.node} of a conversation's item is missing")
-    return node.items
+def _items_of(state: State, node: str) -> list[Item]:
+    doc = state.get("node", node)
+    if doc is None:
+        raise LookupError(f"node {node} of a conversation's item is missing")
+    return decode_items(doc)
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:
     """One item of a conversation; raises E64 or E65."""
-    retrieve(state, id)
+    require(state, id)
     entry = read_entry(state, id, item_id)
     if entry is None:
         raise errors.item_not_in_conversation(item_id)

@@ -22,10 +22,10 @@ What the background answers without storing it is `fleeting`: `forget` takes it 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -34,17 +34,18 @@ from mockserver.core.lineage import live_response
 from mockserver.core.records import Change, Delete, Put, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import (
-    Conversation,
-    Entry,
+    ConversationEnd,
     Node,
     decode_node,
-    read_conversation,
+    entries_of,
+    point_to_items,
+    read_conversation_end,
     read_node,
     read_summary,
     shared_item_pointers,
 )
 from mockserver.core.transitions import ABSENT, BACKGROUND, IN_PROGRESS, MODES, QUEUED, transition
-from mockserver.core.turn import Turn
+from mockserver.core.turn import SerializedTurn, Turn
 from mockserver.wire.errors import api as errors
 from mockserver.wire.responses import response_object
 from mockserver.wire.responses.encoding import encode_compact, json_body
@@ -110,17 +111,10 @@ def begin(
         now,
         (pacing.first_token_s, pacing.tokens_per_s),
     )
-    conversation = read_conversation(state, turn.conversation) if turn.conversation else None
+    conversation = read_conversation_end(state, turn.conversation) if turn.conversation else None
     if conversation is None:
         return [running.put()]
     return [running.put(), conversation._replace(running=turn.id).put()]
-
-
-class Prepared(NamedTuple):
-    """What was read and written on the way to a finished turn: its node's document, its conversation as it is."""
-
-    node_doc: bytes
-    conversation: Conversation | None
 
 
 def commit(
@@ -130,16 +124,13 @@ def commit(
     order: int,
     rules: Semantics,
     again: Collection[str] | None = None,
-    prepared: Prepared | None = None,
 ) -> list[Change]:
     """The changes of a finished turn: the response, its context, and the conversation's new items, all at once.
 
     `body` is None for a response that is not stored, `again` are the ids of items that others may hold too (None: any
-    of its own), `prepared` is what is known of it already. Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
+    of its own). Spec: R1.4, R2.8, R2.9, R2.10, R2.18.
     """
-    node_doc, conversation = prepared or (None, None)
-    if node.conversation and prepared is None:
-        conversation = read_conversation(state, node.conversation)
+    conversation = read_conversation_end(state, node.conversation) if node.conversation else None
     if conversation is not None and conversation.running is not None:
         conversation = conversation._replace(running=None)
     writes = conversation is not None and node.status in rules.conversation_write_on
@@ -151,28 +142,45 @@ def commit(
     else:
         node = node._replace(deleted=True)
     if body is not None or writes:
-        changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]
+        changes += [node.put(), *shared_item_pointers(state, node, again)]
     if conversation is not None:
         changes += append(state, conversation, node) if writes else [conversation.put()]
     return changes
 
 
-def append(state: State, conversation: Conversation, node: Node) -> list[Change]:
+def commit_serialized(turn: SerializedTurn, in_conversation: Sequence[Change], order: int) -> list[Change]:
+    """The same of a turn by its documents, whose items no other node holds; what its conversation becomes is given."""
+    id, _, _, body, node_doc, parent, item_ids, _, _, _, _, _ = turn
+    return [
+        _new(Put, ("response", id, body, "", order)),
+        _new(Put, ("node", id, node_doc, parent or "", 0)),
+        *point_to_items(id, item_ids),
+        *in_conversation,
+    ]
+
+
+def append(state: State, conversation: ConversationEnd, node: Node) -> list[Change]:
     """The changes that put a stored node's items at the end of a conversation. Spec: R2.8.
 
     If items were added by hand while the turn ran, the conversation goes on from those, and the response keeps the
     context that it saw.
     """
-    items, id, first = node.items, conversation.id, conversation.next
+    item_ids = [item["id"] for item in node.items]
+    if conversation.head == node.parent:
+        return append_items(conversation, node.id, item_ids, node.id)[0]
+    tail = rebase(state, node, conversation.head)
+    return [tail.put(), *append_items(conversation, node.id, item_ids, tail.id)[0]]
+
+
+def append_items(
+    conversation: ConversationEnd, node_id: str, item_ids: Sequence[str], head: str
+) -> tuple[list[Change], Put, ConversationEnd]:
+    """The changes by which a conversation goes on with a node's items: entries, and its end, which is also returned."""
+    id, packed, order, _, first, running = conversation
     # numbers are never given twice, also not after an item was deleted
-    changes: list[Change] = [
-        _new(Entry, (node.id, index, first + index)).put(id, item["id"]) for index, item in enumerate(items)
-    ]
-    tail = node
-    if conversation.head != node.parent:
-        tail = rebase(state, node, conversation.head)
-        changes.append(tail.put())
-    return [*changes, conversation._replace(head=tail.id, next=first + len(items)).put()]
+    end = _new(ConversationEnd, (id, packed, order, head, first + len(item_ids), running))
+    put = end.put()
+    return [*entries_of(id, node_id, item_ids, first), put], put, end
 
 
 def rebase(state: State, node: Node, parent: str | None) -> Node:

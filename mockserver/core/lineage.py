@@ -10,11 +10,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mockserver.core.records import Put, State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Conversation, Node, Summary, nodes_back, read_conversation, read_node
+from mockserver.core.state import (
+    LONGEST_KNOWN,
+    ConversationEnd,
+    Node,
+    Summary,
+    nodes_back,
+    read_conversation_end,
+    read_head,
+    read_node,
+)
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.responses.ids import is_marked_unstored, partition_of_conversation
@@ -28,7 +38,7 @@ class Lineage(NamedTuple):
     head: str | None = None
     summary: Summary = Summary()
     partition: str = ""
-    conversation: Conversation | None = None
+    conversation: ConversationEnd | None = None
 
     @property
     def fresh(self) -> bool:
@@ -37,54 +47,99 @@ class Lineage(NamedTuple):
 
 
 FRESH = Lineage()
+ReadHead = Callable[[State, str], Node | None]
 # Who sends none of these continues nothing: nothing has to be resolved.
 CONTINUING = frozenset({"previous_response_id", "conversation", "prompt"})
 
 
 def resolve_lineage(
-    state: State, request: dict[str, Any], rules: Semantics, now: float, *, templated: bool = False
+    state: State,
+    request: dict[str, Any],
+    rules: Semantics,
+    now: float,
+    *,
+    templated: bool = False,
+    read: ReadHead = read_head,
 ) -> Lineage:
     """Find what a request continues; raises E37, E63, E66, E62 and E60, in this order. Spec: errors §3 step 6, R1.45.
 
-    `templated` says that there is the prompt template that it names.
+    `templated` says that there is the prompt template that it names, `read` how the node is read that it goes on from.
     """
     parent_id, conversation = request.get("previous_response_id"), request.get("conversation")
     if parent_id is not None and conversation is not None:
         raise errors.parent_and_conversation()
     if conversation is not None:
-        conversation = of_conversation(state, conversation if isinstance(conversation, str) else conversation["id"])
+        conversation = of_conversation(
+            state, conversation if isinstance(conversation, str) else conversation["id"], read
+        )
     if request.get("prompt") is not None and not templated:
         raise errors.prompt_not_found(request["prompt"]["id"])
     if parent_id is not None:
-        return of_response(state, parent_id, rules, now)
+        return of_response(state, parent_id, rules, now, read)
     return conversation or FRESH
 
 
-def of_conversation(state: State, id: str) -> Lineage:
+def of_conversation(state: State, id: str, read: ReadHead = read_head) -> Lineage:
     """Continue a conversation; an unknown id is never created on the fly. Spec: R2.7, E63."""
-    conversation = read_conversation(state, id)
+    conversation = read_conversation_end(state, id)
     if conversation is None:
         raise errors.conversation_not_found(id)
-    head = read_node(state, conversation.head) if conversation.head else None
-    summary = head.summary if head else Summary()
-    return Lineage(conversation.head, summary, partition_of_conversation(id), conversation)
+    head = read(state, conversation.head) if conversation.head else None
+    summary = head.summary if head else FRESH.summary
+    return _new(Lineage, (conversation.head, summary, partition_of_conversation(id), conversation))
 
 
-def of_response(state: State, id: str, rules: Semantics, now: float) -> Lineage:
+def of_response(state: State, id: str, rules: Semantics, now: float, read: ReadHead = read_head) -> Lineage:
     """Continue a response: unknown, deleted, expired, unstored, not finished well are all E60.
 
     Spec: R1.6, R1.24, R1.31, R1.32, R6.6.
     """
     if rules.zdr == "on":
         raise validation_errors.previous_response_zdr()
-    node = live_response(state, id, rules, now)
-    if node is None or node.status not in rules.chain_onto:
+    node = read(state, id) if id.startswith("resp_") else None
+    if node is None or node.deleted or node.status not in rules.chain_onto:
+        raise errors.previous_response_not_found(id)
+    if is_expired(state, id, node.created_at, node.conversation, rules, now):
         raise errors.previous_response_not_found(id)
     if is_fleeting(state, id):
         raise errors.previous_response_not_found(id)
     if rules.deleted_ancestor == "break" and is_broken(state, node, rules, now):
         raise errors.previous_response_not_found(id)
     return _new(Lineage, (node.id, node.summary, node.partition, None))
+
+
+MOST_KNOWN = 128  # conversations
+
+
+class KnownConversations:
+    """The conversations that turns went on with last; any thread may find and add.
+
+    What counts is what the store has: where one goes on is known by its document and that of the node it ends in.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[bytes, bytes, Lineage]] = {}
+
+    def find(self, state: State, id: Any) -> Lineage | None:
+        """The same as `of_conversation` gives, None where it is not known; a request may also name it by an object."""
+        known = self._known.get(id) if type(id) is str else None
+        if known is None:
+            return None
+        doc, head_doc, lineage = known
+        if state.get("conversation", id) != doc or state.get("node", lineage[0]) != head_doc:  # type: ignore[arg-type]
+            return None
+        return lineage
+
+    def add(self, put: Put, head_doc: bytes, lineage: Lineage) -> None:
+        """Know where a conversation goes on by its change and the document of the node that it ends in."""
+        if len(head_doc) <= LONGEST_KNOWN:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[put.id] = put.doc, head_doc, lineage
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self._known.clear()
 
 
 def is_fleeting(state: State, id: str) -> bool:

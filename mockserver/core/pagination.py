@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -16,12 +17,12 @@ from mockserver.core.state import Entry, Item, items_up_to, read_entry
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests.query import ListQuery
-from mockserver.wire.responses.resources import page, present
+from mockserver.wire.responses.resources import Listing, page, present, without_bare_texts
 
 
-def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics) -> dict[str, Any]:
+def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics) -> Listing:
     """List a conversation's items, newest first unless asked otherwise; raises E64, and E65 for an unknown cursor."""
-    conversations.retrieve(state, id)
+    conversations.require(state, id)
     after = _order(state, id, query.after) if query.after is not None else None
     records = state.scan("entry", id, after=after, limit=query.limit + 1, descending=query.order == "desc")
     if query.before is not None:
@@ -29,10 +30,20 @@ def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics
         inside = (lambda order: order > stop) if query.order == "desc" else (lambda order: order < stop)
         records = [record for record in records if inside(record.order)]
     more = len(records) > query.limit
-    entries = [Entry(*orjson.loads(record.doc)) for record in records[: query.limit]]
-    items = conversations.items_at(state, entries)
-    include = rules.visible(query.include)
-    return page([present(item, include) for item in items], has_more=more)
+    places = orjson.loads(b"[%b]" % b",".join(map(_doc_of, records[: query.limit])))
+    items = conversations.items_at(state, places)
+    return _page_of_items(items, query, rules, has_more=more)
+
+
+def _page_of_items(items: list[Item], query: ListQuery, rules: Semantics, *, has_more: bool) -> Listing:
+    others = without_bare_texts(items)
+    if others:  # which may have something that must be asked for
+        include = rules.visible(query.include)
+        items = [present(item, include) for item in items]
+    return Listing(page(items, has_more=has_more), others)
+
+
+_doc_of = attrgetter("doc")
 
 
 def _order(state: State, id: str, cursor: str) -> int:
@@ -42,7 +53,7 @@ def _order(state: State, id: str, cursor: str) -> int:
     return entry.order
 
 
-def input_items(state: State, id: str, query: ListQuery, rules: Semantics, now: float) -> dict[str, Any]:
+def input_items(state: State, id: str, query: ListQuery, rules: Semantics, now: float) -> Listing:
     """List what a response was made from: the history if that is in scope, then its own input. Spec: R3.3, R3.5."""
     node = visible_node(state, id, rules, now)
     if node is None:
@@ -53,8 +64,7 @@ def input_items(state: State, id: str, query: ListQuery, rules: Semantics, now: 
     start = 0 if query.after is None else _position(items, query.after) + 1
     stop = len(items) if query.before is None else _position(items, query.before)
     chosen = items[start:stop]
-    include = rules.visible(query.include)
-    return page([present(item, include) for item in chosen[: query.limit]], has_more=len(chosen) > query.limit)
+    return _page_of_items(chosen[: query.limit], query, rules, has_more=len(chosen) > query.limit)
 
 
 # switch `input_items_scope` → what stands before a response's own input

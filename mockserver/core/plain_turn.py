@@ -7,7 +7,9 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 # How it works. A plan is learnt, not written down: the second time that a shape comes, its turn is answered in the
 # ordinary way (`admission`, the model, `turn.plan`), and if it was plain, its Response becomes a template and what was
 # counted around its two texts becomes a few numbers. So no rule of the API stands here a second time: echoes, defaults,
-# key order and frames are those of the turn that was learnt from. The third such request only fills in the template.
+# key order and frames are those of the turn that was learnt from. The third such request only fills in the template:
+# what comes out are the two documents that are stored, and no objects, for nearly nobody asks for these. Neither is it
+# judged as a whole: all but its input and its parent was, in the request that the plan was learnt from.
 # What is said comes from the default model or from a script: `open_turn` ends where either is asked, `complete` goes on
 # with the text. A reply that says more than a text sends the request the ordinary way.
 #
@@ -20,7 +22,7 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -28,22 +30,22 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockserver.core import compaction, context
+from mockserver.core import compaction, context, lifecycle
 from mockserver.core.admission import Admission
-from mockserver.core.context_hash import extend
-from mockserver.core.lifecycle import Prepared
-from mockserver.core.lineage import FRESH, Lineage, resolve_lineage
+from mockserver.core.context_hash import extend_by_text
+from mockserver.core.lineage import FRESH, KnownConversations, Lineage, resolve_lineage
 from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
-from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup_text
-from mockserver.core.records import State, _new
+from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, CacheScope, lookup_text, scope_of
+from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import Item, Node, Summary, items_back
-from mockserver.core.turn import Turn, public_events
+from mockserver.core.state import ContextHash, ConversationEnd, Item, KnownHeads, Node, Summary, items_back
+from mockserver.core.turn import SerializedTurn, Turn, public_events
 from mockserver.delivery.events import is_token
 from mockserver.model.default_model import echo
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire import catalog
 from mockserver.wire.catalog import Model
+from mockserver.wire.requests.bodies import is_response_id
 from mockserver.wire.responses.encoding import json_body, json_compact
 from mockserver.wire.responses.event_list import (
     LINES,
@@ -52,13 +54,13 @@ from mockserver.wire.responses.event_list import (
     Filled,
     Template,
     TextDeltas,
-    tokens_of,
+    tokens_of_text,
     write,
 )
-from mockserver.wire.responses.events import Event, Padding
+from mockserver.wire.responses.events import Event
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import assistant_message, text_part
-from mockserver.wire.responses.text_template import TextTemplate
+from mockserver.wire.responses.text_template import Decimals, TextTemplate
 from mockserver.wire.tokens.context import Tally
 
 MOST_SHAPES = 128
@@ -75,6 +77,7 @@ _SHAPING = frozenset(
         *("parallel_tool_calls", "truncation", "store", "stream"),
     )
 )
+_MEMBERS = _SHAPING | {"input", "previous_response_id", "conversation"}
 
 
 class Stream(NamedTuple):
@@ -87,14 +90,16 @@ class Stream(NamedTuple):
 class Plan(NamedTuple):
     """What turns of one shape have in common.
 
-    `response` is a Response to be copied, `body` its JSON as a template, `asked` and `answered` are its two items to be
-    copied. `node` is its node's document as a template, `stream` that of its events, if there are any. Token
-    counts are without those of the texts: `prompt` what stands around the context, `question` and `answer` the frames
-    of the two messages as they are read, `output` that of the answer as it is written.
+    `named` is the model as a Response names it, `body` the JSON of a Response as a template, `asked` and `answered` are
+    its two items to be copied. `node` is its node's document as a template, `stream` that of its events, if there are
+    any. Token counts are without those of the texts: `prompt` what stands around the context, `question` and `answer`
+    the frames of the two messages as they are read, `output` that of the answer as it is written. `scope` is what their
+    prompts use of the prompt cache, `heads` and `chats` what turns of any shape go on from. `instructions` are those of
+    the Response.
     """
 
     model: Model
-    response: dict[str, Any]
+    named: str
     body: TextTemplate
     node: TextTemplate
     stream: Stream | None
@@ -106,6 +111,10 @@ class Plan(NamedTuple):
     answer: int
     output: int
     phased: bool
+    scope: CacheScope
+    heads: KnownHeads
+    chats: KnownConversations
+    instructions: Any
 
 
 class Shape(NamedTuple):
@@ -118,17 +127,21 @@ class Shape(NamedTuple):
 
 def shape_of(request: Mapping[str, Any]) -> Shape | None:
     """The shape of a request that may begin a plain turn, None for any other."""
-    text, conversation = request.get("input"), request.get("conversation")
-    if type(text) is not str or not 0 < len(text) <= LONGEST_TEXT or request.get("store") is False:
+    text = request.get("input")
+    if type(text) is not str or not 0 < len(text) <= LONGEST_TEXT or not request.keys() <= _MEMBERS:
         return None
-    rest = dict(request)
-    del rest["input"]
-    rest.pop("conversation", None)
+    rest = {**request, "input": "conversation" in request}
     parent = rest.pop("previous_response_id", None)
-    if not rest.keys() <= _SHAPING:
-        return None
-    name = orjson.dumps([conversation is None, rest])
+    rest.pop("conversation", None)
+    name = orjson.dumps(rest)
     return None if len(name) > LONGEST_SHAPE else _new(Shape, (name, text, parent))
+
+
+class TurnRequest(NamedTuple):
+    """A judged request, and its shape if it may begin a plain turn."""
+
+    request: dict[str, Any]
+    shape: Shape | None
 
 
 class Plans:
@@ -136,11 +149,27 @@ class Plans:
 
     def __init__(self) -> None:
         self._plans: dict[bytes, Plan | str | None] = {}
+        self._heads, self._chats = KnownHeads(), KnownConversations()
 
     def find(self, shape: Shape) -> Plan | None:
         """The plan of a shape, None where there is none."""
         plan = self._plans.get(shape.name)
         return plan if isinstance(plan, Plan) else None
+
+    def recognize(self, body: Mapping[str, Any]) -> Shape | None:
+        """The shape of a body that needs no judgement, for one of the same shape was answered; None for any other.
+
+        All that it says was judged then, except for its input, which is a short text, and for what it goes on from.
+        """
+        try:
+            shape = shape_of(body)
+        except orjson.JSONEncodeError:  # deeper than a request may be
+            return None
+        if shape is None or not isinstance(self._plans.get(shape.name), Plan):
+            return None
+        if "previous_response_id" in body and not is_response_id(shape.parent):
+            return None
+        return shape if "conversation" not in body or type(body["conversation"]) is str else None
 
     def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
         """Learn from a turn that was made without a plan, if it is at least the second of its shape."""
@@ -149,7 +178,12 @@ class Plans:
                 self._plans.clear()
             self._plans[shape.name] = _SEEN
         elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, reply, turn):
-            self._plans[shape.name] = _learn(shape, admission, turn, rules)
+            self._plans[shape.name] = _learn(shape, admission, turn, rules, self._heads, self._chats)
+
+    def forget_turns(self) -> None:
+        """Hold nothing of single turns any more: a project was taken away."""
+        self._heads.forget()
+        self._chats.forget()
 
 
 _SEEN = "seen"
@@ -184,7 +218,9 @@ def is_plain(before: Summary) -> bool:
     return not (pending or reasoned or configuration or orphaned or prefix)
 
 
-def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> Plan | None:
+def _learn(
+    shape: Shape, admission: Admission, turn: Turn, rules: Semantics, heads: KnownHeads, chats: KnownConversations
+) -> Plan | None:
     """The plan of a turn that was plain; None if its Response can't be a template."""
     final, node = turn.final, turn.node
     tally = node.summary.tally
@@ -201,7 +237,7 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
     marked_asked = {**asked, "id": TEXTS["asked"], "content": [{"type": "input_text", "text": TEXTS["sent"]}]}
     return Plan(
         admission.model,
-        final,
+        final["model"],
         to_template(body, text="printed_text"),
         to_template(mark_node(node, [marked_asked, *marked["output"]]).doc()),
         _learn_stream(marked, turn, rules) if node.streamed else None,
@@ -213,6 +249,10 @@ def _learn(shape: Shape, admission: Admission, turn: Turn, rules: Semantics) -> 
         tally.total - admission.tally.total - answer,
         final["usage"]["output_tokens"] - answer,
         tally.answered,
+        scope_of(admission.request, admission.model),
+        heads,
+        chats,
+        final["instructions"],
     )
 
 
@@ -265,32 +305,31 @@ def _fill_response(
     return response
 
 
-class Planned(NamedTuple):
-    """A turn that was made by a plan: its body, what its changes are made of, and its events if it is streamed."""
-
-    turn: Turn
-    body: bytes
-    prepared: Prepared
-    events: EventList | None
+# A turn that was made by a plan, the changes of its conversation, and its events if it is streamed.
+Planned = tuple[SerializedTurn, Sequence[Change], EventList | None]
 
 
 class Opening(NamedTuple):
     """A plain turn of which the model has not spoken yet: what it goes on from, what it asks, and what that costs.
 
-    `read` are the tokens of the context with the question, `sent` those that are billed. `ids` are the turn's, in
-    `partition`, from `id_generator`.
+    `read` are the tokens of the context with the question, `sent` those that are billed. `ids` are the turn's
+    partition, the ids of its two items, and its own, from `id_generator`.
     """
 
     plan: Plan
     shape: Shape
     lineage: Lineage
     before: Summary
-    asked: dict[str, Any]
-    partition: str
-    ids: list[str]
+    ids: tuple[str, str, str, str]
     id_generator: IdGenerator
     read: int
     sent: int
+
+    @property
+    def asked(self) -> Item:
+        """Its own item."""
+        content = [{"type": "input_text", "text": self.shape.text}]
+        return {**self.plan.asked, "id": self.ids[1], "content": content}
 
     def prompt(self, request: dict[str, Any], state: State, seed: str, transport: str) -> Prompt:
         """What the model, a script or a fault sees of it."""
@@ -315,11 +354,15 @@ def open_turn(
 
     Spec: R1.24.
     """
-    lineage = FRESH
+    lineage, before = FRESH, plan.before
     if shape.parent is not None or "conversation" in request:
-        lineage = resolve_lineage(state, request, rules, now)
-    before = plan.before if lineage.head is None else lineage.summary
-    if before.tally is None or not _continues_plainly(plan, lineage, before):
+        known = None if shape.parent is not None else plan.chats.find(state, request["conversation"])
+        lineage = known or resolve_lineage(state, request, rules, now, read=plan.heads.read)
+        if lineage.head is not None:
+            before = lineage.summary
+        if before.cost_class != plan.before.cost_class or not (known or _continues_plainly(lineage, before)):
+            return None
+    if before.tally is None:
         return None
     model = plan.model
     if rules.shutdown_models == "refuse" and catalog.is_shut_down(model, now):
@@ -328,9 +371,7 @@ def open_turn(
     sent = read + plan.prompt
     if sent > model.max_input_tokens:
         return None
-    partition, row = ids.row_in(lineage.partition, _PREFIXES)
-    asked = {**plan.asked, "id": row[0], "content": [{"type": "input_text", "text": shape.text}]}
-    return _new(Opening, (plan, shape, lineage, before, asked, partition, row, ids, read, sent))
+    return _new(Opening, (plan, shape, lineage, before, ids.message_ids(lineage.partition), ids, read, sent))
 
 
 def text_of(reply: Reply, model: Model) -> str | None:
@@ -350,19 +391,19 @@ def complete(
     opening: Opening, text: str, state: State, request: dict[str, Any], rules: Semantics, now: float
 ) -> Planned | None:
     """The turn whose model says a text; None if that is too long to be plain."""
-    plan, shape, lineage, before, asked, partition, (asked_id, item_id, id), _, read, sent = opening
-    count, turn, pending, _, _, _, cost_class, _, _, _ = before
-    model, created, said = plan.model, int(now), rules.count(text)
+    plan, shape, lineage, before, (partition, asked_id, item_id, id), _, read, sent = opening
+    model, said = plan.model, rules.count(text)
     written = said + plan.output
-    if written > min(model.max_output_tokens, model.context_window - sent):
+    if written > model.max_output_tokens or written > model.context_window - sent:
         return None
-    recalled = NOTHING
+    recalled, trail = NOTHING, None
     if sent >= MIN_TOKENS:
         admit = partial(_admit, opening, request)
-        recalled = lookup_text(state, request, model, before.trail, asked, sent, now, rules, admit)
-    head, chat = lineage.head, None if lineage.conversation is None else lineage.conversation.id
+        recalled = lookup_text(state, request, model, plan.scope, before, shape.text, read, sent, now, rules, admit)
+        if recalled.trail is not None:
+            trail = extend_by_text(recalled.trail, "assistant", text)
+    head, chat = lineage.head, lineage.conversation
     text_json = json_compact(text).decode()
-    total = read + said + plan.answer
     values = {
         "id": id,
         "item": item_id,
@@ -370,77 +411,88 @@ def complete(
         "partition": partition,
         "after": "null" if shape.parent is None else f'"{shape.parent}"',
         "node": "null" if head is None else f'"{head}"',
-        "in_chat": "null" if chat is None else json_compact(chat).decode(),
+        "in_chat": "null" if chat is None else json_compact(chat.id).decode(),
         "written_text": text_json,
         "printed_text": text_json if text_json.isascii() and "\x7f" not in text else json_body(text).decode(),
         "sent_text": json_compact(shape.text).decode(),
-        "created": f"{created}",
-        "input": f"{sent}",
-        "written": f"{recalled.written}",
-        "cached": f"{recalled.cached}",
-        "output": f"{written}",
-        "total": f"{sent + written}",
-        "count": f"{count + 2}",
-        "turn": f"{turn + 1}",
-        "tally": f"{total}",
-        "trail": "null",
+        "created": _numbers[int(now)],
+        "input": _numbers[sent],
+        "written": _numbers[recalled.written],
+        "cached": _numbers[recalled.cached],
+        "output": _numbers[written],
+        "total": _numbers[sent + written],
+        "count": _numbers[before.count + 2],
+        "turn": _numbers[before.turn + 1],
+        "tally": _numbers[read + said + plan.answer],
+        "trail": "null" if trail is None else json_compact(trail[:]).decode(),
     }
-    usage = (sent, recalled.written, recalled.cached, written, sent + written)
-    final = _fill_response(plan.response, plan.answered, id, item_id, text, shape.parent, chat, created, *usage)
-    items = [asked, final["output"][0]]
-    trail = None
-    if recalled.trail is not None:
-        trail = extend(recalled.trail, items[1])
-        values["trail"] = json_compact(trail[:]).decode()
-    summary = _new(
-        Summary,
-        (
-            count + 2,
-            turn + 1,
-            pending,
-            False,
-            None,
-            None,
-            cost_class,
-            _new(Tally, (total, 0, 0, (), plan.phased)),
-            trail,
-            None,
-        ),
+    figures, item_ids = (sent, recalled.cached, written), (asked_id, item_id)
+    body, node_doc = plan.body.fill(values), plan.node.fill(values)
+    in_conversation: Sequence[Change] = ()
+    if lineage is not FRESH:
+        node = _head_of(opening, read + said + plan.answer, trail, int(now))
+        plan.heads.add(node_doc, node)
+        if chat is not None:
+            in_conversation = _go_on(plan, chat, node, node_doc, item_ids, rules)
+    went_on = shape.parent, None if chat is None else chat.id, plan.instructions
+    turn = _new(
+        SerializedTurn,
+        (id, plan.named, figures, body, node_doc, head, item_ids, recalled.changes, "completed", *went_on),
     )
-    streamed = plan.stream is not None
-    node = _new(Node, (id, head, items, 1, created, summary, partition, "completed", chat, False, [], {}, streamed))
-    doc = plan.node.fill(values)
     events = None if plan.stream is None else _stream(plan.stream, text, values, rules)
-    made = Turn(final, node, True, chat, recalled.changes)
-    prepared = _new(Prepared, (doc, lineage.conversation))
-    return _new(Planned, (made, plan.body.fill(values), prepared, events))
+    return turn, in_conversation, events
+
+
+_numbers = Decimals()
+
+
+def _head_of(opening: Opening, total: int, trail: ContextHash | None, created: int) -> Node:
+    """The node of a turn without its items, as its document says it: what a next turn goes on from."""
+    plan, _, lineage, before, (partition, _, _, id), _, _, _ = opening
+    count, turn, pending, _, _, _, cost_class, _, _, _ = before
+    tally = _new(Tally, (total, 0, 0, (), plan.phased))
+    summary = _new(Summary, (count + 2, turn + 1, pending, False, None, None, cost_class, tally, trail, None))
+    chat, streamed = None if lineage.conversation is None else lineage.conversation.id, plan.stream is not None
+    place = id, lineage.head, b"", 1, created, summary, partition, "completed", chat, False
+    return _new(Node, (*place, [], {}, streamed))
+
+
+def _go_on(
+    plan: Plan, chat: ConversationEnd, node: Node, node_doc: bytes, item_ids: Sequence[str], rules: Semantics
+) -> Sequence[Change]:
+    """The changes of a conversation in which no turn runs, after a turn of this node."""
+    id = node.id
+    if node.status not in rules.conversation_write_on:
+        return (chat.put(),)
+    changes, put, end = lifecycle.append_items(chat, id, item_ids, id)
+    plan.chats.add(put, node_doc, _new(Lineage, (id, node.summary, node.partition, end)))
+    return changes
 
 
 def _stream(stream: Stream, text: str, values: dict[str, str], rules: Semantics) -> EventList:
     """The events of a turn that says a text, with these values."""
     head, tail = stream
-    tokens = tokens_of(rules.pieces(text))
-    padding = Padding(values["id"]).fill(tokens.pads) if rules.obfuscation == "on" else None
-    row = TextDeltas(values["item"], 0, 0, tokens, padding, head.size)
-    end = head.size + len(tokens.pieces)
+    tokens = tokens_of_text(text, rules.pieces)
+    padding = tokens.padding(values["id"]) if rules.obfuscation == "on" else None
+    begin = head.size
+    row = TextDeltas(values["item"], 0, 0, tokens, padding, begin)
+    end = begin + len(tokens.pieces)
     values.update(n0=f"{end}", n1=f"{end + 1}", n2=f"{end + 2}", n3=f"{end + 3}")
-    return EventList.lay_out((Filled(head, values), row, Filled(tail, values)), (0, head.size, end), end + tail.size)
+    parts = Filled(head, values), row, Filled(tail, values)
+    return EventList.lay_out(parts, (0, begin, end), end + tail.size)
 
 
 def _admit(opening: Opening, request: dict[str, Any]) -> Admission:
     """The request as the prompt cache reads it."""
-    plan, _, lineage, before, asked, _, _, ids, read, sent = opening
+    plan, _, lineage, before, _, ids, read, sent = opening
     ids = ids.in_partition(lineage.partition)
-    return Admission(request, plan.model, lineage, ids, [asked], before, Tally(read), sent, stored=True)
+    return Admission(request, plan.model, lineage, ids, [opening.asked], before, Tally(read), sent, stored=True)
 
 
-def _continues_plainly(plan: Plan, lineage: Lineage, before: Summary) -> bool:
-    """Whether the context of a turn is a plain one, counted as the plan's, that nothing else goes on from now."""
-    if not is_plain(before) or before.cost_class != plan.before.cost_class or before.tally is None:
+def _continues_plainly(lineage: Lineage, before: Summary) -> bool:
+    """Whether the context of a turn is a plain one, that nothing else goes on from now."""
+    if not is_plain(before) or before.tally is None:
         return False
     if lineage.conversation is not None and lineage.conversation.running is not None:
         return False
     return not (before.tally.reasoning_now or before.tally.reasoning_before or before.tally.pending)
-
-
-_PREFIXES = ("msg", "msg", "resp")

@@ -23,7 +23,6 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 # * A context remembers its own hash and its last three entries, so no turn reads its ancestors. More than a few
 #   would make every stored node longer.
 # * A turn that fails learns nothing: entries are handed over as changes and written with the turn, or not at all.
-# * Time comes in as `now`; entries expire by it, and one writer in sixteen sweeps, so the store stays bounded.
 
 from __future__ import annotations
 
@@ -31,14 +30,22 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import orjson
-
 from mockserver.core.admission import Admission
-from mockserver.core.context_hash import CONTENT, extend, extend_all, only_text, opening, render_item, roll
+from mockserver.core.cache_entries import CacheEntries, CacheScope
+from mockserver.core.context_hash import (
+    CONTENT,
+    extend,
+    extend_all,
+    extend_by_text,
+    only_text,
+    opening,
+    render_item,
+    roll,
+)
 from mockserver.core.prompt_head import head_of
-from mockserver.core.records import Change, Delete, Put, State, _new
+from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import ContextHash, Item, Mark, items_up_to
+from mockserver.core.state import ContextHash, Item, Mark, Summary, items_up_to
 from mockserver.wire.catalog import Model
 from mockserver.wire.tokens import context as context_tokens
 
@@ -48,9 +55,6 @@ END_MARK = 1  # the token after the content of an item
 TRAILER_TOKENS = 3  # tokens after the last content of a prompt: its end mark and the priming of the answer
 OPENING = 3  # tokens before the text of a message
 _MARKS = 3  # so many entries of earlier turns does a context remember
-_SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
-_SWEPT = 128  # so many at most
-_REFRESHED = 1.0  # seconds that a use must add to an entry's life to be noted
 
 # How long an entry lives, in seconds: since its last use, since it was written.
 _TTL = {"30m": (1800.0, float("inf")), "12h": (43_200.0, float("inf"))}
@@ -74,7 +78,7 @@ def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> 
     if admission.input_tokens < MIN_TOKENS or admission.overflow:
         return NOTHING
     prompt = _prompt(state, admission, rules)
-    records = _Records(state, prompt.request, prompt.model, now)
+    records = CacheEntries(state, scope_of(prompt.request, prompt.model), now)
     if prompt.model.exact_cache:
         return _exact(prompt, records)
     return _lookup_blocks(prompt, records, _boundaries(prompt))
@@ -84,26 +88,67 @@ def lookup_text(
     state: State,
     request: Mapping[str, Any],
     model: Model,
-    trail: ContextHash | None,
-    text: Item,
+    scope: CacheScope,
+    before: Summary,
+    text: str,
+    read: int,
     tokens: int,
     now: float,
     rules: Semantics,
     admit: Callable[[], Admission],
 ) -> CacheLookup:
-    """The same for a user's text after a context of this trail, a prompt of so many `tokens`.
+    """The same for a user's text after a context, of which `read` tokens are read; the prompt has `tokens`.
 
-    What else there is to know of the request is asked of `admit`, unless this very prompt was sent before.
+    The request is of a model that doesn't reason, in a scope. Where the context has no trail yet, as it was shorter,
+    what else there is to know of the request is asked of `admit`.
     """
-    reads = context_tokens.reasoning_read(request, model) if model.reasoning else ""
-    if trail is None or trail.lasting is not None or trail.reads != reads or model.exact_cache:
+    trail, tally = before.trail, before.tally
+    if trail is None or tally is None or trail.reads or trail.lasting is not None or model.exact_cache:
         return lookup(state, admit(), rules, now)
-    end, records = extend(trail, text), _Records(state, request, model, now)
+    end, records = extend_by_text(trail, "user", text), CacheEntries(state, scope, now)
+    priming = _priming(request, model, rules)
     reached = records.find(end.now)
     if reached is None:
-        return _lookup_blocks(_prompt(state, admit(), rules), records, ([trail.now, end.now], trail.marks, end))
-    matched = reached + _priming(request, model, rules)
+        start = tokens - priming - read + tally.total
+        matched = _find_before_text(records, trail, end.now, text, start, tokens - priming, priming, rules)
+    else:  # the same prompt again
+        matched = reached + priming
     return _hit(tokens, records, end, end.now, matched, remembered=True)
+
+
+def _find_before_text(
+    records: CacheEntries,
+    trail: ContextHash,
+    end: str,
+    text: str,
+    start: int,
+    stop: int,
+    priming: int,
+    rules: Semantics,
+) -> int:
+    """What is known of a prompt that ends in a new text, from `start` to `stop`; writes what is new.
+
+    As `_go_on` does it of a prompt of any items.
+    """
+    reached = records.find(trail.now)
+    is_context_known = reached is not None
+    if reached is not None:
+        matched = reached  # no answer stands after it, which would begin as the priming did
+    else:  # then an earlier turn's end, after which an answer stands
+        reached = records.find_newest(trail.marks)
+        matched = 0 if reached is None else reached + priming
+        if start + priming >= MIN_TOKENS:
+            records.write(trail.now, start)
+    if stop // BLOCK > (start + OPENING) // BLOCK:
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        inside = _block_ends_in_text(item, trail.now, start, stop, rules)
+        if inside and (is_context_known or not matched):
+            block, reached = records.last([hash for hash, _ in inside])
+            matched, inside = max(matched, reached), inside[block + 1 :]
+        for hash, length in inside:
+            records.write(hash, length)
+    records.write(end, stop)
+    return matched
 
 
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
@@ -238,85 +283,19 @@ def _newest(marks: list[Mark], more: list[Mark]) -> list[Mark]:
     return [*[mark for mark in marks if mark[0] not in again], *more][-_MARKS:]
 
 
-# --- The entries ---------------------------------------------------------------------------------------------------
-
-
-class _Entry(NamedTuple):
-    """What is kept under a key: how far into the prompt it reaches in tokens, and times in unix seconds."""
-
-    length: int
-    written_at: float
-    expires_at: float
-
-
-class _Records:
-    """The entries that a prompt may use, and what becomes of them."""
-
-    def __init__(self, state: State, request: Mapping[str, Any], model: Model, now: float) -> None:
-        self._state, self._now = state, now
-        self._head = head_of(request, model)
-        self._puts: dict[str, Put] = {}
-        self._stale: set[str] = set()
-        if model.exact_cache:
-            self._life = _TTL[(request.get("prompt_cache_options") or {}).get("ttl") or "30m"]
-        else:
-            self._life = _RETENTION[
-                request.get("prompt_cache_retention") or model.prompt_cache_retention or "in_memory"
-            ]
-
-    def find(self, hash: str) -> int | None:
-        """Return how far the entry under a hash reaches, None when there is none; being found prolongs its life."""
-        key = hash + self._head
-        doc = self._state.get("cache", key)
-        if doc is None:
-            return None
-        length, written_at, expires_at = orjson.loads(doc)
-        if self._now >= expires_at:
-            self._stale.add(key)
-            return None
-        idle, longest = self._life
-        prolonged = min(self._now + idle, written_at + longest)
-        if prolonged >= expires_at + _REFRESHED:
-            self._put(key, _Entry(length, written_at, prolonged))
-        return int(length)
-
-    def last(self, hashes: list[str]) -> tuple[int, int]:
-        """The number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""
-        for number in range(len(hashes) - 1, -1, -1):
-            length = self.find(hashes[number])
-            if length is not None:
-                return number, length
-        return -1, 0
-
-    def write(self, hash: str, length: int) -> None:
-        """Keep that a prompt is known up to a hash, `length` tokens."""
-        self._put(hash + self._head, _Entry(length, self._now, self._now + self._life[0]))
-
-    def _put(self, key: str, entry: _Entry) -> None:
-        doc = f"[{entry.length},{entry.written_at!r},{entry.expires_at!r}]"
-        self._puts[key] = Put("cache", key, doc.encode(), "", int(entry.expires_at))
-
-    def changes(self) -> tuple[Change, ...]:
-        """Return what is to be written; some who write sweep away what has expired."""
-        if not self._puts and not self._stale:
-            return ()
-        sweeps = [key for key in self._puts if key[0] == _SWEEPS]
-        if not sweeps and not self._stale:
-            return tuple(self._puts.values())
-        gone = set(self._stale)
-        if sweeps and self._stale_ids(1):
-            gone.update(self._stale_ids(_SWEPT))
-        deletes = [Delete("cache", key) for key in sorted(gone - self._puts.keys())]
-        return (*deletes, *self._puts.values())
-
-    def _stale_ids(self, most: int) -> list[str]:
-        return [record.id for record in self._state.scan("cache", limit=most) if record.order < int(self._now)]
+def scope_of(request: Mapping[str, Any], model: Model) -> CacheScope:
+    """The scope of a request's prompt."""
+    if model.exact_cache:
+        life = _TTL[(request.get("prompt_cache_options") or {}).get("ttl") or "30m"]
+    else:
+        life = _RETENTION[request.get("prompt_cache_retention") or model.prompt_cache_retention or "in_memory"]
+    return CacheScope(head_of(request, model), life)
 
 
 # --- Models with exact boundaries: an entry ends where a prompt ended, or where the caller asked for it --------------
 
 
-def _exact(prompt: _Prompt, records: _Records) -> CacheLookup:
+def _exact(prompt: _Prompt, records: CacheEntries) -> CacheLookup:
     places, trail = _places(prompt)
     found, reached = records.last([place.hash for place in places])
     cached = min(reached, prompt.content_end)
@@ -365,22 +344,30 @@ def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
 # --- Models that round: whatever two prompts have in common counts, in blocks ----------------------------------------
 
 
-def _lookup_blocks(prompt: _Prompt, records: _Records, boundaries: _Boundaries) -> CacheLookup:
-    hashes, marks, trail = boundaries
+def _lookup_blocks(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries) -> CacheLookup:
+    hashes, _, trail = boundaries
     found, reached = records.last(hashes)
     if found == len(prompt.items):  # the same prompt again
         matched = reached + prompt.priming
         return _hit(prompt.tokens, records, trail, hashes[-1], matched, remembered=prompt.remembered)
+    return _go_on(prompt, records, boundaries, found, reached)
+
+
+def _go_on(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries, found: int, reached: int) -> CacheLookup:
+    """What is known of a prompt that is new, but for the boundary `found` (-1 for none), which has an entry."""
+    hashes, marks, trail = boundaries
     if found >= 0:
         matched = reached + prompt.priming if _collect(prompt, found) else reached
     else:  # then an earlier turn's end, after which an answer stands
-        mark, reached = records.last([hash for hash, _ in marks])
-        matched = reached + prompt.priming if mark >= 0 else 0
+        newest = records.find_newest(marks)
+        matched = 0 if newest is None else newest + prompt.priming
     looking = found >= 0 or not matched
     for number, start, end in _spans(prompt, found, reached):
         if end + prompt.priming < MIN_TOKENS:
             continue
-        inside = _block_ends_in_text(prompt, hashes[number - 1], number - 1, start, end) if number else []
+        inside: list[tuple[str, int]] = []
+        if number:
+            inside = _block_ends_in_text(prompt.items[number - 1], hashes[number - 1], start, end, prompt.rules)
         if looking and inside:
             block, reached = records.last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
@@ -401,12 +388,14 @@ def _says_the_same(start: int, end: int) -> bool:
 
 
 def _hit(
-    tokens: int, records: _Records, trail: ContextHash, end: str, matched: int, *, remembered: bool
+    tokens: int, records: CacheEntries, trail: ContextHash, end: str, matched: int, *, remembered: bool
 ) -> CacheLookup:
     cached, kept = min(matched, tokens) // BLOCK * BLOCK, None
     if remembered:
         reads, now, marks, lasting, lasting_marks = trail
-        marks = [*[mark for mark in marks if mark[0] != end], (end, 0)][-_MARKS:]
+        if end in dict(marks):
+            marks = [mark for mark in marks if mark[0] != end]
+        marks = [*marks, (end, 0)][-_MARKS:]
         kept = _new(ContextHash, (reads, now, marks, lasting, lasting_marks))
     return _new(CacheLookup, (cached if cached >= MIN_TOKENS else 0, 0, records.changes(), kept))
 
@@ -456,13 +445,13 @@ def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, in
     return spans
 
 
-def _block_ends_in_text(prompt: _Prompt, before: str, at: int, start: int, end: int) -> list[tuple[str, int]]:
+def _block_ends_in_text(item: Item, before: str, start: int, end: int, rules: Semantics) -> list[tuple[str, int]]:
     """The hash and the end of each whole block that ends inside the text of an item."""
-    item, text_start = prompt.items[at], start + OPENING
+    text_start = start + OPENING
     text = only_text(item) if end // BLOCK > text_start // BLOCK else None
     if text is None:
         return []
-    pieces = prompt.rules.pieces(text)
+    pieces = rules.pieces(text)
     hasher = blake2b(before.encode() + opening(item), digest_size=16, person=b"inside")
     blocks, done = [], 0
     for length in range(text_start // BLOCK * BLOCK + BLOCK, end, BLOCK):

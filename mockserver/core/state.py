@@ -20,7 +20,7 @@ that a turn reads one node and not its ancestry. The record of a `Project` count
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -112,9 +112,9 @@ class Node(NamedTuple):
         packed = self.packed
         return cast(list[Item], orjson.loads(packed)) if isinstance(packed, bytes) else packed
 
-    def put(self, doc: bytes | None = None) -> Put:
+    def put(self) -> Put:
         """The change that stores it: listed below its parent, which stays as long as another goes on from it."""
-        return _new(Put, ("node", self.id, doc or self.doc(), self.parent or "", 0))
+        return _new(Put, ("node", self.id, self.doc(), self.parent or "", 0))
 
     def doc(self) -> bytes:
         """The stored form: a line of everything but the items, a line of the items.
@@ -134,6 +134,53 @@ def read_node(state: State, id: str) -> Node | None:
     """A context node, None when there is none."""
     doc = state.get("node", id)
     return None if doc is None else decode_node(doc)
+
+
+def read_head(state: State, id: str) -> Node | None:
+    """A context node that a turn goes on from, None when there is none; its items are not to be read of it."""
+    doc = state.get("node", id)
+    return None if doc is None else decode_node(doc[: doc.index(b"\n")])
+
+
+MOST_HEADS, LONGEST_KNOWN = 128, 8192  # nodes that are known as heads, and the bytes of one's document at most
+
+
+class KnownHeads:
+    """The nodes that turns went on from last, or are likely to go on from; any thread may read and add.
+
+    What counts is what the store has: a node is known by its document.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[bytes, Node]] = {}
+
+    def read(self, state: State, id: str) -> Node | None:
+        """The same as `read_head` gives."""
+        doc = state.get("node", id)
+        if doc is None:
+            return None
+        known = self._known.get(id)
+        if known is not None and known[0] == doc:
+            return known[1]
+        node = decode_node(doc[: doc.index(b"\n")])
+        self.add(doc, node)
+        return node
+
+    def add(self, doc: bytes, node: Node) -> None:
+        """Know a node by its document."""
+        if len(doc) <= LONGEST_KNOWN:
+            if len(self._known) >= MOST_HEADS:
+                self._known.clear()
+            self._known[node.id] = doc, node
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self._known.clear()
+
+
+def decode_items(doc: bytes) -> list[Item]:
+    """The items alone of the node that a document holds."""
+    return cast(list[Item], orjson.loads(doc.partition(b"\n")[2]))
 
 
 def decode_node(doc: bytes | str) -> Node:
@@ -200,20 +247,59 @@ class Conversation(NamedTuple):
 
     def put(self) -> Put:
         """The change that stores it."""
+        return self.end().put()
+
+    def end(self) -> ConversationEnd:
+        """The same for those who don't ask for its object."""
         object, order, head, next, running = self
-        known = {"object": object, "order": order, "head": head, "next": next, "running": running}
-        return _new(Put, ("conversation", object["id"], encode_compact(known), "", order))
+        return ConversationEnd(object["id"], encode_compact(object), order, head, next, running)
 
 
 def read_conversation(state: State, id: str) -> Conversation | None:
     """A conversation, None when there is none."""
     doc = state.get("conversation", id)
-    if doc is None:
-        return None
+    return None if doc is None else _decode_conversation(doc)
+
+
+def _decode_conversation(doc: bytes) -> Conversation:
     known = orjson.loads(doc)
     if len(known) < len(Conversation._fields):  # of an earlier version
         return Conversation(**known)
     return _new(Conversation, map(known.__getitem__, Conversation._fields))
+
+
+class ConversationEnd(NamedTuple):
+    """Where a conversation goes on, which is all that turns change of it: its object stays `packed` (JSON)."""
+
+    id: str
+    packed: bytes
+    order: int
+    head: str | None
+    next: int
+    running: str | None
+
+    def put(self) -> Put:
+        """The change that stores it."""
+        id, packed, order, head, next, running = self
+        values = packed, order, orjson.dumps(head), next, orjson.dumps(running)
+        return _new(Put, ("conversation", id, _CONVERSATION % values, "", order))
+
+
+_CONVERSATION = b'{"object":%b,"order":%d,"head":%b,"next":%d,"running":%b}'
+_AFTER_OBJECT = ["order", "head", "next", "running"]
+
+
+def read_conversation_end(state: State, id: str) -> ConversationEnd | None:
+    """Where a conversation goes on, None when there is none."""
+    doc = state.get("conversation", id)
+    if doc is None:
+        return None
+    place = doc.rfind(b',"order":')  # what comes after it is no caller's
+    if doc.startswith(b'{"object":') and place > 0:
+        known = orjson.loads(b"{%b" % doc[place + 1 :])
+        if list(known) == _AFTER_OBJECT:
+            return _new(ConversationEnd, (id, doc[len(b'{"object":') : place], *known.values()))
+    return _decode_conversation(doc).end()  # of an earlier version
 
 
 class Entry(NamedTuple):
@@ -230,6 +316,16 @@ class Entry(NamedTuple):
         return _new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, order))
 
 
+def entries_of(conversation_id: str, node_id: str, item_ids: Sequence[str], first: int) -> list[Change]:
+    """The changes that have a conversation keep a node's items in this order, from number `first` on."""
+    changes: list[Change] = []
+    for index, item_id in enumerate(item_ids):
+        number = first + index
+        doc = f'["{node_id}",{index},{number}]'.encode()
+        changes.append(_new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, number)))
+    return changes
+
+
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:
     """Return where a conversation keeps an item, None when it doesn't."""
     doc = state.get("entry", f"{conversation_id}/{item_id}")
@@ -241,8 +337,13 @@ HOLDERS = 32  # the places of one item that are remembered
 
 def item_pointers(node: Node) -> list[Change]:
     """The changes that let `item_reference` find a node's items, which no other node holds."""
-    place = f'[["{node.id}",%d]]'.encode()
-    return [_new(Put, ("item", item["id"], place % index, "", 0)) for index, item in enumerate(node.items)]
+    return point_to_items(node.id, [item["id"] for item in node.items])
+
+
+def point_to_items(node_id: str, item_ids: Iterable[str]) -> list[Change]:
+    """The same for items that are known by their ids, in their order."""
+    place = f'[["{node_id}",'
+    return [_new(Put, ("item", id, f"{place}{index}]]".encode(), "", 0)) for index, id in enumerate(item_ids)]
 
 
 def shared_item_pointers(state: State, node: Node, again: Collection[str] | None) -> list[Change]:

@@ -28,6 +28,8 @@ from operator import methodcaller
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import orjson
+
 from mockserver.core import compaction, context, tool_pairing
 from mockserver.core.admission import Admission
 from mockserver.core.context_hash import extend_all
@@ -36,7 +38,7 @@ from mockserver.core.logprobs import precise_logprobs, round_logprobs, with_logp
 from mockserver.core.prompt_cache import CacheLookup
 from mockserver.core.records import Change, _new
 from mockserver.core.semantics import SEALED_REASONING, Semantics
-from mockserver.core.state import Item, Node, Summary
+from mockserver.core.state import Item, Node, Summary, decode_node
 from mockserver.core.transitions import IN_PROGRESS, MODES, transition
 from mockserver.delivery.events import events_of
 from mockserver.delivery.item_events import Cues
@@ -48,6 +50,8 @@ from mockserver.wire.responses.resources import order_keys, output_items, presen
 from mockserver.wire.tokens import context as context_tokens
 
 _NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
+Figures = tuple[int, int, int]  # input tokens, how many of these were cached, output tokens
 
 
 class Turn(NamedTuple):
@@ -68,6 +72,94 @@ class Turn(NamedTuple):
     def id(self) -> str:
         """The response's id."""
         return self.final["id"]
+
+    @property
+    def parent(self) -> str | None:
+        """The node that its own goes on from."""
+        return self.node.parent
+
+    @property
+    def model(self) -> str:
+        """The model that the response names."""
+        return self.final["model"]
+
+    @property
+    def status(self) -> str:
+        """How it ends."""
+        return self.node.status
+
+    @property
+    def public_status(self) -> Any:
+        """How the response says that it ends: a script may have changed that."""
+        return self.final.get("status")
+
+    @property
+    def error(self) -> Any:
+        """The error in the response, None where there is none."""
+        return self.final["error"]
+
+    @property
+    def figures(self) -> Figures | None:
+        """What is billed, None for a turn that failed."""
+        usage = self.final["usage"]
+        if usage is None:
+            return None
+        return usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"], usage["output_tokens"]
+
+
+class SerializedTurn(NamedTuple):
+    """A completed, stored turn as its two documents: `body` is its response, `node_doc` its step in the context.
+
+    Most turns are answered, written and never looked at again. Whoever wants the objects of one reads them from the
+    documents, anew each time. `item_ids` are those of its items, `learned` what the prompt cache learns from it.
+    The journal says of each turn what it went on from and was told: `previous_response_id`, the id of its
+    `conversation`, and `instructions` are those of its response. It has no tools.
+    """
+
+    id: str
+    model: str
+    figures: Figures
+    body: bytes
+    node_doc: bytes
+    parent: str | None
+    item_ids: tuple[str, ...]
+    learned: tuple[Change, ...] = ()
+    public_status: str = "completed"
+    previous_response_id: str | None = None
+    conversation: str | None = None
+    instructions: Any = None
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The terminal Response as a JSON body."""
+        return orjson.loads(self.body)
+
+    @property
+    def node(self) -> Node:
+        """Its step in the context."""
+        return decode_node(self.node_doc)
+
+    @property
+    def stored(self) -> bool:
+        """Only such turns are kept as documents."""
+        return True
+
+    @property
+    def status(self) -> str:
+        """How it ends, as its response says."""
+        return self.public_status
+
+    @property
+    def error(self) -> None:
+        """A completed turn has none."""
+
+    def read(self) -> Turn:
+        """The same turn as objects."""
+        node = self.node
+        return Turn(self.final, node, True, node.conversation, self.learned)
+
+
+AnyTurn = Turn | SerializedTurn
 
 
 class Outcome(NamedTuple):

@@ -203,10 +203,10 @@ _ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 
-def endpoints(create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple[Endpoint, ...]:
-    """Every endpoint of the API; `create_response` answers a turn."""
+def endpoints(read_turn: Read, create_response: Callable[[UnitOfWork, Parts, Any], Any]) -> tuple[Endpoint, ...]:
+    """Every endpoint of the API; `read_turn` reads the request of a turn, `create_response` answers it."""
     return (
-        Endpoint("POST", "/v1/responses", _body(bodies.create_response), create_response, writes=True),
+        Endpoint("POST", "/v1/responses", read_turn, create_response, writes=True),
         *_ENDPOINTS,
     )
 

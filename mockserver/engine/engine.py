@@ -21,7 +21,7 @@ from mockserver.config.settings import Settings
 from mockserver.core import background, lifecycle
 from mockserver.core.admission import resolve_model
 from mockserver.core.records import Change, _new
-from mockserver.core.turn import Turn
+from mockserver.core.turn import AnyTurn, Turn
 from mockserver.delivery.answer import JSON, SSE, Answer, error_answer
 from mockserver.delivery.events import Emit, Step, count_events
 from mockserver.delivery.fault_effects import apply_to_body, apply_to_steps
@@ -35,7 +35,7 @@ from mockserver.engine.project_directory import ProjectDirectory
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.snapshot_file import start_of
 from mockserver.engine.transactions import Transactions, UnitOfWork
-from mockserver.faults.apply import ready_faults
+from mockserver.faults.apply import ReadyTable
 from mockserver.journal.exchange import Call
 from mockserver.model.default_model import SeededModel
 from mockserver.model.prompt import Answering, Respondent, respondent
@@ -48,6 +48,7 @@ from mockserver.wire.paths import is_doubled, is_mocked
 from mockserver.wire.requests import bodies, frames
 from mockserver.wire.responses.encoding import json_body, json_body_in_parts
 from mockserver.wire.responses.events import Event
+from mockserver.wire.responses.resources import Listing
 
 DEFAULT_PROJECT = "default"
 SENTINELS = {"off": b"", "on": b"data: [DONE]\n\n"}  # switch `done_sentinel`. Spec: S2
@@ -82,6 +83,7 @@ class Engine:
         self.scenarios.check_given(self._calls.start)
         self.store, self.rules = self._calls.store, self._calls.rules
         self.journal, self.fault_injector = JournalStore(self._calls), FaultInjector(self._calls)
+        self._ready_faults = ReadyTable()
         self.events = self.journal.events
         self.projects = ProjectDirectory(self._calls, self.journal, DEFAULT_PROJECT)
         self.control = ProjectControl(self._calls, self.scenarios, self.journal, self.fault_injector, self.projects)
@@ -95,8 +97,9 @@ class Engine:
         self._project_of = lru_cache(maxsize=4096)(self._read_project)  # a caller calls often; refusals are not kept
         self.control.on_reset(self.projects.forget)
         self.control.on_reset(lambda _: self._project_of.cache_clear())
+        self.control.on_reset(lambda _: self.pipeline.forget_turns())
         self._answer_turn: Callable[..., Any] = self.pipeline.answer
-        rows = endpoints(self.pipeline.answer)
+        rows = endpoints(self.pipeline.read, self.pipeline.answer)
         if self.rules.unknown_file == "refuse":
             from mockserver.engine.doubles import require_files, require_files_of
 
@@ -221,8 +224,10 @@ class Engine:
             return Replay(result, parts["id"])
         if isinstance(result, Answer):
             return result
-        encode = json_body_in_parts if recorder.apart else json_body
-        return Answer(result if isinstance(result, bytes) else encode(result))
+        if isinstance(result, bytes):
+            return Answer(result)
+        value, numbers = result if isinstance(result, Listing) else (result, None)
+        return Answer(json_body_in_parts(value) if recorder.apart else json_body(value, numbers))
 
     def _write(self, recorder: ExchangeRecorder) -> Callable[..., Any]:
         """How a call that writes does its work: one in a thread keeps others out only for a moment."""
@@ -253,7 +258,8 @@ class Engine:
             return
         # One look finds the faults of the edge and those of turns, which are left with the recorder. A transaction is
         # opened, and the body read, only where a fault may act: most faults do not, on most calls.
-        on_call, recorder.turn_faults = ready_faults(self._calls.view(project), call.method, call.path)
+        ready = self._ready_faults.find(project, self._calls.view(project), call.method, call.path)
+        on_call, _, recorder.fault_gate = ready
         if not on_call:
             return
         struck = self.fault_injector.strike_call(recorder, project, named=named)
@@ -275,7 +281,7 @@ class Engine:
                 recorder.project,
                 self._answer_turn,
                 NO_PARTS,
-                request,
+                self.pipeline.shape(request),
                 near,
                 recorder=recorder,
                 transport="websocket",
@@ -292,7 +298,7 @@ class Engine:
 
     def _deliver(self, delivery: Delivery, recorder: ExchangeRecorder) -> Answer:
         lead_s = 0.0 if delivery.body is None else delivery.seconds
-        model = delivery.turn.final["model"]
+        model = delivery.turn.model
         buckets = recorder.buckets
         if delivery.body is not None and not delivery.steps:
             recorder.exchange.ended = DELIVERED
@@ -301,8 +307,19 @@ class Engine:
             whole = (delivery.body, 200, JSON, (), False, None, b"", None, model, lead_s, buckets, None)
             return _new(Answer, whole)  # as nearly every turn
         running = delivery.id if delivery.running else None
-        answer = self._play(delivery.steps, delivery.body, running, recorder)
-        return answer._replace(model=model, lead_s=lead_s, buckets=buckets)
+        answer = self._play(delivery.steps, delivery.body, running, recorder, model)
+        return answer if answer.player is None else answer._replace(model=model, lead_s=lead_s, buckets=buckets)
+
+    def _stream_at_once(self, emit: Emit, recorder: ExchangeRecorder, model: str) -> Answer:
+        """The answer that a stream in one write is, with nothing to end: it leaves at once."""
+        exchange, events, tail = recorder.exchange, emit.events, SENTINELS[self.rules.done_sentinel]
+        if exchange.turn is not None and not recorder.effects:
+            recorder.keep_events(exchange.turn, "sse", content_type=SSE, tail=tail)
+        else:
+            recorder.keep_answer(steps=(emit,), stream="sse", content_type=SSE, tail=tail)
+        exchange.transport, exchange.events, exchange.ended = "sse", len(events), DELIVERED
+        recorder.answer(200)
+        return _new(Answer, (b"", 200, SSE, (), True, events, tail, None, model, 0.0, recorder.buckets, None))
 
     def _replay(self, replay: Replay, recorder: ExchangeRecorder) -> Answer:
         """The answer that streams a stored response; of one that still runs there are several steps."""
@@ -330,27 +347,23 @@ class Engine:
         return answer
 
     def _play(
-        self, steps: Sequence[Step], body: bytes | None, running: str | None, recorder: ExchangeRecorder
+        self,
+        steps: Sequence[Step],
+        body: bytes | None,
+        running: str | None,
+        recorder: ExchangeRecorder,
+        model: str = "",
     ) -> Answer:
-        """The answer that a delivery is; a stream in one write, with nothing to end, leaves at once."""
-        rules, exchange = self.rules, recorder.exchange
-        streamed = body is None
-        whole = streamed and len(steps) == 1 and isinstance(steps[0], Emit) and running is None
+        """The answer that a delivery is, of a `model`; it has a player, unless it is a stream that leaves at once."""
+        rules, streamed = self.rules, body is None
+        if streamed and running is None and len(steps) == 1 and isinstance(emit := steps[0], Emit):
+            return self._stream_at_once(emit, recorder, model)
         tail = SENTINELS[rules.done_sentinel]
-        if not streamed:
-            recorder.keep_answer(steps=steps, body=body)
-        elif whole and exchange.turn is not None and not recorder.effects:
-            # its events are many, and can be made again
-            recorder.keep_answer(turn=exchange.turn, stream="sse", content_type=SSE, tail=tail)
-        else:
-            recorder.keep_answer(steps=steps, stream="sse", content_type=SSE, tail=tail)
         if streamed:
-            exchange.transport = "sse"
-            if len(steps) == 1 and isinstance(steps[0], Emit) and running is None:
-                events = steps[0].events
-                exchange.events, exchange.ended = len(events), DELIVERED
-                recorder.answer(200)
-                return Answer(content_type=SSE, streamed=True, events=events, tail=SENTINELS[rules.done_sentinel])
+            recorder.keep_answer(steps=steps, stream="sse", content_type=SSE, tail=tail)
+            recorder.exchange.transport = "sse"
+        else:
+            recorder.keep_answer(steps=steps, body=body)
         listener = TurnListener(self, recorder, running)
         keep_alive_s = SILENCES[rules.keep_alive] if streamed else math.inf
         poll_s = POLL_S if streamed and running is not None else math.inf
@@ -358,7 +371,7 @@ class Engine:
         recorder.answer(200)
         if not streamed:
             return Answer(body or b"", player=player)
-        return Answer(content_type=SSE, streamed=True, tail=SENTINELS[rules.done_sentinel], player=player)
+        return Answer(content_type=SSE, streamed=True, tail=tail, player=player)
 
     # --- turns in progress -----------------------------------------------------------------------------------------
 
@@ -381,7 +394,7 @@ class Engine:
 
     def stop_early(
         self,
-        turn: Turn,
+        turn: AnyTurn,
         request: dict[str, Any],
         kept: int,
         near: ConnectionRecords,
@@ -391,12 +404,14 @@ class Engine:
         """Let a turn in progress end with the first `kept` items of its output, in so many seconds. Spec: R4.16 A."""
         from mockserver.core import steering
 
-        output = turn.final["output"][:kept]
-        usage = steering.usage_until(turn.final, output, request, resolve_model(request, self.rules), self.rules)
+        final = turn.final
+        output = final["output"][:kept]
+        usage = steering.usage_until(final, output, request, resolve_model(request, self.rules), self.rules)
 
         def stop(at: UnitOfWork) -> tuple[Turn, list[Change]]:
             node = steering.truncate_output(Layered(near, at.state), turn.node, kept)
-            stopped = turn._replace(final=steering.stop_response(turn.final, output, usage), node=node)
+            whole = turn if isinstance(turn, Turn) else turn.read()
+            stopped = whole._replace(final=steering.stop_response(final, output, usage), node=node)
             recorder.exchange.turn = stopped
             return stopped, steering.reschedule(at.state, stopped, at.now + seconds)
 

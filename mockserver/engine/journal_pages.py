@@ -24,6 +24,7 @@ from itertools import pairwise
 from mockserver.core.records import Change, Delete, Put, Record
 from mockserver.engine.journal_ring import PACKED_FROM, size_of
 from mockserver.journal.exchange import KIND, Entry, Exchange, document_of, release_sources, release_turn
+from mockserver.journal.turn_document import document_of_turn
 from mockserver.store.view import Store
 
 BATCH = 64
@@ -64,12 +65,15 @@ class JournalPages:
             waiting = self._waiting[project] = deque()
         waiting.append(exchange)
         exchange.waits = True
-        exchange.weight = 3 * len(exchange.call.body) if exchange.document is None else len(exchange.document[0])
+        weight = 3 * len(exchange.call.body) if exchange.document is None else len(exchange.document[0])
+        exchange.weight = weight
         self._count += 1
-        self.bytes += exchange.weight
+        self.bytes += weight
+        needed = self._batch
         if project in self._failed:
             self._limit(project, waiting)
-        if len(waiting) >= self._failed.get(project, self._batch):
+            needed = self._failed[project]
+        if len(waiting) >= needed:
             self.write(project)
         if self._count >= MOST_WAITING or self.bytes > self._most_bytes // 8:
             for name in [name for name in self._waiting if name not in self._failed]:
@@ -97,7 +101,7 @@ class JournalPages:
         documents = [_document(one) for one in fresh]
         with store.transaction(place):
             last = store.scan(place, KIND, limit=1, descending=True)
-            number = last[0].order + len(lines_of(last[0].doc)) if last else 1
+            number = last[0].order + _count_lines(last[0].doc) if last else 1
             number += self._skipped[project]
             changes = self._rewrite(place, known)
             for index in range(0, len(fresh), BATCH):
@@ -199,7 +203,9 @@ class JournalPages:
 
 
 def _document(exchange: Exchange) -> bytes:
-    return document_of(exchange) if exchange.document is None else exchange.document[0]
+    if exchange.document is not None:
+        return exchange.document[0]
+    return document_of_turn(exchange) or document_of(exchange)
 
 
 def _place(project: str) -> str:
@@ -214,6 +220,10 @@ def entries_of(record: Record) -> list[Entry]:
 
 def lines_of(doc: bytes) -> list[bytes]:
     return doc.split(b"\n")
+
+
+def _count_lines(doc: bytes) -> int:
+    return doc.count(b"\n") + 1  # without making them: a page is long
 
 
 def _page(first: int, lines: list[bytes]) -> Put:

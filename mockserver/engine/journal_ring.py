@@ -166,8 +166,8 @@ def size_of(exchange: Exchange) -> int:
     """The bytes of what an exchange came from: its body, its line, its changes, roughly its answer."""
     size, turn = len(exchange.call.body) + exchange.line_size + _size_of(exchange.changes), exchange.turn
     if turn is not None:
-        usage = turn.final["usage"]
-        size += 0 if usage is None else 6 * int(usage["output_tokens"])
+        figures = turn.figures
+        size += 0 if figures is None else 6 * int(figures[2])
     return size if exchange.relayed is None else size + exchange.relayed.size
 
 

@@ -20,18 +20,20 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mockserver.core.records import Change, _new
-from mockserver.core.turn import Turn
+from mockserver.core.turn import AnyTurn, Turn
+from mockserver.delivery.answer import JSON
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.event_hub import EventHub
 from mockserver.engine.journal_ring import JournalRing
 from mockserver.engine.telemetry import Metrics, log_exchange
 from mockserver.engine.transactions import Transactions
-from mockserver.faults.apply import ActiveFault, FaultOutcome
+from mockserver.faults.apply import FaultOutcome
 from mockserver.faults.rate_limits import Buckets
-from mockserver.journal.answers import LIGHTEST, KeptAnswer, KeptAnswers
+from mockserver.journal.answers import LIGHTEST, RESPONSE, KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Entry, Exchange
 from mockserver.journal.summary import outline, summarize
 from mockserver.model.prompt import Prompt, Reply
+from mockserver.scenarios.conditions import Gate
 from mockserver.wire.errors.api import APIError, MockError
 
 if TYPE_CHECKING:
@@ -233,7 +235,7 @@ class ExchangeRecorder:
     """
 
     __slots__ = (
-        "_logbook", "_struck", "apart", "asked", "buckets", "call", "effects", "exchange", "project", "turn_faults",
+        "_logbook", "_struck", "apart", "asked", "buckets", "call", "effects", "exchange", "fault_gate", "project",
     )  # fmt: skip
 
     def __init__(self, logbook: JournalStore, call: Call) -> None:
@@ -242,7 +244,7 @@ class ExchangeRecorder:
         self.exchange = Exchange.begin(call, perf_counter())
         self.effects: Sequence[Effect] = ()
         self.buckets: Mapping[str, Buckets] = _NO_BUCKETS
-        self.turn_faults: Sequence[ActiveFault] | None = None
+        self.fault_gate: Gate | None = None
         self.apart = False  # whether other calls are answered at the same time
         self.asked: tuple[Prompt, Reply] | None = None
         self._struck: FaultOutcome | None = None  # by faults of the edge, which strike once
@@ -274,7 +276,7 @@ class ExchangeRecorder:
             exchange.at = now
         exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
 
-    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
+    def add_turn(self, turn: AnyTurn, dropped: Collection[int]) -> None:
         """Note the turn that answers, and the places of items dropped from its context."""
         self.exchange.turn, self.exchange.dropped = turn, dropped
 
@@ -289,10 +291,33 @@ class ExchangeRecorder:
         self.effects = [*self.effects, *struck.effects]
         self.buckets = {**self.buckets, **struck.buckets}
 
-    def keep_answer(self, turn: Turn | None = None, **answer: Any) -> None:
-        """Keep what leaves: the members of a `KeptAnswer`, besides the call's; of a `turn`, its events."""
-        again = () if turn is None else (turn.final, turn.node.cues, self._logbook.rules)
-        self._logbook.keep_answer(self.project, KeptAnswer(self.call, self.exchange, again=again, **answer))
+    def keep_answer(self, **answer: Any) -> None:
+        """Keep what leaves: the members of a `KeptAnswer`, besides the call's."""
+        self._logbook.keep_answer(self.project, KeptAnswer(self.call, self.exchange, **answer))
+
+    def keep_events(
+        self,
+        turn: AnyTurn,
+        stream: str,
+        *,
+        status: int = 200,
+        content_type: bytes = JSON,
+        tail: bytes = b"",
+        lane: str | None = None,
+        socket: object = None,
+    ) -> None:
+        """Keep what the events of a turn are made of, which leaves at once: they are many, and can be made again."""
+        rules = self._logbook.rules
+        if isinstance(turn, Turn):  # which is large
+            again: tuple[Any, ...] = (turn.final, turn.node.cues, turn.figures, rules)
+        else:
+            again = (turn.body, None, turn.figures, rules)
+        call, figures = self.call, turn.figures
+        whole = (
+            call, self.exchange, b"", status, content_type, (), (), stream, tail, lane, again, socket, (),
+        )  # fmt: skip
+        weight = None if figures is None else LIGHTEST + len(call.body) + RESPONSE + 6 * figures[2]
+        self._logbook.keep_answer(self.project, _new(KeptAnswer, whole), weight)
 
     def keep_body(self, body: bytes) -> None:
         """Keep the body that a turn leaves as, as nearly every one does."""

@@ -15,29 +15,30 @@ from typing import Any, NamedTuple
 from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, encrypted_content, lifecycle, plain_turn, truncation
 from mockserver.core.admission import Admission, admit
-from mockserver.core.lifecycle import Prepared
 from mockserver.core.lineage import note_use
-from mockserver.core.plain_turn import Planned, Plans, Shape
+from mockserver.core.plain_turn import Planned, Plans, Shape, TurnRequest
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
-from mockserver.core.turn import Turn, plan, public_events
+from mockserver.core.turn import AnyTurn, Turn, plan, public_events
 from mockserver.delivery.events import Body, Emit, Step, TimedStep, Wait, complete_at, deliver, duration
 from mockserver.delivery.fault_effects import Effect, apply_to_body, apply_to_steps
 from mockserver.engine.scenario_selection import Scenarios
 from mockserver.engine.transactions import Recorder, UnitOfWork
-from mockserver.faults.apply import FaultOutcome, may_act_on_turn, read_faults, ready_faults
+from mockserver.faults.apply import FaultOutcome, read_faults, ready_faults
 from mockserver.faults.apply import apply as apply_faults
 from mockserver.faults.spec import CallInfo
+from mockserver.journal.exchange import Call
 from mockserver.model.compaction_summary import compacting, summary_tokens
 from mockserver.model.default_model import SeededModel
 from mockserver.model.output_limit import truncate_to_limit
-from mockserver.model.prompt import Prompt, Reply, Respondent
+from mockserver.model.prompt import Prompt, Reply, Respondent, input_text
+from mockserver.scenarios.conditions import Gate, any_hold, rules_out
 from mockserver.store.connection_overlay import ConnectionRecords, Layered
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
-from mockserver.wire.requests import frames
+from mockserver.wire.requests import bodies, frames
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.event_list import sse
 from mockserver.wire.responses.events import Event
@@ -49,7 +50,7 @@ class Delivery(NamedTuple):
     A `body` without `steps` leaves at once. `seconds` is how long the turn takes; one that takes time is `running`.
     """
 
-    turn: Turn
+    turn: AnyTurn
     steps: Sequence[Step]
     body: bytes | None
     seconds: float
@@ -57,7 +58,7 @@ class Delivery(NamedTuple):
     @property
     def id(self) -> str:
         """The response's id."""
-        return self.turn.final["id"]
+        return self.turn.id
 
     @property
     def running(self) -> bool:
@@ -90,20 +91,40 @@ class Pipeline:
         usual = type(model) is SeededModel and pacing.instant and retains
         self._plans = Plans() if usual else None
 
+    def read(self, call: Call, parts: Mapping[str, str], rules: Semantics) -> TurnRequest:
+        """The judged request of a call; raises the error that refuses it."""
+        body = bodies.read_unjudged(call)
+        if self._plans is not None:
+            request = bodies.without_nulls(body) if None in body.values() else body
+            shape = self._plans.recognize(request)
+            if shape is not None:
+                return _new(TurnRequest, (request, shape))
+        return self.shape(bodies.judge(bodies.judge_response, body, rules))
+
+    def shape(self, request: dict[str, Any]) -> TurnRequest:
+        """A judged request with its shape."""
+        return _new(TurnRequest, (request, None if self._plans is None else plain_turn.shape_of(request)))
+
+    def forget_turns(self) -> None:
+        """Hold nothing of single turns any more: a project was taken away."""
+        if self._plans is not None:
+            self._plans.forget_turns()
+
     def answer(
-        self, at: UnitOfWork, parts: Mapping[str, str], request: dict[str, Any], near: ConnectionRecords | None = None
+        self, at: UnitOfWork, parts: Mapping[str, str], asked: TurnRequest, near: ConnectionRecords | None = None
     ) -> tuple[Delivery | APIError, list[Change]]:
         """Answer a judged request; `near` is what the socket it came over remembers. Spec: P1, R4.5.
 
         An error that is returned, not raised, is a fault's or a script's: what it used up is written.
         """
-        state, plans = at.state, self._plans
+        state, plans, (request, shape) = at.state, self._plans, asked
         if not self._retains:  # zero data retention (R1.10): nothing is stored, whatever was said
             request = {**request, "store": False}
         if near is not None:
             near.reset_if_restarted(at.ordinal)
             state = Layered(near, state)
-        shape = None if plans is None or not _IN_PROGRESS.isdisjoint(at.pending) else plain_turn.shape_of(request)
+        if at.pending and not _IN_PROGRESS.isdisjoint(at.pending):
+            shape = None
         plan = None if shape is None or plans is None else plans.find(shape)
         if plan is None or shape is None:
             return self._answer_in_full(at, state, request, near, shape, None)
@@ -111,7 +132,7 @@ class Pipeline:
         if opening is None:
             return self._answer_in_full(at, state, request, near, shape, None)
         said = NOTHING_SAID
-        if at.pending or self._is_scripted(at):
+        if self._may_say(at, shape.text):
             prompt = opening.prompt(request, state, at.id_generator.seed("reply"), _transport_of(at, request))
             said = self._ask_author(at, prompt, "")
             if said.error is not None:
@@ -156,8 +177,8 @@ class Pipeline:
         recalled = lookup(state, admission, rules, now) if cached else NOTHING
         turn = plan(admission, reply, recalled, rules, now, warming=reply is WARM)
         pacing = reply.pacing or self._pacing
-        delivery, body = _lay_out(turn, request, pacing, rules, now, scripted=bool(reply.fields or reply.usage))
-        changes += self._changes_of(at, state, delivery, body, request, admission.again, near, pacing)
+        delivery, turn, body = _lay_out(turn, request, pacing, rules, now, scripted=bool(reply.fields or reply.usage))
+        changes += self._changes_of(at, state, turn, delivery.seconds, body, request, admission.again, near, pacing)
         if admission.dropped and turn.stored:
             changes.append(truncation.drop_record(turn.id, admission.dropped))
         recorder.add_turn(delivery.turn, admission.dropped)
@@ -176,18 +197,23 @@ class Pipeline:
         planned: Planned,
     ) -> tuple[Delivery, list[Change]]:
         """The delivery of a plain turn."""
-        turn, body, prepared, events = planned
+        turn, in_conversation, events = planned
         recorder, pacing = at.recorder, said.pacing or self._pacing
-        if not pacing.instant:
-            delivery, body = _lay_out(turn, request, pacing, at.rules, at.now, events=events)
-        elif events is not None:
-            delivery = _new(Delivery, (turn, [Emit(events)], None, 0.0))
+        if pacing.instant:
+            shown = (turn, (), turn.body, 0.0) if events is None else (turn, [Emit(events)], None, 0.0)
+            delivery = _new(Delivery, shown)
+            changes = [*said.changes, *turn.learned]
+            if near is not None:
+                changes += _write_ancestors(near, turn, at.ordinal)
+            changes += lifecycle.commit_serialized(turn, in_conversation, at.ordinal)
+            if at.rules.ttl_from != "created_at":
+                changes += note_use(request, at.now)
         else:
-            delivery = _new(Delivery, (turn, (), body, 0.0))
-        changes = [
-            *said.changes,
-            *self._changes_of(at, state, delivery, body, request, _NO_IDS, near, pacing, prepared),
-        ]
+            delivery, paced, body = _lay_out(turn.read(), request, pacing, at.rules, at.now, events=events)
+            changes = [
+                *said.changes,
+                *self._changes_of(at, state, paced, delivery.seconds, body, request, _NO_IDS, near, pacing),
+            ]
         recorder.add_turn(delivery.turn, ())
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
@@ -195,6 +221,12 @@ class Pipeline:
     def _is_scripted(self, at: UnitOfWork) -> bool:
         """Whether there is a line that may answer a turn."""
         return "line" in at.pending or at.scenario or not self._scenarios.silent
+
+    def _may_say(self, at: UnitOfWork, text: str) -> bool:
+        """Whether faults or lines may have a say in a turn that asks nothing but a text."""
+        if self._is_scripted(at):
+            return True
+        return "fault" in at.pending and not rules_out(_gate_of(at), {input_text: text})
 
     def _ask_author(self, at: UnitOfWork, prompt: Prompt, compacts: str | None) -> Said:
         """What the test's author has set for a turn: faults of turns first, then lines. Spec: R15.7.
@@ -209,18 +241,16 @@ class Pipeline:
             if struck.error is not None:
                 return Said(None, changes, struck.error)
         if compacts is None or not self._is_scripted(at):
-            return Said(None, changes)
+            return Said(None, changes) if changes else NOTHING_SAID
         reply, used = self._scenarios.answer(at, prompt, compacts)
         changes += used
         return Said(reply, changes, None if reply is None else reply.error)
 
     def _strike(self, at: UnitOfWork, prompt: Prompt) -> FaultOutcome | None:
         """Let the faults of turns strike one that was admitted; None where none may act. Spec: R15.7."""
-        call, ready = at.recorder.call, at.recorder.turn_faults
-        if ready is None:  # a turn that no call of its own began
-            ready = ready_faults(at.state, call.method, call.path).on_turn
-        if not may_act_on_turn(ready, prompt):
+        if not any_hold(_gate_of(at), prompt):
             return None
+        call = at.recorder.call
         model = prompt.request.get("model") or prompt.model.id
         info = CallInfo("POST", call.path, prompt.transport, len(call.body), model)
         # read again: another process may have used one since the call came in
@@ -251,34 +281,43 @@ class Pipeline:
         self,
         at: UnitOfWork,
         state: State,
-        delivery: Delivery,
+        turn: Turn,
+        seconds: float,
         body: bytes,
         request: dict[str, Any],
         again: frozenset[str],
         near: ConnectionRecords | None,
         pacing: Pacing,
-        prepared: Prepared | None = None,
     ) -> list[Change]:
         """Return what a turn changes: it is written at once, or kept as running until its end.
 
-        Items with an id of `again` may stand in other turns too. `prepared` is what is known of the turn's documents.
+        Items with an id of `again` may stand in other turns too.
         """
-        turn, rules = delivery.turn, at.rules
+        rules = at.rules
         changes = [*turn.learned]
         if turn.handed_out:
             changes += encrypted_content.remember(state, turn.handed_out)
         if near is not None:
-            near.last_ordinal = at.ordinal
-            changes += near.ancestors(turn.node.parent) if turn.stored else []
-        if delivery.seconds or turn.final["background"]:
-            changes += lifecycle.begin(state, turn, body, at.now, delivery.seconds, at.ordinal, pacing=pacing)
+            changes += _write_ancestors(near, turn, at.ordinal)
+        if seconds or turn.final["background"]:
+            changes += lifecycle.begin(state, turn, body, at.now, seconds, at.ordinal, pacing=pacing)
         else:
-            changes += lifecycle.commit(
-                state, turn.node, body if turn.stored else None, at.ordinal, rules, again, prepared
-            )
+            changes += lifecycle.commit(state, turn.node, body if turn.stored else None, at.ordinal, rules, again)
         if rules.ttl_from != "created_at":
             changes += note_use(request, at.now)
         return changes
+
+
+def _write_ancestors(near: ConnectionRecords, turn: AnyTurn, ordinal: int) -> list[Change]:
+    """What a stored turn of a socket must bring along; the socket is told that it got through."""
+    near.last_ordinal = ordinal
+    return near.ancestors(turn.parent) if turn.stored else []
+
+
+def _gate_of(at: UnitOfWork) -> Gate:
+    """The conditions of faults that may act on a turn, as they were when its call came in."""
+    gate, call = at.recorder.fault_gate, at.recorder.call
+    return ready_faults(at.state, call.method, call.path).gate if gate is None else gate
 
 
 def _prompt(at: UnitOfWork, state: State, admission: Admission) -> Prompt:
@@ -329,10 +368,10 @@ def _lay_out(
     *,
     events: Sequence[Event] | None = None,
     scripted: bool = False,
-) -> tuple[Delivery, bytes]:
-    """A turn's delivery and the body that is kept of it, from its `events` if they are there already.
+) -> tuple[Delivery, Turn, bytes]:
+    """A turn's delivery, the turn as it ends then, and the body that is kept of it.
 
-    `scripted` ones may have members of their own.
+    Its `events` are given if they are there already; `scripted` ones may have members of their own.
     """
     final, streamed = turn.final, bool(request.get("stream"))
     steps: Sequence[TimedStep] = []
@@ -350,10 +389,11 @@ def _lay_out(
             turn = turn._replace(final=final)
     body = lifecycle.encode_body(turn, scripted=scripted) if turn.stored or not streamed else b""
     if streamed:
-        return Delivery(turn, steps, None, seconds), body
+        return Delivery(turn, steps, None, seconds), turn, body
     if final["background"]:
-        return Delivery(turn, [], json_body(background.queue_view(final, turn.node.cues)), seconds), body
-    return _new(Delivery, (turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds)), body
+        queued = json_body(background.queue_view(final, turn.node.cues))
+        return Delivery(turn, [], queued, seconds), turn, body
+    return _new(Delivery, (turn, [Wait(seconds), Body(body)] if seconds else [], body, seconds)), turn, body
 
 
 def lay_faults(delivery: Delivery, effects: Sequence[Effect], transport: str) -> Delivery:

@@ -24,6 +24,7 @@ from mockserver.engine import script_queue
 from mockserver.engine.given_state import merge
 from mockserver.engine.transactions import UnitOfWork
 from mockserver.model.prompt import Prompt, Reply
+from mockserver.scenarios.conditions import Seen
 from mockserver.scenarios.http_replies import HTTPReply, answers_call, http_reply
 from mockserver.scenarios.lines import Line, Scenario, load_entry, load_line, load_scenario
 from mockserver.scenarios.near_misses import Candidate, explain, list_nearest
@@ -121,13 +122,14 @@ class Scenarios:
 
     def _find(self, at: UnitOfWork, prompt: Prompt, compacts: str) -> tuple[str, Line, list[Change]] | None:
         """The line that answers, its place, and the changes that count the use."""
+        seen: Seen = {}
         if "line" in at.pending:
-            queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts))
+            queued, changes = script_queue.take(at.state, partial(_accept, prompt, compacts, seen))
             if queued is not None:
                 return "queue", queued, changes
         for number, line in enumerate(self.of(at.state, own=at.scenario).lines):
             # whether it is used up needs a look into the store, so it is asked last
-            if _answers(line, prompt, compacts) and not _is_spent(at.state, number, line):
+            if _answers(line, prompt, compacts, seen) and not _is_spent(at.state, number, line):
                 return self._place(number, at), line, [count_use(at.state, number)]
         return None
 
@@ -141,9 +143,9 @@ class Scenarios:
         return f"lines[{number}]" if at.scenario else self._places[number]
 
 
-def _accept(prompt: Prompt, compacts: str, doc: bytes) -> Line | None:
+def _accept(prompt: Prompt, compacts: str, seen: Seen, doc: bytes) -> Line | None:
     line = load_entry(doc)
-    return line if _answers(line, prompt, compacts) else None
+    return line if _answers(line, prompt, compacts, seen) else None
 
 
 def _accept_call(method: str, path: str, doc: bytes) -> Line | None:
@@ -151,9 +153,9 @@ def _accept_call(method: str, path: str, doc: bytes) -> Line | None:
     return line if answers_call(line, method, path) else None
 
 
-def _answers(line: Line, prompt: Prompt, compacts: str) -> bool:
+def _answers(line: Line, prompt: Prompt, compacts: str, seen: Seen) -> bool:
     """Whether a line's `when` holds; a compaction trigger is answered only by a line that names it. Spec: R5.9."""
-    return (compacts != "trigger" or line.when.get("last_item") == TRIGGER) and line.holds(prompt)
+    return (compacts != "trigger" or line.when.get("last_item") == TRIGGER) and line.holds(prompt, seen)
 
 
 def _is_spent(state: State, number: int, line: Line) -> bool:

@@ -106,23 +106,23 @@ class Metrics:
                     exchange.first_bytes_s = seconds
                     self.streams += 1
                 return
-            call, model, status, usage = exchange.call, None, None, None
+            call, model, status, figures = exchange.call, None, None, None
             answerer = "mock" if turn is None else "default_model"
             if exchange.line is not None or exchange.faults or exchange.relayed is not None or exchange.misses:
                 answerer = self._count_unusual(exchange, answerer)
             elif first is not None:
                 self.streams -= 1
             if turn is not None:
-                final = turn.final
-                model, status, usage = final["model"], final.get("status"), final["usage"]
+                model, status, figures = turn.model, turn.public_status, turn.figures
             place = call.path, call.method, exchange.transport, exchange.status, answerer, model, status
             series = self._known.get(place) or self._find(place, is_turn=turn is not None)
             series.count += 1
-            if usage is not None:
+            if figures is not None:
+                read, cached, written = figures
                 series.billed += 1
-                series.input += usage["input_tokens"]
-                series.cached += usage["input_tokens_details"]["cached_tokens"]
-                series.output += usage["output_tokens"]
+                series.input += read
+                series.cached += cached
+                series.output += written
             if first is None:
                 whole = series.whole
                 whole.counts[bisect_left(BUCKETS_S, seconds)] += 1  # as `add` does
@@ -285,7 +285,7 @@ def is_logging(settings: Settings) -> bool:
 def log_exchange(exchange: Exchange) -> None:
     """Tell a request that the mock has answered."""
     call, turn = exchange.call, exchange.turn
-    model = NOBODY if turn is None else turn.final["model"]
+    model = NOBODY if turn is None else turn.model
     source = describe_source(exchange.line, exchange.faults, is_turn=turn is not None) or NOBODY
     log_request(call.method, call.path, exchange.status, exchange.seconds, source, model=model)
 

@@ -21,12 +21,13 @@ from mockserver.core import collection, lifecycle
 from mockserver.core.records import PROJECT_KEY, Change, Delete, Put, Record, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Clock, Project, Restored, forget_documents, read_project
-from mockserver.core.turn import Turn
+from mockserver.core.turn import AnyTurn
 from mockserver.delivery.fault_effects import Effect
 from mockserver.engine.given_state import Given, Nothing, Played, play
-from mockserver.faults.apply import ActiveFault, FaultOutcome
+from mockserver.faults.apply import FaultOutcome
 from mockserver.journal.exchange import Call
 from mockserver.model.prompt import Prompt, Reply
+from mockserver.scenarios.conditions import Gate
 from mockserver.store.connection_overlay import ConnectionRecords
 from mockserver.store.from_snapshot import Started
 from mockserver.store.view import Store, open_store, view_project
@@ -46,7 +47,7 @@ class Recorder(Protocol):
 
     call: Call
     effects: Sequence[Effect]
-    turn_faults: Sequence[ActiveFault] | None  # those that may act on its turn; None where nobody has looked
+    fault_gate: Gate | None  # of those that may act on its turn; None where nobody has looked
     apart: bool  # whether other calls are answered at the same time, so that the work may be done again
     asked: tuple[Prompt, Reply] | None  # what the model was asked then, and what it said
 
@@ -62,7 +63,7 @@ class Recorder(Protocol):
     def add_misses(self, misses: Sequence[dict[str, Any]]) -> None:
         """Note which lines came nearest where none answers."""
 
-    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None:
+    def add_turn(self, turn: AnyTurn, dropped: Collection[int]) -> None:
         """Note the turn that answers."""
 
     def add_faults(self, struck: FaultOutcome) -> None:
@@ -77,7 +78,7 @@ class NoRecorder:
 
     effects: Sequence[Effect] = ()
     call = Call()
-    turn_faults: Sequence[ActiveFault] | None = None
+    fault_gate: Gate | None = None
     apart = False
     asked: tuple[Prompt, Reply] | None = None
 
@@ -85,7 +86,7 @@ class NoRecorder:
     def begin_again(self) -> None: ...
     def add_line(self, line: dict[str, Any], size: int) -> None: ...
     def add_misses(self, misses: Sequence[dict[str, Any]]) -> None: ...
-    def add_turn(self, turn: Turn, dropped: Collection[int]) -> None: ...
+    def add_turn(self, turn: AnyTurn, dropped: Collection[int]) -> None: ...
     def add_faults(self, struck: FaultOutcome) -> None: ...
     def add_writes(self, now: float, changes: Sequence[Change]) -> None: ...
 
@@ -304,14 +305,15 @@ class Transactions:
 
         Turns that have ended by now are written also then.
         """
-        self.await_long_work(project)
+        if self._reserved:
+            self.await_long_work(project)
         store = self.store
         state = self.view(project)
         with store.transaction(project):
             clock, ordinal, name, scenario = self.project(project, state)
             now, pending = clock.reading(self.wall()), store.pending(project)
             ended: list[str] = []
-            if "running" in pending or "fleeting" in pending:
+            if pending and ("running" in pending or "fleeting" in pending):
                 ended = self.settle(project, state, now)
                 self.forget(project, state, now)
             id_generator = self.id_generator(name, ordinal, now)

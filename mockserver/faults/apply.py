@@ -5,8 +5,8 @@ How it works: a fault in force is one record, `{"fault", "used", "held", "notes"
 dictionary and its first condition that fails.
 
 What must stay true:
-* The store is the truth. Several processes may share one, so nothing is cached by project or by identity: another
-  process that counts a use writes another document, and another document is another key.
+* The store is the truth. Several processes may share one, so what is cached is compared with the record: another
+  process that counts a use writes another document.
 * An `ActiveFault` is shared through the cache and never changed. `apply` works on a copy of each fault whose conditions
   hold, and writes that copy only if it differs; so nothing is encoded for a fault that did nothing.
 * What a fault draws or counts depends on its record, the seed and the clock alone: a snapshot goes on where it was.
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -32,7 +33,7 @@ from mockserver.faults.rate_limits import Buckets
 from mockserver.faults.spec import MODEL_WORK, CallInfo, Fault, load_fault
 from mockserver.model.prompt import Prompt
 from mockserver.model.seeded_random import draw
-from mockserver.scenarios.conditions import hold
+from mockserver.scenarios.conditions import Gate, compile_gate, hold
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.errors.scripted import from_script
@@ -41,7 +42,8 @@ from mockserver.wire.responses.encoding import encode_compact
 _CHANCES = 1_000_000
 # A lock notes every conversation, so its record may become large. Such a record is read anew for each call: a cache
 # that held many versions of it would need more memory than the project itself.
-_LONGEST_CACHED = 4096
+_LONGEST_CACHED, _MOST_CACHED = 4096, 16_384  # bytes of a record, of all records of a project
+_MOST_READY = 256  # calls whose faults are kept ready, by project, method and path
 
 
 # --- What is stored --------------------------------------------------------------------------------------------------
@@ -94,34 +96,56 @@ def _read(id: str, doc: bytes) -> ActiveFault:
     return ActiveFault(id, load_fault(encode_compact(stored["fault"])), stored["used"], stored["held"], stored["notes"])
 
 
+_document_in = itemgetter(1)
 _read_cached = lru_cache(maxsize=1024)(_read)
 
 
 class ReadyFaults(NamedTuple):
-    """The faults of a project that may act on a call, and those that may act on its turn once that is admitted."""
+    """The faults of a project that may act on a call, and those that may act on its turn once that is admitted.
+
+    `gate` has the conditions of the latter: where those of none hold, `apply` would change nothing.
+    """
 
     on_call: tuple[ActiveFault, ...]
     on_turn: tuple[ActiveFault, ...]
+    gate: Gate
+
+
+class ReadyTable:
+    """What is ready for the calls of many projects, as long as their records stay the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], tuple[list[Record], ReadyFaults]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, project: str, state: State, method: str, path: str) -> ReadyFaults:
+        """What `ready_faults` finds, which is chosen anew only where a record is another one."""
+        # Faults that only wait are the same objects on every call, which tells lists apart without a look into them.
+        key, records = (project, method, path), state.scan("fault")
+        known = self._known.get(key)
+        if known is not None and known[0] == records:
+            return known[1]
+        ready = _choose(records, method, path)
+        if sum(map(len, map(_document_in, records))) <= _MOST_CACHED:
+            if len(self._known) >= _MOST_READY:
+                self._known.clear()
+            self._known[key] = records, ready
+        return ready
 
 
 def ready_faults(state: State, method: str, path: str) -> ReadyFaults:
     """The faults that are not used up and have nothing against this method and path, for nobody to change."""
-    records = tuple(state.scan("fault"))
-    for _, doc, _ in records:
-        if len(doc) > _LONGEST_CACHED:
-            return _choose(records, method, path)
-    return _choose_cached(records, method, path)
+    return _choose(state.scan("fault"), method, path)
 
 
-def _choose(records: tuple[Record, ...], method: str, path: str) -> ReadyFaults:
+def _choose(records: Iterable[Record], method: str, path: str) -> ReadyFaults:
     call = CallInfo(method, path)
     ready = [one for one in map(_read_record, records) if not one.spent and holds(one.fault, call)]
     on_call = tuple([one for one in ready if one.fault.before_admission])
-    return ReadyFaults(on_call, tuple([one for one in ready if not one.fault.before_admission]))
-
-
-# Faults that only wait are the same records on every call, and calls go to few paths: one look finds what may act.
-_choose_cached = lru_cache(maxsize=256)(_choose)
+    on_turn = tuple([one for one in ready if not one.fault.before_admission])
+    return ReadyFaults(on_call, on_turn, compile_gate([one.fault.turn_tests for one in on_turn]))
 
 
 def records(state: State) -> list[Put]:
@@ -165,20 +189,12 @@ def apply(
     return struck
 
 
-def may_act_on_turn(ready: Iterable[ActiveFault], prompt: Prompt) -> bool:
-    """Whether the conditions on turns of one of these faults hold; where none holds, `apply` would change nothing."""
-    for one in ready:  # noqa: SIM110  # a loop, because the generator of any(…) costs more than most conditions
-        if hold(one.fault.turn_tests, prompt):
-            return True
-    return False
-
-
 def holds(fault: Fault, call: CallInfo, prompt: Prompt | None = None) -> bool:
     """Whether all conditions of a fault hold, except its probability, which is drawn last."""
     for test in fault.call_tests:
         if not test(call):
             return False
-    return prompt is None or hold(fault.turn_tests, prompt)
+    return prompt is None or hold(fault.turn_tests, prompt, {})
 
 
 def find_active(kept: Iterable[ActiveFault], call: CallInfo, prompt: Prompt | None = None) -> list[ActiveFault]:

@@ -22,7 +22,6 @@ from mockserver.journal.exchange import Call, Exchange
 LIGHTEST = 1024  # what is held of a call without its bodies, in bytes
 EVENT = 700  # an event with its objects, which it shares with others
 RESPONSE = 4096
-_NOTHING = {"output_tokens": 0}
 
 
 class KeptAnswer(NamedTuple):
@@ -30,8 +29,8 @@ class KeptAnswer(NamedTuple):
 
     `stream` is the kind of a stream: `sse`, `websocket`, or nothing for a body. `lane` is that of a socket, `socket`
     the same object for all that went over one. `sent` are frames of the client's in the middle of a turn, each with the
-    number of steps before it. `again` is what the events of a stream that left at once are made of: the final
-    Response, its cues, and the rules.
+    number of steps before it. `again` is what the events of a stream that left at once are made of: the final Response
+    or its JSON, its cues, its figures, and the rules.
     """
 
     call: Call
@@ -53,7 +52,8 @@ class KeptAnswer(NamedTuple):
         """What it takes in memory, in bytes, about."""
         weight = LIGHTEST + len(self.call.body) + len(self.body) + sum([len(frame) for _, frame in self.sent])
         if self.again:
-            return weight + RESPONSE + 6 * (self.again[0]["usage"] or _NOTHING)["output_tokens"]
+            figures = self.again[2]
+            return weight + RESPONSE + (0 if figures is None else 6 * figures[2])
         if self.steps:
             weight += EVENT * count_events(self.steps)
         return weight
@@ -62,18 +62,15 @@ class KeptAnswer(NamedTuple):
         """The steps in which it left."""
         if not self.again:
             return self.steps
-        final, cues, rules = self.again
-        options = loads(self.call.body).get("stream_options") or {}
+        final, cues, _, rules = self.again
+        if isinstance(final, bytes):
+            final = loads(final)
+        # a socket's frames have no such options: it drops them
+        options = {} if self.stream == "websocket" else loads(self.call.body).get("stream_options") or {}
         return (Emit(public_events(final, cues, rules, padded=options.get("include_obfuscation"))),)
 
 
-class _Project:
-    """The answers of one project, and what each of them weighs."""
-
-    __slots__ = ("answers", "weights")
-
-    def __init__(self) -> None:
-        self.answers, self.weights = deque[KeptAnswer](), deque[int]()
+_Held = deque[tuple[KeptAnswer, int]]  # the answers of one project, the oldest first, and what each of them weighs
 
 
 class KeptAnswers:
@@ -81,50 +78,44 @@ class KeptAnswers:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes, self._bytes = most_bytes, 0
-        self._projects: dict[str, _Project] = {}
+        self._projects: dict[str, _Held] = {}
 
     def add(self, project: str, answer: KeptAnswer, weight: int | None = None) -> None:
         """Keep an answer; its weight is given where it is known."""
-        kept = self._projects.get(project)
+        held = self._projects.get(project)
         if weight is None:
             weight = answer.weight
-        if kept is None:
-            kept = self._projects[project] = _Project()
-        kept.answers.append(answer)
-        kept.weights.append(weight)
+        if held is None:
+            held = self._projects[project] = deque()
+        held.append((answer, weight))
         self._bytes += weight
         if self._bytes > self._most_bytes:
             self._make_room()
 
     def _make_room(self) -> None:
         while self._bytes > self._most_bytes:
-            project, kept = next(iter(self._projects.items()))
-            while kept.weights and self._bytes > self._most_bytes:
-                kept.answers.popleft()
-                self._bytes -= kept.weights.popleft()
-            if not kept.weights:
+            project, held = next(iter(self._projects.items()))
+            while held and self._bytes > self._most_bytes:
+                self._bytes -= held.popleft()[1]
+            if not held:
                 del self._projects[project]
 
     def of(self, project: str | None) -> list[KeptAnswer]:
         """The answers of a project, or of all (None), oldest first."""
         if project is not None:
-            return list(self._projects[project].answers) if project in self._projects else []
-        every = [answer for kept in self._projects.values() for answer in kept.answers]
+            return [answer for answer, _ in self._projects.get(project, ())]
+        every = [answer for held in self._projects.values() for answer, _ in held]
         return sorted(every, key=lambda answer: answer.exchange.started)
 
     def drop(self, project: str, exchange: Exchange) -> None:
         """Forget the answer of an exchange that went on otherwise than it was laid out."""
-        kept = self._projects.get(project)
-        if kept is None:
+        held = self._projects.get(project)
+        if held is None:
             return
-        for answer in [one for one in kept.answers if one.exchange is exchange]:
-            place = kept.answers.index(answer)
-            del kept.answers[place]
-            self._bytes -= kept.weights[place]
-            del kept.weights[place]
+        for one in [one for one in held if one[0].exchange is exchange]:
+            held.remove(one)
+            self._bytes -= one[1]
 
     def forget(self, project: str) -> None:
         """Forget the answers of a project."""
-        kept = self._projects.pop(project, None)
-        if kept is not None:
-            self._bytes -= sum(kept.weights)
+        self._bytes -= sum([weight for _, weight in self._projects.pop(project, ())])

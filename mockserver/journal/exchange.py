@@ -27,7 +27,7 @@ import orjson
 from mockserver.config.redaction import clean
 from mockserver.core.records import Change, _new
 from mockserver.core.state import Node
-from mockserver.core.turn import Turn
+from mockserver.core.turn import AnyTurn, SerializedTurn, Turn
 from mockserver.journal import redaction
 from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_of
 from mockserver.wire.responses.encoding import encode_compact
@@ -79,7 +79,7 @@ class Exchange:
     line: Any = None
     line_size: int = 0
     misses: Sequence[dict[str, Any]] = ()
-    turn: Turn | None = None
+    turn: AnyTurn | None = None
     dropped: Collection[int] = ()
     changes: Sequence[Change] = ()
     faults: Sequence[str] = ()
@@ -88,7 +88,7 @@ class Exchange:
     seconds: float = 0.0
     number: int | None = None
     response_id: str | None = None
-    saw: Seen | dict[str, Any] | None = None
+    saw: Seen | SerializedTurn | dict[str, Any] | None = None
     waits: bool = False
     document: tuple[bytes, ...] | None = None
     weight: int = 0
@@ -130,12 +130,28 @@ def release_sources(exchange: Exchange, document: tuple[bytes, ...]) -> None:
 
 
 def release_turn(exchange: Exchange) -> None:
-    """Drop the turn of an exchange, except for what its document needs of it."""
+    """Drop the turn of an exchange, except for what its document needs of it.
+
+    One by its documents stays as it is: these are held as what the exchange has changed.
+    """
     turn = exchange.turn
     if turn is not None:
-        final, node = turn.final, None if turn.stored else turn.node
-        about = (*_about_input(final), *map(final.get, _OPTIONAL), exchange.dropped, node)
-        exchange.response_id, exchange.saw, exchange.turn = final["id"], _new(Seen, about), None
+        saw = see(turn, exchange.dropped) if isinstance(turn, Turn) else turn
+        exchange.response_id, exchange.saw, exchange.turn = turn.id, saw, None
+
+
+def see(turn: Turn, dropped: Collection[int]) -> Seen:
+    final, node = turn.final, None if turn.stored else turn.node
+    return _new(Seen, (*_about_input(final), *map(final.get, _OPTIONAL), dropped, node))
+
+
+def _see_serialized(turn: SerializedTurn) -> Seen:
+    """The same of a turn by its documents, which are not read for it."""
+    read, cached, written = turn.figures
+    usage = {"input_tokens": read, "input_tokens_details": {"cached_tokens": cached}, "output_tokens": written}
+    conversation = None if turn.conversation is None else {"id": turn.conversation}
+    ended = None, turn.public_status, turn.previous_response_id, conversation
+    return _new(Seen, (turn.model, turn.instructions, [], usage, *ended, None, (), None))
 
 
 def read_relayed(exchange: Exchange) -> None:
@@ -195,8 +211,10 @@ _OPTIONAL = Seen._fields[5:9]  # which a Response may lack
 
 
 def list_seen(exchange: Exchange) -> dict[str, Any] | None:
-    """What the model of an exchange saw, as a document says it."""
+    """What the model of an exchange saw, as a document says it; None for a call that is no turn."""
     saw = exchange.saw
+    if isinstance(saw, SerializedTurn):
+        saw = _see_serialized(saw)
     return saw.to_json() if isinstance(saw, Seen) else saw
 
 
@@ -221,7 +239,8 @@ def _write_document(exchange: Exchange) -> bytes:
     call = exchange.call
     kept, mark = keep_body(call.body)
     text, secrets = redaction.clean_text(kept)
-    secrets += redaction.credentials(call.headers)
+    headers = redaction.headers(call.headers)
+    secrets += headers.secrets
     if len(call.body) > LONGEST:
         secrets += redaction.secrets_beyond(call.body, LONGEST)
     document = {
@@ -230,7 +249,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "method": call.method,
         "path": call.path,
         "query": redaction.query(call.query),
-        "headers": redaction.headers(call.headers),
+        "headers": orjson.Fragment(headers.written),
         "body": text + mark,
         "status": exchange.status,
         "error": redaction.redact_noting(exchange.error, secrets),
@@ -238,7 +257,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "line": redaction.redact_noting(exchange.line, secrets),
         "near_misses": redaction.redact_noting([*exchange.misses], secrets),
         "faults": exchange.faults,
-        "changes": _list_changes(exchange.changes),
+        "changes": list_changes(exchange.changes),
         "events": exchange.events,
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
@@ -348,8 +367,9 @@ def _redact_input(saw: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
         saw = {**saw, "instructions": "".join(keep_body(instructions.encode(errors="replace")))}
     shown = {**saw}
     for name in _SENT:
-        if saw.get(name):
-            shown[name] = redaction.redact_noting(saw[name], secrets)
+        value = saw.get(name)
+        if value:
+            shown[name] = redaction.redact_noting(value, secrets)
     if "node" not in saw:
         return shown
     del shown["node"]
@@ -370,13 +390,15 @@ _SENT = (
 _SHOWN = {"response": "response", "conversation": "conversation", "item": "item", "entry": "item"}
 
 
-def _list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
+def list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:
     """The objects of the API that were stored or deleted, each once."""
     listed: dict[tuple[str, str, str], dict[str, str]] = {}
     for change in changes:
-        kind, id, *put = change
-        if kind in _SHOWN:
-            verb, kind, id = "put" if put else "delete", _SHOWN[kind], id.rpartition("/")[2]
+        kind = _SHOWN.get(change[0])
+        if kind is not None:
+            verb, id = "put" if len(change) > 2 else "delete", change[1]
+            if "/" in id:
+                id = id.rpartition("/")[2]
             listed[verb, kind, id] = {"change": verb, "kind": kind, "id": id}
     return [*listed.values()]
 

@@ -1,8 +1,9 @@
 """Conditions on a prompt: what decides each key of a `when`. What a `when` may hold is in the model `When`."""
 
-# How it works: a line or a fault compiles its `when` once into pairs of a function and what is asked. A turn
-# walks these pairs in the author's order and stops at the first that does not hold, so an author who has many
-# lines puts what is cheap and rarely true first.
+# How it works: a line or a fault compiles its `when` once: for each key what to look at in a prompt, what decides, and
+# what is asked. A turn walks these in the author's order and stops at the first that does not hold, so an author who
+# has many lines puts what is cheap and rarely true first. What several lines or faults look at (the input's text, most
+# often) is worked out once for all of them: whoever asks many hands in where it is noted (`seen`).
 #
 # What must stay true:
 # * "Input" is what the user said since the model last spoke, "context" is everything the model sees except
@@ -14,10 +15,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from itertools import takewhile
+from itertools import repeat, takewhile
 from typing import Any, NamedTuple
 
 from mockserver.model.prompt import Item, Prompt, context_text, input_text, is_model_output
@@ -105,19 +107,41 @@ def _format_of(prompt: Prompt) -> str:
     return str(((prompt.request.get("text") or {}).get("format") or {}).get("type", "text"))
 
 
+Look = Callable[[Prompt], Any]
+Fits = Callable[[Any, Any], bool]  # whether what was looked at is as it is wanted
+
+
 class Condition(NamedTuple):
-    """One key of a `when`: whether it holds for a prompt, and the prompt's value for messages."""
+    """One key of a `when`: what is looked at, whether that is as wanted, and the prompt's value for messages."""
 
-    holds: Callable[[Prompt, Any], bool]
-    found: Callable[[Prompt], Any]
+    look: Look
+    fits: Fits
+    found: Look
+
+    def holds(self, prompt: Prompt, wanted: Any) -> bool:
+        """Whether it holds for a prompt."""
+        return self.fits(self.look(prompt), wanted)
 
 
-def _contains(text: Callable[[Prompt], str]) -> Condition:
-    return Condition(lambda prompt, part: part in text(prompt), text)
+def _whole(prompt: Prompt) -> Prompt:
+    return prompt
 
 
-def _equals(value: Callable[[Prompt], Any]) -> Condition:
-    return Condition(lambda prompt, wanted: value(prompt) == wanted, value)
+def _asks(holds: Callable[[Prompt, Any], bool], found: Look) -> Condition:
+    """A condition that looks at more than one value."""
+    return Condition(_whole, holds, found)
+
+
+def _contains(text: Look) -> Condition:
+    return Condition(text, operator.contains, text)
+
+
+def _equals(value: Look) -> Condition:
+    return Condition(value, operator.eq, value)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    return _compile(pattern).search(text) is not None
 
 
 def _instructions(prompt: Prompt) -> str:
@@ -125,46 +149,83 @@ def _instructions(prompt: Prompt) -> str:
 
 
 CONDITIONS: Mapping[str, Condition] = {
-    "model": Condition(_model, _request_member("model")),
+    "model": _asks(_model, _request_member("model")),
     "input_contains": _contains(input_text),
-    "input_matches": Condition(
-        lambda prompt, pattern: _compile(pattern).search(input_text(prompt)) is not None, input_text
-    ),
+    "input_matches": Condition(input_text, _matches, input_text),
     "input_equals": _equals(input_text),
-    "instructions_contains": Condition(_contains(_instructions).holds, _request_member("instructions")),
+    "instructions_contains": Condition(_instructions, operator.contains, _request_member("instructions")),
     "context_contains": _contains(context_text),
     "last_item": _equals(_last_type),
-    "tool_output": Condition(_tool_output, _outputs),
-    "has_tool": Condition(_has_tool, _tool_names),
+    "tool_output": _asks(_tool_output, _outputs),
+    "has_tool": _asks(_has_tool, _tool_names),
     "turn": _equals(lambda prompt: prompt.turn),
-    "previous_response_id": Condition(_reference("previous_response_id"), _request_member("previous_response_id")),
-    "conversation": Condition(_reference("conversation"), _request_member("conversation")),
-    "prompt": Condition(_reference("prompt"), _request_member("prompt")),
+    "previous_response_id": _asks(_reference("previous_response_id"), _request_member("previous_response_id")),
+    "conversation": _asks(_reference("conversation"), _request_member("conversation")),
+    "prompt": _asks(_reference("prompt"), _request_member("prompt")),
     "store": _equals(lambda prompt: prompt.request.get("store") is not False),
     "stream": _equals(lambda prompt: bool(prompt.request.get("stream"))),
     "transport": _equals(lambda prompt: prompt.transport),
     "format": _equals(_format_of),
-    "metadata": Condition(_metadata, _request_member("metadata")),
+    "metadata": _asks(_metadata, _request_member("metadata")),
     # of calls that are no turns (`http_replies`): a line that names a path never answers a turn
-    "path": Condition(lambda prompt, pattern: False, lambda prompt: TURNS),
-    "method": Condition(lambda prompt, method: method == "POST", lambda prompt: "POST"),
+    "path": _asks(lambda prompt, pattern: False, lambda prompt: TURNS),
+    "method": _asks(lambda prompt, method: method == "POST", lambda prompt: "POST"),
 }
 
-Tests = tuple[tuple[Callable[[Prompt, Any], bool], Any], ...]
+Tests = tuple[tuple[Look, Fits, Any], ...]
+Seen = dict[Look, Any]
 
 
 def compile_when(when: Mapping[str, Any]) -> Tests:
-    """Compile a `when` object to functions with their arguments, in the author's order."""
-    return tuple((CONDITIONS[key].holds, wanted) for key, wanted in when.items())
+    """Compile a `when` object to functions with what is wanted, in the author's order."""
+    return tuple([(*CONDITIONS[key][:2], wanted) for key, wanted in when.items()])
 
 
-def hold(tests: Tests, prompt: Prompt) -> bool:
-    """Whether all conditions hold."""
+def hold(tests: Tests, prompt: Prompt, seen: Seen) -> bool:
+    """Whether all conditions hold; `seen` is what was looked at in the same prompt, and what is looked at now."""
     # a loop, because the generator of all(…) costs more than most conditions
-    for holds, wanted in tests:  # noqa: SIM110
-        if not holds(prompt, wanted):
+    for look, fits, wanted in tests:
+        value = seen.get(look, seen)  # which is no value of a prompt
+        if value is seen:
+            value = seen[look] = look(prompt)
+        if not fits(value, wanted):
             return False
     return True
+
+
+class Gate(NamedTuple):
+    """Several choices, of which one may hold; `firsts` is what their first conditions want of each look."""
+
+    choices: tuple[Tests, ...]
+    firsts: tuple[tuple[Look, Fits, tuple[Any, ...]], ...]
+
+
+_ALWAYS: tuple[Look, Fits, Any] = (_whole, lambda prompt, wanted: True, None)
+
+
+def compile_gate(choices: Iterable[Tests]) -> Gate:
+    """Sort the first conditions of choices by what they look at, so that one look asks all of them."""
+    choices = tuple(choices)
+    firsts: dict[tuple[Look, Fits], list[Any]] = {}
+    for tests in choices:
+        look, fits, wanted = tests[0] if tests else _ALWAYS
+        firsts.setdefault((look, fits), []).append(wanted)
+    return Gate(choices, tuple([(*first, tuple(wanted)) for first, wanted in firsts.items()]))
+
+
+def rules_out(gate: Gate, seen: Seen) -> bool:
+    """Whether no choice can hold, by what was looked at alone: most turns need no prompt to know that."""
+    for look, fits, wanted in gate.firsts:
+        value = seen.get(look, seen)
+        if value is seen or any(map(fits, repeat(value), wanted)):
+            return False
+    return True
+
+
+def any_hold(gate: Gate, prompt: Prompt) -> bool:
+    """Whether all conditions of one of the choices hold."""
+    seen: Seen = {}
+    return any(map(hold, gate.choices, repeat(prompt), repeat(seen)))
 
 
 def mismatches(when: Mapping[str, Any], prompt: Prompt) -> dict[str, tuple[Any, Any]]:

@@ -50,9 +50,9 @@ class Line(NamedTuple):
     templated: bool
     size: int
 
-    def holds(self, prompt: Prompt) -> bool:
-        """Whether the line answers this prompt; a line without `when` answers all."""
-        return conditions.hold(self.tests, prompt)
+    def holds(self, prompt: Prompt, seen: conditions.Seen) -> bool:
+        """Whether the line answers this prompt; a line without `when` answers all. See `conditions` for `seen`."""
+        return conditions.hold(self.tests, prompt, seen)
 
     def reply(self, prompt: Prompt) -> Reply:
         """The reply to a prompt, templates filled."""

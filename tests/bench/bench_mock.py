@@ -1,6 +1,7 @@
 """What a mocked turn costs: CPU of the server's process per request, as a ratio to a bare ASGI app that sends the same
 bytes, head and body, from a can (beside it the same app with a head of two lines, to see what headers cost); and what
-a turn costs at depth 1, 20 and 200 of a chain, and a request in a conversation.
+turn 200 of a chain and a request in a conversation cost, as a ratio to plain turns of the same server. These two also
+without sockets, in an engine.
 
 Everything is measured in one run, in rounds that take turns; the load comes from another process. Run with
 `pytest -m bench tests/bench/bench_mock.py -s`, or as a script.
@@ -9,11 +10,13 @@ Everything is measured in one run, in rounds that take turns; the load comes fro
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -36,6 +39,9 @@ EVENTS = 58
 MODEL = "gpt-4.1"
 DEPTHS = (1, 20, 200)
 TURNS = 400  # measured per depth in a round
+UNTIL, MEASURED = 175, 50  # turns of a chain before those that are measured, whose mean is turn 200
+CHATS = 5  # conversations of each connection in a round
+IN_CHAT = 12  # requests of a conversation: created, 10 turns, listed
 LOGGING = "mock with the access log"  # the canned apps log nothing, so the mock's other rows don't either
 BARE = "canned, uvicorn alone"
 FAULTS = "mock with five idle faults"  # of every project that calls; none of them ever strikes
@@ -132,24 +138,43 @@ def prepare(engine: Engine, kind: str) -> None:
             engine.control.set_scenario(project, {"lines": [{"reply": {"text": " ".join(["word"] * (EVENTS - 18))}}]})
 
 
+class Connection:
+    """One connection, on which a project sends requests one after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: int) -> None:
+        self._reader, self._writer, self._key = reader, writer, key
+        self.parent: str | None = None  # the end of its chain
+
+    @classmethod
+    async def open(cls, port: int, key: int) -> Connection:
+        """Connect to a server as the project of a key."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port), key)
+
+    async def call(self, path: str, sent: bytes, method: str = "POST", *, streamed: bool = False) -> bytes:
+        """Return the body that answers a request; of a streamed one with its chunks."""
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer key-{self._key}\r\nAccept: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+        )
+        self._writer.write(head.encode() + sent)
+        answer_head = await self._reader.readuntil(b"\r\n\r\n")
+        assert answer_head.startswith(b"HTTP/1.1 200 "), answer_head
+        if streamed:
+            return await self._reader.readuntil(b"\r\n0\r\n\r\n")
+        return await self._reader.readexactly(int(answer_head.lower().partition(b"content-length:")[2].split()[0]))
+
+    async def close(self) -> None:
+        """End it."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
 async def client(port: int, kind: str, count: int, key: int) -> None:
-    """Send requests one after the other over one connection, as one project."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    asked = body(kind)
-    head = (
-        f"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer key-{key}\r\nAccept: application/json\r\nContent-Length: {len(asked)}\r\n\r\n"
-    )
+    """Send requests of a kind of load over one connection."""
+    connection, sent = await Connection.open(port, key), body(kind)
     for _ in range(count):
-        writer.write(head.encode() + asked)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if kind == "sse":
-            await reader.readuntil(b"\r\n0\r\n\r\n")
-        else:
-            length = int(answer.lower().partition(b"content-length:")[2].split()[0])
-            await reader.readexactly(length)
-    writer.close()
-    await writer.wait_closed()
+        await connection.call("/v1/responses", sent, streamed=kind == "sse")
+    await connection.close()
 
 
 async def measure(ports: dict[str, int]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -169,6 +194,94 @@ async def measure(ports: dict[str, int]) -> dict[tuple[str, str], tuple[float, f
         key: (statistics.median(one for one, _ in rows), statistics.median(one for _, one in rows))
         for key, rows in found.items()
     }
+
+
+Load = Callable[[Connection], Awaitable[Any]]
+
+_numbers = itertools.count()
+
+
+async def plain_turns(connection: Connection) -> None:
+    """As many plain turns as a chain has that are measured, each with a text that never came before."""
+    for _ in range(MEASURED):
+        await connection.call("/v1/responses", new_turn(None))
+
+
+async def begin_chain(connection: Connection) -> None:
+    """Begin a new chain, up to the turns that are measured, each with a text that never came before."""
+    connection.parent = None
+    await go_on(connection, UNTIL)
+
+
+async def go_on(connection: Connection, turns: int = MEASURED) -> None:
+    """Go on with a connection's chain in the same way."""
+    for _ in range(turns):
+        answered = await connection.call("/v1/responses", new_turn(connection.parent))
+        connection.parent = orjson.loads(answered)["id"]
+
+
+async def same_plain_turns(connection: Connection) -> None:
+    """As many plain turns as conversations have requests."""
+    sent = body("json")
+    for _ in range(CHATS * IN_CHAT):
+        await connection.call("/v1/responses", sent)
+
+
+async def converse(connection: Connection) -> None:
+    """Conversations, each created, gone on with by ten turns and listed."""
+    for _ in range(CHATS):
+        conversation = orjson.loads(await connection.call("/v1/conversations", b"{}"))["id"]
+        sent = orjson.dumps({"model": MODEL, "input": "ping", "conversation": conversation})
+        for _ in range(10):
+            await connection.call("/v1/responses", sent)
+        await connection.call(f"/v1/conversations/{conversation}/items", b"", "GET")
+
+
+async def use(port: int, connections: list[Connection], load: Load, requests: int) -> float:
+    """The microseconds of CPU that a server takes per request of a load, on all connections at once."""
+    before = await cpu(port)
+    await asyncio.gather(*map(load, connections))
+    return (await cpu(port) - before) / requests / len(connections) * 1e6
+
+
+async def stateful_cost(port: int) -> dict[str, tuple[float, float, float]]:
+    """The least microseconds of CPU of a plain turn and of one with state, by what the state is, and the median ratio.
+
+    Rounds take turns; a ratio is of one round, for then both had the same machine.
+
+    A chain's turn is what a user's 200th costs: each goes on from the one that its client made before, as a chain does,
+    and says what was not said before, as do the plain turns beside it. Measured are the turns from 176 to 225 of new
+    chains, as one of each chain would be too little.
+    """
+    connections = [await Connection.open(port, key) for key in range(CONNECTIONS)]
+    chains: list[tuple[float, float]] = []
+    conversations: list[tuple[float, float]] = []
+    for turn in range(2 * ROUNDS + 1):
+        await asyncio.gather(*map(begin_chain, connections))
+        costs = [
+            await use(port, connections, load, requests)
+            for load, requests in (
+                (plain_turns, MEASURED),
+                (go_on, MEASURED),
+                (same_plain_turns, CHATS * IN_CHAT),
+                (converse, CHATS * IN_CHAT),
+            )
+        ]
+        if turn:  # the first round warms up
+            chains.append((costs[0], costs[1]))
+            conversations.append((costs[2], costs[3]))
+    for connection in connections:
+        await connection.close()
+    rows = {"turn 200 of a chain": chains, "a request of a conversation": conversations}
+    return {
+        name: (min(plain for plain, _ in row), min(cost for _, cost in row), statistics.median(b / a for a, b in row))
+        for name, row in rows.items()
+    }
+
+
+def new_turn(parent: str | None) -> bytes:
+    """Return the body of a turn that says what was not said before."""
+    return turn_body(parent, f"and then, after {next(_numbers)}?")
 
 
 def chain_cost(engine: Engine) -> dict[int, float]:
@@ -213,9 +326,10 @@ def answer(engine: Engine, path: str, sent: bytes, method: str = "POST") -> byte
     return engine.handle(Call(method, path, sent, "p")).body
 
 
-def turn_body(parent: str | None) -> bytes:
-    """Return the body of one turn of a chain."""
-    return orjson.dumps({"model": MODEL, "input": "and then?", "previous_response_id": parent})
+def turn_body(parent: str | None, text: str = "and then?") -> bytes:
+    """Return the body of one turn of a chain, whose first is a plain one."""
+    goes_on = {} if parent is None else {"previous_response_id": parent}
+    return orjson.dumps({"model": MODEL, "input": text, **goes_on})
 
 
 def run() -> None:
@@ -223,6 +337,7 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as directory:
         children = {kind: Child(MODULE, kind, f"{directory}/bench.db") for kind in KINDS}
         try:
+            stateful = asyncio.run(stateful_cost(children["mock"].port))
             found = asyncio.run(measure({name: one.port for name, one in children.items()}))
         finally:
             for one in children.values():
@@ -235,13 +350,17 @@ def run() -> None:
                 used, took = found[name, kind]
                 row += f"{used:>10.0f}{used / found['canned', kind][0]:>7.2f}{1e6 / took:>9.0f}"
             print(row)
-        print(f"\n{'CPU of a turn in a chain':<28}" + "".join(f"{f'turn {d} µs':>14}{'ratio':>7}" for d in DEPTHS))
+        print(f"\n{'CPU of the server':<28}{'plain turn µs':>14}{'µs':>10}{'ratio':>7}")
+        for name, (plain, cost, ratio) in stateful.items():
+            print(f"{name:<28}{plain:>14.0f}{cost:>10.0f}{ratio:>7.2f}")
+        print(f"\n{'in the engine, a chain':<28}" + "".join(f"{f'turn {d} µs':>14}{'ratio':>7}" for d in DEPTHS))
         for name, store in (("memory", "memory"), ("sqlite", f"sqlite:///{directory}/chain.db")):
             costs = chain_cost(Engine(Settings(store=store)))
             print(f"{name:<28}" + "".join(f"{costs[d]:>14.0f}{costs[d] / costs[1]:>7.2f}" for d in DEPTHS))
         plain, request = conversation_cost(Engine(Settings()))
         print(
-            f"\na plain turn {plain:.0f} µs, a request of a conversation {request:.0f} µs, ratio {request / plain:.2f}"
+            f"\nin the engine, a plain turn {plain:.0f} µs, a request of a conversation {request:.0f} µs,"
+            f" ratio {request / plain:.2f}"
         )
 
 

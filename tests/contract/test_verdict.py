@@ -78,6 +78,7 @@ def verdicts_at_each_reset(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> list[
     return found
 
 
+@pytest.mark.slow  # histories that are long enough to tell take 5 s
 def test_judging_is_linear_in_what_was_sent() -> None:
     assert calls_to_judge(100) < 5 * calls_to_judge(50)  # every other turn sends all before it: four times as much
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from mockserver.core.lineage import is_broken, is_expired, live_response, missing, note_use, resolve_lineage
+from mockserver.core.lineage import (
+    MOST_KNOWN,
+    KnownConversations,
+    Lineage,
+    is_broken,
+    is_expired,
+    live_response,
+    missing,
+    note_use,
+    of_conversation,
+    resolve_lineage,
+)
 from mockserver.core.records import Put
-from mockserver.core.state import Node, Summary
+from mockserver.core.state import LONGEST_KNOWN, ConversationEnd, Node, Summary
 from tests.support.driving import Driver, refused, summary
 from tests.support.records import Records, semantics
 
@@ -239,3 +251,42 @@ def test_R1_3_a_life_may_count_from_the_last_use() -> None:
 
 def test_ids_of_other_kinds_are_no_responses() -> None:
     assert live_response(records_of(response_node("msg_1")), "msg_1", semantics(), 0) is None
+
+
+def test_R2_7_a_known_conversation_goes_on_from_what_its_store_has() -> None:
+    known = KnownConversations()
+    end = ConversationEnd("conv_1", b'{"id":"conv_1"}', 3, "resp_1", 2, None)
+    node = Node("resp_1", None, [], 1, 5, Summary(count=2), "0", "completed", "conv_1")
+    lineage = of_conversation(Records(end.put(), node.put()), "conv_1")
+    known.add(end.put(), node.doc(), lineage)
+    assert known.find(Records(end.put(), node.put()), "conv_1") is lineage
+    for one, other in (
+        (end._replace(running="resp_2"), node),
+        (end._replace(head="resp_0", next=0), node),
+        (end, node._replace(summary=Summary(count=3))),
+        (end, node._replace(id="resp_9")),
+    ):
+        assert known.find(Records(one.put(), other.put()), "conv_1") is None
+    assert known.find(Records(), "conv_1") is None
+    assert [known.find(Records(end.put(), node.put()), id) for id in ("conv_2", {"id": "conv_1"}, None)] == [None] * 3
+    known.forget()
+    assert known.find(Records(end.put(), node.put()), "conv_1") is None
+    known.add(end.put(), b"x" * (LONGEST_KNOWN + 1), lineage)
+    assert not known._known, "none that is long"
+    for number in range(2 * MOST_KNOWN):
+        known.add(end._replace(id=f"conv_{number}").put(), node.doc(), lineage)
+        assert 0 < len(known._known) <= MOST_KNOWN
+
+
+def test_what_is_known_of_the_latest_conversations_is_what_their_documents_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[tuple[Put, bytes, Lineage]] = []
+    monkeypatch.setattr(KnownConversations, "add", lambda self, *known: added.append(known))
+    drive = Driver()
+    chat = drive.conversation()["id"]
+    for text in ("u", "v", "long " * 500, "long " * 500, "w"):
+        drive.create(text, conversation=chat)
+    assert len(added) > 2 and added[-1][2].summary.trail
+    for put, doc, lineage in added:
+        head = Put("node", lineage.head or "", doc)
+        told = [json.dumps(one, default=repr) for one in (lineage, of_conversation(Records(put, head), chat))]
+        assert told[0] == told[1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.api import Api
 from tests.support.driving import Driver, refused, summary, text_of
 
 
@@ -122,3 +124,39 @@ def test_F3_sealed_reasoning_is_listed_unasked_or_when_asked_for(value: str) -> 
     pairs = {"include[]": "reasoning.encrypted_content"}
     [sealed] = [item for item in drive.input_items(second["id"], **pairs)["data"] if item["type"] == "reasoning"]
     assert sealed["encrypted_content"].startswith("gAAAAAB")
+
+
+SMALL = 7.5e-05
+WITH_NUMBERS = {
+    "message": {
+        "role": "assistant",
+        "content": [
+            {
+                "type": "output_text",
+                "text": "a",
+                "annotations": [],
+                "logprobs": [{"token": "a", "bytes": [97], "logprob": -SMALL, "top_logprobs": []}],
+            }
+        ],
+    },
+    "tool_search_output": {
+        "type": "tool_search_output",
+        "execution": "client",
+        "call_id": "call_1",
+        "tools": [{"type": "function", "name": "f", "parameters": {"minimum": SMALL}, "strict": False}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", list(WITH_NUMBERS))
+def test_W6_a_listing_writes_small_figures_with_an_exponent(kind: str) -> None:
+    drive = Driver()
+    id = drive.conversation()["id"]
+    if kind == "tool_search_output":
+        drive.add(id, {"type": "tool_search_call", "call_id": "call_1", "execution": "client", "arguments": {}})
+    drive.add(id, WITH_NUMBERS[kind])
+    made = drive.create("b", conversation=id, model="gpt-5.4")
+    api, asked = Api(drive.engine), [("include[]", "message.output_text.logprobs")]
+    for body in (api.list_items(drive.project, id, asked), api.list_input_items(drive.project, made["id"], asked)):
+        assert body == json.dumps(json.loads(body), indent=2).encode()
+        assert b"7.5e-05" in body

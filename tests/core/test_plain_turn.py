@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,7 +12,8 @@ import pytest
 
 from mockserver.config.settings import Settings
 from mockserver.config.switches import SWITCHES
-from mockserver.core.plain_turn import LONGEST_SHAPE, MOST_SHAPES, Plan
+from mockserver.core.plain_turn import LONGEST_SHAPE, LONGEST_TEXT, MOST_SHAPES, Plan, Plans, TurnRequest, shape_of
+from mockserver.core.turn import SerializedTurn, Turn
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.events import Emit
 from mockserver.engine.engine import Engine
@@ -19,6 +21,8 @@ from mockserver.journal.exchange import Call
 from mockserver.websocket.playback import Playback
 from mockserver.websocket.session import WebSocketSession
 from mockserver.wire import catalog
+from mockserver.wire.errors.api import APIError
+from mockserver.wire.requests.bodies import create_response, without_nulls
 from mockserver.wire.responses.event_list import sse
 
 PROJECT = "p"
@@ -178,6 +182,7 @@ def play(seed: int, steps: int, *, scripted: bool = False, **switches: str) -> t
     mine, theirs = engines
     assert mine.store.records(PROJECT) == theirs.store.records(PROJECT)
     assert journal(mine) == journal(theirs)
+    assert kept_answers(mine) == kept_answers(theirs)
     assert mine.pipeline._plans is not None
     return turns, sum(isinstance(plan, Plan) for plan in mine.pipeline._plans._plans.values())
 
@@ -186,6 +191,13 @@ def journal(engine: Engine) -> list[Any]:
     """The exchanges of the project, without what the machine's clock says."""
     exchanges = [one for one in engine.journal.read(PROJECT, limit=1000, after=None, context="full") if one]
     return [{key: value for key, value in one.items() if key != "duration_ms"} for one in exchanges]
+
+
+def kept_answers(engine: Engine) -> list[Any]:
+    """The answers that can be written down as a recording, as they left, and what each weighs."""
+    kept = engine.journal.answers(PROJECT)
+    laid_out = [[sse(step.events) if isinstance(step, Emit) else step for step in one.laid_out()] for one in kept]
+    return [(one.body, one.status, one.weight, steps) for one, steps in zip(kept, laid_out, strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -304,3 +316,125 @@ def test_a_text_that_is_too_long_for_the_window_is_refused_as_without_a_plan() -
             parent = orjson.loads(told_last.body)["id"]
         answers.append(told_last and told(told_last))
     assert answers[0] == answers[1] and answers[0] is not None and answers[0][0] == 400
+
+
+# Bodies of plain turns, and such as only look like one.
+BODIES: tuple[dict[str, Any], ...] = (
+    {"input": "ping", "model": "gpt-4.1"},
+    {"model": "gpt-4.1", "input": "ping", "previous_response_id": "resp_1", "stream": True},
+    {"model": "gpt-4.1", "input": "ping", "conversation": "conv_1"},
+    {"model": "gpt-4.1", "input": "ping", "metadata": {"input": "ping"}, "temperature": 1.0},
+    {"model": "gpt-4.1", "input": "ping", "instructions": "Be kind.", "user": "me", "store": True},
+)
+# what may stand in place of a member, or beside it
+VALUES: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        1.0,
+        -1,
+        3,
+        "",
+        "x",
+        "gpt-4.1",
+        "resp",
+        "resp_2",
+        "resp 1",
+        "resp_" + "a" * 60,
+        "conv_1",
+    ),
+    *("x" * (LONGEST_TEXT + 1), [], ["x"], [{"role": "user", "content": "x"}], {}, {"id": "conv_1"}, {"a": "b"}),
+    *({"a": 1}, {"input": "ping"}, "not a model"),
+)
+KEYS = (*{key for body in BODIES for key in body}, "background", "top_p", "verbosity", "client_metadata", "unknown")
+
+
+def judge_in_full(body: dict[str, Any]) -> TurnRequest | None:
+    """What the request of a body is if all of it is judged; None where it is refused."""
+    try:
+        request = create_response(orjson.dumps(body))
+    except APIError:
+        return None
+    return TurnRequest(request, shape_of(request))
+
+
+def plans_of(bodies: Sequence[dict[str, Any]]) -> Plans:
+    """Plans for the shapes of these bodies."""
+    plans = Plans()
+    for body in bodies:
+        asked = judge_in_full(body)
+        assert asked is not None and asked.shape is not None
+        plans._plans[asked.shape.name] = tuple.__new__(Plan)
+    return plans
+
+
+def test_a_body_that_is_recognized_is_one_that_would_pass() -> None:
+    """Members are exchanged, taken away and added: none is recognized that would be refused, or read otherwise."""
+    plans, rng, recognized = plans_of(BODIES), random.Random(7), 0
+    for _ in range(20_000):
+        body = {**rng.choice(BODIES)}
+        for _ in range(rng.randrange(3)):
+            key = rng.choice(KEYS)
+            body[key] = rng.choice(VALUES)
+            if rng.random() < 0.2:
+                del body[key]
+        shape = plans.recognize(body)
+        recognized += shape is not None
+        if shape is not None:
+            assert repr(TurnRequest(body, shape)) == repr(judge_in_full(body))
+        lean = without_nulls(body)
+        if plans.recognize(lean) is not None:
+            assert repr(TurnRequest(lean, plans.recognize(lean))) == repr(judge_in_full(body))
+    assert 5000 < recognized < 15_000
+
+
+def test_nulls_make_no_other_shape_and_are_not_part_of_the_request() -> None:
+    engine, ordinary = pair()
+    for body in (BODIES[0], {**BODIES[0], "previous_response_id": None, "conversation": None, "temperature": None}) * 2:
+        assert told(call(engine, "POST", "/v1/responses", body)) == told(call(ordinary, "POST", "/v1/responses", body))
+    plans = engine.pipeline._plans
+    assert plans is not None and len(plans._plans) == 1
+
+
+def test_only_a_shape_that_has_a_plan_is_recognized() -> None:
+    plans = plans_of(BODIES[:1])
+    assert [plans.recognize(body) is not None for body in BODIES] == [True, False, False, False, False]
+    plans._plans[shape.name if (shape := shape_of(BODIES[1])) else b""] = "seen"
+    assert plans.recognize(BODIES[1]) is None
+
+
+def test_a_body_that_is_too_deep_is_left_to_the_judge() -> None:
+    deep: Any = "x"
+    for _ in range(300):
+        deep = [deep]
+    assert plans_of(BODIES).recognize({**BODIES[0], "metadata": deep}) is None
+
+
+def test_a_body_of_a_known_shape_is_still_refused_for_its_kind_of_content() -> None:
+    """Spec: E4."""
+    engine, _ = pair()
+    for _ in range(3):
+        assert call(engine, "POST", "/v1/responses", BODIES[0]).status == 200
+    headers = {b"content-type": b"text/plain"}
+    answer = engine.handle(Call(body=orjson.dumps(BODIES[0]), project=PROJECT, headers=headers))
+    assert answer.status == 400 and b"Unsupported content type" in answer.body
+
+
+def test_a_turn_by_its_documents_is_read_as_the_turn_that_it_is() -> None:
+    """Also by what nobody asks of a turn that leaves at once."""
+    mine, theirs = pair()
+    told = []
+    for engine in (mine, theirs):
+        for _ in range(4):
+            turn = engine.create_response(PROJECT, orjson.dumps(BODIES[0])).turn
+        told.append(turn)
+    planned, ordinary = told
+    assert isinstance(planned, SerializedTurn) and isinstance(ordinary, Turn)
+    whole = planned.read()
+    assert whole == ordinary._replace(node=ordinary.node._replace(packed=orjson.dumps(ordinary.node.items)))
+    for name in ("id", "model", "final", "stored", "status", "public_status", "error", "figures", "parent"):
+        assert getattr(planned, name) == getattr(ordinary, name) == getattr(whole, name)
+    assert list(planned.item_ids) == [item["id"] for item in ordinary.node.items]

@@ -35,7 +35,7 @@ FOUND = {
 }
 
 
-TABLE = Table(endpoints(lambda at, parts, request: None))
+TABLE = Table(endpoints(lambda call, parts, rules: None, lambda at, parts, request: None))
 
 
 def find(line: str) -> tuple[Endpoint, Parts]:

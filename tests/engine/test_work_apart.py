@@ -199,7 +199,7 @@ def test_faults_of_a_turn_that_was_given_up_are_forgotten(engine: Engine) -> Non
     recorder = engine.journal.record(Call(body=b"{}", project="p"))
     recorder.project, recorder.apart = "p", True
     engine.strike(recorder)
-    request = engine.judge_frame({"type": "response.create", "model": MODEL, "input": "x"})
+    request = engine.pipeline.shape(engine.judge_frame({"type": "response.create", "model": MODEL, "input": "x"}))
     engine._calls.write_apart("p", answer, {}, request, recorder=recorder)
     assert len(work.ordinals) == 2 and recorder.exchange.faults == ["cut"] and len(recorder.effects) == 1
     assert [*recorder.buckets] == ["000000"]

@@ -8,8 +8,9 @@ from typing import Any
 from mockserver.delivery.fault_effects import Effect
 from mockserver.faults.apply import (
     FaultOutcome,
+    ReadyFaults,
+    ReadyTable,
     apply,
-    may_act_on_turn,
     read_faults,
     ready_faults,
     records,
@@ -17,6 +18,7 @@ from mockserver.faults.apply import (
 )
 from mockserver.faults.spec import CallInfo, Fault, parse_faults
 from mockserver.model.prompt import Prompt
+from mockserver.scenarios.conditions import any_hold, compile_gate
 from mockserver.store.memory import MemoryStore
 from mockserver.store.view import view_project
 from mockserver.wire.catalog import resolve
@@ -214,23 +216,42 @@ def test_one_look_finds_what_may_act_on_a_call_and_on_its_turn() -> None:
     assert ready(faulty, CREATE) == ([], ["expire", "malformed"]), "what is used up may not act"
 
 
+def test_what_is_ready_is_chosen_anew_once_a_fault_has_changed() -> None:
+    faulty, table = Faulty({"do": "stall", "when": {"method": "POST"}, "times": 1}), ReadyTable()
+
+    def find(path: str = CREATE.path) -> ReadyFaults:
+        return table.find("p", faulty.state, "POST", path)
+
+    first = find()
+    assert find() is first is not find("/v1/other")
+    other = Faulty()
+    assert table.find("other", other.state, "POST", CREATE.path).on_call == ()
+    assert find() is first
+    faulty.edge()
+    assert [len(first.on_call) - len(find().on_call), find() is find()] == [1, True], "it is used up"
+    for number in range(300):  # many paths: what is kept ready is bounded
+        find(f"/v1/{number}")
+    assert find() is not first and len(table) <= 256
+
+
 def test_a_long_fault_is_found_without_the_cache() -> None:
-    faulty = Faulty({"do": "cut", "when": {"input_contains": "x" * 100_000}})
+    faulty, table = Faulty({"do": "cut", "when": {"input_contains": "x" * 100_000}}), ReadyTable()
     assert ready(faulty, CREATE) == ([], ["cut"])
+    assert table.find("p", faulty.state, "POST", CREATE.path).on_turn and len(table) == 0
     assert faulty.turn(model="gpt-4.1").effects == []
 
 
 def test_a_turn_is_spared_where_no_condition_holds() -> None:
     faulty = Faulty({"do": "cut", "when": {"model": "gpt-5.5"}}, {"do": "cut", "when": {"store": False}})
-    on_turn = ready_faults(faulty.state, "POST", "/v1/responses").on_turn
+    gate = ready_faults(faulty.state, "POST", "/v1/responses").gate
 
     def prompt(**request: Any) -> Prompt:
         assert MODEL is not None
         return Prompt(request, MODEL, (), list, 1, 1, "seed", "http")
 
-    assert not may_act_on_turn(on_turn, prompt(model="gpt-4.1"))
-    assert may_act_on_turn(on_turn, prompt(model="gpt-4.1", store=False))
-    assert not may_act_on_turn((), prompt(model="gpt-5.5"))
+    assert not any_hold(gate, prompt(model="gpt-4.1"))
+    assert any_hold(gate, prompt(model="gpt-4.1", store=False))
+    assert not any_hold(compile_gate(()), prompt(model="gpt-5.5"))
 
 
 def test_E60_a_parent_that_is_not_there_expires_too() -> None:

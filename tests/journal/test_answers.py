@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mockserver.config.settings import Settings
 from mockserver.delivery.events import Emit, Wait
 from mockserver.engine.engine import Engine
 from mockserver.journal.answers import EVENT, LIGHTEST, KeptAnswer, KeptAnswers
 from mockserver.journal.exchange import Call, Exchange
+from mockserver.wire.requests.frames import with_lane
+from tests.support.sockets import Frames
 
 
 def kept(size: int = 0, started: float = 0.0, **more: object) -> KeptAnswer:
@@ -70,3 +74,15 @@ def test_the_events_of_a_stream_are_made_again() -> None:
     engine.handle(Call("GET", "/v1/models", project="a"))
     assert engine.journal.answers("a")[-1].laid_out() == ()
     engine.close()
+
+
+@pytest.mark.parametrize("lane", [None, "a"])
+def test_the_frames_of_a_socket_are_made_again_as_they_were_sent(lane: str | None) -> None:
+    frames = Frames()
+    more = {} if lane is None else {"stream_id": lane}
+    for _ in range(3):  # the third is answered by a plan
+        sent = frames.send("x", model="gpt-4.1", stream_options={"include_obfuscation": False}, **more)
+        kept = frames.engine.journal.answers(frames.project)[-1]
+        (step,) = kept.laid_out()
+        assert isinstance(step, Emit) and not kept.steps and "obfuscation" in step.events[4]
+        assert [with_lane(event, kept.lane) for event in step.events] == sent

@@ -81,7 +81,7 @@ def test_it_is_judged_and_what_is_taken_answers(value: Any) -> None:
     errors = [error.message for error in JUDGE.iter_errors(value)]
     assert not errors
     for line in parse_scenario(value).lines:
-        line.holds(prompt(*ASKED))
+        line.holds(prompt(*ASKED), {})
         line.reply(prompt(*ASKED))
 
 

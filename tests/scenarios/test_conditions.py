@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mockserver.scenarios.conditions import CONDITIONS, compile_when, hold
+from mockserver.model.prompt import input_text
+from mockserver.scenarios.conditions import CONDITIONS, any_hold, compile_gate, compile_when, hold, rules_out
 from mockserver.scenarios.schema import When
 from mockserver.scenarios.validation import DocumentValidator
 from mockserver.wire.errors.api import MockError
@@ -17,7 +21,7 @@ JUDGE: DocumentValidator[When] = DocumentValidator(lambda: When)
 
 def holds(when: dict, *items: dict, **request: Any) -> bool:
     JUDGE.validate(when, "when")
-    return hold(compile_when(when), prompt(*items, **request))
+    return hold(compile_when(when), prompt(*items, **request), {})
 
 
 TOOLS = [{"type": "function", "name": "get_weather"}, {"type": "web_search"},
@@ -79,3 +83,41 @@ def test_an_unknown_key_lists_the_known_ones() -> None:
     with pytest.raises(MockError) as caught:
         JUDGE.validate({"zzz": 1}, "when")
     assert caught.value.param == "when.zzz" and all(key in caught.value.message for key in CONDITIONS)
+
+
+def test_what_many_conditions_look_at_is_worked_out_once() -> None:
+    walks = []
+
+    def newest_first() -> list[dict[str, Any]]:
+        walks.append(1)
+        return [user("say hi")]
+
+    asked, seen = replace(prompt(user("say hi")), newest_first=newest_first), dict[Any, Any]()
+    assert not hold(compile_when({"context_contains": "bye"}), asked, seen)
+    assert hold(compile_when({"context_contains": "hi", "input_contains": "say"}), asked, seen)
+    assert len(walks) == 1
+
+
+WHENS = st.fixed_dictionaries(
+    {},
+    optional={
+        "input_contains": st.sampled_from(("hi", "ho")),
+        "model": st.sampled_from(("gpt-4.1", "gpt-5")),
+        "turn": st.integers(1, 2),
+        "store": st.booleans(),
+    },
+).flatmap(lambda when: st.permutations(list(when.items())).map(dict))  # the order decides what is asked first
+
+
+@given(st.lists(WHENS, max_size=4), st.sampled_from(("hi", "ho", "hi ho", "")), st.integers(1, 2), st.booleans())
+def test_what_is_asked_first_of_many_choices_hides_none_that_holds(
+    whens: list[dict], text: str, turn: int, store: bool
+) -> None:
+    asked = prompt(user(text), turn=turn, store=store)
+    gate = compile_gate(map(compile_when, whens))
+    one_holds = any(holds(when, user(text), turn=turn, store=store) for when in whens)
+    assert any_hold(gate, asked) == one_holds
+    assert not (rules_out(gate, {input_text: text}) and one_holds)
+    if all(next(iter(when), "") == "input_contains" for when in whens):
+        wanted = [when["input_contains"] for when in whens]
+        assert rules_out(gate, {input_text: text}) == (not any(each in text for each in wanted)), "no prompt is needed"

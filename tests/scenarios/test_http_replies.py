@@ -35,7 +35,7 @@ def test_a_line_of_turns_answers_no_other_call_and_the_reverse() -> None:
     (turn,) = parse_lines([{"reply": {"text": "a"}}])
     call = line_of({"path": "*"})
     assert not is_about_calls(turn) and not answers_call(turn, "POST", "/v1/embeddings")
-    assert is_about_calls(call) and not call.holds(prompt(user("hello")))
+    assert is_about_calls(call) and not call.holds(prompt(user("hello")), {})
 
 
 @pytest.mark.parametrize(

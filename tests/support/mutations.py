@@ -94,20 +94,20 @@ _CHAINS = (
     Mutation(
         "a deleted parent can be continued",
         "core/lineage.py",
-        "if node is None or node.deleted or is_expired(",
-        "if node is None or is_expired(",
+        "if node is None or node.deleted or node.status not in rules.chain_onto:",
+        "if node is None or node.status not in rules.chain_onto:",
     ),
     Mutation(
         "a failed parent can be continued",
         "core/lineage.py",
-        "if node is None or node.status not in rules.chain_onto:",
-        "if node is None:",
+        "if node is None or node.deleted or node.status not in rules.chain_onto:",
+        "if node is None or node.deleted:",
     ),
     Mutation(
         "an incomplete parent can't be continued",
         "core/lineage.py",
-        "if node is None or node.status not in rules.chain_onto:",
-        'if node is None or node.status != "completed":',
+        "if node is None or node.deleted or node.status not in rules.chain_onto:",
+        'if node is None or node.deleted or node.status != "completed":',
     ),
     Mutation(
         "a deleted ancestor breaks the chain",
@@ -132,13 +132,13 @@ _CHAINS = (
         "core/lineage.py",
         "return _new(Lineage, (node.id, node.summary, node.partition, None))",
         "return Lineage(node.id, node.summary, node.partition,"
-        " read_conversation(state, node.conversation) if node.conversation else None)",
+        " read_conversation_end(state, node.conversation) if node.conversation else None)",
     ),
     Mutation(
         "siblings leak into each other",
         "core/lifecycle.py",
-        "changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]",
-        "changes += [node.put(node_doc), *shared_item_pointers(state, node, again)]\n"
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]",
+        "changes += [node.put(), *shared_item_pointers(state, node, again)]\n"
         "        if node.parent and node.parent.startswith('resp_'):\n"
         "            changes.append(node._replace(id=node.parent, parent=None).put())",
     ),
@@ -311,9 +311,9 @@ _CONVERSATIONS = (
     ),
     Mutation(
         "items are listed in the wrong order",
-        "core/lifecycle.py",
-        "(node.id, index, first + index)",
-        "(node.id, index, first + len(node.items) - 1 - index)",
+        "core/state.py",
+        "number = first + index",
+        "number = first + len(item_ids) - 1 - index",
     ),
     Mutation(
         "21 items are taken at once",

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from mockserver.wire.responses.event_list import (
     AT_ONCE,
+    FRAMES,
     LINES,
     MOST_SEAMS,
+    SHORT_TEXT,
     SSE,
     EventList,
     Filled,
@@ -18,10 +20,12 @@ from mockserver.wire.responses.event_list import (
     Template,
     TextDeltas,
     Told,
+    frame_head,
     number_after,
     places_of,
     sse,
     tokens_of,
+    tokens_of_text,
     write,
     write_in_pieces,
     write_texts,
@@ -30,7 +34,7 @@ from mockserver.wire.responses.events import Event, Padding, bare, output_item
 from mockserver.wire.responses.text_template import TextTemplate
 
 PIECES = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), min_size=1, max_size=200)
-FRAMINGS = {"sse": SSE, "lines": LINES}
+FRAMINGS = {"sse": SSE, "lines": LINES, "frames": FRAMES}
 
 
 def stream_of(pieces: list[str], *, padded: bool) -> EventList:
@@ -70,6 +74,18 @@ def spell_out(pieces: list[str], *, padded: bool) -> list[Event]:
     ]
 
 
+def frame(text: bytes) -> bytes:
+    """A text in a server's frame: final, unmasked, its size in 7 or in 16 bits. RFC 6455 §5.2."""
+    size = bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")
+    return b"\x81" + size + text
+
+
+def test_the_head_of_a_frame_tells_its_size() -> None:
+    for size, head in ((0, b"\0"), (125, b"\x7d"), (126, b"\x7e\0\x7e"), (65_535, b"\x7e\xff\xff")):
+        assert frame_head(size) == b"\x81" + head
+    assert frame_head(65_536) == b"\x81\x7f\0\0\0\0\0\1\0\0"
+
+
 @given(PIECES, st.booleans())
 def test_a_row_is_told_and_written_as_its_events_are(pieces: list[str], padded: bool) -> None:
     events, expected = stream_of(pieces, padded=padded), spell_out(pieces, padded=padded)
@@ -78,6 +94,9 @@ def test_a_row_is_told_and_written_as_its_events_are(pieces: list[str], padded: 
     assert write(events, LINES) == write(expected, LINES) == lines
     told = [b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in expected]
     assert sse(events) == sse(expected) == b"".join(told)
+    assert (
+        write(events, FRAMES) == write(expected, FRAMES) == b"".join([frame(orjson.dumps(event)) for event in expected])
+    )
     assert sse(events) == sse(stream_of(pieces, padded=padded))  # also the second time
 
 
@@ -134,14 +153,13 @@ OTHER: Event = {"type": "b", "n": 3}
 
 @pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
 def test_a_template_is_filled(framing: Framing) -> None:
-    names = ("id", "n")
     template = Template(
         2,
         TextTemplate(
             ('event: a\ndata: {"type":"a","id":"', '"}\n\nevent: b\ndata: {"type":"b","n":', "}\n\n"),
-            names,
+            ("id", "n"),
         ),
-        TextTemplate(('{"type":"a","id":"', '"}\n{"type":"b","n":', "}\n"), names),
+        TextTemplate(('{"type":"a","id":"', '"}\n{"type":"b","n":', "}\n"), ("id", "n")),
     )
     events, expected = (
         EventList([Filled(template, {"id": "ü", "n": "3"})]),
@@ -170,14 +188,18 @@ def test_rows_of_the_same_length_need_not_have_their_lines_in_the_same_places() 
     ]
     assert len({len(row.write(LINES, 0, 2)) for row in rows}) == 1
     for row in (*rows, *rows):
-        assert list(row.write_texts()) == row.write(LINES, 0, 2).splitlines()
+        texts = list(row.write_texts())
+        assert texts == row.write(LINES, 0, 2).splitlines()
+        assert row.write(FRAMES, 0, 2) == b"".join(map(frame, texts))
 
 
 def test_the_lines_of_a_few_kinds_of_rows_are_remembered() -> None:
     tokens = tokens_of(["a", "b"])
     for first in range(3 * MOST_SEAMS):
         row = TextDeltas("msg_1", 0, 0, tokens, None, first)
-        assert list(row.write_texts()) == row.write(LINES, 0, 2).splitlines()
+        texts = list(row.write_texts())
+        assert texts == row.write(LINES, 0, 2).splitlines()
+        assert row.write(FRAMES, 0, 2) == b"".join(map(frame, texts))
 
 
 def test_a_list_whose_places_are_known_is_the_one_that_counts_them() -> None:
@@ -196,3 +218,29 @@ def test_padding_goes_on_where_it_stopped(lengths: list[int], size: int) -> None
     assert [len(filler) for filler in expected] == lengths
     starts = range(0, len(lengths), size)
     assert [one for start in starts for one in rows.fill(tuple(lengths[start : start + size]))] == expected
+
+
+@given(PIECES)
+def test_the_padding_of_a_text_is_that_of_a_stream_that_begins_with_it(pieces: list[str]) -> None:
+    tokens = tokens_of(pieces)
+    for seed in ("resp_1", "resp_2"):
+        assert tokens.padding(seed) == Padding(seed).fill(tokens.pads)
+
+
+def test_a_text_has_the_tokens_of_its_pieces_whether_it_is_remembered_or_not() -> None:
+    for text in ("a b", "a b", "ü" * SHORT_TEXT, "ü " * SHORT_TEXT):
+        tokens = tokens_of_text(text, str.split)
+        assert list(tokens.pieces) == text.split()
+
+
+PLACES = [(0, 0, 1, False), (1, 0, 1, False), (0, 1, 1, False), (0, 0, 2, False), (0, 0, 1, True)]
+
+
+def test_rows_that_stand_elsewhere_are_written_as_what_they_are() -> None:
+    tokens = tokens_of(["a", "b"])
+    for _ in range(2):  # the second time, what is remembered of each must not be the other's
+        for output_index, content_index, first, is_padded in PLACES:
+            padding = Padding("resp_1").fill(tokens.pads) if is_padded else None
+            row = TextDeltas("msg_1", output_index, content_index, tokens, padding, first)
+            for framing in FRAMINGS.values():
+                assert row.write(framing, 0, 2) == write(row.tell(0, 2), framing)

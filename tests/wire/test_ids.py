@@ -93,17 +93,11 @@ def test_drawn_text_has_the_size_asked_for(size: int) -> None:
     assert re.fullmatch(f"[A-Za-z0-9]{{{size}}}", ids.draw("seed", size))
 
 
-@pytest.mark.parametrize("first", [0, 1, 5])
 @pytest.mark.parametrize("partition", ["", "0123456789abcdef"])
-@pytest.mark.parametrize("count", [1, 3, 7, 9])
-def test_a_row_in_a_partition_is_what_both_steps_give(first: int, partition: str, count: int) -> None:
-    source, prefixes = IdGenerator.at("seed/p/1", 1_800_000_000.5).skip(first), ["msg"] * (count - 1) + ["resp"]
-    there = source.in_partition(partition)
-    expected = [there.new(prefix, number) for number, prefix in enumerate(prefixes)]
-    assert source.row_in(partition, prefixes) == (there.partition, expected)
-
-
-@pytest.mark.parametrize("first", [0, 1, 4, 5, 6, 7, 9])
-def test_a_row_of_ids_is_what_their_numbers_give_one_by_one(first: int) -> None:
-    source = IdGenerator.at("seed/p/1", 1_800_000_000.5).in_partition("0123456789abcdef").skip(first)
-    assert source.row(("msg", "rs", "resp")) == [source.new("msg", 0), source.new("rs", 1), source.new("resp", 2)]
+def test_the_ids_of_a_turn_are_what_their_numbers_give_one_by_one(partition: str) -> None:
+    for number in range(64):
+        source = IdGenerator.at(f"seed/p/{number}", 1_800_000_000.5)
+        there = source.in_partition(partition)
+        assert source.message_ids(partition) == (
+            there.partition, there.new("msg", 0), there.new("msg", 1), there.new("resp", 2)
+        )  # fmt: skip

@@ -15,6 +15,7 @@ without meaning anything by them; nothing else is changed.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -168,33 +169,24 @@ _MODEL: Fields = {"model": TEXT}
 _ITEMS = item_list(longest=20, without=("item_reference", "compaction_trigger"))
 
 
-def _is_text(value: Any) -> bool:
-    return type(value) is str
-
-
-def _is_long_text(value: Any) -> bool:
-    return type(value) is str and len(value) <= LONG_TEXT
-
-
-def _is_flag(value: Any) -> bool:
-    return value is True or value is False
-
-
-_is_response_id = re.compile(r"resp[A-Za-z0-9_-]*").fullmatch
-
-
-# What most bodies consist of: field → whether its value has the shape of the field. What is not right here is not yet
-# wrong: pydantic judges then, so no complaint begins in this table.
-_PLAIN: Mapping[str, Callable[[Any], Any]] = {
-    "model": _is_text,
-    "input": _is_long_text,
-    "previous_response_id": lambda id: type(id) is str and len(id) <= ID_LENGTH and _is_response_id(id),
-    "conversation": _is_text,
-    "instructions": _is_long_text,
-    "stream": _is_flag,
-    "store": _is_flag,
-    "background": _is_flag,
+# What most bodies consist of: texts, each of a length at most, and flags. What is not right here is not yet wrong:
+# pydantic judges then, so no complaint begins in these tables.
+_PLAIN_TEXTS: Mapping[str, float] = {
+    "model": math.inf,
+    "input": LONG_TEXT,
+    "previous_response_id": ID_LENGTH,  # and of these letters: `is_response_id`
+    "conversation": math.inf,
+    "instructions": LONG_TEXT,
 }
+_PLAIN_FLAGS = frozenset(("stream", "store", "background"))
+
+
+def is_response_id(value: Any) -> bool:
+    """Whether a value is an id of a response like ours; False for some that may be one too."""
+    if type(value) is not str or len(value) > ID_LENGTH:
+        return False
+    # an identifier of Python's is letters, digits and underscores, and costs half of what a pattern does
+    return value.startswith("resp") and value.isascii() and value.isidentifier()
 
 
 class Endpoint:
@@ -213,15 +205,16 @@ class Endpoint:
     ) -> None:
         self.known = frozenset((*required, *optional))
         self._required = required
-        self._nullable = frozenset(optional).difference(null_matters)
+        self.nullable = frozenset(optional).difference(null_matters)
         self._moved = moved or {}
         # Nulls of optional fields are gone before pydantic looks, so `nullable` would only cost time.
         self._validator = Validator(_flat(required, optional))
-        self._plain = {key: test for key, test in _PLAIN.items() if key in self.known}
+        self._texts = {key: longest for key, longest in _PLAIN_TEXTS.items() if key in self.known}
+        self._flags = _PLAIN_FLAGS & self.known
 
     def read(self, body: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
         """The request without its nulls, tolerated keys and, if they are ignored, unknown ones."""
-        if not self._required and self._is_plain(body):
+        if not self._required and self.is_plain(body):
             return body
         request = body
         ignored = body.keys() - self.known if unknown_keys == "ignore" else ()
@@ -230,25 +223,27 @@ class Endpoint:
             request = {
                 key: value
                 for key, value in body.items()
-                if key not in dropped and not (value is None and key in self._nullable)
+                if key not in dropped and not (value is None and key in self.nullable)
             }
         for key in self._required:
             if key not in request:
                 raise errors.missing_parameter(key)
         if not request.keys() <= self.known:
             raise self._unknown(request)
-        if request is body or not self._is_plain(request):
+        if request is body or not self.is_plain(request):
             self._validator.validate(request)
         return request
 
-    def _is_plain(self, body: dict[str, Any]) -> bool:
+    def is_plain(self, body: dict[str, Any]) -> bool:
         """Whether a body has only plain fields, and all are right, as most: pydantic would take four times as long."""
-        tests = self._plain
+        texts, flags = self._texts, self._flags
         for key, value in body.items():
-            test = tests.get(key)
-            if test is None or not test(value):
+            if key in texts:
+                if type(value) is not str or len(value) > texts[key]:
+                    return False
+            elif key not in flags or not (value is True or value is False):
                 return False
-        return True
+        return "previous_response_id" not in body or is_response_id(body["previous_response_id"])
 
     def _unknown(self, request: dict[str, Any]) -> APIError:
         """The complaint about the first unknown top-level key. Spec: E5-E7."""
@@ -305,10 +300,20 @@ class Sent(Protocol):
 
 def read_body(read: Callable[..., dict[str, Any]], call: Sent, parts: object, rules: Switches) -> dict[str, Any]:
     """The judged body of a call: an endpoint's reader, once `read` is filled in. Spec: E4, E5, E34."""
+    _check_type(call)
+    return judge(read, call.body, rules)
+
+
+def read_unjudged(call: Sent) -> dict[str, Any]:
+    """The object that a call sends, for `judge_response`. Spec: E1, E3, E4."""
+    _check_type(call)
+    return read_object(call.body)
+
+
+def _check_type(call: Sent) -> None:
     content_type = call.headers.get(b"content-type", _JSON)
     if content_type != _JSON:  # nearly every client sends just this
         check_content_type(content_type.decode("latin-1"))
-    return judge(read, call.body, rules)
 
 
 _JSON = b"application/json"
@@ -334,7 +339,7 @@ def read_json(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise _unreadable(body) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _too_deep(value):
+    if len(body) > MAX_DEPTH and body.count(b"[") + body.count(b"{") > MAX_DEPTH and _too_deep(value):
         raise errors.invalid_json()
     return value
 
@@ -389,11 +394,19 @@ def create_response(body: bytes, *, unknown_keys: UnknownKeys = "refuse") -> dic
 
 def judge_response(body: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:
     """Judge the already parsed body of POST /responses. Spec: F1."""
+    if "model" in body and "input" in body and _CREATE_RESPONSE.is_plain(body):
+        return body  # as most: nothing is left to be judged
     _check_model_and_input(body)
     request = _CREATE_RESPONSE.read(body, unknown_keys=unknown_keys)
     if "stream_options" in request and not request.get("stream"):
         raise validation_errors.stream_options_without_stream()
     return request
+
+
+def without_nulls(body: dict[str, Any]) -> dict[str, Any]:
+    """A body of POST /responses without the nulls that mean "not sent", which is judged as with them."""
+    nullable = _CREATE_RESPONSE.nullable
+    return {key: value for key, value in body.items() if not (value is None and key in nullable)}
 
 
 def create_frame(frame: dict[str, Any], *, unknown_keys: UnknownKeys = "refuse") -> dict[str, Any]:

@@ -53,6 +53,8 @@ def list_query(
     pairs: Pairs, *, default_order: Literal["asc", "desc"] = "desc", most: int = 100, default: int = 20
 ) -> ListQuery:
     """Read the parameters of a list, at most `most` in a page. Spec: P5, P14, E10, E24, E25, E82, E83."""
+    if not pairs:
+        return ListQuery(default, default_order)
     limit = _integer(pairs, "limit")
     if limit is None:
         limit = default

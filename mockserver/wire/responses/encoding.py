@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from io import BytesIO
 from math import isfinite
 from typing import Any
@@ -49,16 +50,21 @@ def json_body(value: Any, numbers: Any = None) -> bytes:
 
 def _has_exponent(value: Any) -> bool:
     """Whether Python writes a number in a value with an exponent."""
-    rest = [value]
+    rest: list[Iterable[Any]] = [(value,)]
     while rest:
-        one = rest.pop()
-        if isinstance(one, dict):
-            rest += one.values()
-        elif isinstance(one, list | tuple):
-            rest += one
-        elif isinstance(one, float) and one and isfinite(one) and not _PLAIN_FROM <= abs(one) < _PLAIN_TO:
-            return True
+        for one in rest.pop():
+            if type(one) in _WRITTEN_ALIKE:  # as nearly all
+                continue
+            if isinstance(one, dict):
+                rest.append(one.values())
+            elif isinstance(one, (list, tuple)):  # `list | tuple` would be made anew each time
+                rest.append(one)
+            elif isinstance(one, float) and one and isfinite(one) and not _PLAIN_FROM <= abs(one) < _PLAIN_TO:
+                return True
     return False
+
+
+_WRITTEN_ALIKE = frozenset((str, int, bool, type(None)))
 
 
 def json_body_in_parts(value: Any) -> bytes:

@@ -24,19 +24,39 @@ from typing import NamedTuple, Protocol, overload
 import orjson
 
 from mockserver.wire.responses.encoding import json_compact
-from mockserver.wire.responses.events import Event, pad_lengths, text_delta, text_deltas_with_padding
+from mockserver.wire.responses.events import (
+    Event,
+    cut_row,
+    lay_out_row,
+    pad_lengths,
+    text_delta,
+    text_deltas_with_padding,
+)
 from mockserver.wire.responses.text_template import TextTemplate
 
 
 class Framing(NamedTuple):
-    """What stands around the JSON of an event: `before` it, with `%s` for its type, and `after` it."""
+    """What stands around the JSON of an event: `before` it, with `%s` for its type, and `after` it.
+
+    Where the size of the JSON is told before it, `head` gives what stands there.
+    """
 
     before: str
     after: bytes
+    head: Callable[[int], bytes] | None = None
+
+
+@lru_cache(maxsize=4096)  # the events of streams have a few hundred lengths
+def frame_head(size: int) -> bytes:
+    """The head of a text frame of a server's, of so many bytes: final and unmasked. RFC 6455 §5.2."""
+    if size < 126:
+        return b"\x81%c" % size
+    return b"\x81\x7e" + size.to_bytes(2) if size < 65_536 else b"\x81\x7f" + size.to_bytes(8)
 
 
 SSE = Framing("event: %s\ndata: ", b"\n\n")
 LINES = Framing("", b"\n")
+FRAMES = Framing("", b"", frame_head)
 AT_ONCE = 1024  # events that are written at once; of more than that, the first leave while the others are made
 
 
@@ -51,6 +71,9 @@ class Part(Protocol):
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
         """The bytes of these events."""
 
+    def pieces(self, framing: Framing) -> list[bytes]:
+        """What is joined to the bytes of all of them."""
+
     def write_texts(self) -> Sequence[bytes]:
         """The JSON of each event."""
 
@@ -64,6 +87,9 @@ class Told(list[Event]):
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
         return write_each(self[start:stop], framing)
 
+    def pieces(self, framing: Framing) -> list[bytes]:
+        return [write_each(self, framing)]
+
     def write_texts(self) -> Sequence[bytes]:
         return _write_values(self)
 
@@ -74,9 +100,18 @@ def write_each(events: Iterable[Event], framing: Framing) -> bytes:
     written = _write_values(events)
     if framing is LINES:
         return b"\n".join([*written, b""])
+    if framing.head is not None:
+        return b"".join(with_heads(written, framing.head))
     return b"".join(
         [b"event: %b\ndata: %b\n\n" % (one["type"].encode(), json) for one, json in zip(events, written, strict=True)]
     )
+
+
+def with_heads(texts: Sequence[bytes], head: Callable[[int], bytes]) -> list[bytes]:
+    """Texts, each with its head before it."""
+    row = [b""] * (2 * len(texts))
+    row[::2], row[1::2] = map(head, map(len, texts)), texts
+    return row
 
 
 class Tokens:
@@ -85,31 +120,29 @@ class Tokens:
     What a stream of it has in common with every other one is kept: short texts come again and again.
     """
 
-    __slots__ = ("_layouts", "_seams", "pads", "pieces")
+    __slots__ = ("_cuts", "_seams", "pads", "pieces")
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self.pieces, self.pads = pieces, pad_lengths(pieces)
-        self._seams: dict[tuple[object, ...], list[bytes]] = {}
-        self._layouts: dict[tuple[object, ...], Struct] = {}
+        self._cuts: list[Struct] | None = None
+        self._seams: dict[Place, list[bytes]] = {}
 
-    def seams(self, before: bytes, number: bytes, after: bytes, first: int) -> list[bytes]:
+    def padding(self, seed: str) -> list[bytes]:
+        """The obfuscation of the deltas of this text in a stream that begins with them."""
+        if self._cuts is None:
+            self._cuts = lay_out_row(self.pads)
+        return cut_row(seed, self._cuts)
+
+    def seams(self, place: Place) -> list[bytes]:
         """What stands before the first gap of a row, between the gaps, and after the last one."""
-        key = (before, number, after, first)
-        found = self._seams.get(key)
+        found = self._seams.get(place)
         if found is None:
-            if len(self._seams) >= MOST_SEAMS:
-                self._seams.clear()
-            found = self._seams[key] = make_seams(self.pieces, *key)
+            found = make_seams(self.pieces, self.pads, place)
+            if len(self.pieces) <= MOST_SHORT:
+                if len(self._seams) >= MOST_SEAMS:
+                    self._seams.clear()
+                self._seams[place] = found
         return found
-
-    def take_apart(self, row: bytes, key: tuple[object, ...]) -> Sequence[bytes]:
-        """The lines of a row: rows of the same `key` have theirs in the same places."""
-        layout = self._layouts.get(key)
-        if layout is None:
-            if len(self._layouts) >= MOST_SEAMS:
-                self._layouts.clear()
-            layout = self._layouts[key] = Struct("".join([f"{len(line)}sx" for line in split_lines(row)]))
-        return layout.unpack(row)
 
 
 def split_lines(data: bytes) -> list[bytes]:
@@ -131,14 +164,58 @@ def tokens_of(pieces: Sequence[str]) -> Tokens:
     return _remember(tuple(pieces)) if len(pieces) <= MOST_SHORT else Tokens(pieces)
 
 
-def make_seams(pieces: Sequence[str], before: bytes, number: bytes, after: bytes, first: int) -> list[bytes]:
-    """A row of deltas without what differs from stream to stream: a gap between the text and the number of each."""
-    written, between = _write_values(pieces), after + before
+def tokens_of_text(text: str, cut: Callable[[str], list[str]]) -> Tokens:
+    """The same of a text that is `cut` into pieces."""
+    return _remember_text(text, cut) if len(text) <= SHORT_TEXT else tokens_of(cut(text))
+
+
+SHORT_TEXT = 256  # characters of a text that is remembered as a whole
+
+
+@lru_cache(maxsize=128)
+def _remember_text(text: str, cut: Callable[[str], list[str]]) -> Tokens:
+    return tokens_of(cut(text))
+
+
+class Place(NamedTuple):
+    """Where a row of deltas stands: in which part of which item, its first number, and whether there is padding.
+
+    `gap` is the size of what stands in each of its gaps, without padding.
+    """
+
+    framing: Framing
+    output_index: int
+    content_index: int
+    first: int
+    is_padded: bool
+    gap: int
+
+
+def make_seams(pieces: Sequence[str], pads: Sequence[int], place: Place) -> list[bytes]:
+    """A row of deltas without what differs from stream to stream: a gap between the text and the number of each.
+
+    A gap is what `_write_gap` gives, and the padding, of these lengths, if there is any.
+    """
+    framing, index, content_index, first, is_padded, gap = place
+    written = _write_values(pieces)
     if not written:
         return [b""]
+    before = _around_deltas(framing, content_index)
+    number = b'%b,"output_index":%d,"sequence_number":' % (b'"' if is_padded else b"", index)
+    after = b"}" + framing.after
     numbers = list(map(b"%d".__mod__, range(first, first + len(pieces))))
-    seams = map(b"".join, zip(repeat(number), numbers, repeat(between), written[1:], strict=False))
-    return [before + written[0], *seams, b"".join((number, numbers[-1], after))]
+    begins = [before + text for text in written]
+    if framing.head is not None:
+        size = gap + len(number) + 1
+        sizes = map(sum, zip(map(len, begins), map(len, numbers), pads if is_padded else repeat(0), strict=False))
+        begins = [framing.head(size + of_event) + begin for begin, of_event in zip(begins, sizes, strict=True)]
+    seams = map(b"".join, zip(repeat(number), numbers, repeat(after), begins[1:], strict=False))
+    return [begins[0], *seams, b"".join((number, numbers[-1], after))]
+
+
+def _write_gap(item_id: str, is_padded: bool) -> bytes:
+    obfuscation = b',"obfuscation":"' if is_padded else b""
+    return b',"item_id":%b,"logprobs":[]%b' % (json_compact(item_id), obfuscation)
 
 
 def _write_values(values: Sequence[object]) -> list[bytes]:
@@ -151,7 +228,7 @@ def _write_values(values: Sequence[object]) -> list[bytes]:
 class TextDeltas:
     """A row of `response.output_text.delta` without log probabilities, numbered from `first`. Spec: S6, S7.
 
-    `padding` has the obfuscation of each, and is None where there is none.
+    `padding` has the obfuscation of each, as long as its `tokens` say, and is None where there is none.
     """
 
     __slots__ = ("_content_index", "_first", "_index", "_item_id", "_padding", "_tokens")
@@ -175,35 +252,40 @@ class TextDeltas:
         return text_deltas_with_padding(*place, pieces, [], padding, first)
 
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
-        """The bytes of these events: one join of seams and of what fills the gaps between them."""
-        begin, end, padding, size = (
-            _around_deltas(framing, self._content_index),
-            framing.after,
-            self._padding,
-            stop - start,
-        )
-        gap = b',"item_id":%b,"logprobs":[]' % json_compact(self._item_id)
-        number = b',"output_index":%d,"sequence_number":' % self._index
-        if padding is not None:
-            gap, number = gap + b',"obfuscation":"', b'"' + number
-        seam = (begin, number, b"}" + end, self._first + start)
-        tokens = self._tokens
-        seams = tokens.seams(*seam) if size == len(self) else make_seams(tokens.pieces[start:stop], *seam)
-        if padding is None:
-            return gap.join(seams)
-        row = [gap] * (3 * size + 1)
-        row[::3] = seams
-        row[2::3] = padding[start:stop] if size < len(padding) else padding
-        return b"".join(row)
+        """The bytes of these events."""
+        if stop - start == len(self):
+            return b"".join(self.pieces(framing))
+        tokens, padding, gap = self._tokens, self._padding, self._gap
+        seams = make_seams(tokens.pieces[start:stop], tokens.pads[start:stop], self._place(framing, start, gap))
+        return b"".join(_fill(seams, gap, None if padding is None else padding[start:stop]))
+
+    def pieces(self, framing: Framing) -> list[bytes]:
+        """What is joined to the bytes of all events: seams, and what fills the gaps between them."""
+        gap = self._gap
+        return _fill(self._tokens.seams(self._place(framing, 0, gap)), gap, self._padding)
+
+    @property
+    def _gap(self) -> bytes:
+        return _write_gap(self._item_id, self._padding is not None)
+
+    def _place(self, framing: Framing, start: int, gap: bytes) -> Place:
+        is_padded = self._padding is not None
+        place = framing, self._index, self._content_index, self._first + start, is_padded, len(gap)
+        return _new(Place, place)
 
     def write_texts(self) -> Sequence[bytes]:
         """The JSON of each event."""
-        row = self.write(LINES, 0, len(self))
-        if len(self) > MOST_SHORT:
-            return split_lines(row)
-        # what differs from turn to turn beside these has the same length
-        key = self._index, self._content_index, self._first, self._padding is None, len(row)
-        return self._tokens.take_apart(row, key)
+        return split_lines(self.write(LINES, 0, len(self)))
+
+
+def _fill(seams: list[bytes], gap: bytes, padding: list[bytes] | None) -> list[bytes]:
+    """Seams with what stands in the gaps between them."""
+    per_delta = 2 if padding is None else 3
+    row = [gap] * (per_delta * (len(seams) - 1) + 1)
+    row[::per_delta] = seams
+    if padding is not None:
+        row[2::3] = padding
+    return row
 
 
 @lru_cache(maxsize=64)
@@ -214,10 +296,11 @@ def _around_deltas(framing: Framing, content_index: int) -> bytes:
 
 
 DELTA = "response.output_text.delta"
+_new = tuple.__new__  # makes a named tuple without a call of Python's
 
 
 class Template(NamedTuple):
-    """Events with gaps where turns differ: `size` of them, as `sse` and as `lines`."""
+    """Events with gaps where turns differ, `size` of them: as `sse`, and as `lines`, the JSON of each on one."""
 
     size: int
     sse: TextTemplate
@@ -237,16 +320,23 @@ class Filled:
 
     def tell(self, start: int, stop: int) -> list[Event]:
         """The events from a place to another."""
-        return list(map(orjson.loads, self._template.lines.fill(self._values).split(b"\n")[start:stop]))
+        return list(map(orjson.loads, self.write_texts()[start:stop]))
 
     def write(self, framing: Framing, start: int, stop: int) -> bytes:
         """The bytes of these events."""
-        size, sse, lines = self._template
-        if stop - start < size:
+        if stop - start < len(self):
             return write_each(self.tell(start, stop), framing)
-        return (lines if framing is LINES else sse).fill(self._values)
+        return b"".join(self.pieces(framing))
 
-    def write_texts(self) -> Sequence[bytes]:
+    def pieces(self, framing: Framing) -> list[bytes]:
+        """What is joined to the bytes of all events."""
+        if framing is SSE:
+            return [self._template.sse.fill(self._values)]
+        if framing.head is not None:
+            return with_heads(self.write_texts(), framing.head)
+        return [self._template.lines.fill(self._values)]
+
+    def write_texts(self) -> list[bytes]:
         """The JSON of each event."""
         return split_lines(self._template.lines.fill(self._values))
 
@@ -331,7 +421,10 @@ class EventList(Sequence[Event]):
 
     def write(self, framing: Framing) -> bytes:
         """The bytes of all events, by `framing`."""
-        return b"".join([part.write(framing, 0, len(part)) for part in self._parts])
+        pieces = list[bytes]()
+        for part in self._parts:
+            pieces += part.pieces(framing)
+        return b"".join(pieces)
 
     def write_texts(self) -> list[bytes]:
         """The JSON of each event."""

@@ -22,7 +22,7 @@ from itertools import accumulate, count
 from struct import Struct
 from typing import Any
 
-from mockserver.wire.responses.ids import draw
+from mockserver.wire.responses.ids import draw_bytes
 
 Event = dict[str, Any]
 
@@ -151,9 +151,24 @@ class Padding:
                 self._key, self._pool = f"{self._seed}/{self._pool[:16].decode()}", b""
             if len(self._pool) < layout.size or not self._pool:
                 size = _POOL if self._pool else max(layout.size, _LEAST)  # whoever asks again will ask for more
-                self._pool = draw(self._key, size).encode()
+                self._pool = draw_bytes(self._key, size)
             fillers += layout.unpack_from(self._pool)
         return fillers
+
+
+def lay_out_row(lengths: tuple[int, ...]) -> list[Struct]:
+    """How padding of these lengths is cut out of what is drawn, in a stream that begins with it."""
+    return _lay_out.__wrapped__(lengths, 0)[0]
+
+
+def cut_row(seed: str, layouts: Iterable[Struct]) -> list[bytes]:
+    """What `Padding` fills a row with that is laid out so, and that its stream begins with."""
+    fillers, key = list[bytes](), seed
+    for layout in layouts:
+        pool = draw_bytes(key, max(layout.size, _LEAST))
+        fillers += layout.unpack_from(pool)
+        key = f"{seed}/{pool[:16].decode()}"
+    return fillers
 
 
 _FORMATS = tuple(f"{length}s" for length in range(16))

@@ -18,7 +18,6 @@ A new-form id is its prefix, a partition key `K` (16 hex, first digit 0, shared 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -63,18 +62,26 @@ PREFIXES = {
 
 # the variant nibble of a UUID, from any hex digit
 _VARIANTS = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}
-_PARTITION = re.compile("[0-9a-f]{16}")
 _NEW_FORM = re.compile(r"[a-z]+_(0[0-9a-f]{15})(00|01)[0-9a-f]{32}")
 
 
 def draw(key: str, size: int) -> str:
     """Return `size` letters and digits that depend on `key` alone."""
+    return draw_bytes(key, size).decode()
+
+
+def draw_bytes(key: str, size: int) -> bytes:
+    """The same in ASCII."""
     seed = key.encode()
     drawn = blake2b(seed, digest_size=max(1, min(size, 64))).digest()
     if size > 64:
-        blocks = [blake2b(b"%b/%d" % (seed, block)).digest() for block in range(1, -(-size // 64))]
-        drawn = b"".join([drawn, *blocks])
-    return drawn[:size].translate(_LETTERS).decode()
+        blocks = -(-size // 64)
+        names = _BLOCKS[1:blocks] if blocks <= len(_BLOCKS) else map(b"/%d".__mod__, range(1, blocks))
+        drawn = b"".join([drawn, *[blake2b(seed + name).digest() for name in names]])
+    return drawn[:size].translate(_LETTERS)
+
+
+_BLOCKS = tuple(map(b"/%d".__mod__, range(8)))  # what padding is cut from has no more of them
 
 
 def partition_of(identifier: str) -> str | None:
@@ -85,8 +92,7 @@ def partition_of(identifier: str) -> str | None:
 
 def is_marked_unstored(identifier: str) -> bool:
     """Whether an id says of itself that its object was never persisted. Spec: W1."""
-    match = _NEW_FORM.fullmatch(identifier)
-    return match is not None and match.group(2) == "01"
+    return identifier[-34:-32] == "01" and _NEW_FORM.fullmatch(identifier) is not None
 
 
 def partition_of_conversation(conversation_id: str) -> str:
@@ -95,7 +101,7 @@ def partition_of_conversation(conversation_id: str) -> str:
     An id that a test has chosen may have no such digits; then the key is drawn from it.
     """
     key = conversation_id[-16:]
-    if _PARTITION.fullmatch(key):
+    if len(key) == 16 and not key.strip("0123456789abcdef"):
         return key
     return "0" + blake2b(conversation_id.encode(), digest_size=8).hexdigest()[1:]
 
@@ -127,7 +133,7 @@ class IdGenerator(NamedTuple):
         """The source of an operation at a time in unix seconds."""
         second = int(now)
         # 14 bits of sub-second time, the two low bits stay 0
-        time = f"{second:08x}{int((now - second) * 16384) << 2:04x}8{cluster}"
+        time = f"{second << 16 | int((now - second) * 16384) << 2:012x}8{cluster}"
         return _new(cls, (key, time, "", "00", 0))
 
     def in_partition(self, partition: str | None, *, stored: bool = True) -> IdGenerator:
@@ -163,27 +169,21 @@ class IdGenerator(NamedTuple):
         random = _digits(key, number // 8)[at : at + 16]
         return f"{prefix}_{partition}{mark}{time}{_VARIANTS[random[0]]}{random[1:]}"
 
-    def row(self, prefixes: Sequence[str]) -> list[str]:
-        """The first new-form ids of this source, one for each prefix: what `new` gives for 0, 1, …, in one step."""
-        key, time, partition, mark, first = self
-        if first + len(prefixes) > 8:
-            return [self.new(prefix, number) for number, prefix in enumerate(prefixes)]
-        digits, begin = _digits(key, 0), f"_{partition}{mark}{time}"
-        places = zip(prefixes, range(first * 16, 128, 16), strict=False)
-        return [f"{prefix}{begin}{_VARIANTS[digits[at]]}{digits[at + 1 : at + 16]}" for prefix, at in places]
+    def message_ids(self, partition: str) -> tuple[str, str, str, str]:
+        """A partition, a new one for none, and the ids in it of two messages and a response.
 
-    def row_in(self, partition: str, prefixes: Sequence[str]) -> tuple[str, list[str]]:
-        """A partition, a new one for none, and ids in it: what `in_partition` and `row` give, in one step."""
-        key, time, _, _, first = self
-        if first or len(prefixes) > 7:
-            source = self.in_partition(partition)
-            return source.partition, source.row(prefixes)
-        digits, at = blake2b(b"%b/0" % key.encode()).hexdigest(), 0
+        What `in_partition` and `new` give of a source that has given no number yet, in one step: most turns have these.
+        """
+        digits, variants = blake2b(f"{self.key}/0".encode()).hexdigest(), _VARIANTS
         if not partition:
-            partition, at = f"0{digits[1:16]}", 16
-        begin, variants = f"_{partition}00{time}", _VARIANTS
-        places = zip(prefixes, range(at, 128, 16), strict=False)
-        return partition, [f"{prefix}{begin}{variants[digits[at]]}{digits[at + 1 : at + 16]}" for prefix, at in places]
+            partition, digits = f"0{digits[1:16]}", digits[16:]
+        begin = f"{partition}00{self.time}"
+        return (
+            partition,
+            f"msg_{begin}{variants[digits[0]]}{digits[1:16]}",
+            f"msg_{begin}{variants[digits[16]]}{digits[17:32]}",
+            f"resp_{begin}{variants[digits[32]]}{digits[33:48]}",
+        )
 
     def item(self, type: str, number: int = 0) -> str:
         """The id of an item."""

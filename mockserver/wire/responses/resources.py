@@ -15,7 +15,9 @@ Key order is the service's: `id`, `type`, `status`, then alphabetical (Spec: W7)
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from itertools import chain
+from operator import itemgetter, methodcaller
+from typing import Any, NamedTuple
 
 from mockserver.wire.catalog import Model
 from mockserver.wire.responses.encoding import json_compact
@@ -405,6 +407,35 @@ def _is_bare(part: dict[str, Any]) -> bool:
     return part["type"] != "input_image" and not part.get("logprobs")
 
 
+_OF_A_TEXT = frozenset(("type", "text", "annotations", "logprobs"))
+
+
+def without_bare_texts(items: list[Item]) -> list[Item]:
+    """Those of the items that are more than a message of one text: they may have numbers, or what must be asked for."""
+    if _MESSAGE.issuperset(map(_type_of, items)):  # most lists have no others, and are looked at in a few steps
+        contents = [*map(_content_of, items)]
+        parts = [*chain.from_iterable(contents)]
+        if len(parts) == len(contents) and all(contents) and _hold_texts_alone(parts):
+            return []
+    return [item for item in items if not is_bare_text(item)]
+
+
+def is_bare_text(item: Item) -> bool:
+    """Whether an item is a message of one text and nothing else: no numbers, nothing that a caller has to ask for."""
+    return item["type"] == "message" and len(item["content"]) == 1 and _hold_texts_alone(item["content"])
+
+
+def _hold_texts_alone(parts: list[Any]) -> bool:
+    if not _OF_A_TEXT.issuperset(chain.from_iterable(parts)):
+        return False
+    return not (any(map(_annotations_of, parts)) or any(map(_logprobs_of, parts)))
+
+
+_MESSAGE = frozenset(("message",))
+_type_of, _content_of = itemgetter("type"), itemgetter("content")
+_annotations_of, _logprobs_of = methodcaller("get", "annotations"), methodcaller("get", "logprobs")
+
+
 def conversation(identifier: str, created_at: int, metadata: dict[str, str]) -> dict[str, Any]:
     """A Conversation object. Spec: W7, endpoints §4."""
     return {"id": identifier, "object": "conversation", "created_at": created_at, "metadata": metadata}
@@ -419,6 +450,13 @@ def page(items: list[Any], *, has_more: bool) -> dict[str, Any]:
     """A list envelope. Spec: P25."""
     first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
     return {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more}
+
+
+class Listing(NamedTuple):
+    """A list envelope, and the part of it that may hold numbers with an exponent (see `json_body`)."""
+
+    page: dict[str, Any]
+    numbers: list[Item]
 
 
 def model(name: str, entry: Model) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""The entries of the prompt cache that a prompt may use, and what becomes of them. Spec: T13, R8.8.
+
+An entry is a `cache` record: how far into a prompt it reaches, in tokens, when it was written, and when it expires.
+"""
+
+# What must stay true: time comes in as `now`; entries expire by it, and one writer in sixteen sweeps, so the store
+# stays bounded.
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from mockserver.core.records import Change, Delete, Put, State, _new
+from mockserver.core.state import Mark
+
+_SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
+_SWEPT = 128  # so many at most
+_REFRESHED = 1.0  # seconds that a use must add to an entry's life to be noted
+
+
+class CacheScope(NamedTuple):
+    """Whose entries prompts may use that begin alike, by their `head`, and how long entries of theirs live."""
+
+    head: str
+    life: tuple[float, float]
+
+
+class CacheEntries:
+    """The entries that a prompt may use, and what becomes of them."""
+
+    def __init__(self, state: State, scope: CacheScope, now: float) -> None:
+        self._state, self._get, self._now = state, state.get, now
+        self._head, self._life = scope
+        self._puts: dict[str, Put] = {}
+        self._stale: set[str] = set()
+
+    def find(self, hash: str) -> int | None:
+        """Return how far the entry under a hash reaches, None when there is none; being found prolongs its life."""
+        key = hash + self._head
+        doc = self._get("cache", key)
+        if doc is None:
+            return None
+        length, written_at, expires_at = orjson.loads(doc)
+        if self._now >= expires_at:
+            self._stale.add(key)
+            return None
+        idle, longest = self._life
+        prolonged = min(self._now + idle, written_at + longest)
+        if prolonged >= expires_at + _REFRESHED:
+            self._put(key, length, written_at, prolonged)
+        return int(length)
+
+    def last(self, hashes: list[str]) -> tuple[int, int]:
+        """The number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""
+        for number in range(len(hashes) - 1, -1, -1):
+            length = self.find(hashes[number])
+            if length is not None:
+                return number, length
+        return -1, 0
+
+    def find_newest(self, marks: list[Mark]) -> int | None:
+        """How far the entry of the last mark reaches that has one, None where none has."""
+        for hash, _ in reversed(marks):
+            length = self.find(hash)
+            if length is not None:
+                return length
+        return None
+
+    def write(self, hash: str, length: int) -> None:
+        """Keep that a prompt is known up to a hash, `length` tokens."""
+        self._put(hash + self._head, length, self._now, self._now + self._life[0])
+
+    def _put(self, key: str, length: int, written_at: float, expires_at: float) -> None:
+        """Keep how far into the prompt an entry reaches, in tokens, and its times, in unix seconds."""
+        doc = orjson.dumps([length, written_at, expires_at])  # which writes floats in a fifth of the time of `repr`
+        self._puts[key] = _new(Put, ("cache", key, doc, "", int(expires_at)))
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what is to be written; some who write sweep away what has expired."""
+        if not self._puts and not self._stale:
+            return ()
+        sweeps = [key for key in self._puts if key[0] == _SWEEPS]
+        if not sweeps and not self._stale:
+            return tuple(self._puts.values())
+        gone = set(self._stale)
+        if sweeps and self._stale_ids(1):
+            gone.update(self._stale_ids(_SWEPT))
+        deletes = [Delete("cache", key) for key in sorted(gone - self._puts.keys())]
+        return (*deletes, *self._puts.values())
+
+    def _stale_ids(self, most: int) -> list[str]:
+        return [record.id for record in self._state.scan("cache", limit=most) if record.order < int(self._now)]
