@@ -28,13 +28,17 @@ class CacheScope(NamedTuple):
 
 
 class CacheEntries:
-    """The entries that a prompt may use, and what becomes of them."""
+    """The entries that a prompt may use, and what becomes of them.
+
+    `is_lasting` says whether the entry that was found last lives as long as a new one would.
+    """
 
     def __init__(self, state: State, scope: CacheScope, now: float) -> None:
         self._state, self._get, self._now = state, state.get, now
         self._head, self._life = scope
         self._puts: dict[str, Put] = {}
         self._stale: set[str] = set()
+        self.is_lasting = False
 
     def find(self, hash: str) -> int | None:
         """Return how far the entry under a hash reaches, None when there is none; being found prolongs its life."""
@@ -47,10 +51,13 @@ class CacheEntries:
             self._stale.add(key)
             return None
         idle, longest = self._life
-        prolonged = min(self._now + idle, written_at + longest)
+        prolonged, latest = self._now + idle, written_at + longest
+        self.is_lasting = latest + _REFRESHED > prolonged
+        if prolonged > latest:
+            prolonged = latest
         if prolonged >= expires_at + _REFRESHED:
             self._put(key, length, written_at, prolonged)
-        return int(length)
+        return length
 
     def last(self, hashes: list[str]) -> tuple[int, int]:
         """The number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""

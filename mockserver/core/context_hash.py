@@ -69,12 +69,21 @@ def extend(trail: ContextHash, item: Item) -> ContextHash:
     return _new(ContextHash, (reads, roll(now, read), marks, lasting, lasting_marks))
 
 
-def extend_by_text(trail: ContextHash, role: str, text: str) -> ContextHash:
-    """The same with a message that is one text of a user or an answer, and no commentary."""
+def extend_by_text(trail: ContextHash, role: str, text: str, before: str | None = None) -> ContextHash:
+    """The same with a message that is one text of a user or an answer, and no commentary.
+
+    It stands after what is hashed as `before`, where that is more than the trail's own: one text more, say.
+    """
     reads, now, marks, lasting, lasting_marks = trail
     if lasting is not None:
         return extend(trail, {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]})
-    return _new(ContextHash, (reads, roll(now, _OPENINGS[role, False] + text.encode()), marks, None, lasting_marks))
+    return _new(ContextHash, (reads, roll_text(before or now, role, text), marks, None, lasting_marks))
+
+
+def roll_text(before: str, role: str, text: str) -> str:
+    """The hash of a context that goes on with a message that is one text."""
+    read = b"%b%b%b" % (before.encode(), _OPENINGS[role, False], text.encode())
+    return blake2b(read, digest_size=16).hexdigest()
 
 
 def roll(before: str, read: bytes) -> str:

@@ -32,10 +32,17 @@ import orjson
 
 from mockserver.core import compaction, context, lifecycle
 from mockserver.core.admission import Admission
-from mockserver.core.context_hash import extend_by_text
 from mockserver.core.lineage import FRESH, KnownConversations, Lineage, resolve_lineage
 from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
-from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, CacheScope, lookup_text, scope_of
+from mockserver.core.prompt_cache import (
+    MIN_TOKENS,
+    NOTHING,
+    CacheLookup,
+    TextPrompts,
+    lookup,
+    lookup_text,
+    text_prompts,
+)
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, ConversationEnd, Item, KnownHeads, Node, Summary, items_back
@@ -93,8 +100,8 @@ class Plan(NamedTuple):
     `named` is the model as a Response names it, `body` the JSON of a Response as a template, `asked` and `answered` are
     its two items to be copied. `node` is its node's document as a template, `stream` that of its events, if there are
     any. Token counts are without those of the texts: `prompt` what stands around the context, `question` and `answer`
-    the frames of the two messages as they are read, `output` that of the answer as it is written. `scope` is what their
-    prompts use of the prompt cache, `heads` and `chats` what turns of any shape go on from. `instructions` are those of
+    the frames of the two messages as they are read, `output` that of the answer as it is written. `prompts` is what the
+    prompt cache knows of theirs, `heads` and `chats` what turns of any shape go on from. `instructions` are those of
     the Response.
     """
 
@@ -111,7 +118,7 @@ class Plan(NamedTuple):
     answer: int
     output: int
     phased: bool
-    scope: CacheScope
+    prompts: TextPrompts
     heads: KnownHeads
     chats: KnownConversations
     instructions: Any
@@ -249,7 +256,7 @@ def _learn(
         tally.total - admission.tally.total - answer,
         final["usage"]["output_tokens"] - answer,
         tally.answered,
-        scope_of(admission.request, admission.model),
+        text_prompts(admission.request, admission.model, rules),
         heads,
         chats,
         final["instructions"],
@@ -396,12 +403,11 @@ def complete(
     written = said + plan.output
     if written > model.max_output_tokens or written > model.context_window - sent:
         return None
-    recalled, trail = NOTHING, None
+    recalled = NOTHING
     if sent >= MIN_TOKENS:
-        admit = partial(_admit, opening, request)
-        recalled = lookup_text(state, request, model, plan.scope, before, shape.text, read, sent, now, rules, admit)
-        if recalled.trail is not None:
-            trail = extend_by_text(recalled.trail, "assistant", text)
+        look_up = partial(_look_up, opening, state, request, rules, now)
+        recalled = lookup_text(state, plan.prompts, before, shape.text, text, read, sent, now, look_up)
+    cached, cache_written, learned, trail = recalled
     head, chat = lineage.head, lineage.conversation
     text_json = json_compact(text).decode()
     values = {
@@ -417,8 +423,8 @@ def complete(
         "sent_text": json_compact(shape.text).decode(),
         "created": _numbers[int(now)],
         "input": _numbers[sent],
-        "written": _numbers[recalled.written],
-        "cached": _numbers[recalled.cached],
+        "written": _numbers[cache_written],
+        "cached": _numbers[cached],
         "output": _numbers[written],
         "total": _numbers[sent + written],
         "count": _numbers[before.count + 2],
@@ -426,7 +432,7 @@ def complete(
         "tally": _numbers[read + said + plan.answer],
         "trail": "null" if trail is None else json_compact(trail[:]).decode(),
     }
-    figures, item_ids = (sent, recalled.cached, written), (asked_id, item_id)
+    figures, item_ids = (sent, cached, written), (asked_id, item_id)
     body, node_doc = plan.body.fill(values), plan.node.fill(values)
     in_conversation: Sequence[Change] = ()
     if lineage is not FRESH:
@@ -437,7 +443,7 @@ def complete(
     went_on = shape.parent, None if chat is None else chat.id, plan.instructions
     turn = _new(
         SerializedTurn,
-        (id, plan.named, figures, body, node_doc, head, item_ids, recalled.changes, "completed", *went_on),
+        (id, plan.named, figures, body, node_doc, head, item_ids, learned, "completed", *went_on),
     )
     events = None if plan.stream is None else _stream(plan.stream, text, values, rules)
     return turn, in_conversation, events
@@ -482,11 +488,13 @@ def _stream(stream: Stream, text: str, values: dict[str, str], rules: Semantics)
     return EventList.lay_out(parts, (0, begin, end), end + tail.size)
 
 
-def _admit(opening: Opening, request: dict[str, Any]) -> Admission:
-    """The request as the prompt cache reads it."""
+def _look_up(opening: Opening, state: State, request: dict[str, Any], rules: Semantics, now: float) -> CacheLookup:
+    """What the prompt cache knows of the request, looked up the ordinary way."""
     plan, _, lineage, before, _, ids, read, sent = opening
     ids = ids.in_partition(lineage.partition)
-    return Admission(request, plan.model, lineage, ids, [opening.asked], before, Tally(read), sent, stored=True)
+    tally = Tally(read)
+    admission = Admission(request, plan.model, lineage, ids, [opening.asked], before, tally, sent, stored=True)
+    return lookup(state, admission, rules, now)
 
 
 def _continues_plainly(lineage: Lineage, before: Summary) -> bool:

@@ -11,7 +11,8 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 # lies after it is written as new entries.
 #
 # Two kinds of models (T13): before gpt-5.6 what is cached is rounded down to 128 tokens, so entries also end
-# inside long texts, at every multiple of 128, and of the ends of items in one block only the first has one; from
+# inside long texts, at every multiple of 128, and of the ends of items in one block only the first has one, which may
+# be an earlier turn's as long as it lives as long; from
 # gpt-5.6 on an entry ends where a prompt ended, three tokens before its end, or where the caller put a breakpoint,
 # and the figure is exact. From gpt-6.2 on the instructions come after the items (R1.47): they are part of no head and
 # of no entry, so other ones find the same entries.
@@ -41,6 +42,7 @@ from mockserver.core.context_hash import (
     opening,
     render_item,
     roll,
+    roll_text,
 )
 from mockserver.core.prompt_head import head_of
 from mockserver.core.records import Change, State, _new
@@ -84,71 +86,84 @@ def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> 
     return _lookup_blocks(prompt, records, _boundaries(prompt))
 
 
+class TextPrompts(NamedTuple):
+    """What prompts of one shape have in common whose own items are one text of a user.
+
+    Their scope in the cache, the tokens after their last item, how a text falls into tokens, and whether the model has
+    exact boundaries.
+    """
+
+    scope: CacheScope
+    priming: int
+    pieces: Callable[[str], list[str]]
+    exact: bool
+
+
+def text_prompts(request: Mapping[str, Any], model: Model, rules: Semantics) -> TextPrompts:
+    """What prompts have in common that only differ from this request's in their texts."""
+    return TextPrompts(scope_of(request, model), _priming(request, model, rules), rules.pieces, model.exact_cache)
+
+
 def lookup_text(
     state: State,
-    request: Mapping[str, Any],
-    model: Model,
-    scope: CacheScope,
+    prompts: TextPrompts,
     before: Summary,
-    text: str,
+    asked: str,
+    said: str,
     read: int,
     tokens: int,
     now: float,
-    rules: Semantics,
-    admit: Callable[[], Admission],
+    look_up: Callable[[], CacheLookup],
 ) -> CacheLookup:
     """The same for a user's text after a context, of which `read` tokens are read; the prompt has `tokens`.
 
-    The request is of a model that doesn't reason, in a scope. Where the context has no trail yet, as it was shorter,
-    what else there is to know of the request is asked of `admit`.
+    The trail is that after the answer, a text too. Where the context has no trail yet, as it was shorter, or has more
+    than this knows of, `look_up` looks the ordinary way.
     """
     trail, tally = before.trail, before.tally
-    if trail is None or tally is None or trail.reads or trail.lasting is not None or model.exact_cache:
-        return lookup(state, admit(), rules, now)
-    end, records = extend_by_text(trail, "user", text), CacheEntries(state, scope, now)
-    priming = _priming(request, model, rules)
-    reached = records.find(end.now)
+    if trail is None or tally is None or trail.reads or trail.lasting is not None or prompts.exact:
+        found = look_up()
+        return found if found.trail is None else found._replace(trail=extend_by_text(found.trail, "assistant", said))
+    scope, priming, _, _ = prompts
+    records, context = CacheEntries(state, scope, now), trail.now
+    end = roll_text(context, "user", asked)
+    reached = records.find(end)
     if reached is None:
         start = tokens - priming - read + tally.total
-        matched = _find_before_text(records, trail, end.now, text, start, tokens - priming, priming, rules)
+        matched, newest = _go_on_with_text(records, prompts, trail, end, asked, start, tokens - priming)
     else:  # the same prompt again
-        matched = reached + priming
-    return _hit(tokens, records, end, end.now, matched, remembered=True)
+        matched, newest = reached + priming, end
+    kept = extend_by_text(_note_newest(trail, newest), "assistant", said, end)
+    return _new(CacheLookup, (_round(matched, tokens), 0, records.changes(), kept))
 
 
-def _find_before_text(
-    records: CacheEntries,
-    trail: ContextHash,
-    end: str,
-    text: str,
-    start: int,
-    stop: int,
-    priming: int,
-    rules: Semantics,
-) -> int:
-    """What is known of a prompt that ends in a new text, from `start` to `stop`; writes what is new.
-
-    As `_go_on` does it of a prompt of any items.
-    """
-    reached = records.find(trail.now)
-    is_context_known = reached is not None
+def _go_on_with_text(
+    records: CacheEntries, prompts: TextPrompts, trail: ContextHash, end: str, asked: str, start: int, stop: int
+) -> tuple[int, str | None]:
+    """The same as `_go_on` says, of a prompt that ends in a new text, from `start` to `stop`."""
+    context, priming = trail.now, prompts.priming
+    reached, newest = records.find(context), None
     if reached is not None:
-        matched = reached  # no answer stands after it, which would begin as the priming did
-    else:  # then an earlier turn's end, after which an answer stands
-        reached = records.find_newest(trail.marks)
-        matched = 0 if reached is None else reached + priming
-        if start + priming >= MIN_TOKENS:
-            records.write(trail.now, start)
+        matched, newest = reached, context  # no answer stands after it, which would begin as the priming did
+        covered = matched if records.is_lasting else 0
+    else:
+        matched = _find_earlier(records, trail.marks, priming)
+        covered = matched if records.is_lasting else 0
+        if start + priming >= MIN_TOKENS and not _says_the_same(covered, start + priming):
+            records.write(context, start)
+            covered, newest = start, context
     if stop // BLOCK > (start + OPENING) // BLOCK:
-        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-        inside = _block_ends_in_text(item, trail.now, start, stop, rules)
-        if inside and (is_context_known or not matched):
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": asked}]}
+        inside = _block_ends_in_text(item, context, start, stop, prompts.pieces)
+        if inside:
             block, reached = records.last([hash for hash, _ in inside])
-            matched, inside = max(matched, reached), inside[block + 1 :]
-        for hash, length in inside:
-            records.write(hash, length)
-    records.write(end, stop)
-    return matched
+            matched = max(matched, reached)
+            for hash, length in inside[block + 1 :]:
+                records.write(hash, length)
+    if not _says_the_same(covered, stop + priming):
+        records.write(end, stop)
+        newest = end
+    return matched, newest
 
 
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
@@ -345,59 +360,78 @@ def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
 
 
 def _lookup_blocks(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries) -> CacheLookup:
-    hashes, _, trail = boundaries
+    hashes, marks, trail = boundaries
     found, reached = records.last(hashes)
+    newest: str | None = hashes[-1]
     if found == len(prompt.items):  # the same prompt again
         matched = reached + prompt.priming
-        return _hit(prompt.tokens, records, trail, hashes[-1], matched, remembered=prompt.remembered)
-    return _go_on(prompt, records, boundaries, found, reached)
+    else:
+        matched, newest = _go_on(prompt, records, hashes, marks, found, reached)
+    kept = _note_newest(trail, newest) if prompt.remembered else None
+    return _new(CacheLookup, (_round(matched, prompt.tokens), 0, records.changes(), kept))
 
 
-def _go_on(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries, found: int, reached: int) -> CacheLookup:
-    """What is known of a prompt that is new, but for the boundary `found` (-1 for none), which has an entry."""
-    hashes, marks, trail = boundaries
+def _go_on(
+    prompt: _Prompt, records: CacheEntries, hashes: list[str], marks: list[Mark], found: int, reached: int
+) -> tuple[int, str | None]:
+    """What is known of a prompt that is new, but for the boundary `found` (-1 for none), which has an entry.
+
+    With it comes the hash of the newest entry, None where that is of an earlier turn.
+    """
+    newest: str | None = None
     if found >= 0:
-        matched = reached + prompt.priming if _collect(prompt, found) else reached
-    else:  # then an earlier turn's end, after which an answer stands
-        newest = records.find_newest(marks)
-        matched = 0 if newest is None else newest + prompt.priming
-    looking = found >= 0 or not matched
+        matched, newest = reached + prompt.priming if _collect(prompt, found) else reached, hashes[found]
+    else:
+        matched = _find_earlier(records, marks, prompt.priming)
+    covered, looking = matched if records.is_lasting else 0, True
     for number, start, end in _spans(prompt, found, reached):
         if end + prompt.priming < MIN_TOKENS:
             continue
         inside: list[tuple[str, int]] = []
         if number:
-            inside = _block_ends_in_text(prompt.items[number - 1], hashes[number - 1], start, end, prompt.rules)
+            inside = _block_ends_in_text(prompt.items[number - 1], hashes[number - 1], start, end, prompt.rules.pieces)
         if looking and inside:
             block, reached = records.last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
         looking = looking and not inside
         for hash, length in inside:
             records.write(hash, length)
-        if number in (0, len(prompt.items)) or not _says_the_same(start, end + prompt.priming):
+        if not _says_the_same(covered, end + prompt.priming):
             records.write(hashes[number], end)
-    return _hit(prompt.tokens, records, trail, hashes[-1], matched, remembered=prompt.remembered)
+            covered, newest = end, hashes[number]
+    return matched, newest
 
 
-def _says_the_same(start: int, end: int) -> bool:
-    """Whether an entry at `end` says no more than that at `start`, which every prompt has that has this one.
+def _find_earlier(records: CacheEntries, marks: list[Mark], priming: int) -> int:
+    """How far a prompt is known by an entry of an earlier turn, after which an answer stands; 0 where there is none."""
+    reached = records.find_newest(marks)
+    return 0 if reached is None else reached + priming
 
-    Both are rounded down to the same block. A prompt of 20,000 short items has a thousand entries for it, not 20,000.
+
+def _says_the_same(covered: int, end: int) -> bool:
+    """Whether an entry at `end` says no more than that which covers so much, and which all find who would find this.
+
+    Both are rounded down to the same block. A prompt of 20,000 short items has a thousand entries for it, not 20,000,
+    and most short turns of a chain write none.
     """
-    return start // BLOCK == end // BLOCK
+    return covered // BLOCK == end // BLOCK
 
 
-def _hit(
-    tokens: int, records: CacheEntries, trail: ContextHash, end: str, matched: int, *, remembered: bool
-) -> CacheLookup:
-    cached, kept = min(matched, tokens) // BLOCK * BLOCK, None
-    if remembered:
-        reads, now, marks, lasting, lasting_marks = trail
-        if end in dict(marks):
-            marks = [mark for mark in marks if mark[0] != end]
-        marks = [*marks, (end, 0)][-_MARKS:]
-        kept = _new(ContextHash, (reads, now, marks, lasting, lasting_marks))
-    return _new(CacheLookup, (cached if cached >= MIN_TOKENS else 0, 0, records.changes(), kept))
+def _round(matched: int, tokens: int) -> int:
+    """The tokens that count as cached, of those that are known of a prompt."""
+    cached = min(matched, tokens) // BLOCK * BLOCK
+    return cached if cached >= MIN_TOKENS else 0
+
+
+def _note_newest(trail: ContextHash, newest: str | None) -> ContextHash:
+    """The trail at a prompt's end that remembers its newest entry; None where it does already."""
+    if newest is None:
+        return trail
+    reads, now, marks, lasting, lasting_marks = trail
+    if newest in dict(marks):
+        marks = [mark for mark in marks if mark[0] != newest]
+    marks = [*marks, (newest, 0)][-_MARKS:]
+    return _new(ContextHash, (reads, now, marks, lasting, lasting_marks))
 
 
 _Boundaries = tuple[list[str], list[Mark], ContextHash]
@@ -445,13 +479,15 @@ def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, in
     return spans
 
 
-def _block_ends_in_text(item: Item, before: str, start: int, end: int, rules: Semantics) -> list[tuple[str, int]]:
+def _block_ends_in_text(
+    item: Item, before: str, start: int, end: int, pieces_of: Callable[[str], list[str]]
+) -> list[tuple[str, int]]:
     """The hash and the end of each whole block that ends inside the text of an item."""
     text_start = start + OPENING
     text = only_text(item) if end // BLOCK > text_start // BLOCK else None
     if text is None:
         return []
-    pieces = rules.pieces(text)
+    pieces = pieces_of(text)
     hasher = blake2b(before.encode() + opening(item), digest_size=16, person=b"inside")
     blocks, done = [], 0
     for length in range(text_start // BLOCK * BLOCK + BLOCK, end, BLOCK):

@@ -342,24 +342,70 @@ def test_items_that_end_in_one_block_have_hardly_more_than_one_entry() -> None:
 ITEMS = st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 30, 90, 130, 300]), st.booleans())
 
 
-PROMPTS = st.lists(st.tuples(st.lists(ITEMS, min_size=1, max_size=12), st.booleans()), min_size=2, max_size=5)
+# a prompt: its items, where it goes on (None: anew, else an earlier turn), and the seconds after it
+PROMPTS = st.lists(
+    st.tuples(
+        st.lists(ITEMS, min_size=1, max_size=12),
+        st.none() | st.integers(0, 5),
+        st.sampled_from([0, 0.4, 30]),  # no life ends
+    ),
+    min_size=2,
+    max_size=5,
+)
 
 
 @examples(300)
 @given(PROMPTS, st.integers(1000, 1100))
-def test_fewer_entries_say_the_same(prompts: list[tuple[list[tuple[int, int, bool]], bool]], first: int) -> None:
+def test_fewer_entries_say_the_same(
+    prompts: list[tuple[list[tuple[int, int, bool]], int | None, float]], first: int
+) -> None:
     """As an entry at the end of every item, whatever prompts have in common, chained or not. Spec: T13."""
-    one, other = Cached(), Cached()
-    for prompt, chained in prompts:
-        parent = one.last["id"] if chained and hasattr(one, "last") else None
+    one, other, turns = Cached(), Cached(), [None]
+    for prompt, place, seconds in prompts:
+        parent = None if place is None else turns[place % len(turns)]
         items = [] if parent else [user(words(first))]
         for kind, length, answers in prompt:
             items.append({"role": "assistant" if answers else "user", "content": f"{kind}{words(length)}"})
-        figures = one.ask(items, OLD, previous_response_id=parent)
+        sent = items[0]["content"] if len(items) == 1 and not answers else items  # a text may be answered by a plan
+        figures = one.ask(sent, OLD, previous_response_id=parent)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prompt_cache, "_says_the_same", lambda start, end: False)
-            assert other.ask(items, OLD, previous_response_id=parent) == figures
+            patch.setattr(prompt_cache, "_says_the_same", lambda covered, end: False)
+            assert other.ask(sent, OLD, previous_response_id=parent) == figures
+        turns.append(one.last["id"])
+        for drive in (one, other):
+            drive.advance(seconds=seconds)
     assert entries(one) <= entries(other)
+
+
+@examples(100)
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([1, 3, 90, 130, 300])), min_size=4, max_size=12))
+def test_fewer_entries_say_the_same_of_texts(program: list[tuple[int, int]]) -> None:
+    """The same of turns that a plan answers, which fork and go on. Spec: T13."""
+    one, other, turns = Cached(), Cached(), [None]
+    for drive in (one, other):
+        for number in range(3):
+            drive.ask(f"{number}", OLD)
+        drive.ask(words(1000), OLD)
+    turns = [one.last["id"]]
+    for place, length in program:
+        sent, parent = words(length), turns[place % len(turns)]
+        figures = one.ask(sent, OLD, previous_response_id=parent)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prompt_cache, "_says_the_same", lambda covered, end: False)
+            assert other.ask(sent, OLD, previous_response_id=parent) == figures
+        turns.append(one.last["id"])
+    assert entries(one) <= entries(other)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_R8_8_short_turns_keep_a_chain_known_beyond_the_longest_life_of_an_entry(as_text: bool) -> None:
+    drive = Cached()
+    drive.ask(words(1100), OLD)
+    for _ in range(60):  # nine hours, at most sixty tokens of them in one hour
+        drive.advance(seconds=540)
+        sent = "ping" if as_text else [user("ping")]
+        tokens, cached, _ = drive.ask(sent, OLD, previous_response_id=drive.last["id"])
+        assert tokens - cached < 128 + 20
 
 
 # --- what leaves no trace, and what does -----------------------------------------------------------------------------
@@ -475,7 +521,7 @@ def test_a_chain_of_200_turns_costs_the_same_at_every_depth(model: str) -> None:
     busiest, quietest = max(sum(one.values()) for one in costs[3:]), min(sum(one.values()) for one in costs[3:])
     assert busiest - quietest <= 2, "a block more or less, and no more"
     assert costs[3]["get", "cache"] == costs[-1]["get", "cache"] == 3
-    assert max(sizes) - min(sizes[3:]) < 60
+    assert max(sizes) - min(sizes[40:]) < 60, "by then three entries are remembered"
 
 
 def test_both_stores_say_the_same() -> None:
