@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from mockserver.core.records import Put, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import (
-    LONGEST_KNOWN,
     ConversationEnd,
     Node,
     Summary,
+    decode_node,
     nodes_back,
     read_conversation_end,
     read_head,
@@ -108,11 +108,60 @@ def of_response(state: State, id: str, rules: Semantics, now: float, read: ReadH
     return _new(Lineage, (node.id, node.summary, node.partition, None))
 
 
-MOST_KNOWN = 128  # conversations
+MOST_KNOWN, LONGEST_KNOWN = 128, 8192  # responses, and conversations; the bytes of one's node at most
+
+
+def is_plain(before: Summary) -> bool:
+    """Whether a context is one of texts alone, of which nothing is owed, configured or hidden."""
+    _, _, pending, reasoned, configuration, orphaned, _, tally, _, prefix = before
+    if pending or reasoned or configuration or orphaned or prefix or tally is None:
+        return False
+    return not (tally.reasoning_now or tally.reasoning_before or tally.pending)
+
+
+class KnownResponses:
+    """The responses with plain contexts that turns went on from last, or are likely to; any thread may find and add.
+
+    What counts is what the store has: where one leads is known by its node's document. All of them completed.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[bytes, int, Lineage]] = {}
+
+    def find(self, state: State, id: str, rules: Semantics, now: float) -> Lineage | None:
+        """The same as `of_response` gives, None where it is not known."""
+        known = self._known.get(id)
+        if known is None:
+            return None
+        doc, created_at, lineage = known
+        if state.get("node", id) != doc or has_lived(created_at, rules, now) or not rules.continues_completed:
+            return None
+        return lineage
+
+    def read(self, state: State, id: str) -> Node | None:
+        """Read the node of one, and know it from now on."""
+        doc = state.get("node", id)
+        if doc is None:
+            return None
+        node = decode_node(doc[: doc.index(b"\n")])
+        if node.status == "completed" and not node.deleted and is_plain(node.summary) and not is_marked_unstored(id):
+            self.add(doc, node.created_at, _new(Lineage, (id, node.summary, node.partition, None)))
+        return node
+
+    def add(self, doc: bytes, created_at: int, lineage: Lineage) -> None:
+        """Know where a response leads that completed at a time, by the document of its node."""
+        if len(doc) <= LONGEST_KNOWN:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[lineage[0]] = doc, created_at, lineage  # type: ignore[index]
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self._known.clear()
 
 
 class KnownConversations:
-    """The conversations that turns went on with last; any thread may find and add.
+    """The conversations with plain contexts that turns went on with last; any thread may find and add.
 
     What counts is what the store has: where one goes on is known by its document and that of the node it ends in.
     """

@@ -32,7 +32,14 @@ import orjson
 
 from mockserver.core import compaction, context, lifecycle
 from mockserver.core.admission import Admission
-from mockserver.core.lineage import FRESH, KnownConversations, Lineage, resolve_lineage
+from mockserver.core.lineage import (
+    FRESH,
+    KnownConversations,
+    KnownResponses,
+    Lineage,
+    is_plain,
+    resolve_lineage,
+)
 from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
 from mockserver.core.prompt_cache import (
     MIN_TOKENS,
@@ -45,7 +52,7 @@ from mockserver.core.prompt_cache import (
 )
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import ContextHash, ConversationEnd, Item, KnownHeads, Node, Summary, items_back
+from mockserver.core.state import ContextHash, ConversationEnd, Item, Summary, items_back
 from mockserver.core.turn import SerializedTurn, Turn, public_events
 from mockserver.delivery.events import is_token
 from mockserver.model.default_model import echo
@@ -101,8 +108,8 @@ class Plan(NamedTuple):
     its two items to be copied. `node` is its node's document as a template, `stream` that of its events, if there are
     any. Token counts are without those of the texts: `prompt` what stands around the context, `question` and `answer`
     the frames of the two messages as they are read, `output` that of the answer as it is written. `prompts` is what the
-    prompt cache knows of theirs, `heads` and `chats` what turns of any shape go on from. `instructions` are those of
-    the Response.
+    prompt cache knows of theirs, `responses` and `chats` what turns of any shape go on from. `instructions` are those
+    of the Response.
     """
 
     model: Model
@@ -119,7 +126,7 @@ class Plan(NamedTuple):
     output: int
     phased: bool
     prompts: TextPrompts
-    heads: KnownHeads
+    responses: KnownResponses
     chats: KnownConversations
     instructions: Any
 
@@ -156,7 +163,7 @@ class Plans:
 
     def __init__(self) -> None:
         self._plans: dict[bytes, Plan | str | None] = {}
-        self._heads, self._chats = KnownHeads(), KnownConversations()
+        self._responses, self._chats = KnownResponses(), KnownConversations()
 
     def find(self, shape: Shape) -> Plan | None:
         """The plan of a shape, None where there is none."""
@@ -185,11 +192,11 @@ class Plans:
                 self._plans.clear()
             self._plans[shape.name] = _SEEN
         elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, reply, turn):
-            self._plans[shape.name] = _learn(shape, admission, turn, rules, self._heads, self._chats)
+            self._plans[shape.name] = _learn(shape, admission, turn, rules, self._responses, self._chats)
 
     def forget_turns(self) -> None:
         """Hold nothing of single turns any more: a project was taken away."""
-        self._heads.forget()
+        self._responses.forget()
         self._chats.forget()
 
 
@@ -219,14 +226,13 @@ def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> 
     return [part.get("text") for item in node.items for part in item["content"]] == [shape.text, text]
 
 
-def is_plain(before: Summary) -> bool:
-    """Whether a context is one of texts alone, of which nothing is owed, configured or hidden."""
-    _, _, pending, reasoned, configuration, orphaned, _, _, _, prefix = before
-    return not (pending or reasoned or configuration or orphaned or prefix)
-
-
 def _learn(
-    shape: Shape, admission: Admission, turn: Turn, rules: Semantics, heads: KnownHeads, chats: KnownConversations
+    shape: Shape,
+    admission: Admission,
+    turn: Turn,
+    rules: Semantics,
+    responses: KnownResponses,
+    chats: KnownConversations,
 ) -> Plan | None:
     """The plan of a turn that was plain; None if its Response can't be a template."""
     final, node = turn.final, turn.node
@@ -257,7 +263,7 @@ def _learn(
         final["usage"]["output_tokens"] - answer,
         tally.answered,
         text_prompts(admission.request, admission.model, rules),
-        heads,
+        responses,
         chats,
         final["instructions"],
     )
@@ -361,10 +367,13 @@ def open_turn(
 
     Spec: R1.24.
     """
-    lineage, before = FRESH, plan.before
-    if shape.parent is not None or "conversation" in request:
-        known = None if shape.parent is not None else plan.chats.find(state, request["conversation"])
-        lineage = known or resolve_lineage(state, request, rules, now, read=plan.heads.read)
+    lineage, before, parent = FRESH, plan.before, shape.parent
+    if parent is not None or "conversation" in request:
+        if parent is None:
+            known = plan.chats.find(state, request["conversation"])
+        else:
+            known = None if "conversation" in request else plan.responses.find(state, parent, rules, now)
+        lineage = known or resolve_lineage(state, request, rules, now, read=plan.responses.read)
         if lineage.head is not None:
             before = lineage.summary
         if before.cost_class != plan.before.cost_class or not (known or _continues_plainly(lineage, before)):
@@ -436,10 +445,12 @@ def complete(
     body, node_doc = plan.body.fill(values), plan.node.fill(values)
     in_conversation: Sequence[Change] = ()
     if lineage is not FRESH:
-        node = _head_of(opening, read + said + plan.answer, trail, int(now))
-        plan.heads.add(node_doc, node)
-        if chat is not None:
-            in_conversation = _go_on(plan, chat, node, node_doc, item_ids, rules)
+        summary = _summary_after(plan, before, read + said + plan.answer, trail)
+        after = _new(Lineage, (id, summary, partition, None))
+        if chat is None:
+            plan.responses.add(node_doc, int(now), after)
+        else:
+            in_conversation = _go_on(plan, chat, after, node_doc, item_ids, rules)
     went_on = shape.parent, None if chat is None else chat.id, plan.instructions
     turn = _new(
         SerializedTurn,
@@ -452,26 +463,22 @@ def complete(
 _numbers = Decimals()
 
 
-def _head_of(opening: Opening, total: int, trail: ContextHash | None, created: int) -> Node:
-    """The node of a turn without its items, as its document says it: what a next turn goes on from."""
-    plan, _, lineage, before, (partition, _, _, id), _, _, _ = opening
+def _summary_after(plan: Plan, before: Summary, total: int, trail: ContextHash | None) -> Summary:
+    """The summary of a context after a turn, as its node's document says it: what a next turn goes on from."""
     count, turn, pending, _, _, _, cost_class, _, _, _ = before
     tally = _new(Tally, (total, 0, 0, (), plan.phased))
-    summary = _new(Summary, (count + 2, turn + 1, pending, False, None, None, cost_class, tally, trail, None))
-    chat, streamed = None if lineage.conversation is None else lineage.conversation.id, plan.stream is not None
-    place = id, lineage.head, b"", 1, created, summary, partition, "completed", chat, False
-    return _new(Node, (*place, [], {}, streamed))
+    return _new(Summary, (count + 2, turn + 1, pending, False, None, None, cost_class, tally, trail, None))
 
 
 def _go_on(
-    plan: Plan, chat: ConversationEnd, node: Node, node_doc: bytes, item_ids: Sequence[str], rules: Semantics
+    plan: Plan, chat: ConversationEnd, after: Lineage, node_doc: bytes, item_ids: Sequence[str], rules: Semantics
 ) -> Sequence[Change]:
-    """The changes of a conversation in which no turn runs, after a turn of this node."""
-    id = node.id
-    if node.status not in rules.conversation_write_on:
+    """The changes of a conversation in which no turn runs, after a turn whose node has this document."""
+    if "completed" not in rules.conversation_write_on:
         return (chat.put(),)
-    changes, put, end = lifecycle.append_items(chat, id, item_ids, id)
-    plan.chats.add(put, node_doc, _new(Lineage, (id, node.summary, node.partition, end)))
+    id, summary, partition, _ = after
+    changes, put, end = lifecycle.append_items(chat, id, item_ids, id)  # type: ignore[arg-type]
+    plan.chats.add(put, node_doc, _new(Lineage, (id, summary, partition, end)))
     return changes
 
 
@@ -499,8 +506,4 @@ def _look_up(opening: Opening, state: State, request: dict[str, Any], rules: Sem
 
 def _continues_plainly(lineage: Lineage, before: Summary) -> bool:
     """Whether the context of a turn is a plain one, that nothing else goes on from now."""
-    if not is_plain(before) or before.tally is None:
-        return False
-    if lineage.conversation is not None and lineage.conversation.running is not None:
-        return False
-    return not (before.tally.reasoning_now or before.tally.reasoning_before or before.tally.pending)
+    return is_plain(before) and (lineage.conversation is None or lineage.conversation.running is None)

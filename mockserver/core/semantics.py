@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.config.switches import Switches
@@ -25,6 +25,11 @@ class Semantics(Switches):
     count: Callable[[str], int]
     pieces: Callable[[str], list[str]]
     key: bytes
+    continues_completed: bool = field(init=False)  # whether a completed response may be gone on from, whatever it is
+
+    def __post_init__(self) -> None:
+        freely = self.zdr != "on" and self.deleted_ancestor != "break" and "completed" in self.chain_onto
+        object.__setattr__(self, "continues_completed", freely)
 
     def visible(self, include: Collection[str]) -> Collection[str]:
         """What is shown of listed items: what the caller includes, and what needs no asking. Spec: F3, R1.41."""

@@ -142,42 +142,6 @@ def read_head(state: State, id: str) -> Node | None:
     return None if doc is None else decode_node(doc[: doc.index(b"\n")])
 
 
-MOST_HEADS, LONGEST_KNOWN = 128, 8192  # nodes that are known as heads, and the bytes of one's document at most
-
-
-class KnownHeads:
-    """The nodes that turns went on from last, or are likely to go on from; any thread may read and add.
-
-    What counts is what the store has: a node is known by its document.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[bytes, Node]] = {}
-
-    def read(self, state: State, id: str) -> Node | None:
-        """The same as `read_head` gives."""
-        doc = state.get("node", id)
-        if doc is None:
-            return None
-        known = self._known.get(id)
-        if known is not None and known[0] == doc:
-            return known[1]
-        node = decode_node(doc[: doc.index(b"\n")])
-        self.add(doc, node)
-        return node
-
-    def add(self, doc: bytes, node: Node) -> None:
-        """Know a node by its document."""
-        if len(doc) <= LONGEST_KNOWN:
-            if len(self._known) >= MOST_HEADS:
-                self._known.clear()
-            self._known[node.id] = doc, node
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self._known.clear()
-
-
 def decode_items(doc: bytes) -> list[Item]:
     """The items alone of the node that a document holds."""
     return cast(list[Item], orjson.loads(doc.partition(b"\n")[2]))

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from mockserver.core.lineage import (
+    LONGEST_KNOWN,
     MOST_KNOWN,
     KnownConversations,
+    KnownResponses,
     Lineage,
     is_broken,
     is_expired,
@@ -17,10 +19,13 @@ from mockserver.core.lineage import (
     missing,
     note_use,
     of_conversation,
+    of_response,
     resolve_lineage,
 )
 from mockserver.core.records import Put
-from mockserver.core.state import LONGEST_KNOWN, ConversationEnd, Node, Summary
+from mockserver.core.state import ConversationEnd, Node, Summary, decode_node
+from mockserver.wire.responses.ids import is_marked_unstored
+from mockserver.wire.tokens.context import Tally
 from tests.support.driving import Driver, refused, summary
 from tests.support.records import Records, semantics
 
@@ -251,6 +256,77 @@ def test_R1_3_a_life_may_count_from_the_last_use() -> None:
 
 def test_ids_of_other_kinds_are_no_responses() -> None:
     assert live_response(records_of(response_node("msg_1")), "msg_1", semantics(), 0) is None
+
+
+PLAIN = Node("resp_1", None, [], 1, 5, Summary(count=2, tally=Tally(9)), "0", "completed")
+
+
+def test_R1_24_a_known_response_leads_where_its_store_says() -> None:
+    known, rules = KnownResponses(), semantics()
+    records = Records(PLAIN.put())
+    assert known.find(records, "resp_1", rules, 5) is None
+    node = known.read(records, "resp_1")
+    assert node is not None and node._replace(packed=[]) == PLAIN
+    assert known.find(records, "resp_1", rules, 5) == of_response(records, "resp_1", rules, 5)
+    for other in (PLAIN._replace(deleted=True), PLAIN._replace(summary=Summary(count=3, tally=Tally(9)))):
+        assert known.find(Records(other.put()), "resp_1", rules, 5) is None
+    assert known.find(Records(), "resp_1", rules, 5) is known.read(Records(), "resp_1") is None
+    assert known.find(records, "resp_1", rules, 4 + MONTH) is not None
+    assert known.find(records, "resp_1", rules, 5 + MONTH) is None, "whether it was used since is asked elsewhere"
+    for switches in ({"zdr": "on"}, {"deleted_ancestor": "break"}, {"chain_onto": ("incomplete",)}):
+        assert known.find(records, "resp_1", semantics(**switches), 5) is None
+    known.forget()
+    assert known.find(records, "resp_1", rules, 5) is None
+
+
+UNSTORED = "resp_" + "0" * 16 + "01" + "0" * 32
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        PLAIN._replace(status="failed"),
+        PLAIN._replace(deleted=True),
+        PLAIN._replace(id=UNSTORED),
+        PLAIN._replace(partition="x" * LONGEST_KNOWN),
+        PLAIN._replace(summary=Summary()),
+        PLAIN._replace(summary=Summary(tally=Tally(9), pending={"call_1": "function_call_output"})),
+        PLAIN._replace(summary=Summary(tally=Tally(9), reasoned=True)),
+        PLAIN._replace(summary=Summary(tally=Tally(9), configuration={"reasoning": {"effort": "low"}})),
+        PLAIN._replace(summary=Summary(tally=Tally(9), orphaned="call_1")),
+        PLAIN._replace(summary=Summary(tally=Tally(9), prefix=["hash"])),
+        PLAIN._replace(summary=Summary(tally=Tally(9, reasoning_now=1))),
+    ],
+)
+def test_only_responses_with_plain_contexts_are_known(node: Node) -> None:
+    assert is_marked_unstored(UNSTORED)
+    known, records = KnownResponses(), Records(node.put())
+    read = known.read(records, node.id)
+    assert read is not None and read._replace(packed=[]) == node
+    assert known.find(records, node.id, semantics(), 5) is None
+
+
+def test_few_responses_are_known() -> None:
+    known = KnownResponses()
+    for number in range(2 * MOST_KNOWN):
+        known.read(Records(PLAIN._replace(id=f"resp_{number}").put()), f"resp_{number}")
+        assert 0 < len(known._known) <= MOST_KNOWN
+
+
+def test_what_is_known_of_the_latest_turns_is_what_their_documents_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[bytes, int, Lineage]] = []
+    monkeypatch.setattr(KnownResponses, "add", lambda self, *known: made.append(known))
+    drive, parent = Driver(), None
+    for text in ("u", "v", "long " * 500, "long " * 500, "w"):
+        parent = drive.create(text, previous_response_id=parent)["id"]
+    assert parent == made[-1][2].head, "also that from which nothing went on yet"
+    assert made[-1][2].summary.trail
+    for doc, created_at, lineage in made:
+        node = decode_node(doc)
+        known = (lineage.head, created_at, lineage.partition, json.dumps(lineage.summary, default=repr))
+        assert known == (node.id, node.created_at, node.partition, json.dumps(node.summary, default=repr))
+        assert lineage.conversation is node.conversation is None
+        assert (node.status, node.deleted) == ("completed", False)
 
 
 def test_R2_7_a_known_conversation_goes_on_from_what_its_store_has() -> None:

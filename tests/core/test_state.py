@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core import state
 from mockserver.core.records import Put
-from mockserver.core.state import LONGEST_KNOWN, MOST_HEADS, Conversation, Entry, Node, Summary
+from mockserver.core.state import Conversation, Entry, Node, Summary
 from mockserver.wire.tokens.context import Tally
-from tests.support.driving import Driver
 from tests.support.records import Records
 
 
@@ -77,38 +75,6 @@ def test_a_conversation_of_an_earlier_version_goes_on_too() -> None:
         assert one is not None
         assert state.read_conversation_end(records, "conv_1") == one.end()
     assert state.read_conversation_end(Records(), "conv_1") is None
-
-
-def test_a_turn_goes_on_from_what_its_store_has_of_a_node() -> None:
-    heads = state.KnownHeads()
-    short, long = node("resp_1", None, "a"), node("resp_2", "resp_1", "b")
-    long = long._replace(summary=long.summary._replace(configuration={"tools": ["x" * LONGEST_KNOWN]}))
-    for one in (short, long, short._replace(deleted=True), long, short, short._replace(summary=Summary(count=9))):
-        for read in (heads.read, state.read_head):
-            head = read(Records(one.put()), one.id)
-            assert head is not None
-            assert head._replace(packed=one.items) == one
-    assert heads.read(Records(), "resp_1") is state.read_head(Records(), "resp_1") is None
-    assert [*heads._known] == ["resp_1"], "none that is long"
-    for number in range(3 * MOST_HEADS):
-        heads.add(short.doc(), short._replace(id=f"resp_{number}"))
-        assert len(heads._known) <= MOST_HEADS
-    heads.forget()
-    assert not heads._known
-
-
-def test_what_is_known_of_the_latest_turns_is_what_their_documents_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[bytes, Node]] = []
-    monkeypatch.setattr(state.KnownHeads, "add", lambda self, doc, node: made.append((doc, node)))
-    drive = Driver()
-    chat, parent = drive.conversation()["id"], None
-    for text in ("u", "v", "long " * 500, "long " * 500, "w"):
-        parent = drive.create(text, previous_response_id=parent)["id"]
-        answer = drive.create('é "quoted" \x7f', conversation=chat)
-    assert {parent, answer["id"]} < {known.id for _, known in made}, "also those from which nothing went on yet"
-    assert any(known.summary.trail for _, known in made)
-    for doc, known in made:
-        assert known._replace(packed=state.decode_node(doc).packed).doc() == doc
 
 
 def test_an_entry_comes_back_as_it_was() -> None:
