@@ -8,12 +8,12 @@ An entry is a `cache` record: how far into a prompt it reaches, in tokens, when 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import orjson
 
 from mockserver.core.records import Change, Delete, Put, State, _new
-from mockserver.core.state import Mark
 
 _SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
 _SWEPT = 128  # so many at most
@@ -33,23 +33,39 @@ class CacheEntries:
     `is_lasting` says whether the entry that was found last lives as long as a new one would.
     """
 
+    is_lasting = False
+
     def __init__(self, state: State, scope: CacheScope, now: float) -> None:
-        self._state, self._get, self._now = state, state.get, now
+        self._state, self._now = state, now
         self._head, self._life = scope
         self._puts: dict[str, Put] = {}
         self._stale: set[str] = set()
-        self.is_lasting = False
 
-    def find(self, hash: str) -> int | None:
-        """Return how far the entry under a hash reaches, None when there is none; being found prolongs its life."""
-        key = hash + self._head
-        doc = self._get("cache", key)
-        if doc is None:
-            return None
+    def find_first(self, hashes: Iterable[str]) -> tuple[int, int]:
+        """The number of the first of some hashes that has an entry, and how far that reaches; -1 and 0 for none.
+
+        Being found prolongs an entry's life.
+        """
+        get, head = self._state.get, self._head
+        for number, hash in enumerate(hashes):
+            doc = get("cache", hash + head)
+            if doc is not None:
+                length = self._use(hash + head, doc)
+                if length:
+                    return number, length
+        return -1, 0
+
+    def find_last(self, hashes: Sequence[str]) -> tuple[int, int]:
+        """The same for the last of some hashes."""
+        number, length = self.find_first(reversed(hashes))
+        return len(hashes) - 1 - number if length else -1, length
+
+    def _use(self, key: str, doc: bytes) -> int:
+        """How far an entry reaches, 0 where its time is over."""
         length, written_at, expires_at = orjson.loads(doc)
         if self._now >= expires_at:
             self._stale.add(key)
-            return None
+            return 0
         idle, longest = self._life
         prolonged, latest = self._now + idle, written_at + longest
         self.is_lasting = latest + _REFRESHED > prolonged
@@ -57,23 +73,7 @@ class CacheEntries:
             prolonged = latest
         if prolonged >= expires_at + _REFRESHED:
             self._put(key, length, written_at, prolonged)
-        return length
-
-    def last(self, hashes: list[str]) -> tuple[int, int]:
-        """The number of the last hash that has an entry, and how far that reaches; -1 and 0 for none."""
-        for number in range(len(hashes) - 1, -1, -1):
-            length = self.find(hashes[number])
-            if length is not None:
-                return number, length
-        return -1, 0
-
-    def find_newest(self, marks: list[Mark]) -> int | None:
-        """How far the entry of the last mark reaches that has one, None where none has."""
-        for hash, _ in reversed(marks):
-            length = self.find(hash)
-            if length is not None:
-                return length
-        return None
+        return int(length)
 
     def write(self, hash: str, length: int) -> None:
         """Keep that a prompt is known up to a hash, `length` tokens."""

@@ -465,9 +465,9 @@ _numbers = Decimals()
 
 def _summary_after(plan: Plan, before: Summary, total: int, trail: ContextHash | None) -> Summary:
     """The summary of a context after a turn, as its node's document says it: what a next turn goes on from."""
-    count, turn, pending, _, _, _, cost_class, _, _, _ = before
     tally = _new(Tally, (total, 0, 0, (), plan.phased))
-    return _new(Summary, (count + 2, turn + 1, pending, False, None, None, cost_class, tally, trail, None))
+    count, turn, *plain = before[:7]
+    return _new(Summary, (count + 2, turn + 1, *plain, tally, trail, None))
 
 
 def _go_on(

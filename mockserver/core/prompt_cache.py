@@ -27,8 +27,10 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mockserver.core.admission import Admission
@@ -122,48 +124,62 @@ def lookup_text(
     """
     trail, tally = before.trail, before.tally
     if trail is None or tally is None or trail.reads or trail.lasting is not None or prompts.exact:
-        found = look_up()
-        return found if found.trail is None else found._replace(trail=extend_by_text(found.trail, "assistant", said))
-    scope, priming, _, _ = prompts
-    records, context = CacheEntries(state, scope, now), trail.now
-    end = roll_text(context, "user", asked)
-    reached = records.find(end)
-    if reached is None:
-        start = tokens - priming - read + tally.total
-        matched, newest = _go_on_with_text(records, prompts, trail, end, asked, start, tokens - priming)
-    else:  # the same prompt again
-        matched, newest = reached + priming, end
-    kept = extend_by_text(_note_newest(trail, newest), "assistant", said, end)
+        lookup = look_up()
+        return (
+            lookup if lookup.trail is None else lookup._replace(trail=extend_by_text(lookup.trail, "assistant", said))
+        )
+    records, priming = CacheEntries(state, prompts.scope, now), prompts.priming
+    end = roll_text(trail.now, "user", asked)
+    matched = _find_whole(records, trail.marks, priming, tokens)
+    if not matched:
+        stop = tokens - priming
+        start = stop - read + tally.total
+        matched, newest = _go_on_with_text(records, prompts, trail, end, asked, start, stop)
+        trail = _note_newest(trail, newest)
+    kept = extend_by_text(trail, "assistant", said, end)
     return _new(CacheLookup, (_round(matched, tokens), 0, records.changes(), kept))
 
 
 def _go_on_with_text(
     records: CacheEntries, prompts: TextPrompts, trail: ContextHash, end: str, asked: str, start: int, stop: int
 ) -> tuple[int, str | None]:
-    """The same as `_go_on` says, of a prompt that ends in a new text, from `start` to `stop`."""
+    """The same as `_go_on` says, of a prompt that ends in a text, from `start` to `stop`."""
     context, priming = trail.now, prompts.priming
-    reached, newest = records.find(context), None
-    if reached is not None:
-        matched, newest = reached, context  # no answer stands after it, which would begin as the priming did
-        covered = matched if records.is_lasting else 0
+    found, matched = records.find_first(chain((end, context), _newest_first(trail.marks)))
+    if found == 0:  # the same prompt again
+        return matched + priming, end
+    newest: str | None
+    if found == 1:  # no answer stands after it, which would begin as the priming did
+        newest = _write_ends(records, ((end, stop),), matched, priming) or context
     else:
-        matched = _find_earlier(records, trail.marks, priming)
-        covered = matched if records.is_lasting else 0
-        if start + priming >= MIN_TOKENS and not _says_the_same(covered, start + priming):
-            records.write(context, start)
-            covered, newest = start, context
+        matched = matched and matched + priming  # an answer stands after an earlier turn's end
+        newest = _write_ends(records, ((context, start), (end, stop)), matched, priming)
     if stop // BLOCK > (start + OPENING) // BLOCK:
-        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": asked}]}
-        inside = _block_ends_in_text(item, context, start, stop, prompts.pieces)
-        if inside:
-            block, reached = records.last([hash for hash, _ in inside])
-            matched = max(matched, reached)
-            for hash, length in inside[block + 1 :]:
-                records.write(hash, length)
-    if not _says_the_same(covered, stop + priming):
-        records.write(end, stop)
-        newest = end
+        matched = max(matched, _look_inside(records, prompts, context, asked, start, stop))
     return matched, newest
+
+
+def _write_ends(records: CacheEntries, ends: Iterable[tuple[str, int]], matched: int, priming: int) -> str | None:
+    """Write the entries of items that end at some lengths where `matched` tokens are known; returns the newest's hash.
+
+    None for no entry.
+    """
+    covered, newest = matched if records.is_lasting else 0, None
+    for hash, length in ends:
+        if length + priming >= MIN_TOKENS and not _says_the_same(covered, length + priming):
+            records.write(hash, length)
+            covered, newest = length, hash
+    return newest
+
+
+def _look_inside(records: CacheEntries, prompts: TextPrompts, context: str, asked: str, start: int, stop: int) -> int:
+    """How far a text after a context is known by the blocks that end in it; writes the others."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": asked}]}
+    inside = _block_ends_in_text(item, context, start, stop, prompts.pieces)
+    block, reached = records.find_last([hash for hash, _ in inside])
+    for hash, length in inside[block + 1 :]:
+        records.write(hash, length)
+    return reached
 
 
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
@@ -312,7 +328,7 @@ def scope_of(request: Mapping[str, Any], model: Model) -> CacheScope:
 
 def _exact(prompt: _Prompt, records: CacheEntries) -> CacheLookup:
     places, trail = _places(prompt)
-    found, reached = records.last([place.hash for place in places])
+    found, reached = records.find_last([place.hash for place in places])
     cached = min(reached, prompt.content_end)
     mode = (prompt.request.get("prompt_cache_options") or {}).get("mode")
     lengths = _breakpoint_lengths(prompt, places)
@@ -361,14 +377,28 @@ def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
 
 def _lookup_blocks(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries) -> CacheLookup:
     hashes, marks, trail = boundaries
-    found, reached = records.last(hashes)
-    newest: str | None = hashes[-1]
-    if found == len(prompt.items):  # the same prompt again
-        matched = reached + prompt.priming
-    else:
-        matched, newest = _go_on(prompt, records, hashes, marks, found, reached)
+    newest: str | None = None
+    matched = _find_whole(records, marks, prompt.priming, prompt.tokens)
+    if not matched:
+        found, reached = records.find_last(hashes)
+        if found == len(prompt.items):  # the same prompt again
+            matched, newest = reached + prompt.priming, hashes[-1]
+        else:
+            matched, newest = _go_on(prompt, records, hashes, marks, found, reached)
     kept = _note_newest(trail, newest) if prompt.remembered else None
     return _new(CacheLookup, (_round(matched, prompt.tokens), 0, records.changes(), kept))
+
+
+def _find_whole(records: CacheEntries, marks: list[Mark], priming: int, tokens: int) -> int:
+    """How far a prompt is known by the newest entry of its context, if none could say more of it; else 0.
+
+    Then nothing is to be looked for, and nothing written: so it is with most short turns of a chain.
+    """
+    if not marks:
+        return 0
+    _, reached = records.find_first((marks[-1][0],))
+    matched = reached + priming
+    return matched if reached and records.is_lasting and _says_the_same(matched, tokens) else 0
 
 
 def _go_on(
@@ -382,7 +412,8 @@ def _go_on(
     if found >= 0:
         matched, newest = reached + prompt.priming if _collect(prompt, found) else reached, hashes[found]
     else:
-        matched = _find_earlier(records, marks, prompt.priming)
+        _, reached = records.find_first(_newest_first(marks))
+        matched = reached and reached + prompt.priming  # an answer stands after an earlier turn's end
     covered, looking = matched if records.is_lasting else 0, True
     for number, start, end in _spans(prompt, found, reached):
         if end + prompt.priming < MIN_TOKENS:
@@ -391,7 +422,7 @@ def _go_on(
         if number:
             inside = _block_ends_in_text(prompt.items[number - 1], hashes[number - 1], start, end, prompt.rules.pieces)
         if looking and inside:
-            block, reached = records.last([hash for hash, _ in inside])
+            block, reached = records.find_last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
         looking = looking and not inside
         for hash, length in inside:
@@ -402,17 +433,18 @@ def _go_on(
     return matched, newest
 
 
-def _find_earlier(records: CacheEntries, marks: list[Mark], priming: int) -> int:
-    """How far a prompt is known by an entry of an earlier turn, after which an answer stands; 0 where there is none."""
-    reached = records.find_newest(marks)
-    return 0 if reached is None else reached + priming
+def _newest_first(marks: list[Mark]) -> Iterator[str]:
+    """The hashes of earlier entries."""
+    return map(_HASH, reversed(marks))
+
+
+_HASH: Callable[[Mark], str] = itemgetter(0)
 
 
 def _says_the_same(covered: int, end: int) -> bool:
     """Whether an entry at `end` says no more than that which covers so much, and which all find who would find this.
 
-    Both are rounded down to the same block. A prompt of 20,000 short items has a thousand entries for it, not 20,000,
-    and most short turns of a chain write none.
+    Both are rounded down to the same block. A prompt of 20,000 short items has a thousand entries for it, not 20,000.
     """
     return covered // BLOCK == end // BLOCK
 

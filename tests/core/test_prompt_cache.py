@@ -518,9 +518,10 @@ def test_a_chain_of_200_turns_costs_the_same_at_every_depth(model: str) -> None:
         drive.ask("ping", model, previous_response_id=drive.last["id"])
         costs.append({one: count for one, count in store.seen.items() if one[0] != "scan"})
         sizes.append(len(store.get("p", "node", drive.last["id"]) or b""))
-    busiest, quietest = max(sum(one.values()) for one in costs[3:]), min(sum(one.values()) for one in costs[3:])
-    assert busiest - quietest <= 2, "a block more or less, and no more"
-    assert costs[3]["get", "cache"] == costs[-1]["get", "cache"] == 3
+    early, late = ([sum(one.values()) for one in some] for some in (costs[3:100], costs[100:]))
+    assert (max(early), min(early)) == (max(late), min(late))
+    assert max(late) - min(late) <= 5, "an entry in three places, and two more where a block begins"
+    assert max(one["get", "cache"] for one in costs[3:]) <= 5
     assert max(sizes) - min(sizes[40:]) < 60, "by then three entries are remembered"
 
 
