@@ -42,10 +42,12 @@ def _print_entries(
     docs, begin = b",".join([entry.doc for entry in entries]), len(id) + len("/")
     # a name has no quotes, and no node is read twice
     nodes = list(dict.fromkeys(docs.decode().split('"')[1::2]))
-    if query.order == "desc":
+    newest_first = query.order == "desc"
+    if newest_first:
         nodes.reverse()
     packed = conversations.packed_items(state, nodes)
-    printed = print_page(packed, [entry.id[begin:] for entry in entries], has_more=has_more)
+    item_ids = [entry.id[begin:] for entry in entries]
+    printed = print_page(packed, item_ids, newest_first=newest_first, has_more=has_more)
     if printed is not None:
         return printed
     items = dict(zip(nodes, map(orjson.loads, packed), strict=True))

@@ -1,13 +1,13 @@
-"""A page of messages of one text each, printed from the JSON in which they are kept. Spec: P25, W4, W5.
+"""A page of plain turns, printed from the JSON in which their items are kept. Spec: P25, W4, W5.
 
-Nearly all lists hold nothing else. To decode twenty messages and to print them again costs more than all the rest of
+Most conversations hold nothing else. To decode twenty messages and to print them again costs more than all the rest of
 a call.
 """
 
-# How it works: an item is kept as compact JSON, and a message of one text is always the same but for its id and its
-# text. So a list is cut around these two, and put together with what stands around them in a body. Both come from the
-# encoders themselves, which write one message of each kind when this module is loaded. A pattern cuts: it is four times
-# as fast as to look for one quote after the other, and five times as fast as to decode and to print.
+# How it works: the two messages of a turn are kept as compact JSON, which is always the same but for their ids and
+# texts. So lists are cut around these, and put together with what stands around them in a body. Both come from the
+# encoders themselves, which write a turn once. A pattern cuts, for it costs a quarter of looking for one quote after
+# the other. One that knew messages and not turns would cost twice as much.
 #
 # What must stay true: whatever is not recognized to the last byte is left to the encoders. A text that is written in
 # another way in a body (not ASCII, DEL, an escape other than of a line's end) is not recognized.
@@ -16,74 +16,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from mockserver.wire.responses.encoding import json_body, json_compact
 from mockserver.wire.responses.resources import page, text_part
 
 _GAP = "@"  # stands for an id and for a text in what the encoders write once
+_CUTS = 5  # of a turn as it is kept: what stands before it, then ids and texts
+_PARTS = 8  # of a turn in a page: ids and texts, and what stands before each
+_SEAMS = frozenset((",", "]["))  # what stands before a turn, the first one apart
 
 
-def _write_once(role: str, part: dict[str, Any], **more: Any) -> tuple[list[str], list[str]]:
-    """What stands before, between and after the id and the text of a message: as it is kept, and in a page."""
-    message = {"id": "@", "type": "message", "status": "completed", "content": [part], **more, "role": role}
-    return json_compact(message).decode().split(_GAP), _print(message).split(_GAP)
+def print_page(lists: Iterable[bytes], ids: Sequence[str], *, newest_first: bool, has_more: bool) -> bytes | None:
+    """The page of all items of these lists of compact JSON, oldest first, whose ids are given in the page's order.
 
-
-def _print(item: dict[str, Any], *, has_more: bool = False) -> str:
-    return json_body(page([item], has_more=has_more)).decode()
-
-
-_ASKED, _ANSWERED = {"type": "input_text", "text": "@"}, text_part("@")
-_ALL = (
-    _write_once("user", _ASKED),
-    _write_once("assistant", _ANSWERED),
-    _write_once("assistant", _ANSWERED, phase="final_answer"),
-)
-_AFTER_ITEMS = "\n  ],"
-# how it is kept → how it is printed
-_MIDDLES = {kept[1]: printed[1] for kept, printed in _ALL}
-_ENDS = {kept[2]: printed[2].partition(_AFTER_ITEMS)[0] for kept, printed in _ALL}
-_BEFORE = _ALL[0][1][0]
-_BETWEEN = "," + _BEFORE[_BEFORE.index("[") + 1 :]
-# what stands after all items, around the ids of the first and the last
-_AFTER = {
-    more: (_AFTER_ITEMS + _print({"id": "@"}, has_more=more).partition(_AFTER_ITEMS)[2]).split(_GAP)
-    for more in (False, True)
-}
-
-
-def _any_of(texts: Iterable[str]) -> str:
-    return f"({'|'.join(map(re.escape, texts))})"
-
-
-# no quote is part of a text that `_is_written_alike` lets pass, so that the next one ends it
-_MESSAGE = re.compile(re.escape(_ALL[0][0][0]) + '([^"]*)' + _any_of(_MIDDLES) + '([^"]*)' + _any_of(_ENDS))
-_CUTS = 5  # of one message: what stands before it, its id, what stands between that and its text, the text, its end
-_SEAMS = frozenset((",", "]["))  # what stands before a message, the first one apart
-
-
-def print_page(lists: Iterable[bytes], ids: Sequence[str], *, has_more: bool) -> bytes | None:
-    """The page of the items of these lists of compact JSON, whose ids are given in the page's order.
-
-    None if they are not just these items, in this order or the reverse, or not all messages of one text.
+    None if the lists hold other items, or anything that is no plain turn.
     """
     packed = b"".join(lists)
     if not ids or not _is_written_alike(packed):
         return None
-    cut = _MESSAGE.split(packed.decode())
+    is_phased = b'"phase":' in packed
+    cut = _pattern(is_phased).split(packed.decode())
     if cut[0] != "[" or cut[-1] != "]" or not _SEAMS.issuperset(cut[_CUTS:-1:_CUTS]):
         return None
-    known = cut[1::_CUTS]
-    step = 1 if known == ids else -1
-    if known[::step] != ids:
+    gaps = cut[1::_CUTS], cut[2::_CUTS], cut[3::_CUTS], cut[4::_CUTS]
+    if newest_first:
+        asked, question, answered, answer = gaps
+        gaps = answered[::-1], answer[::-1], asked[::-1], question[::-1]
+    turns, before, row, after = len(gaps[0]), *_layout(is_phased, newest_first, has_more)
+    if len(ids) != 2 * turns or gaps[0] != ids[::2] or gaps[2] != ids[1::2]:
         return None
-    parts = [_BETWEEN] * (_CUTS * len(ids))
-    parts[0], parts[1::_CUTS], parts[3::_CUTS] = _BEFORE, ids, cut[3::_CUTS][::step]
-    parts[2::_CUTS] = map(_MIDDLES.__getitem__, cut[2::_CUTS][::step])
-    parts[4::_CUTS] = map(_ENDS.__getitem__, cut[4::_CUTS][::step])
-    before_first, before_last, after = _AFTER[has_more]
-    parts += (before_first, ids[0], before_last, ids[-1], after)
+    parts = row * turns
+    parts[0], parts[1::_PARTS], parts[3::_PARTS], parts[5::_PARTS], parts[7::_PARTS] = before, *gaps
+    before_first, before_last, end = after
+    parts += (before_first, ids[0], before_last, ids[-1], end)
     return "".join(parts).encode()
 
 
@@ -92,3 +59,28 @@ def _is_written_alike(packed: bytes) -> bool:
     if not packed.isascii() or b"\x7f" in packed:
         return False
     return b"\\" not in packed or packed.count(b"\\") == packed.count(rb"\n")
+
+
+def _turn(is_phased: bool) -> list[dict[str, Any]]:
+    begin = {"id": _GAP, "type": "message", "status": "completed"}
+    phase = {"phase": "final_answer"} if is_phased else {}
+    return [
+        {**begin, "content": [{"type": "input_text", "text": _GAP}], "role": "user"},
+        {**begin, "content": [text_part(_GAP)], **phase, "role": "assistant"},
+    ]
+
+
+@cache
+def _pattern(is_phased: bool) -> re.Pattern[str]:
+    """A turn as it is kept. No quote is part of a text that is written alike, so that the next one ends it."""
+    kept = json_compact(_turn(is_phased)).decode()
+    return re.compile('([^"]*)'.join(map(re.escape, kept[len("[") : -len("]")].split(_GAP))))
+
+
+@cache
+def _layout(is_phased: bool, newest_first: bool, has_more: bool) -> tuple[str, list[str], list[str]]:
+    """What stands before a page's first id, the parts of a turn, what stands after the last text."""
+    items = _turn(is_phased) * 2
+    body = json_body(page(items[::-1] if newest_first else items, has_more=has_more)).decode()
+    before, middle, between, second_middle, seam, _, _, _, *after = body.split(_GAP)
+    return before, [seam, "", middle, "", between, "", second_middle, ""], after
