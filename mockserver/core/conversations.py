@@ -142,14 +142,13 @@ def item_at(state: State, entry: Entry) -> Item:
 
 def packed_items(state: State, nodes: Iterable[str]) -> list[bytes]:
     """The items of each of the nodes in which a conversation keeps some, as compact JSON."""
-    return [_document(state, node).partition(b"\n")[2] for node in nodes]
-
-
-def _document(state: State, node: str) -> bytes:
-    doc = state.get("node", node)
-    if doc is None:
-        raise LookupError(f"node {node} of a conversation's item is missing")
-    return doc
+    packed = []
+    for node in nodes:
+        doc = state.get("node", node)
+        if doc is None:
+            raise LookupError(f"node {node} of a conversation's item is missing")
+        packed.append(doc.partition(b"\n")[2])
+    return packed
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:
