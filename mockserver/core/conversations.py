@@ -11,9 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -28,7 +27,6 @@ from mockserver.core.state import (
     Item,
     Node,
     Summary,
-    decode_items,
     items_back,
     nodes_back,
     nodes_holding,
@@ -136,25 +134,21 @@ def _unambiguous(
     return kept, id_generator.skip(number)
 
 
-def items_at(state: State, places: Sequence[Sequence[Any]]) -> list[Item]:
-    """The items that a conversation keeps in these places (see `Entry`); a node that holds several is read once."""
-    nodes = {node: _items_of(state, node) for node in {*map(_node_of, places)}}
-    return [nodes[node][place] for node, place, _ in places]
-
-
-_node_of = itemgetter(0)
-
-
 def item_at(state: State, entry: Entry) -> Item:
     """The item that a conversation keeps in a place."""
-    return _items_of(state, entry.node)[entry.place]
+    items: list[Item] = orjson.loads(packed_items(state, [entry.node])[0])
+    return items[entry.place]
 
 
-def _items_of(state: State, node: str) -> list[Item]:
-    doc = state.get("node", node)
-    if doc is None:
-        raise LookupError(f"node {node} of a conversation's item is missing")
-    return decode_items(doc)
+def packed_items(state: State, nodes: Iterable[str]) -> list[bytes]:
+    """The items of each of the nodes in which a conversation keeps some, as compact JSON."""
+    packed = []
+    for node in nodes:
+        doc = state.get("node", node)
+        if doc is None:
+            raise LookupError(f"node {node} of a conversation's item is missing")
+        packed.append(doc.partition(b"\n")[2])
+    return packed
 
 
 def retrieve_item(state: State, id: str, item_id: str) -> Item:

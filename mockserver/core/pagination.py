@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -11,17 +10,21 @@ import orjson
 from mockserver.core import conversations
 from mockserver.core.background import visible_node
 from mockserver.core.lineage import missing
-from mockserver.core.records import State
+from mockserver.core.records import Record, State
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Entry, Item, items_up_to, read_entry
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests.query import ListQuery
 from mockserver.wire.responses.resources import Listing, page, present, without_bare_texts
+from mockserver.wire.responses.text_page import print_page
 
 
-def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics) -> Listing:
-    """List a conversation's items, newest first unless asked otherwise; raises E64, and E65 for an unknown cursor."""
+def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics) -> Listing | bytes:
+    """List a conversation's items, newest first unless asked otherwise; raises E64, and E65 for an unknown cursor.
+
+    A page that is bytes is printed already.
+    """
     conversations.require(state, id)
     after = _order(state, id, query.after) if query.after is not None else None
     records = state.scan("entry", id, after=after, limit=query.limit + 1, descending=query.order == "desc")
@@ -30,9 +33,26 @@ def conversation_items(state: State, id: str, query: ListQuery, rules: Semantics
         inside = (lambda order: order > stop) if query.order == "desc" else (lambda order: order < stop)
         records = [record for record in records if inside(record.order)]
     more = len(records) > query.limit
-    places = orjson.loads(b"[%b]" % b",".join(map(_doc_of, records[: query.limit])))
-    items = conversations.items_at(state, places)
-    return _page_of_items(items, query, rules, has_more=more)
+    return _print_entries(state, id, records[: query.limit], query, rules, has_more=more)
+
+
+def _print_entries(
+    state: State, id: str, entries: list[Record], query: ListQuery, rules: Semantics, *, has_more: bool
+) -> Listing | bytes:
+    docs, begin = b",".join([entry.doc for entry in entries]), len(id) + len("/")
+    # a name has no quotes, and no node is read twice
+    nodes = list(dict.fromkeys(docs.decode().split('"')[1::2]))
+    newest_first = query.order == "desc"
+    if newest_first:
+        nodes.reverse()
+    packed = conversations.packed_items(state, nodes)
+    item_ids = [entry.id[begin:] for entry in entries]
+    printed = print_page(packed, item_ids, newest_first=newest_first, has_more=has_more)
+    if printed is not None:
+        return printed
+    items = dict(zip(nodes, map(orjson.loads, packed), strict=True))
+    places = orjson.loads(b"[%b]" % docs)
+    return _page_of_items([items[node][place] for node, place, _ in places], query, rules, has_more=has_more)
 
 
 def _page_of_items(items: list[Item], query: ListQuery, rules: Semantics, *, has_more: bool) -> Listing:
@@ -41,9 +61,6 @@ def _page_of_items(items: list[Item], query: ListQuery, rules: Semantics, *, has
         include = rules.visible(query.include)
         items = [present(item, include) for item in items]
     return Listing(page(items, has_more=has_more), others)
-
-
-_doc_of = attrgetter("doc")
 
 
 def _order(state: State, id: str, cursor: str) -> int:

@@ -282,12 +282,11 @@ class Entry(NamedTuple):
 
 def entries_of(conversation_id: str, node_id: str, item_ids: Sequence[str], first: int) -> list[Change]:
     """The changes that have a conversation keep a node's items in this order, from number `first` on."""
-    changes: list[Change] = []
-    for index, item_id in enumerate(item_ids):
-        number = first + index
-        doc = f'["{node_id}",{index},{number}]'.encode()
-        changes.append(_new(Put, ("entry", f"{conversation_id}/{item_id}", doc, conversation_id, number)))
-    return changes
+    begin, prefix = f'["{node_id}",', f"{conversation_id}/"
+    return [
+        _new(Put, ("entry", prefix + item_id, f"{begin}{number - first},{number}]".encode(), conversation_id, number))
+        for number, item_id in enumerate(item_ids, first)
+    ]
 
 
 def read_entry(state: State, conversation_id: str, item_id: str) -> Entry | None:

@@ -197,29 +197,37 @@ class MemoryStore:
         mine = self._projects.get(project)
         if mine is None:
             mine = self._projects[project] = _Project()
-        records = mine.records
+        records, listed = mine.records, mine.places
         for change in changes:
-            if isinstance(change, Put):
-                kind, id, doc, parent, order = change
-                same = records.get(kind)
-                if same is None:
-                    same = records[kind] = {}
-                if parent or kind not in UNORDERED_KINDS:
-                    if kind in PENDING_KINDS or id in same:
-                        _list(mine, kind, id, parent, order)
-                    elif places := mine.places.get((kind, parent)):
-                        _insert(places, (order, id))
-                    else:
-                        mine.places[kind, parent] = [(order, id)]
-                    same[id] = (self._parts.cut(doc) if kind == "response" else doc, parent, order)
-                    if kind in PENDING_KINDS:
-                        mine.listed.pop(kind, None)
-                    continue
+            if not isinstance(change, Put):
+                _delete(mine, *change)
+                continue
+            kind, id, doc, parent, order = change
+            same = records.get(kind)
+            if same is None:
+                same = records[kind] = {}
+            if not parent and kind in UNORDERED_KINDS:
                 if kind == "node" and (old := same.get(id)) is not None and _find_place(old)[1]:
                     _displace(mine, kind, id, old)  # it has no parent any more
                 same[id] = (doc, parent, order) if order else doc
-            else:
-                _delete(mine, *change)
+                continue
+            # all of a call that takes its time, so nothing is called for what is usual
+            old = same.get(id)
+            if kind in PENDING_KINDS:
+                _list(mine, kind, id, parent, order)
+                mine.listed.pop(kind, None)
+            elif old is None:
+                place = order, id
+                places = listed.get((kind, parent))
+                if places is None:
+                    listed[kind, parent] = [place]
+                elif places[-1] < place:
+                    places.append(place)
+                else:
+                    insort(places, place)
+            elif old[1:] != (parent, order):
+                _list(mine, kind, id, parent, order)
+            same[id] = (self._parts.cut(doc) if kind == "response" else doc, parent, order)
 
     def clear(self, project: str) -> None:
         """Forget a project."""

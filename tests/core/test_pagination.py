@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockserver.wire.errors.api import APIError
 from tests.support.api import Api
 from tests.support.driving import Driver, refused, summary, text_of
 
@@ -160,3 +163,49 @@ def test_W6_a_listing_writes_small_figures_with_an_exponent(kind: str) -> None:
     for body in (api.list_items(drive.project, id, asked), api.list_input_items(drive.project, made["id"], asked)):
         assert body == json.dumps(json.loads(body), indent=2).encode()
         assert b"7.5e-05" in body
+
+
+WORDS = st.text(st.sampled_from('ping \n"\\\x7fé🙂{}')) | st.just("ping")
+ADDED: list[dict[str, Any]] = [
+    {"role": "user", "content": "added"},
+    {"role": "assistant", "content": "said by hand"},
+    {"role": "developer", "content": "be brief"},
+    {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+    {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a":1e-7}'},
+    {"type": "function_call_output", "call_id": "call_1", "output": "done"},
+]
+STEPS = st.lists(st.tuples(st.just("say"), WORDS) | st.tuples(st.just("add"), st.sampled_from(ADDED)), max_size=6)
+QUERY = st.fixed_dictionaries(
+    {},
+    optional={
+        "limit": st.integers(1, 8).map(str),
+        "order": st.sampled_from(["asc", "desc"]),
+        "include": st.just("message.output_text.logprobs"),
+    },
+)
+
+
+@given(
+    steps=STEPS, deleted=st.none() | st.integers(0, 5), query=QUERY, cursor=st.sampled_from([None, "after", "before"])
+)
+@settings(max_examples=60)
+def test_a_page_is_the_same_however_it_is_printed(
+    steps: list[tuple[str, Any]], deleted: int | None, query: dict[str, str], cursor: str | None
+) -> None:
+    drive = Driver()
+    id = drive.conversation()["id"]
+    for step, what in steps:
+        if step == "add":
+            drive.add(id, what)
+        elif what:
+            with suppress(APIError):  # of a call that still lacks its output
+                drive.create(what, conversation=id)
+    ids = [item["id"] for item in drive.items(id)["data"]]
+    if deleted is not None and deleted < len(ids):
+        drive.call("DELETE", f"/v1/conversations/{id}/items/{ids.pop(deleted)}")
+    if cursor is not None and ids:
+        query = {**query, cursor: ids[len(ids) // 2]}
+    path = f"/v1/conversations/{id}/items"
+    body = drive.answer("GET", path, **query).body
+    with patch("mockserver.core.pagination.print_page", lambda *lists, **options: None):
+        assert drive.answer("GET", path, **query).body == body
