@@ -41,18 +41,18 @@ class CacheEntries:
         self._puts: dict[str, Put] = {}
         self._stale: set[str] = set()
 
-    def find_first(self, hashes: Iterable[str]) -> tuple[int, int]:
-        """The number of the first of some hashes that has an entry, and how far that reaches; -1 and 0 for none.
+    def find(self, hash: str) -> int:
+        """How far the entry under a hash reaches, 0 where there is none; being found prolongs its life."""
+        key = hash + self._head
+        doc = self._state.get("cache", key)
+        return self._use(key, doc) if doc is not None else 0
 
-        Being found prolongs an entry's life.
-        """
-        get, head = self._state.get, self._head
+    def find_first(self, hashes: Iterable[str]) -> tuple[int, int]:
+        """The number of the first of some hashes that has an entry, and how far that reaches; -1 and 0 for none."""
         for number, hash in enumerate(hashes):
-            doc = get("cache", hash + head)
-            if doc is not None:
-                length = self._use(hash + head, doc)
-                if length:
-                    return number, length
+            length = self.find(hash)
+            if length:
+                return number, length
         return -1, 0
 
     def find_last(self, hashes: Sequence[str]) -> tuple[int, int]:
@@ -63,17 +63,17 @@ class CacheEntries:
     def _use(self, key: str, doc: bytes) -> int:
         """How far an entry reaches, 0 where its time is over."""
         length, written_at, expires_at = orjson.loads(doc)
-        if self._now >= expires_at:
+        now, (idle, longest) = self._now, self._life
+        if now >= expires_at:
             self._stale.add(key)
             return 0
-        idle, longest = self._life
-        prolonged, latest = self._now + idle, written_at + longest
+        prolonged, latest = now + idle, written_at + longest
         self.is_lasting = latest + _REFRESHED > prolonged
         if prolonged > latest:
             prolonged = latest
         if prolonged >= expires_at + _REFRESHED:
             self._put(key, length, written_at, prolonged)
-        return int(length)
+        return length  # type: ignore[no-any-return]
 
     def write(self, hash: str, length: int) -> None:
         """Keep that a prompt is known up to a hash, `length` tokens."""

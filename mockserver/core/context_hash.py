@@ -41,6 +41,7 @@ CONTENT = {"message": "content", "function_call_output": "output", "custom_tool_
 _TEXTS = frozenset({"input_text", "output_text"})
 _ROLES = ("user", "assistant", "system", "developer", "unknown", "critic", "discriminator", "tool")
 _OPENINGS = {(role, aside): f"{role} {aside}\n".encode() for role in _ROLES for aside in (False, True)}
+_TEXT_OPENINGS = {role: _OPENINGS[role, False].decode() for role in _ROLES}
 
 
 def extend_all(trail: ContextHash, items: Iterable[Item]) -> ContextHash:
@@ -82,8 +83,7 @@ def extend_by_text(trail: ContextHash, role: str, text: str, before: str | None 
 
 def roll_text(before: str, role: str, text: str) -> str:
     """The hash of a context that goes on with a message that is one text."""
-    read = b"%b%b%b" % (before.encode(), _OPENINGS[role, False], text.encode())
-    return blake2b(read, digest_size=16).hexdigest()
+    return blake2b((before + _TEXT_OPENINGS[role] + text).encode(), digest_size=16).hexdigest()
 
 
 def roll(before: str, read: bytes) -> str:

@@ -122,15 +122,16 @@ def lookup_text(
     The trail is that after the answer, a text too. Where the context has no trail yet, as it was shorter, or has more
     than this knows of, `look_up` looks the ordinary way.
     """
-    trail, tally = before.trail, before.tally
-    if trail is None or tally is None or trail.reads or trail.lasting is not None or prompts.exact:
-        lookup = look_up()
-        return (
-            lookup if lookup.trail is None else lookup._replace(trail=extend_by_text(lookup.trail, "assistant", said))
-        )
-    records, priming = CacheEntries(state, prompts.scope, now), prompts.priming
-    end = roll_text(trail.now, "user", asked)
-    matched = _find_whole(records, trail.marks, priming, tokens)
+    scope, priming, _, exact = prompts
+    tally, trail = before.tally, before.trail
+    if trail is None or tally is None or exact:
+        return _add_answer(look_up(), said)
+    reads, context, marks, lasting, _ = trail
+    if reads or lasting is not None:
+        return _add_answer(look_up(), said)
+    records = CacheEntries(state, scope, now)
+    end = roll_text(context, "user", asked)
+    matched = _find_whole(records, marks, priming, tokens)
     if not matched:
         stop = tokens - priming
         start = stop - read + tally.total
@@ -138,6 +139,12 @@ def lookup_text(
         trail = _note_newest(trail, newest)
     kept = extend_by_text(trail, "assistant", said, end)
     return _new(CacheLookup, (_round(matched, tokens), 0, records.changes(), kept))
+
+
+def _add_answer(lookup: CacheLookup, said: str) -> CacheLookup:
+    """The same with the trail after the answer."""
+    trail = lookup.trail
+    return lookup if trail is None else lookup._replace(trail=extend_by_text(trail, "assistant", said))
 
 
 def _go_on_with_text(
@@ -396,7 +403,7 @@ def _find_whole(records: CacheEntries, marks: list[Mark], priming: int, tokens: 
     """
     if not marks:
         return 0
-    _, reached = records.find_first((marks[-1][0],))
+    reached = records.find(marks[-1][0])
     matched = reached + priming
     return matched if reached and records.is_lasting and _says_the_same(matched, tokens) else 0
 
