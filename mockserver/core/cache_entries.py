@@ -62,6 +62,7 @@ class CacheEntries:
 
     def _use(self, key: str, doc: bytes) -> int:
         """How far an entry reaches, 0 where its time is over."""
+        length: int
         length, written_at, expires_at = orjson.loads(doc)
         now, (idle, longest) = self._now, self._life
         if now >= expires_at:
@@ -73,7 +74,7 @@ class CacheEntries:
             prolonged = latest
         if prolonged >= expires_at + _REFRESHED:
             self._put(key, length, written_at, prolonged)
-        return length  # type: ignore[no-any-return]
+        return length
 
     def write(self, hash: str, length: int) -> None:
         """Keep that a prompt is known up to a hash, `length` tokens."""

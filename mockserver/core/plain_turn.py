@@ -1,322 +1,44 @@
-"""Plain turns: a text in, a text out. What such turns of one shape have in common is worked out once, as a plan.
+"""Plain turns: a text in, a text out. One whose shape has a plan is its two documents, filled in.
 
-The shape of a request is all that it says except its input and its parent. Most requests of a test or of a load have
-one of a few shapes, and then only ids, texts, times and token counts differ from turn to turn.
+What turns of one shape have in common is worked out once (`plans`).
 """
 
-# How it works. A plan is learnt, not written down: the second time that a shape comes, its turn is answered in the
-# ordinary way (`admission`, the model, `turn.plan`), and if it was plain, its Response becomes a template and what was
-# counted around its two texts becomes a few numbers. So no rule of the API stands here a second time: echoes, defaults,
-# key order and frames are those of the turn that was learnt from. The third such request only fills in the template:
-# what comes out are the two documents that are stored, and no objects, for nearly nobody asks for these. Neither is it
-# judged as a whole: all but its input and its parent was, in the request that the plan was learnt from.
-# What is said comes from the default model or from a script: `open_turn` ends where either is asked, `complete` goes on
-# with the text. A reply that says more than a text sends the request the ordinary way.
+# How it works. A turn by a plan only fills in the template: what comes out are the two documents that are stored, and
+# no objects, for nearly nobody asks for these. Neither is it judged as a whole: all but its input and its parent was,
+# in the request that the plan was learnt from. What is said comes from the default model or from a script: `open_turn`
+# ends where either is asked, `complete` goes on with the text. A reply that says more than a text sends the request the
+# ordinary way.
 #
 # What must stay true:
 # * A turn by a plan is the turn that would have been made without it, to the byte: body, node, changes, events. A
-#   property test compares both. Whatever could make a difference (`_SHAPING`, `_continues_plainly`) sends a request
-#   the ordinary way, and so does anything this file does not know of.
+#   property test compares both. Whatever could make a difference (`_continues_plainly`) sends a request the ordinary
+#   way.
 # * The tokens of a text don't depend on what stands around it, so a count is the text's own and a constant (T3, T8).
-# * A shape that comes once costs its look-up. Shapes are kept by number and by size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
-from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-import orjson
-
-from mockserver.core import compaction, context, lifecycle
+from mockserver.core import compaction, lifecycle
 from mockserver.core.admission import Admission
-from mockserver.core.lineage import (
-    FRESH,
-    KnownConversations,
-    KnownResponses,
-    Lineage,
-    is_plain,
-    resolve_lineage,
-)
-from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
-from mockserver.core.prompt_cache import (
-    MIN_TOKENS,
-    NOTHING,
-    CacheLookup,
-    TextPrompts,
-    lookup,
-    lookup_text,
-    text_prompts,
-)
+from mockserver.core.lineage import FRESH, Lineage, is_plain, resolve_lineage
+from mockserver.core.plans import Plan, Shape, Stream
+from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, CacheLookup, lookup, lookup_text
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, ConversationEnd, Item, Summary, items_back
-from mockserver.core.turn import SerializedTurn, Turn, public_events
-from mockserver.delivery.events import is_token
+from mockserver.core.turn import SerializedTurn
 from mockserver.model.default_model import echo
-from mockserver.model.prompt import Prompt, Reply
+from mockserver.model.prompt import Prompt
 from mockserver.wire import catalog
-from mockserver.wire.catalog import Model
-from mockserver.wire.requests.bodies import is_response_id
 from mockserver.wire.responses.encoding import json_body, json_compact
-from mockserver.wire.responses.event_list import (
-    LINES,
-    SSE,
-    EventList,
-    Filled,
-    Template,
-    TextDeltas,
-    tokens_of_text,
-    write,
-)
-from mockserver.wire.responses.events import Event
+from mockserver.wire.responses.event_list import EventList, Filled, TextDeltas, tokens_of_text
 from mockserver.wire.responses.ids import IdGenerator
-from mockserver.wire.responses.resources import assistant_message, text_part
-from mockserver.wire.responses.text_template import Decimals, TextTemplate
+from mockserver.wire.responses.text_template import Decimals
 from mockserver.wire.tokens.context import Tally
-
-MOST_SHAPES = 128
-LONGEST_SHAPE = 4096  # bytes of JSON
-LONGEST_TEXT = 4096  # characters; a longer input is likely to be cached (T13), which no plan covers
-ROOM = (
-    2 * MIN_TOKENS
-)  # tokens that a model must have for a prompt and for an answer, so that no limit cuts a plain turn
-
-# What may shape a plain turn: it is echoed, or costs the same each time. Anything else may change what is answered.
-_SHAPING = frozenset(
-    (
-        *("model", "instructions", "metadata", "temperature", "top_p", "user", "safety_identifier"),
-        *("parallel_tool_calls", "truncation", "store", "stream"),
-    )
-)
-_MEMBERS = _SHAPING | {"input", "previous_response_id", "conversation"}
-
-
-class Stream(NamedTuple):
-    """What stands in a stream before its deltas, and after them."""
-
-    head: Template
-    tail: Template
-
-
-class Plan(NamedTuple):
-    """What turns of one shape have in common.
-
-    `named` is the model as a Response names it, `body` the JSON of a Response as a template, `asked` and `answered` are
-    its two items to be copied. `node` is its node's document as a template, `stream` that of its events, if there are
-    any. Token counts are without those of the texts: `prompt` what stands around the context, `question` and `answer`
-    the frames of the two messages as they are read, `output` that of the answer as it is written. `prompts` is what the
-    prompt cache knows of theirs, `responses` and `chats` what turns of any shape go on from. `instructions` are those
-    of the Response.
-    """
-
-    model: Model
-    named: str
-    body: TextTemplate
-    node: TextTemplate
-    stream: Stream | None
-    asked: dict[str, Any]
-    answered: dict[str, Any]
-    before: Summary
-    prompt: int
-    question: int
-    answer: int
-    output: int
-    phased: bool
-    prompts: TextPrompts
-    responses: KnownResponses
-    chats: KnownConversations
-    instructions: Any
-
-
-class Shape(NamedTuple):
-    """A request taken apart: what it asks, what it goes on from, and the name of all else."""
-
-    name: bytes
-    text: str
-    parent: str | None
-
-
-def shape_of(request: Mapping[str, Any]) -> Shape | None:
-    """The shape of a request that may begin a plain turn, None for any other."""
-    text = request.get("input")
-    if type(text) is not str or not 0 < len(text) <= LONGEST_TEXT or not request.keys() <= _MEMBERS:
-        return None
-    rest = {**request, "input": "conversation" in request}
-    parent = rest.pop("previous_response_id", None)
-    rest.pop("conversation", None)
-    name = orjson.dumps(rest)
-    return None if len(name) > LONGEST_SHAPE else _new(Shape, (name, text, parent))
-
-
-class TurnRequest(NamedTuple):
-    """A judged request, and its shape if it may begin a plain turn."""
-
-    request: dict[str, Any]
-    shape: Shape | None
-
-
-class Plans:
-    """The plans of one engine, by shape; any thread may ask and learn."""
-
-    def __init__(self) -> None:
-        self._plans: dict[bytes, Plan | str | None] = {}
-        self._responses, self._chats = KnownResponses(), KnownConversations()
-
-    def find(self, shape: Shape) -> Plan | None:
-        """The plan of a shape, None where there is none."""
-        plan = self._plans.get(shape.name)
-        return plan if isinstance(plan, Plan) else None
-
-    def recognize(self, body: Mapping[str, Any]) -> Shape | None:
-        """The shape of a body that needs no judgement, for one of the same shape was answered; None for any other.
-
-        All that it says was judged then, except for its input, which is a short text, and for what it goes on from.
-        """
-        try:
-            shape = shape_of(body)
-        except orjson.JSONEncodeError:  # deeper than a request may be
-            return None
-        if shape is None or not isinstance(self._plans.get(shape.name), Plan):
-            return None
-        if "previous_response_id" in body and not is_response_id(shape.parent):
-            return None
-        return shape if "conversation" not in body or type(body["conversation"]) is str else None
-
-    def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
-        """Learn from a turn that was made without a plan, if it is at least the second of its shape."""
-        if shape.name not in self._plans:
-            if len(self._plans) >= MOST_SHAPES:
-                self._plans.clear()
-            self._plans[shape.name] = _SEEN
-        elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, reply, turn):
-            self._plans[shape.name] = _learn(shape, admission, turn, rules, self._responses, self._chats)
-
-    def forget_turns(self) -> None:
-        """Hold nothing of single turns any more: a project was taken away."""
-        self._responses.forget()
-        self._chats.forget()
-
-
-_SEEN = "seen"
-
-
-def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> bool:
-    """Whether nothing but texts, ids, times and counts can differ in another turn of the same shape."""
-    model, final = admission.model, turn.final
-    if model.reasoning or model.cl100k or model.checks_prefix:
-        return False
-    node = turn.node
-    if (
-        final["status"] != "completed"
-        or not turn.stored
-        or turn.learned
-        or turn.handed_out
-        or node.cues
-        or node.include
-    ):
-        return False
-    if admission.dropped or admission.compacts or admission.configuration is not None or not is_plain(admission.before):
-        return False
-    text = text_of(reply, model)
-    if text is None:
-        return False
-    return [part.get("text") for item in node.items for part in item["content"]] == [shape.text, text]
-
-
-def _learn(
-    shape: Shape,
-    admission: Admission,
-    turn: Turn,
-    rules: Semantics,
-    responses: KnownResponses,
-    chats: KnownConversations,
-) -> Plan | None:
-    """The plan of a turn that was plain; None if its Response can't be a template."""
-    final, node = turn.final, turn.node
-    tally = node.summary.tally
-    if tally is None or admission.before.tally is None:
-        return None
-    asked, answered = node.items
-    id, item, text, parent, chat = itemgetter("id", "item", "text", "parent", "chat")(TEXTS)
-    numbers = itemgetter("created", "input", "written", "cached", "output", "total")(NUMBERS)
-    marked = _fill_response(final, answered, id, item, text, parent, chat, *numbers)
-    body = json_body(marked)
-    if not is_marked_once(body, final):
-        return None
-    question, answer = rules.count(shape.text), rules.count(answered["content"][0]["text"])
-    marked_asked = {**asked, "id": TEXTS["asked"], "content": [{"type": "input_text", "text": TEXTS["sent"]}]}
-    return Plan(
-        admission.model,
-        final["model"],
-        to_template(body, text="printed_text"),
-        to_template(mark_node(node, [marked_asked, *marked["output"]]).doc()),
-        _learn_stream(marked, turn, rules) if node.streamed else None,
-        asked,
-        answered,
-        context.begin_count(admission.model),
-        admission.input_tokens - admission.tally.total,
-        admission.tally.total - admission.before.tally.total - question,
-        tally.total - admission.tally.total - answer,
-        final["usage"]["output_tokens"] - answer,
-        tally.answered,
-        text_prompts(admission.request, admission.model, rules),
-        responses,
-        chats,
-        final["instructions"],
-    )
-
-
-def _learn_stream(marked: dict[str, Any], turn: Turn, rules: Semantics) -> Stream:
-    """The stream of a turn whose Response is given with marks."""
-    events = public_events(marked, turn.node.cues, rules)
-    deltas = [at for at, event in enumerate(events) if is_token(event)]
-    tail = [{**event, "sequence_number": NUMBERS[f"n{at}"]} for at, event in enumerate(events[deltas[-1] + 1 :])]
-    return Stream(_template_of(events[: deltas[0]]), _template_of(tail))
-
-
-def _template_of(events: list[Event]) -> Template:
-    return Template(len(events), to_template(write(events, SSE)), to_template(write(events, LINES)))
-
-
-def _fill_response(
-    sample: dict[str, Any],
-    item: dict[str, Any],
-    id: str,
-    item_id: str,
-    text: str,
-    parent: str | None,
-    chat: str | None,
-    created: int,
-    read: int,
-    written: int,
-    cached: int,
-    output: int,
-    total: int,
-) -> dict[str, Any]:
-    """A Response like a sample, with what differs from turn to turn."""
-    part = {**item["content"][0], "text": text}
-    response = {
-        **sample,
-        "id": id,
-        "created_at": created,
-        "completed_at": created,
-        "previous_response_id": parent,
-        "output": [{**item, "id": item_id, "content": [part]}],
-        "usage": {
-            **sample["usage"],
-            "input_tokens": read,
-            "input_tokens_details": {"cache_write_tokens": written, "cached_tokens": cached},
-            "output_tokens": output,
-            "total_tokens": total,
-        },
-    }
-    if "conversation" in sample:
-        response["conversation"] = {"id": chat}
-    return response
-
 
 # A turn that was made by a plan, the changes of its conversation, and its events if it is streamed.
 Planned = tuple[SerializedTurn, Sequence[Change], EventList | None]
@@ -388,19 +110,6 @@ def open_turn(
     if sent > model.max_input_tokens:
         return None
     return _new(Opening, (plan, shape, lineage, before, ids.message_ids(lineage.partition), ids, read, sent))
-
-
-def text_of(reply: Reply, model: Model) -> str | None:
-    """What a reply says, if it says a text and nothing else."""
-    if len(reply.output) != 1 or any(_extras_of(reply)):
-        return None
-    content = reply.output[0].get("content")
-    text = content[0].get("text") if content else None
-    return text if text is not None and reply.output[0] == assistant_message(model, text_part(text)) else None
-
-
-# the members of a reply that make it more than its text; its pace is none of them
-_extras_of = attrgetter(*[name for name in Reply._fields if name not in ("output", "output_tokens", "pacing")])
 
 
 def complete(

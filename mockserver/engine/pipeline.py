@@ -16,7 +16,8 @@ from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, encrypted_content, lifecycle, plain_turn, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
-from mockserver.core.plain_turn import Planned, Plans, Shape, TurnRequest
+from mockserver.core.plain_turn import Planned
+from mockserver.core.plans import Plans, Shape, TurnRequest, shape_of, text_of
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
@@ -103,7 +104,7 @@ class Pipeline:
 
     def shape(self, request: dict[str, Any]) -> TurnRequest:
         """A judged request with its shape."""
-        return _new(TurnRequest, (request, None if self._plans is None else plain_turn.shape_of(request)))
+        return _new(TurnRequest, (request, None if self._plans is None else shape_of(request)))
 
     def forget_turns(self) -> None:
         """Hold nothing of single turns any more: a project was taken away."""
@@ -137,7 +138,7 @@ class Pipeline:
             said = self._ask_author(at, prompt, "")
             if said.error is not None:
                 return said.error, said.changes
-        text = opening.echo() if said.reply is None else plain_turn.text_of(said.reply, plan.model)
+        text = opening.echo() if said.reply is None else text_of(said.reply, plan.model)
         planned = None if text is None else plain_turn.complete(opening, text, state, request, at.rules, at.now)
         if planned is None:
             return self._answer_in_full(at, state, request, near, shape, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from mockserver.core.plain_turn import Plan
+from mockserver.core.plans import Plan
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import Call
 
