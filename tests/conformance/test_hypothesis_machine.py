@@ -14,6 +14,7 @@ from mockserver.conformance.drivers import Answer, EngineDriver, HTTPDriver
 from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine, run_machine
 from mockserver.conformance.machine.operation_table import OPERATIONS
 from mockserver.conformance.machine.requests import RequestCase
+from tests.support.examples import part_of
 
 
 class Inheriting(EngineDriver):
@@ -76,7 +77,7 @@ def test_one_model_only() -> None:
         def new_project(self, name: str) -> Listening:
             return Listening(self.engine, f"{self.project}/{name}")
 
-    run_machine(Listening(), examples=30, steps=20, model="gpt-5.5")
+    run_machine(Listening(), examples=part_of(60), steps=20, model="gpt-5.5")
     assert asked == {"gpt-5.5", "gpt-none"}
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from mockserver.scenarios.json_schema import document
 from proxy import cli
@@ -71,8 +70,7 @@ def test_wrong_words_are_one_line(words: list[str], capsys: pytest.CaptureFixtur
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert scenario.main(["schema"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    Draft202012Validator.check_schema(printed)
-    assert printed == document()
+    assert printed == document()  # which is a valid schema: `tests/scenarios/test_json_schema.py`
 
 
 def test_a_server_with_scenarios_and_strict() -> None:
