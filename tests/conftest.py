@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -30,6 +31,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
 def pytest_collection_finish() -> None:
     share_authorities()
+    gc.freeze()  # ten thousand tests and their modules stay: the collector need not look at them again and again
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers

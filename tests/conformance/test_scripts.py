@@ -74,6 +74,7 @@ def run(path: Path, base_url: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow  # its story runs twice, each time with a client of its own
 def test_a_forgotten_ancestor_as_a_python_file(served: Served, tmp_path: Path) -> None:
     story = story_of("R1.20")
     script = tmp_path / "a.py"
