@@ -94,7 +94,9 @@ def test_users_add_rules_for_their_own_agent() -> None:
             body = {"model": "gpt-5.6-terra", "input": "Go on.", "previous_response_id": parent}
             return self.verbs.adopt(self.verbs.driver.call("POST", "/responses", body).body["id"])
 
-    run_state_machine_as_test(AgentMachine, settings=settings(max_examples=30, deadline=None, database=None))
+    run_state_machine_as_test(
+        AgentMachine, settings=settings(max_examples=30, stateful_step_count=25, deadline=None, database=None)
+    )
     assert AgentMachine.steps
 
 

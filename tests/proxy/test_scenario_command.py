@@ -92,6 +92,7 @@ def test_a_server_with_scenarios_and_strict() -> None:
         assert len(server.control("GET", "/scenario")["unused"]) == 13
 
 
+@pytest.mark.slow  # three interpreters
 def test_workers_share_the_counts(tmp_path: Path) -> None:
     file = tmp_path / "once.yaml"
     file.write_text("lines:\n  - reply: {text: once}\n    times: 3\n")
