@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
+
 import pytest
 
+from tests.support.authorities import share_authorities
+from tests.support.bytecode import import_share, keep_bytecode
 from tests.support.environments import FIXTURES
 from tests.support.examples import register_profiles
 
+keep_bytecode()
 register_profiles()
 
 
@@ -14,6 +20,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="attack for about an hour (tests/attack), and walk far over PostgreSQL"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        import_share(session.config.args, int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")), workers)
+
+
+def pytest_collection_finish() -> None:
+    share_authorities()
+    gc.freeze()  # ten thousand tests and their modules stay: the collector need not look at them again and again
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers

@@ -19,7 +19,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -274,9 +274,9 @@ def passes(case: Case) -> bool:
     return True
 
 
-def main() -> None:
-    """Print the table."""
-    rows = list(verdicts())
+def main(rows: Sequence[Verdict] = ()) -> None:
+    """Print the table, of what was found already or is found now."""
+    rows = rows or list(verdicts())
     print(*rows, sep="\n")
     print(f"\n{sum(row.passed for row in rows)} of {len(rows)} rows have a passing fixture")
     print(f"{sum(len(row.passing) for row in rows)} cases pass, {sum(len(row.waiting) for row in rows)} wait, ", end="")

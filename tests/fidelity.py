@@ -8,11 +8,12 @@ or that no test cites, fails the table.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -138,8 +139,19 @@ def _tests_in(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{prefix}::{node.name}", "\n".join(lines[first - 1 : node.end_lineno])
 
 
-def run(tests: list[str]) -> set[str]:
-    """Run tests; returns the ids of those that did not pass or did not run, without parameters too."""
+def run(tests: list[str], report: Path | None = None) -> set[str]:
+    """Run tests; returns the ids of those that did not pass or did not run, without parameters too.
+
+    What the `report` of an earlier run tells of is not run again.
+    """
+    passed, failed = read_report(report) if report else (set[str](), set[str]())
+    if missing := [test for test in tests if test not in passed | failed]:
+        more = _run(missing)
+        passed, failed = passed | more[0], failed | more[1]
+    return failed | (set(tests) - passed)
+
+
+def _run(tests: list[str]) -> tuple[set[str], set[str]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         options = ["-q", "-m", "not clients and not heavy and not bench", f"--junitxml={report}"]
@@ -147,12 +159,16 @@ def run(tests: list[str]) -> set[str]:
         subprocess.run(
             [sys.executable, "-m", "pytest", *options, *tests], cwd=ROOT, check=False, stdout=subprocess.DEVNULL
         )
-        cases = ElementTree.parse(report).getroot().iter("testcase")
-        passed, failed = set(), set()
-        for case in cases:
-            whole = _id_of(case)
-            (passed if len(case) == 0 else failed).update((whole, whole.partition("[")[0]))
-    return failed | (set(tests) - passed)
+        return read_report(report)
+
+
+def read_report(report: Path) -> tuple[set[str], set[str]]:
+    """Return the ids of the tests that passed, and of those that did not, as JUnit's XML tells of them."""
+    passed, failed = set[str](), set[str]()
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        whole = _id_of(case)
+        (passed if len(case) == 0 else failed).update((whole, whole.partition("[")[0]))
+    return passed, failed
 
 
 def _id_of(case: ElementTree.Element) -> str:
@@ -162,11 +178,11 @@ def _id_of(case: ElementTree.Element) -> str:
     return "::".join(["/".join(parts[:split]) + ".py", *parts[split:], name])
 
 
-def table() -> list[Line]:
-    """Return a line per changed rule; all their tests are run."""
+def table(report: Path | None = None) -> list[Line]:
+    """Return a line per changed rule; their tests are run, if no report tells of them."""
     cited_by = tests_of_rules()
     wanted = sorted({test for rule, _ in CHANGED for test in cited_by.get(rule, ())})
-    bad = run(wanted)
+    bad = run(wanted, report)
     lines = []
     for rule, change in CHANGED:
         tests = cited_by.get(rule, ())
@@ -175,9 +191,11 @@ def table() -> list[Line]:
     return lines
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; returns 1 when a test fails, or a changed rule has none."""
-    lines = table()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", type=Path, help="JUnit's XML of a run of the tests, which need not run again")
+    lines = table(parser.parse_args(argv).report)
     for line in lines:
         names = [test.rpartition("::")[2].removeprefix("test_") for test in line.tests]
         shown = ", ".join(names[:SHOWN]) + (f", {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -61,8 +61,13 @@ def named(name: str) -> list[str]:
     return found + _PLAIN.findall(name)
 
 
-def citations(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the rules that a file's tests cite, each with the test; the file's own docstring last, as the file."""
+@cache
+def citations(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return the rules that a file's tests cite, each with the test; the file's own docstring last, as the file."""
+    return tuple(_citations(path))
+
+
+def _citations(path: Path) -> Iterator[tuple[str, str]]:
     tree = ast.parse(path.read_text())
     file = f"{path.parent.name}/{path.stem.removeprefix('test_')}"
     rows = path.parent.name not in KIT
@@ -111,12 +116,15 @@ def cited() -> dict[str, list[str]]:
     return {id: tests or whole.get(id, []) for id, tests in found.items()}
 
 
-def table() -> list[Line]:
+@cache
+def table() -> tuple[Line, ...]:
     """Return a line per rule of the catalogue; every fixed rule is checked for it."""
     engine = EngineDriver()
     verdicts = {id: judge(rule, engine).verdict for rule in fixed_rules() for id in rule.ids}
     engine.close()
-    return [Line(id, verdicts.get(id, UNCHECKED), tuple(cited()[id]), entry.why) for id, entry in catalogue().items()]
+    return tuple(
+        Line(id, verdicts.get(id, UNCHECKED), tuple(cited()[id]), entry.why) for id, entry in catalogue().items()
+    )
 
 
 def shown(line: Line) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -102,6 +102,12 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """All nodes of a file, which most tests here look at: to walk costs more than to parse."""
+    return [*ast.walk(tree_of(path))]
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -114,9 +120,14 @@ def room_of(path: Path) -> str:
     return "" if parts[1] == "__init__" else parts[1]
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and the dotted name of each import, lazy ones and those for types only, too."""
-    for node in ast.walk(tree_of(path)):
+@cache
+def imports(path: Path) -> list[tuple[int, str]]:
+    """Return the line and the dotted name of each import, lazy ones and those for types only, too."""
+    return [*_imports(path)]
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -210,7 +221,7 @@ def test_async_only_at_the_edge() -> None:
         f"{name_of(path)}:{node.lineno}"
         for path in SOURCES
         if room_of(path) not in ASYNC_ROOMS
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, kinds)
     ]
     assert not wrong, "\n".join(wrong)
@@ -222,7 +233,7 @@ def test_sizes() -> None:
         lines = len(path.read_text().splitlines())
         if lines > LONGEST_FILE:
             wrong.append(f"{name_of(path)}: {lines} lines")
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 if length > LONGEST_FUNCTION:
@@ -306,21 +317,20 @@ def test_modules_hold_no_state() -> None:
             held |= {target.id for target in targets if isinstance(target, ast.Name)}
             if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in STATEFUL:
                 wrong.append(f"{name_of(path)}:{node.lineno}: {ast.unparse(value)[:60]}")
-        wrong += [f"{name_of(path)}:{line}: {text}" for line, text in changes(tree, held)]
+        wrong += [f"{name_of(path)}:{line}: {text}" for line, text in changes(nodes_of(path), held)]
     assert not wrong, "\n".join(wrong)
     assert allowed == {*STATE_ALLOWED}, "an exception is no longer needed"
 
 
-def changes(tree: ast.Module, held: set[str]) -> Iterator[tuple[int, str]]:
+def changes(nodes: Iterable[ast.AST], held: set[str]) -> Iterator[tuple[int, str]]:
     """Yield what functions change of the names that a module holds; code that runs at its import may build tables."""
-    for function in ast.walk(tree):
+    for function in nodes:
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        local = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
-        local |= {
-            node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
-        for node in ast.walk(function):
+        inside = [*ast.walk(function)]
+        local = {node.arg for node in inside if isinstance(node, ast.arg)}
+        local |= {node.id for node in inside if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        for node in inside:
             changed: ast.expr | None = None
             if isinstance(node, ast.Global):
                 yield node.lineno, ast.unparse(node)

@@ -48,6 +48,7 @@ def test_every_source_file_is_in_a_known_room() -> None:
         assert house.room_of(path.relative_to(ROOT).as_posix()) in house.LEVELS
 
 
+@pytest.mark.slow  # five walks through the house, each call of which is noted
 def test_the_figures_of_this_tree() -> None:
     command = [sys.executable, "-m", "tests.house", "--json"]
     figures = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)

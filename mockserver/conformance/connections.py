@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.sync.client import connect
 
 from mockserver.conformance.drivers import JSON_HEADERS, Driver, EngineDriver, HTTPDriver, read_events
+from mockserver.conformance.http_clients import new_client
 from mockserver.conformance.recorder import Recorder
 from mockserver.delivery.answer import Answer as Delivered
 from mockserver.delivery.events import Emit, Wait
@@ -241,7 +242,7 @@ class HTTPConnections:
     def fetch(self, method: str, path: str, body: Any = None) -> RawAnswer:
         """Send a request; raises AssertionError without an answer."""
         try:
-            with httpx.Client(timeout=self._driver.timeout_s, trust_env=False) as client:
+            with new_client(self._driver.timeout_s) as client:
                 url = self._driver.base_url + path
                 answer = client.request(method, url, json=body, headers=self._driver.headers())
         except httpx.HTTPError as error:
@@ -283,7 +284,7 @@ class _HTTPSocket:
 class _HTTPStream:
     def __init__(self, driver: HTTPDriver, body: Item | None, path: str, query: dict[str, str]) -> None:
         self._stack = ExitStack()
-        client = self._stack.enter_context(httpx.Client(timeout=driver.timeout_s, trust_env=False))
+        client = self._stack.enter_context(new_client(driver.timeout_s))
         method, url, headers = "GET" if body is None else "POST", driver.base_url + path, driver.headers()
         request = client.stream(method, url, params=query, json=body, headers=headers)
         try:

@@ -29,6 +29,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from mockserver.config.settings import Settings
+from mockserver.conformance.http_clients import new_client
 from mockserver.delivery.answer import Answer as Delivered
 from mockserver.delivery.events import FOREVER, Cut, Emit, Malformed, Wait
 from mockserver.delivery.fault_effects import truncate_json
@@ -205,8 +206,7 @@ class HTTPDriver:
     def __init__(self, base_url: str, api_key: str = "any", *, project: str = "", timeout_s: float = 60.0) -> None:
         self.base_url, self.api_key, self.project = base_url.rstrip("/"), api_key, project
         self.timeout_s = timeout_s
-        # No proxies of the environment: they would come between the kit and a server on this machine.
-        self._client = httpx.Client(timeout=timeout_s, trust_env=False)
+        self._client = new_client(timeout_s)
         self._borrowed = False  # whether the connections are another driver's
         self.controls = self._has_controls()
         self.sockets = self.controls

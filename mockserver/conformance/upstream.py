@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from mockserver.conformance.http_clients import new_client
 from mockserver.model.echo_model import show_item, shown
 
 Item = dict[str, Any]
@@ -25,7 +26,7 @@ class Upstream:
         self.url = urlunsplit((parts.scheme, host, parts.path.rstrip("/").removesuffix("/v1"), "", ""))
         self.key = parts.username or "any"
         headers = {"authorization": f"Bearer {self.key}"}
-        self._client = httpx.Client(headers=headers, timeout=60.0, trust_env=False)
+        self._client = new_client(60.0, headers)
         self._after = "0"
 
     def control(self, method: str, path: str, body: Any = None, **query: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mockserver.conformance.rule_catalog import specification
@@ -26,6 +28,18 @@ def test_a_test_is_run_by_the_id_that_pytest_gives_it() -> None:
     known, unknown = f"{here}::test_a_rule_is_in_the_table_once", f"{here}::test_of_nothing"
     assert fidelity.run([known]) == set()
     assert fidelity.run([unknown]) == {unknown}
+
+
+def test_what_a_report_tells_of_is_not_run_again(tmp_path: Path) -> None:
+    """A test of several parameters passes only if each of them does."""
+    report, name = tmp_path / "report.xml", "tests.conformance.test_fidelity"
+    report.write_text(
+        f'<testsuites><testsuite><testcase classname="{name}" name="test_a"/>'
+        f'<testcase classname="{name}" name="test_b[1]"/>'
+        f'<testcase classname="{name}" name="test_b[2]"><failure/></testcase></testsuite></testsuites>'
+    )
+    good, bad = (f"tests/conformance/test_fidelity.py::{test}" for test in ("test_a", "test_b"))
+    assert fidelity.run([good], report) >= {bad, f"{bad}[2]"} and good not in fidelity.run([good, bad], report)
 
 
 def test_fixtures_of_errors_and_checks_of_the_kit_count_as_tests() -> None:

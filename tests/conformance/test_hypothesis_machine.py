@@ -14,6 +14,7 @@ from mockserver.conformance.drivers import Answer, EngineDriver, HTTPDriver
 from mockserver.conformance.machine.hypothesis_machine import ResponsesMachine, run_machine
 from mockserver.conformance.machine.operation_table import OPERATIONS
 from mockserver.conformance.machine.requests import RequestCase
+from tests.support.examples import part_of
 
 
 class Inheriting(EngineDriver):
@@ -76,7 +77,7 @@ def test_one_model_only() -> None:
         def new_project(self, name: str) -> Listening:
             return Listening(self.engine, f"{self.project}/{name}")
 
-    run_machine(Listening(), examples=30, steps=20, model="gpt-5.5")
+    run_machine(Listening(), examples=part_of(60), steps=20, model="gpt-5.5")
     assert asked == {"gpt-5.5", "gpt-none"}
 
 
@@ -93,7 +94,9 @@ def test_users_add_rules_for_their_own_agent() -> None:
             body = {"model": "gpt-5.6-terra", "input": "Go on.", "previous_response_id": parent}
             return self.verbs.adopt(self.verbs.driver.call("POST", "/responses", body).body["id"])
 
-    run_state_machine_as_test(AgentMachine, settings=settings(max_examples=30, deadline=None, database=None))
+    run_state_machine_as_test(
+        AgentMachine, settings=settings(max_examples=30, stateful_step_count=25, deadline=None, database=None)
+    )
     assert AgentMachine.steps
 
 

@@ -32,6 +32,7 @@ def test_tests_cite_only_rules_that_there_are() -> None:
             assert not unknown, f"{path.name} cites {unknown}"
 
 
+@pytest.mark.slow  # each fixed rule is checked once more; `test_checks.py` has checked them
 def test_the_verdicts_are_those_of_the_fixed_rules(capsys: pytest.CaptureFixture[str]) -> None:
     lines = {line.id: line for line in rule_table.table()}
     checked = {id for rule in fixed_rules() for id in rule.ids}

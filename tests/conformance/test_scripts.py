@@ -21,6 +21,7 @@ from mockserver.conformance.registry import fixed_rules
 from mockserver.conformance.runner import FAILED, judge
 from mockserver.conformance.scripts import Story, as_curl, as_python, steps_of, texts_of
 from mockserver.conformance.terms import STATE, Terms
+from tests.support.examples import first_of
 from tests.support.foreign import Foreign
 from tests.support.serving import Served, serving
 
@@ -73,6 +74,7 @@ def run(path: Path, base_url: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow  # its story runs twice, each time with a client of its own
 def test_a_forgotten_ancestor_as_a_python_file(served: Served, tmp_path: Path) -> None:
     story = story_of("R1.20")
     script = tmp_path / "a.py"
@@ -148,7 +150,7 @@ def test_the_machine_abroad_finds_tells_and_tidies() -> None:
         assert created and paths, "what it made is deleted"
 
 
-@pytest.mark.parametrize("lacks", [(), ("input items", "delete", "background"), ("get", "count", "tools")])
+@pytest.mark.parametrize("lacks", first_of([(), ("input items", "delete", "background"), ("get", "count", "tools")]))
 def test_the_machine_abroad_is_content_with_a_server_that_keeps_state(lacks: tuple[str, ...]) -> None:
     with Foreign() as server:
         assert walk_for(stage_of(server, Terms(STATE, frozenset(lacks))), 2.0, "gpt-4.1") >= 1

@@ -123,7 +123,12 @@ MAY_BE_EMPTY = "/v1/conversations"  # a conversation of nothing may be asked for
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [(path, name) for path in BODY_PATHS for name in UNREADABLE if (path, name) != (MAY_BE_EMPTY, "empty")],
+    [
+        pytest.param(path, name, marks=() if path == BODY_PATHS[0] else pytest.mark.slow)
+        for path in BODY_PATHS
+        for name in UNREADABLE
+        if (path, name) != (MAY_BE_EMPTY, "empty")
+    ],
 )
 def test_body_that_is_no_json_object(abused: Served, twin: Served, path: str, name: str) -> None:
     conversation = twin.control("GET", "/conversations")["data"]

@@ -58,6 +58,16 @@ def servers() -> Iterator[Any]:
         yield server
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if not case.waits_for], ids=lambda case: case.id)
+def rows() -> Iterator[Any]:
+    """Yield all cases; all but the first of each row are slow, as are servers with options: the room has them all."""
+    known: set[str] = set()
+    for case in cases():
+        if not case.waits_for:
+            is_first = case.row not in known and not case.settings
+            known.add(case.row)
+            yield pytest.param(case, id=case.id, marks=() if is_first else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("case", [*rows()])
 def test_row(servers: Any, case: Case) -> None:
     run(case, servers(case.settings))

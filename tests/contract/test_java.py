@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.raw_http import exchange, request
-from tests.support.serving import FROZEN, serving
+from tests.support.serving import FROZEN, Served, serving
 
 SOURCE = Path(__file__).with_name("java") / "Turns.java"
 LIMIT_S = 600
 TURNS = ({"model": "gpt-4.1", "input": "one"}, {"model": "gpt-4.1", "input": "two " * 5000}, {"input": 1})
 UPGRADE = ("connection: upgrade, http2-settings, close", "upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAA")
+
+
+@pytest.fixture(scope="module")
+def mock_and_proxy() -> Iterator[tuple[Served, Served]]:
+    with serving(*FROZEN) as mock, serving("--mode", "forward", "--upstream", mock.base_url) as proxy:
+        yield mock, proxy
 
 
 @pytest.mark.heavy
@@ -44,10 +51,9 @@ def test_turns_of_javas_client(forwarded: bool) -> None:
 @pytest.mark.parametrize(
     "wish", [UPGRADE, ("connection: upgrade, close", "upgrade: websocket")], ids=["h2c", "websocket"]
 )
-def test_a_post_that_asks_for_an_upgrade_is_served(forwarded: bool, wish: tuple[str, ...]) -> None:
-    with serving(*FROZEN) as mock:
-        options = ("--mode", "forward", "--upstream", mock.base_url) if forwarded else FROZEN
-        with serving(*options) as served:
-            answer = exchange(served.port, request("POST", "/v1/responses", TURNS[0], *wish))
+def test_a_post_that_asks_for_an_upgrade_is_served(
+    mock_and_proxy: tuple[Served, Served], forwarded: bool, wish: tuple[str, ...]
+) -> None:
+    answer = exchange(mock_and_proxy[forwarded].port, request("POST", "/v1/responses", TURNS[0], *wish))
     assert answer.status == 200
     assert answer.json["output"][0]["content"][0]["text"].startswith("Mock reply to: one")

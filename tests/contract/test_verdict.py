@@ -15,6 +15,7 @@ import pytest
 from mockserver import Finding, Mock
 from mockserver.transport.control_api import CONTROL
 from tests.support.client_programs import agents_options, run_agents
+from tests.support.examples import first_of
 
 HERE = Path(__file__).parent
 
@@ -33,7 +34,7 @@ def guide() -> Iterator[Any]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI])
+@pytest.mark.parametrize("kind", first_of([openai.OpenAI, openai.AsyncOpenAI]))
 def test_the_guide(guide: Any, kind: Any) -> None:
     for example in guide.EXAMPLES:
         with Mock() as mock:

@@ -172,8 +172,8 @@ def last_of_all(found: list[str | bytes]) -> bool:
     ("options", "headers", "status"),
     [
         (("--set", "websocket=off"), {}, 426),
-        (("--api-key", "right"), {"authorization": "Bearer wrong"}, 401),
-        (("--set", "auth=enforce"), {}, 401),
+        pytest.param(("--api-key", "right"), {"authorization": "Bearer wrong"}, 401, marks=pytest.mark.slow),
+        pytest.param(("--set", "auth=enforce"), {}, 401, marks=pytest.mark.slow),
     ],
 )
 def test_refusals_pass_through(options: tuple[str, ...], headers: dict[str, str], status: int) -> None:

@@ -24,6 +24,7 @@ from mockserver.wire import catalog
 from mockserver.wire.errors.api import APIError
 from mockserver.wire.requests.bodies import create_response, without_nulls
 from mockserver.wire.responses.event_list import sse
+from tests.support.examples import seeds
 
 PROJECT = "p"
 MODELS = ("gpt-4.1", "gpt-4.1", "gpt-4o-mini", "gpt-5.5", "gpt-4", "gpt-4.1-2025-04-14")
@@ -200,13 +201,13 @@ def kept_answers(engine: Engine) -> list[Any]:
     return [(one.body, one.status, one.weight, steps) for one, steps in zip(kept, laid_out, strict=True)]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12))
 def test_random_calls_have_the_same_answers_and_leave_the_same_behind(seed: int) -> None:
     turns, plans = play(seed, 120)
     assert turns > 80 and plans >= 3
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12))
 def test_so_they_do_where_a_test_sets_lines_and_faults(seed: int) -> None:
     turns, plans = play(seed, 150, scripted=True)
     assert turns > 100 and plans >= 3

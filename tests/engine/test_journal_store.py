@@ -127,6 +127,7 @@ def test_exchanges_are_written_in_batches_and_survive_the_process(tmp_path: Path
     assert len(Caller(store=where).journal(limit=1000)) == BATCH + 1
 
 
+@pytest.mark.slow  # as many projects as may wait take 3 s
 def test_what_waits_of_many_projects_is_written_before_it_is_much(tmp_path: Path) -> None:
     engine = Caller(store=f"sqlite:///{tmp_path}/state.db").app.engine
     for number in range(MOST_WAITING):

@@ -28,6 +28,7 @@ from mockserver.store.sqlite import SQLiteStore
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors.api import MockError
 from tests.support.driving import MODEL, NOON, Driver
+from tests.support.examples import first_of
 
 LARGE = "pebble " * 10_000  # beyond the 64 KiB from which a body is answered in a thread
 
@@ -439,7 +440,7 @@ def busy_interpreter() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
-@pytest.mark.parametrize("kind", ["conversation", "previous_response_id"])
+@pytest.mark.parametrize("kind", first_of(["conversation", "previous_response_id"]))
 def test_threads_on_one_project_lose_nothing(busy_interpreter: None, kind: str) -> None:
     drive = Driver()
     begin = Barrier(THREADS)

@@ -70,7 +70,8 @@ def test_one_wrong_value(place: str) -> None:
     every = list(product(places(SCHEMA), (*WRONG, ...)))
     assert len(every) > 900
     call, faults, told = Caller(), [], set[int]()
-    for path, value in every[:: (ALL // part_of(ALL)) ** 2]:
+    few = min((ALL // part_of(ALL)) ** 2, 36)  # among which are some that are taken, and some that are refused
+    for path, value in every[::few]:
         sent = {"model": "gpt-5.6-terra", **REQUESTS[place](mutate(SCHEMA, path, value))}
         answer, _ = call.app.answer(Call("POST", "/v1/responses", json.dumps(sent).encode(), None, []))
         told.add(answer.status)

@@ -62,6 +62,7 @@ def test_over_a_socket() -> None:
         walk(driver, 12, part_of(400))
 
 
+@pytest.mark.slow  # three interpreters; that workers share a file is seen in `tests/contract/test_durability.py`
 def test_over_two_workers(tmp_path: Path) -> None:
     options = ("--workers", "2", "--store", f"sqlite:///{tmp_path / 'state.db'}")
     with serving(*options) as served, closing(HTTPDriver(served.base_url, "machine")) as driver:

@@ -148,8 +148,14 @@ def turn(tools: Any, more: dict[str, Any]) -> dict[str, Any]:
     return {"model": MODEL, "input": "hi", "tools": [{**MCP, **tool} for tool in tools], "tool_choice": "none", **more}
 
 
-@pytest.mark.parametrize("where", ["memory", "sqlite"])
-@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize(
+    ("how", "where"),
+    [
+        pytest.param(how, where, marks=pytest.mark.slow if (how, where) == ("long", "memory") else ())
+        for how in SPOILT
+        for where in ("memory", "sqlite")
+    ],
+)
 def test_sixty_secrets_in_every_place(tmp_path: Path, where: str, how: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     call = Caller(store=f"sqlite:///{tmp_path}/state.db" if where == "sqlite" else "memory")

@@ -15,6 +15,7 @@ from mockserver.conformance.machine.operation_table import BUNDLES, OPERATIONS, 
 from mockserver.conformance.machine.operations import Operations
 from mockserver.conformance.machine.random_walk import walk
 from mockserver.conformance.machine.requests import ASKS, RequestCase
+from tests.support.examples import first_of, part_of
 from tests.support.serving import FROZEN, serving
 
 # what a client does on purpose that it should not do, or what leads there
@@ -72,7 +73,7 @@ def drawn(random: Random, choices: Any, left: dict[str, list[str]], name: str) -
     return random.choice(GOOD_ASKS if name == "ask" else choices)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_of(range(4), 2))
 def test_right_programs_hear_nothing(seed: int) -> None:
     with Mock(journal=5000) as mock:
         with closing(HTTPDriver(mock.base_url)) as driver:
@@ -83,6 +84,6 @@ def test_right_programs_hear_nothing(seed: int) -> None:
 
 def test_any_program_is_judged() -> None:
     with serving(*FROZEN) as served, closing(HTTPDriver(served.base_url, "verdict")) as driver:
-        walk(driver, 5, 240, length=120)
+        walk(driver, 5, max(80, part_of(240)), length=120)
         for place in stage_of(driver)[:3]:
             assert isinstance(place.control("GET", "/verdict")["findings"], list)

@@ -163,6 +163,7 @@ def held(path: Path) -> tuple[int, int]:
     return alone, asked
 
 
+@pytest.mark.slow  # all allocations are traced
 def test_memory_does_not_grow_with_the_bodies(tmp_path: Path, large: None) -> None:
     """Twenty times as much is said in as many turns; what is held beside the last few interactions stays."""
     files, memory = [], []

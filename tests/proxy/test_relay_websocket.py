@@ -521,6 +521,7 @@ def test_a_client_that_leaves_while_much_is_coming_ends_the_upstream() -> None:
         upstream.ending()
 
 
+@pytest.mark.slow  # twenty messages of more than any buffer holds
 def test_what_was_sent_before_the_end_arrives() -> None:
     sent: list[int] = []
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from mockserver.scenarios.json_schema import document
 from proxy import cli
@@ -71,8 +70,7 @@ def test_wrong_words_are_one_line(words: list[str], capsys: pytest.CaptureFixtur
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert scenario.main(["schema"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    Draft202012Validator.check_schema(printed)
-    assert printed == document()
+    assert printed == document()  # which is a valid schema: `tests/scenarios/test_json_schema.py`
 
 
 def test_a_server_with_scenarios_and_strict() -> None:
@@ -94,6 +92,7 @@ def test_a_server_with_scenarios_and_strict() -> None:
         assert len(server.control("GET", "/scenario")["unused"]) == 13
 
 
+@pytest.mark.slow  # three interpreters
 def test_workers_share_the_counts(tmp_path: Path) -> None:
     file = tmp_path / "once.yaml"
     file.write_text("lines:\n  - reply: {text: once}\n    times: 3\n")

@@ -17,6 +17,7 @@ FILES = sorted((Path(__file__).parents[2] / "fixtures" / "scenarios").iterdir())
 JUDGE = Draft202012Validator(document())
 
 
+@pytest.mark.slow  # 6 s: the schema of schemas refers to itself everywhere
 def test_it_is_a_schema_of_draft_2020_12() -> None:
     Draft202012Validator.check_schema(document())
     assert document()["$schema"] == Draft202012Validator.META_SCHEMA["$id"]

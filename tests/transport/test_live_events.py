@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from mockserver import Mock
+from tests.support.examples import first_of
 from tests.support.patience import PATIENCE_S
 from tests.support.serving import FROZEN, Served, serving
 
@@ -27,7 +28,7 @@ def listening(served: Served) -> AbstractContextManager[httpx.Response]:
     return httpx.stream("GET", f"{served.origin}/_mock/events", timeout=PATIENCE_S)
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+@pytest.mark.parametrize("workers", first_of([(), ("--workers", "2")]))
 def test_a_server_that_stops_ends_the_stream(workers: Any, tmp_path: Any) -> None:
     store = ("--store", f"sqlite:///{tmp_path}/s.db") if workers else ()
     with (

@@ -48,8 +48,8 @@ def test_calls_are_refused_in_words_until_it_has_passed(
     before = call.create("hi")
     with locked(path) if failure == "locked" else full(call):
         refusals = []
-        for number in range(40):  # a large one, since a page may have room for small ones
-            text = "word " * 20_000 if failure == "full" else f"{number}"
+        for number in range(40):  # a large one, since a page may have room for small ones (4 KB)
+            text = "word " * 4000 if failure == "full" else f"{number}"
             status, headers, body = ask(
                 call.app, "POST", "/v1/responses", json.dumps({"model": "gpt-4.1", "input": text}).encode()
             )

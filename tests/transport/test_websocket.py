@@ -334,6 +334,7 @@ def test_a_server_that_ends_says_so() -> None:
         assert caught == [1012]
 
 
+@pytest.mark.slow  # 120,000 frames
 def test_a_slow_reader_gets_back_pressure() -> None:
     """Nothing piles up: while nobody reads, turns are not even begun."""
     with served() as place, place.open(max_queue=1) as wire:
