@@ -245,14 +245,18 @@ class Table:
         for row in self.rows:
             by_path.setdefault(row.path, {})[row.method] = row
         self._literal = {path: methods for path, methods in by_path.items() if "{" not in path}
-        self._patterns = [(_pattern(path), methods) for path, methods in by_path.items() if "{" in path]
+        # by what they are about: no path has a named part before that
+        self._patterns: dict[str, list[tuple[re.Pattern[str], dict[str, Any]]]] = {}
+        for path, methods in by_path.items():
+            if "{" in path:
+                self._patterns.setdefault(_subject(path), []).append((_pattern(path), methods))
 
     def find(self, path: str) -> tuple[Mapping[str, Any], Parts] | None:
         """The rows of a path by method, and its named parts; None when there is no such path."""
         methods = self._literal.get(path)
         if methods is not None:
             return methods, NO_PARTS
-        for pattern, methods in self._patterns:
+        for pattern, methods in self._patterns.get(_subject(path), ()):
             if match := pattern.fullmatch(path):
                 return methods, match.groupdict()
         return None
@@ -269,6 +273,11 @@ class Table:
         if method not in methods:
             raise errors.invalid_method(method, path)
         return methods[method], parts
+
+
+def _subject(path: str) -> str:
+    """A path up to its third slash: `/v1/responses`."""
+    return "/".join(path.split("/", 3)[:3])
 
 
 def _pattern(path: str) -> re.Pattern[str]:

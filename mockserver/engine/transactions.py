@@ -121,13 +121,18 @@ Written = tuple[T, list[Change]] | tuple[T, list[Change], Clock]
 class Reading(NamedTuple):
     """What a call that writes nothing reads, the time it reads it at, the rules it is read by.
 
-    `id_generator` gives ids that are never kept, for what is only measured.
+    `begin_ids` gives a source of ids that are never kept, for what is only measured.
     """
 
     state: State
     now: float
     rules: Semantics
-    id_generator: IdGenerator
+    begin_ids: Callable[[], IdGenerator]
+
+    @property
+    def id_generator(self) -> IdGenerator:
+        """A source of ids that are never kept."""
+        return self.begin_ids()
 
 
 class _Outdated(Exception):
@@ -427,7 +432,7 @@ class Transactions:
             with self.store.transaction(project):
                 self.settle(project, state, now)
                 self.forget(project, state, now)
-        return Reading(state, now, self.rules, self.id_generator(project, 0, now))
+        return _new(Reading, (state, now, self.rules, partial(self.id_generator, project, 0, now)))
 
 
 def _mark(state: State, era: _Era | None) -> _Mark:
