@@ -26,10 +26,11 @@ from mockserver.core import compaction, lifecycle
 from mockserver.core.admission import Admission
 from mockserver.core.lineage import FRESH, Lineage, is_plain, resolve_lineage
 from mockserver.core.plans import Plan, Shape, Stream
-from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, CacheLookup, lookup, lookup_text
+from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, CacheLookup, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, ConversationEnd, Item, Summary, items_back
+from mockserver.core.text_prompts import lookup_text
 from mockserver.core.turn import SerializedTurn
 from mockserver.model.default_model import echo
 from mockserver.model.prompt import Prompt

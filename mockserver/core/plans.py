@@ -27,10 +27,11 @@ from mockserver.core import context
 from mockserver.core.admission import Admission
 from mockserver.core.lineage import KnownConversations, KnownResponses, is_plain
 from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
-from mockserver.core.prompt_cache import MIN_TOKENS, TextPrompts, text_prompts
+from mockserver.core.prompt_cache import MIN_TOKENS
 from mockserver.core.records import _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Summary
+from mockserver.core.text_prompts import TextPrompts, text_prompts
 from mockserver.core.turn import Turn, public_events
 from mockserver.delivery.events import is_token
 from mockserver.model.prompt import Reply

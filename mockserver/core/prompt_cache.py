@@ -27,9 +27,8 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
-from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -39,17 +38,15 @@ from mockserver.core.context_hash import (
     CONTENT,
     extend,
     extend_all,
-    extend_by_text,
     only_text,
     opening,
     render_item,
     roll,
-    roll_text,
 )
 from mockserver.core.prompt_head import head_of
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
-from mockserver.core.state import ContextHash, Item, Mark, Summary, items_up_to
+from mockserver.core.state import ContextHash, Item, Mark, items_up_to
 from mockserver.wire.catalog import Model
 from mockserver.wire.tokens import context as context_tokens
 
@@ -86,107 +83,6 @@ def lookup(state: State, admission: Admission, rules: Semantics, now: float) -> 
     if prompt.model.exact_cache:
         return _exact(prompt, records)
     return _lookup_blocks(prompt, records, _boundaries(prompt))
-
-
-class TextPrompts(NamedTuple):
-    """What prompts of one shape have in common whose own items are one text of a user.
-
-    Their scope in the cache, the tokens after their last item, how a text falls into tokens, and whether the model has
-    exact boundaries.
-    """
-
-    scope: CacheScope
-    priming: int
-    pieces: Callable[[str], list[str]]
-    exact: bool
-
-
-def text_prompts(request: Mapping[str, Any], model: Model, rules: Semantics) -> TextPrompts:
-    """What prompts have in common that only differ from this request's in their texts."""
-    return TextPrompts(scope_of(request, model), _priming(request, model, rules), rules.pieces, model.exact_cache)
-
-
-def lookup_text(
-    state: State,
-    prompts: TextPrompts,
-    before: Summary,
-    asked: str,
-    said: str,
-    read: int,
-    tokens: int,
-    now: float,
-    look_up: Callable[[], CacheLookup],
-) -> CacheLookup:
-    """The same for a user's text after a context, of which `read` tokens are read; the prompt has `tokens`.
-
-    The trail is that after the answer, a text too. Where the context has no trail yet, as it was shorter, or has more
-    than this knows of, `look_up` looks the ordinary way.
-    """
-    scope, priming, _, exact = prompts
-    tally, trail = before.tally, before.trail
-    if trail is None or tally is None or exact:
-        return _add_answer(look_up(), said)
-    reads, context, marks, lasting, _ = trail
-    if reads or lasting is not None:
-        return _add_answer(look_up(), said)
-    records = CacheEntries(state, scope, now)
-    end = roll_text(context, "user", asked)
-    matched = _find_whole(records, marks, priming, tokens)
-    if not matched:
-        stop = tokens - priming
-        start = stop - read + tally.total
-        matched, newest = _go_on_with_text(records, prompts, trail, end, asked, start, stop)
-        trail = _note_newest(trail, newest)
-    kept = extend_by_text(trail, "assistant", said, end)
-    return _new(CacheLookup, (_round(matched, tokens), 0, records.changes(), kept))
-
-
-def _add_answer(lookup: CacheLookup, said: str) -> CacheLookup:
-    """The same with the trail after the answer."""
-    trail = lookup.trail
-    return lookup if trail is None else lookup._replace(trail=extend_by_text(trail, "assistant", said))
-
-
-def _go_on_with_text(
-    records: CacheEntries, prompts: TextPrompts, trail: ContextHash, end: str, asked: str, start: int, stop: int
-) -> tuple[int, str | None]:
-    """The same as `_go_on` says, of a prompt that ends in a text, from `start` to `stop`."""
-    context, priming = trail.now, prompts.priming
-    found, matched = records.find_first(chain((end, context), _newest_first(trail.marks)))
-    if found == 0:  # the same prompt again
-        return matched + priming, end
-    newest: str | None
-    if found == 1:  # no answer stands after it, which would begin as the priming did
-        newest = _write_ends(records, ((end, stop),), matched, priming) or context
-    else:
-        matched = matched and matched + priming  # an answer stands after an earlier turn's end
-        newest = _write_ends(records, ((context, start), (end, stop)), matched, priming)
-    if stop // BLOCK > (start + OPENING) // BLOCK:
-        matched = max(matched, _look_inside(records, prompts, context, asked, start, stop))
-    return matched, newest
-
-
-def _write_ends(records: CacheEntries, ends: Iterable[tuple[str, int]], matched: int, priming: int) -> str | None:
-    """Write the entries of items that end at some lengths where `matched` tokens are known; returns the newest's hash.
-
-    None for no entry.
-    """
-    covered, newest = matched if records.is_lasting else 0, None
-    for hash, length in ends:
-        if length + priming >= MIN_TOKENS and not _says_the_same(covered, length + priming):
-            records.write(hash, length)
-            covered, newest = length, hash
-    return newest
-
-
-def _look_inside(records: CacheEntries, prompts: TextPrompts, context: str, asked: str, start: int, stop: int) -> int:
-    """How far a text after a context is known by the blocks that end in it; writes the others."""
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": asked}]}
-    inside = _block_ends_in_text(item, context, start, stop, prompts.pieces)
-    block, reached = records.find_last([hash for hash, _ in inside])
-    for hash, length in inside[block + 1 :]:
-        records.write(hash, length)
-    return reached
 
 
 # --- The prompt and the places where an entry may end ----------------------------------------------------------------
@@ -265,13 +161,13 @@ def _prompt(state: State, admission: Admission, rules: Semantics) -> _Prompt:
     while last_user >= 0 and items[last_user].get("role") != "user":
         last_user -= 1
     tokens, remembered = admission.input_tokens, not admission.dropped
-    priming = _priming(request, model, rules)
+    priming = priming_of(request, model, rules)
     return _new(
         _Prompt, (request, model, rules, hidden, tokens, items, trail, tally, end, last_user, remembered, priming)
     )
 
 
-def _priming(request: Mapping[str, Any], model: Model, rules: Semantics) -> int:
+def priming_of(request: Mapping[str, Any], model: Model, rules: Semantics) -> int:
     """The tokens after the last item of a prompt."""
     priming = context_tokens.PRIMING[model.family]
     if model.instructions_last:
@@ -385,18 +281,18 @@ def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
 def _lookup_blocks(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries) -> CacheLookup:
     hashes, marks, trail = boundaries
     newest: str | None = None
-    matched = _find_whole(records, marks, prompt.priming, prompt.tokens)
+    matched = find_whole(records, marks, prompt.priming, prompt.tokens)
     if not matched:
         found, reached = records.find_last(hashes)
         if found == len(prompt.items):  # the same prompt again
             matched, newest = reached + prompt.priming, hashes[-1]
         else:
             matched, newest = _go_on(prompt, records, hashes, marks, found, reached)
-    kept = _note_newest(trail, newest) if prompt.remembered else None
-    return _new(CacheLookup, (_round(matched, prompt.tokens), 0, records.changes(), kept))
+    kept = note_newest(trail, newest) if prompt.remembered else None
+    return _new(CacheLookup, (round_down(matched, prompt.tokens), 0, records.changes(), kept))
 
 
-def _find_whole(records: CacheEntries, marks: list[Mark], priming: int, tokens: int) -> int:
+def find_whole(records: CacheEntries, marks: list[Mark], priming: int, tokens: int) -> int:
     """How far a prompt is known by the newest entry of its context, if none could say more of it; else 0.
 
     Then nothing is to be looked for, and nothing written: so it is with most short turns of a chain.
@@ -405,7 +301,7 @@ def _find_whole(records: CacheEntries, marks: list[Mark], priming: int, tokens: 
         return 0
     reached = records.find(marks[-1][0])
     matched = reached + priming
-    return matched if reached and records.is_lasting and _says_the_same(matched, tokens) else 0
+    return matched if reached and records.is_lasting and says_the_same(matched, tokens) else 0
 
 
 def _go_on(
@@ -419,7 +315,7 @@ def _go_on(
     if found >= 0:
         matched, newest = reached + prompt.priming if _collect(prompt, found) else reached, hashes[found]
     else:
-        _, reached = records.find_first(_newest_first(marks))
+        _, reached = records.find_first(newest_first(marks))
         matched = reached and reached + prompt.priming  # an answer stands after an earlier turn's end
     covered, looking = matched if records.is_lasting else 0, True
     for number, start, end in _spans(prompt, found, reached):
@@ -427,20 +323,20 @@ def _go_on(
             continue
         inside: list[tuple[str, int]] = []
         if number:
-            inside = _block_ends_in_text(prompt.items[number - 1], hashes[number - 1], start, end, prompt.rules.pieces)
+            inside = block_ends_in_text(prompt.items[number - 1], hashes[number - 1], start, end, prompt.rules.pieces)
         if looking and inside:
             block, reached = records.find_last([hash for hash, _ in inside])
             matched, inside = max(matched, reached), inside[block + 1 :]
         looking = looking and not inside
         for hash, length in inside:
             records.write(hash, length)
-        if not _says_the_same(covered, end + prompt.priming):
+        if not says_the_same(covered, end + prompt.priming):
             records.write(hashes[number], end)
             covered, newest = end, hashes[number]
     return matched, newest
 
 
-def _newest_first(marks: list[Mark]) -> Iterator[str]:
+def newest_first(marks: list[Mark]) -> Iterator[str]:
     """The hashes of earlier entries."""
     return map(_HASH, reversed(marks))
 
@@ -448,7 +344,7 @@ def _newest_first(marks: list[Mark]) -> Iterator[str]:
 _HASH: Callable[[Mark], str] = itemgetter(0)
 
 
-def _says_the_same(covered: int, end: int) -> bool:
+def says_the_same(covered: int, end: int) -> bool:
     """Whether an entry at `end` says no more than that which covers so much, and which all find who would find this.
 
     Both are rounded down to the same block. A prompt of 20,000 short items has a thousand entries for it, not 20,000.
@@ -456,13 +352,13 @@ def _says_the_same(covered: int, end: int) -> bool:
     return covered // BLOCK == end // BLOCK
 
 
-def _round(matched: int, tokens: int) -> int:
+def round_down(matched: int, tokens: int) -> int:
     """The tokens that count as cached, of those that are known of a prompt."""
     cached = min(matched, tokens) // BLOCK * BLOCK
     return cached if cached >= MIN_TOKENS else 0
 
 
-def _note_newest(trail: ContextHash, newest: str | None) -> ContextHash:
+def note_newest(trail: ContextHash, newest: str | None) -> ContextHash:
     """The trail at a prompt's end that remembers its newest entry; None where it does already."""
     if newest is None:
         return trail
@@ -518,7 +414,7 @@ def _spans(prompt: _Prompt, found: int, reached: int) -> list[tuple[int, int, in
     return spans
 
 
-def _block_ends_in_text(
+def block_ends_in_text(
     item: Item, before: str, start: int, end: int, pieces_of: Callable[[str], list[str]]
 ) -> list[tuple[str, int]]:
     """The hash and the end of each whole block that ends inside the text of an item."""

@@ -142,11 +142,6 @@ def read_head(state: State, id: str) -> Node | None:
     return None if doc is None else decode_node(doc[: doc.index(b"\n")])
 
 
-def decode_items(doc: bytes) -> list[Item]:
-    """The items alone of the node that a document holds."""
-    return cast(list[Item], orjson.loads(doc.partition(b"\n")[2]))
-
-
 def decode_node(doc: bytes | str) -> Node:
     """The node that a document holds."""
     head, _, packed = (doc if isinstance(doc, bytes) else doc.encode()).partition(b"\n")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.config.settings import Settings
-from mockserver.core import prompt_cache
+from mockserver.core import prompt_cache, text_prompts
 from mockserver.core.state import decode_node
 from mockserver.engine.engine import Engine
 from mockserver.store.memory import MemoryStore
@@ -369,7 +369,8 @@ def test_fewer_entries_say_the_same(
         sent = items[0]["content"] if len(items) == 1 and not answers else items  # a text may be answered by a plan
         figures = one.ask(sent, OLD, previous_response_id=parent)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prompt_cache, "_says_the_same", lambda covered, end: False)
+            for module in (prompt_cache, text_prompts):
+                patch.setattr(module, "says_the_same", lambda covered, end: False)
             assert other.ask(sent, OLD, previous_response_id=parent) == figures
         turns.append(one.last["id"])
         for drive in (one, other):
@@ -391,7 +392,8 @@ def test_fewer_entries_say_the_same_of_texts(program: list[tuple[int, int]]) -> 
         sent, parent = words(length), turns[place % len(turns)]
         figures = one.ask(sent, OLD, previous_response_id=parent)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prompt_cache, "_says_the_same", lambda covered, end: False)
+            for module in (prompt_cache, text_prompts):
+                patch.setattr(module, "says_the_same", lambda covered, end: False)
             assert other.ask(sent, OLD, previous_response_id=parent) == figures
         turns.append(one.last["id"])
     assert entries(one) <= entries(other)

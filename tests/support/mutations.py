@@ -312,8 +312,8 @@ _CONVERSATIONS = (
     Mutation(
         "items are listed in the wrong order",
         "core/state.py",
-        "number = first + index",
-        "number = first + len(item_ids) - 1 - index",
+        '{number}]".encode(), conversation_id, number))',
+        '{last - number}]".encode(), conversation_id, last - number))\n        for last in [2 * first + len(item_ids) - 1]',
     ),
     Mutation(
         "21 items are taken at once",
@@ -481,8 +481,8 @@ _TURNS = (
     Mutation(
         "cached tokens are not rounded to blocks",
         "core/prompt_cache.py",
-        "cached, kept = min(matched, tokens) // BLOCK * BLOCK, None",
-        "cached, kept = min(matched, tokens), None",
+        "cached = min(matched, tokens) // BLOCK * BLOCK",
+        "cached = min(matched, tokens)",
     ),
     Mutation(
         "instructions are always part of the cached prefix",
