@@ -11,35 +11,119 @@ What turns of one shape have in common is worked out once (`plans`).
 #
 # What must stay true:
 # * A turn by a plan is the turn that would have been made without it, to the byte: body, node, changes, events. A
-#   property test compares both. Whatever could make a difference (`_continues_plainly`) sends a request the ordinary
-#   way.
+#   property test compares both. Whatever could make a difference (`_SHAPING`, `_continues_plainly`) sends a request the
+#   ordinary way, and so does anything this file does not know of.
+# * A shape that comes once costs its look-up. Shapes are kept by number and by size.
 # * The tokens of a text don't depend on what stands around it, so a count is the text's own and a constant (T3, T8).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
+
+import orjson
 
 from mockserver.core import compaction, lifecycle
 from mockserver.core.admission import Admission
-from mockserver.core.lineage import FRESH, Lineage, is_plain, resolve_lineage
-from mockserver.core.plans import Plan, Shape, Stream
+from mockserver.core.lineage import FRESH, KnownConversations, KnownResponses, Lineage, is_plain, resolve_lineage
+from mockserver.core.plans import Plan, Shape, Stream, learn_plan, was_plain
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, CacheLookup, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import ContextHash, ConversationEnd, Item, Summary, items_back
 from mockserver.core.text_prompts import lookup_text
-from mockserver.core.turn import SerializedTurn
+from mockserver.core.turn import SerializedTurn, Turn
 from mockserver.model.default_model import echo
-from mockserver.model.prompt import Prompt
+from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire import catalog
+from mockserver.wire.catalog import Model
+from mockserver.wire.requests.bodies import is_response_id
 from mockserver.wire.responses.encoding import json_body, json_compact
 from mockserver.wire.responses.event_list import EventList, Filled, TextDeltas, tokens_of_text
 from mockserver.wire.responses.ids import IdGenerator
+from mockserver.wire.responses.resources import assistant_message, text_part
 from mockserver.wire.responses.text_template import Decimals
 from mockserver.wire.tokens.context import Tally
+
+MOST_SHAPES = 128
+LONGEST_SHAPE = 4096  # bytes of JSON
+LONGEST_TEXT = 4096  # characters; a longer input is likely to be cached (T13), which no plan covers
+
+# What may shape a plain turn: it is echoed, or costs the same each time. Anything else may change what is answered.
+_SHAPING = frozenset(
+    (
+        *("model", "instructions", "metadata", "temperature", "top_p", "user", "safety_identifier"),
+        *("parallel_tool_calls", "truncation", "store", "stream"),
+    )
+)
+_MEMBERS = _SHAPING | {"input", "previous_response_id", "conversation"}
+
+
+def shape_of(request: Mapping[str, Any]) -> Shape | None:
+    """The shape of a request that may begin a plain turn, None for any other."""
+    text = request.get("input")
+    if type(text) is not str or not 0 < len(text) <= LONGEST_TEXT or not request.keys() <= _MEMBERS:
+        return None
+    rest = {**request, "input": "conversation" in request}
+    parent = rest.pop("previous_response_id", None)
+    rest.pop("conversation", None)
+    name = orjson.dumps(rest)
+    return None if len(name) > LONGEST_SHAPE else _new(Shape, (name, text, parent))
+
+
+class TurnRequest(NamedTuple):
+    """A judged request, and its shape if it may begin a plain turn."""
+
+    request: dict[str, Any]
+    shape: Shape | None
+
+
+class Plans:
+    """The plans of one engine, by shape; any thread may ask and learn."""
+
+    def __init__(self) -> None:
+        self._plans: dict[bytes, Plan | str | None] = {}
+        self._responses, self._chats = KnownResponses(), KnownConversations()
+
+    def find(self, shape: Shape) -> Plan | None:
+        """The plan of a shape, None where there is none."""
+        plan = self._plans.get(shape.name)
+        return plan if isinstance(plan, Plan) else None
+
+    def recognize(self, body: Mapping[str, Any]) -> Shape | None:
+        """The shape of a body that needs no judgement, for one of the same shape was answered; None for any other.
+
+        All that it says was judged then, except for its input, which is a short text, and for what it goes on from.
+        """
+        try:
+            shape = shape_of(body)
+        except orjson.JSONEncodeError:  # deeper than a request may be
+            return None
+        if shape is None or not isinstance(self._plans.get(shape.name), Plan):
+            return None
+        if "previous_response_id" in body and not is_response_id(shape.parent):
+            return None
+        return shape if "conversation" not in body or type(body["conversation"]) is str else None
+
+    def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
+        """Learn from a turn that was made without a plan, if it is at least the second of its shape."""
+        if shape.name not in self._plans:
+            if len(self._plans) >= MOST_SHAPES:
+                self._plans.clear()
+            self._plans[shape.name] = _SEEN
+        elif self._plans[shape.name] is _SEEN and was_plain(shape, admission, text_of(reply, admission.model), turn):
+            self._plans[shape.name] = learn_plan(shape, admission, turn, rules, self._responses, self._chats)
+
+    def forget_turns(self) -> None:
+        """Hold nothing of single turns any more: a project was taken away."""
+        self._responses.forget()
+        self._chats.forget()
+
+
+_SEEN = "seen"
 
 # A turn that was made by a plan, the changes of its conversation, and its events if it is streamed.
 Planned = tuple[SerializedTurn, Sequence[Change], EventList | None]
@@ -111,6 +195,19 @@ def open_turn(
     if sent > model.max_input_tokens:
         return None
     return _new(Opening, (plan, shape, lineage, before, ids.message_ids(lineage.partition), ids, read, sent))
+
+
+def text_of(reply: Reply, model: Model) -> str | None:
+    """What a reply says, if it says a text and nothing else."""
+    if len(reply.output) != 1 or any(_extras_of(reply)):
+        return None
+    content = reply.output[0].get("content")
+    text = content[0].get("text") if content else None
+    return text if text is not None and reply.output[0] == assistant_message(model, text_part(text)) else None
+
+
+# the members of a reply that make it more than its text; its pace is none of them
+_extras_of = attrgetter(*[name for name in Reply._fields if name not in ("output", "output_tokens", "pacing")])
 
 
 def complete(

@@ -1,4 +1,4 @@
-"""Plans: what plain turns of one shape have in common, which is worked out once.
+"""Plans: what plain turns of one shape have in common, learnt from one of them.
 
 The shape of a request is all that it says except its input and its parent. Most requests of a test or of a load have
 one of a few shapes, and then only ids, texts, times and token counts differ from turn to turn.
@@ -10,54 +10,27 @@ one of a few shapes, and then only ids, texts, times and token counts differ fro
 # key order and frames are those of the turn that was learnt from. The third such request only fills in the template
 # (`plain_turn`).
 #
-# What must stay true:
-# * Whatever could make a difference (`_SHAPING`, `_was_plain`) sends a request the ordinary way, and so does anything
-#   this file does not know of.
-# * A shape that comes once costs its look-up. Shapes are kept by number and by size.
+# What must stay true: whatever could make a difference (`was_plain`) leaves a shape without a plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
-
-import orjson
 
 from mockserver.core import context
 from mockserver.core.admission import Admission
 from mockserver.core.lineage import KnownConversations, KnownResponses, is_plain
 from mockserver.core.plan_marks import NUMBERS, TEXTS, is_marked_once, mark_node, to_template
-from mockserver.core.prompt_cache import MIN_TOKENS
-from mockserver.core.records import _new
 from mockserver.core.semantics import Semantics
 from mockserver.core.state import Summary
 from mockserver.core.text_prompts import TextPrompts, text_prompts
 from mockserver.core.turn import Turn, public_events
 from mockserver.delivery.events import is_token
-from mockserver.model.prompt import Reply
 from mockserver.wire.catalog import Model
-from mockserver.wire.requests.bodies import is_response_id
 from mockserver.wire.responses.encoding import json_body
 from mockserver.wire.responses.event_list import LINES, SSE, Template, write
 from mockserver.wire.responses.events import Event
-from mockserver.wire.responses.resources import assistant_message, text_part
 from mockserver.wire.responses.text_template import TextTemplate
-
-MOST_SHAPES = 128
-LONGEST_SHAPE = 4096  # bytes of JSON
-LONGEST_TEXT = 4096  # characters; a longer input is likely to be cached (T13), which no plan covers
-ROOM = (
-    2 * MIN_TOKENS
-)  # tokens that a model must have for a prompt and for an answer, so that no limit cuts a plain turn
-
-# What may shape a plain turn: it is echoed, or costs the same each time. Anything else may change what is answered.
-_SHAPING = frozenset(
-    (
-        *("model", "instructions", "metadata", "temperature", "top_p", "user", "safety_identifier"),
-        *("parallel_tool_calls", "truncation", "store", "stream"),
-    )
-)
-_MEMBERS = _SHAPING | {"input", "previous_response_id", "conversation"}
 
 
 class Stream(NamedTuple):
@@ -105,74 +78,13 @@ class Shape(NamedTuple):
     parent: str | None
 
 
-def shape_of(request: Mapping[str, Any]) -> Shape | None:
-    """The shape of a request that may begin a plain turn, None for any other."""
-    text = request.get("input")
-    if type(text) is not str or not 0 < len(text) <= LONGEST_TEXT or not request.keys() <= _MEMBERS:
-        return None
-    rest = {**request, "input": "conversation" in request}
-    parent = rest.pop("previous_response_id", None)
-    rest.pop("conversation", None)
-    name = orjson.dumps(rest)
-    return None if len(name) > LONGEST_SHAPE else _new(Shape, (name, text, parent))
+def was_plain(shape: Shape, admission: Admission, text: str | None, turn: Turn) -> bool:
+    """Whether nothing but texts, ids, times and counts can differ in another turn of the same shape.
 
-
-class TurnRequest(NamedTuple):
-    """A judged request, and its shape if it may begin a plain turn."""
-
-    request: dict[str, Any]
-    shape: Shape | None
-
-
-class Plans:
-    """The plans of one engine, by shape; any thread may ask and learn."""
-
-    def __init__(self) -> None:
-        self._plans: dict[bytes, Plan | str | None] = {}
-        self._responses, self._chats = KnownResponses(), KnownConversations()
-
-    def find(self, shape: Shape) -> Plan | None:
-        """The plan of a shape, None where there is none."""
-        plan = self._plans.get(shape.name)
-        return plan if isinstance(plan, Plan) else None
-
-    def recognize(self, body: Mapping[str, Any]) -> Shape | None:
-        """The shape of a body that needs no judgement, for one of the same shape was answered; None for any other.
-
-        All that it says was judged then, except for its input, which is a short text, and for what it goes on from.
-        """
-        try:
-            shape = shape_of(body)
-        except orjson.JSONEncodeError:  # deeper than a request may be
-            return None
-        if shape is None or not isinstance(self._plans.get(shape.name), Plan):
-            return None
-        if "previous_response_id" in body and not is_response_id(shape.parent):
-            return None
-        return shape if "conversation" not in body or type(body["conversation"]) is str else None
-
-    def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
-        """Learn from a turn that was made without a plan, if it is at least the second of its shape."""
-        if shape.name not in self._plans:
-            if len(self._plans) >= MOST_SHAPES:
-                self._plans.clear()
-            self._plans[shape.name] = _SEEN
-        elif self._plans[shape.name] is _SEEN and _was_plain(shape, admission, reply, turn):
-            self._plans[shape.name] = _learn(shape, admission, turn, rules, self._responses, self._chats)
-
-    def forget_turns(self) -> None:
-        """Hold nothing of single turns any more: a project was taken away."""
-        self._responses.forget()
-        self._chats.forget()
-
-
-_SEEN = "seen"
-
-
-def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> bool:
-    """Whether nothing but texts, ids, times and counts can differ in another turn of the same shape."""
+    `text` is what its model said, if that was a text and nothing else.
+    """
     model, final = admission.model, turn.final
-    if model.reasoning or model.cl100k or model.checks_prefix:
+    if text is None or model.reasoning or model.cl100k or model.checks_prefix:
         return False
     node = turn.node
     if (
@@ -186,13 +98,10 @@ def _was_plain(shape: Shape, admission: Admission, reply: Reply, turn: Turn) -> 
         return False
     if admission.dropped or admission.compacts or admission.configuration is not None or not is_plain(admission.before):
         return False
-    text = text_of(reply, model)
-    if text is None:
-        return False
     return [part.get("text") for item in node.items for part in item["content"]] == [shape.text, text]
 
 
-def _learn(
+def learn_plan(
     shape: Shape,
     admission: Admission,
     turn: Turn,
@@ -282,16 +191,3 @@ def _fill_response(
     if "conversation" in sample:
         response["conversation"] = {"id": chat}
     return response
-
-
-def text_of(reply: Reply, model: Model) -> str | None:
-    """What a reply says, if it says a text and nothing else."""
-    if len(reply.output) != 1 or any(_extras_of(reply)):
-        return None
-    content = reply.output[0].get("content")
-    text = content[0].get("text") if content else None
-    return text if text is not None and reply.output[0] == assistant_message(model, text_part(text)) else None
-
-
-# the members of a reply that make it more than its text; its pace is none of them
-_extras_of = attrgetter(*[name for name in Reply._fields if name not in ("output", "output_tokens", "pacing")])

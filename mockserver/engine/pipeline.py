@@ -16,8 +16,8 @@ from mockserver.config.pacing import Pacing
 from mockserver.core import background, compaction, encrypted_content, lifecycle, plain_turn, truncation
 from mockserver.core.admission import Admission, admit
 from mockserver.core.lineage import note_use
-from mockserver.core.plain_turn import Planned
-from mockserver.core.plans import Plans, Shape, TurnRequest, shape_of, text_of
+from mockserver.core.plain_turn import Planned, Plans, TurnRequest, shape_of, text_of
+from mockserver.core.plans import Shape
 from mockserver.core.prompt_cache import MIN_TOKENS, NOTHING, lookup
 from mockserver.core.records import Change, State, _new
 from mockserver.core.semantics import Semantics

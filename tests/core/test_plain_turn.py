@@ -12,7 +12,8 @@ import pytest
 
 from mockserver.config.settings import Settings
 from mockserver.config.switches import SWITCHES
-from mockserver.core.plans import LONGEST_SHAPE, LONGEST_TEXT, MOST_SHAPES, Plan, Plans, TurnRequest, shape_of
+from mockserver.core.plain_turn import LONGEST_SHAPE, LONGEST_TEXT, MOST_SHAPES, Plans, TurnRequest, shape_of
+from mockserver.core.plans import Plan
 from mockserver.core.turn import SerializedTurn, Turn
 from mockserver.delivery.answer import Answer
 from mockserver.delivery.events import Emit

@@ -313,7 +313,7 @@ _CONVERSATIONS = (
         "items are listed in the wrong order",
         "core/state.py",
         '{number}]".encode(), conversation_id, number))',
-        '{last - number}]".encode(), conversation_id, last - number))\n        for last in [2 * first + len(item_ids) - 1]',
+        '{to - number}]".encode(), conversation_id, to - number))\n        for to in [2 * first + len(item_ids) - 1]',
     ),
     Mutation(
         "21 items are taken at once",
