@@ -122,15 +122,15 @@ def is_plain(before: Summary) -> bool:
 class KnownResponses:
     """The responses with plain contexts that turns went on from last, or are likely to; any thread may find and add.
 
-    What counts is what the store has: where one leads is known by its node's document. All of them completed.
+    What counts is what the store has: where one leads is `known` by its node's document. All of them completed.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[bytes, int, Lineage]] = {}
+        self.known: dict[str, tuple[bytes, int, Lineage]] = {}
 
     def find(self, state: State, id: str, rules: Semantics, now: float) -> Lineage | None:
         """The same as `of_response` gives, None where it is not known."""
-        known = self._known.get(id)
+        known = self.known.get(id)
         if known is None:
             return None
         doc, created_at, lineage = known
@@ -151,13 +151,13 @@ class KnownResponses:
     def add(self, doc: bytes, created_at: int, lineage: Lineage) -> None:
         """Know where a response leads that completed at a time, by the document of its node."""
         if len(doc) <= LONGEST_KNOWN:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[lineage[0]] = doc, created_at, lineage  # type: ignore[index]
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[lineage[0]] = doc, created_at, lineage  # type: ignore[index]
 
     def forget(self) -> None:
         """Know nothing any more."""
-        self._known.clear()
+        self.known.clear()
 
 
 class KnownConversations:

@@ -104,9 +104,13 @@ class Plans:
             return None
         if shape is None or not isinstance(self._plans.get(shape.name), Plan):
             return None
-        if "previous_response_id" in body and not is_response_id(shape.parent):
+        if "previous_response_id" in body and not self._is_parent(shape.parent):
             return None
         return shape if "conversation" not in body or type(body["conversation"]) is str else None
+
+    def _is_parent(self, value: Any) -> bool:
+        """Whether a value is an id of a response, as far as can be told at once."""
+        return (type(value) is str and value in self._responses.known) or is_response_id(value)
 
     def learn(self, shape: Shape, admission: Admission, reply: Reply, turn: Turn, rules: Semantics) -> None:
         """Learn from a turn that was made without a plan, if it is at least the second of its shape."""

@@ -27,7 +27,7 @@ cost. Prompts shorter than `MIN_TOKENS` tokens do nothing of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -281,8 +281,8 @@ def _tokens_after(prompt: _Prompt, place: _Breakpoint) -> int:
 def _lookup_blocks(prompt: _Prompt, records: CacheEntries, boundaries: _Boundaries) -> CacheLookup:
     hashes, marks, trail = boundaries
     newest: str | None = None
-    matched = find_whole(records, marks, prompt.priming, prompt.tokens)
-    if not matched:
+    matched = find_newest(records, marks, prompt.priming)
+    if not is_whole(records, matched, prompt.tokens):
         found, reached = records.find_last(hashes)
         if found == len(prompt.items):  # the same prompt again
             matched, newest = reached + prompt.priming, hashes[-1]
@@ -292,16 +292,27 @@ def _lookup_blocks(prompt: _Prompt, records: CacheEntries, boundaries: _Boundari
     return _new(CacheLookup, (round_down(matched, prompt.tokens), 0, records.changes(), kept))
 
 
-def find_whole(records: CacheEntries, marks: list[Mark], priming: int, tokens: int) -> int:
-    """How far a prompt is known by the newest entry of its context, if none could say more of it; else 0.
+def find_newest(records: CacheEntries, marks: list[Mark], priming: int) -> int:
+    """How far a prompt is known by the newest entry of its context, after which an answer stands; 0 for none."""
+    reached = records.find(marks[-1][0]) if marks else 0
+    return reached and reached + priming
 
-    Then nothing is to be looked for, and nothing written: so it is with most short turns of a chain.
+
+def find_earlier(records: CacheEntries, marks: list[Mark], priming: int) -> int:
+    """The same by the newest that there still is."""
+    _, reached = records.find_first(map(_HASH, reversed(marks)))
+    return reached and reached + priming
+
+
+_HASH: Callable[[Mark], str] = itemgetter(0)
+
+
+def is_whole(records: CacheEntries, matched: int, tokens: int) -> bool:
+    """Whether the entry that was found last says all that could be known of a prompt, as it does of most short turns.
+
+    Then nothing else is to be looked for, and nothing written.
     """
-    if not marks:
-        return 0
-    reached = records.find(marks[-1][0])
-    matched = reached + priming
-    return matched if reached and records.is_lasting and says_the_same(matched, tokens) else 0
+    return records.is_lasting and says_the_same(matched, tokens)
 
 
 def _go_on(
@@ -315,8 +326,7 @@ def _go_on(
     if found >= 0:
         matched, newest = reached + prompt.priming if _collect(prompt, found) else reached, hashes[found]
     else:
-        _, reached = records.find_first(newest_first(marks))
-        matched = reached and reached + prompt.priming  # an answer stands after an earlier turn's end
+        matched = find_earlier(records, marks, prompt.priming)
     covered, looking = matched if records.is_lasting else 0, True
     for number, start, end in _spans(prompt, found, reached):
         if end + prompt.priming < MIN_TOKENS:
@@ -334,14 +344,6 @@ def _go_on(
             records.write(hashes[number], end)
             covered, newest = end, hashes[number]
     return matched, newest
-
-
-def newest_first(marks: list[Mark]) -> Iterator[str]:
-    """The hashes of earlier entries."""
-    return map(_HASH, reversed(marks))
-
-
-_HASH: Callable[[Mark], str] = itemgetter(0)
 
 
 def says_the_same(covered: int, end: int) -> bool:

@@ -9,7 +9,6 @@ Spec: T13, R8.8.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 from typing import Any, NamedTuple
 
 from mockserver.core.cache_entries import CacheEntries, CacheScope
@@ -20,8 +19,9 @@ from mockserver.core.prompt_cache import (
     OPENING,
     CacheLookup,
     block_ends_in_text,
-    find_whole,
-    newest_first,
+    find_earlier,
+    find_newest,
+    is_whole,
     note_newest,
     priming_of,
     round_down,
@@ -77,11 +77,11 @@ def lookup_text(
         return _add_answer(look_up(), said)
     records = CacheEntries(state, scope, now)
     end = roll_text(context, "user", asked)
-    matched = find_whole(records, marks, priming, tokens)
-    if not matched:
+    matched = find_newest(records, marks, priming)
+    if not is_whole(records, matched, tokens):
         stop = tokens - priming
         start = stop - read + tally.total
-        matched, newest = _go_on_with_text(records, prompts, trail, end, asked, start, stop)
+        matched, newest = _go_on_with_text(records, prompts, trail, end, asked, start, stop, matched)
         trail = note_newest(trail, newest)
     kept = extend_by_text(trail, "assistant", said, end)
     return _new(CacheLookup, (round_down(matched, tokens), 0, records.changes(), kept))
@@ -94,18 +94,28 @@ def _add_answer(lookup: CacheLookup, said: str) -> CacheLookup:
 
 
 def _go_on_with_text(
-    records: CacheEntries, prompts: TextPrompts, trail: ContextHash, end: str, asked: str, start: int, stop: int
+    records: CacheEntries,
+    prompts: TextPrompts,
+    trail: ContextHash,
+    end: str,
+    asked: str,
+    start: int,
+    stop: int,
+    matched: int,
 ) -> tuple[int, str | None]:
-    """The same as `_go_on` says, of a prompt that ends in a text, from `start` to `stop`."""
+    """The same as `_go_on` says, of a prompt that ends in a text, from `start` to `stop`.
+
+    `matched` is what the newest entry of the context says.
+    """
     context, priming = trail.now, prompts.priming
-    found, matched = records.find_first(chain((end, context), newest_first(trail.marks)))
+    found, reached = records.find_first((end, context))
     if found == 0:  # the same prompt again
-        return matched + priming, end
+        return reached + priming, end
     newest: str | None
     if found == 1:  # no answer stands after it, which would begin as the priming did
-        newest = _write_ends(records, ((end, stop),), matched, priming) or context
+        matched, newest = reached, _write_ends(records, ((end, stop),), reached, priming) or context
     else:
-        matched = matched and matched + priming  # an answer stands after an earlier turn's end
+        matched = matched or find_earlier(records, trail.marks, priming)
         newest = _write_ends(records, ((context, start), (end, stop)), matched, priming)
     if stop // BLOCK > (start + OPENING) // BLOCK:
         matched = max(matched, _look_inside(records, prompts, context, asked, start, stop))

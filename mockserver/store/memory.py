@@ -134,7 +134,7 @@ class MemoryStore:
             kept = self._projects[project].records[kind].get(id)
         except KeyError:  # a new project, or a kind of which it never had any
             return None
-        if kept is None or isinstance(kept, bytes):
+        if not isinstance(kept, tuple):
             return kept
         doc = kept[0]
         return doc if isinstance(doc, bytes) else b"".join(doc)

@@ -310,7 +310,7 @@ def test_few_responses_are_known() -> None:
     known = KnownResponses()
     for number in range(2 * MOST_KNOWN):
         known.read(Records(PLAIN._replace(id=f"resp_{number}").put()), f"resp_{number}")
-        assert 0 < len(known._known) <= MOST_KNOWN
+        assert 0 < len(known.known) <= MOST_KNOWN
 
 
 def test_what_is_known_of_the_latest_turns_is_what_their_documents_say(monkeypatch: pytest.MonkeyPatch) -> None:
