@@ -23,7 +23,7 @@ from mockserver.snapshots import doubles
 from mockserver.wire.responses.encoding import encode_compact, json_body
 from mockserver.wire.tokens.context import Tally
 
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)  # JSON has no infinity: what is stored would be null
 Body = dict[str, Any]
 
 

@@ -97,7 +97,8 @@ class Program:
         answer = self.engine.handle(Call("GET", path, b"", self.project, query))
         if answer.error is not None:
             raise answer.error
-        return repr(answer.player.steps if answer.player else answer.events).encode()
+        steps = answer.player.steps if answer.player else [Emit(answer.events)]
+        return b"".join(sse(step.events) if isinstance(step, Emit) else repr(step).encode() for step in steps)
 
     def delete(self, at: int) -> bytes:
         return Api(self.engine).delete_response(self.project, self.one("responses", at))

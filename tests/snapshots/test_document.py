@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from math import inf
 from typing import Any
 
 import pytest
@@ -131,6 +132,10 @@ WRONG: list[tuple[Change, str]] = [
     (at("running", 0, "node", "parent", to="node_x"), "running.*.node.parent"),
     (at("running", 0, "body", "id", to="resp_y"), "running.*.body.id"),
     (at("running", 0, "ends_at", to=None), "running.*.ends_at"),
+    (at("running", 0, "ends_at", to=inf), "running.*.ends_at"),
+    (at("running", 0, "pacing", to=[inf, 1.0]), "running.*.pacing[0]"),
+    (at("cache", to={"k": {"length": 1, "written_at": -inf, "expires_at": 2.0}}), "cache.k.written_at"),
+    (at("cache", to={"k": {"length": 1, "written_at": 1.0, "expires_at": inf}}), "cache.k.expires_at"),
     (at("lines", 0, "used", to="often"), "lines.*.used"),
     (at("lines", 0, "line", "reply", to={}), "lines.*[0].reply"),
     (at("cache", to={"k": {"length": 1}}), "cache.k.written_at"),
