@@ -256,7 +256,7 @@ def complete(
     body, node_doc = plan.body.fill(values), plan.node.fill(values)
     in_conversation: Sequence[Change] = ()
     if lineage is not FRESH:
-        summary = _summary_after(plan, before, read + said + plan.answer, trail)
+        summary = _summarize_after(plan, before, read + said + plan.answer, trail)
         after = _new(Lineage, (id, summary, partition, None))
         if chat is None:
             plan.responses.add(node_doc, int(now), after)
@@ -274,7 +274,7 @@ def complete(
 _numbers = Decimals()
 
 
-def _summary_after(plan: Plan, before: Summary, total: int, trail: ContextHash | None) -> Summary:
+def _summarize_after(plan: Plan, before: Summary, total: int, trail: ContextHash | None) -> Summary:
     """The summary of a context after a turn, as its node's document says it: what a next turn goes on from."""
     tally = _new(Tally, (total, 0, 0, (), plan.phased))
     count, turn, *plain = before[:7]

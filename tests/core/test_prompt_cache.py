@@ -354,6 +354,16 @@ PROMPTS = st.lists(
 )
 
 
+def ask_both(one: Cached, other: Cached, sent: Any, parent: str | None) -> str:
+    """Ask the same of both, of the other one with an entry at every end; returns the id of the turn."""
+    figures = one.ask(sent, OLD, previous_response_id=parent)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (prompt_cache, text_prompts):
+            patch.setattr(module, "says_the_same", lambda covered, end: False)
+        assert other.ask(sent, OLD, previous_response_id=parent) == figures
+    return str(one.last["id"])
+
+
 @examples(300)
 @given(PROMPTS, st.integers(1000, 1100))
 def test_fewer_entries_say_the_same(
@@ -367,12 +377,7 @@ def test_fewer_entries_say_the_same(
         for kind, length, answers in prompt:
             items.append({"role": "assistant" if answers else "user", "content": f"{kind}{words(length)}"})
         sent = items[0]["content"] if len(items) == 1 and not answers else items  # a text may be answered by a plan
-        figures = one.ask(sent, OLD, previous_response_id=parent)
-        with pytest.MonkeyPatch.context() as patch:
-            for module in (prompt_cache, text_prompts):
-                patch.setattr(module, "says_the_same", lambda covered, end: False)
-            assert other.ask(sent, OLD, previous_response_id=parent) == figures
-        turns.append(one.last["id"])
+        turns.append(ask_both(one, other, sent, parent))
         for drive in (one, other):
             drive.advance(seconds=seconds)
     assert entries(one) <= entries(other)
@@ -382,7 +387,7 @@ def test_fewer_entries_say_the_same(
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([1, 3, 90, 130, 300])), min_size=4, max_size=12))
 def test_fewer_entries_say_the_same_of_texts(program: list[tuple[int, int]]) -> None:
     """The same of turns that a plan answers, which fork and go on. Spec: T13."""
-    one, other, turns = Cached(), Cached(), [None]
+    one, other = Cached(), Cached()
     for drive in (one, other):
         for number in range(3):
             drive.ask(f"{number}", OLD)
@@ -390,12 +395,7 @@ def test_fewer_entries_say_the_same_of_texts(program: list[tuple[int, int]]) -> 
     turns = [one.last["id"]]
     for place, length in program:
         sent, parent = words(length), turns[place % len(turns)]
-        figures = one.ask(sent, OLD, previous_response_id=parent)
-        with pytest.MonkeyPatch.context() as patch:
-            for module in (prompt_cache, text_prompts):
-                patch.setattr(module, "says_the_same", lambda covered, end: False)
-            assert other.ask(sent, OLD, previous_response_id=parent) == figures
-        turns.append(one.last["id"])
+        turns.append(ask_both(one, other, sent, parent))
     assert entries(one) <= entries(other)
 
 
