@@ -15,6 +15,8 @@ upgrade that this server doesn't know is ignored, and the request served.
 #   answer in one go it is called again with the body, and needs no task that waits for it (`response_cycle`).
 # * The size of a head is bounded while it comes, not when it is complete, and so is the time it takes. The timer only
 #   runs while a head is missing or incomplete: a request that comes in one piece arms none.
+# * uvicorn arms a timer after each answer, by which an idle connection ends, and cancels it with the next request. Here
+#   a connection has one, which looks when it comes due how long nothing has been asked, and waits for the rest.
 
 from __future__ import annotations
 
@@ -48,6 +50,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         self._head_timeout_s = head_timeout_s
         self._head_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0  # on the loop's clock
         self._in_head = self._in_message = False
         self._head_size = 0  # what came of a head in earlier pieces
         self._piece_size = 0  # of the piece that is being read
@@ -67,6 +71,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._stop_timer()
+        self._stop_idle_timer()
         if self._next is not None:
             self._next.abandon()
         super().connection_lost(exc)
@@ -107,6 +112,40 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def on_response_complete(self) -> None:
+        """Have the next request answered; if none is there, the connection is idle from now on."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        """End a connection on which nothing was asked for as long as it may be idle."""
+        self._idle_timer = None
+        if self._in_message or self.cycle is None or not self.cycle.response_complete:
+            return  # the end of this answer arms it again
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._end_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the protocol of WebSockets, which has a time of its own."""
+        self._stop_idle_timer()
+        super().handle_websocket_upgrade()
 
     def shutdown(self) -> None:
         """End: at once between two requests, else with the answer to this one, which is told so."""
@@ -174,8 +213,12 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request's body."""
         self._in_message = self._is_first = False
-        if not self._has_vain_wish():
-            super().on_message_complete()
+        if self.parser.should_upgrade() and (self._has_vain_wish() or self._should_upgrade()):
+            return
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def _has_vain_wish(self) -> bool:
         wished = self.parser.should_upgrade() and self.parser.get_method() not in _WITHOUT_WISH

@@ -171,7 +171,7 @@ def spare_the_collector() -> None:
         gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 10, 20)
 
 
 def _serve_here(app: ASGIApp, settings: Settings, listener: socket.socket, tokenizer: Thread) -> int:

@@ -214,10 +214,16 @@ def test_a_head_without_end_is_refused_while_it_comes(piece: bytes, size: int) -
 
 
 class Clock:
-    """What a protocol asks of a loop for its timer."""
+    """What a protocol asks of a loop for its timers; its time is what a test says it is."""
 
     def __init__(self) -> None:
         self.timers: list[Any] = []
+        self.now = 0.0
+        loop = asyncio.get_running_loop()
+        self.create_task, self.call_soon = loop.create_task, loop.call_soon
+
+    def time(self) -> float:
+        return self.now
 
     def call_later(self, delay: float, callback: Any, *args: Any) -> Any:
         timer = asyncio.TimerHandle(delay, callback, args, asyncio.get_running_loop())
@@ -228,14 +234,17 @@ class Clock:
     def waiting(self) -> list[float]:
         return [timer.when() for timer in self.timers if not timer.cancelled()]
 
+    def come_due(self) -> None:
+        """Run the newest timer, which then waits no more."""
+        timer = self.timers.pop()
+        timer._run()
+
 
 async def heads_in_time() -> None:
     clock, transport = Clock(), Written()
     config = config_of(echo)
     loop: Any = clock
     protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
-    clock.create_task = asyncio.get_running_loop().create_task  # type: ignore[attr-defined]
-    clock.call_soon = asyncio.get_running_loop().call_soon  # type: ignore[attr-defined]
     protocol.connection_made(transport)
     assert clock.waiting == [30]  # a connection that says nothing
     protocol.data_received(b"GET / HTTP/1.1\r\n")
@@ -245,13 +254,115 @@ async def heads_in_time() -> None:
     await asyncio.gather(*protocol.tasks)
     assert clock.waiting == [config.timeout_keep_alive]
     protocol.data_received(b"GET / HT")  # a second head, half of it
-    assert clock.waiting == [30]
-    clock.timers[-1]._run()
+    assert clock.waiting == [config.timeout_keep_alive, 30]
+    clock.come_due()
     assert transport.closed
 
 
 def test_a_head_has_to_come_in_time() -> None:
     asyncio.run(heads_in_time())
+
+
+async def idle_for_so_long() -> None:
+    clock, transport = Clock(), Written()
+    config = config_of(echo)
+    loop: Any = clock
+    protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
+    protocol.connection_made(transport)
+    allowed = config.timeout_keep_alive
+    for now in (0, allowed - 1):  # the second just in time
+        clock.now = now
+        protocol.data_received(REQUEST)
+        await asyncio.gather(*protocol.tasks)
+        assert clock.waiting == [allowed]
+    clock.now = allowed
+    clock.come_due()  # of the first answer, but the second was a second ago
+    assert (transport.closed, clock.waiting) == (False, [allowed - 1])
+    clock.now = 2 * allowed - 1
+    clock.come_due()
+    assert transport.closed
+
+
+def test_a_connection_ends_when_nothing_was_asked_for_so_long() -> None:
+    asyncio.run(idle_for_so_long())
+
+
+async def no_end_within_a_request(rest: bytes, *pieces: bytes) -> None:
+    clock, transport = Clock(), Written()
+    config = config_of(echo)
+    loop: Any = clock
+    protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
+    protocol.connection_made(transport)
+    protocol.data_received(REQUEST)
+    await asyncio.gather(*protocol.tasks)
+    for piece in pieces:
+        protocol.data_received(piece)
+    idle, *_ = [timer for timer in clock.timers if not timer.cancelled()]
+    clock.timers.remove(idle)
+    clock.now = config.timeout_keep_alive
+    idle._run()  # comes due while the second request is on its way
+    assert not transport.closed
+    protocol.data_received(rest)
+    await asyncio.gather(*protocol.tasks)
+    assert not transport.closed and len(b"".join(transport.writes).split(b"HTTP/1.1 200")) == 3
+    assert clock.waiting == [config.timeout_keep_alive]  # armed again by the second answer
+
+
+@pytest.mark.parametrize(
+    ("pieces", "rest"),
+    [
+        ((b"POST / HTTP/1.1\r\nHost: lo",), b"calhost\r\nContent-Length: 2\r\n\r\nab"),
+        ((b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n",), b"ab"),
+        ((b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab",), b""),  # no answer yet
+    ],
+    ids=["head", "body", "answer"],
+)
+def test_a_request_on_its_way_is_not_ended_for_the_one_before(pieces: tuple[bytes, ...], rest: bytes) -> None:
+    asyncio.run(no_end_within_a_request(rest, *pieces))
+
+
+class Upgraded(asyncio.Protocol):
+    """What a connection is left to that has become a WebSocket."""
+
+    def __init__(self, **given: Any) -> None: ...
+
+
+def test_a_websocket_is_not_ended_for_the_request_before() -> None:
+    """RFC 6455 §4.1: a client may ask for the upgrade on a connection that has served a request."""
+    wish = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+    async def run() -> None:
+        clock, transport = Clock(), Written()
+        loop: Any = clock
+        protocol = HttpProtocol(config_of(echo), ServerState(), {}, _loop=loop, head_timeout_s=30)
+        protocol.ws_protocol_class = Upgraded  # type: ignore[assignment]
+        transport.set_protocol = lambda protocol: None  # type: ignore[method-assign]
+        protocol.connection_made(transport)
+        protocol.data_received(REQUEST)
+        await asyncio.gather(*protocol.tasks)
+        assert clock.waiting
+        protocol.data_received(wish)
+        assert clock.waiting == [] and not transport.closed
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_is_gone_leaves_no_timer() -> None:
+    """A timer holds its protocol for more than a minute."""
+
+    async def run() -> None:
+        clock = Clock()
+        loop: Any = clock
+        for error in (None, ConnectionResetError()):
+            protocol = HttpProtocol(config_of(echo), ServerState(), {}, _loop=loop, head_timeout_s=30)
+            protocol.connection_made(Written())
+            protocol.data_received(REQUEST)
+            await asyncio.gather(*protocol.tasks)
+            assert clock.waiting
+            protocol.connection_lost(error)
+            assert clock.waiting == []
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "PRI"])
