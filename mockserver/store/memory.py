@@ -26,11 +26,14 @@ _SMALL, _LARGE, _MOST_SHARED = 512, 65_536, 4_194_304  # bytes of a response, of
 
 
 class _Project:
-    """One project's records: kind → id → what is kept, `(kind, parent)` → places in order; its agenda by kind."""
+    """One project's records: kind → id → what is kept, `(kind, parent)` → places in order; its agenda by kind.
+
+    A place that is alone stands there without a list: nearly every node has one that goes on from it.
+    """
 
     def __init__(self) -> None:
         self.records: dict[str, dict[str, _Kept]] = {}
-        self.places: dict[tuple[str, str], list[_Place]] = {}
+        self.places: dict[tuple[str, str], _Place | list[_Place]] = {}
         self.agenda: dict[str, int] = {}  # kind → how many of it; a kind of which there is none is not there
         self.listed: dict[str, list[Record]] = {}  # kind on the agenda → all of it, as it was listed last
 
@@ -154,10 +157,11 @@ class MemoryStore:
         is_whole = parent == "" and after is None and limit is None and not descending
         if is_whole and mine is not None and (known := mine.listed.get(kind)) is not None:
             return known.copy()
-        places = mine.places.get((kind, parent)) if mine else None
-        if not mine or not places:
+        if not mine or not mine.places.get((kind, parent)):
             return []
         with self.transaction(project):  # another thread may be deleting what is found here
+            listed = mine.places.get((kind, parent), [])
+            places = [listed] if isinstance(listed, tuple) else listed
             if descending:
                 end = len(places) if after is None else bisect_left(places, (after, ""))
                 start = 0 if limit is None else max(0, end - limit)
@@ -217,10 +221,12 @@ class MemoryStore:
                 _list(mine, kind, id, parent, order)
                 mine.listed.pop(kind, None)
             elif old is None:
-                place = order, id
-                places = listed.get((kind, parent))
+                place, below = (order, id), (kind, parent)
+                places = listed.get(below)
                 if places is None:
-                    listed[kind, parent] = [place]
+                    listed[below] = place
+                elif isinstance(places, tuple):
+                    listed[below] = [places, place] if places < place else [place, places]
                 elif places[-1] < place:
                     places.append(place)
                 else:
@@ -246,7 +252,10 @@ class MemoryStore:
     def count(self, project: str, kind: str) -> int:
         """How many records of a listed kind there are below no parent."""
         mine = self._projects.get(project)
-        return len(mine.places.get((kind, ""), ())) if mine else 0
+        places = mine.places.get((kind, "")) if mine else None
+        if places is None:
+            return 0
+        return len(places) if isinstance(places, list) else 1
 
     def check(self) -> None:
         """Nothing can be wrong."""
@@ -266,18 +275,13 @@ def _list(mine: _Project, kind: str, id: str, parent: str, order: int) -> None:
             _displace(mine, kind, id, old)
         if kind in PENDING_KINDS:
             mine.agenda[kind] = mine.agenda.get(kind, 0) + 1
-        places = mine.places.get((kind, parent))
-        if places:
-            _insert(places, (order, id))
+        place, places = (order, id), mine.places.get((kind, parent))
+        if places is None:
+            mine.places[kind, parent] = place
+        elif isinstance(places, tuple):
+            mine.places[kind, parent] = sorted((places, place))
         else:
-            mine.places[kind, parent] = [(order, id)]
-
-
-def _insert(places: list[_Place], place: _Place) -> None:
-    if places[-1] < place:  # as nearly always: what is new comes last
-        places.append(place)
-    else:
-        insort(places, place)
+            insort(places, place)
 
 
 def _delete(mine: _Project, kind: str, id: str) -> None:
@@ -290,8 +294,9 @@ def _delete(mine: _Project, kind: str, id: str) -> None:
 def _displace(mine: _Project, kind: str, id: str, old: _Kept) -> None:
     _, parent, order = _find_place(old)
     places = mine.places[kind, parent]
-    del places[bisect_left(places, (order, id))]
-    if not places:
+    if isinstance(places, list):
+        del places[bisect_left(places, (order, id))]
+    if isinstance(places, tuple) or not places:
         del mine.places[kind, parent]
     if kind in PENDING_KINDS:
         mine.listed.pop(kind, None)

@@ -335,7 +335,7 @@ def test_a_websocket_is_not_ended_for_the_request_before() -> None:
         clock, transport = Clock(), Written()
         loop: Any = clock
         protocol = HttpProtocol(config_of(echo), ServerState(), {}, _loop=loop, head_timeout_s=30)
-        protocol.ws_protocol_class = Upgraded  # type: ignore[assignment]
+        protocol.ws_protocol_class = Upgraded
         transport.set_protocol = lambda protocol: None  # type: ignore[method-assign]
         protocol.connection_made(transport)
         protocol.data_received(REQUEST)
