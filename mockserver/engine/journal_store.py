@@ -30,7 +30,7 @@ from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import FaultOutcome
 from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.answers import LIGHTEST, RESPONSE, KeptAnswer, KeptAnswers
-from mockserver.journal.exchange import Call, Entry, Exchange
+from mockserver.journal.exchange import Call, Entry, Exchange, changes_of
 from mockserver.journal.summary import outline, summarize
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.conditions import Gate
@@ -235,7 +235,8 @@ class ExchangeRecorder:
     """
 
     __slots__ = (
-        "_logbook", "_struck", "apart", "asked", "buckets", "call", "effects", "exchange", "fault_gate", "project",
+        "_logbook", "_struck", "_tells_all", "apart", "asked", "buckets", "call", "effects", "exchange", "fault_gate",
+        "project",
     )  # fmt: skip
 
     def __init__(self, logbook: JournalStore, call: Call) -> None:
@@ -248,6 +249,7 @@ class ExchangeRecorder:
         self.apart = False  # whether other calls are answered at the same time
         self.asked: tuple[Prompt, Reply] | None = None
         self._struck: FaultOutcome | None = None  # by faults of the edge, which strike once
+        self._tells_all = False  # whether the turn itself says what the call changes
 
     def add_reads(self, now: float) -> None:
         """Note the project's time at which something was read."""
@@ -257,7 +259,7 @@ class ExchangeRecorder:
         """Forget which line, turn and faults of turns answer: the work is done again, on a later state."""
         exchange = self.exchange
         exchange.line, exchange.line_size, exchange.turn, exchange.dropped, exchange.misses = None, 0, None, (), ()
-        exchange.faults, self.effects, self.buckets = (), (), _NO_BUCKETS
+        exchange.faults, self.effects, self.buckets, self._tells_all = (), (), _NO_BUCKETS, False
         if self._struck is not None:
             self.add_faults(self._struck)
 
@@ -274,11 +276,19 @@ class ExchangeRecorder:
         exchange = self.exchange
         if now is not None:
             exchange.at = now
-        exchange.changes = [*exchange.changes, *changes] if exchange.changes else changes
+        if self._tells_all:
+            exchange.changes, self._tells_all = None, False
+        elif exchange.changes == ():
+            exchange.changes = changes
+        else:
+            exchange.changes = [*changes_of(exchange), *changes]
 
-    def add_turn(self, turn: AnyTurn, dropped: Collection[int]) -> None:
-        """Note the turn that answers, and the places of items dropped from its context."""
-        self.exchange.turn, self.exchange.dropped = turn, dropped
+    def add_turn(self, turn: AnyTurn, dropped: Collection[int], *, tells_all: bool = False) -> None:
+        """Note the turn that answers, and the places of items dropped from its context.
+
+        `tells_all` says that the call changes nothing that the API shows but what this turn by its documents says.
+        """
+        self.exchange.turn, self.exchange.dropped, self._tells_all = turn, dropped, tells_all
 
     def add_call_faults(self, struck: FaultOutcome) -> None:
         """Note which faults of the edge apply, once per call."""

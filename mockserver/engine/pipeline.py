@@ -199,13 +199,14 @@ class Pipeline:
     ) -> tuple[Delivery, list[Change]]:
         """The delivery of a plain turn."""
         turn, in_conversation, events = planned
-        recorder, pacing = at.recorder, said.pacing or self._pacing
+        recorder, pacing, tells_all = at.recorder, said.pacing or self._pacing, False
         if pacing.instant:
             shown = (turn, (), turn.body, 0.0) if events is None else (turn, [Emit(events)], None, 0.0)
             delivery = _new(Delivery, shown)
             changes = [*said.changes, *turn.learned]
-            if near is not None:
-                changes += _write_ancestors(near, turn, at.ordinal)
+            ancestors = () if near is None else _write_ancestors(near, turn, at.ordinal)
+            tells_all = not ancestors
+            changes += ancestors
             changes += lifecycle.commit_serialized(turn, in_conversation, at.ordinal)
             if at.rules.ttl_from != "created_at":
                 changes += note_use(request, at.now)
@@ -215,7 +216,7 @@ class Pipeline:
                 *said.changes,
                 *self._changes_of(at, state, paced, delivery.seconds, body, request, _NO_IDS, near, pacing),
             ]
-        recorder.add_turn(delivery.turn, ())
+        recorder.add_turn(delivery.turn, (), tells_all=tells_all)
         effects = recorder.effects
         return lay_faults(delivery, effects, recorder.call.transport) if effects else delivery, changes
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.config.redaction import clean
-from mockserver.core.records import Change, _new
+from mockserver.core.records import Change, Put, _new
 from mockserver.core.state import Node
 from mockserver.core.turn import AnyTurn, SerializedTurn, Turn
 from mockserver.journal import redaction
@@ -62,11 +62,12 @@ class Exchange:
 
     `at` is the project's time (unix seconds), `started` and `seconds` are the process's own clock, `ended` is None
     while it is in progress. `number` is its place in the journal once it is written. After the end only the turn's id
-    and what its model `saw` are stored, because a turn is large. `waits` is true until it is written. A long one keeps
-    its `document`, in pieces of which every other one may be shared, and nothing of what that was made from. `weight`
-    is what it takes in memory, in bytes, `size` what its body, its line, its changes and its answer take, `line_size`
-    its line alone. `announced` is its number among those that a listener was told of, `first_bytes_s` the seconds until
-    its first bytes, if more followed.
+    and what its model `saw` are stored, because a turn is large. `changes` is None where its turn by its documents
+    tells all of them: a dozen objects less for each turn, all of which would be looked at for cycles. `waits` is true
+    until it is written. A long one keeps its `document`, in pieces of which every other one may be shared, and nothing
+    of what that was made from. `weight` is what it takes in memory, in bytes, `size` what its body, its line, its
+    changes and its answer take, `line_size` its line alone. `announced` is its number among those that a listener was
+    told of, `first_bytes_s` the seconds until its first bytes, if more followed.
     What another than the mock has answered is `relayed`, and its `outcome` is read from that when somebody looks.
     """
 
@@ -81,7 +82,7 @@ class Exchange:
     misses: Sequence[dict[str, Any]] = ()
     turn: AnyTurn | None = None
     dropped: Collection[int] = ()
-    changes: Sequence[Change] = ()
+    changes: Sequence[Change] | None = ()
     faults: Sequence[str] = ()
     events: int = 0
     ended: str | None = None
@@ -257,7 +258,7 @@ def _write_document(exchange: Exchange) -> bytes:
         "line": redaction.redact_noting(exchange.line, secrets),
         "near_misses": redaction.redact_noting([*exchange.misses], secrets),
         "faults": exchange.faults,
-        "changes": list_changes(exchange.changes),
+        "changes": list_changes(changes_of(exchange)),
         "events": exchange.events,
         "ended": exchange.ended,
         "duration_ms": round(exchange.seconds * 1000, 3),
@@ -388,6 +389,16 @@ _SENT = (
 )
 # kind of record → what it is called, and where in its id its own id is
 _SHOWN = {"response": "response", "conversation": "conversation", "item": "item", "entry": "item"}
+
+
+def changes_of(exchange: Exchange) -> Sequence[Change]:
+    """What an exchange has changed, as far as the API shows it."""
+    if exchange.changes is not None:
+        return exchange.changes
+    turn = exchange.saw or exchange.turn
+    assert isinstance(turn, SerializedTurn)
+    stored = [Put("response", turn.id, turn.body), *[Put("item", id, b"") for id in turn.item_ids]]
+    return stored if turn.conversation is None else [*stored, Put("conversation", turn.conversation, b"")]
 
 
 def list_changes(changes: Iterable[Change]) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ import orjson
 from mockserver.config.redaction import clean
 from mockserver.core.turn import Figures, SerializedTurn
 from mockserver.journal import redaction
-from mockserver.journal.exchange import LONGEST, Call, Exchange, Seen, document_of, list_changes
+from mockserver.journal.exchange import LONGEST, Call, Exchange, Seen, changes_of, document_of, list_changes
 from mockserver.journal.relayed import TURNS
 
 _ENDED, _NOTHING = "delivered", (None, None, None)
@@ -41,7 +41,7 @@ def document_of_turn(exchange: Exchange) -> bytes | None:
     model, instructions, previous, conversation, (read, cached, output) = usual
     text, secrets = redaction.clean_text(call.body.decode(errors="replace"))
     headers = redaction.headers(call.headers)
-    changes, told = orjson.dumps(list_changes(exchange.changes)), b"null"
+    changes, told = orjson.dumps(list_changes(changes_of(exchange))), b"null"
     if instructions is not None:
         told = orjson.dumps(redaction.redact_noting(instructions, secrets))
     numbers = orjson.dumps((at, round(exchange.seconds * 1000, 3), exchange.started))

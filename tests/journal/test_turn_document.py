@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from copy import copy
 from dataclasses import fields
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.config.settings import Settings
-from mockserver.core.records import Delete, Put
+from mockserver.core.records import Change, Delete, Put
 from mockserver.core.turn import SerializedTurn
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import LONGEST, NO_HEADERS, Call, Exchange, Seen, document_of, release_turn, see
@@ -164,11 +164,11 @@ BY_AUTHOR: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("members", first_of(KINDS, 8), ids=lambda members: ",".join(members))
 def test_a_turn_by_its_documents_has_the_document_that_its_response_gives(members: dict[str, Any]) -> None:
     quick = usual = 0
-    for exchange in exchanges_of(members):
+    for exchange, written in exchanges_of(members):
         document, read_again = document_of_turn(exchange), exchange
         if isinstance(exchange.saw, SerializedTurn):
             read_again = copy(exchange)
-            read_again.saw = see(exchange.saw.read(), ())
+            read_again.saw, read_again.changes = see(exchange.saw.read(), ()), written
             usual += exchange.line is None and not exchange.faults
             quick += document is not None
         whole = document_of(read_again)
@@ -184,15 +184,27 @@ PLAIN = {"stream", "previous_response_id", "conversation", "instructions", "meta
 UNPLAIN = {"resp_0", "hot", "False"}
 
 
-def exchanges_of(members: dict[str, Any]) -> Iterator[Exchange]:
-    """What an engine leaves of turns of a kind, each text with some headers, as a test's author has set it."""
+def exchanges_of(members: dict[str, Any]) -> Iterator[tuple[Exchange, list[Change]]]:
+    """What an engine leaves of turns of a kind, each text with some headers, as a test's author has set it.
+
+    With each comes what was written to the store meanwhile.
+    """
     for set_by_author in BY_AUTHOR:
         with closing(Engine(Settings(strict=False))) as engine:
             yield from _exchanges_of(engine, members, set_by_author)
 
 
-def _exchanges_of(engine: Engine, members: dict[str, Any], set_by_author: dict[str, Any]) -> Iterator[Exchange]:
+def _exchanges_of(
+    engine: Engine, members: dict[str, Any], set_by_author: dict[str, Any]
+) -> Iterator[tuple[Exchange, list[Change]]]:
     seen: list[Exchange] = []
+    written: list[list[Change]] = []
+
+    def note(project: str, changes: Iterable[Change] | None) -> Iterable[Change]:
+        noted = [*(changes or ())]
+        written[-1] += noted
+        return noted
+
     conversation = orjson.loads(engine.handle(Call("POST", "/v1/conversations", b"{}", "p")).body)["id"]
     parent = orjson.loads(engine.handle(Call(body=b'{"model":"gpt-4.1","input":"a"}', project="p")).body)["id"]
     real = {"conv_…": conversation, "resp_…": parent}
@@ -200,11 +212,13 @@ def _exchanges_of(engine: Engine, members: dict[str, Any], set_by_author: dict[s
         engine.control.set_scenario("p", set_by_author)
     engine.control.set_faults("p", set_by_author.get("faults", []))
     engine.journal.note = lambda project, exchange: seen.append(exchange)  # type: ignore[method-assign]
+    engine.store.watch(note)
     for number in range(2 * len(SAID)):
         text, headers = SAID[number % len(SAID)], SENT[number % len(SENT)]
         asked = {"model": "gpt-4.1", "input": text, **members}
         asked = {name: real.get(value, value) if type(value) is str else value for name, value in asked.items()}
+        written.append([])
         engine.handle(Call(body=orjson.dumps(asked), headers=headers, project="p"))
     for exchange in seen:
         release_turn(exchange)
-    yield from seen
+    yield from zip(seen, written, strict=True)
