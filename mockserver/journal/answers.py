@@ -70,7 +70,14 @@ class KeptAnswer(NamedTuple):
         return (Emit(public_events(final, cues, rules, padded=options.get("include_obfuscation"))),)
 
 
-_Held = deque[tuple[KeptAnswer, int]]  # the answers of one project, the oldest first, and what each of them weighs
+class _Held:
+    """The answers of one project, the oldest first, and what each of them weighs."""
+
+    __slots__ = ("answers", "weights")
+
+    def __init__(self) -> None:
+        self.answers: deque[KeptAnswer] = deque()
+        self.weights: deque[int] = deque()  # apart: a pair is one more object for each turn, to be looked at for cycles
 
 
 class KeptAnswers:
@@ -86,8 +93,9 @@ class KeptAnswers:
         if weight is None:
             weight = answer.weight
         if held is None:
-            held = self._projects[project] = deque()
-        held.append((answer, weight))
+            held = self._projects[project] = _Held()
+        held.answers.append(answer)
+        held.weights.append(weight)
         self._bytes += weight
         if self._bytes > self._most_bytes:
             self._make_room()
@@ -95,16 +103,18 @@ class KeptAnswers:
     def _make_room(self) -> None:
         while self._bytes > self._most_bytes:
             project, held = next(iter(self._projects.items()))
-            while held and self._bytes > self._most_bytes:
-                self._bytes -= held.popleft()[1]
-            if not held:
+            while held.weights and self._bytes > self._most_bytes:
+                held.answers.popleft()
+                self._bytes -= held.weights.popleft()
+            if not held.weights:
                 del self._projects[project]
 
     def of(self, project: str | None) -> list[KeptAnswer]:
         """The answers of a project, or of all (None), oldest first."""
         if project is not None:
-            return [answer for answer, _ in self._projects.get(project, ())]
-        every = [answer for held in self._projects.values() for answer, _ in held]
+            mine = self._projects.get(project)
+            return [] if mine is None else [*mine.answers]
+        every = [answer for held in self._projects.values() for answer in held.answers]
         return sorted(every, key=lambda answer: answer.exchange.started)
 
     def drop(self, project: str, exchange: Exchange) -> None:
@@ -112,10 +122,12 @@ class KeptAnswers:
         held = self._projects.get(project)
         if held is None:
             return
-        for one in [one for one in held if one[0].exchange is exchange]:
-            held.remove(one)
-            self._bytes -= one[1]
+        for place in [place for place, one in enumerate(held.answers) if one.exchange is exchange][::-1]:
+            del held.answers[place]
+            self._bytes -= held.weights[place]
+            del held.weights[place]
 
     def forget(self, project: str) -> None:
         """Forget the answers of a project."""
-        self._bytes -= sum([weight for _, weight in self._projects.pop(project, ())])
+        held = self._projects.pop(project, None)
+        self._bytes -= 0 if held is None else sum(held.weights)
