@@ -225,7 +225,7 @@ def test_the_collector_looks_away_from_what_stays() -> None:
     for enabled in (True, False):
         (gc.enable if enabled else gc.disable)()
         serving.spare_the_collector()
-        assert gc.isenabled() and gc.get_threshold() == (20_000, 20, 50)
+        assert gc.isenabled() and gc.get_threshold() == (100_000, 10, 20)
     assert gc.get_freeze_count() > frozen
 
 
