@@ -202,9 +202,12 @@ _numbers = itertools.count()
 
 
 async def plain_turns(connection: Connection) -> None:
-    """As many plain turns as a chain has that are measured, each with a text that never came before."""
+    """As many plain turns as a chain has that are measured, each with a text that never came before.
+
+    Their answers are read as a chain's are: a client that is slower to ask wakes the server more often.
+    """
     for _ in range(MEASURED):
-        await connection.call("/v1/responses", new_turn(None))
+        assert orjson.loads(await connection.call("/v1/responses", new_turn(None)))["id"]
 
 
 async def begin_chain(connection: Connection) -> None:
