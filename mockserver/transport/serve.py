@@ -164,10 +164,10 @@ class Server(uvicorn.Server):
 def spare_the_collector() -> None:
     """Keep the garbage collector off what lives as long as the process, and let it look less often at the rest.
 
-    A turn leaves next to no cycles behind, but a dozen objects that the collector would walk, each in memory that is cold
-    by then. Most of them are in the journal, and gone before 100,000 others have come: with 20,000 a turn cost a tenth
-    more. If the collector was off until now, only modules were imported: 1000 dead objects are not worth a walk of 40
-    ms.
+    A turn leaves next to no cycles behind, but a dozen objects that the collector would walk, each in memory that is
+    cold by then. Most of them are in the journal, and gone before 100,000 others have come: with 20,000 a turn cost a
+    tenth more. If the collector was off until now, only modules were imported: 1000 dead objects are not worth a walk
+    of 40 ms.
     """
     if gc.isenabled():
         gc.collect()
