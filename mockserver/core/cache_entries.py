@@ -14,6 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from mockserver.core.records import Change, Delete, Put, State, _new
+from mockserver.wire.responses.encoding import encode_compact
 
 _SWEEPS = "0"  # an entry whose key begins so, one in sixteen, sweeps expired ones away when it is written
 _SWEPT = 128  # so many at most
@@ -82,7 +83,7 @@ class CacheEntries:
 
     def _put(self, key: str, length: int, written_at: float, expires_at: float) -> None:
         """Keep how far into the prompt an entry reaches, in tokens, and its times, in unix seconds."""
-        doc = orjson.dumps([length, written_at, expires_at])  # which writes floats in a fifth of the time of `repr`
+        doc = encode_compact([length, written_at, expires_at])  # which writes floats in a fifth of the time of `repr`
         self._puts[key] = _new(Put, ("cache", key, doc, "", int(expires_at)))
 
     def changes(self) -> tuple[Change, ...]:

@@ -34,6 +34,7 @@ from mockserver.core.state import (
     read_entry,
     read_node,
 )
+from mockserver.wire.responses.encoding import encode_compact
 
 GRACE_S = 7 * DAY  # how long an expired response stays, for a test that sets its clock back
 MOST_AT_ONCE = 256  # expired responses that one call takes away
@@ -80,7 +81,7 @@ def _without_pointers(state: State, node: Node) -> list[Change]:
         if not left and held:
             changes.append(Delete("item", id))
         elif len(left) < len(held):
-            changes.append(Put("item", id, orjson.dumps(left)))
+            changes.append(Put("item", id, encode_compact(left)))
     return changes
 
 

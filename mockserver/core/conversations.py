@@ -39,6 +39,7 @@ from mockserver.core.tool_pairing import OUTPUTS
 from mockserver.wire.errors import api as errors
 from mockserver.wire.errors import validation as validation_errors
 from mockserver.wire.responses import resources
+from mockserver.wire.responses.encoding import encode_compact
 from mockserver.wire.responses.ids import IdGenerator, partition_of_conversation
 
 Body = dict[str, Any]
@@ -179,7 +180,7 @@ def _forget_places(state: State, item_id: str) -> list[Change]:
     """The changes after which a deleted item can be referred to only where a stored response holds it."""
     held = nodes_holding(state, item_id)
     left = [place for place in held if state.get("response", place[0]) is not None]
-    return [Put("item", item_id, orjson.dumps(left)) if left else Delete("item", item_id)] if held != left else []
+    return [Put("item", item_id, encode_compact(left)) if left else Delete("item", item_id)] if held != left else []
 
 
 def _move_items(state: State, id: str, old: Node, node: Node) -> Iterator[Change]:
@@ -197,7 +198,7 @@ def _move_items(state: State, id: str, old: Node, node: Node) -> Iterator[Change
             for place in held
         ]
         if moved != held:
-            yield Put("item", item_id, orjson.dumps(moved))
+            yield Put("item", item_id, encode_compact(moved))
 
 
 def _edit_summary(before: Summary, items: list[Item], history: Iterable[Item], *, turns: int = 0) -> Summary:

@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockserver.core.records import Change, Delete, Put, State
+from mockserver.wire.responses.encoding import encode_compact
 
 _VERSION = b"\x80"
 _HEAD = 1 + 8 + 16
@@ -100,7 +101,7 @@ def remember(state: State, handed_out: Mapping[str, Any]) -> list[Change]:
     oldest = state.scan(KIND, limit=len(handed_out))
     forgotten = [Delete(KIND, record.id) for record in oldest if record.order <= last - MOST_KNOWN]
     known = [
-        Put(KIND, _fingerprint(blob), orjson.dumps(_with_earlier_origins(state, blob, payload)), "", number)
+        Put(KIND, _fingerprint(blob), encode_compact(_with_earlier_origins(state, blob, payload)), "", number)
         for number, (blob, payload) in enumerate(handed_out.items(), first)
     ]
     return [*forgotten, *known]

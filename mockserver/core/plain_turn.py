@@ -41,7 +41,7 @@ from mockserver.model.prompt import Prompt, Reply
 from mockserver.wire import catalog
 from mockserver.wire.catalog import Model
 from mockserver.wire.requests.bodies import is_response_id
-from mockserver.wire.responses.encoding import json_body, json_compact
+from mockserver.wire.responses.encoding import json_body, json_compact, without_spare
 from mockserver.wire.responses.event_list import EventList, Filled, TextDeltas, tokens_of_text
 from mockserver.wire.responses.ids import IdGenerator
 from mockserver.wire.responses.resources import assistant_message, text_part
@@ -117,7 +117,7 @@ class Plans:
         if shape.name not in self._plans:
             if len(self._plans) >= MOST_SHAPES:
                 self._plans.clear()
-            self._plans[shape.name] = _SEEN
+            self._plans[without_spare(shape.name)] = _SEEN
         elif self._plans[shape.name] is _SEEN and was_plain(shape, admission, text_of(reply, admission.model), turn):
             self._plans[shape.name] = learn_plan(shape, admission, turn, rules, self._responses, self._chats)
 

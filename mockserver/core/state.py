@@ -313,7 +313,7 @@ def shared_item_pointers(state: State, node: Node, again: Collection[str] | None
         held = nodes_holding(state, item["id"]) if again is None or item["id"] in again else []
         if held:
             places = [place for place in held if place[0] != node.id]
-            pointers[index] = Put("item", item["id"], orjson.dumps([*places, (node.id, index)][-HOLDERS:]))
+            pointers[index] = Put("item", item["id"], encode_compact([*places, (node.id, index)][-HOLDERS:]))
     return pointers
 
 

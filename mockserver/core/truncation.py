@@ -24,6 +24,7 @@ from mockserver.core.semantics import Semantics
 from mockserver.core.state import Item
 from mockserver.core.tool_pairing import call_id
 from mockserver.wire.catalog import Model
+from mockserver.wire.responses.encoding import encode_compact
 from mockserver.wire.tokens import context as context_tokens
 
 Unit = list[int]
@@ -72,7 +73,7 @@ def fit(
 
 def drop_record(response_id: str, dropped: frozenset[int]) -> Put:
     """The change that remembers what a response's model did not see."""
-    return Put("dropped", response_id, orjson.dumps(sorted(dropped)))
+    return Put("dropped", response_id, encode_compact(sorted(dropped)))
 
 
 def read_dropped(state: State, response_id: str) -> frozenset[int]:

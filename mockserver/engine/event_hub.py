@@ -39,6 +39,7 @@ from mockserver.delivery.player import KEEP_ALIVE, KeepAlive, Pieces
 from mockserver.engine.transactions import Transactions
 from mockserver.journal.exchange import Exchange
 from mockserver.wire.errors.api import MockError
+from mockserver.wire.responses.encoding import encode_compact
 
 MOST_EVENTS = 4096
 MOST_BYTES = 4 * 1024 * 1024
@@ -210,7 +211,7 @@ class EventHub:
 
     def publish(self, name: bytes, data: dict[str, Any]) -> None:
         """Add an event of the project that `data` names."""
-        self._append((name, data["project"], dumps(data), bytes, False))
+        self._append((name, data["project"], encode_compact(data), bytes, False))
 
     def relay(self, block: bytes) -> None:
         """Add an event of another worker, as it was sent there."""

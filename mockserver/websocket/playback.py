@@ -26,7 +26,7 @@ from mockserver.engine.journal_store import ExchangeRecorder
 from mockserver.engine.pipeline import Delivery
 from mockserver.wire.errors.api import APIError, MockError, mock_failed
 from mockserver.wire.requests.frames import Frame, Lane
-from mockserver.wire.responses.encoding import json_compact
+from mockserver.wire.responses.encoding import json_compact, without_spare
 from mockserver.wire.responses.events import Event
 
 log = logging.getLogger("understudy")
@@ -53,7 +53,7 @@ class Transcript:
 
     def note_sent(self, frame: Frame) -> None:
         """Note a frame of the client's."""
-        self.sent.append((len(self.steps), json_compact(frame)))
+        self.sent.append((len(self.steps), without_spare(json_compact(frame))))
 
 
 class PlaybackOwner(Protocol):

@@ -45,7 +45,7 @@ from mockserver.websocket.steering import Steering
 from mockserver.wire.errors.api import APIError, MockError
 from mockserver.wire.requests import frames
 from mockserver.wire.requests.frames import Frame, Lane
-from mockserver.wire.responses.encoding import json_compact
+from mockserver.wire.responses.encoding import json_compact, without_spare
 from mockserver.wire.responses.events import Event
 
 LIFETIME_S = 3600.0
@@ -187,7 +187,7 @@ class WebSocketSession:
 
         Spec: R4.16 B.
         """
-        recorder = self._record(json_compact(request))
+        recorder = self._record(without_spare(json_compact(request)))
         try:
             playback = self._answer(lane, request, recorder)
             recorder.drop_answer()  # nobody sent this request

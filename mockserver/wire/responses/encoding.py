@@ -45,7 +45,7 @@ def json_body(value: Any, numbers: Any = None) -> bytes:
     if not body.isascii() or b"\x7f" in body:
         # escaped as UTF-16 units, DEL too, as Python does
         return _NOT_PRINTABLE_ASCII.sub(_escape, body.decode()).encode()
-    return bytes(memoryview(body))  # see stored_json
+    return without_spare(body)
 
 
 def _has_exponent(value: Any) -> bool:
@@ -93,11 +93,17 @@ _NO_ITEMS, _FIRST, _LAST = b'\n  "data": []', b'{\n  "data": [', b"\n  ]\n}"
 
 
 def encode_compact(value: Any) -> bytes:
-    """Encode what is kept for long: as compact as it gets.
+    """Encode what is kept for long: as compact as it gets."""
+    return without_spare(orjson.dumps(value))
 
-    orjson hands out its work buffer, several times the size of what it holds; what is kept must not keep that.
+
+def without_spare(encoded: bytes) -> bytes:
+    """The same bytes in no more room than they need.
+
+    orjson hands out its work buffer, of 4 KB at least and several times the size of what it holds; what is kept must
+    not keep that.
     """
-    return bytes(memoryview(orjson.dumps(value)))
+    return b"%b" % encoded
 
 
 def json_compact(value: Any) -> bytes:
