@@ -1,4 +1,4 @@
-"""What is kept takes the room that it needs: no record and no entry of a journal is a buffer of orjson, of 4 KB or more."""
+"""What is kept takes the room that it needs: no record and no entry of a journal is one of orjson's buffers of 4 KB."""
 
 from __future__ import annotations
 
