@@ -153,6 +153,11 @@ class SerializedTurn(NamedTuple):
     def error(self) -> None:
         """A completed turn has none."""
 
+    def without_documents(self) -> SerializedTurn:
+        """What a journal keeps of it: the rest is in the store."""
+        id, model, figures, _, _, parent, item_ids, _, *others = self
+        return _new(SerializedTurn, (id, model, figures, b"", b"", parent, item_ids, (), *others))
+
     def read(self) -> Turn:
         """The same turn as objects."""
         node = self.node

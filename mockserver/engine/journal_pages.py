@@ -23,7 +23,7 @@ from itertools import pairwise
 
 from mockserver.core.records import Change, Delete, Put, Record
 from mockserver.engine.journal_ring import PACKED_FROM, size_of
-from mockserver.journal.exchange import KIND, Entry, Exchange, document_of, release_sources, release_turn
+from mockserver.journal.exchange import KIND, Entry, Exchange, document_of, head_size_of, release_sources, release_turn
 from mockserver.journal.turn_document import document_of_turn
 from mockserver.store.view import Store
 
@@ -65,7 +65,8 @@ class JournalPages:
             waiting = self._waiting[project] = deque()
         waiting.append(exchange)
         exchange.waits = True
-        weight = 3 * len(exchange.call.body) if exchange.document is None else len(exchange.document[0])
+        weight = head_size_of(exchange) if exchange.document is None else len(exchange.document[0])
+        weight += 3 * len(exchange.call.body)
         exchange.weight = weight
         self._count += 1
         self.bytes += weight

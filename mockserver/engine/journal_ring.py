@@ -23,11 +23,17 @@ from itertools import islice
 from operator import itemgetter
 
 from mockserver.core.records import Change, Put
-from mockserver.core.turn import SerializedTurn
-from mockserver.journal.exchange import Entry, Exchange, document_of, find_runs, release_sources, release_turn
+from mockserver.journal.exchange import (
+    Entry,
+    Exchange,
+    document_of,
+    find_runs,
+    head_size_of,
+    release_sources,
+    release_turn,
+)
 
 PACKED_FROM = 32 * 1024  # bytes of a request or of what it changed, from which an exchange is packed
-POINTERS = 256  # bytes of what points to the items of a turn
 LIGHTEST = 3 * 1024  # what an exchange takes without its body
 SHARED_FROM = 4096  # letters of a base64 text that is kept once
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
@@ -165,21 +171,15 @@ _document_in = itemgetter(2)
 
 
 def size_of(exchange: Exchange) -> int:
-    """The bytes of what an exchange came from: its body, its line, its changes, roughly its answer."""
-    size, turn, changes = len(exchange.call.body) + exchange.line_size, exchange.turn, exchange.changes
-    if changes is None:
-        size += _size_of_documents(turn or exchange.saw)  # type: ignore[arg-type]
-    elif changes:
-        size += _size_of(changes)
+    """The bytes of what an exchange came from: its body, its headers, its line, its changes, roughly its answer."""
+    call, turn = exchange.call, exchange.turn
+    size = len(call.body) + head_size_of(exchange) + exchange.line_size
+    if exchange.changes:
+        size += _size_of(exchange.changes)
     if turn is not None:
         figures = turn.figures
         size += 0 if figures is None else 6 * int(figures[2])
     return size if exchange.relayed is None else size + exchange.relayed.size
-
-
-def _size_of_documents(turn: SerializedTurn) -> int:
-    """The bytes of a turn's two documents, and of what points to its items."""
-    return len(turn.body) + len(turn.node_doc) + POINTERS
 
 
 def _size_of(changes: Sequence[Change]) -> int:

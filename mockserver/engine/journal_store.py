@@ -30,7 +30,7 @@ from mockserver.engine.transactions import Transactions
 from mockserver.faults.apply import FaultOutcome
 from mockserver.faults.rate_limits import Buckets
 from mockserver.journal.answers import LIGHTEST, RESPONSE, KeptAnswer, KeptAnswers
-from mockserver.journal.exchange import Call, Entry, Exchange, changes_of
+from mockserver.journal.exchange import Call, Entry, Exchange, changes_of, head_size_of
 from mockserver.journal.summary import outline, summarize
 from mockserver.model.prompt import Prompt, Reply
 from mockserver.scenarios.conditions import Gate
@@ -326,7 +326,9 @@ class ExchangeRecorder:
         whole = (
             call, self.exchange, b"", status, content_type, (), (), stream, tail, lane, again, socket, (),
         )  # fmt: skip
-        weight = None if figures is None else LIGHTEST + len(call.body) + RESPONSE + 6 * figures[2]
+        weight = None
+        if figures is not None:
+            weight = LIGHTEST + head_size_of(self.exchange) + len(call.body) + RESPONSE + 6 * figures[2]
         self._logbook.keep_answer(self.project, _new(KeptAnswer, whole), weight)
 
     def keep_body(self, body: bytes) -> None:
@@ -334,7 +336,8 @@ class ExchangeRecorder:
         # by place, for so it costs half
         call = self.call
         answer = _new(KeptAnswer, (call, self.exchange, body, *_JSON_BODY))
-        self._logbook.keep_answer(self.project, answer, LIGHTEST + len(call.body) + len(body))
+        weight = LIGHTEST + head_size_of(self.exchange) + len(call.body) + len(body)
+        self._logbook.keep_answer(self.project, answer, weight)
 
     def drop_answer(self) -> None:
         """Forget what was kept: the turn goes on otherwise."""

@@ -17,7 +17,7 @@ from orjson import loads
 
 from mockserver.core.turn import public_events
 from mockserver.delivery.events import Emit, Step, count_events
-from mockserver.journal.exchange import Call, Exchange
+from mockserver.journal.exchange import Call, Exchange, head_size_of
 
 LIGHTEST = 1024  # what is held of a call without its bodies, in bytes
 EVENT = 700  # an event with its objects, which it shares with others
@@ -50,7 +50,8 @@ class KeptAnswer(NamedTuple):
     @property
     def weight(self) -> int:
         """What it takes in memory, in bytes, about."""
-        weight = LIGHTEST + len(self.call.body) + len(self.body) + sum([len(frame) for _, frame in self.sent])
+        weight = LIGHTEST + head_size_of(self.exchange) + len(self.call.body) + len(self.body)
+        weight += sum([len(frame) for _, frame in self.sent])
         if self.again:
             figures = self.again[2]
             return weight + RESPONSE + (0 if figures is None else 6 * figures[2])

@@ -65,9 +65,10 @@ class Exchange:
     and what its model `saw` are stored, because a turn is large. `changes` is None where its turn by its documents
     tells all of them: a dozen objects less for each turn, all of which would be looked at for cycles. `waits` is true
     until it is written. A long one keeps its `document`, in pieces of which every other one may be shared, and nothing
-    of what that was made from. `weight` is what it takes in memory, in bytes, `size` what its body, its line, its
-    changes and its answer take, `line_size` its line alone. `announced` is its number among those that a listener was
-    told of, `first_bytes_s` the seconds until its first bytes, if more followed.
+    of what that was made from. `weight` is what it takes in memory, in bytes, `size` what its body, its headers, its
+    line, its changes and its answer take, `line_size` its line alone, `head_size` its headers, once somebody has asked.
+    `announced` is its number among those that a listener was told of, `first_bytes_s` the seconds until its first
+    bytes, if more followed.
     What another than the mock has answered is `relayed`, and its `outcome` is read from that when somebody looks.
     """
 
@@ -79,6 +80,7 @@ class Exchange:
     error: dict[str, Any] | None = None
     line: Any = None
     line_size: int = 0
+    head_size: int = 0
     misses: Sequence[dict[str, Any]] = ()
     turn: AnyTurn | None = None
     dropped: Collection[int] = ()
@@ -107,6 +109,14 @@ class Exchange:
         return exchange
 
 
+def head_size_of(exchange: Exchange) -> int:
+    """The bytes of the headers of an exchange, which may be most of what it takes."""
+    size = exchange.head_size
+    if not size:
+        size = exchange.head_size = sum(map(len, exchange.call.headers.values()))
+    return size
+
+
 def describe_source(line: Any, faults: Sequence[str], *, is_turn: bool) -> str | None:
     """Who answered: the place of a scripted line, a fault, the default model, None for a call that is no turn."""
     if line is not None:
@@ -131,13 +141,10 @@ def release_sources(exchange: Exchange, document: tuple[bytes, ...]) -> None:
 
 
 def release_turn(exchange: Exchange) -> None:
-    """Drop the turn of an exchange, except for what its document needs of it.
-
-    One by its documents stays as it is: these are held as what the exchange has changed.
-    """
+    """Drop the turn of an exchange, except for what its document needs of it."""
     turn = exchange.turn
     if turn is not None:
-        saw = see(turn, exchange.dropped) if isinstance(turn, Turn) else turn
+        saw = see(turn, exchange.dropped) if isinstance(turn, Turn) else turn.without_documents()
         exchange.response_id, exchange.saw, exchange.turn = turn.id, saw, None
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mockserver.config.settings import Settings
 from mockserver.engine.engine import Engine
-from mockserver.engine.journal_ring import PACKED_FROM
+from mockserver.engine.journal_ring import PACKED_FROM, JournalRing
 from mockserver.journal.exchange import LONGEST, Call, Exchange
 from mockserver.journal.relayed import RelayedAnswer
 from mockserver.transport.http import Chunk, chunks
@@ -90,6 +90,31 @@ def test_the_oldest_of_all_projects_go_beyond_the_bound_of_bytes() -> None:
     assert 8 < len(numbers) < 20 and numbers == list(range(61 - len(numbers), 61))
     other = call.app.engine.project("Bearer other", None)
     assert len(call.levers.journal(other, limit=1000)["data"]) in (len(numbers), len(numbers) + 1)
+
+
+@pytest.mark.parametrize("where", ["memory", "sqlite"])
+def test_headers_count_as_well_as_bodies(where: str, tmp_path: Path) -> None:
+    """A head may have 64 KB: 16,000 entries of them took 1 GB, as each was taken for 3 KB."""
+    store = "memory" if where == "memory" else f"sqlite:///{tmp_path}/state.db"
+    call, most = Caller(store=store, journal_bytes=4 * MB), 4 * MB
+    for number in range(300):
+        note = b"%d" % number * 20_000
+        headers = {b"authorization": b"Bearer sk-%d" % (number % 150), b"x-note": note}
+        body = b'{"model":"gpt-4.1","input":"hi"}' if number % 2 else b'{"model":"none","input":"hi"}'
+        call.app.answer(Call("POST", "/v1/responses", body, headers=headers))
+    journal = call.app.engine.journal
+    entries = journal._entries
+    waiting = entries._journals.values() if isinstance(entries, JournalRing) else entries._waiting.values()
+    exchanges = [one for some in waiting for one in getattr(some, "exchanges", some)]
+    held = sum(heads_of(one.call) + sum(map(len, one.document or ())) for one in exchanges)
+    assert 0 < held <= (most if where == "memory" else most // 8)
+    answers = journal.answers(None)
+    assert 0 < sum(heads_of(one.call) for one in answers) <= most // 16
+
+
+def heads_of(call: Call) -> int:
+    """The bytes of a call's headers."""
+    return sum(map(len, call.headers.values()))
 
 
 def test_a_body_beyond_the_cut_has_its_length_and_hash() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mockserver.config.settings import Settings
 from mockserver.core.records import Change, Delete, Put
-from mockserver.core.turn import SerializedTurn
+from mockserver.core.turn import AnyTurn, SerializedTurn
 from mockserver.engine.engine import Engine
 from mockserver.journal.exchange import LONGEST, NO_HEADERS, Call, Exchange, Seen, document_of, release_turn, see
 from mockserver.journal.turn_document import document_of_turn
@@ -164,11 +164,12 @@ BY_AUTHOR: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("members", first_of(KINDS, 8), ids=lambda members: ",".join(members))
 def test_a_turn_by_its_documents_has_the_document_that_its_response_gives(members: dict[str, Any]) -> None:
     quick = usual = 0
-    for exchange, written in exchanges_of(members):
+    for exchange, turn, written in exchanges_of(members):
         document, read_again = document_of_turn(exchange), exchange
         if isinstance(exchange.saw, SerializedTurn):
             read_again = copy(exchange)
-            read_again.saw, read_again.changes = see(exchange.saw.read(), ()), written
+            assert isinstance(turn, SerializedTurn)
+            read_again.saw, read_again.changes = see(turn.read(), ()), written
             usual += exchange.line is None and not exchange.faults
             quick += document is not None
         whole = document_of(read_again)
@@ -184,19 +185,20 @@ PLAIN = {"stream", "previous_response_id", "conversation", "instructions", "meta
 UNPLAIN = {"resp_0", "hot", "False"}
 
 
-def exchanges_of(members: dict[str, Any]) -> Iterator[tuple[Exchange, list[Change]]]:
+Left = tuple[Exchange, AnyTurn | None, list[Change]]
+
+
+def exchanges_of(members: dict[str, Any]) -> Iterator[Left]:
     """What an engine leaves of turns of a kind, each text with some headers, as a test's author has set it.
 
-    With each comes what was written to the store meanwhile.
+    With each comes the turn that was released, and what was written to the store meanwhile.
     """
     for set_by_author in BY_AUTHOR:
         with closing(Engine(Settings(strict=False))) as engine:
             yield from _exchanges_of(engine, members, set_by_author)
 
 
-def _exchanges_of(
-    engine: Engine, members: dict[str, Any], set_by_author: dict[str, Any]
-) -> Iterator[tuple[Exchange, list[Change]]]:
+def _exchanges_of(engine: Engine, members: dict[str, Any], set_by_author: dict[str, Any]) -> Iterator[Left]:
     seen: list[Exchange] = []
     written: list[list[Change]] = []
 
@@ -219,6 +221,7 @@ def _exchanges_of(
         asked = {name: real.get(value, value) if type(value) is str else value for name, value in asked.items()}
         written.append([])
         engine.handle(Call(body=orjson.dumps(asked), headers=headers, project="p"))
+    turns = [exchange.turn for exchange in seen]
     for exchange in seen:
         release_turn(exchange)
-    yield from zip(seen, written, strict=True)
+    yield from zip(seen, turns, written, strict=True)
