@@ -65,8 +65,10 @@ class JournalPages:
             waiting = self._waiting[project] = deque()
         waiting.append(exchange)
         exchange.waits = True
-        weight = head_size_of(exchange) if exchange.document is None else len(exchange.document[0])
-        weight += 3 * len(exchange.call.body)
+        if exchange.document is None:
+            weight = head_size_of(exchange) + 3 * len(exchange.call.body)
+        else:
+            weight = len(exchange.document[0])
         exchange.weight = weight
         self._count += 1
         self.bytes += weight

@@ -33,7 +33,9 @@ from mockserver.journal.exchange import (
     release_turn,
 )
 
-PACKED_FROM = 32 * 1024  # bytes of a request or of what it changed, from which an exchange is packed
+PACKED_FROM = (
+    32 * 1024
+)  # bytes of a request, its headers among them, or of what it changed, from which an exchange is packed
 LIGHTEST = 3 * 1024  # what an exchange takes without its body
 SHARED_FROM = 4096  # letters of a base64 text that is kept once
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"

@@ -276,8 +276,9 @@ class ExchangeRecorder:
         exchange = self.exchange
         if now is not None:
             exchange.at = now
-        if self._tells_all:
-            exchange.changes, self._tells_all = None, False
+        tells_all, self._tells_all = self._tells_all, False
+        if tells_all and not exchange.changes:
+            exchange.changes = None
         elif exchange.changes == ():
             exchange.changes = changes
         else:

@@ -33,6 +33,7 @@ from mockserver.journal.relayed import TURNS, RelayedAnswer, error_in, outcome_o
 from mockserver.wire.responses.encoding import encode_compact
 
 KIND = "exchanges"
+HEADER = 100  # bytes that a header takes besides its letters
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
@@ -110,10 +111,12 @@ class Exchange:
 
 
 def head_size_of(exchange: Exchange) -> int:
-    """The bytes of the headers of an exchange, which may be most of what it takes."""
+    """The bytes that the headers of an exchange take, which may be most of it: 64 KB may be long ones, or 10,000."""
     size = exchange.head_size
     if not size:
-        size = exchange.head_size = sum(map(len, exchange.call.headers.values()))
+        headers = exchange.call.headers
+        size = HEADER * len(headers) + sum(map(len, headers)) + sum(map(len, headers.values()))
+        exchange.head_size = size
     return size
 
 

@@ -213,12 +213,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request's body."""
         self._in_message = self._is_first = False
-        if self.parser.should_upgrade() and (self._has_vain_wish() or self._should_upgrade()):
-            return
-        cycle = self.cycle
-        if not cycle.response_complete:
-            cycle.more_body = False
-            cycle.message_event.set()
+        if not self._has_vain_wish():
+            super().on_message_complete()
 
     def _has_vain_wish(self) -> bool:
         wished = self.parser.should_upgrade() and self.parser.get_method() not in _WITHOUT_WISH

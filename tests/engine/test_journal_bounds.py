@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,14 +93,18 @@ def test_the_oldest_of_all_projects_go_beyond_the_bound_of_bytes() -> None:
     assert len(call.levers.journal(other, limit=1000)["data"]) in (len(numbers), len(numbers) + 1)
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["long", "many"])
 @pytest.mark.parametrize("where", ["memory", "sqlite"])
-def test_headers_count_as_well_as_bodies(where: str, tmp_path: Path) -> None:
+def test_headers_count_as_well_as_bodies(where: str, tmp_path: Path, *, many: bool) -> None:
     """A head may have 64 KB: 16,000 entries of them took 1 GB, as each was taken for 3 KB."""
     store = "memory" if where == "memory" else f"sqlite:///{tmp_path}/state.db"
     call, most = Caller(store=store, journal_bytes=4 * MB), 4 * MB
     for number in range(300):
-        note = b"%d" % number * 20_000
-        headers = {b"authorization": b"Bearer sk-%d" % (number % 150), b"x-note": note}
+        headers = {b"authorization": b"Bearer sk-%d" % (number % 150)}
+        if many:
+            headers |= {b"x-%d-%d" % (number, place): b"" for place in range(500)}
+        else:
+            headers[b"x-note"] = b"%d" % number * 20_000
         body = b'{"model":"gpt-4.1","input":"hi"}' if number % 2 else b'{"model":"none","input":"hi"}'
         call.app.answer(Call("POST", "/v1/responses", body, headers=headers))
     journal = call.app.engine.journal
@@ -113,8 +118,8 @@ def test_headers_count_as_well_as_bodies(where: str, tmp_path: Path) -> None:
 
 
 def heads_of(call: Call) -> int:
-    """The bytes of a call's headers."""
-    return sum(map(len, call.headers.values()))
+    """The bytes of what a call's headers consist of, by Python's own account."""
+    return sum(map(sys.getsizeof, call.headers)) + sum(map(sys.getsizeof, call.headers.values()))
 
 
 def test_a_body_beyond_the_cut_has_its_length_and_hash() -> None:

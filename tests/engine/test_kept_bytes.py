@@ -24,15 +24,17 @@ class Buffer(bytes):
     """What orjson hands out."""
 
 
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[type]]:
-    """What kinds of bytes the records of a kind are written as, by what a watcher of the store sees."""
-    encode, seen = orjson.dumps, dict[str, set[type]]()
+@pytest.fixture(autouse=True)
+def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have orjson hand out what can be told from a copy of it."""
+    encode = orjson.dumps
     monkeypatch.setattr(orjson, "dumps", lambda *given, **options: Buffer(encode(*given, **options)))
-    return seen
 
 
-def watch(engine: Engine, seen: dict[str, set[type]]) -> None:
+def watch(engine: Engine) -> dict[str, set[type]]:
+    """The kinds of bytes that an engine's records are written as from now on, by the kind of record."""
+    seen: dict[str, set[type]] = {}
+
     def note(project: str, changes: Iterable[Change] | None) -> Iterable[Change]:
         written = [*(changes or ())]
         for change in written:
@@ -41,6 +43,7 @@ def watch(engine: Engine, seen: dict[str, set[type]]) -> None:
         return written
 
     engine.store.watch(note)
+    return seen
 
 
 def talk(drive: Driver) -> None:
@@ -55,7 +58,12 @@ def talk(drive: Driver) -> None:
     conversation = drive.conversation(items=[{"role": "user", "content": "hi"}])["id"]
     for _ in range(3):
         turn = drive.create("hello", conversation=conversation)
-    drive.call("DELETE", f"/v1/conversations/{conversation}/items/{turn['output'][0]['id']}")
+    added = drive.items(conversation, order="asc")["data"][0]["id"]
+    drive.create(
+        [{"type": "item_reference", "id": added}]
+    )  # which a response holds too, when the conversation lets it go
+    for item in (turn["output"][0]["id"], added):
+        drive.call("DELETE", f"/v1/conversations/{conversation}/items/{item}")
     drive.create([{"role": "user", "content": LONG}] * 9, model="gpt-4", truncation="auto")
     drive.script({"reply": {"output": [THOUGHT, {"type": "message", "content": "done"}]}})
     drive.create("think", model="gpt-5.2")
@@ -64,28 +72,15 @@ def talk(drive: Driver) -> None:
     drive.engine.control.advance_clock("p", 60)
 
 
-def test_no_record_is_a_buffer(kept: dict[str, set[type]]) -> None:
+def test_no_record_is_a_buffer() -> None:
     drive = Driver()
-    watch(drive.engine, kept)
+    kept = watch(drive.engine)
     talk(drive)
-    expected = {
-        "response",
-        "node",
-        "item",
-        "entry",
-        "conversation",
-        "cache",
-        "project",
-        "blob",
-        "dropped",
-        "fault",
-        "line",
-    }
-    assert expected <= kept.keys()
+    assert {*"response node item entry conversation cache project blob dropped fault line".split()} <= kept.keys()
     assert {kind: types for kind, types in kept.items() if types != {bytes}} == {}
 
 
-def test_no_entry_of_the_journal_is_a_buffer(kept: dict[str, set[type]]) -> None:
+def test_no_entry_of_the_journal_is_a_buffer() -> None:
     engine = Engine(Settings(clock=NOON))
     drive = Driver(engine)
     talk(drive)
@@ -105,7 +100,7 @@ def test_no_entry_of_the_journal_is_a_buffer(kept: dict[str, set[type]]) -> None
         frames.step(frames.playing[0])
     answers = engine.journal.answers("p")
     held: list[Any] = [part for one in answers for part in (one.call.body, one.body, *(frame for _, frame in one.sent))]
-    assert len(answers) == 8 and any(one.sent for one in answers)
+    assert any(one.body for one in answers) and any(one.sent for one in answers)
     assert {type(part) for part in held} == {bytes}
     exchanges = engine.journal._entries._journals["p"].exchanges  # type: ignore[union-attr]
     assert {type(one.call.body) for one in exchanges} == {bytes}

@@ -240,21 +240,32 @@ class Clock:
         timer._run()
 
 
-async def heads_in_time() -> None:
-    clock, transport = Clock(), Written()
-    config = config_of(echo)
-    loop: Any = clock
-    protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
+def connect(clock: Any) -> tuple[HttpProtocol, Written, float]:
+    """A connection by a clock, what it is written to, and how long it may be idle."""
+    transport, config = Written(), config_of(echo)
+    protocol = HttpProtocol(config, ServerState(), {}, _loop=clock, head_timeout_s=30)
     protocol.connection_made(transport)
+    return protocol, transport, config.timeout_keep_alive
+
+
+async def ask(protocol: HttpProtocol) -> None:
+    """Have a request answered."""
+    protocol.data_received(REQUEST)
+    await asyncio.gather(*protocol.tasks)
+
+
+async def heads_in_time() -> None:
+    clock = Clock()
+    protocol, transport, allowed = connect(clock)
     assert clock.waiting == [30]  # a connection that says nothing
     protocol.data_received(b"GET / HTTP/1.1\r\n")
     assert clock.waiting == [30]  # not longer for saying a little
     protocol.data_received(b"Host: localhost\r\n\r\n")
     assert clock.waiting == []
     await asyncio.gather(*protocol.tasks)
-    assert clock.waiting == [config.timeout_keep_alive]
+    assert clock.waiting == [allowed]
     protocol.data_received(b"GET / HT")  # a second head, half of it
-    assert clock.waiting == [config.timeout_keep_alive, 30]
+    assert clock.waiting == [allowed, 30]
     clock.come_due()
     assert transport.closed
 
@@ -264,16 +275,11 @@ def test_a_head_has_to_come_in_time() -> None:
 
 
 async def idle_for_so_long() -> None:
-    clock, transport = Clock(), Written()
-    config = config_of(echo)
-    loop: Any = clock
-    protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
-    protocol.connection_made(transport)
-    allowed = config.timeout_keep_alive
+    clock = Clock()
+    protocol, transport, allowed = connect(clock)
     for now in (0, allowed - 1):  # the second just in time
         clock.now = now
-        protocol.data_received(REQUEST)
-        await asyncio.gather(*protocol.tasks)
+        await ask(protocol)
         assert clock.waiting == [allowed]
     clock.now = allowed
     clock.come_due()  # of the first answer, but the second was a second ago
@@ -288,24 +294,20 @@ def test_a_connection_ends_when_nothing_was_asked_for_so_long() -> None:
 
 
 async def no_end_within_a_request(rest: bytes, *pieces: bytes) -> None:
-    clock, transport = Clock(), Written()
-    config = config_of(echo)
-    loop: Any = clock
-    protocol = HttpProtocol(config, ServerState(), {}, _loop=loop, head_timeout_s=30)
-    protocol.connection_made(transport)
-    protocol.data_received(REQUEST)
-    await asyncio.gather(*protocol.tasks)
+    clock = Clock()
+    protocol, transport, allowed = connect(clock)
+    await ask(protocol)
     for piece in pieces:
         protocol.data_received(piece)
     idle, *_ = [timer for timer in clock.timers if not timer.cancelled()]
     clock.timers.remove(idle)
-    clock.now = config.timeout_keep_alive
+    clock.now = allowed
     idle._run()  # comes due while the second request is on its way
     assert not transport.closed
     protocol.data_received(rest)
     await asyncio.gather(*protocol.tasks)
     assert not transport.closed and len(b"".join(transport.writes).split(b"HTTP/1.1 200")) == 3
-    assert clock.waiting == [config.timeout_keep_alive]  # armed again by the second answer
+    assert clock.waiting == [allowed]  # armed again by the second answer
 
 
 @pytest.mark.parametrize(
@@ -332,14 +334,11 @@ def test_a_websocket_is_not_ended_for_the_request_before() -> None:
     wish = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 
     async def run() -> None:
-        clock, transport = Clock(), Written()
-        loop: Any = clock
-        protocol = HttpProtocol(config_of(echo), ServerState(), {}, _loop=loop, head_timeout_s=30)
+        clock = Clock()
+        protocol, transport, _ = connect(clock)
         protocol.ws_protocol_class = Upgraded
         transport.set_protocol = lambda protocol: None  # type: ignore[method-assign]
-        protocol.connection_made(transport)
-        protocol.data_received(REQUEST)
-        await asyncio.gather(*protocol.tasks)
+        await ask(protocol)
         assert clock.waiting
         protocol.data_received(wish)
         assert clock.waiting == [] and not transport.closed
@@ -352,12 +351,9 @@ def test_a_connection_that_is_gone_leaves_no_timer() -> None:
 
     async def run() -> None:
         clock = Clock()
-        loop: Any = clock
         for error in (None, ConnectionResetError()):
-            protocol = HttpProtocol(config_of(echo), ServerState(), {}, _loop=loop, head_timeout_s=30)
-            protocol.connection_made(Written())
-            protocol.data_received(REQUEST)
-            await asyncio.gather(*protocol.tasks)
+            protocol, _, _ = connect(clock)
+            await ask(protocol)
             assert clock.waiting
             protocol.connection_lost(error)
             assert clock.waiting == []
